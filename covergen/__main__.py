@@ -1,0 +1,5 @@
+"""`python -m covergen`."""
+
+from covergen.cli.main import main
+
+main()

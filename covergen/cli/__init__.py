@@ -1,0 +1,1 @@
+"""Click and nothing else: options, rendering of events, exit codes."""

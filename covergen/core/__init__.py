@@ -1,0 +1,1 @@
+"""The shared types, the error tree, the paths: imports nothing of the project."""

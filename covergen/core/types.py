@@ -1,0 +1,170 @@
+"""The values that flow from stage to stage: frozen, picklable, and known to every room."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.core.errors import ItemError
+    from covergen.core.reasons import Reason
+
+__all__ = [
+    "Action",
+    "Album",
+    "AlbumEmbedding",
+    "AlbumPlan",
+    "Cover",
+    "Outcome",
+    "Provenance",
+    "Status",
+    "Track",
+    "TrackEmbedding",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One audio file, as it was when it was scanned.
+
+    `container` is the name of a row of the table in `library/containers.py`. Texts are "" and
+    numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21").
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    container: str
+    has_art: bool
+    duration_seconds: float = 0.0
+    title: str = ""
+    artist: str = ""
+    album: str = ""
+    album_artist: str = ""
+    date: str = ""
+    disc_number: int = 0
+    track_number: int = 0
+    compilation: bool = False
+    musicbrainz_album_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Album:
+    """The tracks that share one cover, in playing order.
+
+    `key` is stable under moving the library: it is made of tags, or, without tags, of the names
+    of the folder and its files. `cover_file` is a picture beside the tracks under a name that
+    servers read.
+    """
+
+    key: str
+    folder: Path
+    title: str
+    artist: str
+    date: str
+    tracks: tuple[Track, ...]
+    cover_file: Path | None = None
+
+
+class Action(StrEnum):
+    """What a plan does with an album."""
+
+    PAINT = "paint"
+    FILL = "fill"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlbumPlan:
+    """What a run would do with an album, and why.
+
+    `targets` are the tracks that would be written.
+    """
+
+    album: Album
+    action: Action
+    reason: Reason
+    targets: tuple[Track, ...] = ()
+
+
+class Status(StrEnum):
+    """How a file came out of a run."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one file, and why.
+
+    `message` adds what the reason's own sentence cannot know.
+    """
+
+    path: Path
+    status: Status
+    reason: Reason
+    message: str = ""
+
+    @classmethod
+    def of_error(cls, error: ItemError, status: Status = Status.FAILED) -> Outcome:
+        """The outcome of a file that `error` stopped."""
+        text = f"{error.message}; {error.hint}" if error.hint else error.message
+        return cls(path=error.path, status=status, reason=error.reason, message=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackEmbedding:
+    """A track and its embedding: (D,) float32, unit L2 norm."""
+
+    track: Track
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlbumEmbedding:
+    """An album and its embedding: (D,) float32, unit L2 norm.
+
+    `unheard` are the outcomes of tracks that could not be decoded; they are not in the mean.
+    """
+
+    plan: AlbumPlan
+    vector: NDArray[np.float32]
+    unheard: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What painted a cover: enough to paint it again.
+
+    `adapter` is the SHA-256 of the adapter file in hexadecimal, or "" without one.
+    """
+
+    version: str
+    model: str
+    adapter: str
+    seed: int
+    steps: int
+    guidance: float
+    scheduler: str
+    album_key: str
+
+    def as_texts(self) -> dict[str, str]:
+        """Each field as text, named `covergen:FIELD`."""
+        return {f"covergen:{name}": str(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """A painted picture with its provenance. `pixels`: (H, W, 3) uint8, sRGB."""
+
+    pixels: NDArray[np.uint8]
+    provenance: Provenance

@@ -1,0 +1,1 @@
+"""Embedding to picture: the only room that imports diffusers and peft."""

@@ -1,0 +1,1 @@
+"""Music files on disk: the only room that imports mutagen."""

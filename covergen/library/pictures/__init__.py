@@ -1,0 +1,1 @@
+"""The front cover in each kind of container: one file per container."""

@@ -1,0 +1,1 @@
+"""models.toml to validated presets, and presets to folders of weights."""
