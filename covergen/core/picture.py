@@ -44,8 +44,8 @@ class Picture:
             OSError,
             SyntaxError,
             Image.DecompressionBombError,
-        ) as error:
-            raise ValueError(f"not a readable image: {error}") from error
+        ):
+            raise ValueError(f"not a readable image: {err}") from err
         if not mime:
             raise ValueError("an image of no known MIME type")
         return cls(

@@ -1,6 +1,7 @@
 """Why an album or a file is treated as it is: one code each, the same in lines, JSON and docs."""
 
 from enum import StrEnum
+from typing import Self
 
 __all__ = ["Reason"]
 
@@ -10,7 +11,7 @@ class Reason(StrEnum):
 
     text: str
 
-    def __new__(cls, code: str, text: str) -> "Reason":
+    def __new__(cls, code: str, text: str) -> Self:
         """Make a member from its code and its sentence."""
         member = str.__new__(cls, code)
         member._value_ = code

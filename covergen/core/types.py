@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "SCHEDULERS",
     "Action",
     "Album",
     "AlbumEmbedding",
@@ -23,6 +24,7 @@ __all__ = [
     "Cover",
     "Outcome",
     "Provenance",
+    "Sampling",
     "Status",
     "Track",
     "TrackEmbedding",
@@ -139,6 +141,18 @@ class AlbumEmbedding:
     plan: AlbumPlan
     vector: NDArray[np.float32]
     unheard: tuple[Outcome, ...] = ()
+
+
+SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a cover is sampled. `scheduler` is one of SCHEDULERS."""
+
+    steps: int
+    guidance: float
+    scheduler: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
