@@ -1,14 +1,19 @@
 """Painting with diffusers, transformers and torch alone: what covergen's pictures are held to."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from numpy.typing import NDArray
+from diffusers import (
+    AutoencoderKL,
+    SchedulerMixin,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from numpy.typing import ArrayLike, NDArray
 from peft import LoraConfig
 from safetensors.torch import load_file
 from torch import Tensor
@@ -62,7 +67,7 @@ def empty_prompt(base: Path, *, masked: bool) -> Tensor:
 def pipeline_pictures(
     base: Path,
     unet: UNet2DConditionModel,
-    scheduler: Any,
+    scheduler: SchedulerMixin,
     *,
     conditional: Tensor,
     unconditional: Tensor,
@@ -72,27 +77,29 @@ def pipeline_pictures(
 ) -> NDArray[np.uint8]:
     """`StableDiffusionPipeline` on (B, T, d) and (1, T, d): (B, H, W, 3) uint8."""
     diffusers.logging.set_verbosity_error()
-    pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(base / "vae"),
-        text_encoder=CLIPTextModel.from_pretrained(base / "text_encoder"),
-        tokenizer=CLIPTokenizer.from_pretrained(base / "tokenizer"),
-        unet=unet,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    pictures = pipeline(
-        prompt_embeds=conditional,
-        negative_prompt_embeds=unconditional.repeat(len(conditional), 1, 1),
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-    ).images
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on configs that the pipeline mends, and on numpy 2
+        pipeline = StableDiffusionPipeline(
+            vae=AutoencoderKL.from_pretrained(base / "vae"),
+            text_encoder=None,
+            tokenizer=None,
+            unet=unet,
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        pictures = pipeline(
+            prompt_embeds=conditional,
+            negative_prompt_embeds=unconditional.repeat(len(conditional), 1, 1),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        ).images
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
-def difference(left: Any, right: Any) -> int:
+def difference(left: ArrayLike, right: ArrayLike) -> int:
     """The largest difference of two pictures, in levels of 255."""
     return int(np.abs(np.asarray(left, np.int16) - np.asarray(right, np.int16)).max())

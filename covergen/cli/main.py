@@ -21,12 +21,8 @@ __all__ = ["cli", "main"]
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
-class _Failure(click.ClickException):
-    """One of covergen's errors, as Click shows errors."""
-
-    def __init__(self, error: CovergenError) -> None:
-        super().__init__(shown(str(error), keep="\n"))
-        self.exit_code = 2 if isinstance(error, UsageError) else 1
+class _WrongUse(click.ClickException):
+    exit_code = 2
 
 
 class _Group(click.Group):
@@ -39,7 +35,8 @@ class _Group(click.Group):
         except (Interrupted, KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
         except CovergenError as error:
-            raise _Failure(error) from error
+            kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
+            raise kind(shown(str(error), keep="\n")) from error
 
 
 @click.group(

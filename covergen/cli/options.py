@@ -48,7 +48,7 @@ class _BatchSize(click.ParamType[int | None]):
         """None for "auto"."""
         if value is None or value == "auto":
             return None
-        number = int(value) if str(value).isdecimal() else 0
+        number = int(str(value)) if str(value).isdecimal() else 0
         if number < 1:
             self.fail(f"{value!r} is neither 'auto' nor a whole number from 1.", param, ctx)
         return number

@@ -112,11 +112,13 @@ def _dry_run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None
     totals = _count(plan, options, show=True)
     if options["as_json"]:
         click.echo(jsonl.dumps("summary", jsonl.summary_object(totals)))
-        return
-    for line in _totals_lines(totals, preset, options):
-        click.echo(line)
-    if totals.has_work:
-        click.echo("Next: the same command without --dry-run.", err=True)
+    else:
+        for line in _totals_lines(totals, preset, options):
+            click.echo(line)
+        if totals.has_work and not options["quiet"]:
+            click.echo("Next: the same command without --dry-run.", err=True)
+    if totals.failed:
+        click.get_current_context().exit(1)
 
 
 def _run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None:

@@ -35,7 +35,8 @@ def lora_tensors(unet: UNet2DConditionModel) -> dict[str, Tensor]:
 
 def set_lora_tensors(unet: UNet2DConditionModel, tensors: dict[str, Tensor]) -> None:
     """Give the attached LoRA these tensors, in their own dtype, whatever the UNet's is."""
-    placed = {name: tensor.to(unet.device) for name, tensor in tensors.items()}
+    device = unet.device
+    placed = {name: tensor.to(device) for name, tensor in tensors.items()}
     unet.load_state_dict(placed, strict=False, assign=True)
 
 

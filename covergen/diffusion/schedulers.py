@@ -45,8 +45,8 @@ def make_scheduler(name: str, config: Mapping[str, Any], *, steps: int) -> Sched
     scheduler_class, options = _CLASSES[name]
     with quiet():
         scheduler = scheduler_class.from_config({**config, **_LATENT_DIFFUSION, **options})
-    limit = scheduler.config.num_train_timesteps
-    if not 1 <= steps <= limit:
-        raise UsageError(f"{steps} steps are impossible: this base can take 1 to {limit}.")
-    scheduler.set_timesteps(steps)
+        limit = scheduler.config.num_train_timesteps
+        if not 1 <= steps <= limit:
+            raise UsageError(f"{steps} steps are impossible: this base can take 1 to {limit}.")
+        scheduler.set_timesteps(steps)
     return scheduler

@@ -1,49 +1,147 @@
-"""Tracks to albums: which tracks of a folder and its disc folders share one cover.
-
-Within such a place, tracks with the same album title are one album unless something tells them
-apart: the album artist, or the MusicBrainz album id; or, where two tracks claim the same number on
-the same disc, the artist (without those featured) or the year. So a guest does not split an album,
-nor does a compilation whose tracks keep their own years; two editions in one folder are two. A
-track that lacks a tag that tells others apart goes with the only album that it can belong to.
-
-Tracks without an album title are singles, each on its own; but where most of them are numbered, no
-number comes twice, and no two artists are named, the folder is an album that nobody tagged.
-"""
+"""Tracks to albums, and what each album is called and known by."""
 
 import hashlib
-import os
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from covergen.core.types import Album, Track
-from covergen.library.names import disc_number
-from covergen.library.walk import AlbumFolder
+from covergen.library.folders import AlbumFolder
+from covergen.library.grouping import (
+    album_artist_of,
+    artist_of,
+    folded,
+    is_untagged_album,
+    musicbrainz_id_of,
+    playing_order,
+    tagged_groups,
+    without_featured,
+    year_of,
+)
 
 __all__ = ["albums_in"]
 
 _VARIOUS = "Various Artists"
-_FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
-_NAME_NUMBER = re.compile(r"(?:(\d{1,2})-)?(?:track[ _]*)?(\d{1,3})(?!\d)", re.ASCII | re.IGNORECASE)
-_NO_NUMBER = 1 << 30  # after all numbers
-
-_Group = list[Track]
-_Feature = Callable[[Track], str]
 
 
 def albums_in(
     place: AlbumFolder, tracks: Sequence[Track], *, per: Literal["album", "track"]
 ) -> list[Album]:
-    """Group the tracks of a folder and its discs, each group in playing order.
+    """Group the tracks of a folder and its discs; each album's are in playing order.
 
     `per="track"` makes an album of every track.
     """
-    ordered = sorted(tracks, key=lambda track: _playing_order(track, place.path))
+    ordered = sorted(tracks, key=playing_order)
     if per == "track":
-        groups = [[track] for track in ordered]
+        albums = [_single(track, place) for track in ordered]
     else:
-        groups = _groups(ordered, place.path)
-    ...
+        loose = [track for track in ordered if not (track.album or track.musicbrainz_album_id)]
+        tagged = [track for track in ordered if track.album or track.musicbrainz_album_id]
+        albums = [_tagged_album(group, place) for group in tagged_groups(tagged)]
+        if is_untagged_album(loose):
+            albums.append(_untagged_album(loose, place))
+        else:
+            albums += (_single(track, place) for track in loose)
+    if place.partial or len(albums) > 1:
+        return [replace(album, shares_folder=True) for album in albums]
+    return albums
+
+
+def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
+    title = _commonest(track.album for track in tracks)
+    artist = _common_artist(tracks)
+    identity = _commonest(map(musicbrainz_id_of, tracks))
+    year = _commonest(map(year_of, tracks))
+    return Album(
+        key=_key("mbid", identity)
+        if identity
+        else _key("album", folded(artist), folded(title), year),
+        folder=place.path,
+        title=title,
+        artist=artist,
+        date=_commonest(track.date for track in tracks),
+        tracks=tuple(tracks),
+        cover_file=_cover_file(tracks, place),
+    )
+
+
+def _untagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
+    return Album(
+        key=_key("files", *_names(tracks, place)),
+        folder=place.path,
+        title=_name(place.path),
+        artist=_commonest(track.artist for track in tracks),
+        date=_commonest(track.date for track in tracks),
+        tracks=tuple(tracks),
+        cover_file=_cover_file(tracks, place),
+    )
+
+
+def _single(track: Track, place: AlbumFolder) -> Album:
+    if track.title and track.artist:
+        numbers = (str(track.disc_number), str(track.track_number))
+        texts = (folded(text) for text in (track.artist, track.album, track.title))
+        key = _key("track", *texts, *numbers)
+    else:
+        key = _key("files", *_names([track], place))
+    return Album(
+        key=key,
+        folder=place.path,
+        title=track.title or track.path.stem,
+        artist=track.artist or track.album_artist,
+        date=track.date,
+        tracks=(track,),
+        cover_file=_cover_file([track], place),
+    )
+
+
+def _common_artist(tracks: Sequence[Track]) -> str:
+    """The album artist; without one, the artist of all tracks, or else the various ones."""
+    album_artists = {album_artist_of(track) for track in tracks} - {""}
+    if album_artists:
+        various = len(album_artists) > 1
+        return _VARIOUS if various else _commonest(track.album_artist for track in tracks)
+    artists = {artist_of(track) for track in tracks} - {""}
+    if len(artists) > 1 or any(track.compilation for track in tracks):
+        return _VARIOUS
+    return _commonest(without_featured(track.artist) for track in tracks)
+
+
+def _commonest(texts: Iterable[str]) -> str:
+    """The commonest text but ""; of equally common ones the first by alphabet."""
+    counts = Counter(filter(None, texts))
+    return min(counts, key=lambda text: (-counts[text], text), default="")
+
+
+def _cover_file(tracks: Iterable[Track], place: AlbumFolder) -> Path | None:
+    if place.cover is not None:
+        return place.cover
+    folders = {track.path.parent for track in tracks}
+    covers = (folder.cover for folder in place.folders if folder.path in folders)
+    return next((cover for cover in covers if cover is not None), None)
+
+
+def _key(*parts: str) -> str:
+    """A hash in hexadecimal. Before each part comes its length: none can run into another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%b" % (len(data), data))
+    return digest.hexdigest()
+
+
+def _names(tracks: Iterable[Track], place: AlbumFolder) -> list[str]:
+    """The names of an album's folder and, below it, of its files; not where it lies."""
+    names = [_name(place.path)]
+    for track in tracks:
+        if track.path.parent != place.path:
+            names.append(_name(track.path.parent))
+        names.append(track.path.name)
+    return [unicodedata.normalize("NFC", name) for name in names]
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name  # "." has none

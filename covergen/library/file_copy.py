@@ -80,8 +80,11 @@ def _copy_xattrs(source: Path, target: Path) -> None:
         except OSError:  # a file system without them
             return
         for name in names:
-            with suppress(*(() if name.startswith(_OWNED_XATTRS) else (OSError,))):
+            try:
                 os.setxattr(target, name, os.getxattr(source, name))
+            except OSError:
+                if name.startswith(_OWNED_XATTRS):
+                    raise
 
 
 def _copy_xattrs_of_macos(source: Path, target: Path) -> None:

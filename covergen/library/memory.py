@@ -5,7 +5,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -41,6 +41,8 @@ _OWN_COLUMNS = ("path", "size", "mtime_ns")
 _TRACK_DETAILS = tuple(f.name for f in fields(Track) if f.name not in _OWN_COLUMNS)
 _FAILURE_DETAILS = tuple(f.name for f in fields(Failure) if f.name not in _OWN_COLUMNS)
 
+_REASONS = {reason.value: reason for reason in Reason}
+
 # Paths are bytes: a name need not be text. mtime_ns is text: file systems know times that SQLite's
 # integers do not. `details` is JSON: the other fields of a Track, or of a Failure.
 _SCHEMA = """
@@ -59,7 +61,7 @@ _READING = 1  # to be raised when tags are read differently, so that files are r
 
 def _version() -> int:
     """Another one whenever the fields change, so that old rows are never taken for new."""
-    shape = repr((_READING, _SCHEMA, _TRACK_DETAILS, _FAILURE_DETAILS))
+    shape = repr((_READING, _SCHEMA, _TRACK_DETAILS, _FAILURE_DETAILS, *_REASONS))
     return zlib.crc32(shape.encode()) & 0x7FFFFFFF
 
 
@@ -90,23 +92,24 @@ class ScanMemory:
 
     def remember(self, *seen: Seen) -> None:
         """Keep what was seen of files, in one transaction."""
-        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", map(_row, seen))
+        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", [_row(s) for s in seen])
 
     def forget(self, *paths: Path) -> None:
         """Have these files read anew by the next scan, in one transaction."""
-        self._write("DELETE FROM seen WHERE folder = ? AND name = ?", map(_key, paths))
+        self._write("DELETE FROM seen WHERE folder = ? AND name = ?", [_key(p) for p in paths])
 
     def close(self) -> None:
         """Close the database."""
         self._rows.close()
 
-    def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        with contextlib.suppress(sqlite3.DatabaseError), self._rows:
-            self._rows.executemany(statement, rows)
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            with contextlib.suppress(sqlite3.DatabaseError), self._rows:
+                self._rows.executemany(statement, rows)
 
 
 def _folder_key(folder: Path) -> bytes:
-    return os.fsencode(os.path.abspath(folder))
+    return os.fsencode(folder.absolute())
 
 
 def _key(path: Path) -> tuple[bytes, bytes]:
@@ -122,6 +125,7 @@ def _row(seen: Seen) -> tuple[object, ...]:
 def _seen(path: Path, size: int, mtime_ns: int, details: str) -> Seen:
     values = json.loads(details)
     if "reason" in values:
-        reason = Reason(values.pop("reason"))
-        return Failure(path=path, size=size, mtime_ns=mtime_ns, reason=reason, **values)
+        reason = _REASONS[values["reason"]]
+        message = values["message"]
+        return Failure(path=path, size=size, mtime_ns=mtime_ns, reason=reason, message=message)
     return Track(path=path, size=size, mtime_ns=mtime_ns, **values)

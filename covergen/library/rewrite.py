@@ -17,7 +17,7 @@ from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
-from covergen.library.os_errors import write_errors
+from covergen.library.os_errors import check_writable, write_errors
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
@@ -73,7 +73,8 @@ def _write(
         return Outcome(path=track.path, status=Status.UNCHANGED, reason=Reason.EQUAL)
     if before.st_nlink > 1 and options.hardlinks == "skip":
         return Outcome(path=track.path, status=Status.SKIPPED, reason=Reason.HARD_LINKED)
-    _check_writable(path, before)
+    check_writable(path, "the file")
+    check_writable(path.parent, "its folder")
     _check_space(path, before.st_size + 2 * len(picture.data))
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
@@ -102,15 +103,6 @@ def _is_front_cover_of(path: Path, container: str, picture: Picture) -> bool:
     found = read_pictures(path, container)
     front_covers = [embedded for embedded in found if embedded.kind == FRONT_COVER]
     return found[:1] == front_covers == [EmbeddedPicture(picture.data, FRONT_COVER)]
-
-
-def _check_writable(path: Path, status: os.stat_result) -> None:
-    # The superuser may write anywhere, but whoever marked a file read-only meant it.
-    if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise WriteError(path, Reason.READ_ONLY, "the file is read-only")
-    folder = path.parent
-    if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK | os.X_OK):
-        raise WriteError(path, Reason.READ_ONLY, "its folder is read-only")
 
 
 def _check_space(path: Path, needed_bytes: int) -> None:

@@ -9,9 +9,10 @@ from typing import Literal
 from covergen.core.errors import TagError
 from covergen.core.types import Album, Outcome, Track
 from covergen.library.albums import albums_in
+from covergen.library.folders import AlbumFolder, Folder
 from covergen.library.memory import Failure, ScanMemory, Seen
 from covergen.library.tags import read_track
-from covergen.library.walk import AlbumFolder, Folder, walk
+from covergen.library.walk import walk
 
 __all__ = ["ScanOptions", "scan"]
 
@@ -71,24 +72,30 @@ def _look_at(
     folder: Folder, memory: ScanMemory, checkpoint: Callable[[], None]
 ) -> Iterator[Track | Outcome]:
     """Each file of a folder, remembered or read; what was read is remembered, however it ends."""
-    known = memory.recall(folder.path) if folder.files or folder.names is not None else {}
+    known = {} if folder.names is None and not folder.files else memory.recall(folder.path)
     if folder.names is not None:
         memory.forget(*(folder.path / name for name in known.keys() - folder.names))
     unsaved: list[Seen] = []
     try:
-        for path, stat in folder.files:
-            seen = known.get(path.name)
-            if seen is None or (seen.size, seen.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+        for name, stat in folder.files:
+            remembered = known.get(name)
+            if remembered is not None and _unchanged(remembered, stat):
+                found: Seen | Outcome = remembered
+            else:
                 checkpoint()
-                seen = _read(path, stat)
-                if not isinstance(seen, Outcome):
-                    unsaved.append(seen)
+                found = _read(folder.path / name, stat)
+                if not isinstance(found, Outcome):
+                    unsaved.append(found)
             if len(unsaved) >= _MOST_UNSAVED:
                 memory.remember(*unsaved)
                 unsaved.clear()
-            yield seen.outcome() if isinstance(seen, Failure) else seen
+            yield found.outcome() if isinstance(found, Failure) else found
     finally:
         memory.remember(*unsaved)
+
+
+def _unchanged(seen: Seen, stat: os.stat_result) -> bool:
+    return (seen.size, seen.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
 def _read(path: Path, stat: os.stat_result) -> Seen | Outcome:

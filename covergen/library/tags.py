@@ -1,10 +1,9 @@
 """What a music file's own tags say of it: one table of fields and keys, one opening of the file."""
 
-import errno
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,13 +30,13 @@ from mutagen.wavpack import WavPack
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
+from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
 from covergen.library.pictures import pictures_in
 
 __all__ = ["read_track"]
 
-_MOST_BYTES_READ = 64 << 20
 _LONGEST_TEXT = 1000
 _LONGEST_SECONDS = 1e7
 _ICONS = (1, 2)  # ID3v2.4 frames, section 4.14: 32×32 file icon, other file icon
@@ -100,13 +99,12 @@ _APEV2 = {
 }
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
     """How a container is opened, its keys, and from its tags a function from key to values."""
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
-    keys: dict[str, tuple[str, ...]]
+    keys: Mapping[str, tuple[str, ...]]
     lookup: Callable[[Any], Callable[[str], Any]]
 
 
@@ -130,7 +128,9 @@ def _vorbis(kind: Callable[..., mutagen.FileType]) -> _Format:
 
 
 def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
-    return _Format(open=kind, keys=_APEV2, lookup=lambda tags: lambda key: str(tags[key]).split("\0"))
+    return _Format(
+        open=kind, keys=_APEV2, lookup=lambda tags: lambda key: str(tags[key]).split("\0")
+    )
 
 
 _FORMATS = {
@@ -162,7 +162,7 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
     the system would not let it be read, the error's cause is the OSError.
     """
     try:
-        with _Reader(path) as reader:
+        with BoundedReader(path) as reader:
             container = identify_stream(reader)
             if container is None:
                 raise TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
@@ -172,7 +172,7 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
         raise TagError(path, error.strerror or str(error)) from error
 
 
-def _parse(reader: "_Reader", path: Path, stat: os.stat_result, container: str) -> Track:
+def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
     try:
         with tag_errors(path):
             file = _FORMATS[container].open(reader)
@@ -236,28 +236,3 @@ def _number(text: str) -> int:
 
 def _why_no_music(stat: os.stat_result) -> str:
     return "its content is no music of a known kind" if stat.st_size else "an empty file"
-
-
-class _Reader(io.BufferedReader):
-    """A file that hands out no more than a scan may read, whatever sizes the file claims.
-
-    `failure` is the system's own error, which mutagen would hide in one of its own.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(os.fspath(path)))
-        self.failure: OSError | None = None
-        self._left = _MOST_BYTES_READ
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does. Raises OSError (EFBIG) when the limit is reached."""
-        wanted = self._left if size is None or size < 0 else min(size, self._left)
-        try:
-            data = super().read(wanted)
-        except OSError as error:
-            self.failure = error
-            raise
-        self._left -= len(data)
-        if not self._left:
-            raise OSError(errno.EFBIG, f"more than {_MOST_BYTES_READ >> 20} MiB of them")
-        return data

@@ -3,14 +3,13 @@
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows, where nobody can delete an open file anyway
-    fcntl = None  # type: ignore[assignment]  # stands for "no locks here"
 
 __all__ = ["remove_stale", "temporary"]
 
@@ -47,7 +46,7 @@ def remove_stale(folder: Path) -> None:
 
 def _remove_unlocked(path: Path) -> None:
     """Raises OSError where somebody holds the lock."""
-    if fcntl is None:
+    if sys.platform == "win32":  # where nobody can delete an open file
         path.unlink()
         return
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -60,8 +59,8 @@ def _remove_unlocked(path: Path) -> None:
 
 @contextmanager
 def _locked(descriptor: int) -> Iterator[None]:
-    if fcntl is None:
-        os.close(descriptor)  # Windows would not let an open file be replaced
+    if sys.platform == "win32":
+        os.close(descriptor)  # an open file could not be replaced
         yield
         return
     try:

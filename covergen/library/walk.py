@@ -5,49 +5,24 @@ import fnmatch
 import os
 import re
 import stat as modes
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from operator import attrgetter
 from pathlib import Path
 
 from covergen.core.errors import UsageError
-from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name
-from covergen.library.names import COVER_NAMES, IGNORE_FILE, SYSTEM_FOLDERS, disc_number
+from covergen.library.folders import (
+    AlbumFolder,
+    Folder,
+    above_discs,
+    cover_among,
+    cover_in,
+    listing,
+    problem,
+)
+from covergen.library.names import IGNORE_FILE, SYSTEM_FOLDERS, disc_number
 
-__all__ = ["AlbumFolder", "Folder", "walk"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
-    """What lies in one folder, sorted by name.
-
-    `names` is everything in it, or None where it was not looked into. `cover` is a picture under a
-    name that servers read.
-    """
-
-    path: Path
-    names: frozenset[str] | None = None
-    files: tuple[tuple[Path, os.stat_result], ...] = ()
-    subfolders: tuple[str, ...] = ()
-    cover: Path | None = None
-    problems: tuple[Outcome, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlbumFolder:
-    """A folder with its disc sub-folders: the place within which tracks can share an album.
-
-    `path` is above the disc folders, and `cover` lies there. `partial`: there may be other audio
-    files that were not asked for.
-    """
-
-    path: Path
-    folders: tuple[Folder, ...]
-    cover: Path | None = None
-    partial: bool = False
+__all__ = ["walk"]
 
 
 def walk(paths: Sequence[Path], exclude: Sequence[str]) -> Iterator[AlbumFolder]:
@@ -89,7 +64,7 @@ class _Walk:
         globs = (os.path.normcase(glob).rstrip(os.sep) for glob in exclude)
         self._excluded = [re.compile(fnmatch.translate(glob)) for glob in globs]
         self._visited: set[int] = set()
-        self._real_roots: list[str] = []
+        self._real_roots: list[Path] = []
         self._roots = self._outermost(roots)
 
     def run(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
@@ -97,79 +72,83 @@ class _Walk:
             yield from self._below(root)
         yield from self._named(files)
 
-    def _outermost(self, roots: Sequence[Path]) -> list[str]:
+    def _outermost(self, roots: Sequence[Path]) -> list[Path]:
         """The roots that the walk does not come to from another one, in the order given."""
-        real = {str(root): os.path.realpath(root) for root in roots}
+        real = {root: root.resolve() for root in roots}
         kept = set()
-        for root in sorted(real, key=lambda root: len(real[root])):
+        for root in sorted(real, key=lambda root: len(real[root].parts)):
             if not self._comes_to(real[root]):
                 self._real_roots.append(real[root])
                 kept.add(root)
         return [root for root in real if root in kept]
 
-    def _below(self, root: str) -> Iterator[AlbumFolder]:
-        top = len(os.path.join(root, ""))
-        pending = [root]  # no recursion: folders can lie deeper than Python's stack
+    def _below(self, root: Path) -> Iterator[AlbumFolder]:
+        pending = [(root, "")]  # no recursion: folders can lie deeper than Python's stack
         while pending:
-            folder = self._look_into(pending.pop(), top)
+            path, trail = pending.pop()
+            folder = self._look_into(path, trail)
             discs, others = [], []
-            for path in folder.subfolders:
-                if disc_number(os.path.basename(path)):
-                    discs.append(self._look_into(path, top))
+            for name in folder.subfolders:
+                place = (path / name, f"{trail}{name}{os.sep}")
+                if disc_number(name):
+                    disc = self._look_into(*place)
+                    discs.append(disc)
+                    others += [
+                        (disc.path / name, f"{place[1]}{name}{os.sep}") for name in disc.subfolders
+                    ]
                 else:
-                    others.append(path)
+                    others.append(place)
             yield _album_folder(folder, discs)
-            others += (path for disc in discs for path in disc.subfolders)
             pending += reversed(others)
 
-    def _look_into(self, path: str, top: int) -> Folder:
-        """List a folder. `top` is the length of what comes before relative paths."""
+    def _look_into(self, path: Path, trail: str) -> Folder:
+        """List a folder. `trail` is its path relative to the root, with a separator at the end."""
         try:
-            if not self._first_visit(os.stat(path)):
-                return Folder(path=Path(path))
-            listing = _listing(path)
+            if not self._first_visit(path.stat()):
+                return Folder(path=path)
+            everything = listing(path)
         except OSError as error:
-            return Folder(path=Path(path), problems=(_problem(path, error),))
-        names = frozenset(entry.name for entry in listing)
+            return Folder(path=path, problems=(problem(path, error),))
+        names = frozenset(entry.name for entry in everything)
         if IGNORE_FILE in names:
-            return Folder(path=Path(path))
+            return Folder(path=path)
         files, subfolders, problems = [], [], []
-        entries = [entry for entry in listing if self._admits(entry.name, entry.path[top:])]
+        entries = [entry for entry in everything if self._admits(entry.name, trail + entry.name)]
         for entry in entries:
             try:
                 if entry.is_dir():
                     if self._belongs_here(entry):
-                        subfolders.append(entry.path)
+                        subfolders.append(entry.name)
                 elif is_audio_name(entry.name) and self._belongs_here(entry):
                     stat = entry.stat()
                     if modes.S_ISREG(stat.st_mode):
-                        files.append((Path(entry.path), stat))
+                        files.append((entry.name, stat))
             except OSError as error:
                 if is_audio_name(entry.name) or error.errno != errno.ELOOP:
-                    problems.append(_problem(entry.path, error))
+                    problems.append(problem(path / entry.name, error))
         return Folder(
-            path=Path(path),
+            path=path,
             names=names,
             files=tuple(files),
             subfolders=tuple(subfolders),
-            cover=_cover_among(entries),
+            cover=cover_among(entries),
             problems=tuple(problems),
         )
 
     def _named(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
         """The files named outright that the walk has not come to, by their albums' folders."""
-        albums: dict[Path, dict[str, Path]] = {}
+        albums: dict[Path, dict[Path, Path]] = {}
         for path in files:
-            real = os.path.realpath(path)
-            walked = is_audio_name(real) and self._comes_to(real)
+            real = path.resolve()
+            walked = is_audio_name(real.name) and self._comes_to(real)
             if not walked and not self._excludes(path.name, path.name):
-                albums.setdefault(_above_discs(path.parent), {}).setdefault(real, path)
+                albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
         for above, named in albums.items():
             by_folder: dict[Path, list[Path]] = {}
             for path in sorted(named.values()):
                 by_folder.setdefault(path.parent, []).append(path)
             folders = tuple(_folder_of(folder, paths) for folder, paths in by_folder.items())
-            yield AlbumFolder(path=above, folders=folders, cover=_cover_in(above), partial=True)
+            yield AlbumFolder(path=above, folders=folders, cover=cover_in(above), partial=True)
 
     def _first_visit(self, stat: os.stat_result) -> bool:
         identity = stat.st_dev << 64 | stat.st_ino
@@ -184,21 +163,21 @@ class _Walk:
         """
         if not entry.is_symlink():
             return True
-        real = os.path.realpath(entry.path)
+        real = Path(entry.path).resolve()
         if entry.is_dir():
-            upwards = any(root.startswith(os.path.join(real, "")) for root in self._real_roots)
+            upwards = any(root.is_relative_to(real) for root in self._real_roots)
             return not upwards and not self._comes_to(real)
-        walked = is_audio_name(real) and self._comes_to(real)
+        walked = is_audio_name(real.name) and self._comes_to(real)
         return not walked and self._first_visit(entry.stat())
 
-    def _comes_to(self, real: str) -> bool:
+    def _comes_to(self, real: Path) -> bool:
         """Whether this real path lies below a root, with nothing passed over on the way to it."""
         for root in self._real_roots:
-            top = os.path.join(root, "")
-            parts = real[len(top) :].split(os.sep) if real.startswith(top) else []
-            below = bool(parts) and all(map(self._admits, parts, accumulate(parts, os.path.join)))
-            if below or real == root:
-                return True
+            if real.is_relative_to(root):
+                parts = real.relative_to(root).parts
+                trails = accumulate(parts, lambda trail, name: f"{trail}{os.sep}{name}")
+                if all(map(self._admits, parts, trails)):
+                    return True
         return False
 
     def _admits(self, name: str, relative: str) -> bool:
@@ -214,64 +193,22 @@ class _Walk:
 
 
 def _album_folder(folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
-    above = _above_discs(folder.path)
+    above = above_discs(folder.path)
     inside = above == folder.path  # else the walk began at a disc, and has not seen the others
     return AlbumFolder(
         path=above,
         folders=(folder, *discs),
-        cover=folder.cover if inside else _cover_in(above),
+        cover=folder.cover if inside else cover_in(above),
         partial=not inside,
     )
 
 
-def _above_discs(folder: Path) -> Path:
-    named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
-    return named.parent if disc_number(named.name) else folder
-
-
 def _folder_of(folder: Path, paths: Sequence[Path]) -> Folder:
+    """A folder of which only some files are looked at."""
     files, problems = [], []
     for path in paths:
         try:
-            files.append((path, path.stat()))
+            files.append((path.name, path.stat()))
         except OSError as error:
-            problems.append(_problem(path, error))
-    return Folder(
-        path=folder, files=tuple(files), cover=_cover_in(folder), problems=tuple(problems)
-    )
-
-
-def _listing(folder: str | Path) -> list[os.DirEntry[str]]:
-    with os.scandir(str(folder)) as entries:
-        return sorted(entries, key=attrgetter("name"))
-
-
-def _cover_in(folder: Path) -> Path | None:
-    try:
-        return _cover_among(_listing(folder))
-    except OSError:
-        return None
-
-
-def _cover_among(entries: Iterable[os.DirEntry[str]]) -> Path | None:
-    by_name = {entry.name.lower(): entry for entry in entries}
-    for name in COVER_NAMES:
-        if name in by_name and _has_content(by_name[name]):
-            return Path(by_name[name].path)
-    return None
-
-
-def _has_content(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file() and entry.stat().st_size > 0
-    except OSError:
-        return False
-
-
-def _problem(path: str | Path, error: OSError) -> Outcome:
-    return Outcome(
-        path=Path(path),
-        status=Status.FAILED,
-        reason=Reason.UNREADABLE,
-        message=error.strerror or str(error),
-    )
+            problems.append(problem(path, error))
+    return Folder(path=folder, files=tuple(files), cover=cover_in(folder), problems=tuple(problems))

@@ -64,7 +64,9 @@ def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
     library: Library, run: Run
 ) -> None:
     before = snapshot(library.root)
-    objects = json_lines(run("tag", "--model", "tiny", "--dry-run", "--json", library.root))
+    objects = json_lines(
+        run("tag", "--model", "tiny", "--dry-run", "--json", library.root, expect=1)
+    )
     assert snapshot(library.root) == before
     for folder, expected in library.albums.items():
         mine = [o for o in objects if o["type"] == "album" and o["folder"] == str(folder)]

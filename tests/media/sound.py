@@ -48,7 +48,7 @@ def _chord(size: int, sample_rate: int, random: np.random.Generator) -> NDArray[
     for start in range(0, size, sample_rate):
         root = random.integers(7)
         for step in (root, root + 2, root + 4):
-            _strike(wave, start, _note(pitches[step], 3.0, sample_rate))
+            _strike(wave, start, _note(pitches[step], 1.5, sample_rate))
     return wave
 
 
@@ -64,7 +64,7 @@ def _melody(size: int, sample_rate: int, random: np.random.Generator) -> NDArray
 
 def _drums(size: int, sample_rate: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Strike a kick and a snare drum in turn, three to five times a second."""
-    interval = random.integers(sample_rate // 5, sample_rate // 3)
+    interval = int(random.integers(sample_rate // 5, sample_rate // 3))
     age = np.arange(sample_rate // 2) / sample_rate
     kick = np.sin(math.tau * (50 * age + 6 * (1 - np.exp(-age / 0.04)))) * np.exp(-age / 0.12)
     snare = random.standard_normal(age.size) * np.exp(-age / 0.05)

@@ -4,7 +4,6 @@ Source: Advanced Systems Format Specification 01.20.05, sections 3.2, 3.4, 3.11,
 """
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -23,6 +22,7 @@ _EXTENSION = UUID("5FBF03B5-A92E-11CF-8EE3-00C00C205365").bytes_le
 _DESCRIPTION = UUID("D2D0A440-E307-11D2-97F0-00A0C95EA850").bytes_le
 _METADATA = UUID("C5F8CBEA-5BAF-4877-8467-AA8C44FA4CCA").bytes_le
 _LIBRARY = UUID("44231C94-9498-49D1-A141-1D134E457054").bytes_le
+_LISTS = (_DESCRIPTION, _METADATA, _LIBRARY)
 _PADDING = UUID("1806D474-CADF-4509-A4BA-9AABCB96AAE8").bytes_le
 
 _TOP = struct.Struct("<16sQI2s")
@@ -67,9 +67,8 @@ def put(path: Path, picture: Picture) -> str:
     value = head + mime + empty + picture.data
     with path.open("r+b") as file:
         objects, size = _read(file)
-        objects = _edited(objects, _without_front_cover)
-        objects = _with_record(objects, value)
-        splice(file, 0, size, _join(objects, size))
+        cleaned = [_without_front_cover(item) for item in objects]
+        splice(file, 0, size, _join(_with_record(cleaned, value), size))
     return ""
 
 
@@ -77,9 +76,7 @@ def rest(path: Path) -> object:
     """All raw header objects but the front cover and padding, and what follows the header."""
     with path.open("rb") as file:
         objects, size = _read(file)
-        around = outside(file, 0, size)
-    kept = _edited(objects, _without_front_cover)
-    return [_comparable(item) for item in kept if item.guid != _PADDING], around
+        return _comparable(objects), outside(file, 0, size)
 
 
 def _read(file: BinaryIO) -> tuple[list[_Object], int]:
@@ -127,20 +124,21 @@ def _resized(item: _Object, delta: int) -> _Object:
     return item._replace(data=item.data[:16] + new + item.data[24:])
 
 
-def _comparable(item: _Object) -> _Object:
-    """The object less its part that must change: the file's size, or an emptied list's count."""
-    if item.guid == _FILE_PROPERTIES:
-        return item._replace(data=item.data[:16] + item.data[24:])
-    return item
-
-
-def _edited(objects: list[_Object], edit: Callable[[_Object], _Object]) -> list[_Object]:
-    """The objects, and those in the extension among them, each edited."""
-    return [_edited_extension(o, edit) if o.guid == _EXTENSION else edit(o) for o in objects]
-
-
-def _edited_extension(item: _Object, edit: Callable[[_Object], _Object]) -> _Object:
-    return _extension_of(item, _edited(_extension_objects(item), edit))
+def _comparable(objects: list[_Object]) -> list[object]:
+    """The objects less what a front cover changes: itself, lists made for it, the file's size."""
+    found: list[object] = []
+    for item in objects:
+        if item.guid == _EXTENSION:
+            inner = _comparable(_extension_objects(item))
+            found.append((item.data[:_EXTENSION_HEAD], inner))
+        elif item.guid in _LISTS:
+            kept = [record.raw for record in _records(item) if not _is_front_cover(record)]
+            found += [(item.guid, kept)] if kept else []
+        elif item.guid == _FILE_PROPERTIES:
+            found.append((item.data[:16], item.data[24:]))
+        elif item.guid != _PADDING:
+            found.append(item)
+    return found
 
 
 def _extension_objects(item: _Object) -> list[_Object]:
@@ -153,7 +151,9 @@ def _extension_of(item: _Object, objects: list[_Object]) -> _Object:
 
 
 def _without_front_cover(item: _Object) -> _Object:
-    if item.guid not in (_DESCRIPTION, _METADATA, _LIBRARY):
+    if item.guid == _EXTENSION:
+        return _extension_of(item, [_without_front_cover(o) for o in _extension_objects(item)])
+    if item.guid not in _LISTS:
         return item
     records = _records(item)
     kept = [record.raw for record in records if not _is_front_cover(record)]

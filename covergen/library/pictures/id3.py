@@ -8,7 +8,6 @@ Source: ID3v2.2.0, ID3v2.3.0, ID3v2.4.0 (id3.org).
 
 import io
 import re
-import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ __all__ = ["others", "pictures", "put", "rest"]
 
 _NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
 
+_LARGEST = 1 << 28
 _UNSYNCHRONISED, _EXTENDED, _EXPERIMENTAL = 0x80, 0x40, 0x20
 
 _NAME = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
@@ -235,21 +235,22 @@ def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
 
 
 def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
-    """The tag with padding; its length is even, since chunks want it so."""
     try:
-        size = len(_join(tag, 0))
-        room = padding(available - size)
-        data = _join(tag, room + (size + room) % 2)
-    except (OverflowError, struct.error):
-        data = b""
-    if not data or len(data) >= 1 << 28:
-        raise WriteError(path, Reason.TOO_LARGE, "an ID3 tag holds less than 256 MiB")
+        data = _join(tag, padding(available - len(_join(tag, 0))))
+    except OverflowError as error:
+        raise _too_large(path) from error
+    if len(data) > _LARGEST:
+        raise _too_large(path)
     return data
 
 
 def _join(tag: _Tag, room: int) -> bytes:
     body = b"".join(_frame_bytes(tag.version, tag.frames)) + tag.tail + bytes(room)
     return b"ID3" + bytes([tag.version, 0, tag.flags]) + _to_synchsafe(len(body)) + body
+
+
+def _too_large(path: Path) -> WriteError:
+    return WriteError(path, Reason.TOO_LARGE, "an ID3v2 tag cannot hold as much")
 
 
 def _frame_bytes(version: int, frames: Iterable[_Frame]) -> Iterable[bytes]:

@@ -162,7 +162,7 @@ def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
         # Some writers leave out the last pad byte.
         start, stop, pad = end, end, bytes(end % 2)
         name = form.tag_names[0]
-    data = pad + form.head.pack(name, len(tag)) + tag
+    data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2)
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     header = form.head.pack(form.name, length)
     splice(file, start, stop, data)

@@ -63,7 +63,7 @@ def put(path: Path, picture: Picture) -> str:
             data = _join(b"moov", body) + (
                 _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
             )
-        except struct.error as error:
+        except OverflowError as error:
             raise WriteError(path, Reason.TOO_LARGE, "its offsets have no room left") from error
         splice(file, moov.start, end, data)
         if delta:
@@ -183,7 +183,7 @@ def _without_front_cover(items: bytes) -> bytes:
 
 
 _TABLES = {b"stco": "I", b"co64": "Q"}
-_CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"udta", b"moof", b"traf", b"mfra")
+_CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra")
 
 
 def _leaves(path: tuple[bytes, ...], body: bytes) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
@@ -193,7 +193,7 @@ def _leaves(path: tuple[bytes, ...], body: bytes) -> Iterator[tuple[tuple[bytes,
             yield from _leaves(here, inner[_version_size(inner) :])
         elif here == (*_META, b"ilst"):
             yield from _leaves(here, _without_front_cover(inner))
-        elif atom.name in _CONTAINERS:
+        elif atom.name in _CONTAINERS or here == _META[:1]:
             yield from _leaves(here, inner)
         elif atom.name not in (*_FILLERS, *_TABLES) and here != (*_META, b"hdlr"):
             yield here, inner
@@ -202,7 +202,7 @@ def _leaves(path: tuple[bytes, ...], body: bytes) -> Iterator[tuple[tuple[bytes,
 def _repointed(body: bytes, end: int, delta: int) -> bytes:
     """A container of the same size, its offset tables moved by `delta` from byte `end` on.
 
-    Raises struct.error where an offset no longer fits.
+    Raises OverflowError where an offset no longer fits.
     """
     parts, at = [], 0
     for atom in _atoms(body):
@@ -224,8 +224,10 @@ def _moved_table(table: bytes, code: str, end: int, delta: int) -> bytes:
     (count,) = struct.unpack_from(">I", table, 4)
     form = struct.Struct(f">{count}{code}")
     offsets = form.unpack_from(table, 8)
-    moved = form.pack(*(offset + delta if offset >= end else offset for offset in offsets))
-    return table[:8] + moved + table[8 + form.size :]
+    moved = [offset + delta if offset >= end else offset for offset in offsets]
+    if code == "I" and max(moved, default=0) >= 1 << 32:
+        raise OverflowError("an offset past 4 GiB")
+    return table[:8] + form.pack(*moved) + table[8 + form.size :]
 
 
 def _moved_base(header: bytes, end: int, delta: int) -> bytes:

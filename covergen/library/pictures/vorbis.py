@@ -7,6 +7,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -93,8 +94,9 @@ def rest(path: Path, codec: Codec) -> object:
     """The raw comments but the front cover, and the other headers."""
     with path.open("rb") as file:
         headers = _read(file, codec)
-        prefix = headers.prefix[:-3] if codec.sized else headers.prefix
-        return prefix, headers.comments.without_front_cover(), headers.further
+        further = b"".join([*headers.further, *_header_bytes(file, headers.pages[0].serial)])
+    prefix = headers.prefix[:-3] if codec.sized else headers.prefix
+    return prefix, headers.comments.without_front_cover(), further
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
@@ -119,6 +121,14 @@ def _header_pages(file: BinaryIO, codec: Codec) -> list[OggPage]:
         if page.serial == serial:
             pages.append(page)
     return pages
+
+
+def _header_bytes(file: BinaryIO, serial: int) -> Iterator[bytes]:
+    """The contents of further pages of a stream, up to the first on which audio ends."""
+    with suppress(EOFError):
+        while (page := OggPage(file)).position in (0, _NO_PACKET_ENDS) or page.serial != serial:
+            if page.serial == serial:
+                yield from page.packets
 
 
 def _paginate(packet: bytes) -> Iterator[OggPage]:

@@ -1,8 +1,10 @@
 """What `paint` promises, held to StableDiffusionPipeline and to arithmetic by hand."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     PNDMScheduler,
+    SchedulerMixin,
+    UNet2DConditionModel,
     UniPCMultistepScheduler,
 )
 from numpy.typing import NDArray
@@ -34,20 +38,54 @@ from tests.tiny_base import make_tiny_adapter
 
 CPU = torch.device("cpu")
 DDIM = Sampling(steps=4, guidance=7.5, scheduler="ddim")
-PIPELINE_SCHEDULERS: dict[str, tuple[Any, dict[str, str]]] = {
+PIPELINE_SCHEDULERS: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, {"timestep_spacing": "trailing"}),
-    "pndm": (PNDMScheduler, {}),
+    "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
     "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "trailing"}),
 }
 
 
-def load(
-    base: Path, folder: Path, *, dtype: torch.dtype = torch.float32, **options: Any
-) -> tuple[Painter, Path]:
-    adapter = make_tiny_adapter(folder / "adapter.safetensors", base, **options)
-    return load_painter(base, adapter, d_audio=512, device=CPU, dtype=dtype), adapter
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """A base and an adapter, as covergen loads them and as plain libraries do."""
+
+    base: Path
+    adapter: Path
+    painter: Painter
+    plain_unet: UNet2DConditionModel
+
+
+def load(base: Path, folder: Path, *, dtype: torch.dtype = torch.float32) -> Painter:
+    adapter = make_tiny_adapter(folder / "adapter.safetensors", base)
+    return load_painter(base, adapter, d_audio=512, device=CPU, dtype=dtype)
+
+
+def make_case(base: Path, folder: Path, tokens: int) -> Case:
+    adapter = make_tiny_adapter(folder / "adapter.safetensors", base, tokens=tokens)
+    return Case(
+        base=base,
+        adapter=adapter,
+        painter=load_painter(base, adapter, d_audio=512, device=CPU, dtype=torch.float32),
+        plain_unet=merged_unet(base, adapter),
+    )
+
+
+@pytest.fixture(scope="module")
+def sd1_case(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(sd1, tmp_path_factory.mktemp("sd1"), tokens=7)
+
+
+@pytest.fixture(scope="module")
+def sd2_case(sd2: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(sd2, tmp_path_factory.mktemp("sd2"), tokens=8)
+
+
+@pytest.fixture
+def painter(sd1_case: Case) -> Painter:
+    """One to use, but not to change."""
+    return sd1_case.painter
 
 
 def requests(count: int) -> list[PaintRequest]:
@@ -82,34 +120,27 @@ def tokens_by_hand(adapter: Path, vectors: Sequence[NDArray[np.float32]], width:
 
 @pytest.mark.parametrize("guidance", [7.5, 1.0])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize(("like", "tokens", "length"), [("sd1", 7, 77), ("sd2", 8, 16)])
+@pytest.mark.parametrize(("name", "repeats"), [("sd1_case", 11), ("sd2_case", 2)])
 def test_equal_to_stable_diffusion_pipeline(
-    like: str,
-    tokens: int,
-    length: int,
-    scheduler: str,
-    guidance: float,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    name: str, repeats: int, scheduler: str, guidance: float, request: pytest.FixtureRequest
 ) -> None:
-    base: Path = request.getfixturevalue(like)
-    painter, adapter = load(base, tmp_path, tokens=tokens)
+    case: Case = request.getfixturevalue(name)
     wanted = requests(3)
-    conditional = tokens_by_hand(adapter, [r.vector for r in wanted], width=32)
+    conditional = tokens_by_hand(case.adapter, [r.vector for r in wanted], width=32)
     scheduler_class, options = PIPELINE_SCHEDULERS[scheduler]
     expected = pipeline_pictures(
-        base,
-        merged_unet(base, adapter),
-        scheduler_class.from_pretrained(base / "scheduler", **options),
-        conditional=conditional.repeat(1, length // tokens, 1),
-        unconditional=empty_prompt(base, masked=False),
+        case.base,
+        case.plain_unet,
+        scheduler_class.from_pretrained(case.base / "scheduler", **options),
+        conditional=conditional.repeat(1, repeats, 1),
+        unconditional=empty_prompt(case.base, masked=False),
         seeds=[r.seed for r in wanted],
         steps=5,
         guidance=guidance,
     )
     sampling = Sampling(steps=5, guidance=guidance, scheduler=scheduler)
-    pictures = paint_all(painter, wanted, sampling)
-    assert pictures.shape[1:3] == painter.config.picture_size
+    pictures = paint_all(case.painter, wanted, sampling)
+    assert pictures.shape[1:3] == case.painter.config.picture_size
     assert pictures.std() > 20  # there is something to see
     assert difference(pictures, expected) <= 1
 
@@ -119,12 +150,11 @@ def test_tokens_that_do_not_divide_the_prompt_are_masked(
     tokens: int, sd2: Path, tmp_path: Path
 ) -> None:
     """Held to the two branches computed apart, each with its own number of tokens."""
-    painter, adapter = load(sd2, tmp_path, tokens=tokens)
-    wanted = requests(2)
-    unet = merged_unet(sd2, adapter)
+    case = make_case(sd2, tmp_path, tokens)
+    wanted, unet = requests(2), case.plain_unet
     scheduler = DDIMScheduler.from_pretrained(sd2 / "scheduler")
     scheduler.set_timesteps(4)
-    conditional = tokens_by_hand(adapter, [r.vector for r in wanted], width=32)
+    conditional = tokens_by_hand(case.adapter, [r.vector for r in wanted], width=32)
     unconditional = empty_prompt(sd2, masked=False).repeat(2, 1, 1)
     latents = torch.stack(
         [torch.randn(3, 12, 16, generator=torch.Generator().manual_seed(r.seed)) for r in wanted]
@@ -137,12 +167,11 @@ def test_tokens_that_do_not_divide_the_prompt_are_masked(
             latents = scheduler.step(uncond + 7.5 * (cond - uncond), t, latents).prev_sample
         decoded = vae.decode(latents / 0.3).sample
     expected = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
-    assert difference(paint_all(painter, wanted), expected) <= 1
+    assert difference(paint_all(case.painter, wanted), expected) <= 1
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "ddpm", "dpm++"])
-def test_a_picture_does_not_depend_on_its_batch(scheduler: str, sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_a_picture_does_not_depend_on_its_batch(scheduler: str, painter: Painter) -> None:
     wanted = requests(8)
     sampling = Sampling(steps=4, guidance=7.5, scheduler=scheduler)
     alone = paint_all(painter, wanted, sampling, batch_size=1)
@@ -156,8 +185,7 @@ def test_a_picture_does_not_depend_on_its_batch(scheduler: str, sd1: Path, tmp_p
     assert np.array_equal(other_company[0], together[0])
 
 
-def test_condition_and_seed_both_matter(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_condition_and_seed_both_matter(painter: Painter) -> None:
     first, second = embeddings(2)
     wanted = [
         PaintRequest(vector=first, seed=1),
@@ -171,8 +199,7 @@ def test_condition_and_seed_both_matter(sd1: Path, tmp_path: Path) -> None:
             assert np.abs(pictures[one] - pictures[other]).mean() > 5
 
 
-def test_requests_are_taken_one_batch_at_a_time(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_requests_are_taken_one_batch_at_a_time(painter: Painter) -> None:
     taken = 0
 
     def counted() -> Iterator[PaintRequest]:
@@ -183,84 +210,80 @@ def test_requests_are_taken_one_batch_at_a_time(sd1: Path, tmp_path: Path) -> No
 
     pictures = paint(painter, counted(), DDIM, batch_size=2, checkpoint=lambda: None)
     assert taken == 0
-    seen = []
-    for _ in pictures:
-        seen.append(taken)
-    assert seen == [2, 2, 4, 4, 5]
+    assert [taken for _ in pictures] == [2, 2, 4, 4, 5]
     assert list(paint(painter, [], DDIM, batch_size=2, checkpoint=lambda: None)) == []
 
 
+def watch(
+    painter: Painter, before: Callable[[int], None] = lambda _: None
+) -> tuple[Painter, list[int]]:
+    """The same painter, and the number of inputs of each call of its UNet, as they come."""
+    seen: list[int] = []
+
+    def unet(inputs: Tensor, *arguments: object, **options: object) -> tuple[Tensor]:
+        seen.append(len(inputs))
+        before(len(inputs))
+        return painter.unet(inputs, *arguments, **options)
+
+    return dataclasses.replace(painter, unet=unet), seen
+
+
 @pytest.mark.parametrize(("guidance", "inputs"), [(7.5, 4), (1.0, 2), (0.0, 2)])
-def test_without_guidance_one_branch_runs(
-    guidance: float, inputs: int, sd1: Path, tmp_path: Path
-) -> None:
-    painter, _ = load(sd1, tmp_path)
-    batches = watch_batches(painter)
-    paint_all(painter, requests(2), Sampling(steps=3, guidance=guidance, scheduler="ddim"))
+def test_without_guidance_one_branch_runs(guidance: float, inputs: int, painter: Painter) -> None:
+    watched, batches = watch(painter)
+    paint_all(watched, requests(2), Sampling(steps=3, guidance=guidance, scheduler="ddim"))
     assert batches == [inputs] * 3
 
 
-def watch_batches(painter: Painter) -> list[int]:
-    """The number of inputs of each call of the UNet, as they come."""
-    seen: list[int] = []
-    painter.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    return seen
-
-
-def exhausted(_: object, inputs: tuple[Tensor, ...]) -> None:
+def exhausted(inputs: int) -> None:
     """As a GPU does when it is full."""
-    if len(inputs[0]) > 4:
+    if inputs > 4:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
-def greedy(_: object, inputs: tuple[Tensor, ...]) -> None:
+def greedy(inputs: int) -> None:
     """Ask the CPU's allocator for more than any machine has."""
-    if len(inputs[0]) > 4:
+    if inputs > 4:
         torch.empty(1 << 60, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("hook", [exhausted, greedy])
-def test_out_of_memory_halves_the_batch(hook: Any, sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+@pytest.mark.parametrize("before", [exhausted, greedy])
+def test_out_of_memory_halves_the_batch(before: Callable[[int], None], painter: Painter) -> None:
     wanted = requests(7)
+    watched, batches = watch(painter, before)
+    pictures = paint_all(watched, wanted, batch_size=5)
     expected = paint_all(painter, wanted, batch_size=2)
-    batches = watch_batches(painter)
-    painter.unet.register_forward_pre_hook(hook)
-    pictures = paint_all(painter, wanted, batch_size=5)
     assert np.array_equal(pictures[:4], expected[:4])
     assert difference(pictures, expected) <= 1
     # Guidance doubles: 5 pictures fail, then 2, 2, 1 of the same batch, and 2 of what remains.
     assert batches == [10, *[4] * 4, *[4] * 4, *[2] * 4, *[4] * 4]
 
 
-def test_out_of_memory_with_one_picture_is_an_error(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
-
-    def always(*_: object) -> None:
+def test_out_of_memory_with_one_picture_is_an_error(painter: Painter) -> None:
+    def always(_: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    painter.unet.register_forward_pre_hook(always)
+    watched, batches = watch(painter, always)
     with pytest.raises(ModelError, match="Not even one picture fits") as caught:
-        paint_all(painter, requests(3), batch_size=3)
+        paint_all(watched, requests(3), batch_size=3)
+    assert batches == [6, 2]
     assert "--dtype" in caught.value.hint
 
 
-def test_other_runtime_errors_are_bugs(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_other_runtime_errors_are_bugs(painter: Painter) -> None:
     wrong = PaintRequest(vector=np.zeros(3, np.float32), seed=0)
     with pytest.raises(RuntimeError, match="shape"):
         paint_all(painter, [wrong])
 
 
-def test_checkpoint_stops_between_steps(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
-    batches = watch_batches(painter)
+def test_checkpoint_stops_between_steps(painter: Painter) -> None:
+    watched, batches = watch(painter)
 
     def stop_at_third() -> None:
         if len(batches) == 2:
             raise Interrupted
 
-    pictures = paint(painter, requests(2), DDIM, batch_size=2, checkpoint=stop_at_third)
+    pictures = paint(watched, requests(2), DDIM, batch_size=2, checkpoint=stop_at_third)
     with pytest.raises(Interrupted):
         next(pictures)
     assert batches == [4, 4]
@@ -268,25 +291,30 @@ def test_checkpoint_stops_between_steps(sd1: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_paints_nearly_the_same(
-    dtype: torch.dtype, sd1: Path, tmp_path: Path
+    dtype: torch.dtype, painter: Painter, sd1: Path, tmp_path: Path
 ) -> None:
-    exact, _ = load(sd1, tmp_path)
-    half, _ = load(sd1, tmp_path, dtype=dtype)
+    half = load(sd1, tmp_path, dtype=dtype)
     sampling = Sampling(steps=4, guidance=3.0, scheduler="ddim")
-    expected = paint_all(exact, requests(2), sampling).astype(float)
+    expected = paint_all(painter, requests(2), sampling).astype(float)
     assert half.unet.dtype == dtype
     assert np.abs(paint_all(half, requests(2), sampling) - expected).mean() < 8
 
 
-def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(sd1: Path, tmp_path: Path) -> None:
-    exact, _ = load(sd1, tmp_path)
-    half, _ = load(sd1, tmp_path, dtype=torch.float16)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(
+    known: bool, sd1: Path, tmp_path: Path
+) -> None:
+    """Known from its config, or found out."""
+    base = copytree(sd1, tmp_path / "base")
+    config = base / "vae" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "force_upcast": known}))
+    exact, half = load(base, tmp_path), load(base, tmp_path, dtype=torch.float16)
+    assert half.vae.dtype == (torch.float32 if known else torch.float16)
     with torch.no_grad():
         for painter in (exact, half):
-            painter.vae.decoder.conv_in.weight.mul_(1e5)  # a GroupNorm behind it takes it back
+            painter.vae.decoder.conv_in.weight.mul_(1e5)  # the GroupNorm behind it takes it back
     sampling = Sampling(steps=4, guidance=3.0, scheduler="ddim")
     expected = paint_all(exact, requests(2), sampling).astype(float)
-    assert half.vae.dtype == torch.float16
     pictures = paint_all(half, requests(2), sampling)
     assert half.vae.dtype == torch.float32
     assert expected.std() > 20
@@ -294,7 +322,7 @@ def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(sd1: Path, tmp_path: Path)
 
 
 def test_a_model_without_numbers_is_an_error(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+    painter = load(sd1, tmp_path)
     with torch.no_grad():
         painter.unet.conv_out.bias.fill_(torch.nan)
     with pytest.raises(ModelError, match="no numbers"):
@@ -302,13 +330,11 @@ def test_a_model_without_numbers_is_an_error(sd1: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_single_step_is_possible(scheduler: str, sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_a_single_step_is_possible(scheduler: str, painter: Painter) -> None:
     pictures = paint_all(painter, requests(1), Sampling(steps=1, guidance=2.0, scheduler=scheduler))
     assert pictures.shape == (1, 64, 64, 3)
 
 
-def test_impossible_steps_are_wrong_use(sd1: Path, tmp_path: Path) -> None:
-    painter, _ = load(sd1, tmp_path)
+def test_impossible_steps_are_wrong_use(painter: Painter) -> None:
     with pytest.raises(UsageError, match="1 to 1000"):
         paint_all(painter, requests(1), Sampling(steps=1001, guidance=2.0, scheduler="ddim"))
