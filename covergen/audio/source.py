@@ -22,6 +22,8 @@ __all__ = ["audio_stream", "codec_parameters", "open_source"]
 
 # The formats of music files. FFmpeg also knows playlists, which would make it open other files.
 _FORMATS = "aac,aiff,ape,asf,dsf,flac,iff,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
+# Read to recognise a file. FFmpeg's usual 5 MB would cost a WAV file 20 ms, and change nothing.
+_PROBE_BYTES = 1 << 18
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def open_source(path: Path) -> Iterator[InputContainer]:
     """
     with decode_errors(path), path.open("rb", buffering=0) as file:
         view = _View(file, *sound_span(file))
-        options = {"format_whitelist": _FORMATS}
+        options = {"format_whitelist": _FORMATS, "probesize": str(_PROBE_BYTES)}
         with av.open(view, "r", container_options=options, metadata_errors="replace") as container:
             yield container
 
