@@ -63,24 +63,32 @@ def codec_parameters(stream: AudioStream) -> bytes:
 
 
 class _View:
-    """A stretch of an open file, as a file for PyAV."""
+    """A stretch of an open file, as a file for PyAV.
+
+    It never raises for a place that cannot be: PyAV would print that, and damaged files make
+    FFmpeg look for such.
+    """
 
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
-        self._start = start
+        self._start = self._place = start
         self._end = end
-        file.seek(start)
 
     def read(self, size: int) -> bytes:
-        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+        if self._place >= self._end:
+            return b""
+        self._file.seek(self._place)
+        data = self._file.read(min(size, self._end - self._place))
+        self._place += len(data)
+        return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {
-            os.SEEK_SET: self._start,
-            os.SEEK_CUR: self._file.tell(),
-            os.SEEK_END: self._end,
-        }[whence]
-        return self._file.seek(origin + offset) - self._start
+        origins = {os.SEEK_SET: self._start, os.SEEK_CUR: self._place, os.SEEK_END: self._end}
+        place = origins[whence] + offset
+        if place < self._start:
+            return -1
+        self._place = place
+        return self.tell()
 
     def tell(self) -> int:
-        return self._file.tell() - self._start
+        return self._place - self._start

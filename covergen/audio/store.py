@@ -44,13 +44,15 @@ CREATE TABLE IF NOT EXISTS embedding (
 class EmbeddingStore:
     """The embeddings of tracks, each saved as it comes. Several threads may use one store.
 
-    A cache that cannot be read or written slows a run down, but does not stop it.
+    A cache that cannot be read or written slows a run down, but does not stop it. `saved` counts
+    the embeddings that were put in since the store was opened.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or cache_folder() / "embeddings.sqlite"
         self._connection = open_cache(self._path, _SCHEMA, _VERSION)
         self._lock = Lock()
+        self.saved = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -73,6 +75,7 @@ class EmbeddingStore:
         self, track: Track, windows: int, key: str, tower: str, vector: NDArray[np.float32]
     ) -> None:
         """Save the (D,) embedding of a track with the key of its excerpt."""
+        self.saved += 1
         stamp = (_name(track.path), windows, track.size, track.mtime_ns, key)
         with self._access() as connection:
             connection.execute("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp)
@@ -84,7 +87,10 @@ class EmbeddingStore:
 
         `track` is as it was scanned, before the write, which left the sound as it was.
         """
-        new = track.path.stat()
+        try:
+            new = track.path.stat()
+        except OSError:
+            return  # gone again: nothing to keep
         stamps = (new.st_size, new.st_mtime_ns, _name(track.path), track.size, track.mtime_ns)
         with self._access() as connection:
             connection.execute(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,9 @@ class Excerpt:
 
     path: Path
     key: str
-    _codec: AudioCodecContext
-    _stretches: tuple[_Stretch, ...]
+    # Not in the repr: PyAV's objects reach for a container that is closed by then.
+    _codec: AudioCodecContext = field(repr=False)
+    _stretches: tuple[_Stretch, ...] = field(repr=False)
 
     def decode(self) -> NDArray[np.float32]:
         """Return the windows, (N, 480000) float32, mono at 48 kHz, full scale 1.

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str
             yield f"{prefix} {name}", command
 
 
-@pytest.mark.parametrize(("name", "command"), commands(cli), ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
 def test_every_command_and_option_has_help_and_stands_in_the_readme(
     name: str, command: click.Command
 ) -> None:
@@ -104,13 +105,13 @@ class Terminal:
 
     def __init__(self, *arguments: object) -> None:
         self._screen, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (40, 100))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "covergen", *map(str, arguments)],
             cwd=ROOT,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
             start_new_session=True,
         )
         os.close(terminal)
