@@ -38,11 +38,13 @@ def make_log_mel(
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the function from (B, S) float32 waveforms on `device` to (B, 1, T, M) decibels.
 
-    T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) for a window.
+    T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) float32 for a window.
     """
     import torch
     from torchaudio.transforms import MelSpectrogram
 
+    # As in ClapFeatureExtractor: float32 blurs the quietest bands beside loud ones. MPS has no more.
+    precision = torch.float32 if device.type == "mps" else torch.float64
     mel = MelSpectrogram(
         settings.sampling_rate,
         n_fft=settings.fft_window_size,
@@ -51,12 +53,13 @@ def make_log_mel(
         f_max=settings.frequency_max,
         n_mels=settings.feature_size,
         power=2.0,
+        wkwargs={"dtype": precision},
         norm="slaney",
         mel_scale="slaney",
-    ).to(device)
+    ).to(device, precision)
 
     def log_mel(waveforms: torch.Tensor) -> torch.Tensor:
-        power = mel(waveforms).clamp(min=_SMALLEST_POWER)
-        return 10 * torch.log10(power).transpose(1, 2).unsqueeze(1)
+        power = mel(waveforms.to(precision)).clamp(min=_SMALLEST_POWER)
+        return (10 * torch.log10(power)).float().transpose(1, 2).unsqueeze(1)
 
     return log_mel

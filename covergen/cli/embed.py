@@ -46,12 +46,11 @@ def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     """Write the CLAP embedding of each audio file of PATH."""
     from covergen.jobs.compute import choose_compute
     from covergen.jobs.embed import embed as embed_to_files
-    from covergen.jobs.model import choose_preset
+    from covergen.jobs.model import choose_preset, locate_part
     from covergen.jobs.tracks import TrackOutputs
-    from covergen.models.locate import locate
 
     preset = choose_preset(model_choice(options))
-    clap = locate(preset.clap, "clap", model=preset.name)
+    clap = locate_part(preset, "clap")
     outputs = TrackOutputs(
         paths=paths,
         output=output,

@@ -70,8 +70,7 @@ def _verb(done: AlbumDone) -> str:
 
 
 def _columns(verb: str, reason: str, album: Album) -> str:
-    count = len(album.tracks)
-    tracks = f"{count} track" if count == 1 else f"{count} tracks"
+    tracks = _counted(len(album.tracks), "track")
     word = click.style(f"{verb:<8}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
     return f"{word}{reason:<14}{tracks:>10}  {_name(album)}"
 
@@ -94,31 +93,34 @@ def totals_lines(totals: PlanTotals, rates: Rates | None, cover_bytes: int) -> I
     from covergen.jobs.estimate import seconds_needed
 
     for (action, reason), count in sorted(totals.albums.items()):
-        yield f"{_albums(count)} to {action.value}: {reason.text}"
+        yield _sum(action.value, count, "album", reason.text)
     for failure, count in sorted(totals.failed.items()):
-        yield f"{_files(count)} left alone: {failure.text}"
-    to_paint = totals.albums_to(Action.PAINT)
-    if to_paint:
+        yield _sum("failed", count, "file", failure.text)
+    covers = totals.albums_to(Action.PAINT)
+    if covers:
         files = totals.targets[Action.PAINT]
-        covers = "1 cover" if to_paint == 1 else f"{to_paint} covers"
-        time = f"about {duration(seconds_needed(totals, rates))}" if rates else "known after a run"
-        size = (
-            f"about {_size(files * rates.bytes_per_cover)}"
-            if rates
-            else f"at most {_size(files * cover_bytes)}"
-        )
-        yield f"{covers} for {_files(files)}; time: {time}; added disk space: {size}"
+        time, size = "known after a first run", f"at most {_size(files * cover_bytes)}"
+        if rates:
+            time = f"about {duration(seconds_needed(totals, rates))}"
+            size = f"about {_size(files * rates.bytes_per_cover)}"
+        what = f"{_counted(covers, 'cover')} for {_counted(files, 'file')}"
+        yield f"{what}; time: {time}; added disk space: {size}"
 
 
 def tally_lines(tally: Tally) -> Iterator[str]:
     """What a run added up to."""
     for (action, reason), count in sorted(tally.albums.items()):
-        yield f"{_albums(count)} {_DONE[action]}: {reason.text}"
+        yield _sum(_DONE[action], count, "album", reason.text)
     for (status, cause), count in sorted(tally.files.items()):
-        if status is Status.WRITTEN:
-            yield f"{_files(count)} written"
-        else:
-            yield f"{_files(count)} {status.value}: {cause.text}"
+        yield _sum(status.value, count, "file", cause.text)
+
+
+def _sum(verb: str, count: int, noun: str, text: str) -> str:
+    return f"{verb:<10}{_counted(count, noun):>14}  {text}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -132,11 +134,3 @@ def duration(seconds: float) -> str:
 def _size(count_bytes: float) -> str:
     megabytes = count_bytes / 1e6
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.1f} MB"
-
-
-def _albums(count: int) -> str:
-    return "1 album" if count == 1 else f"{count} albums"
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"

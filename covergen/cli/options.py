@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covergen.core.picture import Encoding
-    from covergen.jobs.model import ModelChoice
-    from covergen.jobs.stages import PaintOptions
+    from covergen.jobs.model import ModelChoice, PaintOptions
     from covergen.models.presets import Preset
 
 __all__ = [
@@ -193,13 +192,13 @@ def model_choice(options: dict[str, Any]) -> ModelChoice:
 
 
 def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
-    """What the shared options say of painting with a preset. Imports torch."""
-    from covergen.jobs.compute import choose_compute
-    from covergen.jobs.stages import PaintOptions
+    """What the shared options say of painting with a preset."""
+    from covergen.jobs.model import PaintOptions
 
     return PaintOptions(
         preset=preset,
-        compute=choose_compute(options["device"], options["dtype"]),
+        device=options["device"],
+        dtype=options["dtype"],
         workers=options["jobs"],
         batch_size=options["batch_size"],
         lora_rank=options["lora_rank"],

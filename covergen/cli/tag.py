@@ -101,6 +101,7 @@ def tag(paths: tuple[Any, ...], **options: Any) -> None:
         force=options["force"],
         fill=options["fill"],
         limit=options["limit"],
+        dry_run=options["dry_run"],
     )
     if options["dry_run"]:
         _dry_run(plan, preset, options)
@@ -122,22 +123,24 @@ def _dry_run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None
 
 
 def _run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None:
+    """Count first where somebody watches: for the question, and for the bars' totals."""
     from covergen.jobs.model import locate_model
 
-    totals = _count(plan, options, show=False)
-    if totals.albums_to(Action.PAINT):
-        locate_model(preset)  # what cannot work is told before the question
-    if totals.has_work and not _agreed(totals, preset, options):
-        click.echo("Nothing was written.", err=True)
-        return
     renderer = Renderer(
-        as_json=options["as_json"],
-        quiet=options["quiet"],
-        verbose=options["verbose"],
-        tracks=totals.tracks[Action.PAINT],
-        albums=totals.albums_to(Action.PAINT),
+        as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"]
     )
+    if sys.stderr.isatty() and not options["as_json"]:
+        totals = _count(plan, options, show=False)
+        renderer.tracks = totals.tracks[Action.PAINT]
+        renderer.albums = totals.albums_to(Action.PAINT)
+        if renderer.albums:
+            locate_model(preset)  # what cannot work is told before the question
+        if totals.has_work and not _agreed(totals, preset, options):
+            click.echo("Nothing was written.", err=True)
+            return
     run_job(_job(plan, preset, options), renderer)
+    if renderer.tally.failed and not options["quiet"]:
+        click.echo("Next: mend what failed and run this again; the rest is skipped.", err=True)
 
 
 def _job(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> Job:
@@ -197,7 +200,7 @@ def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
 
 def _agreed(totals: PlanTotals, preset: Preset, options: dict[str, Any]) -> bool:
     """Show what would be written and ask once; without a terminal to ask on, go ahead."""
-    if options["yes"] or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if options["yes"] or not sys.stdin.isatty():
         return True
     for line in _totals_lines(totals, preset, options):
         click.echo(line, err=True)

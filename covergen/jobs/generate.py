@@ -12,13 +12,14 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.jobs.estimate import Meter
 from covergen.jobs.events import AlbumDone
-from covergen.jobs.stages import PaintOptions, paint_plans
+from covergen.jobs.stages import paint_plans
 from covergen.library.memory import ScanMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covergen.jobs.events import Emit
+    from covergen.jobs.model import PaintOptions
     from covergen.jobs.tracks import TrackOutputs
 
 __all__ = ["GenerateOptions", "generate"]

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.audio.clap import Tower
-    from covergen.diffusion.sampler import Painter
-    from covergen.jobs.compute import Compute
+    from covergen.diffusion.painter import Painter
     from covergen.jobs.events import Emit
+    from covergen.models.files import Kind
     from covergen.models.presets import Preset
 
-__all__ = ["Model", "ModelChoice", "ModelFiles", "choose_preset", "load_model", "locate_model"]
+__all__ = [
+    "Model",
+    "ModelChoice",
+    "ModelFiles",
+    "PaintOptions",
+    "choose_preset",
+    "load_model",
+    "locate_model",
+    "locate_part",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,23 @@ class ModelChoice:
     guidance: float | None = None
     scheduler: str | None = None
     windows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaintOptions:
+    """With what, and how, covers are painted.
+
+    `device` and `dtype` are words of `choose_compute`. `workers` threads decode audio.
+    `batch_size` is in covers, None to choose by free memory. `lora_rank` is what the adapter must
+    have, None for any.
+    """
+
+    preset: Preset
+    device: str
+    dtype: str
+    workers: int
+    batch_size: int | None = None
+    lora_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,24 +115,31 @@ def locate_model(preset: Preset) -> ModelFiles:
             " art-from-audio scripts trained.",
         )
     return ModelFiles(
-        base=locate(preset.base, "base", model=preset.name),
-        clap=locate(preset.clap, "clap", model=preset.name),
-        adapter=locate(preset.adapter, "adapter", model=preset.name),
+        base=locate_part(preset, "base"),
+        clap=locate_part(preset, "clap"),
+        adapter=locate_part(preset, "adapter"),
     )
 
 
-def load_model(
-    preset: Preset, compute: Compute, *, lora_rank: int | None = None, emit: Emit
-) -> Model:
+def locate_part(preset: Preset, kind: Kind) -> Path:
+    """Find one part of a preset. Raises ModelMissingError, which names the preset to be pulled."""
+    source = getattr(preset, kind)
+    as_defined = getattr(find_preset(preset.name, load_presets()), kind)
+    return locate(source, kind, model=preset.name if source == as_defined else "")
+
+
+def load_model(options: PaintOptions, emit: Emit) -> Model:
     """Load the weights; the adapter is held against base and CLAP before that.
 
-    Raises ModelError.
+    Raises ModelError, and UsageError for a device that this machine has not.
     """
     from covergen.audio.clap import Tower
-    from covergen.diffusion.sampler import load_painter
+    from covergen.diffusion.painter import load_painter
+    from covergen.jobs.compute import choose_compute
 
-    files = locate_model(preset)
-    emit(ModelLoading(name=preset.name))
+    files = locate_model(options.preset)
+    compute = choose_compute(options.device, options.dtype)
+    emit(ModelLoading(name=options.preset.name))
     tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)
     painter = load_painter(
         files.base,
@@ -114,6 +147,6 @@ def load_model(
         d_audio=tower.dimension,
         device=compute.device,
         dtype=compute.dtype,
-        lora_rank=lora_rank,
+        lora_rank=options.lora_rank,
     )
-    return Model(name=preset.name, tower=tower, painter=painter)
+    return Model(name=options.preset.name, tower=tower, painter=painter)

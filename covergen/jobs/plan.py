@@ -10,6 +10,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
+from covergen.library.rewrite import remove_stale
 from covergen.library.scan import ScanOptions, scan
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class PlanOptions:
     """Which albums are worked on. `limit`: at most so many, None for all."""
 
     paths: tuple[Path, ...]
+    dry_run: bool = False
     scan: ScanOptions = field(default_factory=ScanOptions)
     force: bool = False
     fill: bool = False
@@ -33,12 +35,18 @@ class PlanOptions:
 def plan_library(
     options: PlanOptions, memory: ScanMemory, checkpoint: Callable[[], None]
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Plan album by album, in constant memory. An Outcome is a file that could not be read."""
+    """Plan album by album, in constant memory. An Outcome is a file that could not be read.
+
+    What a killed run left in the folders is cleaned up, unless it is a dry run.
+    """
     acted = 0
     for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
         if isinstance(item, Outcome):
             yield item
             continue
+        if not options.dry_run:
+            for folder in {track.path.parent for track in item.tracks}:
+                remove_stale(folder)
         plan = plan_album(item, force=options.force, fill=options.fill)
         if plan.action is not Action.SKIP:
             acted += 1

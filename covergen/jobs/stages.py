@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
 from covergen.core.reasons import Reason
 from covergen.core.types import AlbumEmbedding, Cover, Outcome, Provenance, TrackEmbedding
-from covergen.diffusion.sampler import PaintRequest, paint
 from covergen.jobs.events import AlbumDone, TrackHeard
 from covergen.jobs.model import load_model
 
@@ -21,32 +19,15 @@ if TYPE_CHECKING:
     from covergen.audio.clap import Tower
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
-    from covergen.jobs.compute import Compute
     from covergen.jobs.estimate import Meter
     from covergen.jobs.events import Emit
-    from covergen.jobs.model import Model
-    from covergen.models.presets import Preset
+    from covergen.jobs.model import Model, PaintOptions
 
     Checkpoint = Callable[[], None]
 
-__all__ = ["PaintOptions", "embed_albums", "paint_plans"]
+__all__ = ["embed_albums", "paint_plans"]
 
 _WINDOWS_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaintOptions:
-    """With what, and how, covers are painted.
-
-    `workers` threads decode audio. `batch_size` is in covers, None to choose by free memory.
-    `lora_rank` is what the adapter must have, None for any.
-    """
-
-    preset: Preset
-    compute: Compute
-    workers: int
-    batch_size: int | None = None
-    lora_rank: int | None = None
 
 
 def paint_plans(
@@ -63,7 +44,7 @@ def paint_plans(
     first = next(plans, None)
     if first is None:
         return
-    model = load_model(options.preset, options.compute, lora_rank=options.lora_rank, emit=emit)
+    model = load_model(options, emit)
     embeddings = embed_albums(
         chain([first], plans),
         model.tower,
@@ -129,6 +110,8 @@ def _paint_albums(
     checkpoint: Checkpoint,
 ) -> Iterator[tuple[AlbumEmbedding, Cover]]:
     """Paint one cover for each album, in batches, each handed on as soon as it is there."""
+    from covergen.diffusion.sampler import PaintRequest, paint
+
     painting: deque[AlbumEmbedding] = deque()
     sampling = options.preset.sampling
 

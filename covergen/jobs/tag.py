@@ -13,16 +13,16 @@ from covergen.core.types import Action, Outcome
 from covergen.jobs.estimate import Meter
 from covergen.jobs.events import AlbumDone, FileFailed
 from covergen.jobs.plan import PlanOptions, plan_library
-from covergen.jobs.stages import PaintOptions, paint_plans
+from covergen.jobs.stages import paint_plans
 from covergen.jobs.writing import WriteOptions, fill_album, write_album
 from covergen.library.memory import ScanMemory
-from covergen.library.rewrite import remove_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from covergen.core.types import AlbumPlan, Track
     from covergen.jobs.events import Emit
+    from covergen.jobs.model import PaintOptions
     from covergen.jobs.writing import OnWritten
 
 __all__ = ["TagOptions", "tag"]
@@ -83,8 +83,6 @@ def _acted_upon(
         if isinstance(plan, Outcome):
             emit(FileFailed(outcome=plan))
             continue
-        for folder in {track.path.parent for track in plan.album.tracks}:
-            remove_stale(folder)
         if plan.action is Action.PAINT:
             yield plan
         elif plan.action is Action.FILL:

@@ -1,11 +1,12 @@
 """A copy of a file with everything that the system knows of it, and getting it onto the disk."""
 
 import ctypes
+import errno
 import os
 import shutil
 import stat
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from covergen.core.errors import WriteError
@@ -16,8 +17,8 @@ __all__ = ["copy_bytes", "copy_metadata", "sync_file", "sync_folder"]
 _FICLONE = 0x40049409  # linux/fs.h
 _COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # macOS, copyfile.h
 
-# What a file's owner has put there; the system looks after the others itself.
-_OWNED_XATTRS = ("user.", "system.posix_acl_")
+# What a file's owner has put there, and access control lists. The system sets the others.
+_OWNED_XATTRS = ("user.", "system.")
 
 
 def copy_bytes(source: Path, target: Path) -> None:
@@ -75,16 +76,23 @@ def _copy_xattrs(source: Path, target: Path) -> None:
     if sys.platform == "darwin":
         _copy_xattrs_of_macos(source, target)
     elif sys.platform == "linux":
-        try:
-            names = os.listxattr(source)
-        except OSError:  # a file system without them
-            return
-        for name in names:
-            try:
-                os.setxattr(target, name, os.getxattr(source, name))
-            except OSError:
-                if name.startswith(_OWNED_XATTRS):
-                    raise
+        wanted, found = _xattrs(source), _xattrs(target)
+        for name in found.keys() - wanted.keys():
+            if name.startswith(_OWNED_XATTRS):  # an access control list of the folder's
+                os.removexattr(target, name)
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                with nullcontext() if name.startswith(_OWNED_XATTRS) else suppress(OSError):
+                    os.setxattr(target, name, value)
+
+
+def _xattrs(path: Path) -> dict[str, bytes]:
+    try:
+        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:  # a file system without them
+            return {}
+        raise
 
 
 def _copy_xattrs_of_macos(source: Path, target: Path) -> None:

@@ -15,19 +15,24 @@ __all__ = ["DAMAGE", "tag_errors"]
 DAMAGE = (
     MutagenError,
     ArithmeticError,
-    AssertionError,
-    AttributeError,
     EOFError,
     LookupError,
     MemoryError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
     ValueError,
     struct.error,
     zlib.error,
 )
-"""What a damaged file makes a parser raise; mutagen documents only the first."""
+"""What a damaged file may make any parser raise."""
+
+# What it makes mutagen raise besides, though it documents only MutagenError.
+_STRAYS = (
+    AssertionError,
+    AttributeError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+)
 
 
 @contextmanager
@@ -38,14 +43,14 @@ def tag_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (*DAMAGE, OSError) as error:
-        message = f"its tags cannot be read: {_words(error)}"
+    except (*DAMAGE, *_STRAYS) as error:
+        if system := _system_error(error):
+            raise TagError(path, f"it cannot be read: {system.strerror}") from error
+        message = f"its tags cannot be read: {error or type(error).__name__}"
         raise TagError(path, message, hint="the file may be damaged") from error
 
 
-def _words(error: BaseException) -> str:
-    # mutagen wraps the system's error in its own, as the cause or as the only argument.
-    for inner in (error, error.__cause__, *error.args):
-        if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror
-    return str(error) or type(error).__name__
+def _system_error(error: BaseException) -> OSError | None:
+    # mutagen wraps it in its own error, as the cause or as the only argument.
+    found = (error, error.__cause__, *error.args)
+    return next((e for e in found if isinstance(e, OSError) and e.strerror), None)

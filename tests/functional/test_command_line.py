@@ -140,8 +140,7 @@ def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library,
     before = snapshot(folder)
     terminal = Terminal("tag", "-m", "tiny", folder)
     terminal.wait_for("Go ahead?")
-    assert "1 album to paint" in terminal.output
-    assert "4 files" in terminal.output
+    assert "1 cover for 4 files" in terminal.output
     terminal.type("n\n")
     assert terminal.finish() == 0
     assert snapshot(folder) == before

@@ -1,7 +1,7 @@
 """The front cover in each kind of container.
 
-The families write raw bytes and touch nothing but the cover; mutagen, which has no part in the
-writing, reads back what they wrote.
+One file for each family of containers, one row of the table for each container. The families
+splice raw bytes and touch nothing but the cover; mutagen then reads back what they wrote.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from mutagen.wavpack import WavPack
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import apev2, asf, flac, id3, id3_places, mp4, vorbis
+from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, vorbis
 from covergen.library.pictures.embedded import FRONT_COVER, ICONS, EmbeddedPicture
 
 __all__ = [
@@ -63,7 +63,7 @@ def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Contain
 
 def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
     put, rest = partial(vorbis.put, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(opened_by, vorbis.pictures, vorbis.others, put, rest)
+    return _Container(opened_by, comments.pictures, comments.others, put, rest)
 
 
 def _apev2(opened_by: type[mutagen.FileType]) -> _Container:

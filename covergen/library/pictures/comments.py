@@ -9,13 +9,32 @@ import binascii
 import struct
 from dataclasses import dataclass, replace
 
+import mutagen
+import mutagen.flac
+
 from covergen.core.picture import Picture
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
 from covergen.library.pictures.picture_block import front_cover_block, is_front_cover
 
-__all__ = ["Comments"]
+__all__ = ["Comments", "others", "pictures"]
 
-_BLOCK = b"METADATA_BLOCK_PICTURE"
-_LEGACY = (b"COVERART", b"COVERARTMIME")
+_BLOCK = "METADATA_BLOCK_PICTURE"
+_LEGACY = ("COVERART", "COVERARTMIME")
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """Each METADATA_BLOCK_PICTURE, then each COVERART; what is neither is passed over."""
+    tags = file.tags or ()
+    found = [_from_block(value) for name, value in tags if name.upper() == _BLOCK]
+    found += [_from_legacy(value) for name, value in tags if name.upper() == _LEGACY[0]]
+    return [picture for picture in found if picture is not None]
+
+
+def others(file: mutagen.FileType) -> object:
+    """The vendor and every comment but pictures, as mutagen reads them."""
+    if file.tags is None:
+        return None
+    return file.tags.vendor, [(k, v) for k, v in file.tags if k.upper() not in (_BLOCK, *_LEGACY)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +70,7 @@ class Comments:
     def with_front_cover(self, picture: Picture) -> "Comments":
         """The front cover, first of all pictures and after the texts."""
         entries = self.without_front_cover().entries
-        block = _BLOCK + b"=" + base64.b64encode(front_cover_block(picture))
+        block = _BLOCK.encode() + b"=" + base64.b64encode(front_cover_block(picture))
         at = next((i for i, entry in enumerate(entries) if _name(entry) == _BLOCK), len(entries))
         return replace(self, entries=(*entries[:at], block, *entries[at:]))
 
@@ -64,8 +83,8 @@ def _text_at(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at + 4 : end], end
 
 
-def _name(entry: bytes) -> bytes:
-    return entry.partition(b"=")[0].upper()
+def _name(entry: bytes) -> str:
+    return entry.partition(b"=")[0].decode("ascii", "replace").upper()
 
 
 def _is_front_cover(entry: bytes) -> bool:
@@ -75,3 +94,19 @@ def _is_front_cover(entry: bytes) -> bool:
         return is_front_cover(base64.b64decode(entry.partition(b"=")[2]))
     except binascii.Error:
         return False
+
+
+def _from_block(value: str) -> EmbeddedPicture | None:
+    try:
+        block = mutagen.flac.Picture(base64.b64decode(value))
+    except (binascii.Error, ValueError, struct.error, mutagen.MutagenError):
+        return None
+    return None if block.mime == LINK else EmbeddedPicture(block.data, block.type)
+
+
+def _from_legacy(value: str) -> EmbeddedPicture | None:
+    try:
+        data = base64.b64decode(value)
+    except (binascii.Error, ValueError):
+        return None
+    return EmbeddedPicture(data, FRONT_COVER) if data else None

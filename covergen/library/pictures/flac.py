@@ -12,10 +12,9 @@ import mutagen
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures import vorbis
-from covergen.library.pictures.comments import Comments
+from covergen.library.pictures import comments
 from covergen.library.pictures.embedded import LINK, EmbeddedPicture
-from covergen.library.pictures.id3_places import id3_size
+from covergen.library.pictures.id3_header import id3_size
 from covergen.library.pictures.picture_block import front_cover_block, is_front_cover
 from covergen.library.pictures.splice import outside, padding, splice
 
@@ -40,14 +39,14 @@ class _Metadata:
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
     """The picture blocks, then what lies in the Vorbis comment, where it does not belong."""
     blocks = [EmbeddedPicture(b.data, b.type) for b in file.pictures if b.mime != LINK]
-    return blocks + vorbis.pictures(file)
+    return blocks + comments.pictures(file)
 
 
 def others(file: mutagen.FileType) -> object:
     """The comments and every block but pictures and padding, as mutagen reads them."""
     own = (_PADDING, _COMMENT, _PICTURE)
     blocks = [(b.code, b.write()) for b in file.metadata_blocks if b.code not in own]
-    return blocks, vorbis.others(file)
+    return blocks, comments.others(file)
 
 
 def put(path: Path, picture: Picture) -> str:
@@ -111,7 +110,7 @@ def _without_front_cover(metadata: _Metadata) -> tuple[list[_Block], list[_Block
 
 
 def _cleaned(body: bytes) -> bytes:
-    return Comments.parse(body).without_front_cover().join()
+    return comments.Comments.parse(body).without_front_cover().join()
 
 
 def _join(blocks: list[_Block], available: int) -> bytes:

@@ -19,7 +19,8 @@ from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
-from covergen.library.pictures.id3_places import Place, id3_size
+from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_synchsafe
+from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
 
 __all__ = ["others", "pictures", "put", "rest"]
@@ -115,7 +116,7 @@ def _parse(data: bytes) -> _Tag:
     if not 10 <= id3_size(data[:10]) <= len(data):
         raise ValueError("its ID3 tag is damaged")
     version, flags = data[3], data[5]
-    body = data[10 : 10 + _synchsafe(data[6:10])]
+    body = data[10 : 10 + from_synchsafe(data[6:10])]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
         raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not known")
     if version < 4 and flags & _UNSYNCHRONISED:
@@ -134,7 +135,7 @@ def _split_frames(version: int, body: bytes) -> tuple[tuple[_Frame, ...], bytes]
     if version == 3:
         return plain
     # iTunes used to write plain sizes into 2.4 tags.
-    synchsafe = _split(body, 4, _synchsafe)
+    synchsafe = _split(body, 4, from_synchsafe)
     return plain if _is_sound(*plain) and not _is_sound(*synchsafe) else synchsafe
 
 
@@ -159,17 +160,6 @@ def _split(
     return tuple(frames), body[at:].rstrip(b"\0")
 
 
-def _synchsafe(size: bytes) -> int:
-    """The number in 7 bits of each byte; -1 where it is none."""
-    if any(byte & 0x80 for byte in size):
-        return -1
-    return sum(byte << 7 * i for i, byte in enumerate(reversed(size)))
-
-
-def _to_synchsafe(number: int) -> bytes:
-    return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
-
-
 def _resynchronised(data: bytes) -> bytes:
     # Some taggers set the flag and do nothing.
     if re.search(rb"\xff(?:[\xe0-\xff]|\Z)", data):
@@ -185,7 +175,7 @@ def _extended_header_size(version: int, body: bytes) -> int:
     # Some taggers set the flag, and the frames follow at once.
     if re.match(rb"[A-Z][A-Z0-9]{3}", body):
         return 0
-    return _synchsafe(body[:4]) if version == 4 else 4 + int.from_bytes(body[:4], "big")
+    return from_synchsafe(body[:4]) if version == 4 else 4 + int.from_bytes(body[:4], "big")
 
 
 def _upgraded(tag: _Tag) -> _Tag:
@@ -234,7 +224,7 @@ def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
     body = b"\0" + picture.mime.encode() + b"\0" + kind_and_text + picture.data
     if not tag.flags & _UNSYNCHRONISED:
         return _Frame(name=b"APIC", body=body)
-    size = _to_synchsafe(len(body))
+    size = to_synchsafe(len(body))
     return _Frame(name=b"APIC", flags=b"\0\x03", body=size + _unsynchronised(body))
 
 
@@ -252,7 +242,7 @@ def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
 
 def _join(tag: _Tag, room: int) -> bytes:
     body = b"".join(_frame_bytes(tag.version, tag.frames)) + tag.tail + bytes(room)
-    return b"ID3" + bytes([tag.version, 0, tag.flags]) + _to_synchsafe(len(body)) + body
+    return b"ID3" + bytes([tag.version, 0, tag.flags]) + to_synchsafe(len(body)) + body
 
 
 def _too_large(path: Path) -> WriteError:
@@ -265,5 +255,5 @@ def _frame_bytes(version: int, frames: Iterable[_Frame]) -> Iterable[bytes]:
         if version == 2:
             yield frame.name + size.to_bytes(3, "big") + frame.body
         else:
-            packed = _to_synchsafe(size) if version == 4 else size.to_bytes(4, "big")
+            packed = to_synchsafe(size) if version == 4 else size.to_bytes(4, "big")
             yield frame.name + packed + frame.flags + frame.body

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
+from covergen.library.pictures.id3_header import id3_size
 from covergen.library.pictures.splice import outside, splice
 
-__all__ = ["AIFF", "DFF", "DSF", "START", "WAV", "Place", "id3_size"]
+__all__ = ["AIFF", "DFF", "DSF", "START", "WAV", "Place"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +26,6 @@ class Place:
     store: Callable[[BinaryIO, bytes], None]
     around: Callable[[BinaryIO], object]
     beside_id3v1: bool = False
-
-
-def id3_size(header: bytes) -> int:
-    """The whole size of the ID3v2 tag that begins with these 10 bytes, 0 where none does."""
-    if header[:3] != b"ID3" or len(header) < 10:
-        return 0
-    if any(byte & 0x80 for byte in header[6:10]):
-        raise ValueError("the size of its ID3 tag is damaged")
-    size = sum(byte << 7 * i for i, byte in enumerate(reversed(header[6:10])))
-    footer = 10 if header[3] == 4 and header[5] & 0x10 else 0
-    return 10 + size + footer
 
 
 def _tag_at(file: BinaryIO, offset: int) -> bytes:

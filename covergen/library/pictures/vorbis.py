@@ -1,30 +1,23 @@
-"""The front cover in Vorbis comments, and in the Ogg streams that carry them.
+"""The front cover in Ogg streams, which carry it in their Vorbis comments.
 
 Sources: RFC 3533 (Ogg), RFC 7845 (Opus), RFC 9639 section 10.1 (FLAC), Vorbis I, the Speex manual.
 """
 
-import base64
-import binascii
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import mutagen
-import mutagen.flac
 from mutagen.ogg import OggPage
 
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures.comments import Comments
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
 
-__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "others", "pictures", "put", "rest"]
+__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "put", "rest"]
 
-_PICTURE_NAMES = ("METADATA_BLOCK_PICTURE", "COVERART", "COVERARTMIME")
 _PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
 _NO_PACKET_ENDS = -1
 
@@ -57,21 +50,6 @@ class _Headers:
     further: list[bytes]
 
 
-def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """Each METADATA_BLOCK_PICTURE, then each COVERART; what is neither is passed over."""
-    tags = file.tags or ()
-    found = [_block(value) for name, value in tags if name.upper() == "METADATA_BLOCK_PICTURE"]
-    found += [_legacy(value) for name, value in tags if name.upper() == "COVERART"]
-    return [picture for picture in found if picture is not None]
-
-
-def others(file: mutagen.FileType) -> object:
-    """The vendor and every comment but pictures, as mutagen reads them."""
-    if file.tags is None:
-        return None
-    return file.tags.vendor, [(k, v) for k, v in file.tags if k.upper() not in _PICTURE_NAMES]
-
-
 def put(path: Path, picture: Picture, codec: Codec) -> str:
     """Make `picture` the front cover, first of all pictures; a legacy COVERART goes.
 
@@ -100,8 +78,11 @@ def rest(path: Path, codec: Codec) -> object:
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
-    """Raises ValueError where audio shares a page with headers, EOFError at a stream's end."""
-    pages = _header_pages(file, codec)
+    """Raises ValueError where audio shares a page with headers, or the headers have no end."""
+    try:
+        pages = _header_pages(file, codec)
+    except EOFError as error:
+        raise ValueError("its headers have no end") from error
     if pages[0].continued or pages[-1].position not in (0, _NO_PACKET_ENDS):
         raise ValueError("audio shares a page with the headers")
     first, *further = OggPage.to_packets(pages, strict=True)
@@ -110,7 +91,10 @@ def _read(file: BinaryIO, codec: Codec) -> _Headers:
 
 
 def _header_pages(file: BinaryIO, codec: Codec) -> list[OggPage]:
-    """From the page on which the comments begin to the first that ends with a packet."""
+    """From the page on which the comments begin to the first that ends with a packet.
+
+    Raises EOFError where there are none.
+    """
     page = OggPage(file)
     while not (page.first and page.packets and page.packets[0].startswith(codec.magic)):
         page = OggPage(file)
@@ -140,19 +124,3 @@ def _paginate(packet: bytes) -> Iterator[OggPage]:
         page.complete = start + _PAGE_BYTES >= len(packet)
         page.position = 0 if page.complete else _NO_PACKET_ENDS
         yield page
-
-
-def _block(value: str) -> EmbeddedPicture | None:
-    try:
-        block = mutagen.flac.Picture(base64.b64decode(value))
-    except (binascii.Error, ValueError, struct.error, mutagen.MutagenError):
-        return None
-    return None if block.mime == LINK else EmbeddedPicture(block.data, block.type)
-
-
-def _legacy(value: str) -> EmbeddedPicture | None:
-    try:
-        data = base64.b64decode(value)
-    except (binascii.Error, ValueError):
-        return None
-    return EmbeddedPicture(data, FRONT_COVER) if data else None

@@ -3,9 +3,9 @@
 import random
 import shutil
 import struct
-import subprocess
 from pathlib import Path
 
+import av
 import pytest
 
 from covergen.audio.digest import audio_digest
@@ -13,7 +13,6 @@ from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 from tests.media import (
     CONTAINERS,
-    corrupted,
     decoded_hash,
     encode,
     picture_bytes,
@@ -106,9 +105,34 @@ def test_times_count(tmp_path: Path) -> None:
 
 
 def test_a_moved_mdat_does_not_count(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.m4a", "mp4", seconds=0.4)
-    digest = audio_digest(path)
-    before = path.read_bytes().index(b"mdat")
+    path = moov_first(encode(tmp_path / "a.m4a", "mp4", seconds=0.4), tmp_path / "b.m4a")
+    digest, place = audio_digest(path), path.read_bytes().index(b"mdat")
     put_picture(path, "mp4", picture_bytes() + bytes(500_000))
+    assert path.read_bytes().index(b"mdat") > place + 400_000
     assert audio_digest(path) == digest
-    assert before  # the moov atom is behind: now as an encoder for the web would have it
+
+
+def moov_first(source: Path, target: Path) -> Path:
+    """Copy an MP4 file's packets into one that can be played while it is fetched."""
+    options = {"movflags": "+faststart"}
+    with av.open(source) as old, av.open(target, "w", "ipod", container_options=options) as new:
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(old.streams.audio[0]):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("content", [b"", b"Just a text.\n" * 500, b"fLaC\0\0\0\x22"])
+def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.flac"
+    path.write_bytes(content)
+    with pytest.raises(DecodeError):
+        audio_digest(path)
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(DecodeError) as caught:
+        audio_digest(tmp_path / "missing.mp3")
+    assert caught.value.reason is Reason.UNREADABLE

@@ -10,7 +10,9 @@ from covergen.audio.span import sound_span
 SOUND = b"\xff\xfb" + bytes(range(256)) * 4
 
 ID3V2 = b"ID3\x04\x00\x00\x00\x00\x02\x01" + bytes(257)  # 2 * 128 + 1 bytes behind the header
-ID3V2_WITH_FOOTER = b"ID3\x04\x00\x10\x00\x00\x00\x05" + bytes(5) + b"3DI\x04\x00\x10\x00\x00\x00\x05"
+ID3V2_WITH_FOOTER = (
+    b"ID3\x04\x00\x10\x00\x00\x00\x05" + bytes(5) + b"3DI\x04\x00\x10\x00\x00\x00\x05"
+)
 ID3V1 = b"TAG" + b"x" * 125
 APE_ITEM = struct.pack("<II", 3, 0) + b"Title\0abc"
 APE_FOOTER = struct.pack("<8s4I8x", b"APETAGEX", 2000, len(APE_ITEM) + 32, 1, 1 << 31)

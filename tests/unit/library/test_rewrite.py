@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mutagen.flac import FLAC
 
-from covergen.core.errors import DecodeError, WriteError
+from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
@@ -519,13 +519,14 @@ def test_an_attribute_of_the_owner_that_cannot_be_kept_stops_the_write(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "listxattr", lambda _: ["user.rating"])
+    name = "user.rating"
+    monkeypatch.setattr(os, "listxattr", lambda path: [name] if path == song else [])
     monkeypatch.setattr(os, "getxattr", lambda *_: b"5")
     monkeypatch.setattr(os, "setxattr", full)
 
     assert_refused(write(song, "flac", PNG), Reason.NO_SPACE, song, original)
 
-    monkeypatch.setattr(os, "listxattr", lambda _: ["security.selinux"])
+    name = "security.selinux"
     assert write(song, "flac", PNG).status is Status.WRITTEN
 
 
@@ -614,8 +615,3 @@ def test_temporary_names_are_hidden_short_and_fixed(tmp_path: Path) -> None:
         assert path.name.startswith(".")
         assert len(path.name) == len(STALE)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_write_errors_carry_their_path() -> None:
-    error = WriteError(Path("a"), Reason.CHANGED, "x")
-    assert Outcome.of_error(error).path == Path("a")

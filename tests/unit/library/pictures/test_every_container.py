@@ -29,7 +29,7 @@ TAGS = {
     "track_number": "3/12",
     "compilation": "1",
 }
-SHOWN_BY_FFMPEG = ("mp3", "flac", "mp4", "vorbis", "opus", "oggflac", "aiff", "asf", "tta", "dsf")
+SHOWN_BY_FFMPEG = [container for container in CONTAINERS if container != "dff"]
 
 
 def attached_pictures(path: Path) -> list[bytes]:

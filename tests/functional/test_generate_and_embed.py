@@ -1,0 +1,141 @@
+"""`covergen generate` and `covergen embed`: files made from tracks, and no music file touched."""
+
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import ClapFeatureExtractor, ClapModel
+
+from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
+from tests.media import Library, encode
+from tests.plain_diffusion import difference, empty_prompt, pipeline_pictures, unmerged_unet
+from tests.tiny_base import make_tiny_adapter
+
+GENERATE = ("generate", "--model", "tiny", "--json")
+EMBED = ("embed", "--model", "tiny", "--json")
+
+
+def test_a_folder_is_mirrored_and_left_alone(library: Library, run: Run, tmp_path: Path) -> None:
+    before = snapshot(library.root)
+    run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "out")
+    made = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.png"))
+    assert [str(path) for path in made] == [
+        "CD1/01 Up.png", "CD1/02 Down.png", "CD2/01 Up.png", "CD2/02 Down.png",
+    ]  # fmt: skip
+    assert snapshot(library.root) == before
+
+
+def test_a_picture_is_named_and_its_provenance_paints_it_again(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    run(*GENERATE, track, "-o", tmp_path / "a.png", "--seed", 7, "--steps", 3)
+    with Image.open(tmp_path / "a.png") as image:
+        text = image.text  # type: ignore[attr-defined]  # PNGs have it
+    assert text["covergen:seed"] == "7"
+    settings = ("seed", "steps", "guidance", "scheduler")
+    again = [word for name in settings for word in (f"--{name}", text[f"covergen:{name}"])]
+    run(*GENERATE, track, "-o", tmp_path / "b.png", *again)
+    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+def test_existing_pictures_stay_unless_forced(library: Library, run: Run, tmp_path: Path) -> None:
+    track = library.every_container["mp3"]
+    picture = tmp_path / "a.jpg"
+    picture.write_text("mine")
+    (album, _) = json_lines(run(*GENERATE, track, "-o", picture))
+    assert (album["reason"], picture.read_text()) == ("output-exists", "mine")
+    run(*GENERATE, track, "-o", picture, "--force")
+    with Image.open(picture) as image:
+        assert image.format == "JPEG"
+
+
+def test_one_name_for_several_tracks_is_wrong_use(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    error = run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "a.png", expect=2).stderr
+    assert "name a folder" in error
+
+
+def test_the_adapters_rank_is_checked(library: Library, run: Run, tmp_path: Path) -> None:
+    track = library.every_container["mp3"]
+    run(*GENERATE, track, "-o", tmp_path, "--lora-rank", 4)
+    error = run(*GENERATE, track, "-o", tmp_path / "b", "--lora-rank", 8, expect=1).stderr
+    assert "rank" in error
+    assert "8" in error
+
+
+def test_a_reference_checkpoint_paints_the_references_own_picture(
+    tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    adapter = make_tiny_adapter(
+        tmp_path / "ref.safetensors", tiny_model.base, projection="linear", reference=True
+    )
+    track = encode(tmp_path / "ten.wav", "wav", seconds=10, sample_rate=48_000, kind="melody")
+    run(*GENERATE, track, "-o", tmp_path / "ours.png", "--adapter", adapter, "--seed", 11,
+        "--scheduler", "ddpm", "--windows", 1, "--steps", 5, "--guidance", 7.5)  # fmt: skip
+    ours = np.asarray(Image.open(tmp_path / "ours.png"))
+    assert difference(ours, reference_picture(tiny_model, adapter, track)) <= 2
+    assert ours.std() > 1
+
+
+def reference_picture(model: TinyModel, adapter: Path, track: Path) -> NDArray[np.uint8]:
+    """The reference's scripts in short: librosa, the whole of CLAP, peft unmerged, diffusers."""
+    waveform, _ = librosa.load(track, sr=48_000, mono=True)
+    features = ClapFeatureExtractor.from_pretrained(model.clap)(
+        waveform, sampling_rate=48_000, return_tensors="pt"
+    )
+    tensors = load_file(adapter)
+    weight, bias = (tensors[f"audio_projection.{name}"] for name in ("weight", "bias"))
+    with torch.no_grad():
+        clap = ClapModel.from_pretrained(model.clap).eval()
+        heard = clap.get_audio_features(**features).pooler_output
+    unconditional = empty_prompt(model.base, masked=True)
+    conditional = (heard @ weight.T + bias).unsqueeze(1).repeat(1, unconditional.shape[1], 1)
+    (picture,) = pipeline_pictures(
+        model.base,
+        unmerged_unet(model.base, adapter, rank=4),
+        DDPMScheduler.from_pretrained(model.base / "scheduler"),
+        conditional=conditional,
+        unconditional=unconditional,
+        seeds=[11],
+        steps=5,
+        guidance=7.5,
+    )
+    return picture
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_embeddings_have_the_shape_that_training_expects(
+    library: Library, run: Run, tmp_path: Path, suffix: str
+) -> None:
+    track = library.every_container["opus"]
+    run(*EMBED, track, "-o", tmp_path, "--format", suffix)
+    file = tmp_path / f"{track.stem}.{suffix}"
+    vector = load_file(file)["embedding"] if suffix == "safetensors" else torch.load(file)
+    assert vector.shape == (1, 512)
+    assert vector.dtype == torch.float32
+    assert float(vector.norm()) == pytest.approx(1, abs=1e-6)
+
+
+def test_tracks_that_share_a_stem_get_files_of_their_own(run: Run, tmp_path: Path) -> None:
+    encode(tmp_path / "in/song.mp3", "mp3", seconds=1)
+    encode(tmp_path / "in/song.flac", "flac", seconds=1)
+    run(*EMBED, tmp_path / "in", "-o", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["song.mp3.pt", "song.pt"]
+
+
+def test_a_file_that_is_no_music_is_told_and_the_rest_goes_on(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    text = next(path for path in library.failures if path.suffix == ".mp3")
+    good = library.every_container["wav"]
+    objects = json_lines(run(*EMBED, text, good, "-o", tmp_path, expect=1))
+    assert [o["reason"] for o in objects if o["type"] == "file"] == ["not-audio"]
+    assert (tmp_path / f"{good.stem}.pt").exists()

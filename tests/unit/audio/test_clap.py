@@ -1,0 +1,222 @@
+"""The tower, against transformers' own ClapModel, and against folders that are not CLAP's."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor, ClapModel
+
+from covergen.audio.clap import Tower
+from covergen.core.errors import ModelError, ModelMissingError
+from tests.media import sound
+from tests.tiny_clap import make_tiny_clap
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def waveforms() -> NDArray[np.float32]:
+    kinds = ("chord", "noise", "drums")
+    return np.stack([sound(kind, 10, sample_rate=48_000, seed=5).mean(axis=0) for kind in kinds])
+
+
+@pytest.fixture
+def copy(clap: Path, tmp_path: Path) -> Path:
+    """A CLAP folder to spoil."""
+    return Path(shutil.copytree(clap, tmp_path / "copy"))
+
+
+def embed(folder: Path, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    return Tower(folder, device=CPU, dtype=torch.float32).embed(waveforms)
+
+
+def test_it_hears_as_the_whole_model_does(clap: Path, waveforms: NDArray[np.float32]) -> None:
+    extractor = ClapFeatureExtractor.from_pretrained(clap)
+    features = extractor(list(waveforms), sampling_rate=48_000, return_tensors="pt")
+    model = ClapModel.from_pretrained(clap).eval()
+    with torch.inference_mode():
+        expected = model.get_audio_features(**features).pooler_output.numpy()
+    tower = Tower(clap, device=CPU, dtype=torch.float32)
+    found = tower.embed(waveforms)
+    assert found.shape == (3, 48) == (3, tower.dimension)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert (found * expected).sum(axis=1).min() >= 0.99999
+
+
+def test_the_small_model_tells_sounds_apart(clap: Path, waveforms: NDArray[np.float32]) -> None:
+    found = embed(clap, waveforms)
+    cosines = found @ found.T
+    assert cosines[np.triu_indices(3, 1)].max() < 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close(
+    clap: Path, waveforms: NDArray[np.float32], dtype: torch.dtype
+) -> None:
+    exact = embed(clap, waveforms)
+    half = Tower(clap, device=CPU, dtype=dtype).embed(waveforms)
+    assert half.dtype == np.float32
+    assert (half * exact).sum(axis=1).min() > 0.999
+
+
+def test_it_loads_without_a_word(
+    copy: Path, waveforms: NDArray[np.float32], capfd: pytest.CaptureFixture[str]
+) -> None:
+    embed(copy, waveforms[:1])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pytorch_weights_and_the_tower_alone_are_the_same(
+    clap: Path, copy: Path, tmp_path: Path, waveforms: NDArray[np.float32]
+) -> None:
+    expected = embed(clap, waveforms)
+    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    np.testing.assert_array_equal(embed(copy, waveforms), expected)
+    alone = tmp_path / "alone"
+    ClapAudioModelWithProjection.from_pretrained(clap).save_pretrained(alone)
+    shutil.copy(clap / "preprocessor_config.json", alone)
+    np.testing.assert_array_equal(embed(alone, waveforms), expected)
+
+
+def test_settings_as_transformers_5_saves_them(
+    clap: Path, copy: Path, waveforms: NDArray[np.float32]
+) -> None:
+    features = json.loads((copy / "preprocessor_config.json").read_text())
+    (copy / "preprocessor_config.json").unlink()
+    (copy / "processor_config.json").write_text(json.dumps({"feature_extractor": features}))
+    np.testing.assert_array_equal(embed(copy, waveforms), embed(clap, waveforms))
+
+
+def test_the_id_tells_models_apart_and_does_not_depend_on_the_place(
+    clap: Path, copy: Path, tmp_path: Path
+) -> None:
+    def name(folder: Path, dtype: torch.dtype = torch.float32) -> str:
+        return Tower(folder, device=CPU, dtype=dtype).id
+
+    other = make_tiny_clap(tmp_path / "other", projection_dim=48, seed=1)
+    names = {name(clap), name(clap, torch.bfloat16), name(other)}
+    assert len(names) == 3
+    assert name(copy) == name(clap)
+
+
+def edit_json(name: str, **changes: object) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return spoil
+
+
+def edit_audio(**changes: object) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        config["audio_config"] |= changes
+        path.write_text(json.dumps(config))
+
+    return spoil
+
+
+def drop_weights(start: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        kept = {k: v for k, v in load_file(path).items() if not k.startswith(start)}
+        save_file(kept, path, metadata={"format": "pt"})
+
+    return spoil
+
+
+def truncate_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def pickle_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"no pickle" * 100)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "There is no .*config.json"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "no .*preprocessor_config"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
+        (lambda folder: shutil.rmtree(folder), "There is no"),
+    ],
+)
+def test_a_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words: str) -> None:
+    spoil(copy)
+    with pytest.raises(ModelMissingError, match=words) as caught:
+        Tower(copy, device=CPU, dtype=torch.float32)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "no settings"),
+        (edit_json("config.json", model_type="clip"), 'expected model_type "clap", found .clip'),
+        (edit_audio(enable_fusion=True), "fusion"),
+        (edit_audio(num_mel_bins=80), "80 mel bands"),
+        (edit_json("preprocessor_config.json", sampling_rate=16_000), "16000 .expected 48000"),
+        (edit_json("preprocessor_config.json", truncation="fusion"), "fusion"),
+        (edit_json("preprocessor_config.json", hop_length="x"), "hop_length 'x'"),
+    ],
+)
+def test_wrong_settings_are_told_before_any_weight_is_loaded(
+    copy: Path, spoil: Callable[[Path], Any], words: str
+) -> None:
+    spoil(copy)
+    with pytest.raises(ModelError, match=words) as caught:
+        Tower(copy, device=CPU, dtype=torch.float32)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (truncate_weights, "cannot be loaded"),
+        (pickle_weights, "cannot be loaded"),
+        (drop_weights("audio_projection"), "audio_projection.linear1.bias is missing"),
+        (drop_weights("audio"), "and [0-9]+ more"),
+        (edit_json("config.json", projection_dim=64), "has shape .48,.*expected .64,"),
+        (edit_audio(depths=[1, 2]), "layers.1.blocks.1.* is missing"),
+        (edit_audio(hidden_act="no such function"), "cannot be loaded"),
+        (edit_audio(depths=[1, 1, 1]), "cannot be loaded"),
+    ],
+)
+def test_wrong_weights_are_a_model_error(
+    copy: Path,
+    waveforms: NDArray[np.float32],
+    spoil: Callable[[Path], Any],
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    spoil(copy)
+    tower = Tower(copy, device=CPU, dtype=torch.float32)
+    with pytest.raises(ModelError, match=words) as caught:
+        tower.embed(waveforms[:1])
+    assert caught.value.hint
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_that_give_no_numbers_are_a_model_error(
+    copy: Path, waveforms: NDArray[np.float32]
+) -> None:
+    path = copy / "model.safetensors"
+    weights = load_file(path)
+    weights["audio_projection.linear2.bias"][0] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="gives no numbers"):
+        embed(copy, waveforms[:1])

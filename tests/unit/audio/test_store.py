@@ -1,0 +1,156 @@
+"""The cache of embeddings on disk."""
+
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covergen.audio.store import EmbeddingStore
+from covergen.core.types import Track
+
+VECTOR = np.array([0.6, -0.8, 1e-30], dtype=np.float32)
+
+
+def track_at(path: Path) -> Track:
+    stat = path.stat()
+    return Track(
+        path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, container="mp3", has_art=False
+    )
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Track:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"abc")
+    return track_at(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.sqlite"
+
+
+def test_what_was_put_is_found_by_file_and_by_key(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        assert store.find(track, 3, "tower") is None
+        assert store.find_key("key", "tower") is None
+        store.put(track, 3, "key", "tower", VECTOR)
+    with closing(EmbeddingStore(path)) as store:
+        found = store.find(track, 3, "tower")
+        by_key = store.find_key("key", "tower")
+    assert found is not None
+    assert by_key is not None
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, VECTOR)
+    np.testing.assert_array_equal(by_key, VECTOR)
+
+
+def test_anything_else_is_not_found(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        for other in (
+            replace(track, size=4),
+            replace(track, mtime_ns=track.mtime_ns + 1),
+            replace(track, path=track.path.with_name("b.mp3")),
+        ):
+            assert store.find(other, 3, "tower") is None
+        assert store.find(track, 1, "tower") is None
+        assert store.find(track, 3, "other tower") is None
+        assert store.find_key("other key", "tower") is None
+
+
+def test_our_own_write_is_carried_over(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        track.path.write_bytes(b"abcdef")
+        os.utime(track.path, ns=(5, 5))
+        store.carry_over(track)
+        assert store.find(track_at(track.path), 3, "tower") is not None
+        assert store.find(track, 3, "tower") is None
+
+
+def test_a_change_by_someone_else_is_not_carried_over(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        track.path.write_bytes(b"other music")
+        changed = track_at(track.path)
+        store.carry_over(changed)
+        assert store.find(changed, 3, "tower") is None
+
+
+def test_a_file_that_is_gone_is_nothing_to_carry_over(path: Path, track: Track) -> None:
+    track.path.unlink()
+    with closing(EmbeddingStore(path)) as store:
+        store.carry_over(track)
+
+
+def test_it_lies_in_the_cache_folder(home: Path, track: Track) -> None:
+    with closing(EmbeddingStore()) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+    assert [p for p in (home / "cache").rglob("*.sqlite") if p.stat().st_size]
+
+
+def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\xe9.mp3")
+    odd.write_bytes(b"")
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track_at(odd), 3, "key", "tower", VECTOR)
+        assert store.find(track_at(odd), 3, "tower") is not None
+
+
+def test_a_relative_path_is_the_same_file(
+    path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(track.path.parent)
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(replace(track, path=Path("a.mp3")), 3, "tower") is not None
+
+
+def test_a_damaged_cache_is_begun_anew(path: Path, track: Track) -> None:
+    path.write_bytes(b"no database" * 1000)
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is not None
+
+
+def test_damage_that_shows_late_stops_nothing(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        for n in range(500):
+            store.put(replace(track, size=n), 3, f"key {n}", "tower", VECTOR)
+    data = bytearray(path.read_bytes())
+    data[4096:] = os.urandom(len(data) - 4096)  # all but the first page, which has the schema
+    path.write_bytes(data)
+    with closing(EmbeddingStore(path)) as store:
+        assert store.find_key("key 7", "tower") is None
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is not None
+
+
+def test_a_cache_that_is_locked_is_done_without(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store, closing(sqlite3.connect(path)) as other:
+        store._connection.execute("PRAGMA busy_timeout = 10")
+        other.execute("BEGIN IMMEDIATE")
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is None
+        other.rollback()
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is not None
+
+
+def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as one, closing(EmbeddingStore(path)) as two:
+
+        def work(n: int) -> None:
+            store = one if n % 2 else two
+            store.put(track, n, f"key {n}", "tower", VECTOR)
+            assert store.find(track, n, "tower") is not None
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(200)))
+        assert all(one.find(track, n, "tower") is not None for n in range(200))
