@@ -43,7 +43,8 @@ def make_log_mel(
     import torch
     from torchaudio.transforms import MelSpectrogram
 
-    # As in ClapFeatureExtractor: float32 blurs the quietest bands beside loud ones. MPS has no more.
+    # As in ClapFeatureExtractor: float32 blurs the quietest bands beside loud ones. MPS has no
+    # other.
     precision = torch.float32 if device.type == "mps" else torch.float64
     mel = MelSpectrogram(
         settings.sampling_rate,

@@ -60,12 +60,10 @@ def put(path: Path, picture: Picture) -> str:
             room = padding(end - moov.start - size, least=_FIXED_HEAD)
             delta = moov.start + size + room - end
             body = _repointed(body, moov.end, delta)
-            data = _join(b"moov", body) + (
-                _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
-            )
         except OverflowError as error:
             raise WriteError(path, Reason.TOO_LARGE, "its offsets have no room left") from error
-        splice(file, moov.start, end, data)
+        free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
+        splice(file, moov.start, end, _join(b"moov", body) + free)
         if delta:
             _repoint_fragments(file, moov.end, delta)
     return ""

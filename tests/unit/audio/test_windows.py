@@ -32,6 +32,13 @@ from tests.media import (
 LONG_ENCODED = [c for c in CONTAINERS if c not in ("ape", "musepack", "speex", "dsf", "dff")]
 
 
+@pytest.fixture(scope="module")
+def long_mp3(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An MP3 file of 25 seconds, with a Xing header."""
+    path = tmp_path_factory.mktemp("long") / "a.mp3"
+    return encode(path, "mp3", seconds=25, kind="noise").read_bytes()
+
+
 def decoded_whole(path: Path) -> tuple[NDArray[np.float64], int]:
     """The mean of all channels of a file from its beginning to its end, and its sample rate.
 
@@ -217,18 +224,19 @@ def test_other_audio_has_another_key(tmp_path: Path, container: str) -> None:
     assert len(keys) == 2
 
 
-def test_other_windows_have_another_key(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
+def test_other_windows_have_another_key(tmp_path: Path, long_mp3: bytes) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(long_mp3)
     assert len({read_excerpt(path, windows).key for windows in (1, 2, 3)}) == 3
 
 
-def test_tags_around_an_mp3_without_a_length_do_not_change_the_key(tmp_path: Path) -> None:
+def test_tags_around_an_mp3_without_a_length_do_not_change_the_key(
+    tmp_path: Path, long_mp3: bytes
+) -> None:
     """Without a Xing header FFmpeg takes the duration from the file's size."""
-    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
-    data = path.read_bytes()
-    assert b"Info" in data[:200]
-    frame = data.index(b"\xff\xfb", 4)
-    path.write_bytes(data[frame:])
+    path = tmp_path / "a.mp3"
+    assert b"Info" in long_mp3[:200]
+    path.write_bytes(long_mp3[long_mp3.index(b"\xff\xfb", 4) :])
     key = read_excerpt(path, 2).key
     item = struct.pack("<II", 400_000, 0) + b"Title\0" + b"x" * 400_000
     footer = struct.pack("<8s4I8x", b"APETAGEX", 2000, len(item) + 32, 1, 0)
@@ -248,10 +256,11 @@ def test_a_flac_that_does_not_know_its_length_is_measured(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_excerpt(path, 2).decode(), expected)
 
 
-def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
+def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path, long_mp3: bytes) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(long_mp3)
     expected = read_excerpt(path, 2).decode()
-    data = bytearray(path.read_bytes())
+    data = bytearray(long_mp3)
     place = data.index(b"Info") + 8
     (frames,) = struct.unpack_from(">I", data, place)
     struct.pack_into(">I", data, place, 9 * frames)
