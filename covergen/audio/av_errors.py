@@ -25,6 +25,9 @@ def decode_errors(path: Path) -> Iterator[None]:
     except av.FFmpegError as error:
         message = f"its audio cannot be decoded ({error.strerror or error})"
         raise DecodeError(path, message, hint=_HINT) from error
+    except (OverflowError, ValueError) as error:
+        # Numbers that no clock can hold, and sample formats that PyAV does not hand out.
+        raise DecodeError(path, f"its audio cannot be decoded ({error})", hint=_HINT) from error
     except OSError as error:
         message = f"it cannot be read ({error.strerror or error})"
         raise DecodeError(path, message, reason=Reason.UNREADABLE) from error

@@ -38,7 +38,7 @@ def audio_digest(path: Path) -> str:
         file.seek(start)
         head = file.read(4)
         if head == b"fLaC":
-            start = _past_flac_metadata(path, file, digest)
+            start = _past_flac_metadata(path, file, end, digest)
         elif not head.startswith(_BARE) and not _is_mpeg(head):
             return _packet_digest(path)
         _update_with_bytes(digest, file, start, end)
@@ -50,7 +50,7 @@ def _is_mpeg(head: bytes) -> bool:
     return head[:1] == b"\xff" and head[1:2] >= b"\xe0"
 
 
-def _past_flac_metadata(path: Path, file: BinaryIO, digest: _Hash) -> int:
+def _past_flac_metadata(path: Path, file: BinaryIO, end: int, digest: _Hash) -> int:
     """Return the offset of the first frame. Of the blocks before it only STREAMINFO is sound.
 
     Source: RFC 9639, section 8.
@@ -59,12 +59,14 @@ def _past_flac_metadata(path: Path, file: BinaryIO, digest: _Hash) -> int:
     while not is_last:
         header = file.read(4)
         if len(header) < 4:
-            raise DecodeError(path, "it ends before its first audio frame")
+            break
         is_last, kind, size = header[0] >> 7, header[0] & 0x7F, int.from_bytes(header[1:])
         if kind == _FLAC_STREAMINFO:
             digest.update(file.read(size))
         else:
             file.seek(size, os.SEEK_CUR)
+    if file.tell() >= end:
+        raise DecodeError(path, "it ends before its first audio frame")
     return file.tell()
 
 

@@ -146,13 +146,13 @@ def _hear(
 ) -> dict[_Opened, NDArray[np.float32]]:
     """Return the embedding of each track that was opened; the tower hears those not known yet."""
     opened = [result for result in batch if isinstance(result, _Opened)]
-    vectors = {track: track.vector for track in opened if track.vector is not None}
-    unknown = [track for track in opened if track.vector is None]
+    vectors = {one: one.vector for one in opened if one.vector is not None}
+    unknown = [one for one in opened if one.vector is None]
     if unknown:
-        waveforms = np.concatenate([track.waveforms for track in unknown])
+        waveforms = np.concatenate([one.waveforms for one in unknown])
         starts = range(0, len(waveforms), batch_size)
         heard = [tower.embed(waveforms[start : start + batch_size]) for start in starts]
         rows = iter(np.concatenate(heard))
-        for track in unknown:
-            vectors[track] = mean_embedding(list(islice(rows, len(track.waveforms))))
+        for one in unknown:
+            vectors[one] = mean_embedding(list(islice(rows, len(one.waveforms))))
     return vectors

@@ -123,7 +123,7 @@ def place_windows(duration: Fraction, count: int) -> list[Fraction]:
 def _stretches(
     path: Path, container: InputContainer, stream: AudioStream, windows: int
 ) -> Iterator[_Stretch]:
-    """Yield the windows that hold any audio at all."""
+    """Yield the windows in which any packet sounds."""
     duration = _duration(path, container, stream)
     origin = (stream.start_time or 0) * _tick(stream)
     for start in place_windows(duration, windows):
@@ -144,7 +144,7 @@ def _duration(path: Path, container: InputContainer, stream: AudioStream) -> Fra
     try:
         container.seek(origin + claimed, stream=stream)
         end = _end(_timed_packets(container, stream, clock=None))
-    except (av.FFmpegError, _TimeUnknownError):
+    except (av.FFmpegError, OverflowError, _TimeUnknownError):
         end = None
     if end is None:  # the claim is too long, or there is no seeking
         with open_source(path) as fresh:
@@ -168,7 +168,7 @@ def _packets_between(
     try:
         container.seek(first, stream=stream)
         return _cut(_timed_packets(container, stream, clock=None), first, end)
-    except (av.FFmpegError, _TimeUnknownError):
+    except (av.FFmpegError, OverflowError, _TimeUnknownError):
         with open_source(path) as fresh:
             stream = audio_stream(fresh, path)
             clock = stream.start_time or 0

@@ -270,6 +270,40 @@ def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path, long_mp3: bytes
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize("place", [10**12, 2**63 - 2])
+@pytest.mark.parametrize("container", ["opus", "oggflac"])
+def test_an_ogg_file_that_claims_too_much_is_measured(
+    tmp_path: Path, container: str, place: int
+) -> None:
+    """The last page tells where the sound ends."""
+    path = encode(tmp_path / "a", container, seconds=25, sample_rate=48_000, kind="noise")
+    expected = read_excerpt(path, 2).decode()
+    data = bytearray(path.read_bytes())
+    page = data.rindex(b"OggS")
+    data[page + 6 : page + 14] = place.to_bytes(8, "little")
+    data[page + 22 : page + 26] = ogg_checksum(data[page:])
+    path.write_bytes(data)
+    found = read_excerpt(path, 2).decode()
+    assert found.shape == expected.shape
+    assert found.std() == pytest.approx(expected.std(), rel=0.05)
+
+
+def ogg_checksum(page: bytearray) -> bytes:
+    """Source: RFC 3533, section 6."""
+    checksum = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = checksum << 1 ^ (0x104C11DB7 if checksum & 1 << 31 else 0)
+    return checksum.to_bytes(4, "little")
+
+
+def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Path) -> None:
+    path = raw_wav(tmp_path / "a.wav", np.ones(48_000, dtype="<i8"))
+    with pytest.raises(DecodeError, match="s64"):
+        read_excerpt(path, 1).decode()
+
+
 @pytest.mark.parametrize("container", [c for c in LONG_ENCODED if c != "mp4"])
 def test_a_truncated_file_gives_what_it_has(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / "a", container, seconds=25, kind="noise")
