@@ -87,11 +87,11 @@ def _existing_picture(album: Album) -> Picture:
 
 def _existing_bytes(album: Album) -> tuple[Path, bytes]:
     for track in album.tracks:
-        if track.has_art:
-            pictures = read_pictures(track.path, track.container)
+        pictures = read_pictures(track.path, track.container) if track.has_art else []
+        if pictures:
             return track.path, _front(pictures).data
     if album.cover_file is None:
-        raise TagError(album.folder, "no picture to fill from")
+        raise TagError(album.folder, "none of its pictures is where it can be copied from")
     try:
         return album.cover_file, album.cover_file.read_bytes()
     except OSError as error:

@@ -33,13 +33,12 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import pictures_in
+from covergen.library.pictures import ICONS, apev2, pictures_in
 
 __all__ = ["read_track"]
 
 _LONGEST_TEXT = 1000
 _LONGEST_SECONDS = 1e7
-_ICONS = (1, 2)  # ID3v2.4 frames, section 4.14: 32×32 file icon, other file icon
 
 # Keys in order of preference, as MusicBrainz Picard's table of tag mappings has them.
 _ID3 = {
@@ -177,7 +176,10 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
     try:
         with tag_errors(path):
             file = _FORMATS[container].open(reader)
-            has_art = any(picture.kind not in _ICONS for picture in pictures_in(file))
+            kinds = [picture.kind for picture in pictures_in(file)]
+            if container == "mp3":  # some programs put an APEv2 tag behind the sound
+                kinds += apev2.kinds_at_end(reader)
+            has_art = any(kind not in ICONS for kind in kinds)
             texts = _texts(_FORMATS[container], file.tags)
             seconds = float(file.info.length)
     except TagError as error:

@@ -12,10 +12,11 @@ from typing import BinaryIO
 import mutagen
 
 from covergen.core.picture import Picture
+from covergen.library.mutagen_errors import DAMAGE
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture
 from covergen.library.pictures.splice import outside, splice
 
-__all__ = ["others", "pictures", "put", "rest"]
+__all__ = ["kinds_at_end", "others", "pictures", "put", "rest"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -70,6 +71,16 @@ def put(path: Path, picture: Picture) -> str:
         # Small items first, as the specification recommends.
         splice(file, tag.start, tag.end, _join([*_without_front_cover(tag), item]))
     return ""
+
+
+def kinds_at_end(file: BinaryIO) -> list[int]:
+    """The types of the pictures in the APEv2 tag at the end of an open file, none without one."""
+    try:
+        items = _read(file).items
+    except DAMAGE:
+        return []
+    names = [_name(item).decode("ascii", "replace") for item in items]
+    return [_KINDS[name] for name in names if name in _KINDS]
 
 
 def rest(path: Path) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TIT2, TPE1
 from mutagen.mp3 import MP3
@@ -171,6 +172,14 @@ def test_the_legacy_coverart_comment_is_art(clip: Callable[[str], Path]) -> None
     file = OggVorbis(path)
     file["COVERART"] = base64.b64encode(picture_bytes()).decode()
     file.save()
+    assert _read(path).has_art
+
+
+def test_a_cover_in_an_apev2_tag_behind_an_mp3_is_art(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tag = APEv2()
+    tag["Cover Art (Front)"] = APEValue(b"cover.png\0" + picture_bytes(), BINARY)
+    tag.save(path)
     assert _read(path).has_art
 
 
