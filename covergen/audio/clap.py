@@ -37,6 +37,7 @@ class Tower:
         self._folder = read_clap_folder(folder)
         self._device = device
         self._dtype = dtype
+        self._at_once: int | None = None  # windows; None until too many did not fit into memory
 
     @property
     def id(self) -> str:
@@ -52,8 +53,43 @@ class Tower:
         """Return (B, D) float32, unit L2 norm. `waveforms`: (B, 480000), mono at 48 kHz.
 
         Weights and mel are float32; in another dtype the tower's large products are computed in
-        it (autocast). Source: Wu et al. 2023, arXiv 2211.06687. Raises ModelError.
+        it (autocast). Source: Wu et al. 2023, arXiv 2211.06687. A batch that does not fit into
+        the device's memory is halved, and so are those after it. Raises ModelError.
         """
+        heard: list[NDArray[np.float32]] = []
+        while len(waveforms):
+            batch = waveforms[: self._at_once]
+            vectors = self._try_batch(batch)
+            if vectors is None:
+                self._at_once = len(batch) // 2
+                continue
+            heard.append(vectors)
+            waveforms = waveforms[len(batch) :]
+        return np.concatenate(heard)
+
+    def _try_batch(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return a batch's embeddings; None where it does not fit and could be smaller."""
+        import torch
+
+        try:
+            vectors = self._hear(waveforms)
+        except torch.OutOfMemoryError as error:
+            if len(waveforms) == 1:
+                raise ModelError(
+                    "Not even one window of sound fits into the device's memory beside CLAP.",
+                    hint="Free some of it, or choose another --device.",
+                ) from error
+        else:
+            if not np.isfinite(vectors).all():
+                raise ModelError(
+                    f"The CLAP model in {self._folder.path} gives no numbers in {self._dtype}.",
+                    hint="Use --dtype fp32, or fetch the model again.",
+                )
+            return vectors
+        torch.accelerator.empty_cache()  # of what the failed batch has left
+        return None
+
+    def _hear(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         half = self._dtype != torch.float32
@@ -61,13 +97,7 @@ class Tower:
             mel = self._log_mel(torch.from_numpy(waveforms).to(self._device))
             with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
                 vectors = self._model(mel).audio_embeds
-            vectors = torch.nn.functional.normalize(vectors.float(), dim=-1).cpu()
-        if not vectors.isfinite().all():
-            raise ModelError(
-                f"The CLAP model in {self._folder.path} gives no numbers in {self._dtype}.",
-                hint="Use --dtype fp32, or fetch the model again.",
-            )
-        return np.asarray(vectors.numpy())
+            return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy())
 
     @cached_property
     def _log_mel(self) -> Callable[[torch.Tensor], torch.Tensor]:

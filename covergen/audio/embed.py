@@ -15,7 +15,7 @@ from covergen.core.errors import DecodeError
 from covergen.core.types import Outcome, TrackEmbedding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_tracks", "mean_embedding"]
 
+_MOST_AHEAD = 512  # windows: 1 GB of waveforms
 _SILENT = np.empty((0, WINDOW_SAMPLES), dtype=np.float32)
 
 
@@ -54,15 +55,17 @@ def embed_tracks(
     batch_size: int,
     workers: int,
     checkpoint: Callable[[], None],
-) -> Iterator[TrackEmbedding | Outcome]:
+) -> Generator[TrackEmbedding | Outcome]:
     """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
 
-    `workers` threads decode so far ahead that the tower has its next batch at hand; no more is
-    taken from `tracks`. `batch_size` is in windows, `windows` in windows a track. Whatever
+    `workers` threads decode so far ahead that the tower has its next batch at hand, as far as
+    their waveforms fit into memory; no more is taken from `tracks`. `batch_size` is in windows, `windows` in windows a track. Whatever
     `store` holds costs neither decoding nor the tower's weights, and every batch is saved.
-    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the threads.
+    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the threads,
+    and waits until they have let go of `store`.
     """
-    ahead = workers + max(1, batch_size // windows)
+    wanted = workers + max(1, batch_size // windows)
+    ahead = max(1, min(wanted, _MOST_AHEAD // windows))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
 
     def begin(track: Track) -> Future[_Result]:
@@ -85,7 +88,7 @@ def embed_tracks(
                 else:
                     yield result
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -18,12 +18,16 @@ from covergen.audio.av_errors import decode_errors
 from covergen.audio.span import sound_span
 from covergen.core.errors import DecodeError
 
-__all__ = ["audio_stream", "codec_parameters", "open_source"]
+__all__ = ["audio_stream", "codec_parameters", "is_music", "open_source"]
 
 # The formats of music files. FFmpeg also knows playlists, which would make it open other files.
 _FORMATS = "aac,aiff,ape,asf,dsf,flac,iff,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
 # Read to recognise a file. FFmpeg's usual 5 MB would cost a WAV file 20 ms, and change nothing.
 _PROBE_BYTES = 1 << 18
+# What damage, not music, exceeds, at the price of gigabytes: DSD1024 in bytes a second, and the
+# channels of fifth-order ambisonics with room to spare.
+_HIGHEST_RATE_HZ = 5_644_800
+_MOST_CHANNELS = 64
 
 
 @contextmanager
@@ -40,14 +44,26 @@ def open_source(path: Path) -> Iterator[InputContainer]:
 
 
 def audio_stream(container: InputContainer, path: Path) -> AudioStream:
-    """Return the first audio stream. Raises DecodeError without one or without its decoder."""
+    """Return the first audio stream.
+
+    Raises DecodeError without one, without its decoder, or where it is too large to be music.
+    """
     if not container.streams.audio:
         raise DecodeError(path, "it holds no audio")
     stream = container.streams.audio[0]
     codec: object = stream.codec_context  # None where FFmpeg has no decoder
     if codec is None or stream.codec_context.sample_rate <= 0:
         raise DecodeError(path, "it holds audio of an unknown kind")
+    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    if not is_music(rate, channels):
+        message = f"it claims {channels} channels at {rate} Hz, which no music has"
+        raise DecodeError(path, message, hint="restore it from a backup: its header is damaged")
     return stream
+
+
+def is_music(rate: int, channels: int) -> bool:
+    """Whether sound of this kind can be heard within reasonable memory. `rate` in Hz."""
+    return 0 < rate <= _HIGHEST_RATE_HZ and channels <= _MOST_CHANNELS
 
 
 def codec_parameters(stream: AudioStream) -> bytes:

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
-from threading import Lock
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from covergen.core.database import open_cache
-from covergen.core.paths import cache_folder
+from covergen.core.database import is_damaged, open_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from covergen.core.types import Track
 
+    _Statement: TypeAlias = tuple[str, tuple[object, ...]]
+
 __all__ = ["EmbeddingStore"]
 
 # Raise it whenever other windows are heard, or they are heard otherwise.
-_VERSION = 1
+_VERSION = 2
+# mtime_ns is text: file systems know times that SQLite's integers do not.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS heard (
-    path BLOB, windows INTEGER, size INTEGER, mtime_ns INTEGER, key TEXT,
+    path BLOB, windows INTEGER, size INTEGER, mtime_ns TEXT, key TEXT,
     PRIMARY KEY (path, windows)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embedding (
@@ -44,26 +44,27 @@ CREATE TABLE IF NOT EXISTS embedding (
 class EmbeddingStore:
     """The embeddings of tracks, each saved as it comes. Several threads may use one store.
 
-    A cache that cannot be read or written slows a run down, but does not stop it. `saved` counts
-    the embeddings that were put in since the store was opened.
+    A cache that cannot be read or written slows a run down, but does not stop it; a closed one
+    knows nothing and keeps nothing. `saved` counts the embeddings that it took since it was opened.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path or cache_folder() / "embeddings.sqlite"
-        self._connection = open_cache(self._path, _SCHEMA, _VERSION)
-        self._lock = Lock()
+        self._path = path
+        self._connection = self._open()
+        self._lock = RLock()
         self.saved = 0
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file, once no thread is in the middle of using it."""
+        with self._lock:
+            self._connection.close()
 
     def find(self, track: Track, windows: int, tower: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of a track that has not changed since, if there is one."""
         return self._vector(
             "SELECT vector FROM heard JOIN embedding USING (key) WHERE path = ?"
             " AND windows = ? AND size = ? AND mtime_ns = ? AND tower = ?",
-            (_name(track.path), windows, track.size, track.mtime_ns, tower),
+            (_name(track.path), windows, track.size, str(track.mtime_ns), tower),
         )
 
     def find_key(self, key: str, tower: str) -> NDArray[np.float32] | None:
@@ -75,12 +76,14 @@ class EmbeddingStore:
         self, track: Track, windows: int, key: str, tower: str, vector: NDArray[np.float32]
     ) -> None:
         """Save the (D,) embedding of a track with the key of its excerpt."""
-        self.saved += 1
-        stamp = (_name(track.path), windows, track.size, track.mtime_ns, key)
-        with self._access() as connection:
-            connection.execute("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp)
-            blob = vector.astype("<f4").tobytes()
-            connection.execute("REPLACE INTO embedding VALUES (?, ?, ?)", (key, tower, blob))
+        stamp = (_name(track.path), windows, track.size, str(track.mtime_ns), key)
+        blob = vector.astype("<f4").tobytes()
+        with self._lock:
+            rows = self._transact(
+                ("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp),
+                ("REPLACE INTO embedding VALUES (?, ?, ?)", (key, tower, blob)),
+            )
+            self.saved += rows is not None
 
     def carry_over(self, track: Track) -> None:
         """Keep the embedding of a track whose file covergen itself has just written.
@@ -91,37 +94,34 @@ class EmbeddingStore:
             new = track.path.stat()
         except OSError:
             return  # gone again: nothing to keep
-        stamps = (new.st_size, new.st_mtime_ns, _name(track.path), track.size, track.mtime_ns)
-        with self._access() as connection:
-            connection.execute(
-                "UPDATE heard SET size = ?, mtime_ns = ?"
-                " WHERE path = ? AND size = ? AND mtime_ns = ?",
-                stamps,
-            )
+        written = (new.st_size, str(new.st_mtime_ns))
+        scanned = (_name(track.path), track.size, str(track.mtime_ns))
+        query = (
+            "UPDATE heard SET size = ?, mtime_ns = ? WHERE path = ? AND size = ? AND mtime_ns = ?"
+        )
+        self._transact((query, written + scanned))
 
     def _vector(self, query: str, values: tuple[object, ...]) -> NDArray[np.float32] | None:
-        row = None
-        with self._access() as connection:
-            row = connection.execute(query, values).fetchone()
-        return None if row is None else np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+        rows = self._transact((query, values))
+        return np.frombuffer(rows[0][0], dtype="<f4").astype(np.float32) if rows else None
 
-    @contextmanager
-    def _access(self) -> Iterator[sqlite3.Connection]:
-        """One transaction by one thread; what goes wrong with the cache ends here."""
+    def _transact(self, *statements: _Statement) -> list[tuple[bytes]] | None:
+        """Return the rows of the last statement; None where the cache could not be used."""
+        rows: list[tuple[bytes]] = []
         with self._lock:
             try:
-                with self._connection:
-                    yield self._connection
-            except sqlite3.OperationalError:
-                pass  # full, locked or gone: this run does without
-            except sqlite3.DatabaseError:
-                self._begin_anew()
+                with self._connection as connection:
+                    for statement, values in statements:
+                        rows = connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:  # damaged; or full, locked, gone or closed
+                if is_damaged(error):
+                    self._connection.close()
+                    self._connection = self._open(anew=True)
+                return None
+        return rows
 
-    def _begin_anew(self) -> None:
-        """Replace a database that turned out to be damaged: as one of another version would be."""
-        self._connection.execute("PRAGMA user_version = -1")
-        self._connection.close()
-        self._connection = open_cache(self._path, _SCHEMA, _VERSION)
+    def _open(self, *, anew: bool = False) -> sqlite3.Connection:
+        return open_cache("embeddings.sqlite", _SCHEMA, _VERSION, path=self._path, anew=anew)
 
 
 def _name(path: Path) -> bytes:

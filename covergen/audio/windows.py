@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from covergen.audio.av_errors import decode_errors
-from covergen.audio.source import audio_stream, codec_parameters, open_source
+from covergen.audio.source import audio_stream, codec_parameters, is_music, open_source
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from av import Packet
@@ -51,6 +53,11 @@ _PREROLL_SECONDS = Fraction(1, 2)
 _LEEWAY_SECONDS = Fraction(1, 2)
 # 24 dB above full scale: where a damaged stream decodes to more, or to no number, is no sound.
 _LOUDEST = 16.0
+# Damage may claim anything, and FFmpeg would make room for it. The largest packets of music are
+# Monkey's Audio's at its "insane" level, of 1,179,648 samples, handed out 4608 at a time.
+_MOST_SAMPLES_A_PACKET = 1 << 21
+_MOST_SAMPLES_A_FRAME = 1 << 20
+_MOST_BYTES_A_WINDOW = 1 << 28
 # Twice FFmpeg's usual length: errors are then 100 dB below the sound at every rate.
 _RESAMPLER = {"filter_size": "64"}
 
@@ -104,6 +111,8 @@ def read_excerpt(path: Path, windows: int) -> Excerpt:
         stream = audio_stream(container, path)
         codec = stream.codec_context
         codec.thread_count = 1  # several tracks are decoded at once as it is
+        if codec.name != "ape":  # its decoder has an option of that name, of another meaning
+            codec.options = {"max_samples": str(_MOST_SAMPLES_A_FRAME)}
         codec.open(strict=False)
         stretches = tuple(_stretches(path, container, stream, windows))
         if not stretches:
@@ -180,12 +189,15 @@ def _cut(
 ) -> tuple[Packet[AudioStream], ...]:
     """Keep the packets from the one that sounds at `first` to the last that begins before `end`."""
     kept: list[Packet[AudioStream]] = []
+    room = _MOST_BYTES_A_WINDOW
     for packet in packets:
         time = packet.pts or 0
-        if time >= end:
-            break
         if time <= first:
             kept.clear()
+            room = _MOST_BYTES_A_WINDOW
+        room -= packet.size
+        if time >= end or room < 0:
+            break
         kept.append(packet)
     return tuple(kept)
 
@@ -233,42 +245,75 @@ def _key(parameters: bytes, stretches: Iterable[_Stretch]) -> str:
 
 def _listen(codec: AudioCodecContext, stretch: _Stretch) -> NDArray[np.float32]:
     """Return a window's samples at 48 kHz, none where less than half of it can be decoded."""
-    frames = _decode(codec, stretch.packets)
-    if not frames:
-        return np.empty(0, dtype=np.float32)
-    rate = frames[0].sample_rate
-    first = stretch.packets[0]
-    begin = (first.pts if frames[0].pts is None else frames[0].pts) or 0
-    early = max(0, round((stretch.start - begin * first.time_base) * rate))
-    mono = _mono(frames)[early : early + WINDOW_SECONDS * rate]
+    with closing(_decode(codec, stretch.packets)) as frames:
+        head = next(frames, None)
+        if head is None:
+            return np.empty(0, dtype=np.float32)
+        rate = head.sample_rate
+        first = stretch.packets[0]
+        begin = (first.pts if head.pts is None else head.pts) or 0
+        early = max(0, round((stretch.start - begin * first.time_base) * rate))
+        if early > _MOST_SAMPLES_A_PACKET:
+            return np.empty(0, dtype=np.float32)
+        mono = _mono(chain([head], frames), early + WINDOW_SECONDS * rate)[early:]
     if 2 * mono.size < stretch.seconds * rate:
         return np.empty(0, dtype=np.float32)
     return _resample(mono, rate)[:WINDOW_SAMPLES]
 
 
-def _decode(codec: AudioCodecContext, packets: Iterable[Packet[AudioStream]]) -> list[AudioFrame]:
-    """Return the frames of the format that the first one has; damaged packets give none."""
-    frames: list[AudioFrame] = []
-    for packet in (*packets, None):  # None: what the decoder still holds back
-        try:
-            frames += codec.decode(packet)
-        except av.FFmpegError:
-            continue
-    codec.flush_buffers()
-    return [frame for frame in frames if _format(frame) == _format(frames[0])]
+def _decode(
+    codec: AudioCodecContext, packets: Iterable[Packet[AudioStream]]
+) -> Generator[AudioFrame]:
+    """Yield the frames of the format that the first one has; damaged packets give none."""
+    wanted = None
+    try:
+        for packet in chain(packets, [None]):  # None: what the decoder still holds back
+            for frame in _decode_packet(codec, packet):
+                wanted = wanted or _format(frame)
+                if _format(frame) == wanted:
+                    yield frame
+    finally:
+        codec.flush_buffers()
+
+
+def _decode_packet(
+    codec: AudioCodecContext, packet: Packet[AudioStream] | None
+) -> Iterable[AudioFrame]:
+    seconds = (packet.duration or 0) * packet.time_base if packet else 0
+    if seconds * codec.sample_rate > _MOST_SAMPLES_A_PACKET:
+        return []
+    try:
+        frames = codec.decode(packet)
+    except av.FFmpegError:
+        return []
+    return [f for f in frames if is_music(f.sample_rate, f.layout.nb_channels)]
 
 
 def _format(frame: AudioFrame) -> tuple[int, str, int]:
     return frame.sample_rate, frame.format.name, frame.layout.nb_channels
 
 
-def _mono(frames: Sequence[AudioFrame]) -> NDArray[np.float32]:
-    """Return the mean of the channels, (samples,), full scale 1, without impossible samples."""
-    samples = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
-    if not frames[0].format.is_planar:
-        samples = samples.reshape(-1, frames[0].layout.nb_channels).T
-    mono = np.asarray(_full_scale_one(samples).mean(axis=0), dtype=np.float32)
+def _mono(frames: Iterable[AudioFrame], most: int) -> NDArray[np.float32]:
+    """Return the mean of the channels, (samples,), full scale 1, without impossible samples.
+
+    No more frames are taken than it needs for `most` samples.
+    """
+    parts: list[NDArray[np.float32]] = []
+    missing = most
+    for frame in frames:
+        parts.append(_mean_of_channels(frame))
+        missing -= frame.samples
+        if missing <= 0:
+            break
+    mono = np.concatenate(parts)[:most]
     return np.where(np.abs(mono) < _LOUDEST, mono, np.float32(0))
+
+
+def _mean_of_channels(frame: AudioFrame) -> NDArray[np.float32]:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    return np.asarray(_full_scale_one(samples).mean(axis=0), dtype=np.float32)
 
 
 def _full_scale_one(samples: NDArray[Any]) -> NDArray[Any]:

@@ -14,12 +14,13 @@ from covergen.cli.options import (
     excluded,
     json_option,
     model_choice,
+    output_choice,
     paths_argument,
     quiet_option,
     verbose_option,
 )
-from covergen.cli.render import Renderer
 from covergen.cli.run import run_job
+from covergen.core.types import Action
 
 __all__ = ["embed"]
 
@@ -55,6 +56,7 @@ def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         paths=paths,
         output=output,
         suffix=f".{options['file_format']}",
+        action=Action.EMBED,
         force=options["force"],
         exclude=options["exclude"],
     )
@@ -66,7 +68,4 @@ def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         windows=preset.windows,
         workers=options["jobs"],
     )
-    renderer = Renderer(
-        as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"]
-    )
-    run_job(job, renderer)
+    run_job(job, output_choice(options))

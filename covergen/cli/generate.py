@@ -14,17 +14,19 @@ from covergen.cli.options import (
     excluded,
     json_option,
     model_choice,
+    output_choice,
     paint_choice,
     paint_options,
     paths_argument,
     quiet_option,
     verbose_option,
 )
-from covergen.cli.render import Renderer
 from covergen.cli.run import run_job
+from covergen.core.errors import UsageError
 
 __all__ = ["generate"]
 
+_OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
@@ -62,6 +64,8 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     preset = choose_preset(model_choice(options))
     locate_model(preset)
     suffix = output.suffix.lower()
+    if suffix in _OTHER_FORMATS:
+        raise UsageError(f"{output}: pictures are .png or .jpg, a folder has another name.")
     if suffix in _FORMATS:
         options["image_format"] = _FORMATS[suffix]
     else:
@@ -77,7 +81,4 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     generate_options = GenerateOptions(
         paint=paint_choice(preset, options), seed=options["seed"], encoding=encoding
     )
-    renderer = Renderer(
-        as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"]
-    )
-    run_job(partial(generate_pictures, outputs, generate_options), renderer)
+    run_job(partial(generate_pictures, outputs, generate_options), output_choice(options))

@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop after the album in hand, twice to stop at once."""
+"""Ctrl-C: once to stop when what is painted is written, twice to stop at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["interruptible"]
 
-_NOTICE = b"\nStopping after the album in hand. Ctrl-C again stops at once.\n"
+_NOTICE = b"\nStopping; what is painted is still written. Ctrl-C again stops at once.\n"
 
 
 @contextmanager

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from covergen.core.types import Album, AlbumPlan, Outcome
     from covergen.jobs.events import AlbumDone, PlanTotals, Tally
 
-__all__ = ["FORMAT", "done_object", "dumps", "file_object", "plan_object", "summary_object"]
+__all__ = [
+    "FORMAT",
+    "done_object",
+    "dumps",
+    "file_object",
+    "plan_object",
+    "plan_summary",
+    "run_summary",
+]
 
 FORMAT = 1
 
@@ -36,7 +44,7 @@ def done_object(done: AlbumDone) -> dict[str, Any]:
         **_album(done.plan.album),
         "action": done.plan.action.value,
         "reason": done.reason.value,
-        "failed": done.failed,
+        "result": done.result,
         "files": [file_object(outcome) for outcome in done.outcomes],
         "provenance": asdict(done.provenance) if done.provenance else None,
     }
@@ -52,25 +60,33 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def summary_object(counted: PlanTotals | Tally, **more: Any) -> dict[str, Any]:
-    """The last line: how many albums by action and reason, and how many files failed why."""
-    from covergen.jobs.events import Tally
-
-    albums = [
-        {"action": action.value, "reason": reason.value, "count": count}
-        for (action, reason), count in sorted(counted.albums.items())
-    ]
-    if isinstance(counted, Tally):
-        files = [
-            {"status": status.value, "reason": reason.value, "count": count}
-            for (status, reason), count in sorted(counted.files.items())
-        ]
-    else:
-        files = [
+def plan_summary(totals: PlanTotals) -> dict[str, Any]:
+    """The last line of a dry run: albums by action and reason, unreadable files by reason."""
+    return {
+        "albums": [
+            {"action": action.value, "reason": reason.value, "count": count}
+            for (action, reason), count in sorted(totals.albums.items())
+        ],
+        "files": [
             {"status": "failed", "reason": reason.value, "count": count}
-            for reason, count in sorted(counted.failed.items())
-        ]
-    return {"albums": albums, "files": files, **more}
+            for reason, count in sorted(totals.failed.items())
+        ],
+    }
+
+
+def run_summary(tally: Tally, *, interrupted: bool) -> dict[str, Any]:
+    """The last line of a run: albums by result and reason, files by status and reason."""
+    return {
+        "albums": [
+            {"result": result, "reason": reason.value, "count": count}
+            for (result, reason), count in sorted(tally.albums.items())
+        ],
+        "files": [
+            {"status": status.value, "reason": reason.value, "count": count}
+            for (status, reason), count in sorted(tally.files.items())
+        ],
+        "interrupted": interrupted,
+    }
 
 
 def _album(album: Album) -> dict[str, Any]:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.core.types import Action, Outcome, Status
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.core.types import Album, AlbumPlan
+    from covergen.core.types import Album, AlbumPlan, Outcome
     from covergen.jobs.estimate import Rates
     from covergen.jobs.events import AlbumDone, PlanTotals, Tally
+    from covergen.jobs.options import WriteOptions
 
 __all__ = [
     "album_line",
+    "cost_line",
     "duration",
     "outcome_line",
     "plan_line",
@@ -26,7 +26,8 @@ __all__ = [
     "totals_lines",
 ]
 
-_DONE = {Action.PAINT: "painted", Action.FILL: "filled", Action.SKIP: "skipped"}
+_USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
+
 _COLORS = {
     "paint": "green",
     "painted": "green",
@@ -59,14 +60,7 @@ def plan_line(plan: AlbumPlan) -> str:
 
 def album_line(done: AlbumDone) -> str:
     """What was done with an album, and why."""
-    return _columns(_verb(done), done.reason.value, done.plan.album)
-
-
-def _verb(done: AlbumDone) -> str:
-    if not done.failed:
-        return _DONE[done.plan.action]
-    written = any(outcome.status is not Status.FAILED for outcome in done.outcomes)
-    return "partly" if written else "failed"
+    return _columns(done.result, done.reason.value, done.plan.album)
 
 
 def _columns(verb: str, reason: str, album: Album) -> str:
@@ -88,35 +82,42 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{word}{outcome.reason.value:<14}{shown(outcome.path)}: {shown(text)}"
 
 
-def totals_lines(totals: PlanTotals, rates: Rates | None, cover_bytes: int) -> Iterator[str]:
-    """What a plan adds up to. `cover_bytes`: the most that a cover takes, if no run told yet."""
+def totals_lines(totals: PlanTotals) -> Iterator[str]:
+    """What a plan adds up to, by action and reason."""
+    for (action, reason), count in sorted(totals.albums.items()):
+        files = _counted(totals.tracks[action, reason], "file")
+        yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
+    for failure, count in sorted(totals.failed.items()):
+        yield f"{_sum('failed', 0, '')}{_counted(count, 'file'):>15}  {failure.text}"
+
+
+def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
+    """What a plan costs in time and space: as measured by the last run, or the most it can be."""
     from covergen.jobs.estimate import seconds_needed
 
-    for (action, reason), count in sorted(totals.albums.items()):
-        yield _sum(action.value, count, "album", reason.text)
-    for failure, count in sorted(totals.failed.items()):
-        yield _sum("failed", count, "file", failure.text)
-    covers = totals.albums_to(Action.PAINT)
-    if covers:
-        files = totals.targets[Action.PAINT]
-        time, size = "known after a first run", f"at most {_size(files * cover_bytes)}"
-        if rates:
-            time = f"about {duration(seconds_needed(totals, rates))}"
-            size = f"about {_size(files * rates.bytes_per_cover)}"
-        what = f"{_counted(covers, 'cover')} for {_counted(files, 'file')}"
-        yield f"{what}; time: {time}; added disk space: {size}"
+    embedded = totals.targets if write.embed else 0
+    beside = totals.covers if write.sidecar else 0
+    if rates:
+        time = f"about {duration(seconds_needed(totals, rates))}"
+        size = f"about {_size((embedded + beside) * rates.bytes_per_cover)}"
+    else:
+        side = write.encoding.size or _USUAL_SIDE
+        time = "known after a first run" if totals.covers else "a moment"
+        size = f"at most {_size((embedded + beside) * 3 * side * side)}"
+    what = f"{_counted(totals.covers, 'cover')}, {_counted(embedded + beside, 'file')} to write"
+    return f"{what}; time: {time}; added disk space: {size}"
 
 
 def tally_lines(tally: Tally) -> Iterator[str]:
     """What a run added up to."""
-    for (action, reason), count in sorted(tally.albums.items()):
-        yield _sum(_DONE[action], count, "album", reason.text)
+    for (result, reason), count in sorted(tally.albums.items()):
+        yield f"{_sum(result, count, 'album')}  {reason.text}"
     for (status, cause), count in sorted(tally.files.items()):
-        yield _sum(status.value, count, "file", cause.text)
+        yield f"{_sum(status.value, count, 'file')}  {cause.text}"
 
 
-def _sum(verb: str, count: int, noun: str, text: str) -> str:
-    return f"{verb:<10}{_counted(count, noun):>14}  {text}"
+def _sum(verb: str, count: int, noun: str) -> str:
+    return f"{verb:<9}{_counted(count, noun) if noun else '':>14}"
 
 
 def _counted(count: int, noun: str) -> str:

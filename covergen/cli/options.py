@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from covergen.cli.render import Renderer
 from covergen.core.types import SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covergen.core.picture import Encoding
-    from covergen.jobs.model import ModelChoice, PaintOptions
+    from covergen.jobs.model import ModelChoice
+    from covergen.jobs.options import PaintOptions
     from covergen.models.presets import Preset
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "excluded",
     "json_option",
     "model_choice",
+    "output_choice",
     "paint_choice",
     "paint_options",
     "paths_argument",
@@ -193,7 +196,7 @@ def model_choice(options: dict[str, Any]) -> ModelChoice:
 
 def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
     """What the shared options say of painting with a preset."""
-    from covergen.jobs.model import PaintOptions
+    from covergen.jobs.options import PaintOptions
 
     return PaintOptions(
         preset=preset,
@@ -203,6 +206,11 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
         batch_size=options["batch_size"],
         lora_rank=options["lora_rank"],
     )
+
+
+def output_choice(options: dict[str, Any]) -> Renderer:
+    """What the shared options say of output."""
+    return Renderer(as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])
 
 
 def encoding_choice(options: dict[str, Any]) -> Encoding:

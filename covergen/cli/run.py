@@ -10,32 +10,41 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.interrupt import interruptible
 from covergen.core.errors import Interrupted
-from covergen.jobs.events import Emit
+from covergen.jobs.events import Checkpoint, Emit
 
 if TYPE_CHECKING:
     from covergen.cli.render import Renderer
 
-Job = Callable[[Emit, Callable[[], None]], None]
+Job = Callable[[Emit, Checkpoint], None]
 """What `covergen.jobs` offers, with everything but `emit` and `checkpoint` filled in."""
 
 __all__ = ["Job", "run_job"]
 
 
 def run_job(job: Job, renderer: Renderer) -> None:
-    """Run a job and sum it up. Exits with 1 where something failed; raises Interrupted."""
+    """Run a job and sum it up, also where it is stopped or cannot go on.
+
+    Exits with 1 where something failed; raises Interrupted, and what the job raises.
+    """
     interrupted = False
-    with interruptible() as checkpoint, renderer:
-        try:
-            job(renderer, checkpoint)
-        except (Interrupted, KeyboardInterrupt):
-            interrupted = True
-    if renderer.as_json:
-        summary = jsonl.summary_object(renderer.tally, interrupted=interrupted)
-        click.echo(jsonl.dumps("summary", summary))
-    else:
-        for line in lines.tally_lines(renderer.tally):
-            click.echo(line)
+    try:
+        with interruptible() as checkpoint, renderer:
+            try:
+                job(renderer, checkpoint)
+            except (Interrupted, KeyboardInterrupt):
+                interrupted = True
+    finally:
+        _sum_up(renderer, interrupted=interrupted)
     if interrupted:
         raise Interrupted
     if renderer.tally.failed:
         click.get_current_context().exit(1)
+
+
+def _sum_up(renderer: Renderer, *, interrupted: bool) -> None:
+    if renderer.as_json:
+        summary = jsonl.run_summary(renderer.tally, interrupted=interrupted)
+        click.echo(jsonl.dumps("summary", summary))
+    else:
+        for line in lines.tally_lines(renderer.tally):
+            click.echo(line)

@@ -17,6 +17,7 @@ from covergen.cli.options import (
     excluded,
     json_option,
     model_choice,
+    output_choice,
     paint_choice,
     paint_options,
     paths_argument,
@@ -24,24 +25,24 @@ from covergen.cli.options import (
     verbose_option,
     yes_option,
 )
-from covergen.cli.render import Renderer
 from covergen.cli.run import run_job
 from covergen.core.errors import UsageError
-from covergen.core.types import Action, AlbumPlan
-from covergen.jobs.estimate import load_rates
+from covergen.core.reasons import Reason
+from covergen.core.types import AlbumPlan
+from covergen.jobs.estimate import load_rates, rates_key
 from covergen.jobs.events import PlanTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from covergen.cli.run import Job
     from covergen.core.types import Outcome
-    from covergen.jobs.plan import PlanOptions
+    from covergen.jobs.events import Tally
+    from covergen.jobs.options import PlanOptions, TagOptions
     from covergen.models.presets import Preset
 
 __all__ = ["tag"]
-
-_USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
 
 
 @click.command()
@@ -86,35 +87,53 @@ _USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
 @quiet_option
 @verbose_option
 @json_option
-def tag(paths: tuple[Any, ...], **options: Any) -> None:
+def tag(paths: tuple[Path, ...], **options: Any) -> None:
     """Paint a cover for each album below PATH that has none, and write it into its tracks."""
     from covergen.jobs.model import choose_preset
-    from covergen.jobs.plan import PlanOptions
-    from covergen.library.scan import ScanOptions
 
     if options["no_embed"] and not options["sidecar"]:
         raise UsageError("--no-embed leaves nothing to write: add --sidecar.")
-    preset = choose_preset(model_choice(options))
-    plan = PlanOptions(
-        paths=paths,
-        scan=ScanOptions(exclude=options["exclude"], per=options["per"]),
-        force=options["force"],
-        fill=options["fill"],
-        limit=options["limit"],
-        dry_run=options["dry_run"],
-    )
+    if options["no_embed"] and options["fill"]:
+        raise UsageError("--fill writes into tracks, --no-embed forbids it: leave one out.")
+    tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
     if options["dry_run"]:
-        _dry_run(plan, preset, options)
+        _dry_run(tag_options, options)
     else:
-        _run(plan, preset, options)
+        _run(tag_options, options)
 
 
-def _dry_run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None:
-    totals = _count(plan, options, show=True)
+def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any]) -> TagOptions:
+    from covergen.jobs.options import PlanOptions, TagOptions, WriteOptions
+    from covergen.library.rewrite import RewriteOptions
+    from covergen.library.scan import ScanOptions
+
+    return TagOptions(
+        plan=PlanOptions(
+            paths=paths,
+            scan=ScanOptions(exclude=options["exclude"], per=options["per"]),
+            force=options["force"],
+            fill=options["fill"],
+            limit=options["limit"],
+            write=WriteOptions(
+                embed=not options["no_embed"],
+                sidecar=options["sidecar"],
+                encoding=encoding_choice(options),
+                rewrite=RewriteOptions(
+                    preserve_mtime=options["preserve_mtime"], hardlinks=options["hardlinks"]
+                ),
+            ),
+        ),
+        paint=paint_choice(preset, options),
+        seed=options["seed"],
+    )
+
+
+def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
+    totals = _count(tag_options.plan, options, show=True)
     if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.summary_object(totals)))
+        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
     else:
-        for line in _totals_lines(totals, preset, options):
+        for line in _totals_lines(totals, tag_options):
             click.echo(line)
         if totals.has_work and not options["quiet"]:
             click.echo("Next: the same command without --dry-run.", err=True)
@@ -122,60 +141,49 @@ def _dry_run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None
         click.get_current_context().exit(1)
 
 
-def _run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None:
-    """Count first where somebody watches: for the question, and for the bars' totals."""
-    from covergen.jobs.model import locate_model
+def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
+    """Count first: for the question, for the bars, and to tell at once what cannot work."""
+    from covergen.jobs.model import check_model
 
-    renderer = Renderer(
-        as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"]
-    )
-    if sys.stderr.isatty() and not options["as_json"]:
-        totals = _count(plan, options, show=False)
-        renderer.tracks = totals.tracks[Action.PAINT]
-        renderer.albums = totals.albums_to(Action.PAINT)
-        if renderer.albums:
-            locate_model(preset)  # what cannot work is told before the question
-        if totals.has_work and not _agreed(totals, preset, options):
-            click.echo("Nothing was written.", err=True)
-            return
-    run_job(_job(plan, preset, options), renderer)
-    if renderer.tally.failed and not options["quiet"]:
-        click.echo("Next: mend what failed and run this again; the rest is skipped.", err=True)
+    totals = _count(tag_options.plan, options, show=False)
+    if totals.covers:
+        check_model(tag_options.paint)
+    if totals.has_work and not _agreed(totals, tag_options, options):
+        click.echo("Nothing was written.", err=True)
+        return
+    renderer = output_choice(options)
+    renderer.tracks, renderer.albums = totals.heard, totals.covers
+    run_job(_job(tag_options), renderer)
+    if not options["quiet"]:
+        _show_next_step(renderer.tally)
 
 
-def _job(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> Job:
-    from covergen.jobs.tag import TagOptions
+def _job(tag_options: TagOptions) -> Job:
     from covergen.jobs.tag import tag as tag_library
-    from covergen.jobs.writing import WriteOptions
-    from covergen.library.rewrite import RewriteOptions
 
-    tag_options = TagOptions(
-        plan=plan,
-        paint=paint_choice(preset, options),
-        seed=options["seed"],
-        write=WriteOptions(
-            embed=not options["no_embed"],
-            sidecar=options["sidecar"],
-            encoding=encoding_choice(options),
-            rewrite=RewriteOptions(
-                preserve_mtime=options["preserve_mtime"], hardlinks=options["hardlinks"]
-            ),
-        ),
-    )
     return partial(tag_library, tag_options)
+
+
+def _show_next_step(tally: Tally) -> None:
+    if tally.count("painted"):
+        step = "let your player rescan the library; --force --seed 1 paints other covers."
+    elif any(reason is Reason.PARTIAL_ART for _, reason in tally.albums):
+        step = "--fill spreads the covers that some tracks of an album have."
+    else:
+        return
+    click.echo(f"Next: {step}", err=True)
 
 
 def _count(plan: PlanOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
     """Add up the plan, and where `show` says so, print it album by album."""
-    from covergen.jobs.plan import planned
+    from covergen.jobs.plan import preview
 
     totals = PlanTotals()
     with (
         bar("scanned", "tracks", hidden=options["quiet"]) as scanned,
         interruptible() as checkpoint,
-        planned(plan, checkpoint) as items,
     ):
-        for item in items:
+        for item in preview(plan, checkpoint):
             totals.add(item)
             scanned.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
             if show:
@@ -198,15 +206,18 @@ def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
         click.echo(lines.outcome_line(item))
 
 
-def _agreed(totals: PlanTotals, preset: Preset, options: dict[str, Any]) -> bool:
+def _agreed(totals: PlanTotals, tag_options: TagOptions, options: dict[str, Any]) -> bool:
     """Show what would be written and ask once; without a terminal to ask on, go ahead."""
     if options["yes"] or not sys.stdin.isatty():
         return True
-    for line in _totals_lines(totals, preset, options):
+    for line in _totals_lines(totals, tag_options):
         click.echo(line, err=True)
     return click.confirm("Go ahead?", default=True, err=True)
 
 
-def _totals_lines(totals: PlanTotals, preset: Preset, options: dict[str, Any]) -> Iterator[str]:
-    side = options["size"] or _USUAL_SIDE
-    return lines.totals_lines(totals, load_rates(preset.name), cover_bytes=3 * side * side)
+def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:
+    yield from lines.totals_lines(totals)
+    if totals.has_work:
+        write = tag_options.plan.write
+        rates = load_rates(rates_key(tag_options.paint, write.encoding))
+        yield lines.cost_line(totals, write, rates)

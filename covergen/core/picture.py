@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from covergen.core.types import Cover
 
-__all__ = ["Encoding", "Picture", "encode"]
+__all__ = ["Encoding", "Picture", "encode", "is_own"]
 
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
@@ -65,6 +65,11 @@ class Encoding:
     format: Literal["png", "jpeg"] = "png"
     size: int | None = None
     quality: int = 90
+
+
+def is_own(data: bytes) -> bool:
+    """Whether an encoded image carries covergen's provenance, as `encode` writes it."""
+    return b"covergen:version" in data[:4096]
 
 
 def encode(cover: Cover, encoding: Encoding) -> Picture:

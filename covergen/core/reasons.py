@@ -23,11 +23,13 @@ class Reason(StrEnum):
     FORCED = "forced", "has a cover, replaced because of --force"
     FILLED = "filled", "the album's own picture goes into the tracks that lack it"
 
+    RESUMED = "resumed", "covergen's own cover goes into the tracks that lack it"
     ASKED = "asked", "named on the command line"
 
     # Why an album is left alone.
     HAS_ART = "has-art", "already has a cover"
     PARTIAL_ART = "partial-art", "some tracks have a cover and some lack it: see --fill and --force"
+    SHARED_FOLDER = "shared-folder", "a cover file would be that of other albums too"
     LIMIT = "limit", "past --limit"
     NOTHING_HEARD = "nothing-heard", "none of its tracks could be decoded"
 
@@ -35,6 +37,7 @@ class Reason(StrEnum):
 
     # What happened to a file.
     WRITTEN = "written", "the cover is in the file"
+    MADE = "made", "the file was made"
     EQUAL = "equal", "already holds this very picture"
     SIDECAR_EXISTS = "sidecar-exists", "a cover file is already there and is never overwritten"
     NOT_AUDIO = "not-audio", "no audio file, whatever its name says"

@@ -36,7 +36,8 @@ class Track:
     """One audio file, as it was when it was scanned.
 
     `container` is the name of a row of the table in `library/containers.py`. Texts are "" and
-    numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21").
+    numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21"). `has_art`: it
+    holds a picture, icons aside; `own_art`: one that covergen painted, and no other.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Track:
     mtime_ns: int
     container: str
     has_art: bool
+    own_art: bool = False
     duration_seconds: float = 0.0
     title: str = ""
     artist: str = ""
@@ -79,6 +81,7 @@ class Action(StrEnum):
     """What a plan does with an album."""
 
     PAINT = "paint"
+    EMBED = "embed"
     FILL = "fill"
     SKIP = "skip"
 
@@ -160,12 +163,16 @@ class Sampling:
 class Provenance:
     """What painted a cover: enough to paint it again.
 
-    `adapter` is the SHA-256 of the adapter file in hexadecimal, or "" without one.
+    `base` and `clap` are folders or names on the Hub, `adapter` is the SHA-256 of the adapter's
+    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track.
     """
 
     version: str
     model: str
+    base: str
+    clap: str
     adapter: str
+    windows: int
     seed: int
     steps: int
     guidance: float

@@ -163,8 +163,19 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
 
 
 def _decode_chunk(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Pictures that overflow in fp16 are decoded again in fp32, and only those."""
+    pixels = _pixels(vae, latents)
+    if vae.dtype == torch.float16:
+        lost = ~pixels.isfinite().flatten(1).all(dim=1)
+        if lost.any():
+            vae.to(torch.float32)
+            try:
+                pixels[lost] = _pixels(vae, latents[lost])
+            finally:
+                vae.to(torch.float16)  # a picture must not depend on those before it
+    return pixels
+
+
+def _pixels(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     pixels: Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
-    if vae.dtype == torch.float16 and not pixels.isfinite().all():
-        vae.to(torch.float32)  # for good: a VAE that overflows once does so again
-        pixels = vae.decode(latents, return_dict=False)[0]
     return pixels.float()

@@ -25,10 +25,13 @@ _LATENT_DIFFUSION = {"clip_sample": False, "steps_offset": 1}
 # (Lin et al. 2023, arXiv 2305.08891, table 2).
 _FEW_STEPS: dict[str, object] = {"timestep_spacing": "trailing"}
 
+# A base may ask for a solver of the SDE, whose noise would be no album's own.
+_NO_FRESH_NOISE: dict[str, object] = {"algorithm_type": "dpmsolver++"}
+
 _CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
-    "dpm++": (DPMSolverMultistepScheduler, _FEW_STEPS),
+    "dpm++": (DPMSolverMultistepScheduler, {**_FEW_STEPS, **_NO_FRESH_NOISE}),
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),  # PLMS, as Stable Diffusion uses it
     "unipc": (UniPCMultistepScheduler, _FEW_STEPS),
 }

@@ -10,10 +10,7 @@ from covergen.core.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEVICES", "DTYPES", "Compute", "choose_compute"]
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DTYPES = ("auto", "fp32", "bf16", "fp16")
+__all__ = ["Compute", "choose_compute"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +22,7 @@ class Compute:
 
 
 def choose_compute(device: str, dtype: str) -> Compute:
-    """Turn the user's words (of DEVICES and DTYPES) into torch's.
+    """Turn the user's words into torch's: auto, cpu, cuda, mps; auto, fp32, bf16, fp16.
 
     "auto" takes CUDA, else Apple's MPS, else the CPU; bf16 on a CUDA device that has it, else
     fp16, and fp32 elsewhere. Raises UsageError where the machine has no such device.
@@ -43,7 +40,17 @@ def choose_compute(device: str, dtype: str) -> Compute:
         have = ", ".join(name for name, there in available.items() if there)
         raise UsageError(f"--device {device}: not on this machine (it has: {have}).")
     if dtype == "auto":
-        half = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
+        half = (
+            "bf16"
+            if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            else "fp16"
+        )
         dtype = half if device == "cuda" else "fp32"
     names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return Compute(device=torch.device(device), dtype=names[dtype])
+
+
+def _half_precision() -> str:
+    import torch
+
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

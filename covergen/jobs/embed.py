@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 
 from covergen.audio.clap import Tower
 from covergen.audio.store import EmbeddingStore
-from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
-from covergen.jobs.events import AlbumDone
+from covergen.jobs.events import AlbumDone, ModelLoading
 from covergen.jobs.stages import embed_albums
 from covergen.library.memory import ScanMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from covergen.jobs.compute import Compute
-    from covergen.jobs.events import Emit
+    from covergen.jobs.events import Checkpoint, Emit
     from covergen.jobs.tracks import TrackOutputs
 
 __all__ = ["embed"]
@@ -32,7 +33,7 @@ def embed(
     clap: Path,
     compute: Compute,
     emit: Emit,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
     *,
     windows: int,
     workers: int,
@@ -43,6 +44,7 @@ def embed(
     under the key "embedding". Raises ModelError, and Interrupted when `checkpoint` says so.
     """
     tower = Tower(clap, device=compute.device, dtype=compute.dtype)
+    emit(ModelLoading(name=clap.name))
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
         plans = outputs.plans(memory, emit, checkpoint)
         heard = embed_albums(
@@ -54,13 +56,17 @@ def embed(
             emit=emit,
             checkpoint=checkpoint,
         )
-        for embedding in heard:
-            output = outputs.take(embedding.plan.album)
-            vector = torch.from_numpy(embedding.vector).unsqueeze(0)
-            if outputs.suffix == ".safetensors":
-                save_file({"embedding": vector}, output)
-            else:
-                torch.save(vector, output)
-            done = Outcome(path=output, status=Status.WRITTEN, reason=Reason.WRITTEN)
-            emit(AlbumDone(plan=embedding.plan, reason=embedding.plan.reason, outcomes=(done,)))
-            checkpoint()
+        with closing(heard):  # its threads end before the store does
+            for embedding in heard:
+                done = outputs.write(embedding.plan, _file_bytes(embedding.vector, outputs.suffix))
+                plan = embedding.plan
+                emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=(done,)))
+
+
+def _file_bytes(vector: NDArray[np.float32], suffix: str) -> bytes:
+    tensor = torch.from_numpy(vector).unsqueeze(0)
+    if suffix == ".safetensors":
+        return safetensors.torch.save({"embedding": tensor})
+    stream = io.BytesIO()
+    torch.save(tensor, stream)
+    return stream.getvalue()

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen.core.paths import cache_folder
-from covergen.core.types import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from covergen.core.picture import Encoding
     from covergen.jobs.events import PlanTotals
+    from covergen.jobs.options import PaintOptions
 
-__all__ = ["Meter", "Rates", "load_rates", "seconds_needed"]
+__all__ = ["Meter", "Rates", "load_rates", "rates_key", "seconds_needed"]
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What one model cost on this machine when it last ran."""
+    """What hearing and painting cost on this machine when they last ran."""
 
     seconds_per_track: float
     seconds_per_cover: float
@@ -52,21 +54,22 @@ class Meter:
             self.covers += 1
             yield cover
 
-    def save(self, model: str, *, heard: int) -> None:
-        """Remember what `model` cost, for the next plan.
+    def save(self, key: str, *, heard: int) -> None:
+        """Remember what a run cost, for the next plan with the same `key`.
 
         `heard` tracks were embedded; where all was cached, what that cost before stands.
         """
         if not self.covers:
             return
-        before = load_rates(model)
+        before = load_rates(key)
         hearing = before.seconds_per_track if before else 0.0
         rates = Rates(
             seconds_per_track=self.hearing_seconds / heard if heard else hearing,
             seconds_per_cover=(self.working_seconds - self.hearing_seconds) / self.covers,
             bytes_per_cover=self.cover_bytes / self.covers,
         )
-        _save(model, rates)
+        with suppress(OSError):  # an estimate is worth no failure
+            _save({**_load(), key: asdict(rates)})
 
 
 def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
@@ -78,25 +81,37 @@ def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
 
 def seconds_needed(totals: PlanTotals, rates: Rates) -> float:
     """The time a plan will take, in seconds, as if no embedding were cached."""
-    hearing = totals.tracks[Action.PAINT] * rates.seconds_per_track
-    return hearing + totals.albums_to(Action.PAINT) * rates.seconds_per_cover
+    return totals.heard * rates.seconds_per_track + totals.covers * rates.seconds_per_cover
 
 
-def load_rates(model: str) -> Rates | None:
-    """What `model` cost last, or None where it never ran here."""
+def rates_key(options: PaintOptions, encoding: Encoding) -> str:
+    """What rates depend on, besides the machine."""
+    preset = options.preset
+    return (
+        f"{preset.base} {preset.clap} {preset.windows} {preset.sampling.steps}"
+        f" {options.device} {options.dtype} {encoding.format} {encoding.size} {encoding.quality}"
+    )
+
+
+def load_rates(key: str) -> Rates | None:
+    """What such a run cost last, or None where there was none yet."""
     try:
-        return Rates(**json.loads(_file().read_text())[model])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Rates(**_load()[key])
+    except (KeyError, TypeError):
         return None
 
 
-def _save(model: str, rates: Rates) -> None:
+def _load() -> dict[str, Any]:
     try:
         known = json.loads(_file().read_text())
     except (OSError, ValueError):
         known = {}
+    return known if isinstance(known, dict) else {}
+
+
+def _save(known: dict[str, Any]) -> None:
     new = _file().with_suffix(".new")
-    new.write_text(json.dumps({**known, model: asdict(rates)}))
+    new.write_text(json.dumps(known))
     new.replace(_file())
 
 

@@ -11,6 +11,7 @@ from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
 __all__ = [
     "AlbumDone",
+    "Checkpoint",
     "Emit",
     "Event",
     "FileFailed",
@@ -58,9 +59,26 @@ class AlbumDone:
             outcome.status is Status.FAILED for outcome in self.outcomes
         )
 
+    @property
+    def result(self) -> str:
+        """In a word: painted, embedded, filled, skipped, and partly or failed where it went ill."""
+        if not self.failed:
+            return _RESULTS[self.plan.action]
+        written = any(outcome.status is not Status.FAILED for outcome in self.outcomes)
+        return "partly" if written else "failed"
+
+
+_RESULTS = {
+    Action.PAINT: "painted",
+    Action.EMBED: "embedded",
+    Action.FILL: "filled",
+    Action.SKIP: "skipped",
+}
 
 Event = FileFailed | ModelLoading | TrackHeard | AlbumDone
 Emit = Callable[[Event], None]
+Checkpoint = Callable[[], None]
+"""Raises Interrupted when the user asked to stop: called between items, batches and steps."""
 
 
 @dataclass(slots=True)
@@ -68,8 +86,8 @@ class PlanTotals:
     """What a plan adds up to, in constant memory."""
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
-    tracks: Counter[Action] = field(default_factory=Counter)
-    targets: Counter[Action] = field(default_factory=Counter)
+    tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
+    targets: int = 0
     failed: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
@@ -78,12 +96,18 @@ class PlanTotals:
             self.failed[item.reason] += 1
             return
         self.albums[item.action, item.reason] += 1
-        self.tracks[item.action] += len(item.album.tracks)
-        self.targets[item.action] += len(item.targets)
+        self.tracks[item.action, item.reason] += len(item.album.tracks)
+        self.targets += len(item.targets)
 
-    def albums_to(self, action: Action) -> int:
-        """How many albums the plan treats so."""
-        return sum(count for (kind, _), count in self.albums.items() if kind is action)
+    @property
+    def covers(self) -> int:
+        """How many covers would be painted."""
+        return _painted(self.albums)
+
+    @property
+    def heard(self) -> int:
+        """How many tracks would be heard."""
+        return _painted(self.tracks)
 
     @property
     def has_work(self) -> bool:
@@ -93,28 +117,32 @@ class PlanTotals:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run adds up to: the events counted, in constant memory."""
+    """What a run adds up to, in constant memory: albums by result, files by status."""
 
-    albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
+    albums: Counter[tuple[str, Reason]] = field(default_factory=Counter)
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
-    albums_failed: int = 0
 
     def add(self, event: Event) -> None:
         """Count an event."""
         match event:
             case FileFailed(outcome=outcome):
                 self.files[outcome.status, outcome.reason] += 1
-            case AlbumDone(plan=plan, reason=reason, outcomes=outcomes):
-                self.albums[plan.action, reason] += 1
-                self.albums_failed += event.failed
+            case AlbumDone(result=result, reason=reason, outcomes=outcomes):
+                self.albums[result, reason] += 1
                 for outcome in outcomes:
                     self.files[outcome.status, outcome.reason] += 1
-
-    def files_with(self, status: Status) -> int:
-        """How many files came out so."""
-        return sum(count for (kind, _), count in self.files.items() if kind is status)
 
     @property
     def failed(self) -> bool:
         """Whether anything at all failed."""
-        return bool(self.albums_failed or self.files_with(Status.FAILED))
+        return any(result in ("partly", "failed") for result, _ in self.albums) or any(
+            status is Status.FAILED for status, _ in self.files
+        )
+
+    def count(self, result: str) -> int:
+        """How many albums had this result."""
+        return sum(count for (kind, _), count in self.albums.items() if kind == result)
+
+
+def _painted(counts: Counter[tuple[Action, Reason]]) -> int:
+    return sum(count for (action, _), count in counts.items() if action is Action.PAINT)

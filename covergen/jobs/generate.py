@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import Encoding, encode
-from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.jobs.estimate import Meter
 from covergen.jobs.events import AlbumDone
 from covergen.jobs.stages import paint_plans
 from covergen.library.memory import ScanMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from covergen.jobs.events import Emit
-    from covergen.jobs.model import PaintOptions
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.jobs.options import PaintOptions
     from covergen.jobs.tracks import TrackOutputs
 
 __all__ = ["GenerateOptions", "generate"]
@@ -38,7 +34,7 @@ def generate(
     outputs: TrackOutputs,
     options: GenerateOptions,
     emit: Emit,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> None:
     """Paint one picture for each track.
 
@@ -54,16 +50,14 @@ def generate(
             emit=emit,
             checkpoint=checkpoint,
         )
-        for embedding, cover in painted:
-            output = outputs.take(embedding.plan.album)
-            output.write_bytes(encode(cover, options.encoding).data)
-            done = Outcome(path=output, status=Status.WRITTEN, reason=Reason.WRITTEN)
-            emit(
-                AlbumDone(
-                    plan=embedding.plan,
-                    reason=embedding.plan.reason,
-                    outcomes=(done,),
-                    provenance=cover.provenance,
+        with closing(painted):  # its threads end before the store does
+            for embedding, cover in painted:
+                done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
+                emit(
+                    AlbumDone(
+                        plan=embedding.plan,
+                        reason=embedding.plan.reason,
+                        outcomes=(done,),
+                        provenance=cover.provenance,
+                    )
                 )
-            )
-            checkpoint()

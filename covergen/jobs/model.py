@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from covergen.audio.clap import Tower
     from covergen.diffusion.painter import Painter
     from covergen.jobs.events import Emit
+    from covergen.jobs.options import PaintOptions
     from covergen.models.files import Kind
     from covergen.models.presets import Preset
 
@@ -23,7 +24,7 @@ __all__ = [
     "Model",
     "ModelChoice",
     "ModelFiles",
-    "PaintOptions",
+    "check_model",
     "choose_preset",
     "load_model",
     "locate_model",
@@ -49,23 +50,6 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaintOptions:
-    """With what, and how, covers are painted.
-
-    `device` and `dtype` are words of `choose_compute`. `workers` threads decode audio.
-    `batch_size` is in covers, None to choose by free memory. `lora_rank` is what the adapter must
-    have, None for any.
-    """
-
-    preset: Preset
-    device: str
-    dtype: str
-    workers: int
-    batch_size: int | None = None
-    lora_rank: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
     """The three parts of a model on this machine: two folders and the adapter's file."""
 
@@ -78,7 +62,6 @@ class ModelFiles:
 class Model:
     """A model that is ready to listen and to paint."""
 
-    name: str
     tower: Tower
     painter: Painter
 
@@ -128,6 +111,14 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
     return locate(source, kind, model=preset.name if source == as_defined else "")
 
 
+def check_model(options: PaintOptions) -> None:
+    """Raise what can be told without loading weights: ModelError, UsageError for the device."""
+    from covergen.jobs.compute import choose_compute
+
+    locate_model(options.preset)
+    choose_compute(options.device, options.dtype)
+
+
 def load_model(options: PaintOptions, emit: Emit) -> Model:
     """Load the weights; the adapter is held against base and CLAP before that.
 
@@ -149,4 +140,4 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
     )
-    return Model(name=options.preset.name, tower=tower, painter=painter)
+    return Model(tower=tower, painter=painter)

@@ -2,63 +2,59 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
-from covergen.library.rewrite import remove_stale
-from covergen.library.scan import ScanOptions, scan
+from covergen.library.rewrite import obstacle
+from covergen.library.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["PlanOptions", "plan_library", "planned"]
+    from covergen.jobs.events import Checkpoint
+    from covergen.jobs.options import PlanOptions, WriteOptions
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
-    """Which albums are worked on. `limit`: at most so many, None for all."""
-
-    paths: tuple[Path, ...]
-    dry_run: bool = False
-    scan: ScanOptions = field(default_factory=ScanOptions)
-    force: bool = False
-    fill: bool = False
-    limit: int | None = None
+__all__ = ["plan_library", "preview"]
 
 
 def plan_library(
-    options: PlanOptions, memory: ScanMemory, checkpoint: Callable[[], None]
+    options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Plan album by album, in constant memory. An Outcome is a file that could not be read.
-
-    What a killed run left in the folders is cleaned up, unless it is a dry run.
-    """
+    """Plan album by album, in constant memory. An Outcome is a file that could not be read."""
     acted = 0
     for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
         if isinstance(item, Outcome):
             yield item
             continue
-        if not options.dry_run:
-            for folder in {track.path.parent for track in item.tracks}:
-                remove_stale(folder)
         plan = plan_album(item, force=options.force, fill=options.fill)
+        if plan.action is not Action.SKIP:
+            plan = _within_reach(plan, options.write)
         if plan.action is not Action.SKIP:
             acted += 1
             if options.limit is not None and acted > options.limit:
-                plan = replace(plan, action=Action.SKIP, reason=Reason.LIMIT, targets=())
+                plan = _skipped(plan, Reason.LIMIT)
         yield plan
 
 
-@contextmanager
-def planned(
-    options: PlanOptions, checkpoint: Callable[[], None]
-) -> Iterator[Iterator[AlbumPlan | Outcome]]:
-    """`plan_library` with the memory of scans opened and closed around it."""
+def preview(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+    """The plan, from the memory of scans as far as that reaches."""
     with closing(ScanMemory()) as memory:
-        yield plan_library(options, memory, checkpoint)
+        yield from plan_library(options, memory, checkpoint)
+
+
+def _within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+    """Paint nothing that could then go nowhere."""
+    if not write.embed:
+        return _skipped(plan, Reason.SHARED_FOLDER) if plan.album.shares_folder else plan
+    obstacles = (obstacle(track.path, write.rewrite) for track in plan.targets)
+    first = next(obstacles, None)
+    return _skipped(plan, first) if first and all(obstacles) else plan
+
+
+def _skipped(plan: AlbumPlan, reason: Reason) -> AlbumPlan:
+    return replace(plan, action=Action.SKIP, reason=reason, targets=())

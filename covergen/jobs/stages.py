@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import closing
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,15 @@ from covergen.jobs.events import AlbumDone, TrackHeard
 from covergen.jobs.model import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from covergen.audio.clap import Tower
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.jobs.estimate import Meter
-    from covergen.jobs.events import Emit
-    from covergen.jobs.model import Model, PaintOptions
-
-    Checkpoint = Callable[[], None]
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.jobs.model import Model
+    from covergen.jobs.options import PaintOptions
 
 __all__ = ["embed_albums", "paint_plans"]
 
@@ -39,7 +39,7 @@ def paint_plans(
     meter: Meter,
     emit: Emit,
     checkpoint: Checkpoint,
-) -> Iterator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[tuple[AlbumEmbedding, Cover]]:
     """Hear and paint album after album; the model is loaded only if there is one to paint."""
     first = next(plans, None)
     if first is None:
@@ -57,7 +57,8 @@ def paint_plans(
     covers = _paint_albums(
         meter.hearing(embeddings), model, options, seed_of=seed_of, checkpoint=checkpoint
     )
-    yield from meter.working(covers)
+    with closing(embeddings):
+        yield from meter.working(covers)
 
 
 def embed_albums(
@@ -69,7 +70,7 @@ def embed_albums(
     workers: int,
     emit: Emit,
     checkpoint: Checkpoint,
-) -> Iterator[AlbumEmbedding]:
+) -> Generator[AlbumEmbedding]:
     """Hear the tracks of each album; an album of which nothing can be heard ends here."""
     listening: deque[AlbumPlan] = deque()
 
@@ -87,18 +88,19 @@ def embed_albums(
         workers=workers,
         checkpoint=checkpoint,
     )
-    for first in heard:
-        plan = listening.popleft()
-        results = []
-        for result in chain([first], islice(heard, len(plan.album.tracks) - 1)):
-            results.append(result)
-            emit(TrackHeard(plan=plan))
-        vectors = [result.vector for result in results if isinstance(result, TrackEmbedding)]
-        unheard = tuple(result for result in results if isinstance(result, Outcome))
-        if vectors:
-            yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), unheard=unheard)
-        else:
-            emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=unheard))
+    with closing(heard):
+        for first in heard:
+            plan = listening.popleft()
+            results = []
+            for result in chain([first], islice(heard, len(plan.album.tracks) - 1)):
+                results.append(result)
+                emit(TrackHeard(plan=plan))
+            vectors = [result.vector for result in results if isinstance(result, TrackEmbedding)]
+            unheard = tuple(result for result in results if isinstance(result, Outcome))
+            if vectors:
+                yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), unheard=unheard)
+            else:
+                emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=unheard))
 
 
 def _paint_albums(
@@ -108,12 +110,13 @@ def _paint_albums(
     *,
     seed_of: Callable[[Album], int],
     checkpoint: Checkpoint,
-) -> Iterator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[tuple[AlbumEmbedding, Cover]]:
     """Paint one cover for each album, in batches, each handed on as soon as it is there."""
     from covergen.diffusion.sampler import PaintRequest, paint
 
     painting: deque[AlbumEmbedding] = deque()
-    sampling = options.preset.sampling
+    preset = options.preset
+    sampling = preset.sampling
 
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
@@ -132,8 +135,11 @@ def _paint_albums(
         album = embedding.plan.album
         provenance = Provenance(
             version=covergen.__version__,
-            model=model.name,
+            model=preset.name,
+            base=preset.base,
+            clap=preset.clap,
             adapter=model.painter.adapter.sha256,
+            windows=preset.windows,
             seed=seed_of(album),
             steps=sampling.steps,
             guidance=sampling.guidance,

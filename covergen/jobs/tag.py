@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import encode
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, Outcome
-from covergen.jobs.estimate import Meter
+from covergen.jobs.estimate import Meter, rates_key
 from covergen.jobs.events import AlbumDone, FileFailed
-from covergen.jobs.plan import PlanOptions, plan_library
+from covergen.jobs.plan import plan_library
 from covergen.jobs.stages import paint_plans
-from covergen.jobs.writing import WriteOptions, fill_album, write_album
+from covergen.jobs.writing import fill_album, write_album
 from covergen.library.memory import ScanMemory
+from covergen.library.rewrite import remove_stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from covergen.core.types import AlbumPlan, Track
-    from covergen.jobs.events import Emit
-    from covergen.jobs.model import PaintOptions
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.jobs.options import TagOptions, WriteOptions
     from covergen.jobs.writing import OnWritten
 
-__all__ = ["TagOptions", "tag"]
+__all__ = ["tag"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagOptions:
-    """Everything that decides what a run does, but for the model."""
-
-    plan: PlanOptions
-    paint: PaintOptions
-    seed: int = 0
-    write: WriteOptions = field(default_factory=WriteOptions)
-
-
-def tag(
-    options: TagOptions,
-    emit: Emit,
-    checkpoint: Callable[[], None],
-) -> None:
+def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
     """Run the plan. Covers are written as soon as they are painted.
 
-    Raises ModelError, and Interrupted, between two albums, when `checkpoint` says so.
+    Raises ModelError, and Interrupted when `checkpoint` says so; what is painted by then has been
+    written.
     """
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
 
@@ -54,9 +42,10 @@ def tag(
             memory.forget(track.path)
 
         meter = Meter()
-        plans = plan_library(options.plan, memory, checkpoint)
+        write = options.plan.write
+        plans = _cleaned(plan_library(options.plan, memory, checkpoint))
         painted = paint_plans(
-            _acted_upon(plans, options.write, on_written, emit),
+            _to_paint(plans, write, on_written, emit),
             options.paint,
             store,
             seed_of=lambda album: seed_for(album.key, options.seed),
@@ -64,26 +53,34 @@ def tag(
             emit=emit,
             checkpoint=checkpoint,
         )
-        try:
+        with closing(painted):  # its threads end before the store does
             for embedding, cover in painted:
-                picture = encode(cover, options.write.encoding)
+                picture = encode(cover, write.encoding)
                 meter.cover_bytes += len(picture.data)
-                done = write_album(embedding, picture, cover.provenance, options.write, on_written)
-                emit(done)
-                checkpoint()
-        finally:
-            meter.save(options.paint.preset.name, heard=store.saved)
+                emit(write_album(embedding, picture, cover.provenance, write, on_written))
+        meter.save(rates_key(options.paint, write.encoding), heard=store.saved)
 
 
-def _acted_upon(
+def _cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
+    """Clear each folder of what a killed run left there, when its first album comes."""
+    clean: set[Path] = set()
+    for plan in plans:
+        if not isinstance(plan, Outcome):
+            folders = {plan.album.folder, *(track.path.parent for track in plan.album.tracks)}
+            for folder in folders - clean:
+                remove_stale(folder)
+            clean = folders
+        yield plan
+
+
+def _to_paint(
     plans: Iterable[AlbumPlan | Outcome], write: WriteOptions, on_written: OnWritten, emit: Emit
 ) -> Iterator[AlbumPlan]:
     """Finish at once what needs no painting; hand on the rest."""
     for plan in plans:
         if isinstance(plan, Outcome):
             emit(FileFailed(outcome=plan))
-            continue
-        if plan.action is Action.PAINT:
+        elif plan.action is Action.PAINT:
             yield plan
         elif plan.action is Action.FILL:
             emit(fill_album(plan, write, on_written))

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from covergen.core.errors import UsageError
+from covergen.core.errors import ItemError, UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.library.os_errors import write_errors
 from covergen.library.scan import ScanOptions, scan
+from covergen.library.temporary import temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import Album
-    from covergen.jobs.events import Emit
+    from covergen.jobs.events import Checkpoint, Emit
     from covergen.library.memory import ScanMemory
 
 __all__ = ["TrackOutputs"]
@@ -36,14 +37,13 @@ class TrackOutputs:
     paths: tuple[Path, ...]
     output: Path
     suffix: str
+    action: Action = Action.PAINT
     force: bool = False
     exclude: tuple[str, ...] = ()
     _waiting: dict[Path, Path] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
 
-    def plans(
-        self, memory: ScanMemory, emit: Emit, checkpoint: Callable[[], None]
-    ) -> Iterator[AlbumPlan]:
+    def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
         """One plan for each track whose output is to be made."""
         options = ScanOptions(per="track", exclude=self.exclude)
         for album in scan(self.paths, options, memory, checkpoint=checkpoint):
@@ -58,14 +58,21 @@ class TrackOutputs:
                 continue
             self._waiting[track.path] = output
             yield AlbumPlan(
-                album=album, action=Action.PAINT, reason=Reason.ASKED, targets=album.tracks
+                album=album, action=self.action, reason=Reason.ASKED, targets=album.tracks
             )
 
-    def take(self, album: Album) -> Path:
-        """The output of a track that was planned; its folder exists."""
-        output = self._waiting.pop(album.tracks[0].path)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return output
+    def write(self, plan: AlbumPlan, data: bytes) -> Outcome:
+        """Write the output of a track that was planned, whole or not at all."""
+        output = self._waiting.pop(plan.album.tracks[0].path)
+        try:
+            with write_errors(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                with temporary(output.parent, mode=0o666) as whole:
+                    whole.write_bytes(data)
+                    whole.replace(output)
+        except ItemError as error:
+            return Outcome.of_error(error)
+        return Outcome(path=output, status=Status.WRITTEN, reason=Reason.MADE)
 
     def _name(self, track: Path) -> Path:
         if self._is_one_file():
@@ -78,6 +85,10 @@ class TrackOutputs:
                 break
         self._taken.add(output)
         return output
+
+    def __post_init__(self) -> None:
+        if self.output.is_file() and not self._is_one_file():
+            raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
 
     def _is_one_file(self) -> bool:
         if self.output.suffix.lower() != self.suffix or self.output.is_dir():

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from covergen.audio.digest import audio_digest
 from covergen.core.errors import TagError
-from covergen.core.picture import Encoding, Picture
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.jobs.events import AlbumDone
 from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, read_pictures
-from covergen.library.rewrite import RewriteOptions, write_cover
+from covergen.library.rewrite import write_cover
 from covergen.library.sidecar import write_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Provenance, Track
+    from covergen.jobs.options import WriteOptions
 
     OnWritten = Callable[[Track], None]
 
-__all__ = ["WriteOptions", "fill_album", "write_album"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteOptions:
-    """Where a cover goes: into the tracks (`embed`), beside them (`sidecar`), or both."""
-
-    embed: bool = True
-    sidecar: bool = False
-    encoding: Encoding = field(default_factory=Encoding)
-    rewrite: RewriteOptions = field(default_factory=RewriteOptions)
+__all__ = ["OnWritten", "fill_album", "write_album"]
 
 
 def write_album(
@@ -53,8 +44,8 @@ def write_album(
     if options.embed:
         heard = (track for track in plan.targets if track.path not in unheard)
         outcomes += [_write(track, picture, options, on_written) for track in heard]
-    if options.sidecar and not plan.album.shares_folder:
-        outcomes.append(write_sidecar(plan.album.folder, picture))
+    if options.sidecar:
+        outcomes.append(_write_beside(plan.album, picture))
     return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
 
 
@@ -76,28 +67,31 @@ def _write(track: Track, picture: Picture, options: WriteOptions, on_written: On
     return outcome
 
 
+def _write_beside(album: Album, picture: Picture) -> Outcome:
+    if album.shares_folder:
+        return Outcome(path=album.folder, status=Status.SKIPPED, reason=Reason.SHARED_FOLDER)
+    return write_sidecar(album.folder, picture)
+
+
 def _existing_picture(album: Album) -> Picture:
-    """The album's own front cover: out of a track, else the cover file beside them."""
-    source, data = _existing_bytes(album)
-    try:
-        return Picture.parse(data)
-    except ValueError as error:
-        raise TagError(source, f"its cover cannot be used: {error}") from error
+    """The first of the album's own covers that can be read."""
+    for data in _existing_covers(album):
+        with suppress(ValueError):
+            return Picture.parse(data)
+    raise TagError(album.folder, "none of its pictures can be read")
 
 
-def _existing_bytes(album: Album) -> tuple[Path, bytes]:
+def _existing_covers(album: Album) -> Iterator[bytes]:
     for track in album.tracks:
-        pictures = read_pictures(track.path, track.container) if track.has_art else []
-        if pictures:
-            return track.path, _front(pictures).data
-    if album.cover_file is None:
-        raise TagError(album.folder, "none of its pictures is where it can be copied from")
-    try:
-        return album.cover_file, album.cover_file.read_bytes()
-    except OSError as error:
-        raise TagError(album.cover_file, f"cannot be read: {error.strerror}") from error
+        if track.has_art:
+            with suppress(TagError):
+                pictures = read_pictures(track.path, track.container)
+                yield from (picture.data for picture in sorted(pictures, key=_rank)[:1])
+    if album.cover_file is not None:
+        with suppress(OSError):
+            yield album.cover_file.read_bytes()
 
 
-def _front(pictures: list[EmbeddedPicture]) -> EmbeddedPicture:
-    """The picture that players show: the front cover, else the first that is no icon."""
-    return min(pictures, key=lambda picture: (picture.kind != FRONT_COVER, picture.kind in ICONS))
+def _rank(picture: EmbeddedPicture) -> tuple[bool, bool]:
+    """Players show the front cover, else the first that is no icon."""
+    return picture.kind != FRONT_COVER, picture.kind in ICONS

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from covergen.core.database import open_cache
-from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 
@@ -73,7 +72,7 @@ class ScanMemory:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._rows = open_cache(path or cache_folder() / "scan.sqlite", _SCHEMA, _version())
+        self._rows = open_cache("scan.sqlite", _SCHEMA, _version(), path=path)
 
     def recall(self, folder: Path) -> dict[str, Seen]:
         """What is remembered of the files in a folder, by their names."""

@@ -10,7 +10,8 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
     """Decide what becomes of an album. `force` wins over `fill`.
 
     An album in which some tracks have a picture and some lack it is never painted unasked: not
-    even where a cover file lies beside it.
+    even where a cover file lies beside it. Where that picture is covergen's own, from a run that
+    was stopped in the album's midst, it goes into the rest.
     """
     lacking = tuple(track for track in album.tracks if not track.has_art)
     embedded = len(lacking) < len(album.tracks)
@@ -22,6 +23,8 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
         return AlbumPlan(
             album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks
         )
+    if lacking and embedded and all(track.own_art for track in album.tracks if track.has_art):
+        return AlbumPlan(album=album, action=Action.FILL, reason=Reason.RESUMED, targets=lacking)
     if fill and lacking:
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=lacking)
     partial = embedded and bool(lacking)

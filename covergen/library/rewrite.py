@@ -27,7 +27,7 @@ from covergen.library.pictures import (
 )
 from covergen.library.temporary import remove_stale, temporary
 
-__all__ = ["RewriteOptions", "remove_stale", "write_cover"]
+__all__ = ["RewriteOptions", "obstacle", "remove_stale", "write_cover"]
 
 _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 
@@ -42,6 +42,19 @@ class RewriteOptions:
 
     preserve_mtime: bool = False
     hardlinks: Literal["skip", "break"] = "skip"
+
+
+def obstacle(path: Path, options: RewriteOptions) -> Reason | None:
+    """What can be told without trying: HARD_LINKED or READ_ONLY, None if nothing is in the way."""
+    try:
+        real = Path(os.path.realpath(path, strict=True))
+        if real.stat().st_nlink > 1 and options.hardlinks == "skip":
+            return Reason.HARD_LINKED
+        check_writable(real, "the file")
+        check_writable(real.parent, "its folder")
+    except OSError:
+        return Reason.READ_ONLY
+    return None
 
 
 def write_cover(

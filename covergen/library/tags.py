@@ -28,6 +28,7 @@ from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
+from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
@@ -176,10 +177,9 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
     try:
         with tag_errors(path):
             file = _FORMATS[container].open(reader)
-            kinds = [picture.kind for picture in pictures_in(file)]
+            own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
             if container == "mp3":  # some programs put an APEv2 tag behind the sound
-                kinds += apev2.kinds_at_end(reader)
-            has_art = any(kind not in ICONS for kind in kinds)
+                own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
             texts = _texts(_FORMATS[container], file.tags)
             seconds = float(file.info.length)
     except TagError as error:
@@ -189,7 +189,8 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         container=container,
-        has_art=has_art,
+        has_art=bool(own),
+        own_art=bool(own) and all(own),
         duration_seconds=seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0,
         title=texts["title"],
         artist=texts["artist"],

@@ -161,9 +161,10 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
     assert result.stdout.splitlines() == [
         "paint   no-cover        4 tracks  Bo Ek – Two Discs (2001)",
         "skip    has-art         2 tracks  Mo – Beside",
-        "paint            1 album  no cover yet",
-        "skip             1 album  already has a cover",
-        "1 cover for 4 files; time: known after a first run; added disk space: at most 3.1 MB",
+        "paint           1 album        4 files  no cover yet",
+        "skip            1 album        2 files  already has a cover",
+        "1 cover, 4 files to write; time: known after a first run;"
+        " added disk space: at most 3.1 MB",
     ]
     assert "without --dry-run" in result.stderr
 
