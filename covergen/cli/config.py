@@ -22,7 +22,7 @@ _SOURCES = {
 }
 
 
-@click.command()
+@click.command(short_help="Print the settings in force.")
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Print where covergen's files are, and what every option is set to and by what."""

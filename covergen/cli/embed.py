@@ -25,7 +25,7 @@ from covergen.core.types import Action
 __all__ = ["embed"]
 
 
-@click.command()
+@click.command(short_help="Write CLAP embeddings of audio files.")
 @paths_argument
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A folder.")
 @click.option(

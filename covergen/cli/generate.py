@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from covergen.cli.options import (
     encoding_choice,
@@ -30,7 +31,7 @@ _OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
-@click.command()
+@click.command(short_help="Paint pictures from audio files.")
 @paths_argument
 @click.option(
     "-o",
@@ -67,6 +68,9 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     if suffix in _OTHER_FORMATS:
         raise UsageError(f"{output}: pictures are .png or .jpg, a folder has another name.")
     if suffix in _FORMATS:
+        source = click.get_current_context().get_parameter_source("image_format")
+        if source is ParameterSource.COMMANDLINE and options["image_format"] != _FORMATS[suffix]:
+            raise UsageError(f"--format {options['image_format']} does not go with {output.name}.")
         options["image_format"] = _FORMATS[suffix]
     else:
         suffix = ".png" if options["image_format"] == "png" else ".jpg"

@@ -66,7 +66,7 @@ def album_line(done: AlbumDone) -> str:
 def _columns(verb: str, reason: str, album: Album) -> str:
     tracks = _counted(len(album.tracks), "track")
     word = click.style(f"{verb:<8}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
-    return f"{word}{reason:<14}{tracks:>10}  {_name(album)}"
+    return f"{word}{reason:<16}{tracks:>10}  {_name(album)}"
 
 
 def _name(album: Album) -> str:
@@ -77,9 +77,11 @@ def _name(album: Album) -> str:
 
 def outcome_line(outcome: Outcome) -> str:
     """What became of a file."""
-    word = click.style(f"{outcome.status.value:<8}", fg=_COLORS.get(outcome.status.value))
-    text = outcome.message or outcome.reason.text
-    return f"{word}{outcome.reason.value:<14}{shown(outcome.path)}: {shown(text)}"
+    status, reason = outcome.status.value, outcome.reason.value
+    word = click.style(f"{status:<8}", fg=_COLORS.get(status))
+    told = "" if reason == status else f"{reason:<16}"
+    text = outcome.message or (outcome.reason.text if told else "")
+    return f"{word}{told}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
 
 
 def totals_lines(totals: PlanTotals) -> Iterator[str]:
@@ -133,5 +135,7 @@ def duration(seconds: float) -> str:
 
 
 def _size(count_bytes: float) -> str:
-    megabytes = count_bytes / 1e6
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.1f} MB"
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count_bytes >= size:
+            return f"{count_bytes / size:.3g} {unit}"
+    return f"{count_bytes / 1e3:.3g} kB"

@@ -52,7 +52,7 @@ class _Group(click.Group):
 def cli(ctx: click.Context) -> None:
     """Album art for music libraries, painted from the sound itself.
 
-    Look first with `covergen tag --dry-run PATH`, then run it without --dry-run.
+    Look first: covergen tag --dry-run PATH
     """
     if ctx.invoked_subcommand != config.name:  # it shows the mistakes itself
         ctx.default_map = load_defaults(cli)

@@ -53,20 +53,22 @@ def show_model(name: str, *, as_json: bool) -> None:
     sampling = preset.sampling
     click.echo(f"{preset.name}: {preset.description}")
     for part in parts:
-        click.echo(f"  {part.kind:<10}{part.source}")
-        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else part.missing
-        for line in str(place).splitlines():
-            click.echo(f"            {line}")
+        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not here"
+        source = "" if str(part.path) == part.source else f"{part.source}: "
+        click.echo(f"  {part.kind:<10}{source}{place}")
     if preset.adapter is None:
         click.echo("  adapter   none of its own: give one with --adapter FILE")
     click.echo(
         f"  sampling  {sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance:g};"
         f" {preset.windows} windows of 10 s a track"
     )
+    missing = {str(part.missing): None for part in parts if part.missing}  # each only once
     for label, text in (("licence", preset.licence), ("size", preset.size)):
         if text:
             click.echo(f"  {label:<10}{text}")
     click.echo(f"  defined   {preset.defined_in}")
+    for text in missing:
+        click.echo(text, err=True)
 
 
 @models.command("pull")

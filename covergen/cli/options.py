@@ -116,6 +116,7 @@ compute_options = _together(
         "--jobs",
         type=click.IntRange(1, 64),
         default=min(4, os.cpu_count() or 1),
+        metavar="N",
         show_default="cores, at most 4",
         help="Threads that decode audio.",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ class Renderer:
     tracks: int | None = None
     albums: int | None = None
     tally: Tally = field(default_factory=Tally)
+    _ticked: float = 0.0
     _heard: tqdm[Never] | None = None
     _painted: tqdm[Never] | None = None
 
@@ -71,8 +72,17 @@ class Renderer:
             case AlbumDone():
                 self._show_album(event)
 
+    def tick(self) -> None:
+        """Let the bars' clocks go on while nothing else happens."""
+        now = time.monotonic()
+        if now - self._ticked >= 1:
+            self._ticked = now
+            for shown in (self._heard, self._painted):
+                if shown is not None:
+                    shown.refresh()
+
     def _begin(self, model: str) -> None:
-        if not self.quiet and not sys.stderr.isatty():
+        if not self.quiet:
             click.echo(f"Loading the model {model}.", err=True)
         self._heard = bar("heard  ", "tracks", total=self.tracks, hidden=self.quiet)
         self._painted = bar("painted", "albums", total=self.albums, hidden=self.quiet)

@@ -28,7 +28,12 @@ def run_job(job: Job, renderer: Renderer) -> None:
     """
     interrupted = False
     try:
-        with interruptible() as checkpoint, renderer:
+        with interruptible() as stop_if_asked, renderer:
+
+            def checkpoint() -> None:
+                stop_if_asked()
+                renderer.tick()
+
             try:
                 job(renderer, checkpoint)
             except (Interrupted, KeyboardInterrupt):
@@ -45,6 +50,10 @@ def _sum_up(renderer: Renderer, *, interrupted: bool) -> None:
     if renderer.as_json:
         summary = jsonl.run_summary(renderer.tally, interrupted=interrupted)
         click.echo(jsonl.dumps("summary", summary))
-    else:
-        for line in lines.tally_lines(renderer.tally):
-            click.echo(line)
+        return
+    for line in lines.tally_lines(renderer.tally):
+        click.echo(line)
+    if interrupted:
+        click.echo("Interrupted. Run the same command again for the rest.", err=True)
+    elif renderer.tally.is_empty:
+        click.echo("No music was found.", err=True)

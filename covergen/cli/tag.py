@@ -26,7 +26,7 @@ from covergen.cli.options import (
     yes_option,
 )
 from covergen.cli.run import run_job
-from covergen.core.errors import UsageError
+from covergen.core.errors import ModelError, UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import AlbumPlan
 from covergen.jobs.estimate import load_rates, rates_key
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["tag"]
 
 
-@click.command()
+@click.command(short_help="Paint covers for albums that have none, into their tracks.")
 @paths_argument
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
 @click.option(
@@ -95,6 +95,8 @@ def tag(paths: tuple[Path, ...], **options: Any) -> None:
         raise UsageError("--no-embed leaves nothing to write: add --sidecar.")
     if options["no_embed"] and options["fill"]:
         raise UsageError("--fill writes into tracks, --no-embed forbids it: leave one out.")
+    if options["force"] and options["fill"]:
+        raise UsageError("--force paints everything anew, --fill keeps what is there: choose one.")
     tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
     if options["dry_run"]:
         _dry_run(tag_options, options)
@@ -135,10 +137,27 @@ def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
     else:
         for line in _totals_lines(totals, tag_options):
             click.echo(line)
-        if totals.has_work and not options["quiet"]:
-            click.echo("Next: the same command without --dry-run.", err=True)
+        if not options["quiet"]:
+            _show_what_follows(totals, tag_options)
     if totals.failed:
         click.get_current_context().exit(1)
+
+
+def _show_what_follows(totals: PlanTotals, tag_options: TagOptions) -> None:
+    """The step after a dry run, and what would stop it: no weight is loaded to know that."""
+    from covergen.jobs.model import locate_model
+
+    if totals.is_empty:
+        click.echo("No music was found.", err=True)
+    if not totals.has_work:
+        return
+    try:
+        if totals.covers:
+            locate_model(tag_options.paint.preset)
+    except ModelError as error:
+        click.echo(f"Painting would stop here, though: {error}", err=True)
+    else:
+        click.echo("Next: the same command without --dry-run.", err=True)
 
 
 def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
@@ -212,7 +231,11 @@ def _agreed(totals: PlanTotals, tag_options: TagOptions, options: dict[str, Any]
         return True
     for line in _totals_lines(totals, tag_options):
         click.echo(line, err=True)
-    return click.confirm("Go ahead?", default=True, err=True)
+    try:
+        return click.confirm("Go ahead?", default=True, err=True)
+    except click.Abort:
+        click.echo("\nNothing was written.", err=True)
+        raise
 
 
 def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:

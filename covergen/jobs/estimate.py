@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,7 @@ Item = TypeVar("Item")
 class Rates:
     """What hearing and painting cost on this machine when they last ran."""
 
+    seconds_to_load: float
     seconds_per_track: float
     seconds_per_cover: float
     bytes_per_cover: float
@@ -36,10 +37,18 @@ class Rates:
 class Meter:
     """Measures a run: its covers, and what was waited for."""
 
+    loading_seconds: float = 0.0
     hearing_seconds: float = 0.0
     working_seconds: float = 0.0
     covers: int = 0
     cover_bytes: int = 0
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Measure how long the model takes to load."""
+        begun = time.perf_counter()
+        yield
+        self.loading_seconds = time.perf_counter() - begun
 
     def hearing(self, albums: Iterable[Item]) -> Iterator[Item]:
         """Hand on albums, measuring how long their embeddings are waited for."""
@@ -64,6 +73,7 @@ class Meter:
         before = load_rates(key)
         hearing = before.seconds_per_track if before else 0.0
         rates = Rates(
+            seconds_to_load=self.loading_seconds,
             seconds_per_track=self.hearing_seconds / heard if heard else hearing,
             seconds_per_cover=(self.working_seconds - self.hearing_seconds) / self.covers,
             bytes_per_cover=self.cover_bytes / self.covers,
@@ -80,8 +90,9 @@ def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
 
 
 def seconds_needed(totals: PlanTotals, rates: Rates) -> float:
-    """The time a plan will take, in seconds, as if no embedding were cached."""
-    return totals.heard * rates.seconds_per_track + totals.covers * rates.seconds_per_cover
+    """The time a plan that paints will take, in seconds, as if no embedding were cached."""
+    hearing = totals.heard * rates.seconds_per_track
+    return rates.seconds_to_load + hearing + totals.covers * rates.seconds_per_cover
 
 
 def rates_key(options: PaintOptions, encoding: Encoding) -> str:

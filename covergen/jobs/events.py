@@ -110,6 +110,11 @@ class PlanTotals:
         return _painted(self.tracks)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there was no music at all."""
+        return not self.albums and not self.failed
+
+    @property
     def has_work(self) -> bool:
         """Whether the plan would write anything."""
         return any(action is not Action.SKIP for action, _ in self.albums)
@@ -138,6 +143,11 @@ class Tally:
         return any(result in ("partly", "failed") for result, _ in self.albums) or any(
             status is Status.FAILED for status, _ in self.files
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing at all, not even to pass over."""
+        return not self.albums and not self.files
 
     def count(self, result: str) -> int:
         """How many albums had this result."""

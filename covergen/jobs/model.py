@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
@@ -11,8 +14,6 @@ from covergen.models.locate import locate
 from covergen.models.presets import find_preset, load_presets
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.audio.clap import Tower
     from covergen.diffusion.painter import Painter
     from covergen.jobs.events import Emit
@@ -124,6 +125,8 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
     Raises ModelError, and UsageError for a device that this machine has not.
     """
+    # torch asks for the user's name to find a folder of its own; some containers have none.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
     from covergen.audio.clap import Tower
     from covergen.diffusion.painter import load_painter
     from covergen.jobs.compute import choose_compute
@@ -131,13 +134,16 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     files = locate_model(options.preset)
     compute = choose_compute(options.device, options.dtype)
     emit(ModelLoading(name=options.preset.name))
-    tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)
-    painter = load_painter(
-        files.base,
-        files.adapter,
-        d_audio=tower.dimension,
-        device=compute.device,
-        dtype=compute.dtype,
-        lora_rank=options.lora_rank,
-    )
+    try:
+        tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)
+        painter = load_painter(
+            files.base,
+            files.adapter,
+            d_audio=tower.dimension,
+            device=compute.device,
+            dtype=compute.dtype,
+            lora_rank=options.lora_rank,
+        )
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
     return Model(tower=tower, painter=painter)

@@ -44,7 +44,8 @@ def paint_plans(
     first = next(plans, None)
     if first is None:
         return
-    model = load_model(options, emit)
+    with meter.loading():
+        model = load_model(options, emit)
     embeddings = embed_albums(
         chain([first], plans),
         model.tower,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -89,6 +90,10 @@ class TrackOutputs:
     def __post_init__(self) -> None:
         if self.output.is_file() and not self._is_one_file():
             raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
+        above = next(folder for folder in self.output.absolute().parents if folder.exists())
+        home = self.output if self.output.is_dir() else above
+        if not os.access(home, os.W_OK):
+            raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
 
     def _is_one_file(self) -> bool:
         if self.output.suffix.lower() != self.suffix or self.output.is_dir():

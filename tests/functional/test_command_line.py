@@ -190,3 +190,17 @@ def test_a_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
     assert result.stdout.count("\n") == 1
     assert "Traceback" not in result.stderr
     assert "BrokenPipe" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_models_are_listed_shown_and_pulled(arguments: tuple[str, ...], run: Run) -> None:
+    assert "tiny" in run("models", "list", *arguments).stdout
+    assert "dpm++" in run("models", "show", "sd15", *arguments).stdout
+    assert "There is no model" in run("models", "show", "sd51", *arguments, expect=2).stderr
+
+
+def test_what_is_here_is_not_pulled_and_what_is_not_cannot_be_without_a_network(run: Run) -> None:
+    assert "adapter.safetensors" in run("models", "pull", "tiny").stdout
+    error = run("models", "pull", "sd15", expect=1).stderr
+    assert "HF_HUB_OFFLINE" in error
+    assert "Traceback" not in error

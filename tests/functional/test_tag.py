@@ -2,11 +2,13 @@
 
 import io
 import os
+import re
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutagen.mp4 import MP4
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,10 +58,9 @@ def test_every_album_without_a_cover_gets_one_and_nothing_else_changes(
             assert image.format == "PNG"
             assert image.size[0] == image.size[1]
             assert image.text["covergen:model"] == "tiny"  # type: ignore[attr-defined]  # PNGs have it
-    (cover,) = {front_cover(p, c) for c, p in library.every_container.items()}
-    others = {a["provenance"]["seed"] for a in albums if a["provenance"]}
-    assert len(others) == sum(1 for a in albums if a["action"] == "paint")
-    assert cover
+    assert len({front_cover(p, c) for c, p in library.every_container.items()}) == 1
+    seeds = {album["provenance"]["seed"] for album in albums if album["provenance"]}
+    assert len(seeds) == sum(1 for album in albums if album["action"] == "paint")
 
 
 def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
@@ -158,13 +159,13 @@ def test_a_read_only_file_is_told_and_left(library: Library, run: Run) -> None:
 
 def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) -> None:
     result = run("tag", "-m", "tiny", "-n", library.root / "Two Discs", library.cover_file.parent)
+    cost = "1 cover, 4 files to write; time: known after a first run; added disk space: at most"
     assert result.stdout.splitlines() == [
-        "paint   no-cover        4 tracks  Bo Ek – Two Discs (2001)",
-        "skip    has-art         2 tracks  Mo – Beside",
+        "paint   no-cover          4 tracks  Bo Ek – Two Discs (2001)",
+        "skip    has-art           2 tracks  Mo – Beside",
         "paint           1 album        4 files  no cover yet",
         "skip            1 album        2 files  already has a cover",
-        "1 cover, 4 files to write; time: known after a first run;"
-        " added disk space: at most 3.1 MB",
+        f"{cost} {4 * 512 * 512 * 3 / 1e6:.3g} MB",
     ]
     assert "without --dry-run" in result.stderr
 
@@ -196,3 +197,97 @@ def test_without_an_adapter_the_error_says_how_to_get_one(library: Library, run:
     error = run("tag", "-m", "sd15", library.root, expect=1).stderr
     assert "--adapter" in error
     assert "Traceback" not in error
+
+
+def test_an_album_that_a_run_left_half_done_is_finished_with_the_same_cover(
+    library: Library, run: Run
+) -> None:
+    folder = library.read_only.parent
+    run(*TAG, folder, expect=1)
+    cover = front_cover(folder / "01 Open.mp3", "mp3")
+    (blocked, *_) = json_lines(run(*TAG, folder))
+    assert (blocked["action"], blocked["reason"]) == ("skip", "read-only")
+    library.read_only.chmod(0o644)
+    (album, *_) = json_lines(run(*TAG, folder))
+    assert (album["result"], album["reason"]) == ("filled", "resumed")
+    assert front_cover(library.read_only, "mp3") == cover
+
+
+def test_hard_linked_albums_are_left_alone_unless_their_links_may_break(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    folder = library.root / "Sampler"
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    for path in folder.iterdir():
+        (seeds / path.name).hardlink_to(path)
+    before = snapshot(seeds)
+    (album, *_) = json_lines(run(*TAG, folder))
+    assert (album["action"], album["reason"]) == ("skip", "hard-linked")
+    run(*TAG, "--hardlinks", "break", folder)
+    assert front_cover(folder / "01 Ash.mp3", "mp3")
+    assert snapshot(seeds) == before
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.root / "Sampler/01 Ash.mp3"
+    link = tmp_path / "links/Ash.mp3"
+    link.parent.mkdir()
+    link.symlink_to(track)
+    run(*TAG, link.parent)
+    assert link.is_symlink()
+    assert front_cover(track, "mp3")
+
+
+def test_preserve_mtime_keeps_the_times_and_the_next_run_still_knows(
+    library: Library, run: Run
+) -> None:
+    folder = library.root / "Sampler"
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    run(*TAG, "--preserve-mtime", folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    (album, *_) = json_lines(run(*TAG, folder))
+    assert album["reason"] == "has-art"
+
+
+def test_no_sidecar_where_it_would_be_other_albums_cover_too(library: Library, run: Run) -> None:
+    folder = library.root / "Two Editions"
+    before = snapshot(folder)
+    objects = json_lines(run(*TAG, "--no-embed", "--sidecar", folder))
+    assert {o["reason"] for o in objects if o["type"] == "album"} == {"shared-folder"}
+    assert snapshot(folder) == before
+
+
+def test_fill_takes_the_next_picture_where_one_is_no_image(library: Library, run: Run) -> None:
+    good, other = library.half_covered
+    file = MP4(good)
+    file["covr"] = [b"no image"]
+    file.save()
+    run(*TAG, "--fill", good.parent)
+    assert front_cover(library.half_bare[0], "mp4") == front_cover(other, "mp4")
+
+
+def test_what_a_killed_run_left_is_cleared_away(library: Library, run: Run) -> None:
+    stale = library.root / "Sampler/.covergen-0123abcd.tmp"
+    stale.write_bytes(b"half a copy")
+    run("tag", "-m", "tiny", "-n", stale.parent)
+    assert stale.exists(), "a dry run touches nothing"
+    run(*TAG, stale.parent)
+    assert not stale.exists()
+
+
+def test_the_next_plan_estimates_from_what_the_last_run_measured(
+    library: Library, run: Run
+) -> None:
+    plan = ("tag", "-m", "tiny", "-n", library.root / "Two Discs")
+    assert "known after a first run" in run(*plan).stdout
+    run(*TAG, library.root / "Sampler")
+    assert re.search(r"time: about \d+ s; added disk space: about \d", run(*plan).stdout)
+
+
+def test_the_readme_lists_every_reason() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for reason in Reason:
+        assert f"| `{reason}` | {reason.text} |" in readme
