@@ -51,6 +51,7 @@ def _sum_up(renderer: Renderer, *, interrupted: bool) -> None:
         summary = jsonl.run_summary(renderer.tally, interrupted=interrupted)
         click.echo(jsonl.dumps("summary", summary))
         return
+    click.echo()
     for line in lines.tally_lines(renderer.tally):
         click.echo(line)
     if interrupted:

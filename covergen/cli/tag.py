@@ -135,6 +135,7 @@ def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
     if options["as_json"]:
         click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
     else:
+        click.echo()
         for line in _totals_lines(totals, tag_options):
             click.echo(line)
         if not options["quiet"]:

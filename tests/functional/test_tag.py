@@ -163,6 +163,7 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
     assert result.stdout.splitlines() == [
         "paint   no-cover          4 tracks  Bo Ek – Two Discs (2001)",
         "skip    has-art           2 tracks  Mo – Beside",
+        "",
         "paint           1 album        4 files  no cover yet",
         "skip            1 album        2 files  already has a cover",
         f"{cost} {4 * 512 * 512 * 3 / 1e6:.3g} MB",

@@ -191,7 +191,7 @@ def _add_trouble(library: Library) -> None:
 def _add(path: Path, container: str = "", **tags: str) -> Path:
     """Make a track; its number and title are those of its file name, "NN Title"."""
     number, _, title = path.stem.partition(" ")
-    tags["title"] = title
+    tags["title"] = title.removeprefix("- ")
     if number.isdigit():
         tags["track_number"] = str(int(number))
     container = container or _CONTAINER[path.suffix]
