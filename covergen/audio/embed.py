@@ -59,8 +59,9 @@ def embed_tracks(
     """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
 
     `workers` threads decode so far ahead that the tower has its next batch at hand, as far as
-    their waveforms fit into memory; no more is taken from `tracks`. `batch_size` is in windows, `windows` in windows a track. Whatever
-    `store` holds costs neither decoding nor the tower's weights, and every batch is saved.
+    their waveforms fit into memory; no more is taken from `tracks`. `batch_size` is in windows,
+    `windows` in windows a track. Whatever `store` holds costs neither decoding nor the tower's
+    weights, and every batch is saved.
     Raises ModelError, and what `checkpoint` raises; closing the iterator ends the threads,
     and waits until they have let go of `store`.
     """
@@ -126,7 +127,7 @@ def _look_ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
 def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Result]]:
     """Group results so that at most `batch_size` windows, or one track's, are to be heard.
 
-    What waits for no window is passed on at once.
+    What waits for no window is passed on at once, and no more than `batch_size` results wait.
     """
     batch: list[_Result] = []
     filled = 0
@@ -137,7 +138,7 @@ def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Resu
             batch, filled = [], 0
         batch.append(result)
         filled += windows
-        if not 0 < filled < batch_size:
+        if not 0 < filled < batch_size or len(batch) >= batch_size:
             yield batch
             batch, filled = [], 0
     if batch:

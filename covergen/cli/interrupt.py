@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import Interrupted
@@ -29,7 +29,8 @@ def interruptible() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _NOTICE)
+        with suppress(OSError, ValueError):  # nobody there to read it
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _NOTICE)
 
     def checkpoint() -> None:
         if asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +44,11 @@ def shown(text: str | os.PathLike[str], *, keep: str = "") -> str:
 
     The characters of `keep` are not.
     """
-    return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in os.fspath(text))
+    return "".join(c if _is_shown(c) or c in keep else _escaped(c) for c in os.fspath(text))
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # wide spaces
 
 
 def _escaped(character: str) -> str:
@@ -65,7 +70,7 @@ def album_line(done: AlbumDone) -> str:
 
 def _columns(verb: str, reason: str, album: Album) -> str:
     tracks = _counted(len(album.tracks), "track")
-    word = click.style(f"{verb:<8}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
+    word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
     return f"{word}{reason:<16}{tracks:>10}  {_name(album)}"
 
 
@@ -78,7 +83,7 @@ def _name(album: Album) -> str:
 def outcome_line(outcome: Outcome) -> str:
     """What became of a file."""
     status, reason = outcome.status.value, outcome.reason.value
-    word = click.style(f"{status:<8}", fg=_COLORS.get(status))
+    word = click.style(f"{status:<10}", fg=_COLORS.get(status))
     told = "" if reason == status else f"{reason:<16}"
     text = outcome.message or (outcome.reason.text if told else "")
     return f"{word}{told}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
@@ -119,7 +124,7 @@ def tally_lines(tally: Tally) -> Iterator[str]:
 
 
 def _sum(verb: str, count: int, noun: str) -> str:
-    return f"{verb:<9}{_counted(count, noun) if noun else '':>14}"
+    return f"{verb:<10}{_counted(count, noun) if noun else '':>14}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -135,7 +140,8 @@ def duration(seconds: float) -> str:
 
 
 def _size(count_bytes: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count_bytes >= size:
-            return f"{count_bytes / size:.3g} {unit}"
-    return f"{count_bytes / 1e3:.3g} kB"
+    rounded = float(f"{count_bytes:.3g}")
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if rounded >= size:
+            return f"{rounded / size:.3g} {unit}"
+    return f"{rounded / 1e3:.3g} kB"

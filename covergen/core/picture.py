@@ -35,11 +35,18 @@ class Picture:
 
         try:
             with Image.open(io.BytesIO(data)) as image:
-                mime = Image.MIME.get(image.format or "", "")
+                kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with more behind
+                mime = Image.MIME.get(kind or "", "")
                 palette = image.palette.palette if image.mode == "P" and image.palette else b""
                 width, height = image.size
                 depth = _MODE_BITS.get(image.mode, 24)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:
             raise ValueError(f"not a readable image: {error}") from error
         if not mime:
             raise ValueError("an image of no known MIME type")

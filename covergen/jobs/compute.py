@@ -40,12 +40,7 @@ def choose_compute(device: str, dtype: str) -> Compute:
         have = ", ".join(name for name, there in available.items() if there)
         raise UsageError(f"--device {device}: not on this machine (it has: {have}).")
     if dtype == "auto":
-        half = (
-            "bf16"
-            if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-            else "fp16"
-        )
-        dtype = half if device == "cuda" else "fp32"
+        dtype = _half_precision() if device == "cuda" else "fp32"
     names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return Compute(device=torch.device(device), dtype=names[dtype])
 

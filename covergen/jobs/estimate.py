@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -107,8 +108,9 @@ def rates_key(options: PaintOptions, encoding: Encoding) -> str:
 def load_rates(key: str) -> Rates | None:
     """What such a run cost last, or None where there was none yet."""
     try:
-        return Rates(**_load()[key])
-    except (KeyError, TypeError):
+        rates = {name: float(value) for name, value in _load()[key].items()}
+        return Rates(**rates) if all(map(math.isfinite, rates.values())) else None
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -92,6 +92,8 @@ class TrackOutputs:
             raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
         above = next(folder for folder in self.output.absolute().parents if folder.exists())
         home = self.output if self.output.is_dir() else above
+        if not home.is_dir():
+            raise UsageError(f"{self.output} cannot be written: {home} is a file.")
         if not os.access(home, os.W_OK):
             raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
 

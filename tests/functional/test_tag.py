@@ -161,11 +161,11 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
     result = run("tag", "-m", "tiny", "-n", library.root / "Two Discs", library.cover_file.parent)
     cost = "1 cover, 4 files to write; time: known after a first run; added disk space: at most"
     assert result.stdout.splitlines() == [
-        "paint   no-cover          4 tracks  Bo Ek – Two Discs (2001)",
-        "skip    has-art           2 tracks  Mo – Beside",
+        "paint     no-cover          4 tracks  Bo Ek – Two Discs (2001)",
+        "skip      has-art           2 tracks  Mo – Beside",
         "",
-        "paint           1 album        4 files  no cover yet",
-        "skip            1 album        2 files  already has a cover",
+        "paint            1 album        4 files  no cover yet",
+        "skip             1 album        2 files  already has a cover",
         f"{cost} {4 * 512 * 512 * 3 / 1e6:.3g} MB",
     ]
     assert "without --dry-run" in result.stderr

@@ -211,6 +211,45 @@ def test_wrong_weights_are_a_model_error(
     assert capfd.readouterr() == ("", "")
 
 
+def tower_with_room_for(
+    windows: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Tower, list[int]]:
+    """A tower on a device that is full beyond so many windows, and the batches it tried."""
+    tower = Tower(folder, device=CPU, dtype=torch.float32)
+    tried: list[int] = []
+    hear = tower._hear
+
+    def limited(waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        tried.append(len(waveforms))
+        if len(waveforms) > windows:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return hear(waveforms)
+
+    monkeypatch.setattr(tower, "_hear", limited)
+    return tower, tried
+
+
+def test_out_of_memory_halves_the_batch(
+    clap: Path, waveforms: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five = np.concatenate([waveforms, waveforms[:2]])
+    tower, tried = tower_with_room_for(2, clap, monkeypatch)
+    found = tower.embed(five)
+    np.testing.assert_allclose(found, embed(clap, five), atol=1e-5)
+    assert tried == [5, 2, 2, 1]
+    tower.embed(five)  # what did not fit is not tried again
+    assert tried == [5, 2, 2, 1, 2, 2, 1]
+
+
+def test_no_memory_for_a_single_window_is_a_model_error(
+    clap: Path, waveforms: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower, _ = tower_with_room_for(0, clap, monkeypatch)
+    with pytest.raises(ModelError, match="Not even one window") as caught:
+        tower.embed(waveforms)
+    assert "--device" in caught.value.hint
+
+
 def test_weights_that_give_no_numbers_are_a_model_error(
     copy: Path, waveforms: NDArray[np.float32]
 ) -> None:

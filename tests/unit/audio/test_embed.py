@@ -195,6 +195,64 @@ def test_no_more_is_taken_than_is_needed_ahead(tmp_path: Path, store: EmbeddingS
     assert next(taken) < 20 + 2 * 4
 
 
+def test_known_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: EmbeddingStore) -> None:
+    """However many of them follow one that has yet to be heard."""
+    new, known = (
+        track_at(encode(tmp_path / f"{seed}.wav", "wav", seconds=0.2, kind="noise", seed=seed))
+        for seed in (1, 2)
+    )
+    list(run([known], Ear(), store))
+    taken = itertools.count()
+    tracks = (known for _ in iter(lambda: next(taken), 10_000))
+    results = run(itertools.chain([new], tracks), Ear(), store, batch_size=4)
+    next(results)
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert next(taken) < 20
+
+
+def test_the_waveforms_ahead_fit_into_memory(
+    tmp_path: Path, store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many windows a track, fewer tracks than threads are begun."""
+    monkeypatch.setattr(embed_module, "read_excerpt", lambda path, _: read_excerpt(path, 1))
+    path = encode(tmp_path / "a.wav", "wav", seconds=0.2)
+    taken = itertools.count()
+    tracks = (track_at(path) for _ in iter(lambda: next(taken), 10_000))
+    results = embed_tracks(
+        tracks,
+        Ear(),  # type: ignore[arg-type]  # as above
+        store,
+        windows=100,
+        batch_size=1,
+        workers=64,
+        checkpoint=lambda: None,
+    )
+    next(results)
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert next(taken) <= 6  # of 1 GB, 100 windows take 0.2
+
+
+def test_leaving_early_waits_for_the_threads(
+    tracks: list[Track], store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what they use can be closed."""
+    using: list[Path] = []
+
+    def slow(path: Path, windows: int) -> object:
+        using.append(path)
+        time.sleep(0.2)
+        try:
+            return read_excerpt(path, windows)
+        finally:
+            using.remove(path)
+
+    monkeypatch.setattr(embed_module, "read_excerpt", slow)
+    results = run(tracks, Ear(), store, batch_size=1)
+    next(results)
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert not using
+
+
 def test_stopping_half_way_keeps_what_was_heard(tracks: list[Track], store: EmbeddingStore) -> None:
     def stop() -> None:
         if next(calls) > len(tracks):

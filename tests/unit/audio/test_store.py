@@ -143,6 +143,55 @@ def test_a_cache_that_is_locked_is_done_without(path: Path, track: Track) -> Non
         assert store.find(track, 3, "tower") is not None
 
 
+@pytest.mark.parametrize("mtime_ns", [-(10**18), 2**63, 13_569_465_600 * 10**9])
+def test_a_file_of_any_time_is_found(path: Path, track: Track, mtime_ns: int) -> None:
+    """The last is the year 2400."""
+    dated = replace(track, mtime_ns=mtime_ns)
+    with closing(EmbeddingStore(path)) as store:
+        store.put(dated, 3, "key", "tower", VECTOR)
+        store.carry_over(dated)
+        assert store.find(track, 3, "tower") is not None
+
+
+def test_what_could_not_be_saved_does_not_count(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store, closing(sqlite3.connect(path)) as other:
+        store.put(track, 3, "key", "tower", VECTOR)
+        store._connection.execute("PRAGMA busy_timeout = 10")
+        other.execute("BEGIN IMMEDIATE")
+        store.put(track, 3, "other key", "tower", VECTOR)
+        other.rollback()
+    assert store.saved == 1
+
+
+def test_a_closed_store_knows_and_keeps_nothing(path: Path, track: Track) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+    store.put(track, 3, "other key", "tower", VECTOR)
+    assert store.find(track, 3, "tower") is None
+    assert store.saved == 1
+    with closing(EmbeddingStore(path)) as store:
+        assert store.find(track, 3, "tower") is not None  # and was not begun anew
+        assert store.find_key("other key", "tower") is None
+
+
+def test_it_may_be_closed_while_threads_use_it(path: Path, track: Track) -> None:
+    store = EmbeddingStore(path)
+    store.put(track, 3, "key", "tower", VECTOR)
+    with ThreadPoolExecutor(4) as pool:
+        finding = [pool.submit(store.find, track, 3, "tower") for _ in range(200)]
+        store.close()
+    assert all(future.exception() is None for future in finding)
+    with closing(EmbeddingStore(path)) as again:
+        assert again.find(track, 3, "tower") is not None
+
+
+def test_no_cache_folder_stops_nothing(home: Path, track: Track) -> None:
+    (home / "cache").write_text("a file where the folder would be")
+    with closing(EmbeddingStore()) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is not None
+
+
 def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as one, closing(EmbeddingStore(path)) as two:
 

@@ -4,6 +4,8 @@ import math
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -296,6 +298,57 @@ def ogg_checksum(page: bytearray) -> bytes:
         for _ in range(8):
             checksum = checksum << 1 ^ (0x104C11DB7 if checksum & 1 << 31 else 0)
     return checksum.to_bytes(4, "little")
+
+
+def header_of(path: Path, container: str, place: int, form: str, value: int) -> Path:
+    """A file with one number of its header changed."""
+    encode(path, container, seconds=0.5)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(form, data, place, value)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("container", "place", "form", "value"),
+    [
+        ("dsf", 56, "<I", 2_133_528_832),  # in bits a second
+        ("wav", 22, "<H", 65),
+        ("wav", 24, "<I", 400_000_000),
+        ("ape", 72, "<I", 335_566_370),
+    ],
+)
+def test_a_header_that_claims_what_no_music_has_costs_no_memory(
+    tmp_path: Path, container: str, place: int, form: str, value: int
+) -> None:
+    """FFmpeg's resampler alone would take gigabytes."""
+    with pytest.raises(DecodeError, match="no music has"):
+        read_excerpt(header_of(tmp_path / "a", container, place, form, value), 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell memory otherwise")
+def test_a_packet_that_claims_to_last_for_hours_costs_no_memory(tmp_path: Path) -> None:
+    """Monkey's Audio writes silence of any length as a mere flag."""
+    path = encode(tmp_path / "a.ape", "ape")
+    data = bytearray(path.read_bytes())
+    blocks = 150_000_000
+    struct.pack_into("<3I", data, 56, blocks, blocks, 1)  # all in one frame
+    (frame,) = struct.unpack_from("<I", data, 76)
+    struct.pack_into("<2I", data, frame, 1 << 31, 3)  # flags follow: silence left and right
+    path.write_bytes(data)
+    script = f"""
+import pathlib, re
+from covergen.audio.windows import read_excerpt
+try:
+    read_excerpt(pathlib.Path({str(path)!r}), 1).decode()
+except Exception as error:
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(type(error).__name__, re.search(r"VmHWM:\\s+([0-9]+) kB", status)[1])
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    name, peak_kibibytes = run.stdout.split()
+    assert name == "DecodeError"
+    assert int(peak_kibibytes) < 200 << 10
 
 
 def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Path) -> None:

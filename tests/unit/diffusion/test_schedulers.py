@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import SCHEDULERS
@@ -37,6 +38,21 @@ def test_every_name_gives_a_fresh_scheduler(name: str) -> None:
 def test_few_steps_begin_at_pure_noise(name: str) -> None:
     timesteps = make_scheduler(name, CONFIG, steps=5).timesteps
     assert timesteps.tolist() == [999, 799, 599, 399, 199]
+
+
+@pytest.mark.parametrize("name", ["dpm++", "unipc"])
+def test_no_noise_is_drawn_from_the_global_generator(name: str) -> None:
+    config = {**CONFIG, "algorithm_type": "sde-dpmsolver++", "solver_type": "heun"}
+    sample = torch.ones(1, 3, 4, 4)
+
+    def sampled(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        scheduler, latents = make_scheduler(name, config, steps=4), sample
+        for timestep in scheduler.timesteps:
+            latents = scheduler.step(0.5 * latents, timestep, latents, return_dict=False)[0]
+        return latents
+
+    assert torch.equal(sampled(1), sampled(2))
 
 
 def test_the_base_decides_for_the_others() -> None:

@@ -130,6 +130,13 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
 
 
+def test_no_cache_folder_is_no_error(home: Path) -> None:
+    (home / "cache").write_text("a file where the folder would be")
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"))
+    assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+
+
 def test_a_memory_that_breaks_on_the_way_is_no_error(tmp_path: Path) -> None:
     memory = ScanMemory(tmp_path / "scan.sqlite")
     with sqlite3.connect(tmp_path / "scan.sqlite") as other:

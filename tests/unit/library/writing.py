@@ -9,7 +9,8 @@ import av
 
 from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
-from covergen.core.types import Outcome, Track
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status, Track
 from covergen.library.rewrite import RewriteOptions, write_cover
 from tests.media import decoded_hash, picture_bytes
 
@@ -65,3 +66,10 @@ def write(
     """Write a cover as a run would."""
     seen = track(path, container)
     return write_cover(seen, picture, audio_digest=audio_digest, options=options)
+
+
+def assert_refused(outcome: Outcome, reason: Reason, song: Path, original: bytes) -> None:
+    assert (outcome.status, outcome.reason, outcome.path) == (Status.FAILED, reason, song)
+    assert outcome.message
+    assert song.read_bytes() == original
+    assert list(song.parent.iterdir()) == [song]
