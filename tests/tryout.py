@@ -16,6 +16,8 @@ from tests.tiny_clap import make_tiny_clap
 
 def main(folder: Path) -> int:
     """Make library and model in `folder`, which must not exist yet, and tag the library."""
+    if folder.exists():
+        sys.exit(f"{folder} is there already: name another folder.")
     folder.mkdir(parents=True)
     base = make_tiny_base(folder / "model/base")
     clap = make_tiny_clap(folder / "model/clap")

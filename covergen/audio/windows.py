@@ -56,7 +56,7 @@ _LOUDEST = 16.0
 # Damage may claim anything, and FFmpeg would make room for it. The largest packets of music are
 # Monkey's Audio's at its "insane" level, of 1,179,648 samples, handed out 4608 at a time.
 _MOST_SAMPLES_A_PACKET = 1 << 21
-_MOST_SAMPLES_A_FRAME = 1 << 20
+_MOST_SAMPLES_A_FRAME = 1 << 22  # of all channels together: 16 MB
 _MOST_BYTES_A_WINDOW = 1 << 28
 # Twice FFmpeg's usual length: errors are then 100 dB below the sound at every rate.
 _RESAMPLER = {"filter_size": "64"}

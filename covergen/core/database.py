@@ -27,6 +27,7 @@ def open_cache(
     """
     try:
         path = path or cache_folder() / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         return _open_or_begin(path, schema, version, anew=anew)
     except (sqlite3.Error, OSError):
         return _open(":memory:", schema, version)

@@ -124,6 +124,7 @@ def _load() -> dict[str, Any]:
 
 def _save(known: dict[str, Any]) -> None:
     new = _file().with_suffix(".new")
+    new.parent.mkdir(parents=True, exist_ok=True)
     new.write_text(json.dumps(known))
     new.replace(_file())
 

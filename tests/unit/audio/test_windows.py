@@ -351,6 +351,26 @@ except Exception as error:
     assert int(peak_kibibytes) < 200 << 10
 
 
+@pytest.mark.parametrize(("layout", "heard"), [("stereo", True), ("5.1", False)])
+def test_a_frame_of_more_samples_than_music_has_is_not_decoded(
+    tmp_path: Path, layout: str, heard: bool
+) -> None:
+    """The True Audio format has frames of 1.04 s at whatever rate its header names."""
+    path = tmp_path / "a.tta"
+    with av.open(path, "w") as file:
+        stream = file.add_stream("tta", rate=768_000, layout=layout, format="s16")
+        samples = np.zeros((1, 2 * 768_000 * stream.codec_context.channels), np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+        frame.sample_rate = 768_000
+        file.mux([*stream.encode(frame), *stream.encode(None)])
+    excerpt = read_excerpt(path, 1)
+    if heard:
+        assert excerpt.decode().shape == (1, WINDOW_SAMPLES)
+    else:
+        with pytest.raises(DecodeError, match="damaged throughout"):
+            excerpt.decode()
+
+
 def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Path) -> None:
     path = raw_wav(tmp_path / "a.wav", np.ones(48_000, dtype="<i8"))
     with pytest.raises(DecodeError, match="s64"):
