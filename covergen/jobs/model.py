@@ -95,8 +95,9 @@ def locate_model(preset: Preset) -> ModelFiles:
         raise ModelError(
             f"The model {preset.name!r} has no adapter of its own, and without one its pictures"
             " would have nothing to do with the music.",
-            hint="Give one with --adapter FILE: one of covergen's, or a checkpoint that the"
-            " art-from-audio scripts trained.",
+            hint="Train one on pairs of music and covers with art-from-audio's"
+            " train_lora_diffusion.py, whose checkpoints work as they are, and give it with"
+            " --adapter FILE.",
         )
     return ModelFiles(
         base=locate_part(preset, "base"),
