@@ -31,7 +31,7 @@ class Picture:
 
         Raises ValueError where the bytes are no image that Pillow knows.
         """
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         try:
             with Image.open(io.BytesIO(data)) as image:
@@ -39,13 +39,8 @@ class Picture:
                 palette = image.palette.palette if image.mode == "P" and image.palette else b""
                 width, height = image.size
                 depth = _MODE_BITS.get(image.mode, 24)
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ):
-            raise ValueError(f"not a readable image: {err}") from err
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(f"not a readable image: {error}") from error
         if not mime:
             raise ValueError("an image of no known MIME type")
         return cls(

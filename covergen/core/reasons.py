@@ -23,11 +23,15 @@ class Reason(StrEnum):
     FORCED = "forced", "has a cover, replaced because of --force"
     FILLED = "filled", "the album's own picture goes into the tracks that lack it"
 
+    ASKED = "asked", "named on the command line"
+
     # Why an album is left alone.
     HAS_ART = "has-art", "already has a cover"
     PARTIAL_ART = "partial-art", "some tracks have a cover and some lack it: see --fill and --force"
     LIMIT = "limit", "past --limit"
     NOTHING_HEARD = "nothing-heard", "none of its tracks could be decoded"
+
+    OUTPUT_EXISTS = "output-exists", "its output is already there: see --force"
 
     # What happened to a file.
     WRITTEN = "written", "the cover is in the file"

@@ -62,7 +62,7 @@ class Album:
 
     `key` is stable under moving the library: it is made of tags, or, without tags, of the names
     of the folder and its files. `cover_file` is a picture beside the tracks under a name that
-    servers read.
+    servers read. `shares_folder`: tracks of other albums lie in the same folder.
     """
 
     key: str
@@ -72,6 +72,7 @@ class Album:
     date: str
     tracks: tuple[Track, ...]
     cover_file: Path | None = None
+    shares_folder: bool = False
 
 
 class Action(StrEnum):

@@ -1,1 +1,140 @@
-"""The front cover in each kind of container: one file per container."""
+"""The front cover in each kind of container.
+
+The families write raw bytes and touch nothing but the cover; mutagen, which has no part in the
+writing, reads back what they wrote.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import mutagen
+from mutagen.aiff import AIFF
+from mutagen.asf import ASF
+from mutagen.dsdiff import DSDIFF
+from mutagen.dsf import DSF
+from mutagen.flac import FLAC
+from mutagen.monkeysaudio import MonkeysAudio
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4
+from mutagen.musepack import Musepack
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggvorbis import OggVorbis
+from mutagen.trueaudio import TrueAudio
+from mutagen.wave import WAVE
+from mutagen.wavpack import WavPack
+
+from covergen.core.errors import TagError
+from covergen.core.picture import Picture
+from covergen.library.mutagen_errors import DAMAGE, tag_errors
+from covergen.library.pictures import apev2, asf, flac, id3, id3_places, mp4, vorbis
+from covergen.library.pictures.embedded import FRONT_COVER, ICONS, EmbeddedPicture
+
+__all__ = [
+    "FRONT_COVER",
+    "ICONS",
+    "EmbeddedPicture",
+    "pictures_in",
+    "put_front_cover",
+    "read_pictures",
+    "remaining",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """How mutagen opens a container and where it shows what, and how the raw file is handled."""
+
+    opened_by: type[mutagen.FileType]
+    pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
+    others: Callable[[mutagen.FileType], object]
+    put: Callable[[Path, Picture], str]
+    rest: Callable[[Path], object]
+
+
+def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
+    put, rest = partial(id3.put, place=place), partial(id3.rest, place=place)
+    return _Container(opened_by, id3.pictures, id3.others, put, rest)
+
+
+def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
+    put, rest = partial(vorbis.put, codec=codec), partial(vorbis.rest, codec=codec)
+    return _Container(opened_by, vorbis.pictures, vorbis.others, put, rest)
+
+
+def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
+    return _Container(opened_by, apev2.pictures, apev2.others, apev2.put, apev2.rest)
+
+
+_CONTAINERS = {
+    "mp3": _id3(MP3, id3_places.START),
+    "tta": _id3(TrueAudio, id3_places.START),
+    "wav": _id3(WAVE, id3_places.WAV),
+    "aiff": _id3(AIFF, id3_places.AIFF),
+    "dff": _id3(DSDIFF, id3_places.DFF),
+    "dsf": _id3(DSF, id3_places.DSF),
+    "flac": _Container(FLAC, flac.pictures, flac.others, flac.put, flac.rest),
+    "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
+    "opus": _ogg(OggOpus, vorbis.OPUS),
+    "speex": _ogg(OggSpeex, vorbis.SPEEX),
+    "oggflac": _ogg(OggFLAC, vorbis.OGG_FLAC),
+    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.put, mp4.rest),
+    "asf": _Container(ASF, asf.pictures, asf.others, asf.put, asf.rest),
+    "ape": _apev2(MonkeysAudio),
+    "wavpack": _apev2(WavPack),
+    "musepack": _apev2(Musepack),
+}
+
+
+def pictures_in(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """Every picture in the tags of an opened file, icons included, front cover or not."""
+    rows = (row for row in _CONTAINERS.values() if isinstance(file, row.opened_by))
+    row = next(rows, None)
+    return row.pictures(file) if row else []
+
+
+def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
+    """Every picture in a file's tags, in their order. Raises TagError."""
+    row = _CONTAINERS[container]
+    with tag_errors(path):
+        return row.pictures(row.opened_by(path))
+
+
+def put_front_cover(path: Path, container: str, picture: Picture) -> str:
+    """Make `picture` the front cover of a file, in place; any other front cover goes.
+
+    Works on a copy: an error may leave the file half-written. Returns a note for the outcome, or
+    "". Raises TagError where the file is not built as it should be, WriteError where the picture
+    does not fit, OSError as the system does.
+    """
+    with _damage(path):
+        return _CONTAINERS[container].put(path, picture)
+
+
+def remaining(path: Path, container: str) -> object:
+    """All that a front cover must leave as it is: equal before and after. Raises TagError.
+
+    The raw bytes of all tags and pictures but the front cover, in their order, together with what
+    mutagen makes of them.
+    """
+    row = _CONTAINERS[container]
+    with tag_errors(path):
+        file = row.opened_by(path)
+        kept = [picture for picture in row.pictures(file) if picture.kind != FRONT_COVER]
+        seen = row.others(file)
+    with _damage(path):
+        return kept, seen, row.rest(path)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes the families raise into TagError."""
+    try:
+        yield
+    except DAMAGE as error:
+        message = f"it is not built as its format says: {error or type(error).__name__}"
+        raise TagError(path, message, hint="the file may be damaged") from error

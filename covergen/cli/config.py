@@ -1,0 +1,70 @@
+"""`covergen config`: the settings in force, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+import click
+from click.core import ParameterSource
+
+from covergen.cli.settings import config_file, load_defaults, option_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["config"]
+
+_SOURCES = {
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "config.toml",
+    ParameterSource.DEFAULT: "default",
+}
+
+
+@click.command()
+@click.pass_context
+def config(ctx: click.Context) -> None:
+    """Print where covergen's files are, and what every option is set to and by what."""
+    from covergen.core.paths import cache_folder, config_folder
+
+    root = ctx.find_root()
+    file = config_file()
+    click.echo(f"settings  {file}{'' if file.exists() else ' (not there; all are the defaults)'}")
+    click.echo(f"models    {config_folder() / 'models.toml'}")
+    click.echo(f"cache     {cache_folder()}")
+    root.default_map = load_defaults(cast("click.Group", root.command))
+    for line in _settings(root):
+        click.echo(line)
+
+
+def _settings(ctx: click.Context) -> Iterator[str]:
+    """A block for each command below `ctx`: the lines that config.toml would have."""
+    for name, command in cast("click.Group", ctx.command).commands.items():
+        child = click.Context(command, info_name=name, parent=ctx)
+        if isinstance(command, click.Group):
+            yield from _settings(child)
+            continue
+        options = [p for p in command.params if isinstance(p, click.Option) and not p.is_eager]
+        if options:
+            yield f"\n[{child.command_path.partition(' ')[2].replace(' ', '.')}]"
+        for option in options:
+            value, source = option.consume_value(child, {})
+            if source in _SOURCES and _is_set(value):
+                yield f"{option_key(option)} = {_toml(value)}  # {_SOURCES[source]}"
+            else:
+                yield f"# {option_key(option)} is not set"
+
+
+def _is_set(value: object) -> bool:
+    return isinstance(value, bool | int | float | str | list | tuple)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)

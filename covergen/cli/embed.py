@@ -1,0 +1,73 @@
+"""`covergen embed`: CLAP embeddings to files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from covergen.cli.options import (
+    clap_options,
+    compute_options,
+    excluded,
+    json_option,
+    model_choice,
+    paths_argument,
+    quiet_option,
+    verbose_option,
+)
+from covergen.cli.render import Renderer
+from covergen.cli.run import run_job
+
+__all__ = ["embed"]
+
+
+@click.command()
+@paths_argument
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A folder.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["pt", "safetensors"]),
+    default="pt",
+    show_default=True,
+    help="Kind of file; in both, (1, D) float32 of unit length.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
+@excluded
+@clap_options
+@compute_options
+@quiet_option
+@verbose_option
+@json_option
+def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
+    """Write the CLAP embedding of each audio file of PATH."""
+    from covergen.jobs.compute import choose_compute
+    from covergen.jobs.embed import embed as embed_to_files
+    from covergen.jobs.model import choose_preset
+    from covergen.jobs.tracks import TrackOutputs
+    from covergen.models.locate import locate
+
+    preset = choose_preset(model_choice(options))
+    clap = locate(preset.clap, "clap", model=preset.name)
+    outputs = TrackOutputs(
+        paths=paths,
+        output=output,
+        suffix=f".{options['file_format']}",
+        force=options["force"],
+        exclude=options["exclude"],
+    )
+    job = partial(
+        embed_to_files,
+        outputs,
+        clap,
+        choose_compute(options["device"], options["dtype"]),
+        windows=preset.windows,
+        workers=options["jobs"],
+    )
+    renderer = Renderer(
+        as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"]
+    )
+    run_job(job, renderer)

@@ -1,0 +1,84 @@
+"""Events as JSON Lines: one versioned object an album or file, then a summary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from covergen.core.types import Album, AlbumPlan, Outcome
+    from covergen.jobs.events import AlbumDone, PlanTotals, Tally
+
+__all__ = ["FORMAT", "done_object", "dumps", "file_object", "plan_object", "summary_object"]
+
+FORMAT = 1
+
+
+def dumps(kind: str, value: dict[str, Any]) -> str:
+    """One line. A byte of a name that is no UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF."""
+    return json.dumps({"format": FORMAT, "type": kind, **value})
+
+
+def plan_object(plan: AlbumPlan) -> dict[str, Any]:
+    """An album that a dry run looked at; `targets` are the files that would be written."""
+    return {
+        **_album(plan.album),
+        "action": plan.action.value,
+        "reason": plan.reason.value,
+        "targets": [str(track.path) for track in plan.targets],
+    }
+
+
+def done_object(done: AlbumDone) -> dict[str, Any]:
+    """An album that a run came to the end of."""
+    return {
+        **_album(done.plan.album),
+        "action": done.plan.action.value,
+        "reason": done.reason.value,
+        "failed": done.failed,
+        "files": [file_object(outcome) for outcome in done.outcomes],
+        "provenance": asdict(done.provenance) if done.provenance else None,
+    }
+
+
+def file_object(outcome: Outcome) -> dict[str, Any]:
+    """What became of a file."""
+    return {
+        "path": str(outcome.path),
+        "status": outcome.status.value,
+        "reason": outcome.reason.value,
+        "message": outcome.message,
+    }
+
+
+def summary_object(counted: PlanTotals | Tally, **more: Any) -> dict[str, Any]:
+    """The last line: how many albums by action and reason, and how many files failed why."""
+    from covergen.jobs.events import Tally
+
+    albums = [
+        {"action": action.value, "reason": reason.value, "count": count}
+        for (action, reason), count in sorted(counted.albums.items())
+    ]
+    if isinstance(counted, Tally):
+        files = [
+            {"status": status.value, "reason": reason.value, "count": count}
+            for (status, reason), count in sorted(counted.files.items())
+        ]
+    else:
+        files = [
+            {"status": "failed", "reason": reason.value, "count": count}
+            for reason, count in sorted(counted.failed.items())
+        ]
+    return {"albums": albums, "files": files, **more}
+
+
+def _album(album: Album) -> dict[str, Any]:
+    return {
+        "key": album.key,
+        "artist": album.artist,
+        "title": album.title,
+        "date": album.date,
+        "folder": str(album.folder),
+        "tracks": len(album.tracks),
+    }

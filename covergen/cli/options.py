@@ -1,0 +1,215 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from covergen.core.types import SCHEDULERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from covergen.core.picture import Encoding
+    from covergen.jobs.model import ModelChoice
+    from covergen.jobs.stages import PaintOptions
+    from covergen.models.presets import Preset
+
+__all__ = [
+    "clap_options",
+    "compute_options",
+    "encoding_choice",
+    "encoding_options",
+    "excluded",
+    "json_option",
+    "model_choice",
+    "paint_choice",
+    "paint_options",
+    "paths_argument",
+    "quiet_option",
+    "verbose_option",
+    "yes_option",
+]
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+class _BatchSize(click.ParamType[int | None]):
+    """A number of covers, or "auto"."""
+
+    name = "n|auto"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """None for "auto"."""
+        if value is None or value == "auto":
+            return None
+        number = int(str(value)) if str(value).isdecimal() else 0
+        if number < 1:
+            self.fail(f"{value!r} is neither 'auto' nor a whole number from 1.", param, ctx)
+        return number
+
+
+def _together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+paths_argument = click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+excluded = click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Pass over files and folders whose name, or path below PATH, matches. Repeatable.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON Lines: an object an album, then a summary."
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print failures and totals alone.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for each file.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
+
+clap_options = _together(
+    click.option("-m", "--model", default="starter", show_default=True, help="A model's name."),
+    click.option("--clap", metavar="NAME|DIR", help="Another CLAP than the model's."),
+    click.option(
+        "--windows",
+        type=click.IntRange(1, 100),
+        metavar="N",
+        help="Stretches of 10 s heard of each track.  [default: the model's]",
+    ),
+)
+
+compute_options = _together(
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        show_default=True,
+        help="Where to compute.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="Precision. auto: bf16 or fp16 on CUDA, fp32 elsewhere.",
+    ),
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1, 64),
+        default=min(4, os.cpu_count() or 1),
+        show_default="cores, at most 4",
+        help="Threads that decode audio.",
+    ),
+)
+
+paint_options = _together(
+    clap_options,
+    click.option(
+        "--adapter", metavar="FILE", help="An adapter, covergen's own or art-from-audio's."
+    ),
+    click.option("--base", metavar="NAME|DIR", help="Another base than the model's."),
+    click.option(
+        "--lora-rank",
+        type=click.IntRange(1),
+        metavar="N",
+        help="The rank that the adapter must have. Files know theirs: this only checks.",
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(1, 1000),
+        metavar="N",
+        help="Denoising steps.  [default: the model's]",
+    ),
+    click.option(
+        "--guidance",
+        type=click.FloatRange(0, 100),
+        metavar="X",
+        help="Classifier-free guidance; up to 1 is none.  [default: the model's]",
+    ),
+    click.option(
+        "--scheduler", type=click.Choice(SCHEDULERS), help="Sampler.  [default: the model's]"
+    ),
+    click.option(
+        "--batch-size",
+        type=_BatchSize(),
+        default="auto",
+        show_default=True,
+        help="Covers painted at once.",
+    ),
+    compute_options,
+)
+
+encoding_options = _together(
+    click.option(
+        "--format",
+        "image_format",
+        type=click.Choice(["png", "jpeg"]),
+        default="png",
+        show_default=True,
+        help="Kind of picture.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(16, 4096),
+        metavar="N",
+        help="Side in pixels.  [default: as painted]",
+    ),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 95),
+        default=90,
+        show_default=True,
+        metavar="N",
+        help="JPEG quality.",
+    ),
+)
+
+
+def model_choice(options: dict[str, Any]) -> ModelChoice:
+    """What the shared options say of the model."""
+    from dataclasses import fields
+
+    from covergen.jobs.model import ModelChoice
+
+    names = [field.name for field in fields(ModelChoice)]
+    return ModelChoice(**{name: options[name] for name in names if name in options})
+
+
+def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
+    """What the shared options say of painting with a preset. Imports torch."""
+    from covergen.jobs.compute import choose_compute
+    from covergen.jobs.stages import PaintOptions
+
+    return PaintOptions(
+        preset=preset,
+        compute=choose_compute(options["device"], options["dtype"]),
+        workers=options["jobs"],
+        batch_size=options["batch_size"],
+        lora_rank=options["lora_rank"],
+    )
+
+
+def encoding_choice(options: dict[str, Any]) -> Encoding:
+    """What the shared options say of picture files."""
+    from covergen.core.picture import Encoding
+
+    return Encoding(
+        format=options["image_format"], size=options["size"], quality=options["quality"]
+    )

@@ -1,0 +1,95 @@
+"""Events to the terminal, a pipe or JSON while a job runs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen.cli import jsonl, lines
+from covergen.cli.bars import aside, bar
+from covergen.core.types import Action, Status
+from covergen.jobs.events import AlbumDone, FileFailed, ModelLoading, Tally, TrackHeard
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Never, Self
+
+    from tqdm import tqdm
+
+    from covergen.jobs.events import Event
+
+__all__ = ["Renderer"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Renderer:
+    """Shows a run: results on stdout, bars and messages on stderr.
+
+    `tracks` and `albums` are how many will be heard and painted, None where that is not known.
+    """
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    tracks: int | None = None
+    albums: int | None = None
+    tally: Tally = field(default_factory=Tally)
+    _heard: tqdm[Never] | None = None
+    _painted: tqdm[Never] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for shown in (self._painted, self._heard):
+            if shown is not None:
+                shown.close()
+
+    def __call__(self, event: Event) -> None:
+        """Count an event and show it."""
+        self.tally.add(event)
+        match event:
+            case ModelLoading(name=name):
+                self._begin(name)
+            case TrackHeard():
+                if self._heard is not None:
+                    self._heard.update()
+            case FileFailed(outcome=outcome):
+                self._print(
+                    jsonl.dumps("file", jsonl.file_object(outcome))
+                    if self.as_json
+                    else lines.outcome_line(outcome)
+                )
+            case AlbumDone():
+                self._show_album(event)
+
+    def _begin(self, model: str) -> None:
+        if not self.quiet and not sys.stderr.isatty():
+            click.echo(f"Loading the model {model}.", err=True)
+        self._heard = bar("heard  ", "tracks", total=self.tracks, hidden=self.quiet)
+        self._painted = bar("painted", "albums", total=self.albums, hidden=self.quiet)
+
+    def _show_album(self, done: AlbumDone) -> None:
+        if self._painted is not None and done.plan.action is Action.PAINT:
+            self._painted.update()
+        if self.as_json:
+            self._print(jsonl.dumps("album", jsonl.done_object(done)))
+            return
+        if done.failed or not self.quiet:
+            self._print(lines.album_line(done))
+        for outcome in done.outcomes:
+            noted = outcome.status is Status.WRITTEN and outcome.message and not self.quiet
+            if outcome.status is Status.FAILED or self.verbose or noted:
+                self._print(f"  {lines.outcome_line(outcome)}")
+
+    def _print(self, line: str) -> None:
+        with aside():
+            click.echo(line)

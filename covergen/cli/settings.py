@@ -1,0 +1,89 @@
+"""config.toml: the user's defaults for any option of any command, checked as a whole."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.core.errors import SettingsError
+from covergen.core.paths import config_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["config_file", "load_defaults", "option_key"]
+
+
+def config_file() -> Path:
+    """Where the settings are looked for; the file need not exist."""
+    return config_folder() / "config.toml"
+
+
+def option_key(option: click.Parameter) -> str:
+    """An option's name in config.toml: its long flag without the dashes."""
+    flags = [flag for flag in option.opts if flag.startswith("--")]
+    return (flags[0] if flags else str(option.name)).lstrip("-")
+
+
+def load_defaults(group: click.Group) -> dict[str, Any]:
+    """Read config.toml into Click's default map: a table for each command.
+
+    Raises SettingsError with every mistake of the file.
+    """
+    file = config_file()
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(file, [f"is not TOML: {error}"]) from error
+    problems: list[str] = []
+    defaults = _defaults(group, tables, "", problems)
+    if problems:
+        raise SettingsError(file, problems)
+    return defaults
+
+
+def _defaults(
+    group: click.Group, tables: dict[str, Any], prefix: str, problems: list[str]
+) -> dict[str, Any]:
+    defaults: dict[str, Any] = {}
+    for name, table in tables.items():
+        command = group.commands.get(name)
+        if command is None or not isinstance(table, dict):
+            known = ", ".join(f"[{prefix}{command}]" for command in group.commands)
+            problems.append(f"{prefix}{name}: not a command's table; the tables are {known}")
+        elif isinstance(command, click.Group):
+            defaults[name] = _defaults(command, table, f"{prefix}{name}.", problems)
+        else:
+            defaults[name] = dict(_values(command, table, f"{prefix}{name}", problems))
+    return defaults
+
+
+def _values(
+    command: click.Command, table: dict[str, Any], where: str, problems: list[str]
+) -> Iterator[tuple[str, Any]]:
+    options = {
+        option_key(option): option
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_eager
+    }
+    for key, value in table.items():
+        option = options.get(key.replace("_", "-"))
+        if option is None:
+            close = difflib.get_close_matches(key, options, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(options)}"
+            problems.append(f"{where}.{key}: no such option; {meant}")
+            continue
+        try:
+            option.type_cast_value(click.Context(command), value)
+        except (click.BadParameter, TypeError, ValueError) as error:
+            problems.append(f"{where}.{key}: {getattr(error, 'message', error)}")
+        else:
+            yield str(option.name), value

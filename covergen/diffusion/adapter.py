@@ -1,0 +1,186 @@
+"""An adapter's life: created on a UNet, saved to a file, checked against a base, loaded, merged."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+import covergen
+from covergen.core.errors import AdapterError
+from covergen.diffusion.adapter_file import (
+    LORA_PREFIX,
+    METADATA_PREFIX,
+    PROJECTION_PREFIX,
+    AdapterInfo,
+    find_projection,
+    inspect,
+    read_tensors,
+    write_tensors,
+)
+from covergen.diffusion.base_config import BaseConfig, empty_unet
+from covergen.diffusion.lora import attach, lora_tensors, merge, set_lora_tensors
+from covergen.diffusion.projection import ProjectionKind, make_projection
+
+__all__ = ["AdapterInfo", "check_fit", "create", "inspect", "load", "merge", "read_tensors", "save"]
+
+
+def create(
+    unet: UNet2DConditionModel,
+    *,
+    d_audio: int,
+    rank: int,
+    alpha: float,
+    projection: ProjectionKind,
+    tokens: int = 1,
+) -> nn.Module:
+    """Attach a new LoRA to the UNet, and make the projection that is trained with it.
+
+    Both are drawn from torch's global generator. Returns the projection: (B, d_audio) to
+    (B, tokens, d_cross).
+    """
+    attach(unet, rank=rank, alpha=alpha)
+    return make_projection(
+        projection, d_audio=d_audio, d_cross=unet.config.cross_attention_dim, tokens=tokens
+    )
+
+
+def save(
+    path: Path,
+    unet: UNet2DConditionModel,
+    projection: nn.Module,
+    *,
+    title: str,
+    base: str,
+    clap: str,
+    training: Mapping[str, Any],
+) -> None:
+    """Write the LoRA that is attached to the UNet, and the projection.
+
+    `base` and `clap` name the models that it was trained with; `training` is anything that JSON
+    can hold. The same contents give the same bytes. Raises ModelError where the file cannot be
+    written.
+    """
+    tensors = _with_prefix(LORA_PREFIX, lora_tensors(unet))
+    tensors |= _with_prefix(PROJECTION_PREFIX, projection.state_dict())
+    kind, tokens, _ = find_projection(path, _shapes(tensors))
+    lora = unet.peft_config["default"]
+    said = {
+        "version": covergen.__version__,
+        "rank": str(lora.r),
+        "alpha": str(lora.lora_alpha),
+        "projection": kind,
+        "tokens": str(tokens),
+        "base": base,
+        "clap": clap,
+        "training": json.dumps(training, sort_keys=True),
+    }
+    modelspec = {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": f"{_architecture(unet)}/lora",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": title,
+    }
+    metadata = {f"{METADATA_PREFIX}{name}": value for name, value in said.items()} | modelspec
+    write_tensors(path, tensors, metadata)
+
+
+def check_fit(
+    info: AdapterInfo, config: BaseConfig, *, d_audio: int, lora_rank: int | None = None
+) -> None:
+    """Check that an adapter fits a base, before any weight of either is read.
+
+    `d_audio` is the length of CLAP's embeddings; `lora_rank` is the rank that the user expects.
+    Raises AdapterError.
+    """
+    if lora_rank is not None and lora_rank != info.rank:
+        raise AdapterError(
+            f"{info.path}: expected LoRA rank {lora_rank}, as asked for, found {info.rank}.",
+            hint="The rank may be left out: the file knows it.",
+        )
+    taken = config.cross_attention_dim if info.d_audio is None else info.d_audio
+    if taken != d_audio:
+        raise AdapterError(
+            f"{info.path}: expected a projection of {d_audio} numbers, as this CLAP model's "
+            f"embeddings have, found one of {taken}.",
+            hint=f"It was trained with {info.clap or 'another CLAP model'}.",
+        )
+    problems = list(_differences(_expected_shapes(info, config, d_audio), info.shapes))
+    if problems:
+        raise AdapterError(
+            "\n  ".join([f"{info.path} does not fit the base {config.folder}:", *problems]),
+            hint=f"It was trained on {info.base or 'another base'}: use that, or another adapter.",
+        )
+
+
+def load(info: AdapterInfo, tensors: Mapping[str, Tensor], unet: UNet2DConditionModel) -> nn.Module:
+    """Attach the adapter to the UNet that it fits, unmerged.
+
+    `tensors` are those of `read_tensors`. Returns its projection, in float32, where the UNet is.
+    """
+    attach(unet, rank=info.rank, alpha=info.alpha)
+    set_lora_tensors(unet, _without_prefix(LORA_PREFIX, tensors))
+    d_cross = unet.config.cross_attention_dim
+    projection = make_projection(
+        info.projection, d_audio=info.d_audio or d_cross, d_cross=d_cross, tokens=info.tokens
+    )
+    projection.load_state_dict(_without_prefix(PROJECTION_PREFIX, tensors))
+    return projection.to(unet.device)
+
+
+def _expected_shapes(
+    info: AdapterInfo, config: BaseConfig, d_audio: int
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of an adapter of this rank and projection for this base."""
+    unet = empty_unet(config)
+    with torch.device("meta"):
+        projection = create(
+            unet,
+            d_audio=d_audio,
+            rank=info.rank,
+            alpha=info.alpha,
+            projection=info.projection,
+            tokens=info.tokens,
+        )
+    lora = _shapes(_with_prefix(LORA_PREFIX, lora_tensors(unet)))
+    return lora | _shapes(_with_prefix(PROJECTION_PREFIX, projection.state_dict()))
+
+
+def _differences(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> Iterator[str]:
+    missing = sorted(expected.keys() - found.keys())
+    unknown = sorted(found.keys() - expected.keys())
+    common = sorted(expected.keys() & found.keys())
+    reshaped = [key for key in common if expected[key] != found[key]]
+    if missing:
+        yield f"{len(missing)} of the base's tensors are missing, such as {missing[0]}"
+    if unknown:
+        yield f"{len(unknown)} tensors are unknown to the base, such as {unknown[0]}"
+    if reshaped:
+        key = reshaped[0]
+        yield (
+            f"{len(reshaped)} tensors have other shapes, such as {key}: "
+            f"expected {expected[key]}, found {found[key]}"
+        )
+
+
+def _architecture(unet: UNet2DConditionModel) -> str:
+    """ModelSpec's name for the base; the two generations differ in how they project."""
+    second = unet.config.use_linear_projection
+    return "stable-diffusion-v2-512" if second else "stable-diffusion-v1"
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

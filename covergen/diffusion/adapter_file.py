@@ -1,0 +1,235 @@
+"""Adapter files: one safetensors with the LoRA, the audio projection, and what they were made for.
+
+Tensors, the same in covergen's files and in those of the reference implementation:
+
+    unet_lora.<module>.lora_A.default.weight    (rank, in) or (rank, in, 1, 1)
+    unet_lora.<module>.lora_B.default.weight    (out, rank) or (out, rank, 1, 1)
+    audio_projection.weight, .bias              (tokens * d_cross, d_audio), (tokens * d_cross,)
+    audio_projection.norm.weight, .norm.bias    (d_cross,), of the projection to many tokens
+
+covergen's files say the rest in their metadata, beside the fields of ModelSpec
+(github.com/Stability-AI/ModelSpec). The reference's have none: their alpha is their rank.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from covergen.core.errors import AdapterError, ModelError, ModelMissingError
+from covergen.diffusion.projection import ProjectionKind
+
+__all__ = [
+    "LORA_PREFIX",
+    "METADATA_PREFIX",
+    "PROJECTION_PREFIX",
+    "AdapterInfo",
+    "find_projection",
+    "inspect",
+    "read_tensors",
+    "write_tensors",
+]
+
+LORA_PREFIX = "unet_lora."
+PROJECTION_PREFIX = "audio_projection."
+METADATA_PREFIX = "covergen."
+
+_Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterInfo:
+    """What an adapter file says of itself.
+
+    `d_audio` is the length of the embeddings that its projection takes, None without one.
+    `reference` marks a file without covergen's metadata: its texts are "", `training` is empty.
+    `shapes` has every tensor's shape by its key.
+    """
+
+    path: Path
+    sha256: str
+    rank: int
+    alpha: float
+    projection: ProjectionKind
+    tokens: int
+    d_audio: int | None
+    reference: bool
+    title: str
+    base: str
+    clap: str
+    training: Mapping[str, Any]
+    shapes: _Shapes = field(repr=False)
+
+
+def inspect(path: Path) -> AdapterInfo:
+    """Read what a file says of itself, without its tensors.
+
+    Raises ModelMissingError where there is no such file, and AdapterError where it is no adapter.
+    """
+    shapes, metadata = _read_header(path)
+    _check_keys(path, shapes)
+    rank = _find_rank(path, shapes)
+    projection, tokens, d_audio = find_projection(path, shapes)
+    said = {
+        name.removeprefix(METADATA_PREFIX): text
+        for name, text in metadata.items()
+        if name.startswith(METADATA_PREFIX)
+    }
+    found = {"rank": str(rank), "projection": projection, "tokens": str(tokens)}
+    for name, text in found.items():
+        if said.get(name, text) != text:
+            raise _no_adapter(path, f"its metadata says {name} {said[name]}, its tensors {text}")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return AdapterInfo(
+        path=path,
+        sha256=sha256,
+        rank=rank,
+        alpha=_parse_alpha(path, said.get("alpha", str(rank))),
+        projection=projection,
+        tokens=tokens,
+        d_audio=d_audio,
+        reference=not said,
+        title=metadata.get("modelspec.title", ""),
+        base=said.get("base", ""),
+        clap=said.get("clap", ""),
+        training=_parse_training(path, said.get("training", "{}")),
+        shapes=shapes,
+    )
+
+
+def read_tensors(info: AdapterInfo) -> dict[str, Tensor]:
+    """Read the tensors as float32. Raises AdapterError where a value is not finite."""
+    try:
+        tensors = safetensors.torch.load_file(info.path)
+    except (SafetensorError, OSError) as error:
+        raise _no_adapter(info.path, f"it cannot be read: {error}") from error
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise AdapterError(
+                f"{info.path}: {name} holds values that are no finite numbers.",
+                hint="Its training has diverged: take an earlier checkpoint.",
+            )
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a file whole or not at all: the same bytes for the same contents.
+
+    Raises ModelError where it cannot be written.
+    """
+    owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = _sort_metadata(safetensors.torch.save(owned, dict(metadata)))
+    temporary = path.with_name(f".covergen-{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ModelError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def find_projection(path: Path, shapes: _Shapes) -> tuple[ProjectionKind, int, int | None]:
+    """Tell a projection's kind, tokens and d_audio from its shapes. Raises AdapterError."""
+    found = {
+        key.removeprefix(PROJECTION_PREFIX): shape
+        for key, shape in shapes.items()
+        if key.startswith(PROJECTION_PREFIX)
+    }
+    if not found:
+        return "none", 1, None
+    weight, bias = found.get("weight", ()), found.get("bias", ())
+    if len(weight) == 2 and bias == weight[:1]:
+        norm = found.get("norm.weight", ())
+        if found.keys() == {"weight", "bias"}:
+            return "linear", 1, weight[1]
+        if len(found) == 4 and len(norm) == 1 and norm == found.get("norm.bias"):
+            tokens = weight[0] // max(norm[0], 1)
+            if tokens * norm[0] == weight[0] > 0:
+                return "tokens", tokens, weight[1]
+    raise _no_adapter(
+        path,
+        "expected an audio projection with weight (tokens * d_cross, d_audio) and bias, and norm "
+        f"where there are many tokens, found {found}",
+    )
+
+
+def _no_adapter(path: Path, problem: str) -> AdapterError:
+    return AdapterError(
+        f"{path}: {problem}.",
+        hint="An adapter is a .safetensors file from covergen or the reference's training.",
+    )
+
+
+def _read_header(path: Path) -> tuple[_Shapes, Mapping[str, str]]:
+    if not path.is_file():
+        raise ModelMissingError(f"{path}: no such file.", hint=_no_adapter(path, "").hint)
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
+            types = {part.get_dtype() for part in slices.values()}
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise _no_adapter(path, f"expected a whole safetensors file: {error}") from error
+    if not types <= {"F32", "F16", "BF16"}:
+        raise _no_adapter(path, f"expected floating point numbers, found {sorted(types)}")
+    return shapes, metadata
+
+
+def _sort_metadata(data: bytes) -> bytes:
+    """Put the header's metadata in order; safetensors leaves it to chance."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def _check_keys(path: Path, shapes: _Shapes) -> None:
+    foreign = sorted(k for k in shapes if not k.startswith((LORA_PREFIX, PROJECTION_PREFIX)))
+    if foreign:
+        raise _no_adapter(
+            path,
+            f"expected tensors named {LORA_PREFIX}… and {PROJECTION_PREFIX}…, found "
+            f"{len(foreign)} others, such as {foreign[0]}",
+        )
+
+
+def _find_rank(path: Path, shapes: _Shapes) -> int:
+    ranks = sorted({shape[0] for key, shape in shapes.items() if ".lora_A." in key and shape})
+    if len(ranks) != 1 or ranks[0] < 1:
+        raise _no_adapter(path, f"expected one LoRA rank, found {ranks or 'no LoRA'}")
+    return ranks[0]
+
+
+def _parse_alpha(path: Path, text: str) -> float:
+    try:
+        alpha = float(text)
+    except ValueError:
+        alpha = math.nan
+    if not (math.isfinite(alpha) and alpha > 0):
+        raise _no_adapter(path, f"expected a positive alpha in its metadata, found {text!r}")
+    return alpha
+
+
+def _parse_training(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        training = json.loads(text)
+    except ValueError:
+        training = None
+    if not isinstance(training, dict):
+        raise _no_adapter(path, "its training settings are no JSON object")
+    return training

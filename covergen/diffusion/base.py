@@ -1,0 +1,112 @@
+"""The frozen diffusion model in diffusers' folder layout: its weights, and its empty prompt.
+
+Any model of the shape of Stable Diffusion 1.x or 2.x (Rombach et al. 2022, arXiv 2112.10752) will
+do; every size comes from its configs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
+
+from covergen.diffusion.base_config import BaseConfig, base_error
+from covergen.diffusion.quiet import quiet
+
+__all__ = ["Base", "encode_empty_prompt", "load_base"]
+
+# What diffusers and transformers raise for weights that do not fit their config.
+_LOADING_ERRORS = (
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The parts that paint, frozen and in evaluation mode."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+
+
+def load_base(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> Base:
+    """Load the UNet and the VAE, the latter in fp32 where it is known to overflow in fp16.
+
+    Raises ModelError where the weights do not fit their config.
+    """
+    upcast = config.vae_overflows and dtype == torch.float16
+    return Base(
+        unet=_load(UNet2DConditionModel, config, "unet", dtype).to(device),
+        vae=_load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype).to(device),
+    )
+
+
+@torch.inference_mode()
+def encode_empty_prompt(config: BaseConfig, *, masked: bool) -> Tensor:
+    """Encode the empty prompt, and let the text encoder go.
+
+    `masked` hands the tokenizer's attention mask to the text encoder, which
+    `StableDiffusionPipeline` does only where the encoder's config asks for it. Returns (1, T, d)
+    float32 on the CPU. Raises ModelError.
+    """
+    encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
+    ids, mask = _tokenize_empty_prompt(config, encoder.config.max_position_embeddings)
+    if int(ids.max()) >= encoder.config.vocab_size:
+        raise base_error(
+            f"{config.folder / 'tokenizer'}: expected at most {encoder.config.vocab_size} tokens, "
+            f"as the text encoder has, found token {int(ids.max())}."
+        )
+    masked = masked or getattr(encoder.config, "use_attention_mask", False)
+    hidden: Tensor = encoder(ids, attention_mask=mask if masked else None)[0]
+    return hidden
+
+
+def _tokenize_empty_prompt(config: BaseConfig, longest: int) -> tuple[Tensor, Tensor]:
+    """Returns token ids and their mask, both (1, T)."""
+    folder = config.folder / "tokenizer"
+    try:
+        with quiet():
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            prompt = tokenizer(
+                "",
+                padding="max_length",
+                max_length=min(tokenizer.model_max_length, longest),
+                truncation=True,
+                return_tensors="pt",
+            )
+    except Exception as error:  # the Rust tokenizer raises nothing finer
+        raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
+    return prompt.input_ids, prompt.attention_mask
+
+
+def _load(
+    model_class: type[ModelMixin | PreTrainedModel],
+    config: BaseConfig,
+    part: str,
+    dtype: torch.dtype,
+) -> ModelMixin | PreTrainedModel:
+    folder = config.folder / part
+    try:
+        with quiet():
+            model, report = model_class.from_pretrained(
+                folder,
+                variant=config.variants[part],
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except _LOADING_ERRORS as error:
+        raise base_error(f"{folder}: its weights cannot be loaded: {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise base_error(f"{folder}: {len(missing)} tensors are missing, such as {missing[0]}.")
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,202 @@
+"""What a base's folder says before a weight is loaded: its classes, its sizes, its files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
+from safetensors import SafetensorError, safe_open
+from transformers import CLIPTextConfig
+
+from covergen.core.errors import ModelError, ModelMissingError
+from covergen.diffusion.quiet import quiet
+
+__all__ = ["BaseConfig", "base_error", "empty_unet", "read_config"]
+
+_WEIGHTS_STEM = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+# What a UNet of another family wants to be told beside the time step and the tokens.
+_FOREIGN_INPUTS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseConfig:
+    """What a base's configs say, with the defaults of its classes filled in.
+
+    `vae_overflows` is what the VAE's config says of fp16. `variants` maps a part to the variant of
+    its weight files: None, or "fp16" where only those exist.
+    """
+
+    folder: Path
+    unet: Mapping[str, Any]
+    vae: Mapping[str, Any]
+    vae_overflows: bool
+    scheduler: Mapping[str, Any]
+    variants: Mapping[str, str | None]
+
+    @property
+    def cross_attention_dim(self) -> int:
+        """The width of the tokens that the UNet attends to."""
+        return int(self.unet["cross_attention_dim"])
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of the latents that the UNet was trained on."""
+        size = self.unet["sample_size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        return int(self.unet["in_channels"]), int(height), int(width)
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(H, W) in pixels of a painted picture."""
+        factor = 2 ** (len(self.vae["block_out_channels"]) - 1)
+        _, height, width = self.latent_shape
+        return height * factor, width * factor
+
+
+def base_error(problem: str) -> ModelError:
+    """The error for a folder that cannot serve as a base."""
+    return ModelError(
+        problem,
+        hint="A base is a folder with unet/, vae/, text_encoder/, tokenizer/ and scheduler/, as "
+        "diffusers saves it. Fetch it again, or name another one.",
+    )
+
+
+def read_config(folder: Path) -> BaseConfig:
+    """Read and check everything about a base but the values of its weights.
+
+    Raises ModelMissingError where there is no such folder, and ModelError where a part is missing,
+    is of another class, does not fit the others, or has damaged weight files.
+    """
+    if not folder.is_dir():
+        raise ModelMissingError(f"{folder}: no such folder.", hint=base_error("").hint)
+    config = BaseConfig(
+        folder=folder,
+        unet=_read_model_config(folder / "unet", UNet2DConditionModel),
+        vae=_read_model_config(folder / "vae", AutoencoderKL),
+        # Only what the file itself says: by default the class says so of every model.
+        vae_overflows=_read_json(folder / "vae" / "config.json").get("force_upcast", False),
+        scheduler=_read_json(folder / "scheduler" / "scheduler_config.json"),
+        variants={part: _find_variant(folder / part, stem) for part, stem in _WEIGHTS_STEM.items()},
+    )
+    _check_unet(config)
+    _check_text_encoder(config)
+    return config
+
+
+def empty_unet(config: BaseConfig) -> UNet2DConditionModel:
+    """The UNet without its weights: names and shapes only, on the meta device."""
+    with quiet(), torch.device("meta"):
+        return UNet2DConditionModel.from_config(config.unet)
+
+
+def _read_model_config(folder: Path, model_class: type[ModelMixin]) -> Mapping[str, Any]:
+    path = folder / "config.json"
+    config = _read_json(path)
+    expected = model_class.__name__
+    if config.get("_class_name") != expected:
+        raise base_error(
+            f"{path}: expected the class {expected}, found {config.get('_class_name')}."
+        )
+    try:
+        with quiet(), torch.device("meta"):
+            resolved: Mapping[str, Any] = model_class.from_config(config).config
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise base_error(f"{path}: no {expected} can be made of it: {e}") from e
+    return resolved
+
+
+def _check_unet(config: BaseConfig) -> None:
+    unet, path = config.unet, config.folder / "unet" / "config.json"
+    for name in _FOREIGN_INPUTS:
+        if unet.get(name) is not None:
+            raise base_error(
+                f"{path}: expected no {name}, as in Stable Diffusion 1.x and 2.x, "
+                f"found {unet[name]}."
+            )
+    for name in ("in_channels", "out_channels"):
+        channels = config.vae["latent_channels"]
+        if unet[name] != channels:
+            raise base_error(
+                f"{path}: expected {name} = {channels}, as the VAE has, found {unet[name]}."
+            )
+    if not isinstance(unet["cross_attention_dim"], int):
+        found = unet["cross_attention_dim"]
+        raise base_error(f"{path}: expected one number for cross_attention_dim, found {found}.")
+    if unet["sample_size"] is None:
+        raise base_error(f"{path}: expected a sample_size, found none.")
+
+
+def _check_text_encoder(config: BaseConfig) -> None:
+    path = config.folder / "text_encoder" / "config.json"
+    found = _read_json(path)
+    if "CLIPTextModel" not in (found.get("architectures") or ()):
+        raise base_error(
+            f"{path}: expected the class CLIPTextModel, found {found.get('architectures')}."
+        )
+    width = CLIPTextConfig.from_dict(found).hidden_size
+    if width != config.cross_attention_dim:
+        raise base_error(
+            f"{path}: expected hidden_size = {config.cross_attention_dim}, as the UNet's "
+            f"cross_attention_dim, found {width}."
+        )
+
+
+def _find_variant(folder: Path, stem: str) -> str | None:
+    for variant in (None, "fp16"):
+        files = _weight_files(folder, stem, variant)
+        for path in files:
+            _check_weights(path)
+        if files:
+            return variant
+    present = sorted(path.name for path in folder.glob("*") if path.suffix != ".json")
+    raise base_error(
+        f"{folder}: expected {stem}.safetensors, found {', '.join(present) or 'no weights'}. "
+        "Other formats are not read, since they can run code."
+    )
+
+
+def _weight_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
+    """The files of one variant, whole or in shards; none where the variant is not there."""
+    infix = f".{variant}" if variant else ""
+    whole = folder / f"{stem}{infix}.safetensors"
+    if whole.is_file():
+        return [whole]
+    index = folder / f"{stem}.safetensors.index{infix}.json"
+    if index.is_file():
+        shards = _read_json(index).get("weight_map", {})
+        return [folder / name for name in sorted(set(shards.values()))]
+    return []
+
+
+def _check_weights(path: Path) -> None:
+    """Read the header, which also tells a truncated file."""
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise base_error(f"{path}: expected a whole safetensors file: {error}.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise base_error(f"{path}: no such file.") from error
+    except (OSError, ValueError) as error:
+        raise base_error(f"{path}: not a readable JSON file: {error}.") from error
+    if not isinstance(found, dict):
+        raise base_error(f"{path}: expected a JSON object, found {type(found).__name__}.")
+    return found

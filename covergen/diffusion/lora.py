@@ -1,0 +1,47 @@
+"""LoRA (Hu et al. 2021, arXiv 2106.09685) on the UNet: attached by peft, and merged into it."""
+
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig
+from torch import Tensor
+
+from covergen.diffusion.quiet import quiet
+
+__all__ = ["attach", "lora_tensors", "merge", "set_lora_tensors"]
+
+_TARGET_MODULES = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out")
+
+
+def attach(unet: UNet2DConditionModel, *, rank: int, alpha: float) -> None:
+    """Put a new LoRA on every attention of the UNet; it changes nothing until it is trained.
+
+    A is drawn from torch's global generator, B is zero. Only the LoRA requires gradients.
+    """
+    unet.requires_grad_(False)
+    with quiet():
+        unet.add_adapter(
+            LoraConfig(
+                r=rank,
+                lora_alpha=alpha,
+                init_lora_weights="gaussian",
+                target_modules=list(_TARGET_MODULES),
+            )
+        )
+
+
+def lora_tensors(unet: UNet2DConditionModel) -> dict[str, Tensor]:
+    """The attached LoRA's tensors by their names in the UNet, not copied."""
+    return {name: tensor for name, tensor in unet.state_dict().items() if ".lora_" in name}
+
+
+def set_lora_tensors(unet: UNet2DConditionModel, tensors: dict[str, Tensor]) -> None:
+    """Give the attached LoRA these tensors, in their own dtype, whatever the UNet's is."""
+    device = unet.device
+    placed = {name: tensor.to(device) for name, tensor in tensors.items()}
+    unet.load_state_dict(placed, strict=False, assign=True)
+
+
+def merge(unet: UNet2DConditionModel) -> None:
+    """Add the LoRA to the weights that it adapts, and remove peft's layers."""
+    with quiet():
+        unet.fuse_lora()
+        unet.unload_lora()

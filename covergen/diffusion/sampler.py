@@ -1,0 +1,172 @@
+"""Embeddings to pictures: latent diffusion under classifier-free guidance, many albums at once."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from covergen.core.errors import ModelError
+from covergen.core.types import Sampling
+from covergen.diffusion.batches import automatic_batch_size, is_out_of_memory
+from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.projection import align
+from covergen.diffusion.schedulers import make_scheduler
+
+__all__ = ["PaintRequest", "Painter", "load_painter", "paint"]
+
+_DECODED_TOGETHER = 4  # the decoder wants far more memory a picture than the UNet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaintRequest:
+    """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1."""
+
+    vector: NDArray[np.float32]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Condition:
+    """What the UNet attends to: (B, T, d), under guidance (2B, T, d), the unconditional half first.
+
+    `mask`: (2B, T) bool, or None where every position holds a token.
+    """
+
+    tokens: Tensor
+    mask: Tensor | None
+    guided: bool
+
+
+def paint(
+    painter: Painter,
+    requests: Iterable[PaintRequest],
+    sampling: Sampling,
+    *,
+    batch_size: int | None,
+    checkpoint: Callable[[], None],
+) -> Iterator[NDArray[np.uint8]]:
+    """Paint pictures in the order of their requests: (H, W, 3) uint8, sRGB.
+
+    At most one batch of requests is taken ahead; a picture does not depend on what shares its
+    batch. None for `batch_size` picks it from the free memory; a batch that does not fit is halved,
+    and so are those after it. `checkpoint` is called before each step. Raises ModelError where not
+    even one picture fits into memory, or the model gives no numbers, and UsageError for a sampling
+    that is impossible.
+    """
+    size = batch_size or automatic_batch_size(painter)
+    waiting = iter(requests)
+    batch: list[PaintRequest] = []
+    while batch := batch or list(islice(waiting, size)):
+        pictures = _try_batch(painter, batch[:size], sampling, checkpoint)
+        if pictures is None:
+            size = max(1, len(batch[:size]) // 2)
+            continue
+        batch = batch[size:]
+        yield from pictures
+
+
+def _try_batch(
+    painter: Painter,
+    batch: Sequence[PaintRequest],
+    sampling: Sampling,
+    checkpoint: Callable[[], None],
+) -> NDArray[np.uint8] | None:
+    """Paint one batch; None where it does not fit into memory and could be smaller."""
+    try:
+        return _paint_batch(painter, batch, sampling, checkpoint)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise ModelError(
+                "Not even one picture fits into memory.",
+                hint="Choose a smaller base, --dtype bf16 or fp16, or another --device.",
+            ) from error
+    torch.accelerator.empty_cache()  # of what the failed batch has left
+    return None
+
+
+@torch.inference_mode()
+def _paint_batch(
+    painter: Painter,
+    batch: Sequence[PaintRequest],
+    sampling: Sampling,
+    checkpoint: Callable[[], None],
+) -> NDArray[np.uint8]:
+    """Returns (B, H, W, 3). The latents stay in float32, whatever the UNet's type."""
+    scheduler = make_scheduler(sampling.scheduler, painter.config.scheduler, steps=sampling.steps)
+    # Randomness is drawn on the CPU, so that it is the same on every device.
+    generators = [Generator().manual_seed(request.seed) for request in batch]
+    noise = [torch.randn(painter.config.latent_shape, generator=g) for g in generators]
+    latents = torch.stack(noise).to(painter.device) * scheduler.init_noise_sigma
+    condition = _make_condition(painter, batch, guided=sampling.guidance > 1)
+    fresh_noise = {"generator": generators} if sampling.scheduler == "ddpm" else {}
+    for timestep in scheduler.timesteps:
+        checkpoint()
+        scaled = scheduler.scale_model_input(latents, timestep)
+        prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
+        latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
+    checkpoint()
+    return _decode(painter, latents)
+
+
+def _make_condition(painter: Painter, batch: Sequence[PaintRequest], *, guided: bool) -> _Condition:
+    vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
+    conditional = painter.projection(vectors)
+    if not guided:
+        return _Condition(tokens=conditional.to(painter.dtype), mask=None, guided=False)
+    unconditional = painter.unconditional.expand(len(batch), -1, -1)
+    length = max(unconditional.shape[1], conditional.shape[1])
+    aligned = [align(sequence, length) for sequence in (unconditional, conditional)]
+    tokens = torch.cat([sequence for sequence, _ in aligned]).to(painter.dtype)
+    mask = torch.cat([mask for _, mask in aligned])
+    return _Condition(tokens=tokens, mask=None if mask.all() else mask, guided=True)
+
+
+def _predict(
+    painter: Painter, latents: Tensor, timestep: Tensor, condition: _Condition, guidance: float
+) -> Tensor:
+    inputs = torch.cat([latents, latents]) if condition.guided else latents
+    output: Tensor = painter.unet(
+        inputs.to(painter.dtype),
+        timestep,
+        encoder_hidden_states=condition.tokens,
+        encoder_attention_mask=condition.mask,
+        return_dict=False,
+    )[0].float()
+    if not condition.guided:
+        return output
+    uncond, cond = output.chunk(2)
+    return uncond + guidance * (cond - uncond)  # Ho & Salimans 2022, arXiv 2207.12598, eq. 6
+
+
+def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
+    """(B, C, h, w) to (B, H, W, 3)."""
+    config = painter.config.vae
+    latents = latents / config["scaling_factor"] + (config["shift_factor"] or 0.0)
+    chunks = [
+        _decode_chunk(painter.vae, chunk) for chunk in torch.split(latents, _DECODED_TOGETHER)
+    ]
+    pixels = torch.cat(chunks)
+    if not pixels.isfinite().all():
+        raise ModelError(
+            f"The model gave values that are no numbers in {painter.dtype}.",
+            hint="Try --dtype fp32, which cannot overflow; or its weights are damaged.",
+        )
+    levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    array: NDArray[Any] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array
+
+
+def _decode_chunk(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    pixels: Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
+    if vae.dtype == torch.float16 and not pixels.isfinite().all():
+        vae.to(torch.float32)  # for good: a VAE that overflows once does so again
+        pixels = vae.decode(latents, return_dict=False)[0]
+    return pixels.float()

@@ -1,0 +1,93 @@
+"""Single tracks with a file to be made from each: what `generate` and `embed` work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.library.scan import ScanOptions, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from covergen.core.types import Album
+    from covergen.jobs.events import Emit
+    from covergen.library.memory import ScanMemory
+
+__all__ = ["TrackOutputs"]
+
+
+@dataclass(slots=True, kw_only=True)
+class TrackOutputs:
+    """Gives each track below `paths` a file of its own.
+
+    `output` is a folder, or, for a single track, a name that ends in `suffix`. A track found in
+    a folder of `paths` keeps its sub-folders, so that a library of "01.flac" makes no heap.
+    Tracks that differ only in their extension keep it: `song.mp3.pt` beside `song.pt`. Existing
+    outputs are left alone unless `force`.
+    """
+
+    paths: tuple[Path, ...]
+    output: Path
+    suffix: str
+    force: bool = False
+    exclude: tuple[str, ...] = ()
+    _waiting: dict[Path, Path] = field(default_factory=dict)
+    _taken: set[Path] = field(default_factory=set)
+
+    def plans(
+        self, memory: ScanMemory, emit: Emit, checkpoint: Callable[[], None]
+    ) -> Iterator[AlbumPlan]:
+        """One plan for each track whose output is to be made."""
+        options = ScanOptions(per="track", exclude=self.exclude)
+        for album in scan(self.paths, options, memory, checkpoint=checkpoint):
+            if isinstance(album, Outcome):
+                emit(FileFailed(outcome=album))
+                continue
+            (track,) = album.tracks
+            output = self._name(track.path)
+            if output.exists() and not self.force:
+                plan = AlbumPlan(album=album, action=Action.SKIP, reason=Reason.OUTPUT_EXISTS)
+                emit(AlbumDone(plan=plan, reason=plan.reason))
+                continue
+            self._waiting[track.path] = output
+            yield AlbumPlan(
+                album=album, action=Action.PAINT, reason=Reason.ASKED, targets=album.tracks
+            )
+
+    def take(self, album: Album) -> Path:
+        """The output of a track that was planned; its folder exists."""
+        output = self._waiting.pop(album.tracks[0].path)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return output
+
+    def _name(self, track: Path) -> Path:
+        if self._is_one_file():
+            return self.output
+        home = self.output / self._below_root(track).parent
+        numbered = (f"{track.name}-{n}" for n in range(2, 1_000_000))
+        for name in chain((track.stem, track.name), numbered):
+            output = home / f"{name}{self.suffix}"
+            if output not in self._taken:
+                break
+        self._taken.add(output)
+        return output
+
+    def _is_one_file(self) -> bool:
+        if self.output.suffix.lower() != self.suffix or self.output.is_dir():
+            return False
+        if len(self.paths) > 1 or self.paths[0].is_dir():
+            raise UsageError(
+                f"{self.output} names one file, but there may be several: name a folder."
+            )
+        return True
+
+    def _below_root(self, track: Path) -> Path:
+        roots = [path for path in self.paths if path != track and track.is_relative_to(path)]
+        return track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))

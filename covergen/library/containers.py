@@ -1,0 +1,121 @@
+"""The kinds of file that covergen knows, and how to tell them apart by their first bytes."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from mutagen import MutagenError
+from mutagen.mp3 import MPEGInfo
+
+__all__ = ["AUDIO_EXTENSIONS", "CONTAINERS", "identify", "identify_stream", "is_audio_name"]
+
+CONTAINERS: dict[str, tuple[str, ...]] = {
+    "mp3": (".mp3",),
+    "flac": (".flac", ".fla"),
+    "mp4": (".m4a", ".m4b", ".mp4"),
+    "vorbis": (".ogg", ".oga"),
+    "opus": (".opus",),
+    "speex": (".spx",),
+    "oggflac": (".oga", ".ogg"),
+    "wav": (".wav", ".wave"),
+    "aiff": (".aiff", ".aif", ".aifc"),
+    "asf": (".wma", ".asf"),
+    "ape": (".ape",),
+    "wavpack": (".wv",),
+    "musepack": (".mpc", ".mp+", ".mpp"),
+    "tta": (".tta",),
+    "dsf": (".dsf",),
+    "dff": (".dff",),
+}
+"""Each container with the extensions it usually goes by. What counts is `identify`."""
+
+AUDIO_EXTENSIONS = frozenset(e for extensions in CONTAINERS.values() for e in extensions)
+"""The extensions that are looked at in folders: lower case, with their dot."""
+
+_HEAD_BYTES = 512
+_MOST_ID3_TAGS = 8  # Windows Media Player has been seen to stack them
+
+# Container, then bytes with their offsets, from each format's specification.
+_MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
+    ("flac", ((0, b"fLaC"),)),
+    ("mp4", ((4, b"ftyp"),)),
+    ("wav", ((0, b"RIFF"), (8, b"WAVE"))),
+    ("wav", ((0, b"RF64"), (8, b"WAVE"))),
+    ("aiff", ((0, b"FORM"), (8, b"AIFF"))),
+    ("aiff", ((0, b"FORM"), (8, b"AIFC"))),
+    ("asf", ((0, bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")),)),
+    ("ape", ((0, b"MAC "),)),
+    ("wavpack", ((0, b"wvpk"),)),
+    ("musepack", ((0, b"MPCK"),)),
+    ("musepack", ((0, b"MP+"),)),
+    ("tta", ((0, b"TTA1"),)),
+    ("dsf", ((0, b"DSD "),)),
+    ("dff", ((0, b"FRM8"), (12, b"DSD "))),
+)
+
+# What the first packet of an Ogg stream begins with.
+_OGG_CODECS = (
+    (b"\x01vorbis", "vorbis"),
+    (b"OpusHead", "opus"),
+    (b"Speex   ", "speex"),
+    (b"\x7fFLAC", "oggflac"),
+)
+
+
+def is_audio_name(name: str) -> bool:
+    """Whether a file of this name is looked at when its folder is scanned."""
+    _, dot, extension = name.rpartition(".")
+    return f"{dot}{extension.lower()}" in AUDIO_EXTENSIONS
+
+
+def identify(path: Path) -> str | None:
+    """The container of a file by its content, or None where it holds no music.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        return identify_stream(file)
+
+
+def identify_stream(file: BinaryIO) -> str | None:
+    """As `identify`, for an open file. Moves its position. Raises OSError."""
+    head, tagged = _head(file)
+    for container, marks in _MAGIC:
+        if all(head.startswith(magic, offset) for offset, magic in marks):
+            return container
+    if head.startswith(b"OggS"):
+        return _ogg_codec(head)
+    # An ID3v2 tag before anything else than the above is an MP3's, whole or not.
+    return "mp3" if tagged or _has_mpeg_frames(file) else None
+
+
+def _head(file: BinaryIO) -> tuple[bytes, bool]:
+    """The first bytes after any ID3v2 tags, and whether there was one. Source: id3.org, 3.1."""
+    offset = 0
+    for tags in range(_MOST_ID3_TAGS):
+        file.seek(offset)
+        head = file.read(_HEAD_BYTES)
+        if len(head) < 10 or not head.startswith(b"ID3"):
+            return head, tags > 0
+        a, b, c, d = (byte & 0x7F for byte in head[6:10])
+        offset += 10 + (a << 21 | b << 14 | c << 7 | d)
+    return b"", True
+
+
+def _ogg_codec(head: bytes) -> str | None:
+    """The music among the streams that begin in the first pages. Source: RFC 3533, section 6."""
+    page = 0
+    while head.startswith(b"OggS", page) and page + 27 <= len(head) and head[page + 5] & 2:
+        segments = head[page + 27 : page + 27 + head[page + 26]]
+        packet = page + 27 + len(segments)
+        for magic, container in _OGG_CODECS:
+            if head.startswith(magic, packet):
+                return container
+        page = packet + sum(segments)
+    return None
+
+
+def _has_mpeg_frames(file: BinaryIO) -> bool:
+    try:
+        return not MPEGInfo(file).sketchy
+    except MutagenError:
+        return False

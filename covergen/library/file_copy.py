@@ -1,0 +1,114 @@
+"""A copy of a file with everything that the system knows of it, and getting it onto the disk."""
+
+import ctypes
+import os
+import shutil
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from covergen.core.errors import WriteError
+from covergen.core.reasons import Reason
+
+__all__ = ["copy_bytes", "copy_metadata", "sync_file", "sync_folder"]
+
+_FICLONE = 0x40049409  # linux/fs.h
+_COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # macOS, copyfile.h
+
+# What a file's owner has put there; the system looks after the others itself.
+_OWNED_XATTRS = ("user.", "system.posix_acl_")
+
+
+def copy_bytes(source: Path, target: Path) -> None:
+    """Copy a file's bytes into the existing file `target`.
+
+    Where the file system can, they are shared until one of the two is written to. Raises OSError.
+    """
+    if not _cloned(source, target):
+        shutil.copyfile(source, target)
+
+
+def _cloned(source: Path, target: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    with source.open("rb") as original, target.open("r+b") as copy, suppress(OSError):
+        fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
+        return True
+    return False
+
+
+def copy_metadata(
+    source: Path, target: Path, status: os.stat_result, *, preserve_mtime: bool
+) -> None:
+    """Give `target` the owner, mode, extended attributes and, if asked for, mtime of `source`.
+
+    `status` is that of `source`. Raises OSError, and WriteError where the owner cannot be kept.
+    """
+    if hasattr(os, "chown"):
+        _copy_owner(target, status)
+    target.chmod(stat.S_IMODE(status.st_mode))
+    # After the mode, since access control lists are attributes that refine it.
+    _copy_xattrs(source, target)
+    if preserve_mtime:
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _copy_owner(target: Path, status: os.stat_result) -> None:
+    own = target.stat()
+    if (own.st_uid, own.st_gid) == (status.st_uid, status.st_gid):
+        return
+    try:
+        os.chown(target, status.st_uid, status.st_gid)
+    except PermissionError as error:
+        raise WriteError(
+            target,
+            Reason.READ_ONLY,
+            "it belongs to another user or group, and a rewritten file would not",
+            hint="run covergen as its owner",
+        ) from error
+
+
+def _copy_xattrs(source: Path, target: Path) -> None:
+    if sys.platform == "darwin":
+        _copy_xattrs_of_macos(source, target)
+    elif sys.platform == "linux":
+        try:
+            names = os.listxattr(source)
+        except OSError:  # a file system without them
+            return
+        for name in names:
+            try:
+                os.setxattr(target, name, os.getxattr(source, name))
+            except OSError:
+                if name.startswith(_OWNED_XATTRS):
+                    raise
+
+
+def _copy_xattrs_of_macos(source: Path, target: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    paths = os.fsencode(source), os.fsencode(target)
+    if libc.copyfile(*paths, None, _COPYFILE_ACL | _COPYFILE_XATTR) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def sync_file(path: Path) -> None:
+    """Have a file's bytes and its metadata written to the disk. Raises OSError."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's entries written to the disk, where the system can do that."""
+    with suppress(OSError):  # the names are right already; only a power cut could tell
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

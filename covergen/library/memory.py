@@ -1,0 +1,131 @@
+"""What earlier scans saw, so that a file that has not changed is not opened again."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from covergen.core.database import open_cache
+from covergen.core.paths import cache_folder
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status, Track
+
+__all__ = ["Failure", "ScanMemory", "Seen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A file that is no music, or is damaged: why, and what it was when that was found."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    reason: Reason
+    message: str
+
+    def outcome(self) -> Outcome:
+        """What becomes of it in a run."""
+        return Outcome(
+            path=self.path, status=Status.FAILED, reason=self.reason, message=self.message
+        )
+
+
+Seen = Track | Failure
+"""What is remembered of a file."""
+
+_OWN_COLUMNS = ("path", "size", "mtime_ns")
+_TRACK_DETAILS = tuple(f.name for f in fields(Track) if f.name not in _OWN_COLUMNS)
+_FAILURE_DETAILS = tuple(f.name for f in fields(Failure) if f.name not in _OWN_COLUMNS)
+
+_REASONS = {reason.value: reason for reason in Reason}
+
+# Paths are bytes: a name need not be text. mtime_ns is text: file systems know times that SQLite's
+# integers do not. `details` is JSON: the other fields of a Track, or of a Failure.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS seen (
+    folder BLOB NOT NULL,
+    name BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns TEXT NOT NULL,
+    details TEXT NOT NULL,
+    PRIMARY KEY (folder, name)
+) WITHOUT ROWID
+"""
+
+_READING = 1  # to be raised when tags are read differently, so that files are read anew
+
+
+def _version() -> int:
+    """Another one whenever the fields change, so that old rows are never taken for new."""
+    shape = repr((_READING, _SCHEMA, _TRACK_DETAILS, _FAILURE_DETAILS, *_REASONS))
+    return zlib.crc32(shape.encode()) & 0x7FFFFFFF
+
+
+class ScanMemory:
+    """What was seen of each file, for as long as its size and mtime stay as they were.
+
+    Used by one thread at a time. A memory that cannot be written or read only costs the next scan
+    its speed, and is never an error.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._rows = open_cache(path or cache_folder() / "scan.sqlite", _SCHEMA, _version())
+
+    def recall(self, folder: Path) -> dict[str, Seen]:
+        """What is remembered of the files in a folder, by their names."""
+        try:
+            rows = self._rows.execute(
+                "SELECT name, size, mtime_ns, details FROM seen WHERE folder = ?",
+                (_folder_key(folder),),
+            ).fetchall()
+        except sqlite3.DatabaseError:
+            return {}
+        names = [os.fsdecode(row[0]) for row in rows]
+        return {
+            name: _seen(folder / name, row[1], int(row[2]), row[3])
+            for name, row in zip(names, rows, strict=True)
+        }
+
+    def remember(self, *seen: Seen) -> None:
+        """Keep what was seen of files, in one transaction."""
+        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", [_row(s) for s in seen])
+
+    def forget(self, *paths: Path) -> None:
+        """Have these files read anew by the next scan, in one transaction."""
+        self._write("DELETE FROM seen WHERE folder = ? AND name = ?", [_key(p) for p in paths])
+
+    def close(self) -> None:
+        """Close the database."""
+        self._rows.close()
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            with contextlib.suppress(sqlite3.DatabaseError), self._rows:
+                self._rows.executemany(statement, rows)
+
+
+def _folder_key(folder: Path) -> bytes:
+    return os.fsencode(folder.absolute())
+
+
+def _key(path: Path) -> tuple[bytes, bytes]:
+    return _folder_key(path.parent), os.fsencode(path.name)
+
+
+def _row(seen: Seen) -> tuple[object, ...]:
+    names = _TRACK_DETAILS if isinstance(seen, Track) else _FAILURE_DETAILS
+    details = json.dumps({name: getattr(seen, name) for name in names})
+    return (*_key(seen.path), seen.size, str(seen.mtime_ns), details)
+
+
+def _seen(path: Path, size: int, mtime_ns: int, details: str) -> Seen:
+    values = json.loads(details)
+    if "reason" in values:
+        reason = _REASONS[values["reason"]]
+        message = values["message"]
+        return Failure(path=path, size=size, mtime_ns=mtime_ns, reason=reason, message=message)
+    return Track(path=path, size=size, mtime_ns=mtime_ns, **values)

@@ -1,0 +1,128 @@
+"""The front cover in APEv2 tags at the end of a file, which are handled as raw items.
+
+Source: APEv2 specification (Hydrogenaudio wiki).
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import mutagen
+
+from covergen.core.picture import Picture
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures.splice import outside, splice
+
+__all__ = ["others", "pictures", "put", "rest"]
+
+# The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
+_NAMES = (
+    "Other", "Icon", "Other Icon", "Front", "Back", "Leaflet", "Media", "Lead Artist", "Artist",
+    "Conductor", "Band", "Composer", "Lyricist", "Recording Location", "During Recording",
+    "During Performance", "Video Capture", "Fish", "Illustration", "Band Logotype",
+    "Publisher Logotype",
+)  # fmt: skip
+_KINDS = {f"cover art ({name.lower()})": kind for kind, name in enumerate(_NAMES)}
+_FRONT = b"Cover Art (Front)"
+
+_FRAME = struct.Struct("<8sIIII8x")  # header and footer: magic, version, size, items, flags
+_MAGIC = b"APETAGEX"
+_VERSION = 2000
+_HAS_HEADER, _IS_HEADER = 1 << 31, 1 << 29
+_BINARY = 1 << 1
+_ID3V1_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """The raw items, and where the tag lies in the file; no bytes where there is none."""
+
+    items: tuple[bytes, ...]
+    start: int
+    end: int
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """The binary `Cover Art (…)` items: file name, NUL, image. They have no order; fronts first."""
+    found = []
+    for name, item in (file.tags or {}).items():
+        kind = _KINDS.get(name.lower())
+        data = item.value.partition(b"\0")[2] if isinstance(item.value, bytes) else b""
+        if kind is not None and data:
+            found.append(EmbeddedPicture(data, kind))
+    return sorted(found, key=lambda picture: picture.kind != FRONT_COVER)
+
+
+def others(file: mutagen.FileType) -> object:
+    """Every item but pictures, as mutagen reads it."""
+    items = (file.tags or {}).items()
+    return {name: (item.kind, item.value) for name, item in items if name.lower() not in _KINDS}
+
+
+def put(path: Path, picture: Picture) -> str:
+    """Make `picture` the front cover. An ID3v1 tag behind stays where it is."""
+    value = b"cover" + picture.extension.encode() + b"\0" + picture.data
+    item = struct.pack("<II", len(value), _BINARY) + _FRONT + b"\0" + value
+    with path.open("r+b") as file:
+        tag = _read(file)
+        # Small items first, as the specification recommends.
+        splice(file, tag.start, tag.end, _join([*_without_front_cover(tag), item]))
+    return ""
+
+
+def rest(path: Path) -> object:
+    """All raw items but the front cover, and what lies around the tag."""
+    with path.open("rb") as file:
+        tag = _read(file)
+        return _without_front_cover(tag), outside(file, tag.start, tag.end)
+
+
+def _read(file: BinaryIO) -> _Tag:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _ID3V1_BYTES))
+    if file.read(3) == b"TAG":
+        end -= _ID3V1_BYTES
+    if end < _FRAME.size:
+        return _Tag((), end, end)
+    file.seek(end - _FRAME.size)
+    magic, version, size, count, flags = _FRAME.unpack(file.read(_FRAME.size))
+    if magic != _MAGIC:
+        return _Tag((), end, end)
+    body = end - size
+    start = body - _FRAME.size if flags & _HAS_HEADER else body
+    if start < 0 or size < _FRAME.size:
+        raise ValueError("its APE tag has a wrong size")
+    file.seek(body)
+    data = file.read(size - _FRAME.size)
+    if version < _VERSION and not data.isascii():
+        raise ValueError("its tag is an old APEv1, which is not UTF-8")
+    return _Tag(_split(data, count), start, end)
+
+
+def _split(data: bytes, count: int) -> tuple[bytes, ...]:
+    items, at = [], 0
+    for _ in range(count):
+        (size,) = struct.unpack_from("<I", data, at)
+        end = data.index(b"\0", at + 8) + 1 + size
+        items.append(data[at:end])
+        at = end
+    if at != len(data):
+        raise ValueError("the items of its APE tag do not fill it")
+    return tuple(items)
+
+
+def _without_front_cover(tag: _Tag) -> list[bytes]:
+    return [item for item in tag.items if _name(item) != _FRONT.lower()]
+
+
+def _name(item: bytes) -> bytes:
+    return item[8:].partition(b"\0")[0].lower()
+
+
+def _join(items: list[bytes]) -> bytes:
+    body = b"".join(items)
+    size = len(body) + _FRAME.size
+    header = _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER | _IS_HEADER)
+    return header + body + _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER)

@@ -1,0 +1,126 @@
+"""The front cover in FLAC files, which are handled as raw metadata blocks.
+
+Source: RFC 9639.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import mutagen
+
+from covergen.core.errors import WriteError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.library.pictures import vorbis
+from covergen.library.pictures.comments import Comments
+from covergen.library.pictures.embedded import LINK, EmbeddedPicture
+from covergen.library.pictures.id3_places import id3_size
+from covergen.library.pictures.picture_block import front_cover_block, is_front_cover
+from covergen.library.pictures.splice import outside, padding, splice
+
+__all__ = ["others", "pictures", "put", "rest"]
+
+_PADDING, _COMMENT, _PICTURE = 1, 4, 6
+_LAST = 0x80
+_LARGEST = (1 << 24) - 1
+
+_Block = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """The blocks, type and body, and where they lie in the file, after the marker."""
+
+    blocks: tuple[_Block, ...]
+    start: int
+    end: int
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """The picture blocks, then what lies in the Vorbis comment, where it does not belong."""
+    blocks = [EmbeddedPicture(b.data, b.type) for b in file.pictures if b.mime != LINK]
+    return blocks + vorbis.pictures(file)
+
+
+def others(file: mutagen.FileType) -> object:
+    """The comments and every block but pictures and padding, as mutagen reads them."""
+    own = (_PADDING, _COMMENT, _PICTURE)
+    blocks = [(b.code, b.write()) for b in file.metadata_blocks if b.code not in own]
+    return blocks, vorbis.others(file)
+
+
+def put(path: Path, picture: Picture) -> str:
+    """Make `picture` the front cover, first of all pictures and after the Vorbis comment.
+
+    Raises WriteError where the picture is larger than a block can be.
+    """
+    block = front_cover_block(picture)
+    if len(block) > _LARGEST:
+        raise WriteError(path, Reason.TOO_LARGE, "a FLAC picture is smaller than 16 MiB")
+    with path.open("r+b") as file:
+        old = _read(file)
+        kept, other_pictures = _without_front_cover(old)
+        # Windows wants pictures after the comment; the first block is always STREAMINFO.
+        after = next((i for i, (kind, _) in enumerate(kept) if kind == _COMMENT), 0) + 1
+        blocks = [*kept[:after], (_PICTURE, block), *other_pictures, *kept[after:]]
+        splice(file, old.start, old.end, _join(blocks, old.end - old.start))
+    return ""
+
+
+def rest(path: Path) -> object:
+    """All raw blocks but the front cover and padding, and what lies around them."""
+    with path.open("rb") as file:
+        metadata = _read(file)
+        return _without_front_cover(metadata), outside(file, metadata.start, metadata.end)
+
+
+def _read(file: BinaryIO) -> _Metadata:
+    """Raises ValueError where the blocks are not followed by audio."""
+    start = id3_size(file.read(10))
+    file.seek(start)
+    if file.read(4) != b"fLaC":
+        raise ValueError("no FLAC marker where one should be")
+    blocks, last = [], False
+    while not last:
+        head = file.read(4)
+        size = int.from_bytes(head[1:], "big")
+        body = file.read(size)
+        if len(head) < 4 or len(body) < size:
+            raise ValueError("its metadata run past the end of the file")
+        blocks.append((head[0] & 0x7F, body))
+        last = bool(head[0] & _LAST)
+    end = file.tell()
+    sync = file.read(2)
+    if len(sync) == 2 and not (sync[0] == 0xFF and sync[1] & 0xFC == 0xF8):
+        raise ValueError("a metadata block has a wrong size")
+    return _Metadata(tuple(blocks), start + 4, end)
+
+
+def _without_front_cover(metadata: _Metadata) -> tuple[list[_Block], list[_Block]]:
+    """The blocks that are no pictures, and the pictures that are no front cover."""
+    kept, other_pictures = [], []
+    for kind, body in metadata.blocks:
+        if kind == _COMMENT:
+            kept.append((kind, _cleaned(body)))
+        elif kind == _PICTURE and not is_front_cover(body):
+            other_pictures.append((kind, body))
+        elif kind not in (_PICTURE, _PADDING):
+            kept.append((kind, body))
+    return kept, other_pictures
+
+
+def _cleaned(body: bytes) -> bytes:
+    return Comments.parse(body).without_front_cover().join()
+
+
+def _join(blocks: list[_Block], available: int) -> bytes:
+    needed = sum(4 + len(body) for _, body in blocks)
+    room = padding(available - needed, least=4)
+    if room:
+        blocks = [*blocks, (_PADDING, bytes(room - 4))]
+    last = len(blocks) - 1
+    return b"".join(
+        bytes([kind | (_LAST if i == last else 0)]) + len(body).to_bytes(3, "big") + body
+        for i, (kind, body) in enumerate(blocks)
+    )

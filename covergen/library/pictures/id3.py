@@ -1,0 +1,263 @@
+"""The front cover in ID3v2 tags, which are handled as raw frames.
+
+Whatever is not a front cover is neither decoded nor encoded again, so that it survives byte for
+byte: unknown frames, flags, odd encodings, and several values in one frame.
+
+Source: ID3v2.2.0, ID3v2.3.0, ID3v2.4.0 (id3.org).
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mutagen
+from mutagen.id3 import ID3, Frames_2_2, ID3NoHeaderError
+
+from covergen.core.errors import WriteError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
+from covergen.library.pictures.id3_places import Place, id3_size
+from covergen.library.pictures.splice import padding
+
+__all__ = ["others", "pictures", "put", "rest"]
+
+_NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
+
+_LARGEST = 1 << 28
+_UNSYNCHRONISED, _EXTENDED, _EXPERIMENTAL = 0x80, 0x40, 0x20
+
+_NAME = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
+
+# What iTunes wrote for years. The frames' bodies are those of 2.3, but for pictures and links.
+_NAMES_OF_2_2 = {
+    name.encode(): kind.__base__.__name__.encode()
+    for name, kind in Frames_2_2.items()
+    if name not in ("CRM", "LNK")
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """A raw frame: its name of 3 bytes (2.2) or 4, its 2 bytes of flags, its body."""
+
+    name: bytes
+    flags: bytes = b"\0\0"
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tag:
+    """A tag as raw frames. `tail`: damaged frames at the end, which are kept as they are."""
+
+    version: int
+    flags: int = 0
+    frames: tuple[_Frame, ...] = ()
+    tail: bytes = b""
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """The attached pictures in the order of the tag; a link to one is none."""
+    frames = [] if file.tags is None else file.tags.getall("APIC")
+    return [EmbeddedPicture(f.data, int(f.type)) for f in frames if f.mime != LINK]
+
+
+def others(file: mutagen.FileType) -> object:
+    """Every frame but pictures, as mutagen reads it."""
+    tags = file.tags or {}
+    return {key: repr(frame) for key, frame in tags.items() if frame.FrameID != "APIC"}
+
+
+def put(path: Path, picture: Picture, place: Place) -> str:
+    """Make `picture` the front cover, first of all pictures. Returns a note, or ""."""
+    with path.open("r+b") as file:
+        old = place.read(file)
+        tag, note = _loaded(old, path, place)
+        tag = _with_front_cover(tag, picture)
+        place.store(file, _tag_bytes(path, tag, available=len(old)))
+    return note
+
+
+def rest(path: Path, place: Place) -> object:
+    """All raw frames but the front cover, and what lies in the file around the tag."""
+    with path.open("rb") as file:
+        tag, _ = _loaded(place.read(file), path, place)
+        around = place.around(file)
+    return tag.version, tag.flags, _without_front_cover(tag), tag.tail, around
+
+
+def _loaded(data: bytes, path: Path, place: Place) -> tuple[_Tag, str]:
+    """The tag to begin with, and what has to be said of it."""
+    if not data.strip(b"\0"):
+        return _from_id3v1(path) if place.beside_id3v1 else (_Tag(version=_NEW_VERSION), "")
+    tag = _parse(data)
+    if tag.version != 2:
+        return tag, ""
+    if tag.tail or not all(frame.name in _NAMES_OF_2_2 for frame in tag.frames):
+        return tag, "its ID3v2.2 tag holds frames that 2.3 does not know, and stays 2.2"
+    return _upgraded(tag), "its ID3v2.2 tag became 2.3"
+
+
+def _from_id3v1(path: Path) -> tuple[_Tag, str]:
+    # Players that find an ID3v2 tag read no ID3v1 any more: its title and artist go along.
+    try:
+        tags = ID3(path, v2_version=_NEW_VERSION)
+    except ID3NoHeaderError:
+        return _Tag(version=_NEW_VERSION), ""
+    stream = io.BytesIO()
+    tags.save(stream, v1=0, v2_version=_NEW_VERSION, v23_sep=None)
+    return _parse(stream.getvalue()), "its ID3v1 tag was carried over into a new ID3v2.3 tag"
+
+
+def _parse(data: bytes) -> _Tag:
+    if not 10 <= id3_size(data[:10]) <= len(data):
+        raise ValueError("its ID3 tag is damaged")
+    version, flags = data[3], data[5]
+    body = data[10 : 10 + _synchsafe(data[6:10])]
+    if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
+        raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not known")
+    if version < 4 and flags & _UNSYNCHRONISED:
+        body = _resynchronised(body)
+    if version > 2 and flags & _EXTENDED:
+        body = body[_extended_header_size(version, body) :]
+    kept = {2: 0, 3: _EXPERIMENTAL, 4: _EXPERIMENTAL | _UNSYNCHRONISED}[version]
+    frames, tail = _split_frames(version, body)
+    return _Tag(version=version, flags=flags & kept, frames=frames, tail=tail)
+
+
+def _split_frames(version: int, body: bytes) -> tuple[tuple[_Frame, ...], bytes]:
+    if version == 2:
+        return _split(body, 3, lambda size: int.from_bytes(size, "big"))
+    plain = _split(body, 4, lambda size: int.from_bytes(size, "big"))
+    if version == 3:
+        return plain
+    # iTunes used to write plain sizes into 2.4 tags.
+    synchsafe = _split(body, 4, _synchsafe)
+    return plain if synchsafe[1] and not plain[1] else synchsafe
+
+
+def _split(
+    body: bytes, name_size: int, size_of: Callable[[bytes], int]
+) -> tuple[tuple[_Frame, ...], bytes]:
+    """Frames as long as they are whole, then whatever is left, less zeros at its end."""
+    frames, at = [], 0
+    head = 6 if name_size == 3 else 10
+    while _NAME.fullmatch(body[at : at + name_size]):
+        name, size = body[at : at + name_size], size_of(body[at + name_size : at + 2 * name_size])
+        end = at + head + size
+        if size < 0 or end > len(body):
+            break
+        flags = body[at + 8 : at + 10] if head == 10 else b"\0\0"
+        frames.append(_Frame(name=name, flags=flags, body=body[at + head : end]))
+        at = end
+    return tuple(frames), body[at:].rstrip(b"\0")
+
+
+def _synchsafe(size: bytes) -> int:
+    """The number in 7 bits of each byte; -1 where it is none."""
+    if any(byte & 0x80 for byte in size):
+        return -1
+    return sum(byte << 7 * i for i, byte in enumerate(reversed(size)))
+
+
+def _to_synchsafe(number: int) -> bytes:
+    return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+def _resynchronised(data: bytes) -> bytes:
+    # Some taggers set the flag and do nothing.
+    if re.search(rb"\xff(?:[\xe0-\xff]|\Z)", data):
+        return data
+    return data.replace(b"\xff\0", b"\xff")
+
+
+def _unsynchronised(data: bytes) -> bytes:
+    return re.sub(rb"\xff(?=[\xe0-\xff\0]|\Z)", b"\xff\0", data)
+
+
+def _extended_header_size(version: int, body: bytes) -> int:
+    # Some taggers set the flag, and the frames follow at once.
+    if re.match(rb"[A-Z][A-Z0-9]{3}", body):
+        return 0
+    return _synchsafe(body[:4]) if version == 4 else 4 + int.from_bytes(body[:4], "big")
+
+
+def _upgraded(tag: _Tag) -> _Tag:
+    frames = []
+    for frame in tag.frames:
+        body = frame.body
+        if frame.name == b"PIC":
+            body = body[:1] + _mime_of(body[1:4]) + b"\0" + body[4:]
+        frames.append(_Frame(name=_NAMES_OF_2_2[frame.name], body=body))
+    return _Tag(version=3, frames=tuple(frames))
+
+
+def _mime_of(format_2_2: bytes) -> bytes:
+    known = {b"PNG": b"image/png", b"JPG": b"image/jpeg", LINK.encode(): LINK.encode()}
+    return known.get(format_2_2.upper(), b"image/" + format_2_2.lower())
+
+
+def _with_front_cover(tag: _Tag, picture: Picture) -> _Tag:
+    frames = _without_front_cover(tag)
+    at = next((i for i, frame in enumerate(frames) if _is_picture(frame)), len(frames))
+    return replace(tag, frames=(*frames[:at], _front_cover(tag, picture), *frames[at:]))
+
+
+def _without_front_cover(tag: _Tag) -> tuple[_Frame, ...]:
+    return tuple(f for f in tag.frames if not (_is_picture(f) and _is_front_cover(tag, f)))
+
+
+def _is_picture(frame: _Frame) -> bool:
+    return frame.name in (b"PIC", b"PIC\0", b"APIC")
+
+
+def _is_front_cover(tag: _Tag, frame: _Frame) -> bool:
+    # mutagen knows what a frame's flags do to its body.
+    data = io.BytesIO(_join(replace(tag, frames=(frame,), tail=b""), 0))
+    found = ID3(data, translate=False, load_v1=False).getall("APIC")
+    return any(p.type == FRONT_COVER and p.mime != LINK for p in found)
+
+
+def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
+    # The empty description is Latin-1: iTunes and Finder do not show one in UTF-16.
+    kind_and_text = bytes([FRONT_COVER]) + b"\0"
+    if tag.version == 2:
+        name = {"image/png": b"PNG", "image/jpeg": b"JPG"}.get(picture.mime)
+        format_2_2 = name or picture.extension[1:4].upper().encode().ljust(3)
+        return _Frame(name=b"PIC", body=b"\0" + format_2_2 + kind_and_text + picture.data)
+    body = b"\0" + picture.mime.encode() + b"\0" + kind_and_text + picture.data
+    if not tag.flags & _UNSYNCHRONISED:
+        return _Frame(name=b"APIC", body=body)
+    size = _to_synchsafe(len(body))
+    return _Frame(name=b"APIC", flags=b"\0\x03", body=size + _unsynchronised(body))
+
+
+def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
+    try:
+        data = _join(tag, padding(available - len(_join(tag, 0))))
+    except OverflowError as error:
+        raise _too_large(path) from error
+    if len(data) > _LARGEST:
+        raise _too_large(path)
+    return data
+
+
+def _join(tag: _Tag, room: int) -> bytes:
+    body = b"".join(_frame_bytes(tag.version, tag.frames)) + tag.tail + bytes(room)
+    return b"ID3" + bytes([tag.version, 0, tag.flags]) + _to_synchsafe(len(body)) + body
+
+
+def _too_large(path: Path) -> WriteError:
+    return WriteError(path, Reason.TOO_LARGE, "an ID3v2 tag cannot hold as much")
+
+
+def _frame_bytes(version: int, frames: Iterable[_Frame]) -> Iterable[bytes]:
+    for frame in frames:
+        size = len(frame.body)
+        if version == 2:
+            yield frame.name + size.to_bytes(3, "big") + frame.body
+        else:
+            packed = _to_synchsafe(size) if version == 4 else size.to_bytes(4, "big")
+            yield frame.name + packed + frame.flags + frame.body

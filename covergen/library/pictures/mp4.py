@@ -1,0 +1,258 @@
+"""The front cover in MP4 files, whose `moov` atom is rebuilt around it.
+
+Whatever is not the cover is copied byte for byte; where the audio moves, the tables that point
+into it follow.
+
+Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and their types).
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import mutagen
+
+from covergen.core.errors import WriteError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures.splice import padding, splice
+
+__all__ = ["others", "pictures", "put", "rest"]
+
+_TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
+_UNTYPED = 0
+_FILLERS = (b"free", b"skip")
+_META = (b"udta", b"meta")
+_HANDLER = b"\0\0\0\0" + struct.pack(">I4s", 33, b"hdlr") + bytes(8) + b"mdirappl" + bytes(9)
+_FIXED_HEAD = 8
+
+
+class _Atom(NamedTuple):
+    """An atom's name, and where it begins, its body begins, and it ends."""
+
+    name: bytes
+    start: int
+    body: int
+    end: int
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """The `covr` values. MP4 knows no types: the first is the front cover, the others are not."""
+    covers = (file.tags or {}).get("covr", [])
+    return [EmbeddedPicture(bytes(c), FRONT_COVER if i == 0 else 0) for i, c in enumerate(covers)]
+
+
+def others(file: mutagen.FileType) -> object:
+    """Every value but pictures, as mutagen reads it."""
+    tags = file.tags or {}
+    return {name: repr(values) for name, values in tags.items() if name != "covr"}
+
+
+def put(path: Path, picture: Picture) -> str:
+    """Make `picture` the front cover, first of all pictures. Raises WriteError if it can't fit."""
+    with path.open("r+b") as file:
+        moov, end = _moov_and_room(file)
+        body = _edited(_body(file, moov), _META, lambda meta: _with_front_cover(meta, picture))
+        try:
+            size = _FIXED_HEAD + len(body)
+            room = padding(end - moov.start - size, least=_FIXED_HEAD)
+            delta = moov.start + size + room - end
+            body = _repointed(body, moov.end, delta)
+            data = _join(b"moov", body) + (
+                _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
+            )
+        except OverflowError as error:
+            raise WriteError(path, Reason.TOO_LARGE, "its offsets have no room left") from error
+        splice(file, moov.start, end, data)
+        if delta:
+            _repoint_fragments(file, moov.end, delta)
+    return ""
+
+
+def rest(path: Path) -> object:
+    """The atoms outside `moov`, and every leaf in it but the front cover and offsets."""
+    with path.open("rb") as file:
+        outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
+        moov, _ = _moov_and_room(file)
+        leaves = list(_leaves((), _body(file, moov)))
+    return [atom for atom in outer if atom[0] != b"moov"], leaves
+
+
+def _top_level(file: BinaryIO) -> list[_Atom]:
+    size = file.seek(0, 2)
+    atoms, at = [], 0
+    while at + _FIXED_HEAD <= size:
+        file.seek(at)
+        atom = _atom(file.read(16), at, size)
+        atoms.append(atom)
+        at = atom.end
+    return atoms
+
+
+def _atom(head: bytes, at: int, limit: int) -> _Atom:
+    """The atom whose head is here, at `at` in what ends at `limit`. Raises ValueError."""
+    length, name = struct.unpack_from(">I4s", head)
+    body = at + _FIXED_HEAD
+    if length == 1:
+        (length,) = struct.unpack_from(">Q", head, _FIXED_HEAD)
+        body += 8
+    elif length == 0:
+        length = limit - at
+    if not body <= at + length <= limit:
+        raise ValueError(f"its atom {name!r} at byte {at} has a wrong size")
+    return _Atom(name, at, body, at + length)
+
+
+def _atoms(data: bytes, at: int = 0) -> Iterator[_Atom]:
+    """The atoms one after the other, but for four zeros that may end a `udta`."""
+    while at + _FIXED_HEAD <= len(data) and data[at : at + 4] != bytes(4):
+        atom = _atom(data[at : at + 16], at, len(data))
+        yield atom
+        at = atom.end
+
+
+def _join(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", _FIXED_HEAD + len(body), name) + body
+
+
+def _moov_and_room(file: BinaryIO) -> tuple[_Atom, int]:
+    """The `moov` atom, and the end of the free space behind it."""
+    atoms = _top_level(file)
+    index = next((i for i, atom in enumerate(atoms) if atom.name == b"moov"), None)
+    if index is None:
+        raise ValueError("it has no moov atom")
+    end = atoms[index].end
+    for atom in atoms[index + 1 :]:
+        if atom.name not in _FILLERS:
+            break
+        end = atom.end
+    return atoms[index], end
+
+
+def _body(file: BinaryIO, atom: _Atom) -> bytes:
+    file.seek(atom.body)
+    return file.read(atom.end - atom.body)
+
+
+def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]) -> bytes:
+    """The body of a container with the body of the first atom at `path` edited, or made anew."""
+    end = 0
+    name, *further = path
+    for atom in _atoms(body):
+        if atom.name == name:
+            old, start, end = body[atom.body : atom.end], atom.start, atom.end
+            break
+        end = atom.end
+    else:
+        old, start = b"", end
+    new = _edited(old, tuple(further), edit) if further else edit(old)
+    return body[:start] + _join(name, new) + body[end:]
+
+
+def _with_front_cover(meta: bytes, picture: Picture) -> bytes:
+    meta = meta or _HANDLER
+    skip = _version_size(meta)
+    if meta[skip + 16 : skip + 20] != b"mdir":
+        raise ValueError("its metadata are not of the iTunes kind")
+    value = struct.pack(">II", _TYPES.get(picture.mime, _UNTYPED), 0) + picture.data
+
+    def with_cover(items: bytes) -> bytes:
+        cleaned = _without_front_cover(items)
+        return _edited(cleaned, (b"covr",), lambda covers: _join(b"data", value) + covers)
+
+    return meta[:skip] + _edited(meta[skip:], (b"ilst",), with_cover)
+
+
+def _version_size(meta: bytes) -> int:
+    # QuickTime's own `meta` has no version and flags in front of its atoms.
+    return 0 if meta[4:8] == b"hdlr" else 4
+
+
+def _without_front_cover(items: bytes) -> bytes:
+    """An `ilst` without its first picture, and without a `covr` that holds nothing more."""
+    for item in _atoms(items):
+        covers = items[item.body : item.end]
+        for atom in _atoms(covers) if item.name == b"covr" else ():
+            if atom.name == b"data":
+                left = covers[: atom.start] + covers[atom.end :]
+                kept = _join(b"covr", left) if left else b""
+                return items[: item.start] + kept + items[item.end :]
+    return items
+
+
+_TABLES = {b"stco": "I", b"co64": "Q"}
+_CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra")
+
+
+def _leaves(path: tuple[bytes, ...], body: bytes) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
+    for atom in _atoms(body):
+        inner, here = body[atom.body : atom.end], (*path, atom.name)
+        if here == _META:
+            yield from _leaves(here, inner[_version_size(inner) :])
+        elif here == (*_META, b"ilst"):
+            yield from _leaves(here, _without_front_cover(inner))
+        elif atom.name in _CONTAINERS or here == _META[:1]:
+            yield from _leaves(here, inner)
+        elif atom.name not in (*_FILLERS, *_TABLES) and here != (*_META, b"hdlr"):
+            yield here, inner
+
+
+def _repointed(body: bytes, end: int, delta: int) -> bytes:
+    """A container of the same size, its offset tables moved by `delta` from byte `end` on.
+
+    Raises OverflowError where an offset no longer fits.
+    """
+    parts, at = [], 0
+    for atom in _atoms(body):
+        inner = body[atom.body : atom.end]
+        if atom.name in _CONTAINERS:
+            inner = _repointed(inner, end, delta)
+        elif atom.name in _TABLES:
+            inner = _moved_table(inner, _TABLES[atom.name], end, delta)
+        elif atom.name == b"tfhd":
+            inner = _moved_base(inner, end, delta)
+        elif atom.name == b"tfra":
+            inner = _moved_random_access(inner, end, delta)
+        parts += [body[at : atom.body], inner]
+        at = atom.end
+    return b"".join([*parts, body[at:]])
+
+
+def _moved_table(table: bytes, code: str, end: int, delta: int) -> bytes:
+    (count,) = struct.unpack_from(">I", table, 4)
+    form = struct.Struct(f">{count}{code}")
+    offsets = form.unpack_from(table, 8)
+    moved = [offset + delta if offset >= end else offset for offset in offsets]
+    if code == "I" and max(moved, default=0) >= 1 << 32:
+        raise OverflowError("an offset past 4 GiB")
+    return table[:8] + form.pack(*moved) + table[8 + form.size :]
+
+
+def _moved_base(header: bytes, end: int, delta: int) -> bytes:
+    """A track fragment header, which may tell where its data begin."""
+    if not header[3] & 1:
+        return header
+    (base,) = struct.unpack_from(">Q", header, 8)
+    return header[:8] + struct.pack(">Q", base + delta if base >= end else base) + header[16:]
+
+
+def _moved_random_access(index: bytes, end: int, delta: int) -> bytes:
+    """An index of fragments: version, track, sizes of the three numbers after each offset."""
+    _, sizes, count = struct.unpack_from(">III", index, 4)
+    form = ">QQ" if index[0] == 1 else ">II"
+    step = struct.calcsize(form) + sum((sizes >> shift & 3) + 1 for shift in (4, 2, 0))
+    moved = bytearray(index)
+    for at in range(16, 16 + count * step, step):
+        time, offset = struct.unpack_from(form, index, at)
+        struct.pack_into(form, moved, at, time, offset + delta if offset >= end else offset)
+    return bytes(moved)
+
+
+def _repoint_fragments(file: BinaryIO, end: int, delta: int) -> None:
+    for atom in _top_level(file):
+        if atom.name in (b"moof", b"mfra"):
+            body = _repointed(_body(file, atom), end, delta)
+            file.seek(atom.body)
+            file.write(body)

@@ -1,0 +1,95 @@
+"""The Hugging Face Hub and its cache on this machine: all that covergen has to do with them.
+
+huggingface_hub is imported late, since `HF_HUB_OFFLINE`, `HF_HOME` and `HF_ENDPOINT` are read when
+it is, and since a command that needs no model must not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import ModelError
+from covergen.models.files import select
+from covergen.models.hub_errors import disk_full, hub_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from covergen.models.files import Kind
+    from covergen.models.sources import HubName
+
+__all__ = ["cached_snapshot", "download"]
+
+
+def cached_snapshot(name: HubName) -> Path | None:
+    """The folder of a repository in the Hub's cache, whole or not; None if there is none."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for repo_id in (name.repo_id, *name.former_ids):
+        try:
+            folder = snapshot_download(
+                repo_id,
+                revision=name.revision,
+                local_files_only=True,
+                allow_patterns=[],  # asks for no file: what must be there, `select` knows
+            )
+        except (LocalEntryNotFoundError, HFValidationError):
+            continue
+        return Path(folder)
+    return None
+
+
+def download(name: HubName, kind: Kind, *, progress: bool) -> None:
+    """Fetch the files of a part into the Hub's cache; those that are there are not fetched again.
+
+    Bars on stderr where it is a terminal, unless `progress` is off. Raises ModelError.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with hub_errors(name), _hub_quiet(progress=progress):
+        info = HfApi().model_info(name.repo_id, revision=name.revision, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        selection = select(kind, sizes)
+        if selection.fault:
+            raise ModelError(
+                f"{name.page} cannot be used as a {kind}: it {selection.fault}.",
+                hint="Name another repository, or a local folder.",
+            )
+        _check_space(name, {file: sizes[file] for file in selection.files})
+        for file in selection.files:
+            hf_hub_download(name.repo_id, file, revision=name.revision)
+
+
+def _check_space(name: HubName, sizes: Mapping[str, int]) -> None:
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    needed_bytes = sum(
+        size
+        for file, size in sizes.items()
+        if not isinstance(try_to_load_from_cache(name.repo_id, file, revision=name.revision), str)
+    )
+    cache = Path(constants.HF_HUB_CACHE)
+    folder = next(f for f in (cache, *cache.parents) if f.exists())
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise disk_full(name, f"needs {needed_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB free")
+
+
+@contextmanager
+def _hub_quiet(*, progress: bool) -> Iterator[None]:
+    """Keep the Hub's own warnings, and its bars unless `progress`, off the user's terminal."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with nullcontext() if progress else disable_progress_bars():
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,59 @@
+"""What of a model is on this machine: where, and how large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import ModelMissingError
+from covergen.models.files import KINDS, names_in, select
+from covergen.models.locate import locate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covergen.models.files import Kind
+    from covergen.models.presets import Preset
+
+__all__ = ["Part", "is_present", "parts_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a model: `path` is as `locate` gives it, None where it is missing.
+
+    `size_bytes` counts the files that covergen reads. `missing` is the error of a missing part.
+    """
+
+    kind: Kind
+    source: str
+    path: Path | None
+    size_bytes: int = 0
+    missing: ModelMissingError | None = None
+
+
+def parts_of(preset: Preset) -> tuple[Part, ...]:
+    """The parts that a model names: two, or three where it has an adapter. No network."""
+    sources = {"base": preset.base, "clap": preset.clap, "adapter": preset.adapter}
+    return tuple(
+        _part(source, kind, preset.name) for kind in KINDS if (source := sources[kind]) is not None
+    )
+
+
+def is_present(preset: Preset) -> bool:
+    """Whether all the parts that a model names are on this machine."""
+    return all(part.path is not None for part in parts_of(preset))
+
+
+def _part(source: str, kind: Kind, model: str) -> Part:
+    try:
+        path = locate(source, kind, model=model)
+    except ModelMissingError as error:
+        return Part(kind=kind, source=source, path=None, missing=error)
+    return Part(kind=kind, source=source, path=path, size_bytes=_size_bytes(path, kind))
+
+
+def _size_bytes(path: Path, kind: Kind) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum((path / name).stat().st_size for name in select(kind, names_in(path)).files)

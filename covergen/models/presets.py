@@ -1,0 +1,173 @@
+"""models.toml, covergen's own and the user's: read, validated, and never half believed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covergen.core.errors import SettingsError, UsageError
+from covergen.core.paths import config_folder
+from covergen.core.types import SCHEDULERS, Sampling
+from covergen.models.sources import anchored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = ["Preset", "find_preset", "load_presets"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A model of a models.toml: the sources of its parts, and how covers are sampled from it.
+
+    `base`, `clap` and `adapter` are as `locate` takes them; relative paths are already absolute.
+    `windows` is how many stretches of 10 s are heard of each track. `licence` and `size` are for
+    people to read. `defined_in` is the models.toml.
+    """
+
+    name: str
+    description: str
+    base: str
+    clap: str
+    adapter: str | None
+    sampling: Sampling
+    windows: int
+    licence: str
+    size: str
+    defined_in: Path
+
+
+def load_presets(user_file: Path | None = None) -> dict[str, Preset]:
+    """Read covergen's models and then the user's, which replace those of the same name.
+
+    `user_file` defaults to models.toml in the user's config folder; it need not exist. No part of
+    a model is looked for. Raises SettingsError with all the mistakes of a file at once.
+    """
+    presets = _read(_own_file())
+    try:
+        return presets | _read(user_file or config_folder() / "models.toml")
+    except FileNotFoundError:
+        return presets
+
+
+def find_preset(name: str, presets: Mapping[str, Preset]) -> Preset:
+    """The model of that name. Raises UsageError, which lists those there are."""
+    if name in presets:
+        return presets[name]
+    raise UsageError(
+        f"There is no model {name!r}.{_did_you_mean(name, presets)}",
+        hint=f"The models are {', '.join(presets)}; add your own to"
+        f" {config_folder() / 'models.toml'}.",
+    )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _own_file() -> Path:
+    """models.toml in an installed package, or beside the package in a source checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "models.toml"
+    return installed if installed.exists() else package.parent / "models.toml"
+
+
+def _read(file: Path) -> dict[str, Preset]:
+    tables = _parse(file)
+    problems = [p for name, table in tables.items() for p in _problems(name, table)]
+    if problems:
+        raise SettingsError(file, problems)
+    return {name: _preset(name, table, file) for name, table in tables.items()}
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(file, [f"is not UTF-8 from byte {error.start} on"]) from error
+    except tomllib.TOMLDecodeError as error:  # its text ends in the line and the column
+        raise SettingsError(file, [str(error)]) from error
+
+
+def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
+    values: dict[str, Any] = {key: rule.default for key, rule in _KEYS.items()} | table
+    for key in ("base", "clap", "adapter"):
+        if values[key] is not None:
+            values[key] = anchored(values[key], file.absolute().parent)
+    sampling = Sampling(
+        steps=values.pop("steps"),
+        guidance=float(values.pop("guidance")),
+        scheduler=values.pop("scheduler"),
+    )
+    return Preset(name=name, sampling=sampling, defined_in=file, **values)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_source(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_guidance(value: object) -> bool:
+    # bool is an int, and TOML has inf and nan
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+
+
+def _is_whole(lowest: int, highest: int) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and lowest <= value <= highest
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a key accepts, and its value where it is left out."""
+
+    fits: Callable[[object], bool]
+    accepted: str
+    default: object = None
+    required: bool = False
+
+
+_PLACE = 'a folder, or a name on the Hugging Face Hub ("owner/name" or "owner/name@revision")'
+
+_KEYS: dict[str, _Rule] = {
+    "description": _Rule(_is_text, "a text", ""),
+    "base": _Rule(_is_source, _PLACE, required=True),
+    "clap": _Rule(_is_source, _PLACE, required=True),
+    "adapter": _Rule(_is_source, "a .safetensors file, or a name on the Hugging Face Hub"),
+    "steps": _Rule(_is_whole(1, 1000), "a whole number from 1 to 1000", 25),
+    "guidance": _Rule(_is_guidance, "a number from 0 to 100", 7.5),
+    "scheduler": _Rule(SCHEDULERS.__contains__, f"one of {', '.join(SCHEDULERS)}", "dpm++"),
+    "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
+    "licence": _Rule(_is_text, "a text", ""),
+    "size": _Rule(_is_text, "a text", ""),
+}
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+def _problems(name: str, table: object) -> Iterator[str]:
+    """All that is wrong with one table, a line for each mistake."""
+    if not isinstance(table, dict):
+        yield f"{name}: belongs to no model; a model is a table, such as [my-model]"
+        return
+    if not _NAME.fullmatch(name):
+        yield f"[{name}]: expected a name of letters, digits, ., _ and -"
+    for key, rule in _KEYS.items():
+        if key in table and not rule.fits(table[key]):
+            yield f"{name}.{key}: expected {rule.accepted}, not {table[key]!r}"
+        elif key not in table and rule.required:
+            yield f"{name}.{key}: missing; expected {rule.accepted}"
+    for key in (key for key in table if key not in _KEYS):
+        meant = _did_you_mean(key, _KEYS) or f" The keys are {', '.join(_KEYS)}."
+        yield f"{name}.{key}: unknown key.{meant}"

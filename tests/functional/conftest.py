@@ -1,0 +1,90 @@
+"""The command line, a library and a small model to drive it with."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.tiny_clap import make_tiny_clap
+
+from covergen.cli.main import cli
+from tests.media import Library, make_library
+from tests.tiny_base import make_tiny_adapter, make_tiny_base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TinyModel:
+    """A model of the true classes with small random weights."""
+
+    base: Path
+    clap: Path
+    adapter: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    folder = tmp_path_factory.mktemp("tiny")
+    base = make_tiny_base(folder / "base")
+    return TinyModel(
+        base=base,
+        clap=make_tiny_clap(folder / "clap"),
+        adapter=make_tiny_adapter(folder / "adapter.safetensors", base),
+    )
+
+
+@pytest.fixture(scope="session")
+def pristine_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return make_library(tmp_path_factory.mktemp("pristine") / "Music")
+
+
+@pytest.fixture
+def library(pristine_library: Library, tmp_path: Path) -> Library:
+    """A library of one's own to write into."""
+    return pristine_library.copy_to(tmp_path / "Music")
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tiny_model: TinyModel, home: Path) -> Run:
+    """Run `covergen ARGUMENTS`, expecting an exit code; the user's own preset "tiny" is there."""
+    file = home / "config/covergen/models.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        f"""
+        [tiny]
+        base = "{tiny_model.base}"
+        clap = "{tiny_model.clap}"
+        adapter = "{tiny_model.adapter}"
+        steps = 2
+        guidance = 3.0
+        """
+    )
+    runner = CliRunner()
+
+    def invoke(*arguments: object, expect: int = 0) -> Result:
+        result = runner.invoke(cli, [str(a) for a in arguments], prog_name="covergen")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == expect, result.output
+        return result
+
+    return invoke
+
+
+def json_lines(result: Result) -> list[dict[str, Any]]:
+    """The objects that a command printed with --json."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def snapshot(root: Path) -> dict[Path, tuple[bytes, int]]:
+    """Every file below a folder with its bytes and its modification time."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }

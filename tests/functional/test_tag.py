@@ -1,0 +1,194 @@
+"""`covergen tag` over a library of every container, painted by a small model."""
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from covergen.core.reasons import Reason
+from covergen.library.pictures import read_pictures
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.media import Library, decoded_hash, picture_bytes, put_picture
+
+TAG = ("tag", "--model", "tiny", "--json")
+
+
+def front_cover(path: Path, container: str) -> bytes:
+    covers = [picture for picture in read_pictures(path, container) if picture.kind == 3]
+    assert len(covers) == 1
+    return covers[0].data
+
+
+def test_every_album_without_a_cover_gets_one_and_nothing_else_changes(
+    library: Library, run: Run
+) -> None:
+    before = snapshot(library.root)
+    sounds = {path: decoded_hash(path) for path in library.every_container.values()}
+
+    albums = [o for o in json_lines(run(*TAG, library.root, expect=1)) if o["type"] == "album"]
+
+    written = {
+        Path(file["path"])
+        for album in albums
+        for file in album["files"]
+        if file["status"] == "written"
+    }
+    bare = {
+        path
+        for folder, expected in library.albums.items()
+        if expected.reason is Reason.NO_COVER
+        for path in before
+        if path.is_relative_to(folder)
+    }
+    assert written == bare - {*library.failures, *library.ignored, library.read_only}
+    for path, (content, _) in before.items():
+        if path not in written:
+            assert path.read_bytes() == content
+    assert set(snapshot(library.root)) == set(before), "no file appeared and none is gone"
+    for container, path in library.every_container.items():
+        assert decoded_hash(path) == sounds[path], container
+        with Image.open(io.BytesIO(front_cover(path, container))) as image:
+            assert image.format == "PNG"
+            assert image.size[0] == image.size[1]
+            assert image.text["covergen:model"] == "tiny"  # type: ignore[attr-defined]  # PNGs have it
+    (cover,) = {front_cover(p, c) for c, p in library.every_container.items()}
+    others = {a["provenance"]["seed"] for a in albums if a["provenance"]}
+    assert len(others) == sum(1 for a in albums if a["action"] == "paint")
+    assert cover
+
+
+def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
+    library: Library, run: Run
+) -> None:
+    before = snapshot(library.root)
+    objects = json_lines(
+        run("tag", "--model", "tiny", "--dry-run", "--json", library.root, expect=1)
+    )
+    assert snapshot(library.root) == before
+    for folder, expected in library.albums.items():
+        mine = [o for o in objects if o["type"] == "album" and o["folder"] == str(folder)]
+        assert {o["reason"] for o in mine} == {expected.reason.value}, folder
+        assert (len(mine), sum(o["tracks"] for o in mine)) == (expected.albums, expected.tracks)
+    failures = {Path(o["path"]): Reason(o["reason"]) for o in objects if o["type"] == "file"}
+    assert failures == library.failures
+
+
+def test_a_second_run_paints_and_writes_nothing(library: Library, run: Run) -> None:
+    run(*TAG, library.root, expect=1)
+    before = snapshot(library.root)
+    again = json_lines(run(*TAG, library.root, expect=1))
+    assert snapshot(library.root) == before
+    painted = [o for o in again if o["type"] == "album" and o["action"] == "paint"]
+    assert [Path(o["folder"]).name for o in painted] == []
+
+
+def test_fill_spreads_the_albums_own_picture(library: Library, run: Run) -> None:
+    own = front_cover(library.half_covered[0], "mp4")
+    run(*TAG, "--fill", library.half_bare[0].parent)
+    for path in library.half_bare:
+        assert front_cover(path, "mp4") == own
+
+
+def test_force_replaces_the_front_cover_alone(library: Library, run: Run) -> None:
+    folder = library.root / "Fully Covered"
+    track = folder / "01 One.flac"
+    back = picture_bytes("png", 48, (9, 9, 9))
+    put_picture(track, "flac", back, kind=4)
+    old = front_cover(track, "flac")
+    run(*TAG, "--force", folder)
+    pictures = read_pictures(track, "flac")
+    assert [p.data for p in pictures if p.kind == 4] == [back]
+    assert front_cover(track, "flac") != old
+
+
+def test_the_cover_depends_on_the_album_and_the_seed_alone(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    def cover_of_two_discs(root: Path, *options: object) -> bytes:
+        run(*TAG, *options, root / "Two Discs", root / "Sampler", expect=0)
+        return front_cover(root / "Two Discs/CD1/01 Up.mp3", "mp3")
+
+    moved = [library.copy_to(tmp_path / name).root for name in ("a", "b", "c")]
+    first = cover_of_two_discs(library.root)
+    assert cover_of_two_discs(moved[0], "--batch-size", 1) == first
+    assert cover_of_two_discs(moved[1], "--limit", 1) != b""
+    assert cover_of_two_discs(moved[2], "--seed", 1) != first
+
+
+def test_per_track_paints_one_for_each_file(library: Library, run: Run) -> None:
+    folder = library.root / "Sampler"
+    run(*TAG, "--per", "track", folder)
+    covers = {front_cover(path, "mp3") for path in folder.glob("*.mp3")}
+    assert len(covers) == 2
+
+
+def test_limit_leaves_the_rest_for_later(library: Library, run: Run) -> None:
+    objects = json_lines(
+        run(*TAG, "--limit", 2, library.root / "Two Editions", library.root / "Sampler")
+    )
+    reasons = [o["reason"] for o in objects if o["type"] == "album"]
+    assert sorted(reasons) == ["limit", "no-cover", "no-cover"]
+
+
+def test_sidecar_and_no_embed(library: Library, run: Run) -> None:
+    folder = library.root / "Two Discs"
+    before = snapshot(folder)
+    run(*TAG, "--no-embed", "--sidecar", "--format", "jpeg", "--size", 100, folder)
+    with Image.open(folder / "cover.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (100, 100))
+    (folder / "cover.jpg").unlink()
+    assert snapshot(folder) == before
+
+
+def test_a_read_only_file_is_told_and_left(library: Library, run: Run) -> None:
+    content = library.read_only.read_bytes()
+    (album, summary) = json_lines(run(*TAG, library.read_only.parent, expect=1))
+    by_path = {Path(f["path"]): f for f in album["files"]}
+    assert by_path[library.read_only]["reason"] == "read-only"
+    assert library.read_only.read_bytes() == content
+    assert stat.S_IMODE(library.read_only.stat().st_mode) == 0o444
+    assert {"status": "failed", "reason": "read-only", "count": 1} in summary["files"]
+
+
+def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) -> None:
+    result = run("tag", "-m", "tiny", "-n", library.root / "Two Discs", library.cover_file.parent)
+    assert result.stdout.splitlines() == [
+        "skip    has-art         2 tracks  Mo – Beside",
+        "paint   no-cover        4 tracks  Bo Ek – Two Discs (2001)",
+        "1 album to paint: no cover yet",
+        "1 album to skip: already has a cover",
+        "1 cover for 4 files; time: known after a run; added disk space: at most 3.1 MB",
+    ]
+    assert "without --dry-run" in result.stderr
+
+
+def test_names_that_break_terminals_are_escaped(library: Library, run: Run) -> None:
+    folder = library.root / "Sampler"
+    odd = os.fsencode(folder) + b"/new\nline \xff.mp3"
+    Path(os.fsdecode(odd)).write_text("no music")
+    output = run("tag", "-m", "tiny", "-n", folder).stdout
+    assert "new\\nline \\xff.mp3" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["tag", "nowhere"], "nowhere"),
+        (["tag", "-m", "stater", "."], "Did you mean 'starter'?"),
+        (["tag", "-m", "tiny", "--no-embed", "."], "--sidecar"),
+        (["tag", "-m", "tiny", "--steps", "0", "."], "--steps"),
+        (["tag", "-m", "tiny", "--batch-size", "many", "."], "many"),
+        (["tag"], "PATH"),
+    ],
+)
+def test_wrong_use_is_told_with_exit_code_2(arguments: list[str], told: str, run: Run) -> None:
+    assert told in run(*arguments, expect=2).stderr
+
+
+def test_without_an_adapter_the_error_says_how_to_get_one(library: Library, run: Run) -> None:
+    error = run("tag", "-m", "sd15", library.root, expect=1).stderr
+    assert "--adapter" in error
+    assert "Traceback" not in error

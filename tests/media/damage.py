@@ -1,0 +1,28 @@
+"""Harm done to files, as full disks, broken downloads and dying drives do it."""
+
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["corrupted", "truncated"]
+
+
+def truncated(path: Path, fraction: float) -> Path:
+    """Cut a file down, in place, to that fraction of its bytes."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+def corrupted(path: Path, seed: int, *, share: float = 0.02, spared: int = 0) -> Path:
+    """Change, in place, a share of a file's bytes at places that the seed decides.
+
+    The first `spared` bytes stay as they are.
+    """
+    random = np.random.default_rng(seed)
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8).copy()
+    count = max(1, int((data.size - spared) * share))
+    places = spared + random.choice(data.size - spared, size=count, replace=False)
+    data[places] ^= random.integers(1, 256, size=count, dtype=np.uint8)
+    path.write_bytes(data.tobytes())
+    return path

@@ -1,0 +1,21 @@
+"""The library as pytest fixtures: made once a session, copied for every test that may write."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.media.library import Library, make_library
+
+__all__ = ["library", "shared_library"]
+
+
+@pytest.fixture(scope="session")
+def shared_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The library of the session, for tests that only read."""
+    return make_library(tmp_path_factory.mktemp("shared") / "library")
+
+
+@pytest.fixture
+def library(shared_library: Library, tmp_path: Path) -> Library:
+    """A copy of the library that a test may do with as it likes."""
+    return shared_library.copy_to(tmp_path / "library")

@@ -1,0 +1,206 @@
+"""Tags under their neutral names, written with mutagen by each container's conventions."""
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mutagen import id3
+from mutagen.aiff import AIFF
+from mutagen.apev2 import BINARY, APEValue
+from mutagen.asf import ASF, ASFBoolAttribute, ASFByteArrayAttribute
+from mutagen.dsdiff import DSDIFF
+from mutagen.dsf import DSF
+from mutagen.flac import FLAC, Picture
+from mutagen.id3 import ID3
+from mutagen.monkeysaudio import MonkeysAudio
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4, MP4Cover
+from mutagen.musepack import Musepack
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggvorbis import OggVorbis
+from mutagen.trueaudio import TrueAudio
+from mutagen.wave import WAVE
+from mutagen.wavpack import WavPack
+from PIL import Image
+
+__all__ = ["put_picture", "put_tags"]
+
+# Sources: the ID3, Vorbis comment, MP4, ASF and APEv2 columns of MusicBrainz Picard's tag mapping.
+_ID3 = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "album": "TALB",
+    "album_artist": "TPE2",
+    "date": "TDRC",
+    "track_number": "TRCK",
+    "disc_number": "TPOS",
+    "compilation": "TCMP",
+}
+_VORBIS = {
+    "title": "TITLE",
+    "artist": "ARTIST",
+    "album": "ALBUM",
+    "album_artist": "ALBUMARTIST",
+    "date": "DATE",
+    "track_number": "TRACKNUMBER",
+    "disc_number": "DISCNUMBER",
+    "compilation": "COMPILATION",
+    "musicbrainz_album_id": "MUSICBRAINZ_ALBUMID",
+}
+_MP4 = {
+    "title": "\xa9nam",
+    "artist": "\xa9ART",
+    "album": "\xa9alb",
+    "album_artist": "aART",
+    "date": "\xa9day",
+}
+_ASF = {
+    "title": "Title",
+    "artist": "Author",
+    "album": "WM/AlbumTitle",
+    "album_artist": "WM/AlbumArtist",
+    "date": "WM/Year",
+    "track_number": "WM/TrackNumber",
+    "disc_number": "WM/PartOfSet",
+    "compilation": "WM/IsCompilation",
+    "musicbrainz_album_id": "MusicBrainz/Album Id",
+}
+_APEV2 = {
+    "title": "Title",
+    "artist": "Artist",
+    "album": "Album",
+    "album_artist": "Album Artist",
+    "date": "Year",
+    "track_number": "Track",
+    "disc_number": "Disc",
+    "compilation": "Compilation",
+    "musicbrainz_album_id": "MUSICBRAINZ_ALBUMID",
+}
+_OPENERS: dict[str, Any] = {
+    "mp3": MP3,
+    "flac": FLAC,
+    "mp4": MP4,
+    "vorbis": OggVorbis,
+    "opus": OggOpus,
+    "speex": OggSpeex,
+    "oggflac": OggFLAC,
+    "wav": WAVE,
+    "aiff": AIFF,
+    "asf": ASF,
+    "ape": MonkeysAudio,
+    "wavpack": WavPack,
+    "musepack": Musepack,
+    "tta": TrueAudio,
+    "dsf": DSF,
+    "dff": DSDIFF,
+}
+
+
+def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version: int = 3) -> None:
+    """Write tags, named as the fields of `covergen.core.types.Track`; others stay.
+
+    Numbers may be "3" or "3/12"; `compilation` is "1" or absent. `id3_version` is 3 or 4.
+    """
+    file = _opened(path, container)
+    for name, value in tags.items():
+        match container:
+            case "mp4":
+                _set_mp4(file, name, value)
+            case "asf":
+                file[_ASF[name]] = ASFBoolAttribute(True) if name == "compilation" else value
+            case "ape" | "wavpack" | "musepack":
+                file[_APEV2[name]] = value
+            case "flac" | "vorbis" | "opus" | "speex" | "oggflac":
+                file[_VORBIS[name]] = value
+            case _:
+                file.tags.add(_id3_frame(name, value))
+    _save(file, id3_version)
+
+
+def put_picture(
+    path: Path, container: str, data: bytes, *, kind: int = 3, id3_version: int = 3
+) -> None:
+    """Embed one more PNG or JPEG picture.
+
+    `kind` is the ID3 picture type; MP4 keeps no type, APEv2 tells front, back and other apart.
+    """
+    file = _opened(path, container)
+    picture = _described(data, kind)
+    match container:
+        case "mp4":
+            png = picture.mime == "image/png"
+            form = MP4Cover.FORMAT_PNG if png else MP4Cover.FORMAT_JPEG
+            file["covr"] = [*file.get("covr", []), MP4Cover(data, form)]
+        case "asf":
+            file["WM/Picture"] = [*file.get("WM/Picture", []), _asf_picture(picture)]
+        case "ape" | "wavpack" | "musepack":
+            name = picture.mime.replace("image/", "cover.").encode()
+            side = {3: "Front", 4: "Back"}.get(kind, "Other")
+            file[f"Cover Art ({side})"] = APEValue(name + b"\0" + data, BINARY)
+        case "flac":
+            file.add_picture(picture)
+        case "vorbis" | "opus" | "speex" | "oggflac":
+            block = base64.b64encode(picture.write()).decode("ascii")
+            key = "metadata_block_picture"
+            file[key] = [*file.get(key, []), block]
+        case _:
+            description = "" if kind == 3 else str(kind)
+            frame = id3.APIC(encoding=0, mime=picture.mime, type=kind, desc=description, data=data)
+            file.tags.add(frame)
+    _save(file, id3_version)
+
+
+def _opened(path: Path, container: str) -> Any:  # noqa: ANN401 - mutagen is untyped
+    file = _OPENERS[container](path)
+    if file.tags is None:
+        file.add_tags()
+    return file
+
+
+def _save(file: Any, id3_version: int) -> None:  # noqa: ANN401 - mutagen is untyped
+    if not isinstance(file.tags, ID3):
+        file.save()
+        return
+    if id3_version == 3:
+        file.tags.update_to_v23()  # TDRC is TYER and TDAT there
+    file.save(v2_version=id3_version)
+
+
+def _id3_frame(name: str, value: str) -> id3.Frame:
+    if name == "musicbrainz_album_id":
+        return id3.TXXX(encoding=3, desc="MusicBrainz Album Id", text=[value])
+    return getattr(id3, _ID3[name])(encoding=3, text=[value])
+
+
+def _set_mp4(file: MP4, name: str, value: str) -> None:
+    match name:
+        case "track_number" | "disc_number":
+            number, _, total = value.partition("/")
+            key = "trkn" if name == "track_number" else "disk"
+            file[key] = [(int(number), int(total or 0))]
+        case "compilation":
+            file["cpil"] = True
+        case "musicbrainz_album_id":
+            file["----:com.apple.iTunes:MusicBrainz Album Id"] = [value.encode()]
+        case _:
+            file[_MP4[name]] = [value]
+
+
+def _described(data: bytes, kind: int) -> Picture:
+    with Image.open(io.BytesIO(data)) as image:
+        picture = Picture()
+        picture.data, picture.type, picture.depth = data, kind, 24
+        picture.mime = Image.MIME[image.format or ""]
+        picture.width, picture.height = image.size
+    return picture
+
+
+def _asf_picture(picture: Picture) -> ASFByteArrayAttribute:
+    """Source: the WM_PICTURE structure of the Windows Media Format SDK."""
+    head = bytes([picture.type]) + len(picture.data).to_bytes(4, "little")
+    mime_and_description = (picture.mime + "\0\0").encode("utf-16-le")
+    return ASFByteArrayAttribute(head + mime_and_description + picture.data)

@@ -1,0 +1,119 @@
+"""Loading a base: whole, quiet, and with the empty prompt that the pipeline would use."""
+
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+from covergen.core.errors import ModelError
+from covergen.diffusion.base import encode_empty_prompt, load_base
+from covergen.diffusion.base_config import read_config
+from tests.plain_diffusion import empty_prompt
+from tests.tiny_base import make_tiny_base
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("name", "length"), [("sd1", 77), ("sd2", 16)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_empty_prompt_is_the_text_encoders_own(
+    name: str, length: int, masked: bool, request: pytest.FixtureRequest
+) -> None:
+    base: Path = request.getfixturevalue(name)
+    found = encode_empty_prompt(read_config(base), masked=masked)
+    assert found.shape == (1, length, 32)
+    assert torch.equal(found, empty_prompt(base, masked=masked))
+    other = empty_prompt(base, masked=not masked)
+    # The mask is seen from the third position on: those before have nothing masked behind them.
+    assert (found - other)[:, :2].abs().max() < 1e-5
+    assert ((found - other)[:, 2:].abs().amax(-1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_fp16_files_load_in_any_type(dtype: torch.dtype, tmp_path: Path) -> None:
+    config = read_config(make_tiny_base(tmp_path, variant="fp16"))
+    parts = load_base(config, device=CPU, dtype=dtype)
+    assert parts.unet.dtype == dtype
+    assert not parts.unet.training
+    assert not any(p.requires_grad for m in (parts.unet, parts.vae) for p in m.parameters())
+    whole = load_file(tmp_path / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    assert torch.equal(parts.unet.conv_in.weight, whole["conv_in.weight"].to(dtype))
+
+
+def test_shards_load_as_one(sd1: Path, tmp_path: Path) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    whole = UNet2DConditionModel.from_pretrained(sd1 / "unet")
+    (base / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    whole.save_pretrained(base / "unet", max_shard_size="100KB")
+    assert len(list((base / "unet").glob("*.safetensors"))) > 1
+    unet = load_base(read_config(base), device=CPU, dtype=torch.float32).unet
+    assert all(torch.equal(unet.state_dict()[k], v) for k, v in whole.state_dict().items())
+
+
+def test_weights_that_lack_a_tensor_are_an_error(sd1: Path, tmp_path: Path) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    del tensors["conv_out.bias"]
+    save_file(tensors, weights)
+    with pytest.raises(ModelError, match=r"unet: .*conv_out\.bias"):
+        load_base(read_config(base), device=CPU, dtype=torch.float32)
+
+
+def test_weights_of_another_shape_are_an_error(sd1: Path, sd2: Path, tmp_path: Path) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    (base / weights).write_bytes((sd2 / weights).read_bytes())
+    with pytest.raises(ModelError, match="unet: its weights cannot be loaded"):
+        load_base(read_config(base), device=CPU, dtype=torch.float32)
+
+
+def test_a_text_encoder_of_another_shape_is_an_error(sd1: Path, tmp_path: Path) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    other = make_tiny_base(tmp_path / "other", cross_attention_dim=24)
+    weights = "text_encoder/model.safetensors"
+    (base / weights).write_bytes((other / weights).read_bytes())
+    with pytest.raises(ModelError, match="text_encoder: its weights cannot be loaded"):
+        encode_empty_prompt(read_config(base), masked=False)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\0"])
+def test_a_tokenizer_that_is_none_is_an_error(
+    content: bytes | None, sd1: Path, tmp_path: Path
+) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    for path in (base / "tokenizer").iterdir():
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+    with pytest.raises(ModelError, match="tokenizer: expected a CLIP tokenizer"):
+        encode_empty_prompt(read_config(base), masked=False)
+
+
+def test_loading_and_painting_print_nothing(sd1: Path, tmp_path: Path) -> None:
+    program = f"""
+import warnings
+from pathlib import Path
+import numpy as np, torch
+from covergen.core.types import Sampling
+from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from tests.tiny_base import make_tiny_adapter
+base, adapter = Path({str(sd1)!r}), Path({str(tmp_path / "a.safetensors")!r})
+make_tiny_adapter(adapter, base)
+cpu = torch.device("cpu")
+painter = load_painter(base, adapter, d_audio=512, device=cpu, dtype=torch.float32)
+wanted = [PaintRequest(vector=np.ones(512, np.float32), seed=0)]
+for name in ("ddim", "ddpm", "dpm++", "pndm", "unipc"):
+    sampling = Sampling(steps=2, guidance=2.0, scheduler=name)
+    list(paint(painter, wanted, sampling, batch_size=None, checkpoint=lambda: None))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")

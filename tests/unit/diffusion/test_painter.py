@@ -1,0 +1,88 @@
+"""A file that the reference's training wrote paints the reference's own picture."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from covergen.core.errors import AdapterError
+from covergen.core.types import Sampling
+from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from tests.plain_diffusion import (
+    difference,
+    embeddings,
+    empty_prompt,
+    pipeline_pictures,
+    unmerged_unet,
+)
+from tests.tiny_base import make_tiny_adapter, make_tiny_base
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("guidance", [7.5, 1.0])
+@pytest.mark.parametrize(("projection", "d_audio"), [("linear", 512), ("none", 32)])
+def test_the_references_own_picture(
+    projection: str, d_audio: int, guidance: float, sd1: Path, tmp_path: Path
+) -> None:
+    adapter = make_tiny_adapter(
+        tmp_path / "final_lora_and_projection_weights.safetensors",
+        sd1,
+        d_audio=d_audio,
+        projection=projection,
+        rank=8,
+        reference=True,
+    )
+    vectors, seeds = embeddings(2, d_audio), [3, 4]
+    conditional = torch.tensor(np.stack(vectors))
+    if projection == "linear":
+        file = load_file(adapter)
+        conditional = functional.linear(
+            conditional, file["audio_projection.weight"], file["audio_projection.bias"]
+        )
+    unconditional = empty_prompt(sd1, masked=True)
+    expected = pipeline_pictures(
+        sd1,
+        unmerged_unet(sd1, adapter, rank=8),
+        DDPMScheduler.from_pretrained(sd1 / "scheduler"),
+        conditional=conditional[:, None].repeat(1, unconditional.shape[1], 1),
+        unconditional=unconditional,
+        seeds=seeds,
+        steps=10,
+        guidance=guidance,
+    )
+    painter = load_painter(sd1, adapter, d_audio=d_audio, device=CPU, dtype=torch.float32)
+    wanted = [PaintRequest(vector=v, seed=s) for v, s in zip(vectors, seeds, strict=True)]
+    sampling = Sampling(steps=10, guidance=guidance, scheduler="ddpm")
+    pictures = list(paint(painter, wanted, sampling, batch_size=2, checkpoint=lambda: None))
+    assert painter.adapter.reference
+    assert difference(pictures, expected) <= 2
+
+
+def test_an_adapter_that_does_not_fit_is_told_before_the_base_is_loaded(
+    sd1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_tiny_base(tmp_path / "other", cross_attention_dim=24)
+    adapter = make_tiny_adapter(tmp_path / "adapter.safetensors", other)
+    broken = make_tiny_adapter(tmp_path / "broken.safetensors", sd1)
+    damage_last_value(broken)
+
+    def too_early(*_: object, **__: object) -> None:
+        pytest.fail("the base's weights were read")
+
+    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", too_early)
+    with pytest.raises(AdapterError, match="does not fit the base"):
+        load_painter(sd1, adapter, d_audio=512, device=CPU, dtype=torch.float32)
+    with pytest.raises(AdapterError, match="found 4"):
+        load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32, lora_rank=8)
+    with pytest.raises(AdapterError, match="no finite numbers"):
+        load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32)
+
+
+def damage_last_value(path: Path) -> None:
+    """Make it a NaN: safetensors ends with the last tensor's last float32."""
+    path.write_bytes(path.read_bytes()[:-4] + np.float32(np.nan).tobytes())

@@ -1,0 +1,202 @@
+"""What is promised for every container alike."""
+
+import io
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from covergen.core.errors import TagError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.core.types import Status
+from covergen.library.pictures import (
+    FRONT_COVER,
+    EmbeddedPicture,
+    put_front_cover,
+    read_pictures,
+    remaining,
+)
+from tests.media import CONTAINERS, EXTENSION, decoded_hash, encode, put_picture, truncated
+from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+
+TAGS = {
+    "title": "Überfahrt 海",
+    "artist": "Ana",
+    "album": "Inseln",
+    "date": "1997",
+    "track_number": "3/12",
+    "compilation": "1",
+}
+SHOWN_BY_FFMPEG = ("mp3", "flac", "mp4", "vorbis", "opus", "oggflac", "aiff", "asf", "tta", "dsf")
+
+
+def make(folder: Path, container: str, **options: object) -> Path:
+    path = folder / f"song{EXTENSION[container]}"
+    return encode(path, container, seconds=1.0, tags=TAGS, **options)  # type: ignore[arg-type]
+
+
+def attached_pictures(path: Path) -> list[bytes]:
+    """Every picture that FFmpeg finds in a file."""
+    with av.open(path) as file:
+        found = [s for s in file.streams if s.disposition & av.stream.Disposition.attached_pic]
+        return [bytes(next(file.demux(stream))) for stream in found]
+
+
+def tags_by_ffmpeg(path: Path) -> dict[str, str]:
+    with av.open(path) as file:
+        return {**file.metadata, **file.streams.audio[0].metadata}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("picture", [PNG, JPEG, large(PNG, 300_000)], ids=["png", "jpeg", "large"])
+def test_the_cover_goes_in_and_all_else_stays(
+    tmp_path: Path, container: str, picture: Picture
+) -> None:
+    path = make(tmp_path, container)
+    sound, tags = decoded_hash(path), tags_by_ffmpeg(path)
+
+    outcome = write(path, container, picture)
+
+    assert (outcome.status, outcome.reason) == (Status.WRITTEN, Reason.WRITTEN), outcome.message
+    assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
+    assert decoded_hash(path) == sound
+    assert tags_by_ffmpeg(path) == tags
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("container", SHOWN_BY_FFMPEG)
+def test_another_reader_shows_the_very_picture(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+
+    write(path, container, PNG)
+
+    (shown,) = attached_pictures(path)
+    assert shown == PNG.data
+    assert Image.open(io.BytesIO(shown)).size == (48, 48)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_front_cover_is_replaced_and_other_pictures_stay(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+    put_picture(path, container, JPEG.data, kind=FRONT_COVER)
+    back = [] if container == "mp4" else [EmbeddedPicture(OTHER, 4)]
+    if back:
+        put_picture(path, container, OTHER, kind=4)
+    sound = decoded_hash(path)
+
+    outcome = write(path, container, PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, FRONT_COVER), *back]
+    assert decoded_hash(path) == sound
+
+
+@pytest.mark.parametrize("container", [c for c in CONTAINERS if c != "mp4"])
+def test_a_picture_that_is_no_front_cover_stays_behind_it(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+    put_picture(path, container, OTHER, kind=0)
+
+    write(path, container, PNG)
+
+    assert read_pictures(path, container) == [
+        EmbeddedPicture(PNG.data, FRONT_COVER),
+        EmbeddedPicture(OTHER, 0),
+    ]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_writing_again_with_other_sizes_keeps_everything(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+    sound, tags = decoded_hash(path), tags_by_ffmpeg(path)
+
+    for picture in (large(PNG, 250_000), JPEG, large(JPEG, 70_001), PNG, large(PNG, 2_000)):
+        assert write(path, container, picture).status is Status.WRITTEN
+        assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
+
+    assert decoded_hash(path) == sound
+    assert tags_by_ffmpeg(path) == tags
+    assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_file_without_any_tag_gets_the_cover(tmp_path: Path, container: str) -> None:
+    path = encode(tmp_path / f"bare{EXTENSION[container]}", container, seconds=0.5)
+    sound = decoded_hash(path)
+
+    assert write(path, container, PNG).status is Status.WRITTEN
+
+    assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, FRONT_COVER)]
+    assert decoded_hash(path) == sound
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_same_picture_is_not_written_again(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+    write(path, container, PNG)
+    before = path.stat()
+
+    outcome = write(path, container, PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.UNCHANGED, Reason.EQUAL)
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_remaining_tells_a_changed_tag(tmp_path: Path, container: str) -> None:
+    path = make(tmp_path, container)
+    other = encode(
+        tmp_path / f"other{EXTENSION[container]}",
+        container,
+        seconds=1.0,
+        tags={**TAGS, "title": "Überfahrt 洋"},
+    )
+
+    assert remaining(path, container) == remaining(path, container)
+    assert remaining(path, container) != remaining(other, container)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_what_is_no_such_file_is_a_tag_error(tmp_path: Path, container: str) -> None:
+    path = tmp_path / f"noise{EXTENSION[container]}"
+    path.write_bytes(b"this is no music at all\n" * 40)
+
+    for read in (read_pictures, remaining):
+        with pytest.raises(TagError):
+            read(path, container)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_damage_is_an_error_of_the_file_and_never_a_bug(tmp_path: Path, container: str) -> None:
+    """Cut anywhere, a file is written rightly or refused, and is never worse than before."""
+    whole = make(tmp_path, container)
+    put_picture(whole, container, OTHER, kind=4)
+    size = whole.stat().st_size
+    for length in (11, 40, 200, 1000, size // 3, size - 1000, size - 40, size - 1):
+        cut = tmp_path / f"cut{EXTENSION[container]}"
+        cut.write_bytes(whole.read_bytes()[:length])
+        before = cut.read_bytes()
+
+        outcome = write_anyhow(cut, container)
+
+        if outcome is not Status.WRITTEN:
+            assert cut.read_bytes() == before
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted([cut.name, whole.name])
+
+
+def write_anyhow(path: Path, container: str) -> Status:
+    from covergen.core.errors import DecodeError
+    from covergen.library.rewrite import RewriteOptions, write_cover
+    from tests.unit.library.writing import packet_hash, track
+
+    def digest(path: Path) -> str:
+        try:
+            return packet_hash(path)
+        except (av.FFmpegError, IndexError) as error:
+            raise DecodeError(path, str(error)) from error
+
+    return write_cover(
+        track(path, container), PNG, audio_digest=digest, options=RewriteOptions()
+    ).status

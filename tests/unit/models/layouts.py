@@ -1,0 +1,76 @@
+"""The files that repositories of each kind hold, as listed on the Hub, with stand-in contents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+CLAP = "laion/larger_clap_music_and_speech"
+
+# What covergen reads of a Stable Diffusion 1.5 repository.
+BASE_READ = {
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+}
+
+# And what else there is: other formats, halved precision, what is not used.
+BASE_UNREAD = {
+    ".gitattributes",
+    "README.md",
+    "feature_extractor/preprocessor_config.json",
+    "safety_checker/config.json",
+    "safety_checker/model.safetensors",
+    "text_encoder/model.fp16.safetensors",
+    "text_encoder/pytorch_model.bin",
+    "unet/diffusion_pytorch_model.bin",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    "unet/diffusion_pytorch_model.non_ema.safetensors",
+    "v1-5-pruned-emaonly.ckpt",
+    "v1-5-pruned-emaonly.safetensors",
+    "vae/diffusion_pytorch_model.fp16.safetensors",
+}
+
+CLAP_READ = {"config.json", "preprocessor_config.json", "pytorch_model.bin"}
+CLAP_UNREAD = {"README.md", "merges.txt", "tokenizer.json", "vocab.json"}
+
+
+def contents(names: set[str]) -> dict[str, bytes]:
+    """Contents that differ from file to file."""
+    return {name: f"the file {name}".encode() for name in sorted(names)}
+
+
+def fill(folder: Path, names: set[str]) -> Path:
+    """Write such files into a folder."""
+    for name, data in contents(names).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def cache(hub_cache: Path, repo_id: str, names: set[str], *, revision: str = "main") -> Path:
+    """Lay files into a Hub cache as huggingface_hub does, and return the snapshot's folder.
+
+    Source: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    commit = "fedcba9876543210fedcba9876543210fedcba98"
+    repository = hub_cache / f"models--{repo_id.replace('/', '--')}"
+    reference = repository / "refs" / revision
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(commit)
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True, exist_ok=True)
+    return fill(snapshot, names)

@@ -1,0 +1,194 @@
+"""models.toml: what it may say, and how its mistakes are told."""
+
+from pathlib import Path
+
+import pytest
+
+from covergen.core.errors import SettingsError, UsageError
+from covergen.core.paths import config_folder
+from covergen.core.types import SCHEDULERS, Sampling
+from covergen.models.presets import find_preset, load_presets
+
+MINIMAL = 'base = "some/base"\nclap = "some/clap"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "models.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def problems(file: Path) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load_presets(file)
+    assert caught.value.path == file
+    return caught.value.problems
+
+
+def test_sd15_is_stable_diffusion_with_the_references_clap_and_no_adapter() -> None:
+    sd15 = load_presets()["sd15"]
+    assert sd15.base == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert sd15.clap == "laion/larger_clap_music_and_speech"
+    assert sd15.adapter is None
+
+
+def test_starter_is_the_first_model_and_lies_in_the_package() -> None:
+    name, starter = next(iter(load_presets().items()))
+    assert name == starter.name == "starter"
+    for source in (starter.base, starter.clap, starter.adapter):
+        assert source is not None
+        assert source.startswith("package:starter/")
+
+
+def test_a_users_models_stand_beside_covergens_own() -> None:
+    config_folder().mkdir(parents=True)
+    file = write(
+        config_folder(),
+        '[mine]\nbase = "me/base"\nclap = "me/clap@v2"\nadapter = "me/adapter"\n'
+        'description = "My own"\nsteps = 40\nguidance = 5\nscheduler = "unipc"\nwindows = 1\n'
+        'licence = "CC0"\nsize = "small"\n',
+    )
+    presets = load_presets()
+    assert list(presets) == ["starter", "sd15", "mine"]
+    mine = presets["mine"]
+    assert (mine.base, mine.clap, mine.adapter) == ("me/base", "me/clap@v2", "me/adapter")
+    assert mine.sampling == Sampling(steps=40, guidance=5.0, scheduler="unipc")
+    assert (mine.description, mine.windows) == ("My own", 1)
+    assert (mine.licence, mine.size, mine.defined_in) == ("CC0", "small", file)
+
+
+def test_a_users_model_replaces_covergens_of_the_same_name_wholly(tmp_path: Path) -> None:
+    presets = load_presets(write(tmp_path, f"[sd15]\n{MINIMAL}"))
+    assert presets["sd15"].base == "some/base"
+    assert presets["sd15"].licence == ""
+    assert list(presets) == ["starter", "sd15"]
+
+
+def test_base_and_clap_suffice_and_the_rest_has_defaults(tmp_path: Path) -> None:
+    mine = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}"))["mine"]
+    assert mine.adapter is None
+    assert mine.sampling == Sampling(steps=25, guidance=7.5, scheduler="dpm++")
+    assert mine.windows == 3
+
+
+def test_a_file_that_a_windows_editor_saved_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + f"[mine]\n{MINIMAL}".replace("\n", "\r\n").encode())
+    assert load_presets(file)["mine"].clap == "some/clap"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_scheduler_is_accepted(tmp_path: Path, scheduler: str) -> None:
+    file = write(tmp_path, f'[mine]\n{MINIMAL}scheduler = "{scheduler}"\n')
+    assert load_presets(file)["mine"].sampling.scheduler == scheduler
+
+
+def test_local_parts_are_relative_to_the_file_that_names_them(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "some/base").mkdir(parents=True)  # there, so no name on the Hub
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    file = write(
+        tmp_path,
+        '[a]\nbase = "some/base"\nclap = "~/clap"\nadapter = "run/adapter.safetensors"\n'
+        '[b]\nbase = "./my/base"\nclap = "/srv/clap"\nadapter = "package:x/y.safetensors"\n'
+        '[c]\nbase = "folder"\nclap = "~nobody-of-that-name/clap"\n',
+    )
+    presets = load_presets(file)
+    a, b, c = (presets[name] for name in "abc")
+    assert (a.base, a.clap) == (str(tmp_path / "some/base"), str(home / "clap"))
+    assert a.adapter == str(tmp_path / "run/adapter.safetensors")
+    assert (b.base, b.clap) == (str(tmp_path / "my/base"), "/srv/clap")
+    assert b.adapter == "package:x/y.safetensors"
+    assert c.base == str(tmp_path / "folder")
+    assert c.clap == str(tmp_path / "~nobody-of-that-name/clap")
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        'stray = 3\n[one]\nbase = 7\nsteps = 0\nschedular = "ddim"\n'
+        f'[two]\n{MINIMAL}scheduler = "euler"\nwindows = 1.5\n["no spaces"]\n{MINIMAL}',
+    )
+    found = problems(file)
+    assert [line.split(":")[0] for line in found] == [
+        "stray",
+        "one.base",
+        "one.clap",
+        "one.steps",
+        "one.schedular",
+        "two.scheduler",
+        "two.windows",
+        "[no spaces]",
+    ]
+    with pytest.raises(SettingsError) as caught:
+        load_presets(file)
+    assert str(file) in str(caught.value)
+    assert all(line in str(caught.value) for line in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("steps = 0", "mine.steps: expected a whole number from 1 to 1000, not 0"),
+        ("steps = 1001", "mine.steps: expected a whole number from 1 to 1000, not 1001"),
+        ("steps = 20.0", "mine.steps: expected a whole number from 1 to 1000, not 20.0"),
+        ("steps = true", "mine.steps: expected a whole number from 1 to 1000, not True"),
+        ("guidance = -1", "mine.guidance: expected a number from 0 to 100, not -1"),
+        ("guidance = nan", "mine.guidance: expected a number from 0 to 100, not nan"),
+        ("guidance = inf", "mine.guidance: expected a number from 0 to 100, not inf"),
+        ("guidance = true", "mine.guidance: expected a number from 0 to 100, not True"),
+        ('guidance = "7"', "mine.guidance: expected a number from 0 to 100, not '7'"),
+        (
+            'scheduler = "euler"',
+            "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc, not 'euler'",
+        ),
+        ("scheduler = []", "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc"),
+        ("windows = 0", "mine.windows: expected a whole number from 1 to 100, not 0"),
+        ('adapter = ""', "mine.adapter: expected a .safetensors file, or a name on the Hugging"),
+        ("description = 5", "mine.description: expected a text, not 5"),
+        ("step = 5", "mine.step: unknown key. Did you mean 'steps'?"),
+        ("colour = 5", "mine.colour: unknown key. The keys are description, base, clap, adapter,"),
+    ],
+)
+def test_each_mistake_names_its_key_and_what_is_accepted(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    (found,) = problems(write(tmp_path, f"[mine]\n{MINIMAL}{line}\n"))
+    assert found.startswith(told)
+
+
+def test_bad_toml_is_told_with_its_line_and_column(tmp_path: Path) -> None:
+    (found,) = problems(write(tmp_path, f"[mine]\n{MINIMAL}steps = = 3\n"))
+    assert "at line 4, column 9" in found
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_bytes(b"[mine]\n\xff\xfe")
+    assert problems(file) == ("is not UTF-8 from byte 7 on",)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    assert problems(tmp_path) == ("cannot be read: Is a directory",)
+
+
+def test_a_model_is_found_by_its_name() -> None:
+    presets = load_presets()
+    assert find_preset("sd15", presets) is presets["sd15"]
+
+
+def test_a_wrong_name_lists_the_right_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_preset("SD-15", load_presets())
+    assert "Did you mean 'sd15'?" in str(caught.value)
+    assert "starter, sd15" in str(caught.value)
+    assert str(config_folder() / "models.toml") in str(caught.value)
+
+
+def test_a_name_like_no_other_gets_no_guess() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_preset("watercolour", load_presets())
+    assert "Did you mean" not in str(caught.value)

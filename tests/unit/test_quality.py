@@ -1,0 +1,28 @@
+"""Lint, format, types and the rooms' contracts: the same commands that a developer runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ruff check .", "ruff format --check .", "mypy", "lint-imports"],
+)
+def test_the_tree_passes(command: str) -> None:
+    program, *arguments = command.split()
+    result = subprocess.run(
+        [BIN / program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
