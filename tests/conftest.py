@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.media.fixtures"]
+
 _LOOPBACK = ("127.", "::1", "localhost")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE_HZ  # 480,000
 # Decoders that lean on earlier packets (MP3's bit reservoir, overlapping transforms, Speex's
 # filters) have settled after this long.
 _PREROLL_SECONDS = Fraction(1, 2)
-# How much sooner than claimed a stream may end before the claim counts as wrong.
+# How far the claimed and the measured duration may differ before the claim counts as wrong.
 _LEEWAY_SECONDS = Fraction(1, 2)
 # 24 dB above full scale: where a damaged stream decodes to more, or to no number, is no sound.
 _LOUDEST = 16.0
@@ -66,15 +66,6 @@ class _Stretch:
     seconds: Fraction
     packets: tuple[Packet[AudioStream], ...]
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the packets reach as far as the stream's claims said."""
-        if not self.packets:
-            return False
-        last = self.packets[-1]
-        heard = ((last.pts or 0) + (last.duration or 0)) * last.time_base
-        return heard >= self.start + self.seconds - _LEEWAY_SECONDS
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Excerpt:
@@ -86,8 +77,9 @@ class Excerpt:
 
     path: Path
     key: str
-    _codec: AudioCodecContext
-    _stretches: tuple[_Stretch, ...]
+    # Not in the repr: PyAV's objects reach for a container that is closed by then.
+    _codec: AudioCodecContext = field(repr=False)
+    _stretches: tuple[_Stretch, ...] = field(repr=False)
 
     def decode(self) -> NDArray[np.float32]:
         """Return the windows, (N, 480000) float32, mono at 48 kHz, full scale 1.
@@ -113,9 +105,9 @@ def read_excerpt(path: Path, windows: int) -> Excerpt:
         codec = stream.codec_context
         codec.thread_count = 1  # several tracks are decoded at once as it is
         codec.open(strict=False)
-        stretches = _find_stretches(path, container, stream, windows)
+        stretches = tuple(_stretches(path, container, stream, windows))
         if not stretches:
-            raise DecodeError(path, "it holds no audio")
+            raise DecodeError(path, "no audio can be found in it")
         key = _key(codec_parameters(stream), stretches)
         return Excerpt(path=path, key=key, _codec=codec, _stretches=stretches)
 
@@ -128,31 +120,43 @@ def place_windows(duration: Fraction, count: int) -> list[Fraction]:
     return [min(max(c - Fraction(WINDOW_SECONDS, 2), Fraction(0)), latest) for c in centres]
 
 
-def _find_stretches(
-    path: Path, container: InputContainer, stream: AudioStream, windows: int
-) -> tuple[_Stretch, ...]:
-    """Believe the header's duration until the packets end sooner; then measure it, and redo."""
-    claimed = (stream.duration or 0) * _tick(stream)
-    if claimed > 0:
-        found = _stretches(path, container, stream, claimed, windows)
-        if all(stretch.is_whole for stretch in found):
-            return found
-    found = _stretches(path, container, stream, _measure(path), windows)
-    return tuple(stretch for stretch in found if stretch.packets)
-
-
 def _stretches(
-    path: Path, container: InputContainer, stream: AudioStream, duration: Fraction, windows: int
-) -> tuple[_Stretch, ...]:
+    path: Path, container: InputContainer, stream: AudioStream, windows: int
+) -> Iterator[_Stretch]:
+    """Yield the windows that hold any audio at all."""
+    duration = _duration(path, container, stream)
     origin = (stream.start_time or 0) * _tick(stream)
-    return tuple(
-        _Stretch(
-            start=origin + start,
-            seconds=min(duration - start, Fraction(WINDOW_SECONDS)),
-            packets=_packets_between(path, container, stream, origin + start),
-        )
-        for start in place_windows(duration, windows)
-    )
+    for start in place_windows(duration, windows):
+        packets = _packets_between(path, container, stream, origin + start)
+        if packets:
+            seconds = min(duration - start, Fraction(WINDOW_SECONDS))
+            yield _Stretch(start=origin + start, seconds=seconds, packets=packets)
+
+
+def _duration(path: Path, container: InputContainer, stream: AudioStream) -> Fraction:
+    """Return the seconds of audio, measured at its end.
+
+    FFmpeg's own number may be a guess from the file's size, tags included, or the wish of a
+    header. Where the last packets agree with it, it is believed for being exact to the sample.
+    """
+    origin = stream.start_time or 0
+    claimed = stream.duration or 0
+    try:
+        container.seek(origin + claimed, stream=stream)
+        end = _end(_timed_packets(container, stream, clock=None))
+    except (av.FFmpegError, _TimeUnknownError):
+        end = None
+    if end is None:  # the claim is too long, or there is no seeking
+        with open_source(path) as fresh:
+            end = _end(_timed_packets(fresh, audio_stream(fresh, path), clock=origin))
+    measured = (end or origin) - origin
+    if abs(claimed - measured) * _tick(stream) < _LEEWAY_SECONDS:
+        measured = min(claimed, measured)
+    return measured * _tick(stream)
+
+
+def _end(packets: Iterable[Packet[AudioStream]]) -> int | None:
+    return max(((p.pts or 0) + (p.duration or 0) for p in packets), default=None)
 
 
 def _packets_between(
@@ -209,16 +213,6 @@ def _timed_packets(
             yield packet
     except av.FFmpegError:
         return
-
-
-def _measure(path: Path) -> Fraction:
-    """Return how many seconds of audio there are, by going through all packets."""
-    with open_source(path) as container:
-        stream = audio_stream(container, path)
-        start = end = stream.start_time or 0
-        for packet in _timed_packets(container, stream, clock=start):
-            end = max(end, (packet.pts or 0) + (packet.duration or 0))
-        return (end - start) * _tick(stream)
 
 
 def _tick(stream: AudioStream) -> Fraction:

@@ -50,6 +50,8 @@ def _settings(ctx: click.Context) -> Iterator[str]:
             yield f"\n[{child.command_path.partition(' ')[2].replace(' ', '.')}]"
         for option in options:
             value, source = option.consume_value(child, {})
+            if source is ParameterSource.ENVIRONMENT:
+                value = option.type_cast_value(child, value) or value
             if source in _SOURCES and _is_set(value):
                 yield f"{option_key(option)} = {_toml(value)}  # {_SOURCES[source]}"
             else:

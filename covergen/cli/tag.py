@@ -128,7 +128,8 @@ def _run(plan: PlanOptions, preset: Preset, options: dict[str, Any]) -> None:
     if totals.albums_to(Action.PAINT):
         locate_model(preset)  # what cannot work is told before the question
     if totals.has_work and not _agreed(totals, preset, options):
-        raise click.Abort
+        click.echo("Nothing was written.", err=True)
+        return
     renderer = Renderer(
         as_json=options["as_json"],
         quiet=options["quiet"],

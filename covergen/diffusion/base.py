@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from covergen.diffusion.base_config import BaseConfig, base_error
+from covergen.diffusion.memory import is_out_of_memory, memory_error
 from covergen.diffusion.quiet import quiet
 
 __all__ = ["Base", "encode_empty_prompt", "load_base"]
@@ -40,16 +41,20 @@ class Base:
 def load_base(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> Base:
     """Load the UNet and the VAE, the latter in fp32 where it is known to overflow in fp16.
 
-    Raises ModelError where the weights do not fit their config.
+    Raises ModelError where the weights do not fit their config, or the device's memory.
     """
     upcast = config.vae_overflows and dtype == torch.float16
-    return Base(
-        unet=_load(UNet2DConditionModel, config, "unet", dtype).to(device),
-        vae=_load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype).to(device),
-    )
+    unet = _load(UNet2DConditionModel, config, "unet", dtype)
+    vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)
+    try:
+        return Base(unet=unet.to(device), vae=vae.to(device))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise memory_error(f"{config.folder} does not fit into the memory of {device}.") from error
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_empty_prompt(config: BaseConfig, *, masked: bool) -> Tensor:
     """Encode the empty prompt, and let the text encoder go.
 

@@ -93,6 +93,7 @@ def read_config(folder: Path) -> BaseConfig:
     )
     _check_unet(config)
     _check_text_encoder(config)
+    _check_tokenizer(config)
     return config
 
 
@@ -151,6 +152,17 @@ def _check_text_encoder(config: BaseConfig) -> None:
         raise base_error(
             f"{path}: expected hidden_size = {config.cross_attention_dim}, as the UNet's "
             f"cross_attention_dim, found {width}."
+        )
+
+
+def _check_tokenizer(config: BaseConfig) -> None:
+    """Without its files, transformers would make one up."""
+    folder = config.folder / "tokenizer"
+    present = {path.name for path in folder.glob("*")}
+    if not (present >= {"vocab.json", "merges.txt"} or "tokenizer.json" in present):
+        raise base_error(
+            f"{folder}: expected vocab.json and merges.txt, or tokenizer.json, "
+            f"found {', '.join(sorted(present)) or 'neither'}."
         )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Generator, Tensor
 
 from covergen.core.errors import ModelError
 from covergen.core.types import Sampling
-from covergen.diffusion.batches import automatic_batch_size, is_out_of_memory
+from covergen.diffusion.memory import automatic_batch_size, is_out_of_memory, memory_error
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.schedulers import make_scheduler
@@ -59,7 +58,9 @@ def paint(
     even one picture fits into memory, or the model gives no numbers, and UsageError for a sampling
     that is impossible.
     """
-    size = batch_size or automatic_batch_size(painter)
+    size = batch_size or automatic_batch_size(
+        painter.config, device=painter.device, dtype=painter.dtype
+    )
     waiting = iter(requests)
     batch: list[PaintRequest] = []
     while batch := batch or list(islice(waiting, size)):
@@ -84,10 +85,7 @@ def _try_batch(
         if not is_out_of_memory(error):
             raise
         if len(batch) == 1:
-            raise ModelError(
-                "Not even one picture fits into memory.",
-                hint="Choose a smaller base, --dtype bf16 or fp16, or another --device.",
-            ) from error
+            raise memory_error("Not even one picture fits into memory.") from error
     torch.accelerator.empty_cache()  # of what the failed batch has left
     return None
 
@@ -160,7 +158,7 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
             hint="Try --dtype fp32, which cannot overflow; or its weights are damaged.",
         )
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-    array: NDArray[Any] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    array: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
 
 

@@ -12,7 +12,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from covergen.core.errors import UsageError
+from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import SCHEDULERS
 from covergen.diffusion.quiet import quiet
 
@@ -38,15 +38,19 @@ def make_scheduler(name: str, config: Mapping[str, Any], *, steps: int) -> Sched
     """Make a fresh scheduler, set to `steps`; they hold state, so that each batch needs its own.
 
     `name` is one of SCHEDULERS, `config` a base's scheduler config. Raises UsageError for an
-    unknown name, or more steps than the base was trained with.
+    unknown name, or more steps than the base was trained with, and ModelError for a config that no
+    scheduler can be made of.
     """
     if name not in _CLASSES:
         raise UsageError(f"Scheduler {name!r} is unknown: it is one of {', '.join(SCHEDULERS)}.")
     scheduler_class, options = _CLASSES[name]
-    with quiet():
-        scheduler = scheduler_class.from_config({**config, **_LATENT_DIFFUSION, **options})
-        limit = scheduler.config.num_train_timesteps
-        if not 1 <= steps <= limit:
-            raise UsageError(f"{steps} steps are impossible: this base can take 1 to {limit}.")
-        scheduler.set_timesteps(steps)
+    try:
+        with quiet():
+            scheduler = scheduler_class.from_config({**config, **_LATENT_DIFFUSION, **options})
+            limit = scheduler.config.num_train_timesteps
+            if not 1 <= steps <= limit:
+                raise UsageError(f"{steps} steps are impossible: this base can take 1 to {limit}.")
+            scheduler.set_timesteps(steps)
+    except (ArithmeticError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"The base's scheduler config cannot be used: {error}") from error
     return scheduler

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from covergen.jobs.events import PlanTotals
 
-__all__ = ["Meter", "Rates", "load_rates", "save_rates", "seconds_needed"]
+__all__ = ["Meter", "Rates", "load_rates", "seconds_needed"]
 
 Item = TypeVar("Item")
 
@@ -32,37 +32,41 @@ class Rates:
 
 @dataclass(slots=True)
 class Meter:
-    """Measures a run. `heard` counts the tracks that were truly decoded, not found in the cache."""
+    """Measures a run: its covers, and what was waited for."""
 
     hearing_seconds: float = 0.0
     working_seconds: float = 0.0
-    heard: int = 0
     covers: int = 0
     cover_bytes: int = 0
 
-    def hearing(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Hand items on, measuring how long each was waited for."""
-        for item, seconds in _timed(items):
+    def hearing(self, albums: Iterable[Item]) -> Iterator[Item]:
+        """Hand on albums, measuring how long their embeddings are waited for."""
+        for album, seconds in _timed(albums):
             self.hearing_seconds += seconds
-            yield item
+            yield album
 
-    def working(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Hand covers on, measuring how long each was waited for, hearing included."""
-        for item, seconds in _timed(items):
+    def working(self, covers: Iterable[Item]) -> Iterator[Item]:
+        """Hand on covers, measuring how long they are waited for, hearing included."""
+        for cover, seconds in _timed(covers):
             self.working_seconds += seconds
             self.covers += 1
-            yield item
+            yield cover
 
-    def rates(self, before: Rates | None) -> Rates | None:
-        """What was measured; None where nothing was painted. `before` stands for what was not."""
+    def save(self, model: str, *, heard: int) -> None:
+        """Remember what `model` cost, for the next plan.
+
+        `heard` tracks were embedded; where all was cached, what that cost before stands.
+        """
         if not self.covers:
-            return before
+            return
+        before = load_rates(model)
         hearing = before.seconds_per_track if before else 0.0
-        return Rates(
-            seconds_per_track=self.hearing_seconds / self.heard if self.heard else hearing,
+        rates = Rates(
+            seconds_per_track=self.hearing_seconds / heard if heard else hearing,
             seconds_per_cover=(self.working_seconds - self.hearing_seconds) / self.covers,
             bytes_per_cover=self.cover_bytes / self.covers,
         )
+        _save(model, rates)
 
 
 def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
@@ -86,8 +90,7 @@ def load_rates(model: str) -> Rates | None:
         return None
 
 
-def save_rates(model: str, rates: Rates) -> None:
-    """Remember what `model` cost."""
+def _save(model: str, rates: Rates) -> None:
     try:
         known = json.loads(_file().read_text())
     except (OSError, ValueError):

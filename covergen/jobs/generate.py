@@ -10,6 +10,7 @@ from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import Encoding, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
+from covergen.jobs.estimate import Meter
 from covergen.jobs.events import AlbumDone
 from covergen.jobs.stages import PaintOptions, paint_plans
 from covergen.library.memory import ScanMemory
@@ -48,6 +49,7 @@ def generate(
             options.paint,
             store,
             seed_of=lambda _: options.seed,
+            meter=Meter(),
             emit=emit,
             checkpoint=checkpoint,
         )

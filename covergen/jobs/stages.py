@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.jobs.compute import Compute
+    from covergen.jobs.estimate import Meter
     from covergen.jobs.events import Emit
     from covergen.jobs.model import Model
     from covergen.models.presets import Preset
@@ -54,6 +55,7 @@ def paint_plans(
     store: EmbeddingStore,
     *,
     seed_of: Callable[[Album], int],
+    meter: Meter,
     emit: Emit,
     checkpoint: Checkpoint,
 ) -> Iterator[tuple[AlbumEmbedding, Cover]]:
@@ -71,7 +73,10 @@ def paint_plans(
         emit=emit,
         checkpoint=checkpoint,
     )
-    yield from _paint_albums(embeddings, model, options, seed_of=seed_of, checkpoint=checkpoint)
+    covers = _paint_albums(
+        meter.hearing(embeddings), model, options, seed_of=seed_of, checkpoint=checkpoint
+    )
+    yield from meter.working(covers)
 
 
 def embed_albums(

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
+from covergen.core.picture import encode
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, Outcome
+from covergen.jobs.estimate import Meter
 from covergen.jobs.events import AlbumDone, FileFailed
 from covergen.jobs.plan import PlanOptions, plan_library
 from covergen.jobs.stages import PaintOptions, paint_plans
@@ -19,8 +21,9 @@ from covergen.library.rewrite import remove_stale
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from covergen.core.types import AlbumPlan
+    from covergen.core.types import AlbumPlan, Track
     from covergen.jobs.events import Emit
+    from covergen.jobs.writing import OnWritten
 
 __all__ = ["TagOptions", "tag"]
 
@@ -45,22 +48,35 @@ def tag(
     Raises ModelError, and Interrupted, between two albums, when `checkpoint` says so.
     """
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
+
+        def on_written(track: Track) -> None:
+            store.carry_over(track)
+            memory.forget(track.path)
+
+        meter = Meter()
         plans = plan_library(options.plan, memory, checkpoint)
         painted = paint_plans(
-            _acted_upon(plans, options.write, store, emit),
+            _acted_upon(plans, options.write, on_written, emit),
             options.paint,
             store,
             seed_of=lambda album: seed_for(album.key, options.seed),
+            meter=meter,
             emit=emit,
             checkpoint=checkpoint,
         )
-        for embedding, cover in painted:
-            emit(write_album(embedding, cover, options.write, store))
-            checkpoint()
+        try:
+            for embedding, cover in painted:
+                picture = encode(cover, options.write.encoding)
+                meter.cover_bytes += len(picture.data)
+                done = write_album(embedding, picture, cover.provenance, options.write, on_written)
+                emit(done)
+                checkpoint()
+        finally:
+            meter.save(options.paint.preset.name, heard=store.saved)
 
 
 def _acted_upon(
-    plans: Iterable[AlbumPlan | Outcome], write: WriteOptions, store: EmbeddingStore, emit: Emit
+    plans: Iterable[AlbumPlan | Outcome], write: WriteOptions, on_written: OnWritten, emit: Emit
 ) -> Iterator[AlbumPlan]:
     """Finish at once what needs no painting; hand on the rest."""
     for plan in plans:
@@ -72,6 +88,6 @@ def _acted_upon(
         if plan.action is Action.PAINT:
             yield plan
         elif plan.action is Action.FILL:
-            emit(fill_album(plan, write, store))
+            emit(fill_album(plan, write, on_written))
         else:
             emit(AlbumDone(plan=plan, reason=plan.reason))

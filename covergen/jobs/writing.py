@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.digest import audio_digest
 from covergen.core.errors import TagError
-from covergen.core.picture import Encoding, Picture, encode
+from covergen.core.picture import Encoding, Picture
 from covergen.core.types import Outcome, Status
 from covergen.jobs.events import AlbumDone
 from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, read_pictures
@@ -15,10 +15,12 @@ from covergen.library.rewrite import RewriteOptions, write_cover
 from covergen.library.sidecar import write_sidecar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from covergen.audio.store import EmbeddingStore
-    from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Track
+    from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Provenance, Track
+
+    OnWritten = Callable[[Track], None]
 
 __all__ = ["WriteOptions", "fill_album", "write_album"]
 
@@ -34,41 +36,43 @@ class WriteOptions:
 
 
 def write_album(
-    embedding: AlbumEmbedding, cover: Cover, options: WriteOptions, store: EmbeddingStore
+    embedding: AlbumEmbedding,
+    picture: Picture,
+    provenance: Provenance,
+    options: WriteOptions,
+    on_written: OnWritten,
 ) -> AlbumDone:
     """Put a painted cover into the tracks that were heard, and where asked, beside them.
 
     A track whose audio cannot be decoded cannot be verified either, and is left alone.
+    `on_written` is called with each track, as it was scanned, whose file is a new one now.
     """
     plan = embedding.plan
-    picture = encode(cover, options.encoding)
     unheard = {outcome.path for outcome in embedding.unheard}
     outcomes = list(embedding.unheard)
     if options.embed:
         heard = (track for track in plan.targets if track.path not in unheard)
-        outcomes += [_write(track, picture, options, store) for track in heard]
+        outcomes += [_write(track, picture, options, on_written) for track in heard]
     if options.sidecar and not plan.album.shares_folder:
         outcomes.append(write_sidecar(plan.album.folder, picture))
-    return AlbumDone(
-        plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=cover.provenance
-    )
+    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
 
 
-def fill_album(plan: AlbumPlan, options: WriteOptions, store: EmbeddingStore) -> AlbumDone:
+def fill_album(plan: AlbumPlan, options: WriteOptions, on_written: OnWritten) -> AlbumDone:
     """Put the picture that an album already has into its tracks that lack it."""
     try:
         picture = _existing_picture(plan.album)
     except TagError as error:
         outcomes = [Outcome.of_error(error)]
     else:
-        outcomes = [_write(track, picture, options, store) for track in plan.targets]
+        outcomes = [_write(track, picture, options, on_written) for track in plan.targets]
     return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes))
 
 
-def _write(track: Track, picture: Picture, options: WriteOptions, store: EmbeddingStore) -> Outcome:
+def _write(track: Track, picture: Picture, options: WriteOptions, on_written: OnWritten) -> Outcome:
     outcome = write_cover(track, picture, audio_digest=audio_digest, options=options.rewrite)
     if outcome.status is Status.WRITTEN:
-        store.carry_over(track)
+        on_written(track)
     return outcome
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 __all__ = ["BoundedReader"]
 
 _MOST_BYTES = 64 << 20
+_BYTES_A_READ = 64  # each read counts for so many, so that reading in circles ends as well
 
 
 class BoundedReader(io.BufferedReader):
@@ -28,7 +29,7 @@ class BoundedReader(io.BufferedReader):
         except OSError as error:
             self.failure = error
             raise
-        self._left -= len(data)
+        self._left = max(0, self._left - max(len(data), _BYTES_A_READ))
         if not self._left:
             raise OSError(errno.EFBIG, f"more than {_MOST_BYTES >> 20} MiB of them")
         return data

@@ -19,6 +19,7 @@ DAMAGE = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     NotImplementedError,
     RecursionError,
     TypeError,

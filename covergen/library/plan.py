@@ -1,12 +1,9 @@
 """What a run would do with an album, and why."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan
 
-__all__ = ["PlanTotals", "plan_album"]
+__all__ = ["plan_album"]
 
 
 def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
@@ -30,23 +27,3 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
     partial = embedded and bool(lacking)
     reason = Reason.PARTIAL_ART if partial else Reason.HAS_ART
     return AlbumPlan(album=album, action=Action.SKIP, reason=reason)
-
-
-@dataclass(slots=True, kw_only=True)
-class PlanTotals:
-    """The sum of plans, whose size does not grow with their number.
-
-    `targets` are the files that would be written. `albums_by_reason` counts albums.
-    """
-
-    albums: int = 0
-    tracks: int = 0
-    targets: int = 0
-    albums_by_reason: Counter[Reason] = field(default_factory=Counter)
-
-    def add(self, plan: AlbumPlan) -> None:
-        """Count one more plan."""
-        self.albums += 1
-        self.tracks += len(plan.album.tracks)
-        self.targets += len(plan.targets)
-        self.albums_by_reason[plan.reason] += 1

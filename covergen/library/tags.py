@@ -165,7 +165,8 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
         with BoundedReader(path) as reader:
             container = identify_stream(reader)
             if container is None:
-                raise TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
+                no_music = TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
+                raise reader.failure or no_music
             reader.seek(0)
             return _parse(reader, path, stat, container)
     except OSError as error:

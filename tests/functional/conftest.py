@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.tiny_clap import make_tiny_clap
 
 from covergen.cli.main import cli
-from tests.media import Library, make_library
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
+from tests.tiny_clap import make_tiny_clap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +32,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
         clap=make_tiny_clap(folder / "clap"),
         adapter=make_tiny_adapter(folder / "adapter.safetensors", base),
     )
-
-
-@pytest.fixture(scope="session")
-def pristine_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    return make_library(tmp_path_factory.mktemp("pristine") / "Music")
-
-
-@pytest.fixture
-def library(pristine_library: Library, tmp_path: Path) -> Library:
-    """A library of one's own to write into."""
-    return pristine_library.copy_to(tmp_path / "Music")
 
 
 Run = Callable[..., Result]

@@ -3,6 +3,7 @@
 Source: Advanced Systems Format Specification 01.20.05, sections 3.2, 3.4, 3.11, 4.7, 4.8.
 """
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -68,7 +69,8 @@ def put(path: Path, picture: Picture) -> str:
     with path.open("r+b") as file:
         objects, size = _read(file)
         cleaned = [_without_front_cover(item) for item in objects]
-        splice(file, 0, size, _join(_with_record(cleaned, value), size))
+        behind = file.seek(0, os.SEEK_END) - size
+        splice(file, 0, size, _join(_with_record(cleaned, value), size, behind))
     return ""
 
 
@@ -81,11 +83,12 @@ def rest(path: Path) -> object:
 
 def _read(file: BinaryIO) -> tuple[list[_Object], int]:
     """The header's objects and its size."""
+    file_size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     guid, size, _, _ = _TOP.unpack(file.read(_TOP.size))
-    data = file.read(size - _TOP.size)
-    if guid != _HEADER or len(data) < size - _TOP.size:
+    if guid != _HEADER or not _TOP.size <= size <= file_size:
         raise ValueError("its header is damaged")
-    return _objects(data), size
+    return _objects(file.read(size - _TOP.size)), size
 
 
 def _objects(data: bytes) -> list[_Object]:
@@ -103,25 +106,23 @@ def _join_objects(objects: list[_Object]) -> bytes:
     return b"".join(_HEAD.pack(o.guid, _HEAD.size + len(o.data)) + o.data for o in objects)
 
 
-def _join(objects: list[_Object], available: int) -> bytes:
-    """The whole header, padded, with the file's new size in its properties."""
+def _join(objects: list[_Object], available: int, behind: int) -> bytes:
+    """The whole header, padded, with the file's size in its properties: `behind` bytes follow."""
     objects = [item for item in objects if item.guid != _PADDING]
     needed = _TOP.size + len(_join_objects(objects))
     room = padding(available - needed, least=_HEAD.size)
     if room:
         objects.append(_Object(_PADDING, bytes(room - _HEAD.size)))
-    delta = needed + room - available
-    body = _join_objects([_resized(item, delta) for item in objects])
-    return _TOP.pack(_HEADER, needed + room, len(objects), b"\x01\x02") + body
+    size = needed + room
+    body = _join_objects([_resized(item, size + behind) for item in objects])
+    return _TOP.pack(_HEADER, size, len(objects), b"\x01\x02") + body
 
 
-def _resized(item: _Object, delta: int) -> _Object:
-    if item.guid != _FILE_PROPERTIES:
+def _resized(item: _Object, file_size: int) -> _Object:
+    # A broadcast does not know its size, and has zeros there.
+    if item.guid != _FILE_PROPERTIES or item.data[16:24] == bytes(8):
         return item
-    (size,) = struct.unpack_from("<Q", item.data, 16)
-    # 0 in a broadcast, which does not know its size.
-    new = struct.pack("<Q", size + delta if size else 0)
-    return item._replace(data=item.data[:16] + new + item.data[24:])
+    return item._replace(data=item.data[:16] + struct.pack("<Q", file_size) + item.data[24:])
 
 
 def _comparable(objects: list[_Object]) -> list[object]:

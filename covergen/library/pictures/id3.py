@@ -135,7 +135,11 @@ def _split_frames(version: int, body: bytes) -> tuple[tuple[_Frame, ...], bytes]
         return plain
     # iTunes used to write plain sizes into 2.4 tags.
     synchsafe = _split(body, 4, _synchsafe)
-    return plain if synchsafe[1] and not plain[1] else synchsafe
+    return plain if _is_sound(*plain) and not _is_sound(*synchsafe) else synchsafe
+
+
+def _is_sound(frames: Iterable[_Frame], tail: bytes) -> bool:
+    return not tail and all(_NAME.fullmatch(frame.name) for frame in frames)
 
 
 def _split(
@@ -144,7 +148,7 @@ def _split(
     """Frames as long as they are whole, then whatever is left, less zeros at its end."""
     frames, at = [], 0
     head = 6 if name_size == 3 else 10
-    while _NAME.fullmatch(body[at : at + name_size]):
+    while body[at : at + name_size].strip(b"\0"):
         name, size = body[at : at + name_size], size_of(body[at + name_size : at + 2 * name_size])
         end = at + head + size
         if size < 0 or end > len(body):
@@ -236,7 +240,9 @@ def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
 
 def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
     try:
-        data = _join(tag, padding(available - len(_join(tag, 0))))
+        # Padding would become part of a frame that was cut short.
+        room = 0 if tag.tail else padding(available - len(_join(tag, 0)))
+        data = _join(tag, room)
     except OverflowError as error:
         raise _too_large(path) from error
     if len(data) > _LARGEST:

@@ -106,8 +106,7 @@ def _atom(head: bytes, at: int, limit: int) -> _Atom:
 
 
 def _atoms(data: bytes, at: int = 0) -> Iterator[_Atom]:
-    """The atoms one after the other, but for four zeros that may end a `udta`."""
-    while at + _FIXED_HEAD <= len(data) and data[at : at + 4] != bytes(4):
+    while at + _FIXED_HEAD <= len(data):
         atom = _atom(data[at : at + 16], at, len(data))
         yield atom
         at = atom.end

@@ -9,7 +9,7 @@ import torch
 from tests.tiny_base import make_tiny_base
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Models this small lose more by sharing their work than they gain."""
     threads = torch.get_num_threads()

@@ -78,6 +78,10 @@ def no_scheduler(base: Path) -> None:
     rmtree(base / "scheduler")
 
 
+def no_tokenizer(base: Path) -> None:
+    (base / "tokenizer" / "tokenizer.json").unlink()
+
+
 def no_json(base: Path) -> None:
     (base / "unet" / "config.json").write_text("{")
 
@@ -116,6 +120,7 @@ def overwritten(base: Path) -> None:
         (sizeless, r"unet/config.json: expected a sample_size"),
         (several_widths, r"unet/config.json: expected one number for cross_attention_dim"),
         (no_scheduler, r"scheduler/scheduler_config.json: no such file"),
+        (no_tokenizer, r"tokenizer: expected vocab.json and merges.txt, or tokenizer.json"),
         (no_json, r"unet/config.json: not a readable JSON file"),
         (a_list, r"unet/config.json: expected a JSON object, found list"),
         (no_weights, r"vae: expected diffusion_pytorch_model.safetensors, found no weights"),

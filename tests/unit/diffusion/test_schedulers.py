@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from covergen.core.errors import UsageError
+from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import SCHEDULERS
 from covergen.diffusion.schedulers import make_scheduler
 
@@ -61,6 +61,12 @@ def test_latents_are_never_clipped() -> None:
 def test_an_unknown_name_is_wrong_use() -> None:
     with pytest.raises(UsageError, match="one of ddim, ddpm"):
         make_scheduler("euler", CONFIG, steps=5)
+
+
+@pytest.mark.parametrize("damage", [{"beta_schedule": "odd"}, {"beta_start": "low"}])
+def test_a_config_that_is_none_is_an_error(damage: dict[str, str]) -> None:
+    with pytest.raises(ModelError, match="scheduler config cannot be used"):
+        make_scheduler("ddim", {**CONFIG, **damage}, steps=5)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1001])

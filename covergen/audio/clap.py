@@ -1,0 +1,158 @@
+"""CLAP's audio tower: windows of sound in, embeddings out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cached_property
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covergen.audio.clap_folder import ClapFolder, read_clap_folder
+from covergen.audio.mel import make_log_mel
+from covergen.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+__all__ = ["Tower"]
+
+_HINT = "The download may be incomplete: fetch the model again."
+_SHOWN = 3  # of the problems with the weights
+
+
+class Tower:
+    """The audio tower of a CLAP model of any size; the text tower is never loaded.
+
+    Raises ModelError (or ModelMissingError) for a folder that is not a CLAP model's, before any
+    weight is loaded; that happens at the first `embed`.
+    """
+
+    def __init__(self, folder: Path, *, device: torch.device, dtype: torch.dtype) -> None:
+        self._folder = read_clap_folder(folder)
+        self._device = device
+        self._dtype = dtype
+
+    @property
+    def id(self) -> str:
+        """The name under which embeddings of this model in this precision are stored."""
+        return f"{self._folder.fingerprint} {self._dtype}"
+
+    @property
+    def dimension(self) -> int:
+        """The length of an embedding."""
+        return self._folder.dimension
+
+    def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (B, D) float32, unit L2 norm. `waveforms`: (B, 480000), mono at 48 kHz.
+
+        Weights and mel are float32; in another dtype the tower's large products are computed in
+        it (autocast). Source: Wu et al. 2023, arXiv 2211.06687. Raises ModelError.
+        """
+        import torch
+
+        half = self._dtype != torch.float32
+        with torch.inference_mode():
+            mel = self._log_mel(torch.from_numpy(waveforms).to(self._device))
+            with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
+                vectors = self._model(mel).audio_embeds
+            vectors = torch.nn.functional.normalize(vectors.float(), dim=-1).cpu()
+        if not vectors.isfinite().all():
+            raise ModelError(
+                f"The CLAP model in {self._folder.path} gives no numbers in {self._dtype}.",
+                hint="Use --dtype fp32, or fetch the model again.",
+            )
+        return np.asarray(vectors.numpy())
+
+    @cached_property
+    def _log_mel(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return make_log_mel(self._folder.mel, self._device)
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401 - transformers' models are untyped
+        return _load(self._folder).to(self._device)
+
+
+def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are untyped
+    """Load the audio tower in float32, from a folder that may hold the whole of CLAP."""
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    with _quiet_transformers(), _model_errors(folder.path):
+        model, report = ClapAudioModelWithProjection.from_pretrained(
+            folder.path,
+            config=ClapAudioConfig.from_dict(folder.audio_config),
+            dtype="float32",
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # they are reported, all at once
+            output_loading_info=True,
+        )
+    _check(folder.path, report)
+    return model.eval()
+
+
+def _check(folder: Path, report: dict[str, Any]) -> None:
+    """Raise ModelError unless the weights are all those that config.json speaks of."""
+    problems = [f"{key} is missing" for key in sorted(report["missing_keys"])]
+    problems += [
+        f"{key} has shape {tuple(found)}, expected {tuple(expected)}"
+        for key, found, expected in sorted(report["mismatched_keys"])
+    ]
+    problems += [
+        f"{key} is not expected"
+        for key in sorted(report["unexpected_keys"])
+        if key.startswith("audio_model.audio_encoder.layers.")
+    ]
+    if problems:
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise ModelError(
+            f"The weights in {folder} are not those of the CLAP audio tower that its config.json"
+            f" describes: {'; '.join(problems[:_SHOWN])}{more}.",
+            hint=_HINT,
+        )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep progress bars and reports from the user: the text tower is left out on purpose."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _model_errors(folder: Path) -> Iterator[None]:
+    """Turn what transformers raises over a folder's contents into ModelError."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        SafetensorError,
+        StrictDataclassError,
+        UnpicklingError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+    ) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"The CLAP model in {folder} cannot be loaded: {first_line}", hint=_HINT
+        ) from error

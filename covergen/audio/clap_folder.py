@@ -1,0 +1,144 @@
+"""What a folder with a CLAP model holds, found out before anything heavy is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from covergen.audio.mel import MelSettings
+from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS
+from covergen.core.errors import ModelError, ModelMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["ClapFolder", "read_clap_folder"]
+
+_HINT = (
+    "Give the folder of a CLAP model without fusion, such as laion/larger_clap_music_and_speech:"
+    " it holds config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
+)
+# The features that this room makes: one mel of one window.
+_FEATURES = {
+    "sampling_rate": SAMPLE_RATE_HZ,
+    "max_length_s": WINDOW_SECONDS,
+    "padding": "repeatpad",
+    "truncation": "rand_trunc",
+}
+# transformers' defaults for what a configuration leaves out.
+_DEFAULTS = {"projection_dim": 512, "num_mel_bins": 64}
+_PIECES = 64
+_PIECE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClapFolder:
+    """A CLAP model whose settings are sound; its weights have not been loaded.
+
+    `audio_config` is for transformers.ClapAudioConfig. `fingerprint` tells models apart by their
+    settings and by pieces of their weights.
+    """
+
+    path: Path
+    audio_config: dict[str, Any]
+    dimension: int
+    mel: MelSettings
+    fingerprint: str
+
+
+def read_clap_folder(folder: Path) -> ClapFolder:
+    """Read the settings of a CLAP model, and a little of its weights.
+
+    Raises ModelMissingError where a file is missing, ModelError where it is not CLAP's.
+    """
+    audio_config = _audio_config(folder / "config.json")
+    mel = _mel_settings(folder)
+    if mel.feature_size != audio_config["num_mel_bins"]:
+        raise ModelError(
+            f"The CLAP model in {folder} expects {audio_config['num_mel_bins']} mel bands, but"
+            f" its preprocessor_config.json makes {mel.feature_size}.",
+            hint="The folder mixes two models: fetch it again.",
+        )
+    settings = json.dumps([audio_config, asdict(mel)], sort_keys=True)
+    return ClapFolder(
+        path=folder,
+        audio_config=audio_config,
+        dimension=audio_config["projection_dim"],
+        mel=mel,
+        fingerprint=_fingerprint(settings, _weights(folder)),
+    )
+
+
+def _audio_config(path: Path) -> dict[str, Any]:
+    """Return the audio tower's settings, which may be a part of the whole model's."""
+    config = _read_json(path)
+    kind, audio = config.get("model_type"), config.get("audio_config")
+    if kind == "clap" and isinstance(audio, dict):
+        # As in ClapConfig: what the whole model says of both towers' outputs counts.
+        shared = {"projection_dim": 512, "projection_hidden_act": "relu"}
+        audio |= {name: config.get(name, default) for name, default in shared.items()}
+    elif kind == "clap_audio_model":
+        audio = config
+    else:
+        raise ModelError(f'{path}: expected model_type "clap", found {kind!r}.', hint=_HINT)
+    if audio.get("enable_fusion"):
+        raise ModelError(f"{path} is of a CLAP model with fusion.", hint=_HINT)
+    return _DEFAULTS | audio
+
+
+def _mel_settings(folder: Path) -> MelSettings:
+    path = folder / "preprocessor_config.json"
+    if not path.exists() and (folder / "processor_config.json").exists():
+        path = folder / "processor_config.json"  # transformers 5 saves a processor as one file
+    found = _read_json(path)
+    found = found.get("feature_extractor", found)
+    wrong = [
+        f"{name} {found.get(name)!r} (expected {value!r})"
+        for name, value in _FEATURES.items()
+        if found.get(name) != value
+    ]
+    numbers = {field.name: found.get(field.name) for field in fields(MelSettings)}
+    wrong += [
+        f"{name} {value!r} (expected a number)"
+        for name, value in numbers.items()
+        if not isinstance(value, int | float)
+    ]
+    if wrong:
+        raise ModelError(f"{path} asks for other features: {', '.join(wrong)}.", hint=_HINT)
+    return MelSettings(**numbers)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """Return the files that transformers would load, all of them where they are split."""
+    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
+        if files := sorted(folder.glob(pattern)):
+            return files
+    raise ModelMissingError(f"There are no weights in {folder}.", hint=_HINT)
+
+
+def _fingerprint(settings: str, weights: Iterable[Path]) -> str:
+    """Hash the settings and evenly spaced pieces of the weights, first and last bytes included."""
+    digest = hashlib.blake2b(settings.encode(), digest_size=16)
+    for path in weights:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            digest.update(f"{size} ".encode())
+            for piece in range(_PIECES):
+                file.seek(max(0, size - _PIECE_BYTES) * piece // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelMissingError(f"There is no {path}.", hint=_HINT) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.", hint=_HINT) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is no settings file.", hint=_HINT)
+    return found

@@ -1,0 +1,158 @@
+"""Tracks to embeddings: decoded in threads ahead of the model, heard in batches, remembered."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+
+from covergen.audio.windows import WINDOW_SAMPLES, read_excerpt
+from covergen.core.errors import DecodeError
+from covergen.core.types import Outcome, TrackEmbedding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from covergen.audio.clap import Tower
+    from covergen.audio.store import EmbeddingStore
+    from covergen.core.types import Track
+
+    _Item = TypeVar("_Item")
+    _Result: TypeAlias = "TrackEmbedding | Outcome | _Opened"
+
+__all__ = ["embed_tracks", "mean_embedding"]
+
+_SILENT = np.empty((0, WINDOW_SAMPLES), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opened:
+    """A track whose file had to be opened.
+
+    `vector` is its embedding where the same sound is known from elsewhere; else `waveforms` are
+    its windows, (N, 480000).
+    """
+
+    track: Track
+    key: str
+    vector: NDArray[np.float32] | None
+    waveforms: NDArray[np.float32]
+
+
+def embed_tracks(
+    tracks: Iterable[Track],
+    tower: Tower,
+    store: EmbeddingStore,
+    *,
+    windows: int,
+    batch_size: int,
+    workers: int,
+    checkpoint: Callable[[], None],
+) -> Iterator[TrackEmbedding | Outcome]:
+    """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
+
+    `workers` threads decode so far ahead that the tower has its next batch at hand; no more is
+    taken from `tracks`. `batch_size` is in windows, `windows` in windows a track. Whatever
+    `store` holds costs neither decoding nor the tower's weights, and every batch is saved.
+    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the threads.
+    """
+    ahead = workers + max(1, batch_size // windows)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+
+    def begin(track: Track) -> Future[_Result]:
+        checkpoint()
+        known = store.find(track, windows, tower.id)
+        if known is None:
+            return pool.submit(_open, track, windows, tower.id, store)
+        return _finished(TrackEmbedding(track=track, vector=known))
+
+    try:
+        results = (future.result() for future in _look_ahead(map(begin, tracks), ahead))
+        for batch in _batches(results, batch_size):
+            checkpoint()
+            vectors = _hear(batch, tower, batch_size)
+            for opened, vector in vectors.items():
+                store.put(opened.track, windows, opened.key, tower.id, vector)
+            for result in batch:
+                if isinstance(result, _Opened):
+                    yield TrackEmbedding(track=result.track, vector=vectors[result])
+                else:
+                    yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the mean of (D,) embeddings, brought back to unit length."""
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+
+def _open(track: Track, windows: int, tower: str, store: EmbeddingStore) -> _Opened | Outcome:
+    """Do a thread's work on a track: read and, if its sound is not known yet, decode."""
+    try:
+        excerpt = read_excerpt(track.path, windows)
+        vector = store.find_key(excerpt.key, tower)
+        waveforms = _SILENT if vector is not None else excerpt.decode()
+    except DecodeError as error:
+        return Outcome.of_error(error)
+    return _Opened(track=track, key=excerpt.key, vector=vector, waveforms=waveforms)
+
+
+def _finished(result: _Result) -> Future[_Result]:
+    future: Future[_Result] = Future()
+    future.set_result(result)
+    return future
+
+
+def _look_ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
+    """Yield the items, keeping `count` more of them begun."""
+    begun = deque(islice(items, count))
+    while begun:
+        item = begun.popleft()
+        begun.extend(islice(items, 1))
+        yield item
+
+
+def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Result]]:
+    """Group results so that at most `batch_size` windows, or one track's, are to be heard.
+
+    What waits for no window is passed on at once.
+    """
+    batch: list[_Result] = []
+    filled = 0
+    for result in results:
+        windows = len(result.waveforms) if isinstance(result, _Opened) else 0
+        if batch and filled + windows > batch_size:
+            yield batch
+            batch, filled = [], 0
+        batch.append(result)
+        filled += windows
+        if not 0 < filled < batch_size:
+            yield batch
+            batch, filled = [], 0
+    if batch:
+        yield batch
+
+
+def _hear(
+    batch: Iterable[_Result], tower: Tower, batch_size: int
+) -> dict[_Opened, NDArray[np.float32]]:
+    """Return the embedding of each track that was opened; the tower hears those not known yet."""
+    opened = [result for result in batch if isinstance(result, _Opened)]
+    vectors = {track: track.vector for track in opened if track.vector is not None}
+    unknown = [track for track in opened if track.vector is None]
+    if unknown:
+        waveforms = np.concatenate([track.waveforms for track in unknown])
+        starts = range(0, len(waveforms), batch_size)
+        heard = [tower.embed(waveforms[start : start + batch_size]) for start in starts]
+        rows = iter(np.concatenate(heard))
+        for track in unknown:
+            vectors[track] = mean_embedding(list(islice(rows, len(track.waveforms))))
+    return vectors

@@ -1,0 +1,193 @@
+"""What holds for the whole command line: help, settings, imports, questions, Ctrl-C."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from covergen.cli.main import cli
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.media import Library
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
+def test_every_command_and_option_has_help_and_stands_in_the_readme(
+    name: str, command: click.Command
+) -> None:
+    assert command.help
+    assert all(p.help for p in command.params if isinstance(p, click.Option))
+    assert name in (ROOT / "README.md").read_text()
+
+
+def python(code: str, *arguments: object) -> str:
+    """What Python prints that runs `code` in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+HEAVY = "{'torch', 'numpy', 'diffusers', 'transformers', 'mutagen', 'av', 'PIL'} & set(sys.modules)"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys; from covergen.cli.main import cli; print({HEAVY})"
+    assert python(code) == "set()\n"
+
+
+def test_a_dry_run_imports_no_torch(library: Library) -> None:
+    code = (
+        "import sys; from covergen.cli.main import cli;"
+        "cli(['tag', '--dry-run', '--quiet', sys.argv[1]], standalone_mode=False);"
+        "print('torch' in sys.modules)"
+    )
+    assert python(code, library.root / "Two Discs").endswith("False\n")
+
+
+def test_settings_come_from_the_command_line_the_environment_then_the_file(
+    library: Library, run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config/covergen/config.toml").write_text(
+        '[tag]\nmodel = "tiny"\nlimit = 1\nexclude = ["Sampler"]\ndry-run = true\njson = true\n'
+    )
+    folders = [library.root / name for name in ("Two Discs", "Sampler", "Compilation", "Untagged")]
+
+    def to_paint(*options: object) -> int:
+        objects = json_lines(run("tag", *options, *folders))
+        return sum(o.get("action") == "paint" for o in objects)
+
+    assert to_paint() == 1
+    monkeypatch.setenv("COVERGEN_TAG_LIMIT", "2")
+    assert to_paint() == 2
+    assert to_paint("--limit", 3) == 3
+    shown = run("config").stdout
+    assert re.search(r"^limit = 2 +# environment$", shown, re.M)
+    assert re.search(r'^model = "tiny" +# config.toml$', shown, re.M)
+    assert re.search(r"^seed = 0 +# default$", shown, re.M)
+
+
+def test_every_mistake_of_the_settings_is_told_at_once(run: Run, home: Path) -> None:
+    (home / "config/covergen/config.toml").write_text(
+        '[tag]\nstep = 9\nsteps = 0\nformat = "gif"\n[paint]\nx = 1\n'
+    )
+    error = run("tag", ".", expect=2).stderr
+    for told in ("tag.step", "'steps'", "tag.steps", "tag.format", "jpeg", "paint"):
+        assert told in error
+    assert "tag.step" in run("config", expect=2).stderr
+
+
+class Terminal:
+    """`covergen` in a process of its own, on a terminal."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._screen, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (40, 100))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "covergen", *map(str, arguments)],
+            cwd=ROOT,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.output = ""
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.output:
+            self._read()
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def finish(self) -> int:
+        with suppress(OSError):  # the terminal closes with the last process on it
+            while True:
+                self._read()
+        os.close(self._screen)
+        return self.process.wait(60)
+
+    def _read(self) -> None:
+        self.output += os.read(self._screen, 4096).decode(errors="replace")
+
+
+def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library, run: Run) -> None:
+    folder = library.root / "Two Discs"
+    before = snapshot(folder)
+    terminal = Terminal("tag", "-m", "tiny", folder)
+    terminal.wait_for("Go ahead?")
+    assert "1 album to paint" in terminal.output
+    assert "4 files" in terminal.output
+    terminal.type("n\n")
+    assert terminal.finish() == 0
+    assert snapshot(folder) == before
+
+
+def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> None:
+    terminal = Terminal("tag", "-m", "tiny", "--yes", library.root / "Two Discs")
+    assert terminal.finish() == 0
+    assert "4/4" in terminal.output
+    assert "painted" in terminal.output
+    assert "Bo Ek – Two Discs (2001)" in terminal.output
+
+
+def test_ctrl_c_finishes_the_album_in_hand_and_the_next_run_does_the_rest(
+    library: Library, run: Run
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covergen", "tag", "-m", "tiny", "--batch-size", "1",
+         "--steps", "20", library.root],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("painted"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopping after the album in hand" in error
+    assert "Traceback" not in error
+    assert not list(library.root.rglob(".covergen-*"))
+    objects = json_lines(run("tag", "-m", "tiny", "--json", library.root, expect=1))
+    reasons = {o["reason"] for o in objects if o["type"] == "album" and o["action"] == "skip"}
+    assert "partial-art" in reasons, "the half covered album of the library"
+    partial = [o["folder"] for o in objects if o.get("reason") == "partial-art"]
+    assert partial == [str(library.half_bare[0].parent)]
+
+
+def test_a_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
+    command = f"{sys.executable} -m covergen tag -m tiny -n '{library.root}' | head -n 1"
+    result = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr

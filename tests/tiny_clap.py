@@ -1,0 +1,67 @@
+"""A CLAP model of the true class with random weights, small enough for any test."""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    ClapAudioConfig,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapTextConfig,
+)
+from transformers.utils import logging
+
+from tests.media import KINDS, sound
+
+__all__ = ["make_tiny_clap"]
+
+_SAMPLE_RATE = 48_000
+
+
+def make_tiny_clap(folder: Path, *, projection_dim: int = 512, seed: int = 0) -> Path:
+    """Save a whole ClapModel and its `preprocessor_config.json`, 2.4 MB; return the folder.
+
+    The same arguments make the same files. A random tower hears much the same in everything: here
+    the mean embedding of a few sounds is taken off, so that different sounds point in different
+    directions.
+    """
+    extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
+    sounds = [sound(kind, 10, sample_rate=_SAMPLE_RATE, channels=1)[0] for kind in KINDS]
+    heard = extractor(sounds, sampling_rate=_SAMPLE_RATE, return_tensors="pt")["input_features"]
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        model = ClapModel(_config(projection_dim)).eval()
+        norm = model.audio_model.audio_encoder.batch_norm
+        norm.running_mean.fill_(heard.mean())
+        norm.running_var.fill_(heard.var())
+        pooled = model.audio_model(input_features=heard).pooler_output
+        model.audio_projection.linear2.bias -= model.audio_projection(pooled).mean(dim=0)
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def _config(projection_dim: int) -> ClapConfig:
+    audio = ClapAudioConfig(
+        patch_size=16,
+        patch_stride=(16, 16),
+        patch_embeds_hidden_size=16,
+        depths=(1, 1),
+        num_attention_heads=(1, 2),
+        num_hidden_layers=2,
+        hidden_size=32,
+        initializer_factor=4.0,
+    )
+    text = ClapTextConfig(
+        vocab_size=64,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        projection_dim=projection_dim,
+    )
+    return ClapConfig(
+        audio_config=audio.to_dict(), text_config=text.to_dict(), projection_dim=projection_dim
+    )

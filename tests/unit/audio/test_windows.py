@@ -1,0 +1,361 @@
+"""Windows: where they lie, what they hold, and that it is heard as other decoders hear it."""
+
+import math
+import os
+import shutil
+import struct
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from covergen.audio.windows import WINDOW_SAMPLES, place_windows, read_excerpt
+from covergen.core.errors import DecodeError
+from covergen.core.reasons import Reason
+from tests.media import (
+    CONTAINERS,
+    EXTENSION,
+    corrupted,
+    encode,
+    picture_bytes,
+    put_picture,
+    put_tags,
+    sound,
+    truncated,
+)
+
+LONG_ENCODED = [c for c in CONTAINERS if c not in ("ape", "musepack", "speex", "dsf", "dff")]
+
+
+def decoded_whole(path: Path) -> tuple[NDArray[np.float64], int]:
+    """The mean of all channels of a file from its beginning to its end, and its sample rate.
+
+    What a decoder leaves out at the beginning is silence.
+    """
+    with av.open(path) as file:
+        stream = file.streams.audio[0]
+        frames = list(file.decode(stream))
+        late = ((frames[0].pts or 0) - (stream.start_time or 0)) * (stream.time_base or 0)
+    rate, channels = frames[0].sample_rate, frames[0].layout.nb_channels
+    blocks = []
+    for frame in frames:
+        block = frame.to_ndarray()
+        scale = 2.0 ** (8 * block.itemsize - 1) if block.dtype.kind == "i" else 1.0
+        blocks.append((block if frame.format.is_planar else block.reshape(-1, channels).T) / scale)
+    blocks.insert(0, np.zeros((channels, max(0, round(late * rate)))))
+    return np.concatenate(blocks, axis=1).mean(axis=0), rate
+
+
+def pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.round(samples * 32_767).astype(np.int16)
+
+
+def write_wav(path: Path, samples: NDArray[np.int16], sample_rate: int = 48_000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((samples.shape[0], 2, sample_rate, 0, "NONE", ""))
+        file.writeframes(samples.T.tobytes())
+    return path
+
+
+def test_windows_are_evenly_spaced_and_inside() -> None:
+    assert place_windows(Fraction(240), 3) == [35, 115, 195]
+    assert place_windows(Fraction(240), 1) == [115]
+    assert place_windows(Fraction(10), 1) == [0]
+    assert place_windows(Fraction(30), 3) == [0, 10, 20]
+
+
+def test_a_short_track_has_no_more_windows_than_cover_it() -> None:
+    assert place_windows(Fraction(4), 3) == [0]
+    assert place_windows(Fraction(12), 3) == [0, 2]
+    assert place_windows(Fraction(0), 3) == [0]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_ten_seconds_of_wav_at_48_khz_are_its_own_samples(tmp_path: Path, channels: int) -> None:
+    samples = pcm(sound("noise", 10, sample_rate=48_000, channels=channels))
+    heard = read_excerpt(write_wav(tmp_path / "a.wav", samples), 1).decode()
+    expected = (samples.astype(np.float64) / 32_768).mean(axis=0).astype(np.float32)
+    np.testing.assert_array_equal(heard, expected[np.newaxis])
+
+
+def test_ten_seconds_of_flac_at_48_khz_are_its_own_samples(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.flac", "flac", seconds=10, sample_rate=48_000, kind="noise")
+    whole, _ = decoded_whole(path)
+    heard = read_excerpt(path, 1).decode()
+    assert heard.shape == (1, WINDOW_SAMPLES)
+    np.testing.assert_array_equal(heard[0], whole.astype(np.float32))
+
+
+@pytest.mark.parametrize("container", LONG_ENCODED)
+def test_seeking_finds_the_same_samples_as_decoding_from_the_start(
+    tmp_path: Path, container: str
+) -> None:
+    # No noise: AAC's decoder makes its own of what the encoder calls noise, never twice the same.
+    path = encode(tmp_path / "a", container, seconds=25, sample_rate=48_000, kind="chord")
+    whole, rate = decoded_whole(path)
+    assert rate == 48_000
+    first, second = read_excerpt(path, 2).decode()
+    # The header's idea of the length may differ from the decoder's by a frame, WMA's clock
+    # by a millisecond: look for the window around where it should begin.
+    for window, start in ((first, 1.25), (second, 13.75)):
+        middle = whole[round(start * rate) + 48_000 :][:480]
+        offset = find(middle, window[40_000:56_000]) - 8_000
+        assert abs(offset) <= 2_400
+        begin = round(start * rate) - offset
+        assert np.abs(window - whole[begin : begin + WINDOW_SAMPLES]).max() < 1e-4
+
+
+def find(piece: NDArray[np.float64], samples: NDArray[np.float32]) -> int:
+    """Where in the samples the piece lies."""
+    views = np.lib.stride_tricks.sliding_window_view(samples, piece.size)
+    return int(np.abs(views - piece).max(axis=1).argmin())
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_is_heard(tmp_path: Path, container: str) -> None:
+    path = encode(tmp_path / "a", container, seconds=1, kind="noise")
+    heard = read_excerpt(path, 3).decode()
+    assert heard.shape == (1, WINDOW_SAMPLES)
+    assert heard.dtype == np.float32
+    assert np.isfinite(heard).all()
+    whole, rate = decoded_whole(path)
+    loudness = float(np.sqrt(np.mean(np.square(whole))))
+    part = heard[0, : int(whole.size / rate * 48_000)]
+    # DSD's noise above 24 kHz is in the decoder's samples, and not in ours.
+    assert float(np.sqrt(np.mean(np.square(part)))) == pytest.approx(loudness, rel=0.25)
+
+
+def test_stereo_is_the_mean_and_not_louder(tmp_path: Path) -> None:
+    mono = sound("chord", 10, sample_rate=48_000, channels=1)
+    one = read_excerpt(write_wav(tmp_path / "one.wav", pcm(mono)), 1).decode()
+    two = np.concatenate([mono, mono])
+    both = read_excerpt(write_wav(tmp_path / "two.wav", pcm(two)), 1).decode()
+    np.testing.assert_array_equal(one, both)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 44_101, 96_000])
+def test_other_rates_are_resampled_80_db_clean(tmp_path: Path, rate: int) -> None:
+    pitches = [110.0, 997.0, 3_000.0]
+    tones = [np.sin(math.tau * p * np.arange(10 * rate) / rate + p) for p in pitches]
+    path = write_wav(tmp_path / "a.wav", pcm(np.mean(tones, axis=0, keepdims=True)), rate)
+    heard = read_excerpt(path, 1).decode()[0]
+    time = np.arange(WINDOW_SAMPLES) / 48_000
+    expected = np.mean([np.sin(math.tau * p * time + p) for p in pitches], axis=0)
+    inside = slice(4_800, -4_800)
+    error = np.sqrt(np.mean(np.square(heard[inside] - expected[inside])))
+    assert 20 * math.log10(error / np.sqrt(np.mean(np.square(expected)))) < -80
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("<u1", 0), ("<i4", 31), ("<f4", None), ("<f8", None)])
+def test_every_sample_format_has_full_scale_one(
+    tmp_path: Path, kind: str, scale: int | None
+) -> None:
+    wave_ = 0.5 * np.sin(math.tau * 440 * np.arange(480_000) / 48_000)
+    if scale is None:
+        samples = wave_.astype(kind)
+    elif kind == "<u1":
+        samples = np.round(wave_ * 127 + 128).astype(kind)
+    else:
+        samples = np.round(wave_ * 2**scale).astype(kind)
+    heard = read_excerpt(raw_wav(tmp_path / "a.wav", samples), 1).decode()
+    assert np.abs(heard[0] - wave_).max() < (0.01 if kind == "<u1" else 1e-6)
+
+
+def raw_wav(path: Path, samples: NDArray[np.generic]) -> Path:
+    """A mono WAV file at 48 kHz of any sample format."""
+    form, size = (3 if samples.dtype.kind == "f" else 1), samples.dtype.itemsize
+    header = struct.pack("<HHIIHH", form, 1, 48_000, 48_000 * size, size, 8 * size)
+    data = samples.tobytes()
+    chunks = b"fmt " + struct.pack("<I", len(header)) + header
+    chunks += b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
+    return path
+
+
+def test_shorter_audio_is_repeated_then_padded(tmp_path: Path) -> None:
+    samples = pcm(sound("noise", 3, sample_rate=48_000, channels=1))
+    heard = read_excerpt(write_wav(tmp_path / "a.wav", samples), 3).decode()
+    once = samples[0].astype(np.float32) / 32_768
+    expected = np.concatenate([once, once, once, np.zeros(48_000, np.float32)])
+    np.testing.assert_array_equal(heard, expected[np.newaxis])
+
+
+def test_samples_that_are_no_sound_are_silence(tmp_path: Path) -> None:
+    samples = np.full(480_000, 0.25, dtype="<f4")
+    samples[1000:1003] = [np.nan, np.inf, 1e30]
+    heard = read_excerpt(raw_wav(tmp_path / "a.wav", samples), 1).decode()[0]
+    np.testing.assert_array_equal(heard[1000:1003], 0)
+    np.testing.assert_array_equal(np.delete(heard, [1000, 1001, 1002]), 0.25)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_tags_do_not_change_the_key(tmp_path: Path, container: str) -> None:
+    seconds = 1 if container in ("dsf", "dff") else 11
+    path = encode(tmp_path / "a", container, seconds=seconds, kind="noise", seed=1)
+    before = read_excerpt(path, 3)
+    put_tags(path, container, {"title": "A" * 5_000, "artist": "B"})
+    put_picture(path, container, picture_bytes() + os.urandom(300_000))
+    put_tags(path, container, {"album": "C" * 100_000})
+    after = read_excerpt(path, 3)
+    assert after.key == before.key
+    np.testing.assert_array_equal(after.decode(), before.decode())
+
+
+@pytest.mark.parametrize("container", LONG_ENCODED)
+def test_other_audio_has_another_key(tmp_path: Path, container: str) -> None:
+    keys = {
+        read_excerpt(
+            encode(tmp_path / f"{seed}", container, seconds=2, kind="noise", seed=seed), 3
+        ).key
+        for seed in (1, 2)
+    }
+    assert len(keys) == 2
+
+
+def test_other_windows_have_another_key(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
+    assert len({read_excerpt(path, windows).key for windows in (1, 2, 3)}) == 3
+
+
+def test_tags_around_an_mp3_without_a_length_do_not_change_the_key(tmp_path: Path) -> None:
+    """Without a Xing header FFmpeg takes the duration from the file's size."""
+    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
+    data = path.read_bytes()
+    assert b"Info" in data[:200]
+    frame = data.index(b"\xff\xfb", 4)
+    path.write_bytes(data[frame:])
+    key = read_excerpt(path, 2).key
+    item = struct.pack("<II", 400_000, 0) + b"Title\0" + b"x" * 400_000
+    footer = struct.pack("<8s4I8x", b"APETAGEX", 2000, len(item) + 32, 1, 0)
+    id3v1 = b"TAG" + b"y" * 125
+    path.write_bytes(path.read_bytes() + item + footer + id3v1)
+    put_tags(path, "mp3", {"title": "z" * 300_000})
+    assert read_excerpt(path, 2).key == key
+
+
+def test_a_flac_that_does_not_know_its_length_is_measured(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.flac", "flac", seconds=25, kind="noise")
+    expected = read_excerpt(path, 2).decode()
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # STREAMINFO's total samples: 36 bits of which 0 means unknown
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_excerpt(path, 2).decode(), expected)
+
+
+def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp3", "mp3", seconds=25, kind="noise")
+    expected = read_excerpt(path, 2).decode()
+    data = bytearray(path.read_bytes())
+    place = data.index(b"Info") + 8
+    (frames,) = struct.unpack_from(">I", data, place)
+    struct.pack_into(">I", data, place, 9 * frames)
+    path.write_bytes(data)
+    first, second = read_excerpt(path, 2).decode()
+    assert min(first.std(), second.std()) > expected.std() / 2
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("container", [c for c in LONG_ENCODED if c != "mp4"])
+def test_a_truncated_file_gives_what_it_has(tmp_path: Path, container: str) -> None:
+    path = encode(tmp_path / "a", container, seconds=25, kind="noise")
+    heard = read_excerpt(truncated(path, 0.7), 2).decode()
+    assert heard.shape == (2, WINDOW_SAMPLES)
+    assert read_excerpt(truncated(path, 0.2), 2).decode().shape == (1, WINDOW_SAMPLES)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_damage_is_heard_past_or_reported(
+    tmp_path: Path, container: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(4):
+        path = encode(tmp_path / "a", container, seconds=0.5, kind="noise")
+        corrupted(path, seed, share=0.003, spared=0 if seed % 2 else 500)
+        try:
+            heard = read_excerpt(path, 2).decode()
+        except DecodeError:
+            continue
+        assert np.isfinite(heard).all()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_packets_are_left_out(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp3", "mp3", seconds=10, kind="noise")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+    assert read_excerpt(path, 1).decode().std() > 0.01
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"Just a text.\n" * 500, b"ID3\x04\0\0\0\0\0\0", b"fLaC", os.urandom(50_000)]
+)
+def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    with pytest.raises(DecodeError) as caught:
+        read_excerpt(path, 3).decode()
+    assert caught.value.path == path
+    assert caught.value.reason is Reason.UNDECODABLE
+
+
+def test_a_wav_without_a_sample_is_a_decode_error(tmp_path: Path) -> None:
+    with pytest.raises(DecodeError):
+        read_excerpt(write_wav(tmp_path / "a.wav", np.empty((1, 0), np.int16)), 3).decode()
+
+
+def test_a_video_without_sound_is_a_decode_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as file:
+        stream = file.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 32
+        for _ in range(24):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    with pytest.raises(DecodeError, match="no audio"):
+        read_excerpt(path, 3)
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(DecodeError) as caught:
+        read_excerpt(tmp_path / "missing.mp3", 3)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_a_playlist_cannot_open_other_files(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp3", "mp3")
+    playlist = tmp_path / "b.mp3"
+    playlist.write_text("ffconcat version 1.0\nfile a.mp3\n")
+    with pytest.raises(DecodeError):
+        read_excerpt(playlist, 1)
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\na.mp3\n#EXT-X-ENDLIST\n")
+    with pytest.raises(DecodeError):
+        read_excerpt(playlist, 1)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe caf\xe9.mp3", b"http:a.mp3", "🎵 ü.wav".encode()])
+def test_names_are_only_names(tmp_path: Path, name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode(tmp_path / "plain", "mp3")
+    path = Path(os.fsdecode(name))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("plain", path)
+    assert read_excerpt(path, 1).decode().shape == (1, WINDOW_SAMPLES)
+
+
+def test_threads_hear_the_same(tmp_path: Path) -> None:
+    paths = [
+        encode(tmp_path / f"a{EXTENSION[c]}", c, seconds=12, kind="noise")
+        for c in ("mp3", "flac", "mp4", "vorbis")
+    ]
+    alone = [read_excerpt(path, 2).decode() for path in paths]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda path: read_excerpt(path, 2).decode(), paths))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)

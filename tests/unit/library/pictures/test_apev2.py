@@ -1,0 +1,107 @@
+"""APEv2: items survive byte for byte, and so does an ID3v1 tag behind them."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from mutagen.apev2 import APEv2
+
+from covergen.core.types import Status
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.writing import OTHER, PNG, write
+
+APE = ("ape", "wavpack", "musepack")
+ID3V1 = b"TAG" + b"Old title".ljust(125, b"\0")
+
+
+def item(name: bytes, value: bytes, flags: int = 0) -> bytes:
+    return struct.pack("<II", len(value), flags) + name + b"\0" + value
+
+
+def ape_tag(*items: bytes, header: bool = True, version: int = 2000) -> bytes:
+    body = b"".join(items)
+    flags = 1 << 31 if header else 0
+    numbers = (version, len(body) + 32, len(items))
+    footer = b"APETAGEX" + struct.pack("<IIII8x", *numbers, flags)
+    first = b"APETAGEX" + struct.pack("<IIII8x", *numbers, flags | 1 << 29)
+    return (first if header else b"") + body + footer
+
+
+def beginning(path: Path, length: int) -> str:
+    """The audio. FFmpeg takes an ID3v1 tag behind some of these for a damaged end."""
+    return path.read_bytes()[:length].hex()
+
+
+ITEMS = (
+    item(b"Title", "Überfahrt".encode()),
+    item(b"ARTIST", b"one\0two"),
+    item(b"Read Only", b"x", flags=1),
+    item(b"Related", b"http://example.org", flags=4),
+    item(b"Blob", bytes(range(256)), flags=2),
+    item(b"Cover Art (Back)", b"back.png\0" + OTHER, flags=2),
+)
+
+
+@pytest.mark.parametrize("container", APE)
+@pytest.mark.parametrize("header", [True, False])
+def test_every_item_survives(make: Make, container: str, header: bool) -> None:
+    path = make(container)
+    bare = path.read_bytes()
+    front = item(b"COVER ART (FRONT)", b"old.png\0" + OTHER, flags=2)
+    path.write_bytes(bare + ape_tag(*ITEMS[:2], front, *ITEMS[2:], header=header) + ID3V1)
+
+    outcome = write(path, container, PNG, audio_digest=lambda p: beginning(p, len(bare)))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    new = item(b"Cover Art (Front)", b"cover.png\0" + PNG.data, flags=2)
+    assert path.read_bytes() == bare + ape_tag(*ITEMS, new) + ID3V1
+    assert read_pictures(path, container) == [
+        EmbeddedPicture(PNG.data, FRONT_COVER),
+        EmbeddedPicture(OTHER, 4),
+    ]
+
+
+@pytest.mark.parametrize("container", APE)
+def test_a_new_tag_goes_before_id3v1(make: Make, container: str) -> None:
+    path = make(container)
+    bare = path.read_bytes()
+    path.write_bytes(bare + ID3V1)
+
+    outcome = write(path, container, PNG, audio_digest=lambda p: beginning(p, len(bare)))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert path.read_bytes().startswith(bare)
+    assert path.read_bytes().endswith(ID3V1)
+    assert APEv2(path)["Cover Art (Front)"].value == b"cover.png\0" + PNG.data
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        ape_tag(item(b"Title", b"T"))[:-20] + bytes(4) + ape_tag(item(b"Title", b"T"))[-16:],
+        ape_tag(item(b"Title", "ä".encode("latin-1")), header=False, version=1000),
+        ape_tag(item(b"Title", b"T") + b"left over"),
+    ],
+    ids=["count", "latin-1", "rest"],
+)
+def test_a_tag_that_is_not_understood_is_left_alone(make: Make, tag: bytes) -> None:
+    path = make("wavpack")
+    path.write_bytes(path.read_bytes() + tag)
+    before = path.read_bytes()
+
+    assert write(path, "wavpack", PNG).status is Status.FAILED
+
+    assert path.read_bytes() == before
+
+
+def test_an_id3v2_tag_in_front_stays(make: Make, tmp_path: Path) -> None:
+    path = make("ape")
+    front = b"ID3\x03\0\0\0\0\0\x14TIT2\0\0\0\x0a\0\0\0in front!"
+    path.write_bytes(front + path.read_bytes())
+
+    outcome = write(path, "ape", PNG)
+
+    if outcome.status is Status.WRITTEN:
+        assert path.read_bytes().startswith(front)
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,118 @@
+"""ASF: attributes survive record by record."""
+
+import struct
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from mutagen.asf import (
+    ASF,
+    ASFBoolAttribute,
+    ASFByteArrayAttribute,
+    ASFDWordAttribute,
+    ASFGUIDAttribute,
+    ASFUnicodeAttribute,
+)
+
+from covergen.core.types import Status
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from tests.media import decoded_hash, put_picture
+from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+
+FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
+
+
+def attributes(path: Path) -> list[tuple[str, str]]:
+    return [(name, repr(value)) for name, value in ASF(path).tags if name != "WM/Picture"]
+
+
+@pytest.fixture
+def rich(make: Make) -> Path:
+    path = make("asf", tags={"title": "T", "artist": "A", "compilation": "1"})
+    file = ASF(path)
+    file["Author"] = [ASFUnicodeAttribute("one"), ASFUnicodeAttribute("two")]
+    file["A/Number"] = [ASFDWordAttribute(7)]
+    file["A/Blob"] = [ASFByteArrayAttribute(bytes(70_000))]
+    file["A/Guid"] = [ASFGUIDAttribute(bytes(range(16)))]
+    file["A/Language"] = [ASFUnicodeAttribute("hallo", language=0, stream=1)]
+    file["A/Stream"] = [ASFBoolAttribute(True, stream=1)]
+    file.save()
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 65_400, 65_600, 300_000])
+def test_every_attribute_survives(rich: Path, size: int) -> None:
+    before, sound = attributes(rich), decoded_hash(rich)
+    picture = large(PNG, max(size, len(PNG.data)))
+
+    outcome = write(rich, "asf", picture)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert attributes(rich) == before
+    assert decoded_hash(rich) == sound
+    assert read_pictures(rich, "asf") == [EmbeddedPicture(picture.data, FRONT_COVER)]
+
+
+def test_the_attribute_is_a_wm_picture(make: Make) -> None:
+    path = make("asf")
+
+    write(path, "asf", JPEG)
+
+    (value,) = ASF(path)["WM/Picture"]
+    mime = "image/jpeg\0".encode("utf-16-le")
+    assert value.value == b"\x03" + struct.pack("<I", len(JPEG.data)) + mime + b"\0\0" + JPEG.data
+
+
+def test_the_header_still_tells_the_size_of_the_file(make: Make) -> None:
+    path = make("asf")
+
+    for picture in (PNG, large(PNG, 100_000)):
+        write(path, "asf", picture)
+
+        data = path.read_bytes()
+        at = data.index(FILE_PROPERTIES)
+        assert struct.unpack_from("<Q", data, at + 24 + 16) == (len(data),)
+
+
+def test_small_and_large_pictures_of_other_types_stay(make: Make) -> None:
+    path = make("asf")
+    long_back = large(JPEG, 90_000).data
+    put_picture(path, "asf", long_back, kind=4)
+    put_picture(path, "asf", OTHER, kind=0)
+    put_picture(path, "asf", large(JPEG, 80_000).data, kind=3)
+    put_picture(path, "asf", OTHER, kind=3)
+
+    assert write(path, "asf", PNG).status is Status.WRITTEN
+
+    found = read_pictures(path, "asf")
+    assert found[0] == EmbeddedPicture(PNG.data, FRONT_COVER)
+    assert sorted(found[1:], key=lambda p: p.kind) == [
+        EmbeddedPicture(OTHER, 0),
+        EmbeddedPicture(long_back, 4),
+    ]
+
+
+def test_a_broken_picture_is_no_picture_and_stays(make: Make) -> None:
+    path = make("asf")
+    file = ASF(path)
+    file["WM/Picture"] = [ASFByteArrayAttribute(b"\x03\x01"), ASFUnicodeAttribute("text")]
+    file.save()
+    assert read_pictures(path, "asf") == []
+
+    assert write(path, "asf", PNG).status is Status.WRITTEN
+
+    values = [value.value for value in ASF(path)["WM/Picture"]]
+    assert values[0].endswith(PNG.data)
+    assert values[1:] == [b"\x03\x01", "text"]
+
+
+def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> None:
+    path = make("asf")
+    file = ASF(path)
+    file.save(padding=lambda _: 6000)
+    size = path.stat().st_size
+
+    write(path, "asf", PNG)
+
+    assert path.stat().st_size == size

@@ -1,0 +1,144 @@
+"""WAV, AIFF, DFF and DSF: the other chunks stay, and all sizes are right."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from covergen.core.types import Status
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from tests.media import decoded_hash, put_picture
+from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.pictures.id3_bytes import frame, read_tag, tag
+from tests.unit.library.writing import OTHER, PNG, large, write
+
+FORMS = {"wav": ("<I", b"id3 "), "aiff": (">I", b"ID3 "), "dff": (">Q", b"ID3 ")}
+Chunk = tuple[bytes, bytes]
+
+
+def chunks_of(data: bytes, container: str) -> list[Chunk]:
+    """Every chunk; sizes that do not lead to the end of the file are an error."""
+    form, _ = FORMS[container]
+    width = struct.calcsize(form)
+    (length,) = struct.unpack_from(form, data, 4)
+    assert 4 + width + length == len(data)
+    at, found = 4 + width + 4, []
+    while at < len(data):
+        (size,) = struct.unpack_from(form, data, at + 4)
+        body = at + 4 + width
+        assert body + size <= len(data)
+        found.append((data[at : at + 4], data[body : body + size]))
+        at = body + size + size % 2
+    return found
+
+
+def with_chunks(data: bytes, container: str, chunks: list[Chunk]) -> bytes:
+    form, _ = FORMS[container]
+    width = struct.calcsize(form)
+    body = data[4 + width : 8 + width]
+    for name, content in chunks:
+        body += name + struct.pack(form, len(content)) + content + bytes(len(content) % 2)
+    return data[:4] + struct.pack(form, len(body)) + body
+
+
+@pytest.mark.parametrize("container", FORMS)
+@pytest.mark.parametrize("place", ["first", "middle", "last", "none"])
+def test_other_chunks_stay_in_their_order(make: Make, container: str, place: str) -> None:
+    path = make(container)
+    sound = decoded_hash(path)
+    chunks = chunks_of(path.read_bytes(), container)
+    chunks.insert(len(chunks) - 1, (b"note", b"an odd number"))
+    chunks.append((b"last", bytes(range(101))))
+    others = list(chunks)
+    _, name = FORMS[container]
+    old = (name, tag(4, frame(4, b"TIT2", b"\x03T"), padding=31))
+    # The format chunks of each kind come before everything.
+    at = {"first": len(chunks) - 3, "middle": len(chunks) - 1, "last": len(chunks)}.get(place)
+    if at is not None:
+        chunks.insert(at, old)
+    path.write_bytes(with_chunks(path.read_bytes(), container, chunks))
+
+    for picture in (PNG, large(PNG, 70_001), large(PNG, 5_000)):
+        outcome = write(path, container, picture)
+
+        assert outcome.status is Status.WRITTEN, outcome.message
+        after = chunks_of(path.read_bytes(), container)
+        (new,) = [chunk for chunk in after if chunk[0] == name]
+        assert after.index(new) == (len(others) if at is None else at)
+        assert [chunk for chunk in after if chunk[0] != name] == others
+        frames = read_tag(new[1]).frames
+        assert [f.name for f in frames] == [b"TIT2"] * (at is not None) + [b"APIC"]
+        assert decoded_hash(path) == sound
+        assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
+
+
+def test_a_wav_chunk_in_capitals_is_used(make: Make) -> None:
+    path = make("wav")
+    chunks = chunks_of(path.read_bytes(), "wav")
+    old = (b"ID3 ", tag(3, frame(3, b"TIT2", b"\0T")))
+    path.write_bytes(with_chunks(path.read_bytes(), "wav", [*chunks, old]))
+
+    assert write(path, "wav", PNG).status is Status.WRITTEN
+
+    assert [n for n, _ in chunks_of(path.read_bytes(), "wav")][-1] == b"ID3 "
+    assert b"id3 " not in path.read_bytes()
+
+
+def test_what_lies_behind_the_form_stays_behind(make: Make) -> None:
+    path = make("wav")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"TRAILING BYTES THAT ARE NO CHUNK")
+
+    outcome = write(path, "wav", PNG)
+
+    if outcome.status is Status.WRITTEN:
+        assert path.read_bytes().endswith(b"TRAILING BYTES THAT ARE NO CHUNK")
+    assert whole[8:] in path.read_bytes()
+
+
+@pytest.mark.parametrize("container", FORMS)
+def test_a_form_that_ends_too_soon_is_left_alone(make: Make, container: str) -> None:
+    path = make(container)
+    path.write_bytes(path.read_bytes()[:-500])
+    before = path.read_bytes()
+
+    assert write(path, container, PNG).status is Status.FAILED
+
+    assert path.read_bytes() == before
+
+
+def test_a_streamed_wav_of_unknown_size_is_left_alone(make: Make) -> None:
+    path = make("wav")
+    data = bytearray(path.read_bytes())
+    data[4:8] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+
+    assert write(path, "wav", PNG).status is Status.FAILED
+
+    assert path.read_bytes() == bytes(data)
+
+
+def test_the_header_of_a_dsf_points_to_the_tag(make: Make) -> None:
+    path = make("dsf")
+    bare = path.read_bytes()
+
+    for picture in (PNG, large(PNG, 50_000), PNG):
+        write(path, "dsf", picture)
+
+        data = path.read_bytes()
+        size, total, pointer = struct.unpack_from("<QQQ", data, 4)
+        assert (size, total, pointer) == (28, len(data), len(bare))
+        assert data[28:pointer] == bare[28:]
+        assert [f.name for f in read_tag(data[pointer:]).frames] == [b"APIC"]
+
+
+@pytest.mark.parametrize("container", ["tta", "dsf", "aiff"])
+def test_the_version_of_a_tag_stays(make: Make, tmp_path: Path, container: str) -> None:
+    path = make(container)
+    put_picture(path, container, OTHER, kind=4, id3_version=4)
+
+    assert write(path, container, PNG).status is Status.WRITTEN
+
+    data = path.read_bytes()
+    assert read_tag(data[data.index(b"ID3\x04") :]).version == 4
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,348 @@
+"""ID3v2 tags survive frame for frame; the oracle is a parser that knows the format alone."""
+
+import io
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+from mutagen.apev2 import APEv2
+from mutagen.id3 import ID3
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Status
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from tests.media import decoded_hash
+from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.pictures.id3_bytes import Frame, frame, read_tag, synchsafe, tag
+from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+
+UTF16_TITLE = b"\x01" + "Titel ß".encode("utf-16")
+FRAMES_23 = [
+    (b"TIT2", UTF16_TITLE),
+    (b"TYER", b"\0001997"),
+    (b"TDAT", b"\0002105"),
+    (b"TSOP", b"\0Sorted"),
+    (b"TPE1", b"\0One\0Two"),
+    (b"TXXX", b"\0\0"),
+    (b"TENC", b"\0"),
+    (b"XABC", b"\x07\x08 no frame that anyone knows \xff\xe0"),
+    (b"TCON", b"\0(17)Rock"),
+    (b"PRIV", b"owner\0" + bytes(range(256))),
+    (b"COMM", b"\0eng\0first"),
+    (b"COMM", b"\0eng\0second of the same description"),
+    (b"POPM", b"x@y\0\xff\0\0\0\x05"),
+]
+ID3V1 = b"TAG" + b"Old title".ljust(30, b"\0") + b"Old artist".ljust(30) + bytes(64) + b"\x11"
+
+
+def picture_frame(version: int, kind: int, data: bytes, text: bytes = b"\0") -> bytes:
+    if version == 2:
+        return frame(2, b"PIC", b"\0PNG" + bytes([kind]) + text + data)
+    return frame(version, b"APIC", b"\0image/png\0" + bytes([kind]) + text + data)
+
+
+def song(make: Make, before: bytes = b"", after: bytes = b"") -> Path:
+    path = make("mp3")
+    path.write_bytes(before + path.read_bytes() + after)
+    return path
+
+
+def cover_frame(data: bytes, mime: bytes = b"image/png") -> Frame:
+    """Type 3, and an empty description in Latin-1."""
+    return Frame(b"APIC", b"\0\0", b"\0" + mime + b"\0\x03\0" + data)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_every_frame_survives_byte_for_byte(make: Make, version: int) -> None:
+    frames = [
+        *FRAMES_23,
+        *([(b"TDRC", b"\x031997-05-21"), (b"TIPL", b"\x03a\0b")] if version == 4 else []),
+    ]
+    raw = b"".join(frame(version, name, body) for name, body in frames)
+    path = song(make, tag(version, raw, padding=300))
+    sound = decoded_hash(path)
+
+    outcome = write(path, "mp3", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert outcome.message == ""
+    after = read_tag(path.read_bytes())
+    assert after.version == version
+    assert after.frames == [*(Frame(n, b"\0\0", b) for n, b in frames), cover_frame(PNG.data)]
+    assert decoded_hash(path) == sound
+
+
+def test_a_cover_is_added_first_of_all_pictures(make: Make) -> None:
+    pictures = picture_frame(3, 4, OTHER, b"back\0") + picture_frame(3, 1, OTHER, b"icon\0")
+    path = song(make, tag(3, frame(3, b"TIT2", b"\0T") + pictures + frame(3, b"TALB", b"\0A")))
+
+    write(path, "mp3", JPEG)
+
+    names = [f.name for f in read_tag(path.read_bytes()).frames]
+    assert names == [b"TIT2", b"APIC", b"APIC", b"APIC", b"TALB"]
+    assert read_pictures(path, "mp3") == [
+        EmbeddedPicture(JPEG.data, FRONT_COVER),
+        EmbeddedPicture(OTHER, 4),
+        EmbeddedPicture(OTHER, 1),
+    ]
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_all_front_covers_go_and_others_stay(make: Make, version: int) -> None:
+    utf16 = frame(version, b"APIC", b"\x01image/jpeg\0\x03\xff\xfe\0\0" + OTHER)
+    link = frame(version, b"APIC", b"\0-->\0\x03\0http://example.org/cover.png")
+    same_text = picture_frame(version, 0, OTHER)
+    raw = picture_frame(version, 3, OTHER) + same_text + utf16 + link
+    path = song(make, tag(version, raw))
+
+    outcome = write(path, "mp3", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    frames = read_tag(path.read_bytes()).frames
+    assert frames == [cover_frame(PNG.data), *read_tag(tag(version, same_text + link)).frames]
+
+
+def test_frames_with_flags_keep_them(make: Make) -> None:
+    text = b"\0compressed text"
+    packed = frame(3, b"TIT3", struct.pack(">I", len(text)) + zlib.compress(text), b"\0\x80")
+    grouped = frame(3, b"TIT1", b"\x01\0grouped", b"\x40\x20")
+    cover = b"\0image/png\0\x03\0" + OTHER
+    old = frame(3, b"APIC", struct.pack(">I", len(cover)) + zlib.compress(cover), b"\0\x80")
+    path = song(make, tag(3, packed + old + grouped))
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    kept = read_tag(tag(3, packed + grouped)).frames
+    assert read_tag(path.read_bytes()).frames == [*kept, cover_frame(PNG.data)]
+
+
+def test_an_unsynchronised_2_3_tag_is_written_plain(make: Make) -> None:
+    body = b"owner\0\xff\xe0\xff\x00\xff\xff\xe5"
+    raw = frame(3, b"PRIV", body)
+    unsynchronised = raw.replace(b"\xff\x00", b"\xff\x00\x00").replace(b"\xff\xe0", b"\xff\x00\xe0")
+    unsynchronised = unsynchronised.replace(b"\xff\xff\xe5", b"\xff\x00\xff\x00\xe5")
+    path = song(make, tag(3, unsynchronised, flags=0x80))
+    assert ID3(path).getall("PRIV")[0].data == body[6:]
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    after = read_tag(path.read_bytes())
+    assert after.flags == 0
+    assert after.frames == [Frame(b"PRIV", b"\0\0", body), cover_frame(PNG.data)]
+
+
+def test_an_unsynchronised_2_4_tag_stays_so(make: Make) -> None:
+    body = b"owner\0\xff\x00\xe0\xff\x00\x00"
+    raw = frame(4, b"PRIV", synchsafe(9) + body, b"\0\x03")
+    path = song(make, tag(4, raw, flags=0x80))
+    noisy = replace(PNG, data=PNG.data + b"\xff\xe0\xff\x00\xff")
+
+    assert write(path, "mp3", noisy).status is Status.WRITTEN
+
+    whole = path.read_bytes()
+    after = read_tag(whole)
+    assert after.flags == 0x80
+    assert after.frames[0] == Frame(b"PRIV", b"\0\x03", synchsafe(9) + body)
+    assert b"\xff\xe0" not in whole[10 : after.size]
+    assert read_pictures(path, "mp3") == [EmbeddedPicture(noisy.data, FRONT_COVER)]
+
+
+def test_an_extended_header_and_a_footer_go_and_the_frames_stay(make: Make) -> None:
+    title = frame(4, b"TIT2", b"\x03T")
+    body = synchsafe(6) + b"\x01\x00" + title
+    header = b"ID3\x04\0\x50" + synchsafe(len(body))
+    path = song(make, header + body + b"3DI" + header[3:])
+    sound = decoded_hash(path)
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    after = read_tag(path.read_bytes())
+    assert (after.flags, after.frames[0]) == (0, Frame(b"TIT2", b"\0\0", b"\x03T"))
+    assert path.read_bytes()[after.size :][:1] == b"\xff"
+    assert decoded_hash(path) == sound
+
+
+def test_sizes_as_itunes_wrote_them_into_2_4_are_mended(make: Make) -> None:
+    text = b"\0" + b"x" * 300
+    raw = b"TIT2" + struct.pack(">I", len(text)) + b"\0\0" + text + frame(4, b"TALB", b"\0A")
+    path = song(make, tag(4, raw))
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    assert read_tag(path.read_bytes()).frames == [
+        Frame(b"TIT2", b"\0\0", text),
+        Frame(b"TALB", b"\0\0", b"\0A"),
+        cover_frame(PNG.data),
+    ]
+
+
+def test_a_damaged_end_of_a_tag_is_kept(make: Make) -> None:
+    whole = frame(3, b"TIT2", b"\0T")
+    damaged = b"TALB" + struct.pack(">I", 5000) + b"\0\0\0cut short"
+    path = song(make, tag(3, whole + damaged))
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    data = path.read_bytes()
+    assert damaged in data[: read_tag(tag(3, b"")).size + 1000 + len(PNG.data)]
+    assert str(ID3(path)["TIT2"]) == "T"
+
+
+def test_a_2_2_tag_becomes_2_3_and_says_so(make: Make) -> None:
+    frames = [
+        (b"TT2", UTF16_TITLE),
+        (b"TP1", b"\0Artist"),
+        (b"TYE", b"\0001999"),
+        (b"TCP", b"\0001"),
+        (b"COM", b"\0engiTunNORM\0 000"),
+        (b"ULT", b"\0eng\0words"),
+    ]
+    raw = b"".join(frame(2, name, body) for name, body in frames)
+    raw += picture_frame(2, 3, OTHER) + picture_frame(2, 4, OTHER, b"back\0")
+    path = song(make, tag(2, raw, padding=100))
+    seen = {k: repr(v) for k, v in ID3(path).items() if k[:4] != "APIC"}
+
+    outcome = write(path, "mp3", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert "2.3" in outcome.message
+    after = read_tag(path.read_bytes())
+    names = (b"TIT2", b"TPE1", b"TYER", b"TCMP", b"COMM", b"USLT")
+    kept = [Frame(name, b"\0\0", body) for name, (_, body) in zip(names, frames, strict=True)]
+    back = Frame(b"APIC", b"\0\0", b"\0image/png\0\x04back\0" + OTHER)
+    assert (after.version, after.frames) == (3, [*kept, cover_frame(PNG.data), back])
+    assert {k: repr(v) for k, v in ID3(path).items() if k[:4] != "APIC"} == seen
+
+
+def test_a_2_2_tag_with_frames_that_2_3_lacks_stays_2_2(make: Make) -> None:
+    unknown = frame(2, b"XYZ", b"something") + frame(2, b"CRM", b"a\0b\0secret")
+    path = song(make, tag(2, frame(2, b"TT2", b"\0T") + unknown))
+
+    outcome = write(path, "mp3", JPEG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert "stays 2.2" in outcome.message
+    after = read_tag(path.read_bytes())
+    assert after.version == 2
+    assert after.frames == [
+        Frame(b"TT2", b"", b"\0T"),
+        Frame(b"XYZ", b"", b"something"),
+        Frame(b"CRM", b"", b"a\0b\0secret"),
+        Frame(b"PIC", b"", b"\0JPG\x03\0" + JPEG.data),
+    ]
+    assert read_pictures(path, "mp3") == [EmbeddedPicture(JPEG.data, FRONT_COVER)]
+
+
+def test_a_new_tag_is_2_3(make: Make) -> None:
+    path = song(make)
+
+    write(path, "mp3", PNG)
+
+    after = read_tag(path.read_bytes())
+    assert (after.version, after.flags, after.frames) == (3, 0, [cover_frame(PNG.data)])
+
+
+def test_id3v1_stays_as_it_was(make: Make) -> None:
+    assert len(ID3V1) == 128
+    path = song(make, tag(3, frame(3, b"TIT2", b"\0New")), ID3V1)
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    assert path.read_bytes()[-128:] == ID3V1
+    assert [f.name for f in read_tag(path.read_bytes()).frames] == [b"TIT2", b"APIC"]
+
+
+def test_id3v1_alone_is_carried_over_so_that_players_still_show_it(make: Make) -> None:
+    path = song(make, b"", ID3V1)
+
+    outcome = write(path, "mp3", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert "ID3v1" in outcome.message
+    assert path.read_bytes()[-128:] == ID3V1
+    new = ID3(path, load_v1=False)
+    assert (str(new["TIT2"]), str(new["TPE1"])) == ("Old title", "Old artist")
+    with av.open(path) as file:
+        assert file.metadata["title"] == "Old title"
+
+
+def test_apev2_beside_id3_stays(make: Make) -> None:
+    path = song(make, tag(3, frame(3, b"TIT2", b"\0T")))
+    ape = APEv2()
+    ape["REPLAYGAIN_TRACK_GAIN"] = "-3.1 dB"
+    ape.save(path)
+    path.write_bytes(path.read_bytes() + ID3V1)
+    end = path.read_bytes()[-400:]
+
+    assert write(path, "mp3", large(PNG, 20_000)).status is Status.WRITTEN
+
+    assert path.read_bytes()[-400:] == end
+
+
+def test_two_tags_in_a_row_both_stay(make: Make) -> None:
+    second = tag(4, frame(4, b"TIT2", b"\x03second"), padding=20)
+    path = song(make, tag(3, frame(3, b"TIT2", b"\0first")) + second)
+    audio = path.read_bytes()[-2000:]
+
+    assert write(path, "mp3", PNG).status is Status.WRITTEN
+
+    data = path.read_bytes()
+    assert data[read_tag(data).size :].startswith(second)
+    assert data[-2000:] == audio
+
+
+def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> None:
+    path = song(make, tag(3, frame(3, b"TIT2", b"\0T"), padding=5000))
+    size = path.stat().st_size
+
+    write(path, "mp3", PNG)
+
+    assert path.stat().st_size == size
+
+
+def test_padding_does_not_pile_up(make: Make) -> None:
+    path = song(make)
+    bare = path.stat().st_size
+    write(path, "mp3", large(PNG, 500_000))
+
+    write(path, "mp3", PNG)
+
+    assert path.stat().st_size < bare + len(PNG.data) + 4096
+
+
+def test_a_picture_beyond_the_size_of_a_tag_is_refused(make: Make) -> None:
+    path = song(make, tag(2, frame(2, b"XYZ", b"stays 2.2")))
+    before = path.read_bytes()
+
+    outcome = write(path, "mp3", large(PNG, 1 << 24))
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TOO_LARGE)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("header", [b"ID3\x03\0\0\xff\xff\xff\xff", b"ID3\x05\0\0\0\0\0\x10"])
+def test_a_tag_that_is_not_understood_is_left_alone(make: Make, header: bytes) -> None:
+    path = song(make, header + bytes(16))
+    before = path.read_bytes()
+
+    assert write(path, "mp3", PNG).status is Status.FAILED
+
+    assert path.read_bytes() == before
+
+
+def test_mutagen_reads_the_frames_that_were_written(make: Make) -> None:
+    path = song(make, tag(4, frame(4, b"TIT2", b"\x03T"), padding=64))
+
+    write(path, "mp3", PNG)
+
+    (picture,) = ID3(io.BytesIO(path.read_bytes())).getall("APIC")
+    assert (picture.mime, picture.type, picture.desc, int(picture.encoding)) == (
+        "image/png",
+        3,
+        "",
+        0,
+    )

@@ -1,0 +1,260 @@
+"""Ogg streams: the comments change, everything else stays, to the page."""
+
+import base64
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mutagen.flac import Picture
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Status
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from tests.media import decoded_hash
+from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.pictures.ogg_bytes import Page, pages, write_page
+from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+
+OGG = ("vorbis", "opus", "speex", "oggflac")
+PREFIX = {"vorbis": 7, "opus": 8, "speex": 0, "oggflac": 4}
+
+
+def packets(data: bytes) -> list[bytes]:
+    """All packets of a file with one stream."""
+    found, open_packet = [], b""
+    for page in pages(data):
+        stream = io.BytesIO(page.payload)
+        for length in page.lacing:
+            open_packet += stream.read(length)
+            if length < 255:
+                found.append(open_packet)
+                open_packet = b""
+    assert not open_packet
+    return found
+
+
+def entries_of(packet: bytes, container: str) -> tuple[bytes, list[bytes], bytes]:
+    """Vendor, entries and what follows them."""
+    stream = io.BytesIO(packet[PREFIX[container] :])
+
+    def text() -> bytes:
+        return stream.read(struct.unpack("<I", stream.read(4))[0])
+
+    vendor = text()
+    (count,) = struct.unpack("<I", stream.read(4))
+    return vendor, [text() for _ in range(count)], stream.read()
+
+
+def edit_comments(path: Path, container: str, *entries: bytes, tail: bytes | None = None) -> None:
+    """Put raw entries in the place of a small song's own."""
+    found = list(pages(path.read_bytes()))
+    packet = packets(path.read_bytes())[1]
+    vendor, _, old_tail = entries_of(packet, container)
+    body = struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", len(entries))
+    body += b"".join(struct.pack("<I", len(e)) + e for e in entries)
+    body += old_tail if tail is None else tail
+    prefix = packet[: PREFIX[container]]
+    if container == "oggflac":
+        prefix = prefix[:1] + len(body).to_bytes(3, "big")
+    new = prefix + body
+    old_lacing = lacing_of(packet)
+    assert found[1].lacing.startswith(old_lacing)
+    lacing = lacing_of(new) + found[1].lacing[len(old_lacing) :]
+    payload = new + found[1].payload[len(packet) :]
+    found[1] = found[1]._replace(lacing=lacing, payload=payload)
+    path.write_bytes(b"".join(map(write_page, found)))
+
+
+def lacing_of(packet: bytes) -> bytes:
+    return b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255])
+
+
+def block(kind: int, data: bytes) -> bytes:
+    picture = Picture()
+    picture.type, picture.data, picture.mime = kind, data, "image/png"
+    return b"METADATA_BLOCK_PICTURE=" + base64.b64encode(picture.write())
+
+
+@pytest.mark.parametrize("container", OGG)
+@pytest.mark.parametrize("size", [0, 60_000, 400_000])
+def test_only_the_comment_packet_changes(make: Make, container: str, size: int) -> None:
+    path = make(container, tags={"title": "T", "artist": "A"})
+    before, old_pages = packets(path.read_bytes()), list(pages(path.read_bytes()))
+
+    outcome = write(path, container, large(PNG, max(size, len(PNG.data))))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    after, new_pages = packets(path.read_bytes()), list(pages(path.read_bytes()))
+    assert len(after) == len(before)
+    assert [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
+    assert after[1] != before[1]
+    assert [page.sequence for page in new_pages] == list(range(len(new_pages)))
+    audio = [p._replace(sequence=0, crc=0) for p in old_pages if p.position > 0]
+    assert [p._replace(sequence=0, crc=0) for p in new_pages if p.position > 0] == audio
+    assert [p.flags & 6 for p in new_pages if p.flags & 6] == [2, 4]
+    vendor, entries, tail = entries_of(before[1], container)
+    assert entries_of(after[1], container)[0::2] == (vendor, tail)
+    assert entries_of(after[1], container)[1][: len(entries)] == entries
+
+
+@pytest.mark.parametrize("length", [k * 254 * 255 + d for k in (1, 2) for d in (-1, 0, 1, 255)])
+def test_packets_that_just_fill_their_pages_end_rightly(make: Make, length: int) -> None:
+    bare = make("opus").read_bytes()
+    path = make("opus", tags={"title": ""})
+    write(path, "opus", large(PNG, 40_000))
+    missing = length - len(packets(path.read_bytes())[1])
+    path = make("opus", tags={"title": "x" * missing})
+
+    assert write(path, "opus", large(PNG, 40_000)).status is Status.WRITTEN
+
+    after = packets(path.read_bytes())
+    assert len(after[1]) == length
+    assert after[2:] == packets(bare)[2:]
+
+
+@pytest.mark.parametrize("container", OGG)
+def test_raw_entries_survive_in_their_order(make: Make, container: str) -> None:
+    path = make(container)
+    odd = (b"TITLE=\xff\xfe", b"no equals sign", b"ti~tle=x", b"A=1", b"a=2", b"=", b"A=1")
+    edit_comments(path, container, *odd)
+
+    outcome = write(path, container, PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    _, entries, _ = entries_of(packets(path.read_bytes())[1], container)
+    assert tuple(entries[:-1]) == odd
+    assert entries[-1].startswith(b"METADATA_BLOCK_PICTURE=")
+
+
+@pytest.mark.parametrize("container", OGG)
+def test_all_sizes_of_the_picture_are_set(make: Make, container: str) -> None:
+    path = make(container)
+
+    write(path, container, JPEG)
+
+    _, entries, _ = entries_of(packets(path.read_bytes())[1], container)
+    picture = Picture(base64.b64decode(entries[-1].partition(b"=")[2]))
+    assert (picture.type, picture.mime, picture.desc) == (3, "image/jpeg", "")
+    assert (picture.width, picture.height, picture.depth, picture.colors) == (64, 64, 24, 0)
+    assert picture.data == JPEG.data
+
+
+@pytest.mark.parametrize("container", OGG)
+def test_a_legacy_cover_counts_as_one_and_goes(make: Make, container: str) -> None:
+    path = make(container)
+    legacy = (b"coverart=" + base64.b64encode(OTHER), b"COVERARTMIME=image/png")
+    edit_comments(path, container, b"A=1", *legacy, block(3, OTHER), block(4, OTHER), b"B=2")
+    kinds = [(p.kind, p.data) for p in read_pictures(path, container)]
+    assert kinds == [(3, OTHER), (4, OTHER), (3, OTHER)]
+
+    assert write(path, container, PNG).status is Status.WRITTEN
+
+    _, entries, _ = entries_of(packets(path.read_bytes())[1], container)
+    assert [entries[0], *entries[2:]] == [b"A=1", block(4, OTHER), b"B=2"]
+    assert read_pictures(path, container) == [
+        EmbeddedPicture(PNG.data, FRONT_COVER),
+        EmbeddedPicture(OTHER, 4),
+    ]
+
+
+def test_what_is_no_picture_block_is_kept(make: Make) -> None:
+    path = make("opus")
+    junk = (b"METADATA_BLOCK_PICTURE=!!", b"METADATA_BLOCK_PICTURE=AAAA")
+    edit_comments(path, "opus", *junk)
+
+    assert write(path, "opus", PNG).status is Status.WRITTEN
+
+    _, entries, _ = entries_of(packets(path.read_bytes())[1], "opus")
+    assert tuple(entries[1:]) == junk
+
+
+def test_what_follows_the_comments_of_opus_is_kept(make: Make) -> None:
+    path = make("opus")
+    edit_comments(path, "opus", b"A=1", tail=b"\x01 some binary that must be preserved")
+
+    assert write(path, "opus", PNG).status is Status.WRITTEN
+
+    tail = entries_of(packets(path.read_bytes())[1], "opus")[2]
+    assert tail == b"\x01 some binary that must be preserved"
+
+
+def test_a_second_stream_beside_the_music_stays(make: Make) -> None:
+    path = make("opus")
+    sound = decoded_hash(path)
+    opus = list(pages(path.read_bytes()))
+    foreign = [
+        Page(2, 0, 77, 0, 0, b"\x08", b"unknown\0"),
+        Page(0, 0, 77, 1, 0, b"\x05", b"hello"),
+        Page(4, 9, 77, 2, 0, b"\x03", b"end"),
+    ]
+    mixed = [foreign[0], opus[0], foreign[1], opus[1], *opus[2:], foreign[2]]
+    path.write_bytes(b"".join(map(write_page, mixed)))
+
+    outcome = write(path, "opus", large(PNG, 150_000))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    after = list(pages(path.read_bytes()))
+    others = [page._replace(crc=0) for page in after if page.serial == 77]
+    assert others == foreign
+    own = [page.sequence for page in after if page.serial != 77]
+    assert own == list(range(len(own)))
+    assert decoded_hash(path) == sound
+
+
+def test_a_chained_stream_stays(make: Make) -> None:
+    path = make("opus")
+    first = list(pages(path.read_bytes()))
+    second = [page._replace(serial=99) for page in first]
+    path.write_bytes(b"".join(map(write_page, [*first, *second])))
+
+    outcome = write(path, "opus", large(PNG, 150_000))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    after = [page._replace(crc=0) for page in pages(path.read_bytes()) if page.serial == 99]
+    assert after == [page._replace(crc=0) for page in second]
+
+
+def test_a_stream_whose_audio_shares_a_page_with_headers_is_left_alone(make: Make) -> None:
+    path = make("speex")
+    found = list(pages(path.read_bytes()))
+    merged = found[1]._replace(
+        lacing=found[1].lacing + found[2].lacing,
+        payload=found[1].payload + found[2].payload,
+        position=found[2].position,
+    )
+    renumbered = [p._replace(sequence=i) for i, p in enumerate([found[0], merged, *found[3:]])]
+    path.write_bytes(b"".join(map(write_page, renumbered)))
+    before = path.read_bytes()
+
+    outcome = write(path, "speex", PNG)
+
+    assert outcome.status is Status.FAILED
+    assert path.read_bytes() == before
+
+
+def test_ogg_flac_tags_end_at_16_mib(make: Make) -> None:
+    path = make("oggflac")
+    before = path.read_bytes()
+
+    outcome = write(path, "oggflac", large(PNG, 13 << 20))
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TOO_LARGE)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("container", "opener"), [("vorbis", OggVorbis), ("opus", OggOpus)])
+def test_files_with_mutagens_padding_are_written(
+    make: Make, container: str, opener: Callable[[Path], OggVorbis]
+) -> None:
+    path = make(container)
+    file = opener(path)
+    file["title"] = "T"
+    file.save(padding=lambda _: 5000)
+
+    assert write(path, container, PNG).status is Status.WRITTEN
+
+    assert opener(path)["title"] == ["T"]

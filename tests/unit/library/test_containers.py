@@ -1,0 +1,89 @@
+"""The container of a file is what its content says."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covergen.library.containers import AUDIO_EXTENSIONS, identify, is_audio_name
+from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes
+
+_ID3 = b"ID3\x03\x00\x00\x00\x00\x00\x0a" + bytes(10)
+
+
+def _file(folder: Path, content: bytes) -> Path:
+    path = folder / "file"
+    path.write_bytes(content)
+    return path
+
+
+def _ogg_page(packet: bytes, *, first: bool) -> bytes:
+    """One page of a stream of its own, by RFC 3533; no checksum."""
+    head = struct.pack("<4sBBqIII", b"OggS", 0, 2 if first else 0, 0, len(packet), 0, 0)
+    return head + bytes([1, len(packet)]) + packet
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_is_known_by_its_content(container: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "no extension", container, seconds=0.3)
+    assert identify(path) == container
+
+
+@pytest.mark.parametrize("container", ["mp3", "flac", "tta"])
+def test_id3_tags_in_front_are_skipped(container: str, tmp_path: Path) -> None:
+    audio = encode(tmp_path / "file", container, seconds=0.3).read_bytes()
+    assert identify(_file(tmp_path, _ID3 + _ID3 + audio)) == container
+
+
+def test_mp3_cut_out_of_a_stream_begins_anywhere(tmp_path: Path) -> None:
+    path = encode(tmp_path / "file", "mp3", seconds=1.0)
+    assert identify(_file(tmp_path, path.read_bytes()[1000:])) == "mp3"
+
+
+def test_id3_tag_alone_is_a_damaged_mp3(tmp_path: Path) -> None:
+    assert identify(_file(tmp_path, _ID3)) == "mp3"
+
+
+def test_music_is_found_behind_another_ogg_stream(tmp_path: Path) -> None:
+    skeleton = _ogg_page(b"fishead\0" + bytes(56), first=True)
+    vorbis = _ogg_page(b"\x01vorbis" + bytes(23), first=True)
+    assert identify(_file(tmp_path, skeleton + vorbis)) == "vorbis"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"I",
+        b"This is no music.\n" * 500,
+        ("\ufeff" + "Auch keine Musik.\n" * 500).encode("utf-16-le"),
+        picture_bytes("jpeg", 256),
+        picture_bytes("png"),
+        np.random.default_rng(0).bytes(1 << 20),
+        _ogg_page(b"\x80theora" + bytes(30), first=True),
+        b"OggS",
+        b"RIFF\x00\x00\x00\x00AVI LIST",
+        b"FORM\x00\x00\x00\x00ILBM",
+    ],
+    ids=[
+        "empty", "one byte", "text", "utf-16", "jpeg", "png", "noise", "theora", "ogg stub", "avi",
+        "ilbm",
+    ],
+)  # fmt: skip
+def test_what_is_no_music_is_none(content: bytes, tmp_path: Path) -> None:
+    assert identify(_file(tmp_path, content)) is None
+
+
+def test_missing_file_is_the_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        identify(tmp_path / "missing")
+
+
+def test_extensions_of_all_containers_are_looked_at() -> None:
+    assert set(EXTENSION.values()) <= AUDIO_EXTENSIONS
+    assert is_audio_name("Song.MP3")
+    assert is_audio_name("a.b.flac")
+    assert not is_audio_name("mp3")
+    assert not is_audio_name("cover.jpg")
+    assert not is_audio_name("song.mp3.part")

@@ -1,0 +1,68 @@
+"""What becomes of an album, by what pictures it has and what was asked."""
+
+from pathlib import Path
+
+import pytest
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Track
+from covergen.library.plan import plan_album
+
+_FOLDER = Path("/music/An Album")
+
+
+def _album(art: str, *, cover_file: bool = False) -> Album:
+    """An album of one track for each letter: "x" has a picture, "-" has none."""
+    tracks = tuple(
+        Track(
+            path=_FOLDER / f"{number}.mp3", size=1, mtime_ns=1, container="mp3", has_art=has == "x"
+        )
+        for number, has in enumerate(art)
+    )
+    return Album(
+        key="key",
+        folder=_FOLDER,
+        title="An Album",
+        artist="An Artist",
+        date="1997",
+        tracks=tracks,
+        cover_file=_FOLDER / "cover.jpg" if cover_file else None,
+    )
+
+
+_SKIP, _PAINT, _FILL = Action.SKIP, Action.PAINT, Action.FILL
+
+
+@pytest.mark.parametrize(
+    ("art", "cover_file", "flags", "action", "reason", "targets"),
+    [
+        ("--", False, "", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("--", False, "fill", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("--", False, "force", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("xx", False, "", _SKIP, Reason.HAS_ART, []),
+        ("xx", False, "fill", _SKIP, Reason.HAS_ART, []),
+        ("xx", False, "force", _PAINT, Reason.FORCED, [0, 1]),
+        ("xx", False, "force fill", _PAINT, Reason.FORCED, [0, 1]),
+        ("-x-", False, "", _SKIP, Reason.PARTIAL_ART, []),
+        ("-x-", False, "fill", _FILL, Reason.FILLED, [0, 2]),
+        ("-x-", False, "force", _PAINT, Reason.FORCED, [0, 1, 2]),
+        ("-x-", False, "force fill", _PAINT, Reason.FORCED, [0, 1, 2]),
+        ("--", True, "", _SKIP, Reason.HAS_ART, []),
+        ("--", True, "fill", _FILL, Reason.FILLED, [0, 1]),
+        ("--", True, "force", _PAINT, Reason.FORCED, [0, 1]),
+        ("-x-", True, "", _SKIP, Reason.PARTIAL_ART, []),
+        ("-x-", True, "fill", _FILL, Reason.FILLED, [0, 2]),
+        ("xx", True, "", _SKIP, Reason.HAS_ART, []),
+        ("xx", True, "fill", _SKIP, Reason.HAS_ART, []),
+    ],
+)
+def test_the_plan_of_an_album(
+    art: str, cover_file: bool, flags: str, action: Action, reason: Reason, targets: list[int]
+) -> None:
+    album = _album(art, cover_file=cover_file)
+    assert plan_album(album, force="force" in flags, fill="fill" in flags) == AlbumPlan(
+        album=album,
+        action=action,
+        reason=reason,
+        targets=tuple(album.tracks[number] for number in targets),
+    )

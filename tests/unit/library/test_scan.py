@@ -1,0 +1,283 @@
+"""A library on disk becomes albums; the second time without a single file being opened."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from covergen.core.errors import Interrupted, UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Album, Outcome, Status, Track
+from covergen.library.memory import ScanMemory
+from covergen.library.plan import plan_album
+from covergen.library.scan import ScanOptions, scan
+from covergen.library.tags import read_track
+from tests.media import encode, put_tags
+from tests.media.library import make_library
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("clip") / "clip.flac", "flac", seconds=0.1)
+
+
+@pytest.fixture
+def add(clip: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Puts a tagged FLAC file into the library, whatever its name says."""
+
+    def add_track(name: str, **tags: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, path)
+        put_tags(path, "flac", tags)
+        return path
+
+    return add_track
+
+
+@pytest.fixture
+def memory() -> Iterator[ScanMemory]:
+    memory = ScanMemory()
+    yield memory
+    memory.close()
+
+
+def _no_stop() -> None:
+    pass
+
+
+def _scan(
+    memory: ScanMemory, *paths: Path, options: ScanOptions | None = None
+) -> list[Album | Outcome]:
+    return list(scan(paths, options or ScanOptions(), memory, checkpoint=_no_stop))
+
+
+def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
+    assert not [item for item in items if isinstance(item, Outcome)]
+    return [item for item in items if isinstance(item, Album)]
+
+
+def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
+    library = make_library(tmp_path / "library")
+    for _ in ("first", "from memory"):
+        items = _scan(memory, library.root)
+        outcomes = {item.path: item for item in items if isinstance(item, Outcome)}
+        assert {path: item.reason for path, item in outcomes.items()} == library.failures
+        assert all(item.status is Status.FAILED and item.message for item in outcomes.values())
+        albums = [item for item in items if isinstance(item, Album)]
+        assert {album.folder for album in albums} == library.albums.keys()
+        for folder, expected in library.albums.items():
+            here = [album for album in albums if album.folder == folder]
+            assert len(here) == expected.albums, folder
+            assert sum(len(album.tracks) for album in here) == expected.tracks, folder
+            plans = [plan_album(album, force=False, fill=False) for album in here]
+            assert {plan.reason for plan in plans} == {expected.reason}, folder
+
+
+def test_missing_paths_are_an_error_before_the_iteration(
+    tmp_path: Path, memory: ScanMemory
+) -> None:
+    with pytest.raises(UsageError):
+        scan([tmp_path / "missing"], ScanOptions(), memory, checkpoint=_no_stop)
+
+
+def test_a_file_given_outright_may_have_any_name(
+    add: Callable[..., Path], memory: ScanMemory
+) -> None:
+    path = add("Album/track one", album="Album")
+    add("Album/02.flac", album="Album")
+    (album,) = _albums(_scan(memory, path))
+    assert [track.path for track in album.tracks] == [path]
+    assert album.title == "Album"
+
+
+def test_a_cover_beside_loose_singles_is_theirs(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    add("a.flac", title="A", artist="A")
+    add("b.flac", title="B", artist="B")
+    (tmp_path / "cover.jpg").write_bytes(b"a picture")
+    albums = _albums(_scan(memory, tmp_path))
+    assert [album.cover_file for album in albums] == [tmp_path / "cover.jpg"] * 2
+
+
+def test_per_track(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        add(f"{number}.flac", album="Album", title=f"Title {number}", track_number=number)
+    albums = _albums(_scan(memory, tmp_path, options=ScanOptions(per="track")))
+    assert [album.title for album in albums] == ["Title 1", "Title 2"]
+
+
+def test_excluded_files_are_not_scanned(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    add("Live/1.flac", album="Live")
+    add("Studio/1.flac", album="Studio")
+    (album,) = _albums(_scan(memory, tmp_path, options=ScanOptions(exclude=("Live",))))
+    assert album.title == "Studio"
+
+
+def test_names_that_are_no_text(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    names = [os.fsdecode(b"\xff 1.flac"), "2\n.flac", "🎧" * 62 + ".flac"]
+    paths = {add(f"{os.fsdecode(bytes([0xE9]))}/{name}", album="Album") for name in names}
+    for _ in ("first", "from memory"):
+        (album,) = _albums(_scan(memory, tmp_path))
+        assert {track.path for track in album.tracks} == paths
+
+
+# Memory.
+
+
+def test_a_second_scan_opens_no_file(add: Callable[..., Path], tmp_path: Path) -> None:
+    for album, track in itertools.product("AB", "123"):
+        add(f"library/{album}/{track}.flac", album=album)
+    (tmp_path / "library/A/text.mp3").write_text("no music\n")
+    program = f"""
+import os, sys
+from pathlib import Path
+from covergen.library.memory import ScanMemory
+from covergen.library.scan import ScanOptions, scan
+from covergen.library.tags import read_track
+library = Path({str(tmp_path / "library")!r})
+opened = []
+def listen(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(str(library)):
+        opened.append(arguments[0])
+sys.addaudithook(listen)
+memory = ScanMemory(Path({str(tmp_path / "scan.sqlite")!r}))
+found = [len(list(scan([library], ScanOptions(), memory, checkpoint=lambda: None)))]
+print(len(opened), found)
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert runs == ["7 [3]", "0 [3]"]
+
+
+def test_only_changed_files_are_read_again(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add("1.flac", album="Old"), add("2.flac", album="Old")
+    _scan(memory, tmp_path)
+    read: list[Path] = []
+
+    def noted(path: Path, stat: os.stat_result) -> Track:
+        read.append(path)
+        return read_track(path, stat)
+
+    monkeypatch.setattr("covergen.library.scan.read_track", noted)
+    put_tags(second, "flac", {"album": "New"})
+    stat = second.stat()
+    os.utime(second, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert {album.title for album in _albums(_scan(memory, tmp_path))} == {"Old", "New"}
+    assert read == [second]
+    memory.forget(first)
+    _scan(memory, tmp_path)
+    assert read == [second, first]
+
+
+def test_failures_are_remembered_until_the_file_changes(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    text = tmp_path / "song.mp3"
+    text.write_text("no music\n")
+    for _ in ("first", "from memory"):
+        (outcome,) = _scan(memory, tmp_path)
+        assert isinstance(outcome, Outcome)
+        assert (outcome.path, outcome.reason) == (text, Reason.NOT_AUDIO)
+    add("song.mp3", album="Album")
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+def test_refused_files_are_tried_again(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = add("1.flac", album="Album")
+    with monkeypatch.context() as patch:
+        denied = PermissionError(13, "Permission denied")
+
+        def refuse(*_: object) -> None:
+            raise denied
+
+        patch.setattr("covergen.library.bounded_reader.io.FileIO", refuse)
+        (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
+    assert outcome.message == "Permission denied"
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+def test_files_that_are_gone_are_forgotten(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    gone = add("1.flac", album="Album")
+    kept = add("2.flac", album="Album")
+    _scan(memory, tmp_path)
+    gone.unlink()
+    _scan(memory, kept)
+    assert len(memory.recall(tmp_path)) == 2, "the folder was not looked into"
+    _scan(memory, tmp_path, options=ScanOptions(exclude=("2.flac",)))
+    assert memory.recall(tmp_path).keys() == {"2.flac"}
+
+
+def test_an_interrupted_scan_keeps_what_it_read(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    for number in range(5):
+        add(f"{number}.flac", album="Album")
+    calls = itertools.count()
+
+    def stop_at_the_fourth() -> None:
+        if next(calls) == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        list(scan([tmp_path], ScanOptions(), memory, checkpoint=stop_at_the_fourth))
+    assert memory.recall(tmp_path).keys() == {"0.flac", "1.flac"}
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert len(album.tracks) == 5
+
+
+def test_a_scan_that_is_not_finished_keeps_what_it_read(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    add("a/1.flac", album="A")
+    add("b/1.flac", album="B")
+    albums = scan([tmp_path], ScanOptions(), memory, checkpoint=_no_stop)
+    next(albums)
+    assert memory.recall(tmp_path / "a").keys() == {"1.flac"}
+    assert memory.recall(tmp_path / "b") == {}
+
+
+def test_it_needs_no_more_room_for_a_larger_library(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    source = add("source/1.flac", album="Album", artist="Artist")
+    for number in range(600):
+        folder = tmp_path / ("large" if number >= 60 else "small") / str(number)
+        folder.mkdir(parents=True)
+        os.link(source, folder / "1.flac")
+
+    def peak(folder: Path) -> int:
+        tracemalloc.start()
+        try:
+            for _ in scan([folder], ScanOptions(), memory, checkpoint=_no_stop):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(tmp_path / "source")  # what is loaded only once
+    small, large = peak(tmp_path / "small"), peak(tmp_path / "large")
+    assert large - small < 540 * 400  # a name and a number for each of 540 folders more

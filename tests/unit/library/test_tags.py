@@ -1,0 +1,302 @@
+"""What was tagged is what is read, from every container; and no damage is more than a TagError."""
+
+import base64
+import shutil
+import struct
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3, TIT2, TPE1
+from mutagen.mp3 import MP3
+from mutagen.oggvorbis import OggVorbis
+
+from covergen.core.errors import TagError
+from covergen.core.reasons import Reason
+from covergen.core.types import Track
+from covergen.library.tags import read_track
+from tests.media import (
+    CONTAINERS,
+    EXTENSION,
+    corrupted,
+    encode,
+    picture_bytes,
+    put_picture,
+    put_tags,
+    truncated,
+)
+
+_TAGS = {
+    "title": "Große Fuge 🎻",
+    "artist": "The Artist",
+    "album": "An Album",
+    "album_artist": "The Album Artist",
+    "date": "1997",
+    "disc_number": "2/3",
+    "track_number": "7/12",
+    "compilation": "1",
+    "musicbrainz_album_id": "00000000-0000-4000-8000-000000000001",
+}
+_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One untagged file of each container."""
+    folder = tmp_path_factory.mktemp("clips")
+    return {
+        container: encode(folder / f"clip{EXTENSION[container]}", container, seconds=_SECONDS)
+        for container in CONTAINERS
+    }
+
+
+@pytest.fixture
+def clip(clips: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    """Gives a copy of an untagged file to be changed."""
+    return lambda container: Path(shutil.copy(clips[container], tmp_path))
+
+
+def _read(path: Path) -> Track:
+    return read_track(path, path.stat())
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_what_was_tagged_is_read(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_tags(path, container, _TAGS)
+    stat = path.stat()
+    track = _read(path)
+    assert track == Track(
+        path=path,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        container=container,
+        has_art=False,
+        duration_seconds=track.duration_seconds,
+        title="Große Fuge 🎻",
+        artist="The Artist",
+        album="An Album",
+        album_artist="The Album Artist",
+        date="1997",
+        disc_number=2,
+        track_number=7,
+        compilation=True,
+        musicbrainz_album_id="00000000-0000-4000-8000-000000000001",
+    )
+    if container not in ("speex", "ape", "musepack"):  # fixtures of their own length
+        assert track.duration_seconds == pytest.approx(_SECONDS, abs=0.1)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_untagged_files_are_silent(container: str, clip: Callable[[str], Path]) -> None:
+    track = _read(clip(container))
+    assert (track.title, track.artist, track.album, track.date) == ("", "", "", "")
+    assert (track.disc_number, track.track_number, track.compilation) == (0, 0, False)
+    assert not track.has_art
+
+
+def test_the_extension_does_not_matter(clip: Callable[[str], Path], tmp_path: Path) -> None:
+    path = clip("flac").rename(tmp_path / "song.mp3")
+    assert _read(path).container == "flac"
+
+
+def test_id3_of_version_4_keeps_its_whole_date(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    put_tags(path, "mp3", {**_TAGS, "date": "1997-05-21"}, id3_version=4)
+    assert _read(path).date == "1997-05-21"
+
+
+def test_id3_of_version_2_is_read(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    texts = {b"TT2": "Title", b"TP1": "Artist", b"TAL": "Album", b"TYE": "1997", b"TRK": "3/9"}
+    frames = b"".join(
+        name + struct.pack(">I", len(text) + 1)[1:] + b"\0" + text.encode()
+        for name, text in texts.items()
+    )
+    head = b"ID3\x02\x00\x00" + bytes([0, 0, len(frames) >> 7, len(frames) & 0x7F])
+    path.write_bytes(head + frames + path.read_bytes())
+    track = _read(path)
+    assert (track.title, track.artist, track.album) == ("Title", "Artist", "Album")
+    assert (track.date, track.track_number) == ("1997", 3)
+
+
+def test_id3v1_alone_is_read(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tags = ID3()
+    tags.add(TIT2(text="Title"))
+    tags.add(TPE1(text="Artist"))
+    tags.save(path, v1=2)
+    MP3(path).tags.delete(path, delete_v1=False, delete_v2=True)
+    track = _read(path)
+    assert (track.title, track.artist) == ("Title", "Artist")
+
+
+def test_the_first_of_several_values_counts(clip: Callable[[str], Path]) -> None:
+    path = clip("flac")
+    file = FLAC(path)
+    file["artist"] = ["", "  Queen ", "David Bowie"]
+    file["tracknumber"] = "A1"
+    file.save()
+    track = _read(path)
+    assert (track.artist, track.track_number) == ("Queen", 0)
+
+
+def test_endless_texts_are_cut(clip: Callable[[str], Path]) -> None:
+    path = clip("flac")
+    put_tags(path, "flac", {"title": "x" * 1_000_000})
+    assert 100 < len(_read(path).title) < 10_000
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_front_cover_is_seen(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_picture(path, container, picture_bytes())
+    assert _read(path).has_art
+
+
+@pytest.mark.parametrize("container", ["mp3", "flac", "vorbis", "asf", "wav", "dsf"])
+@pytest.mark.parametrize(("kind", "is_art"), [(0, True), (1, False), (2, False), (4, True)])
+def test_any_picture_but_an_icon_is_art(
+    kind: int, is_art: bool, container: str, clip: Callable[[str], Path]
+) -> None:
+    path = clip(container)
+    put_picture(path, container, picture_bytes(), kind=kind)
+    assert _read(path).has_art is is_art
+
+
+def test_the_legacy_coverart_comment_is_art(clip: Callable[[str], Path]) -> None:
+    path = clip("vorbis")
+    file = OggVorbis(path)
+    file["COVERART"] = base64.b64encode(picture_bytes()).decode()
+    file.save()
+    assert _read(path).has_art
+
+
+# What is no music, and what is damaged.
+
+
+@pytest.mark.parametrize("content", [b"", b"This is no music.\n" * 100])
+def test_what_is_no_music_says_so(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    with pytest.raises(TagError) as caught:
+        _read(path)
+    assert caught.value.reason is Reason.NOT_AUDIO
+    assert caught.value.path == path
+
+
+def test_an_id3_tag_without_its_music_is_unreadable(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    put_tags(path, "mp3", _TAGS)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(TagError) as caught:
+        _read(path)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_damage_is_nothing_but_a_tag_error(container: str, clip: Callable[[str], Path]) -> None:
+    whole = clip(container)
+    put_tags(whole, container, _TAGS)
+    put_picture(whole, container, picture_bytes())
+    content = whole.read_bytes()
+    messages = []
+    for number in range(60):
+        whole.write_bytes(content)
+        damaged = corrupted(whole, number) if number % 2 else truncated(whole, number / 60)
+        try:
+            _read(damaged)
+        except TagError as error:
+            messages.append(error.message)
+    assert messages, "the damage is too small to show anything"
+    assert all(messages)
+
+
+def _flac_with_a_huge_block(clip: Path) -> bytes:
+    content = bytearray(clip.read_bytes())
+    content[5:8] = b"\xff\xff\xff"  # STREAMINFO claims 16 MiB
+    return bytes(content)
+
+
+def _mp4_with_a_huge_atom(clip: Path) -> bytes:
+    content = clip.read_bytes()
+    hdlr = content.index(b"hdlr") - 4
+    return content[:hdlr] + struct.pack(">I4sQ", 1, b"hdlr", 1 << 62) + content[hdlr + 8 :]
+
+
+def _mp3_with_a_huge_tag(clip: Path) -> bytes:
+    return b"ID3\x03\x00\x00\x7f\x7f\x7f\x7f" + clip.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("container", "lying"),
+    [
+        ("flac", _flac_with_a_huge_block),
+        ("mp4", _mp4_with_a_huge_atom),
+        ("mp3", _mp3_with_a_huge_tag),
+    ],
+)
+def test_claimed_sizes_are_not_believed(
+    container: str, lying: Callable[[Path], bytes], clip: Callable[[str], Path]
+) -> None:
+    path = clip(container)
+    path.write_bytes(lying(path))
+    with pytest.raises(TagError) as caught:
+        _read(path)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_no_more_than_64_mib_are_read(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    with path.open("wb") as file:
+        file.write(b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f")  # 256 MiB, and they are there
+        file.truncate(300 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TagError, match="64 MiB") as caught:
+            _read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.reason is Reason.UNREADABLE
+    assert peak < 80 << 20
+
+
+def test_a_file_that_leads_in_circles_ends(tmp_path: Path) -> None:
+    path = tmp_path / "song.mpc"
+    path.write_bytes(
+        b"MPCK" + b"XX\0" + bytes(100)
+    )  # a packet whose size is less than its header's
+    with pytest.raises(TagError) as caught:
+        _read(path)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_the_music_itself_is_not_read(clip: Callable[[str], Path]) -> None:
+    """A WAV of 1 GiB, all but its ends a hole in the file, is read at once."""
+    path = clip("wav")
+    size = 1 << 30
+    with path.open("r+b") as file:
+        file.write(b"RIFF" + struct.pack("<I", size - 8))
+        file.seek(40)
+        file.write(struct.pack("<I", size - 44 - 8))
+        file.truncate(size)
+        file.seek(size - 8)
+        file.write(b"id3 " + struct.pack("<I", 0))
+    tracemalloc.start()
+    try:
+        track = _read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert track.duration_seconds > 1000
+    assert peak < 1 << 20
+
+
+def test_the_systems_own_words_are_kept(tmp_path: Path) -> None:
+    with pytest.raises(TagError, match="Is a directory") as caught:
+        _read(tmp_path)
+    assert caught.value.reason is Reason.UNREADABLE
+    assert isinstance(caught.value.__cause__, OSError)
