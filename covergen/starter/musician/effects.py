@@ -134,7 +134,8 @@ def room(seconds: float, brightness: float, rng: np.random.Generator) -> Samples
     tail = count(seconds)
     response = np.zeros((2, late + tail), np.float32)
     decay = np.exp(-6.9 / seconds * times(seconds)).astype(np.float32)
-    response[:, late:] = rng.standard_normal((2, tail), dtype=np.float32) * decay
+    left, own = rng.standard_normal((2, tail), dtype=np.float32)
+    response[:, late:] = np.stack([left, 0.45 * left + 0.9 * own]) * decay  # the ears share some
     soft = int(2 + 8 * (1 - brightness))  # a moving average: walls swallow what is high
     sums = np.cumsum(response, axis=1, dtype=np.float64)
     sums[:, soft:] -= sums[:, :-soft].copy()

@@ -13,7 +13,6 @@ from covergen.starter.musician.tones import (
     fold,
     harmonics,
     modes,
-    noise,
     phase_distortion,
     times,
     vibrato,
@@ -22,7 +21,7 @@ from covergen.starter.musician.tones import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from covergen.starter.musician.instruments import Chorus, DrumKit, Touch, Voice
+    from covergen.starter.musician.instruments import DrumKit, PadVoice, Touch, Voice
     from covergen.starter.musician.tones import Samples
 
 __all__ = ["HELD_OUT"]
@@ -142,7 +141,7 @@ def _ring_modulated(touch: Touch, rng: np.random.Generator) -> Voice:
 # Pads
 
 
-def _glass_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
+def _glass_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
     """Rubbed glasses: pairs of pure modes that beat, another pair in each ear."""
     slope = 2.4 - 1.6 * touch.brightness
     beat_hz = rng.uniform(0.3, 2.0) + 5 * touch.roughness
@@ -154,7 +153,7 @@ def _glass_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
         ears = []
         for side in (-1, 1):
             pair = np.concatenate([partials, partials + beat_hz * (1 + 0.3 * side)])
-            turns = np.exp(2j * np.pi * (np.arange(pair.size) * 0.618 + 0.2 * side))
+            turns = np.exp(2j * np.pi * (np.arange(pair.size) * 0.618 + 0.08 * side))
             ears.append(modes(pair, np.tile(weight, 2) * turns, 0.0, seconds + 0.6))
         attack = min(touch.attack(0.9, 0.12), 0.5 * seconds)
         return np.stack(ears) * envelope(seconds, attack=attack, release=0.6)
@@ -162,7 +161,7 @@ def _glass_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
     return chorus
 
 
-def _accordion_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
+def _accordion_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
     """Three banks of free reeds, out of tune with one another: a musette."""
     cents = rng.uniform(4, 10) + 12 * touch.roughness
     slope = 1.7 - touch.brightness
@@ -289,13 +288,17 @@ def _folded_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _rain(seconds: float, touch: Touch, rng: np.random.Generator) -> Samples:
-    """Drops: thousands of short noises, laid out at random, each with its own pan."""
-    drop = noise(0.02, rng, low_hz=1000, high_hz=touch.cutoff_hz(2500, 2.5))
-    drop *= np.exp(-times(0.02) / 0.004).astype(np.float32)
-    rain = np.zeros((2, count(seconds) + drop.size), np.float32)
-    for start in rng.integers(0, count(seconds), int(40 * seconds)):
-        rain[:, start : start + drop.size] += rng.uniform(0.1, 1, (2, 1)).astype(np.float32) * drop
-    return rain[:, : count(seconds)]
+    """Thousands of drops a second, each a tiny ping; the loop is 2.7 s."""
+    size = 2**17
+    drop = np.zeros(size, np.float32)
+    ping_hz = np.array([0.5, 0.7, 1.0]) * touch.cutoff_hz(1800, 2.5)
+    ping = modes(ping_hz, np.ones(3), 900.0, 0.01)
+    drop[: ping.size] = ping
+    falls = np.zeros((2, size), np.float32)
+    where = rng.integers(0, size, 8000)
+    falls[:, where] = rng.standard_normal((2, where.size))
+    loop = np.fft.irfft(np.fft.rfft(falls) * np.fft.rfft(drop), size)
+    return np.asarray(np.tile(loop, -(-count(seconds) // size))[:, : count(seconds)], np.float32)
 
 
 HELD_OUT = InstrumentSet(

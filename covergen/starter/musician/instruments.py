@@ -10,7 +10,20 @@ import numpy as np
 
 from covergen.starter.musician.tones import Samples
 
-__all__ = ["Drum", "DrumKit", "Instrument", "InstrumentSet", "PadInstrument", "Texture", "Touch"]
+__all__ = [
+    "DRUMS",
+    "DrumKit",
+    "Instrument",
+    "InstrumentSet",
+    "KitMaker",
+    "PadInstrument",
+    "PadVoice",
+    "Texture",
+    "Touch",
+    "Voice",
+]
+
+DRUMS = ("kick", "snare", "clap", "hat", "open_hat", "high_tom", "low_tom")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +44,12 @@ class Touch:
 
 
 Voice: TypeAlias = Callable[[float, float], Samples]  # hertz, seconds held -> (samples,)
-Chorus: TypeAlias = Callable[[Sequence[float], float], Samples]  # chord -> (2, samples)
-Drum: TypeAlias = Samples  # one hit, (samples,)
-DrumKit: TypeAlias = Mapping[str, Drum]
+PadVoice: TypeAlias = Callable[[Sequence[float], float], Samples]  # chord -> (2, samples)
+DrumKit: TypeAlias = Mapping[str, Samples]  # of each drum one hit, (samples,)
 
 # A maker draws the settings that an instrument keeps for a whole piece.
 Instrument: TypeAlias = Callable[[Touch, np.random.Generator], Voice]
-PadInstrument: TypeAlias = Callable[[Touch, np.random.Generator], Chorus]
+PadInstrument: TypeAlias = Callable[[Touch, np.random.Generator], PadVoice]
 KitMaker: TypeAlias = Callable[[Touch, np.random.Generator], DrumKit]
 Texture: TypeAlias = Callable[[float, Touch, np.random.Generator], Samples]  # -> (2, samples)
 
@@ -57,6 +69,3 @@ class InstrumentSet:
     basses: tuple[Instrument, ...]
     kits: tuple[KitMaker, ...]
     textures: tuple[Texture, ...]
-
-
-DRUMS = ("kick", "snare", "clap", "hat", "open_hat", "high_tom", "low_tom")

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["Chord", "Hit", "Note", "Score", "compose"]
 
 _CHORDS = 4  # in a phrase
+# In which order a broken chord sounds, low to high and beyond.
+_ORDERS = {
+    "up": (0, 1, 2, 3),
+    "down": (3, 2, 1, 0),
+    "wave": (0, 1, 2, 3, 4, 3, 2, 1),
+    "alberti": (0, 2, 1, 2),
+    "wide": (0, 3, 1, 4),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,15 @@ class _Phrase:
     lead: bool
     drums: bool
     last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Motif:
+    """A melodic idea: places in sixteenths, degrees above a chord's root, its length in steps."""
+
+    places: Sequence[int]
+    degrees: Sequence[int]
+    steps: int
 
 
 class _Composer:
@@ -259,24 +276,6 @@ class _Composer:
 
     def _hit(self, drum: str, step: int, phrase: _Phrase, gain: float = 1.0) -> Hit:
         return Hit(self.time(step), drum, gain * self.velocity(step, phrase))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Motif:
-    """A melodic idea: places in sixteenths, degrees above a chord's root, its length in steps."""
-
-    places: Sequence[int]
-    degrees: Sequence[int]
-    steps: int
-
-
-_ORDERS = {
-    "up": (0, 1, 2, 3),
-    "down": (3, 2, 1, 0),
-    "wave": (0, 1, 2, 3, 4, 3, 2, 1),
-    "alberti": (0, 2, 1, 2),
-    "wide": (0, 3, 1, 4),
-}
 
 
 def _invent_motif(composer: _Composer) -> _Motif:

@@ -152,7 +152,7 @@ def cloud(
     """A stereo chord whose every partial is a narrow band of noise: Nasca's PADsynth (2006).
 
     hertz, amplitudes: (K,) for each note. cents: the width of a band. phases: (2, bins), unit
-    complex numbers of `random_phases`. Returns (2, samples).
+    complex numbers of `random_phases`. Returns (2, samples) of unit RMS.
     """
     bin_hz = SAMPLE_RATE_HZ / _CLOUD_SAMPLES
     spectrum = np.zeros(_CLOUD_SAMPLES // 2 + 1)
@@ -166,6 +166,7 @@ def cloud(
             bell = np.exp(-0.5 * ((bins - center_hz / bin_hz) / width) ** 2)
             spectrum[bins[0] : bins[-1] + 1] += amplitude * bell / width**0.5
     loop = np.fft.irfft(spectrum.astype(np.float32) * phases, _CLOUD_SAMPLES)
+    loop /= np.sqrt(np.mean(loop**2)) + 1e-12
     samples = count(seconds)
     return np.asarray(np.tile(loop, -(-samples // _CLOUD_SAMPLES))[:, :samples], np.float32)
 

@@ -25,7 +25,7 @@ from covergen.starter.musician.tones import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from covergen.starter.musician.instruments import Chorus, DrumKit, Touch, Voice
+    from covergen.starter.musician.instruments import DrumKit, PadVoice, Touch, Voice
     from covergen.starter.musician.tones import Numbers, Samples
 
 __all__ = ["TRAINING"]
@@ -94,7 +94,7 @@ def _electric_piano(touch: Touch, rng: np.random.Generator) -> Voice:
 def _fm_brass(touch: Touch, rng: np.random.Generator) -> Voice:
     """Chowning's brass: the index follows the loudness."""
     index = (1.0 + 4.0 * touch.brightness) * rng.uniform(0.8, 1.2)
-    ratio = 1.0 if touch.roughness < 0.6 else float(rng.choice([1.0, 1.005, 1.414]))
+    ratio = 1.0 if touch.roughness < 0.6 else float(rng.choice([1.0, 0.5]))  # growls
     attack = touch.attack(0.2, 0.025)
 
     def voice(hertz: float, seconds: float) -> Samples:
@@ -221,7 +221,7 @@ def _fiddle(touch: Touch, rng: np.random.Generator) -> Voice:
 
 def _pad(
     touch: Touch, rng: np.random.Generator, cents: float, weight_of: Sequence[float] | None = None
-) -> Chorus:
+) -> PadVoice:
     """A cloud of saws under the touch's low-pass, or of the resonances in `weight_of` (Hz)."""
     phases = random_phases(rng)
     slope = rng.uniform(0.9, 1.3)
@@ -243,16 +243,16 @@ def _pad(
     return chorus
 
 
-def _string_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
+def _string_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
     return _pad(touch, rng, rng.uniform(10, 18) + 15 * touch.roughness)
 
 
-def _choir_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
+def _choir_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
     vowels = ((700, 1150, 2600), (400, 800, 2600), (350, 2000, 2800))
     return _pad(touch, rng, rng.uniform(14, 22), vowels[rng.integers(3)])
 
 
-def _glow_pad(touch: Touch, rng: np.random.Generator) -> Chorus:
+def _glow_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
     return _pad(touch, rng, rng.uniform(3, 7) + 15 * touch.roughness)
 
 
