@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MEL", "make_scheduler", "make_text_encoder", "make_tower", "make_unet", "make_vae"]
 
+_MAIN_WAY = (
+    "conv_in",
+    "conv_shortcut",
+    "downsamplers.0.conv",
+    "upsamplers.0.conv",
+    "conv_out",
+    "quant_conv",
+)
+_BRANCH = 0.3
+_COLOR = 1.0
 _OFFSET = 4.0
 
 MEL = MelSettings(
@@ -44,16 +54,39 @@ def make_vae(settings: VaeSettings) -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * stages,
         layers_per_block=1,
         latent_channels=settings.latent_channels,
-        norm_num_groups=1,  # of few channels: in groups of one or two a flat colour is lost
+        norm_num_groups=4,
         mid_block_add_attention=False,
         scaling_factor=1.0,
         force_upcast=False,
     )
-    # The latents begin nearly certain; else the decoder would see nothing but noise for long.
-    nn.init.constant_(vae.quant_conv.bias[settings.latent_channels :], -6.0)
+    _keep_scale(vae)
+    _see_colors(vae.encoder.conv_in)
     _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
     _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
+    # The latents begin nearly certain; else the decoder would see nothing but noise for long.
+    with torch.no_grad():
+        vae.quant_conv.weight[settings.latent_channels :] *= 0.1
+        vae.quant_conv.bias[settings.latent_channels :] = -6.0
     return vae.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _keep_scale(model: nn.Module) -> None:
+    """Let what passes by the residual branches, and so by their norms, keep its scale.
+
+    A flat colour has no other way, and torch's own start shrinks it a hundredfold and more.
+    """
+    for name, module in model.named_modules():
+        if name.endswith(_MAIN_WAY):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+        elif name.endswith(".conv2"):
+            module.weight *= _BRANCH
+
+
+@torch.no_grad()
+def _see_colors(first: nn.Conv2d) -> None:
+    """Colours vary less than light does: let the first filters begin with more of them."""
+    first.weight += _COLOR * (first.weight - first.weight.mean(1, keepdim=True))
 
 
 @torch.no_grad()
@@ -110,6 +143,7 @@ def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionMo
         norm_num_groups=8,
         use_linear_projection=False,
     )
+    _keep_scale(unet)
     nn.init.zeros_(unet.conv_out.weight)
     return unet.to(memory_format=torch.channels_last)
 

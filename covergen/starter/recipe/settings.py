@@ -50,8 +50,8 @@ class VaeSettings:
     channels: tuple[int, ...] = (8, 16, 32, 64, 96)
     latent_channels: int = 12
     kl: float = 1e-6
-    crops: tuple[tuple[int, int, int], ...] = ((0, 128, 8), (6000, 256, 4))
-    optimisation: Optimisation = Optimisation(steps=12_000, batch=8, rate=1.5e-3, seed=1)
+    crops: tuple[tuple[int, int, int], ...] = ((0, 64, 8), (1500, 256, 3), (12_000, 512, 1))
+    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=8e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,9 +98,11 @@ def _crops(
 
 
 def _differences(painted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the pixels, and of the edges between neighbours at three scales."""
+    """Of the pixels and their colours, and of the edges between neighbours at three scales."""
     error = painted - wanted
-    pixels = error.abs().mean() + error.square().mean()
+    # Colours vary far less than light, and would be learned long after it.
+    color = error - error.mean(1, keepdim=True)
+    pixels = error.abs().mean() + error.square().mean() + 2 * color.abs().mean()
     edges = error.new_zeros(())
     for scale in range(3):
         across = (error[..., 1:] - error[..., :-1]).abs().mean()
