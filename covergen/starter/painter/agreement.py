@@ -29,8 +29,6 @@ def cross_validated_r2(
     for held_out in np.array_split(order, folds):
         kept = np.setdiff1d(order, held_out)
         gram = terms[kept].T @ terms[kept] + 1e-3 * np.eye(terms.shape[1])
-        predicted[held_out] = terms[held_out] @ np.linalg.solve(
-            gram, terms[kept].T @ outputs[kept]
-        )
-    residual = ((outputs - predicted) ** 2).sum(0)
-    return 1 - residual / ((outputs - outputs.mean(0)) ** 2).sum(0)
+        predicted[held_out] = terms[held_out] @ np.linalg.solve(gram, terms[kept].T @ outputs[kept])
+    residual = np.sum((outputs - predicted) ** 2, axis=0)
+    return np.asarray(1 - residual / np.sum((outputs - outputs.mean(0)) ** 2, axis=0))

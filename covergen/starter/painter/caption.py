@@ -1,4 +1,4 @@
-"""Pictures in words: five slots, each with a few words of its own."""
+"""Pictures in words: six slots, each with a few words of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from covergen.starter.painter.texture import TEXTURES
 
 if TYPE_CHECKING:
-    from covergen.starter.painter.direction import Direction
-    from covergen.starter.painter.direction import Tone
+    from covergen.starter.painter.direction import Direction, Tone
 
 __all__ = ["FAMILY_NAMES", "VOCABULARY", "describe"]
 
@@ -42,9 +41,9 @@ def describe(family: str, tone: Tone, direction: Direction, texture: str) -> str
     return ", ".join(
         (
             family,
-            _graded(_WARMTHS, warmth, (4, 22)),
-            _graded(_COLORS, tone.chroma, (26, 40)),
-            _graded(_LIGHTS, tone.lightness, (36, 52, 68)),
+            _graded(_WARMTHS, warmth, (4, 25)),
+            _graded(_COLORS, tone.chroma, (31, 41)),
+            _graded(_LIGHTS, tone.lightness, (42, 55, 68)),
             _graded(_MOODS, direction.scale, (0.25, 0.5, 0.75)),
             texture,
         )

@@ -1,17 +1,14 @@
-"""Colour spaces: sRGB, OKLab (Ottosson 2020) and CIE L*a*b* (D65), all on float32 (..., 3)."""
+"""Colour spaces: sRGB, OKLab (Ottosson 2020) and CIE L*a*b* (D65), of float32 (..., 3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
+from numpy.typing import NDArray
 
 __all__ = [
+    "Floats",
     "cielab_from_linear",
     "fit_gamut",
     "linear_from_oklab",
@@ -19,6 +16,8 @@ __all__ = [
     "oklab_from_oklch",
     "srgb_from_linear",
 ]
+
+Floats: TypeAlias = NDArray[np.floating[Any]]
 
 _LMS_FROM_OKLAB = np.array(
     [
@@ -93,16 +92,15 @@ def cielab_from_linear(linear: Floats) -> Floats:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
+_FACTORS = np.linspace(1, 0, 33, dtype=np.float32)[:, None]
+
+
 def fit_gamut(oklab: Floats) -> Floats:
     """Colours (N, 3), each with its chroma lowered as far as it takes to be within sRGB."""
-    low, high = np.zeros(len(oklab), np.float32), np.ones(len(oklab), np.float32)
-    for _ in range(8):
-        middle = (low + high) / 2
-        linear = linear_from_oklab(_with_chroma(oklab, middle))
-        inside = ((linear >= -0.002) & (linear <= 1.002)).all(1)
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return _with_chroma(oklab, low)
-
-
-def _with_chroma(oklab: Floats, factor: Floats) -> Floats:
-    return np.stack([oklab[:, 0], oklab[:, 1] * factor, oklab[:, 2] * factor], axis=1)
+    scaled = np.repeat(oklab[None], len(_FACTORS), axis=0)
+    scaled[..., 1:] *= _FACTORS[:, :, None]
+    linear = linear_from_oklab(scaled)
+    inside = np.all((linear > -0.002) & (linear < 1.002), axis=-1)
+    first = np.where(inside.any(0), inside.argmax(0), len(_FACTORS) - 1)
+    fitted: Floats = scaled[first, np.arange(len(oklab))]
+    return fitted

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
-
     from covergen.starter.attributes import Attributes
+    from covergen.starter.painter.color import Floats
 
-__all__ = ["Direction", "Tone", "Weave", "direct", "tone", "weave"]
+__all__ = ["Direction", "Tone", "Weave", "direct", "measure", "tone", "weave"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ def weave(attributes: Attributes, rng: np.random.Generator) -> Weave:
     at = attributes
     busy = 0.7 * at.arousal + 0.2 * at.density + 0.1 * at.roughness
     return Weave(
-        edge_density=-4.0 + 1.6 * busy + rng.normal(0, 0.08),
-        element_scale=-2.75 + 1.1 * at.arousal + rng.normal(0, 0.05),
+        edge_density=-4.0 + 1.6 * busy + rng.normal(0, 0.05),
+        element_scale=-2.75 + 1.1 * at.arousal + rng.normal(0, 0.03),
     )
 
 
@@ -92,15 +93,26 @@ def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
         return low + (high - low) * attributes.arousal
 
     chroma = max(between(27, 52, 27, 60) + rng.normal(0, 3), 12.0)
-    a = between(-6, 36, -12, 15) + rng.normal(0, 2.2)
-    b = between(-25, 3, 15, 42) + rng.normal(0, 3)
+    a = between(-4, 38, -9, 16) + rng.normal(0, 2.5)
+    b = between(-26, -2, 15, 41) + rng.normal(0, 3)
     # A mean of many moods is no grey: where hue is undecided, chance decides it.
     away = max(0.62 * chroma / max(math.hypot(a, b), 1e-6), 1.0)
     chroma = 0.45 * chroma + 0.55 * 1.3 * away * math.hypot(a, b)
     return Tone(
-        lightness=between(26, 35, 83, 73) + rng.normal(0, 2.5),
+        lightness=between(26, 35, 84, 75) + rng.normal(0, 2.5),
         chroma=chroma,
         a=a * away,
         b=b * away,
         contrast=between(13, 26, 12, 24) + rng.normal(0, 2),
+    )
+
+
+def measure(lab: Floats) -> Tone:
+    """The tone of a picture in CIE L*a*b*, (height, width, 3)."""
+    return Tone(
+        lightness=float(lab[..., 0].mean()),
+        chroma=float(np.hypot(lab[..., 1], lab[..., 2]).mean()),
+        a=float(lab[..., 1].mean()),
+        b=float(lab[..., 2].mean()),
+        contrast=float(lab[..., 0].std()),
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
+from covergen.starter.painter.direction import measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    from covergen.starter.painter.color import Floats
+
 
 __all__ = ["Features", "edge_density", "element_scale", "features"]
 
@@ -48,11 +50,7 @@ def features(pixels: NDArray[np.uint8]) -> Features:
     lab = cielab_from_linear(linear.reshape(_SIDE, step, _SIDE, step, 3).mean((1, 3)))
     fine = cielab_from_linear(linear[::2, ::2]) if step > 1 else lab
     return Features(
-        lightness=float(fine[..., 0].mean()),
-        chroma=float(np.hypot(fine[..., 1], fine[..., 2]).mean()),
-        a=float(fine[..., 1].mean()),
-        b=float(fine[..., 2].mean()),
-        contrast=float(fine[..., 0].std()),
+        **asdict(measure(fine)),
         edge_density=edge_density(lab),
         element_scale=element_scale(lab),
     )
@@ -76,4 +74,4 @@ def element_scale(lab: Floats) -> float:
     both = (correlation + mirrored)[:_LAGS, :_LAGS].ravel()
     profile = np.bincount(_RINGS, both) / np.bincount(_RINGS)
     profile = profile[:_LAGS] / max(profile[0], 1e-9)
-    return float(np.log2(profile.sum() / _SIDE))
+    return float(np.log2(max(profile.sum(), 1) / _SIDE))

@@ -16,12 +16,10 @@ from covergen.starter.painter.color import (
 from covergen.starter.painter.sheet import Ink, pick
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Tone
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["HARMONIES", "draw_palette", "mud", "tune"]
 
@@ -130,7 +128,7 @@ def mud(lab: Floats) -> float:
     """The share of a picture, in CIE L*a*b*, that is tan, khaki or brown."""
     lightness, chroma = lab[..., 0], np.hypot(lab[..., 1], lab[..., 2])
     yellowish = (lab[..., 2] > 0.9 * np.abs(lab[..., 1])) & (lab[..., 1] > -0.4 * lab[..., 2])
-    dull = (lightness > 30) & (lightness < 78) & (chroma > 8) & (chroma < 0.55 * lightness)
+    dull = (lightness > 30) & (lightness < 78) & (chroma > 8) & (chroma < 0.8 * lightness - 4)
     return float((yellowish & dull).mean())
 
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    from covergen.starter.painter.color import Floats
+
 
 Option = TypeVar("Option")
 
-__all__ = ["Ink", "Plate", "Sheet", "blur", "cloud", "lerp", "mix", "pick", "smooth"]
+__all__ = ["Ink", "Plate", "Sheet", "blur", "cloud", "lerp", "pick", "profile", "smooth"]
 
 
 class Ink(IntEnum):
@@ -57,15 +58,8 @@ class Sheet:
         self.weights *= 1 - mask
         self.weights[ink] += mask
 
-    def grade(self, first: Ink, second: Ink, position: Floats, mask: Floats | float = 1.0) -> None:
-        """Cover what is there by a gradient: `first` at position 0, `second` at 1."""
-        position = np.clip(position, 0, 1)
-        self.weights *= 1 - mask
-        self.weights[first] += mask * (1 - position)
-        self.weights[second] += mask * position
-
-    def scale_of(self, inks: Sequence[Ink], position: Floats, mask: Floats | float = 1.0) -> None:
-        """Cover what is there by a gradient through several inks over positions 0..1."""
+    def grade(self, inks: Sequence[Ink], position: Floats, mask: Floats | float = 1.0) -> None:
+        """Cover what is there by a gradient through the inks, from position 0 to 1."""
         self.weights *= 1 - mask
         place = np.clip(position, 0, 1) * (len(inks) - 1)
         for index, ink in enumerate(inks):
@@ -80,7 +74,9 @@ class Sheet:
 
         The edge is a pixel wide, or `softness`.
         """
-        return np.clip(0.5 + distance / max(softness, 1 / self.size), 0, 1).astype(np.float32)
+        steps = distance * np.float32(1 / max(softness, 1 / self.size))
+        mask: Floats = np.clip(steps + np.float32(0.5), 0, 1).astype(np.float32, copy=False)
+        return mask
 
     def polar(self, x: float, y: float) -> tuple[Floats, Floats]:
         """The distance to a point, and the angle there in radians, clockwise from the right."""
@@ -97,15 +93,10 @@ class Sheet:
         """The mask of a disc."""
         return self.cover(radius - np.hypot(self.x - x, self.y - y), softness)
 
-    def press(self, plate: Plate, shadow: float = 0.0) -> None:
-        """Print a plate, with a shadow of that strength (0..1) under it."""
+    def press(self, plate: Plate) -> None:
+        """Print a plate over what is there."""
         masks = plate.masks()
-        total = np.zeros((self.size, self.size), np.float32)
-        for mask in masks.values():
-            total += mask
-        if shadow:
-            self.drop_shadow(total, shadow)
-        self.weights *= 1 - total
+        self.weights *= 1 - sum(masks.values())
         for ink, mask in masks.items():
             self.weights[ink] += mask
 
@@ -141,7 +132,7 @@ class Plate:
         """A sector, its angles in degrees, clockwise from the right."""
         self._draw.pieslice(self._box(x, y, radius), start, end, fill=ink + 1)
 
-    def ribbon(self, ink: Ink, path: NDArray[np.float64], width: NDArray[np.float64]) -> None:
+    def ribbon(self, ink: Ink, path: Floats, width: Floats) -> None:
         """A band of changing width along a path (N, 2), with round ends."""
         along = np.gradient(path, axis=0)
         along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -174,15 +165,11 @@ def lerp(low: float, high: float, position: float) -> float:
     return low + (high - low) * position
 
 
-def mix(first: Floats, second: Floats, position: Floats) -> Floats:
-    """From `first` at position 0 to `second` at 1, pixel by pixel."""
-    return first + (second - first) * position
-
-
 def smooth(values: Floats) -> Floats:
     """The cubic step from 0 to 1."""
-    clipped = np.clip(values, 0, 1)
-    return clipped * clipped * (3 - 2 * clipped)
+    clipped: Floats = np.clip(values, 0, 1)
+    step: Floats = clipped * clipped * (3 - 2 * clipped)
+    return step
 
 
 def blur(values: Floats, radius: float) -> Floats:
@@ -200,3 +187,9 @@ def cloud(rng: np.random.Generator, size: int, cells: float, tall: float = 1.0) 
     box = (1.0, 1.0, 1.0 + across, 1.0 + down)
     image = Image.fromarray(lattice).resize((size, size), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image) * np.float32(1.4)
+
+
+def profile(rng: np.random.Generator, size: int, cells: float) -> Floats:
+    """Smooth noise along a line, (size,), of about -1..1."""
+    line: Floats = cloud(rng, size, cells, 1 / cells)[size // 2]
+    return line

@@ -1,4 +1,4 @@
-"""Ink and brush: few broad strokes that run dry, rings, bars and washes."""
+"""Ink and brush: few broad strokes that run dry, in rings, bars, waves and discs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.starter.painter.composition import stage
-from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, smooth
+from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 
@@ -40,7 +38,7 @@ def _stroke(
     hairs leave streaks that widen to gaps where the brush runs dry, sooner the rougher.
     """
     size = sheet.size
-    hairs = cloud(rng, size, 14)[size // 2] + 0.6 * cloud(rng, size, 34)[size // 3]
+    hairs = profile(rng, size, 14) + 0.6 * profile(rng, size, min(34, 9 + 80 * width))
     place = np.clip((across / width + 0.5) * (size - 1), 0, size - 1).astype(np.int32)
     patches = cloud(rng, size, 5)
     dry = smooth((along - lerp(0.75, 0.35, direction.jag)) / 0.6) * 1.5
@@ -48,7 +46,7 @@ def _stroke(
     wobble = 0.03 * cloud(rng, size, 6) + lerp(0.01, 0.06, direction.jag) * hairs[place]
     body = sheet.cover(width * (0.47 + wobble) - np.abs(across), 0.004)
     ends = sheet.cover(np.minimum(along, 1 - along) * width * 3 + wobble * width * 2, 0.006)
-    return (body * ends * sheet.cover((wet - 0.25) * 0.02, 0.006)).astype(np.float32)
+    return (body * ends * sheet.cover((wet - 0.25) * width / 30)).astype(np.float32)
 
 
 def _enso(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -68,7 +66,7 @@ def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Strokes side by side."""
     x, y, reach = stage(direction, rng, small=0.19, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45, -20))), x, y)
-    number = 2 + round(2.6 * direction.count)
+    number = 2 + round(4 * direction.count)
     pitch = 2 * reach / number
     inks = [Ink(k) for k in rng.permutation([Ink.MAIN, Ink.SECOND, Ink.THIRD])]
     for bar in range(number):
@@ -79,9 +77,7 @@ def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
         along = 1 - along if rng.uniform() < 0.4 else along
         bend = 0.05 * reach * np.sin(across / reach * 2 + rng.uniform(0, 6))
         ink = Ink.SPARK if bar == number - 1 and rng.uniform() < 0.4 else inks[bar % 3]
-        sheet.lay(
-            ink, _stroke(sheet, along, down - middle + bend, pitch * 0.86, direction, rng)
-        )
+        sheet.lay(ink, _stroke(sheet, along, down - middle + bend, pitch * 0.86, direction, rng))
 
 
 def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -89,8 +85,7 @@ def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     x, y, reach = stage(direction, rng, small=0.2, large=0.75)
     turn = rng.uniform(-0.6, 0.6)
     across, down = sheet.turned(turn, x, y)
-    strokes = 1 + round(1.4 * direction.count)
-    for stroke, ink in zip(range(strokes), (Ink.MAIN, Ink.SECOND, Ink.THIRD), strict=False):
+    for stroke, ink in enumerate((Ink.MAIN, Ink.SECOND)[: 1 + round(direction.count)]):
         width = reach * lerp(0.42, 0.6, direction.scale) * 0.85**stroke
         swing = reach * rng.uniform(0.25, 0.45)
         phase = rng.uniform(0, math.tau)
@@ -109,7 +104,7 @@ def _moon(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A disc filled by parallel strokes."""
     x, y, reach = stage(direction, rng, small=0.16, large=0.58)
     across, down = sheet.turned(math.radians(pick(rng, (0, -20, 30, 90))), x, y)
-    strokes = 3 + round(2 * direction.count)
+    strokes = 3 + round(4 * direction.count)
     pitch = 2 * reach / strokes
     inks = pick(rng, ((Ink.MAIN, Ink.MAIN), (Ink.MAIN, Ink.SECOND)))
     if rng.uniform() < 0.4:

@@ -7,76 +7,77 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import spaced, stage
 from covergen.starter.painter.sheet import Ink, Plate, cloud, lerp, pick
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
 __all__ = ["compose"]
 
 _STEPS = 28
+_SPAN, _CELLS = 2.2, 64
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw one of the compositions.
+
+    The field and the paths have their own coordinates, in which the figure is the unit disc.
+    """
     x, y, reach = stage(direction, rng, small=0.21, large=0.85)
-    width = reach * lerp(0.30, 0.14, direction.count)
-    number = 9 + round(36 * direction.count)
-    field = pick(rng, (_current, _whirl, _comb))(x, y, reach, rng)
-    spread = np.sqrt(rng.uniform(0, 1, number)) * reach * 0.9
-    around = rng.uniform(0, math.tau, number)
-    starts = np.stack([x + spread * np.cos(around), y + spread * np.sin(around)], axis=1)
-    paths = _follow(starts, field, reach * rng.uniform(0.5, 0.9) / _STEPS)
-    _draw(sheet, paths, width, direction, rng)
+    number = 9 + round(30 * direction.count)
+    field = pick(rng, (_current, _whirl, _comb))(rng)
+    paths = _follow(spaced(rng, number), field, rng.uniform(0.8, 1.3) / _STEPS)
+    width = reach * lerp(0.20, 0.11, direction.count)
+    _draw(sheet, paths * reach + np.array([x, y]), width, direction, rng)
 
 
-def _grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    line = np.linspace(-0.5, 1.5, 64)
+def _grid() -> tuple[Floats, Floats]:
+    line = np.linspace(-_SPAN, _SPAN, _CELLS)
     return line[None, :], line[:, None]
 
 
-def _current(x: float, y: float, reach: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A slow meander."""
-    del x, y, reach
-    return rng.uniform(0, math.tau) + 1.5 * cloud(rng, 64, 2.6)
+def _current(rng: np.random.Generator) -> Floats:
+    """The angles of a slow meander."""
+    return rng.uniform(0, math.tau) + 1.5 * cloud(rng, _CELLS, 3)
 
 
-def _whirl(x: float, y: float, reach: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Round a centre, a little inwards or outwards."""
-    px, py = _grid()
-    eye_x, eye_y = x + reach * rng.uniform(-0.4, 0.4), y + reach * rng.uniform(-0.4, 0.4)
-    around = np.arctan2(py - eye_y, px - eye_x) + math.pi / 2 + rng.uniform(-0.5, 0.5)
-    return (around + 0.25 * cloud(rng, 64, 3)).astype(np.float32)
+def _whirl(rng: np.random.Generator) -> Floats:
+    """The angles round a centre, a little inwards or outwards."""
+    x, y = _grid()
+    around: Floats = np.arctan2(y - rng.uniform(-0.4, 0.4), x - rng.uniform(-0.4, 0.4))
+    return around + (math.pi / 2 + rng.uniform(-0.5, 0.5)) + 0.25 * cloud(rng, _CELLS, 3)
 
 
-def _comb(x: float, y: float, reach: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Straight, with one wave across it."""
-    px, py = _grid()
+def _comb(rng: np.random.Generator) -> Floats:
+    """The angles of parallels with one wave across them."""
+    x, y = _grid()
     turn = rng.uniform(0, math.tau)
-    across = (px - x) * math.sin(turn) - (py - y) * math.cos(turn)
-    along = (px - x) * math.cos(turn) + (py - y) * math.sin(turn)
-    return (turn + 0.9 * np.sin(along / reach * 2.4) + 0.5 * across / reach).astype(np.float32)
+    across = x * math.sin(turn) - y * math.cos(turn)
+    along = x * math.cos(turn) + y * math.sin(turn)
+    return turn + 0.9 * np.sin(2.4 * along) + 0.5 * across
 
 
-def _follow(starts: NDArray[np.float64], field: NDArray[np.float32], step: float) -> NDArray[np.float64]:
-    """The paths from all starts at once: (N, steps, 2)."""
-    points = starts.copy()
+def _follow(starts: Floats, field: Floats, step: float) -> Floats:
+    """The paths from all starts at once, (N, steps, 2), centred as a whole."""
+    points = starts
     paths = []
     for _ in range(_STEPS):
         paths.append(points)
-        cell = np.clip(((points + 0.5) / 2 * 63).round().astype(int), 0, 63)
+        cell = np.rint((points / _SPAN + 1) / 2 * (_CELLS - 1)).astype(np.intp)
+        cell = np.clip(cell, 0, _CELLS - 1)
         angle = field[cell[:, 1], cell[:, 0]]
         points = points + step * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return np.stack(paths, axis=1)
+    found: Floats = np.stack(paths, axis=1)
+    middle: Floats = (found.min((0, 1)) + found.max((0, 1))) / 2
+    return found - middle
 
 
 def _draw(
     sheet: Sheet,
-    paths: NDArray[np.float64],
+    paths: Floats,
     width: float,
     direction: Direction,
     rng: np.random.Generator,
@@ -84,13 +85,13 @@ def _draw(
     plate = Plate(sheet.size)
     share = np.array([0.42, 0.28, 0.20, 0.10])
     inks = rng.choice([Ink.MAIN, Ink.SECOND, Ink.THIRD, Ink.SPARK], len(paths), p=share)
-    taper = rng.uniform() < 0.4
+    taper = rng.uniform() < 0.5
     stride = 5 if direction.jag > 0.62 else 1  # rough music breaks the curves
     for path, ink in zip(paths, inks, strict=True):
         kept = path[: int(rng.integers(_STEPS // 2, _STEPS + 1)) : stride]
         along = np.linspace(0, 1, len(kept))
         profile = 0.25 + 0.75 * np.sin(math.pi * along) if taper else np.ones(len(kept))
         thick = width * rng.uniform(0.75, 1.2) * profile
-        plate.ribbon(Ink.GROUND, kept, thick + width * 0.35)
+        plate.ribbon(Ink.GROUND, kept, thick + width * 0.2)
         plate.ribbon(Ink(ink), kept, thick)
     sheet.press(plate)

@@ -11,12 +11,10 @@ from covergen.starter.painter.composition import stage
 from covergen.starter.painter.sheet import Ink, lerp, pick
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 

@@ -11,21 +11,20 @@ from covergen.starter.painter.composition import stage
 from covergen.starter.painter.sheet import Ink, lerp, pick, smooth
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions: a tone in MAIN, a second one or a flat form in SECOND."""
-    first, second, reach = pick(rng, (_ball, _twins, _swell, _fade))(sheet, direction, rng)
+    motif = pick(rng, (_ball, _twins, _swell, _fade))
+    first, second, reach = motif(sheet, direction, rng)
     pitch = reach / lerp(2.8, 6.4, direction.count)
-    screen = pick(rng, (_dots, _dots, _lines))
+    screen = _lines if motif in (_ball, _twins) and rng.uniform() < 0.4 else _dots
     angle = math.radians(pick(rng, (15, 45, 75, 0)))
     if rng.uniform() < 0.55:
         sheet.lay(Ink.SECOND, sheet.cover(second - 0.5, 0.004))  # a flat second ink
@@ -47,7 +46,7 @@ def _dots(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
     at_y = np.clip(y * last, 0, last).astype(np.int32)
     size = np.sqrt(np.clip(tone, 0, 1))[at_y, at_x] * pitch * 0.47
     distance = np.hypot(across - column * pitch, down - row * pitch)
-    return sheet.cover(size - distance) * (size > pitch * 0.12)
+    return np.where(size > pitch * 0.12, sheet.cover(size - distance), 0)
 
 
 def _lines(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
@@ -55,7 +54,7 @@ def _lines(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
     _, down = sheet.turned(angle)
     off = np.abs(down / pitch - np.rint(down / pitch)) * pitch
     half = np.clip(tone, 0, 1) * pitch * 0.5
-    return sheet.cover(half - off) * (half > pitch * 0.06)
+    return np.where(half > pitch * 0.06, sheet.cover(half - off), 0)
 
 
 def _ball(
@@ -108,6 +107,6 @@ def _fade(
     x, _, reach = stage(direction, rng, small=0.13, large=0.42)
     horizon = lerp(0.72, 0.58, direction.scale)
     depth = lerp(0.18, 0.45, direction.scale)
-    ground = smooth((sheet.y - horizon) / depth) * (sheet.y > horizon) + 0 * sheet.x
+    ground = smooth((sheet.y - horizon) / depth) * (sheet.y > horizon)
     sun = sheet.disc(x, horizon - reach * rng.uniform(0.1, 0.9), reach)
-    return ground.astype(np.float32), sun, reach
+    return np.broadcast_to(ground, sun.shape), sun, reach

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, smooth
+from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
     from covergen.starter.painter.direction import Direction
@@ -24,7 +24,7 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 def _sky(sheet: Sheet, horizon: float, direction: Direction, rng: np.random.Generator) -> None:
     depth = lerp(0.15, 0.8, direction.scale)
     glow = pick(rng, (Ink.SECOND, Ink.THIRD, Ink.MAIN))
-    sheet.grade(Ink.GROUND, glow, depth * smooth(sheet.y / horizon) ** 2 + 0 * sheet.x)
+    sheet.grade((Ink.GROUND, glow), depth * smooth(sheet.y / horizon) ** 2)
 
 
 def _water(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -37,8 +37,8 @@ def _water(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     sheet.lay(Ink.SPARK, sheet.disc(x, horizon - rise, size))
     below = sheet.cover(sheet.y - horizon)
     depth = (sheet.y - horizon) / (1 - horizon)
-    sheet.grade(Ink.THIRD, Ink.DEEP, depth + 0 * sheet.x, lerp(0.35, 1.0, direction.scale) * below)
-    strips = 3 + round(8 * direction.count)
+    sheet.grade((Ink.THIRD, Ink.DEEP), depth, lerp(0.35, 1.0, direction.scale) * below)
+    strips = 3 + round(10 * direction.count)
     pitch = (1 - horizon) * lerp(0.5, 0.95, direction.scale) / strips
     for strip in range(strips):
         middle = horizon + (strip + 0.6) * pitch
@@ -63,7 +63,7 @@ def _dunes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
         crest = horizon + (1 - horizon) * row / rows * 0.95
         beat, swing = rng.uniform(2.5, 5.5), lerp(0.03, 0.08, direction.scale)
         line = swing * np.sin(sheet.x * beat + rng.uniform(0, math.tau))
-        teeth = 0.05 * max(direction.jag - 0.4, 0) * cloud(rng, sheet.size, 22)[40][None, :]
+        teeth = 0.05 * max(direction.jag - 0.4, 0) * profile(rng, sheet.size, 22)
         depth = sheet.y - crest - line - teeth
         mask = sheet.cover(depth)
         sheet.lay(inks[row], mask)
@@ -75,15 +75,15 @@ def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -
     size = lerp(0.16, 0.40, direction.scale)
     x, y = pick(rng, (0.5, 0.5, 0.42, 0.58)), rng.uniform(0.44, 0.56)
     depth = (sheet.y - y + size) / (2 * size)
-    strips = 3 + round(7 * direction.count)
+    strips = 3 + round(9 * direction.count)
     phase = depth * strips
     share = lerp(0.0, 0.62, 1.0) * np.clip((depth - 0.35) / 0.65, 0, 1)
     cut = (np.abs(phase % 1 - 0.5) - share / 2) / strips * 2 * size
     sun = sheet.disc(x, y, size) * np.where(depth > 0.35, sheet.cover(cut), 1)
-    top, foot = pick(rng, ((Ink.SPARK, Ink.MAIN), (Ink.SECOND, Ink.MAIN), (Ink.MAIN, Ink.THIRD)))
-    sheet.grade(top, foot, depth + 0 * sheet.x, sun)
+    top, foot = pick(rng, ((Ink.SECOND, Ink.MAIN), (Ink.MAIN, Ink.THIRD), (Ink.MAIN, Ink.SECOND)))
+    sheet.grade((top, foot), depth, sun)
     floor = y + size * lerp(1.35, 0.75, direction.scale)
-    below = sheet.cover(sheet.y - floor) + 0 * sheet.x
+    below = sheet.cover(sheet.y - floor)
     sheet.lay(pick(rng, (Ink.DEEP, Ink.THIRD)), below)
 
 
@@ -96,7 +96,9 @@ def _fields(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
     edge = lerp(0.012, 0.03, direction.jag) * cloud(rng, sheet.size, lerp(5, 16, direction.jag))
     for low, high, ink in zip(cuts[:-1], cuts[1:], inks, strict=False):
         top, foot = 0.5 - tall + 2 * tall * low, 0.5 - tall + 2 * tall * high - 0.02
-        inside = np.minimum(half - np.abs(sheet.x - 0.5), (foot - top) / 2 - np.abs(sheet.y - (top + foot) / 2))
+        inside = np.minimum(
+            half - np.abs(sheet.x - 0.5), (foot - top) / 2 - np.abs(sheet.y - (top + foot) / 2)
+        )
         sheet.lay(ink, 0.94 * sheet.cover(inside + edge * 0.4, 0.012))
     sheet.shade(1 + 0.05 * cloud(rng, sheet.size, 3))
 
@@ -108,7 +110,7 @@ def _bands(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     x = pick(rng, (0.5, 0.34, 0.66))
     _sky(sheet, horizon, direction, rng)
     sheet.lay(Ink.SPARK, sheet.disc(x, horizon - size * rng.uniform(0.0, 0.8), size))
-    bands = 3 + round(6 * direction.count)
+    bands = 3 + round(9 * direction.count)
     growth = rng.uniform(1.2, 1.5)
     thick = (1.02 - horizon) * (growth - 1) / (growth**bands - 1)
     inks = [Ink(k) for k in rng.permutation([Ink.MAIN, Ink.SECOND, Ink.THIRD, Ink.DEEP])]

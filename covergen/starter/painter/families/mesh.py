@@ -11,12 +11,9 @@ from covergen.starter.painter.composition import stage
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, smooth
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 
@@ -31,7 +28,9 @@ _RAMPS = (
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_orb, _capsules, _fluted, _petals, _phases))(sheet, direction, rng)
+    pick(rng, (_orb, _capsules, _capsules, _fluted, _fluted, _petals, _phases))(
+        sheet, direction, rng
+    )
 
 
 def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -41,7 +40,7 @@ def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     radius = np.hypot(across, down)
     warp = cloud(rng, sheet.size, 2.5) * 0.22
     sheet.lay(Ink.THIRD, 0.5 * smooth(1 - radius / (reach * 1.9)) ** 2)
-    sheet.scale_of(pick(rng, _RAMPS), 0.5 + across / reach / 1.9 + warp, sheet.disc(x, y, reach))
+    sheet.grade(pick(rng, _RAMPS), 0.5 + across / reach / 1.9 + warp, sheet.disc(x, y, reach))
     rings = round(2.4 * direction.count)
     for ring in range(rings):  # moons in its orbit
         angle = rng.uniform(0, math.tau)
@@ -69,9 +68,7 @@ def _capsules(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> N
         distance = np.hypot(across - place * pitch, np.maximum(np.abs(along) - shaft, 0))
         position = along / half / 2 + 0.5
         flip = index % 2 == 1
-        sheet.scale_of(
-            ramp, 1 - position if flip else position, sheet.cover(half_width - distance)
-        )
+        sheet.grade(ramp, 1 - position if flip else position, sheet.cover(half_width - distance))
 
 
 def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -88,8 +85,8 @@ def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
         if rng.uniform() < 0.5
         else sheet.cover(reach * 0.9 - np.maximum(np.abs(across), np.abs(down)))
     )
-    sheet.scale_of(pick(rng, _RAMPS), position + 0.10 * (within - 0.5), window)
-    sheet.shade(1 - 0.10 * window * (1 - within) ** 2)
+    sheet.grade(pick(rng, _RAMPS), position + 0.22 * (within - 0.5), window)
+    sheet.shade(1 - 0.16 * window * (1 - within) ** 2)
 
 
 def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -123,4 +120,4 @@ def _phases(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
             continue
         turn = start + step * (row + column)
         along = (sheet.x - cx) * math.cos(turn) + (sheet.y - cy) * math.sin(turn)
-        sheet.scale_of(ramp, 0.5 + along / pitch / 0.86, sheet.disc(cx, cy, pitch * 0.43))
+        sheet.grade(ramp, 0.5 + along / pitch / 0.86, sheet.disc(cx, cy, pitch * 0.43))

@@ -11,12 +11,10 @@ from covergen.starter.painter.composition import stage
 from covergen.starter.painter.sheet import Ink, lerp, pick, smooth
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 
@@ -27,10 +25,10 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _pitch(reach: float, direction: Direction) -> float:
-    return reach / lerp(1.7, 4.8, direction.count)
+    return reach / lerp(2.0, 4.6, direction.count)
 
 
-def _stripes(sheet: Sheet, phase: Floats, share: float = 0.5) -> Floats:
+def _stripes(sheet: Sheet, phase: Floats, share: Floats | float = 0.5) -> Floats:
     """Bands of which each period of `phase` has one; antialiased by the local steepness."""
     steep = np.hypot(*np.gradient(phase)) * sheet.size
     saw = share / 2 - np.abs(phase % 1 - 0.5)
@@ -58,22 +56,22 @@ def _two_discs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> 
 def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Stripes that swell in waves."""
     x, y, reach = stage(direction, rng, small=0.18, large=0.85)
-    across, down = sheet.turned(math.radians(pick(rng, (0, 90, 90, 45))), x, y)
+    degrees = pick(rng, (0, 90, 90, 45))
+    across, down = sheet.turned(math.radians(degrees), x, y)
     beat = rng.uniform(1.2, 2.2) / reach
     swing = lerp(0.9, 0.5, direction.order)
     phase = down / _pitch(reach, direction)
     phase = phase + swing * np.sin(across * beat * 2.6 + 1.4 * np.sin(down * beat * 1.3))
     share = 0.5 + 0.22 * np.sin(across * beat * 1.7 + rng.uniform(0, 6))
-    steep = np.hypot(*np.gradient(phase)) * sheet.size
-    bands = sheet.cover((share / 2 - np.abs(phase % 1 - 0.5)) / steep)
-    box = np.maximum(np.abs(across), np.abs(down)) if rng.uniform() < 0.5 else None
-    window = sheet.cover(reach - (np.hypot(across, down) if box is None else box * 1.1))
-    if reach > 0.55:
-        window = np.ones_like(window)
+    bands = _stripes(sheet, phase, share)
+    far = np.hypot(across, down)
+    if degrees != 45 and rng.uniform() < 0.6:
+        far = np.maximum(np.abs(across), np.abs(down)) * 1.1
+    window = sheet.cover(reach - far) if reach < 0.55 else np.ones_like(bands)
     position = 0.5 + across / reach / 2
     if rng.uniform() < 0.5:
         sheet.lay(pick(rng, (Ink.DEEP, Ink.THIRD)), window)
-    sheet.grade(Ink.MAIN, Ink.SECOND, position, bands * window)
+    sheet.grade((Ink.MAIN, Ink.SECOND), position, bands * window)
 
 
 def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
@@ -91,7 +89,7 @@ def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     ball = sheet.cover((1 - radius) * reach)
     around = sheet.cover((lerp(1.0, 2.6, direction.scale) - radius) * reach)
     sheet.lay(pick(rng, (Ink.THIRD, Ink.DEEP)), pattern * around)
-    sheet.lay(Ink.MAIN, ball)
+    sheet.lay(Ink.MAIN, ball * (1 - pattern))
     sheet.lay(pick(rng, (Ink.DEEP, Ink.SECOND)), pattern * ball)
     light = np.hypot(across + reach * 0.35, down + reach * 0.35) / reach
     sheet.shade(1 + ball * (0.12 - 0.20 * smooth(light / 1.5)))
@@ -115,5 +113,5 @@ def _split(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     reach = 2.0 if reach > 0.48 else (round(reach / pitch)) * pitch
     window = sheet.cover(reach - np.maximum(np.abs(across), np.abs(down)))
     sheet.lay(Ink.THIRD, outer * window * (1 - form))
-    sheet.lay(Ink.GROUND, form)
+    sheet.lay(Ink.GROUND, form * (1 - inner))
     sheet.lay(Ink.MAIN, inner * form)

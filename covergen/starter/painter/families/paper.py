@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import spaced, stage
 from covergen.starter.painter.sheet import Ink, blur, lerp, pick
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 
-    Floats = NDArray[np.float32]
 
 __all__ = ["compose"]
 
@@ -90,15 +88,17 @@ def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
     """Voronoi pieces, pulled a little apart."""
     x, y, reach = stage(direction, rng, small=0.17, large=0.85)
     number = 8 + round(22 * direction.count)
-    seeds = _spaced(rng, number) * reach * 1.1 + np.array([x, y])
-    distances = np.stack(
-        [np.hypot(sheet.x - float(sx), sheet.y - float(sy)) for sx, sy in seeds]
-    )
-    nearest = distances.argmin(0)
-    distances.partition(1, axis=0)
+    seeds = spaced(rng, number) * reach * 1.1 + np.array([x, y])
+    least = np.full((sheet.size, sheet.size), np.inf, np.float32)
+    second, nearest = least.copy(), np.zeros(least.shape, np.intp)
+    for index, (seed_x, seed_y) in enumerate(seeds.tolist()):
+        distance = np.hypot(sheet.x - seed_x, sheet.y - seed_y)
+        nearest[distance < least] = index
+        np.minimum(second, np.maximum(least, distance), out=second)
+        np.minimum(least, distance, out=least)
     gap = reach * 0.022
     # The distance to the border is about half the difference of the two least distances.
-    piece = sheet.cover((distances[1] - distances[0]) / 2 - gap)
+    piece = sheet.cover((second - least) / 2 - gap)
     region = sheet.cover(reach - np.hypot(sheet.x - x, sheet.y - y))
     if direction.jag > 0.5:
         across, down = sheet.turned(rng.uniform(0, math.tau), x, y)
@@ -117,25 +117,11 @@ def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
     sheet.shade(1 + 0.22 * np.clip(slope, -0.6, 0.6) * total)
 
 
-def _spaced(rng: np.random.Generator, number: int) -> NDArray[np.float32]:
-    """Points in the unit disc that keep apart: the best of several candidates each time."""
-    points = np.empty((number, 2))
-    for index in range(number):
-        radius, angle = np.sqrt(rng.uniform(0, 1, 16)), rng.uniform(0, math.tau, 16)
-        candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        if index:
-            gaps = np.linalg.norm(candidates[:, None] - points[None, :index], axis=2).min(1)
-            points[index] = candidates[gaps.argmax()]
-        else:
-            points[0] = candidates[0]
-    return points.astype(np.float32)
-
-
 def _pebbles(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Rounded forms, some with a hole, strewn but spaced."""
     x, y, reach = stage(direction, rng, small=0.18, large=0.72)
     number = 3 + round(6 * direction.count)
-    for index, (px, py) in enumerate(_spaced(rng, number) * reach * 0.72):
+    for index, (px, py) in enumerate(spaced(rng, number) * reach * 0.72):
         cx, cy = x + float(px), y + float(py)
         radius, angle = sheet.polar(cx, cy)
         size = reach * lerp(0.5, 0.34, direction.count) * rng.uniform(0.75, 1.15)
