@@ -51,7 +51,7 @@ class VaeSettings:
     latent_channels: int = 12
     kl: float = 1e-6
     crops: tuple[tuple[int, int, int], ...] = ((0, 64, 8), (1500, 256, 3), (12_000, 512, 1))
-    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=8e-4, seed=1)
+    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=4e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
