@@ -1,0 +1,71 @@
+"""What an instrument is to the player: a maker of tones, in the manner that the music asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from covergen.starter.musician.tones import Samples
+
+__all__ = [
+    "DRUMS",
+    "DrumKit",
+    "Instrument",
+    "InstrumentSet",
+    "KitMaker",
+    "PadInstrument",
+    "PadVoice",
+    "Texture",
+    "Touch",
+    "Voice",
+]
+
+DRUMS = ("kick", "snare", "clap", "hat", "open_hat", "high_tom", "low_tom")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touch:
+    """How an instrument is played in one piece, all 0..1. `firmness`: soft attacks to hard ones."""
+
+    brightness: float
+    roughness: float
+    firmness: float
+
+    def cutoff_hz(self, lowest: float = 450.0, octaves: float = 5.0) -> float:
+        """Where a low-pass filter stands."""
+        return float(lowest * 2 ** (octaves * self.brightness))
+
+    def attack(self, slow: float, fast: float) -> float:
+        """The attack in seconds, between `slow` and `fast` on a scale of ratios."""
+        return float(slow * (fast / slow) ** self.firmness)
+
+
+Voice: TypeAlias = Callable[[float, float], Samples]  # hertz, seconds held -> (samples,)
+PadVoice: TypeAlias = Callable[[Sequence[float], float], Samples]  # chord -> (2, samples)
+DrumKit: TypeAlias = Mapping[str, Samples]  # of each drum one hit, (samples,)
+
+# A maker draws the settings that an instrument keeps for a whole piece.
+Instrument: TypeAlias = Callable[[Touch, np.random.Generator], Voice]
+PadInstrument: TypeAlias = Callable[[Touch, np.random.Generator], PadVoice]
+KitMaker: TypeAlias = Callable[[Touch, np.random.Generator], DrumKit]
+Texture: TypeAlias = Callable[[float, Touch, np.random.Generator], Samples]  # -> (2, samples)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentSet:
+    """The instruments of one player. Two sets share no maker and no way of synthesis.
+
+    Leads, keys and pads stand in order, from the sombre to the cheerful. A kit has the drums of
+    `DRUMS`.
+    """
+
+    name: str
+    leads: tuple[Instrument, ...]
+    keys: tuple[Instrument, ...]
+    pads: tuple[PadInstrument, ...]
+    basses: tuple[Instrument, ...]
+    kits: tuple[KitMaker, ...]
+    textures: tuple[Texture, ...]

@@ -1,0 +1,47 @@
+"""Where the figure stands on the sheet, and its parts within it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.starter.painter.sheet import pick
+
+if TYPE_CHECKING:
+    from covergen.starter.painter.color import Floats
+    from covergen.starter.painter.direction import Direction
+
+__all__ = ["spaced", "stage"]
+
+_ANCHORS = (0.5, 0.38, 0.62)
+
+
+def stage(
+    direction: Direction, rng: np.random.Generator, *, small: float, large: float
+) -> tuple[float, float, float]:
+    """The figure's centre and reach: from `small`, well within the frame, to `large`.
+
+    A small figure keeps its distance from the frame; a large one may be cut by it.
+    """
+    reach = small * (large / small) ** direction.scale
+    if rng.uniform() < 0.4:
+        return 0.5, 0.5, reach
+    play = max(0.5 - reach - 0.08, 0.05 if reach < 0.5 else 0.22)
+    x, y = (0.5 + (pick(rng, _ANCHORS) - 0.5) / 0.12 * play * 0.8 for _ in range(2))
+    return x, y, reach
+
+
+def spaced(rng: np.random.Generator, number: int) -> Floats:
+    """Points in the unit disc that keep apart: the best of several candidates each time."""
+    points = np.empty((number, 2))
+    for index in range(number):
+        radius, angle = np.sqrt(rng.uniform(0, 1, 16)), rng.uniform(0, math.tau, 16)
+        candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        if index:
+            gaps = np.linalg.norm(candidates[:, None] - points[None, :index], axis=2).min(1)
+            points[index] = candidates[gaps.argmax()]
+        else:
+            points[0] = candidates[0]
+    return points.astype(np.float32)

@@ -1,0 +1,72 @@
+"""Captions for the text encoder: their tokenizer, and captions that say less."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from transformers import CLIPTokenizer
+
+from covergen.starter.recipe.settings import TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from covergen.starter.recipe.settings import BaseSettings
+
+__all__ = ["make_tokenizer", "shorten"]
+
+_END = "</w>"
+
+
+def make_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
+    """A CLIP tokenizer that takes each of the words as one token, and spells any other."""
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1) if not chr(code).isupper()]
+    merges = _learn_merges(sorted(set(words)))
+    tokens = [
+        *letters,
+        *(letter + _END for letter in letters),
+        *("".join(pair) for pair in merges),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)
+
+
+def shorten(caption: str, settings: BaseSettings, rng: np.random.Generator) -> str:
+    """The caption without its texture, which is not rendered, and without other parts by chance.
+
+    So the base learns to choose what it is not told, as a picture for music has to.
+    """
+    if rng.random() < settings.empty:
+        return ""
+    family, *slots = caption.split(", ")[:-1]
+    kept = [slot for slot in slots if rng.random() >= settings.dropped_slot]
+    return ", ".join(kept if rng.random() < settings.dropped_family else [family, *kept])
+
+
+def _learn_merges(words: list[str]) -> list[tuple[str, str]]:
+    """Byte-pair encoding (Sennrich et al. 2016), until every word is one token."""
+    spelled = [[*word[:-1], word[-1] + _END] for word in words]
+    merges: list[tuple[str, str]] = []
+    while True:
+        pairs = Counter(pair for parts in spelled for pair in pairwise(parts))
+        if not pairs:
+            return merges
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        spelled = [_merge(parts, best) for parts in spelled]
+
+
+def _merge(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for part in parts:
+        if merged and (merged[-1], part) == pair:
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged

@@ -1,0 +1,91 @@
+"""What training the base and training the adapter have in common: noise, loss and samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from covergen.diffusion.schedulers import make_scheduler
+from covergen.starter.recipe.vae import tensor_to_pixels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["denoising_loss", "paint_latents", "save_grid", "to_pictures"]
+
+
+def denoising_loss(
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    latents: Tensor,
+    tokens: Tensor,
+    *,
+    min_snr: float,
+) -> Tensor:
+    """Of v-prediction, weighted as in min-SNR (Hang et al. 2023, arXiv 2303.09556).
+
+    latents: (B, 2, C, h, w), means and deviations; tokens: (B, T, d). The velocity's form of the
+    weight, min(SNR + 1, gamma) / (SNR + 1), is 1 at no signal, where the plain one is 0.
+    """
+    mean, deviation = latents.float().to(unet.device).unbind(1)
+    clean = mean + deviation * torch.randn_like(mean)
+    noise = torch.randn_like(clean)
+    times = torch.randint(len(scheduler.alphas_cumprod), (len(clean),), device=unet.device)
+    noisy = scheduler.add_noise(clean, noise, times)
+    velocity = scheduler.get_velocity(clean, noise, times)
+    noisy = noisy.contiguous(memory_format=torch.channels_last)
+    predicted = unet(noisy, times, encoder_hidden_states=tokens).sample
+    signal = scheduler.alphas_cumprod.to(unet.device)[times]
+    inverse = 1 - signal  # 1 / (SNR + 1)
+    weight = (min_snr * inverse).clamp(max=1.0)
+    loss: Tensor = (weight * (predicted - velocity).square().mean((1, 2, 3))).mean()
+    return loss
+
+
+@torch.inference_mode()
+def paint_latents(
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    tokens: Tensor,
+    unconditional: Tensor,
+    *,
+    guidance: float,
+    steps: int,
+    seed: int,
+) -> Tensor:
+    """(B, T, d) tokens to (B, C, h, w) latents; everything of row i from the noise of row i."""
+    solver: Any = make_scheduler("dpm++", scheduler.config, steps=steps)
+    channels, side = unet.config.in_channels, unet.config.sample_size
+    draw = torch.Generator().manual_seed(seed)
+    latents = torch.randn(len(tokens), channels, side, side, generator=draw).to(unet.device)
+    both = torch.cat([unconditional.expand_as(tokens), tokens])
+    for timestep in solver.timesteps:
+        without, told = unet(torch.cat([latents] * 2), timestep, both).sample.chunk(2)
+        latents = solver.step(without + guidance * (told - without), timestep, latents).prev_sample
+    return latents
+
+
+@torch.inference_mode()
+def to_pictures(vae: AutoencoderKL, latents: Tensor) -> NDArray[np.uint8]:
+    """(B, C, h, w) to (B, H, W, 3)."""
+    return tensor_to_pixels(
+        torch.cat([vae.decode(part).sample for part in torch.split(latents, 2)])
+    )
+
+
+def save_grid(path: Path, pictures: NDArray[np.uint8], columns: int, side: int = 192) -> None:
+    """A sheet of pictures, row by row."""
+    from PIL import Image
+
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * side))
+    for number, picture in enumerate(pictures):
+        small = Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(small, (number % columns * side, number // columns * side))
+    sheet.save(path)

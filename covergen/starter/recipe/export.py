@@ -1,0 +1,80 @@
+"""The shipped files: base/ as diffusers has it, clap/ as transformers has it, and the adapter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from covergen.diffusion.adapter import save
+from covergen.starter.recipe.adapter import load_adapter_average
+from covergen.starter.recipe.base import load_base_average
+from covergen.starter.recipe.embeddings import load_listener
+from covergen.starter.recipe.latents import load_frozen_vae
+from covergen.starter.recipe.models import MEL, make_scheduler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covergen.starter.recipe.run import Run
+
+__all__ = ["export"]
+
+_PIPELINE = {
+    "_class_name": "StableDiffusionPipeline",
+    "requires_safety_checker": False,
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "safety_checker": [None, None],
+    "feature_extractor": [None, None],
+}
+
+
+def export(run: Run) -> None:
+    """Write every stage's averaged weights in half precision to export/, as covergen loads them."""
+    folder = run.folder / "export"
+    _export_base(run, folder / "base")
+    _export_tower(run, folder / "clap")
+    adapted = load_adapter_average(run).half()
+    save(
+        folder / "adapter.safetensors",
+        adapted.unet,
+        adapted.projection,
+        title="covergen starter",
+        base="covergen starter",
+        clap="covergen starter",
+        training={"recipe": "covergen.starter.train", **asdict(run.recipe.adapter)},
+    )
+
+
+def _export_base(run: Run, folder: Path) -> None:
+    model = load_base_average(run).half()
+    model.unet.save_pretrained(folder / "unet")
+    model.text_encoder.save_pretrained(folder / "text_encoder")
+    model.tokenizer.save_pretrained(folder / "tokenizer")
+    load_frozen_vae(run).half().save_pretrained(folder / "vae")
+    make_scheduler().save_pretrained(folder / "scheduler")
+    _write_json(folder / "model_index.json", _PIPELINE)
+
+
+def _export_tower(run: Run, folder: Path) -> None:
+    load_listener(run).tower.half().save_pretrained(folder)
+    features = {"feature_extractor_type": "ClapFeatureExtractor", **asdict(MEL), **_EXTRACTOR}
+    _write_json(folder / "preprocessor_config.json", features)
+
+
+# What transformers.ClapFeatureExtractor is told beside the mel's own settings.
+_EXTRACTOR = {
+    "max_length_s": 10,
+    "padding": "repeatpad",
+    "truncation": "rand_trunc",
+    "padding_value": 0.0,
+    "return_attention_mask": False,
+}
+
+
+def _write_json(path: Path, contents: dict[str, Any]) -> None:
+    path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")

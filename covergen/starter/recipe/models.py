@@ -1,0 +1,185 @@
+"""The starter's four models, of the very classes of the big ones, with random weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import (
+    ClapAudioConfig,
+    ClapAudioModelWithProjection,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+)
+
+from covergen.audio.mel import MelSettings
+from covergen.starter.recipe.settings import TOKENS
+
+if TYPE_CHECKING:
+    from covergen.starter.recipe.settings import BaseSettings, TowerSettings, VaeSettings
+
+__all__ = ["MEL", "make_scheduler", "make_text_encoder", "make_tower", "make_unet", "make_vae"]
+
+_MAIN_WAY = (
+    "conv_in",
+    "conv_shortcut",
+    "downsamplers.0.conv",
+    "upsamplers.0.conv",
+    "conv_out",
+    "quant_conv",
+)
+_BRANCH = 0.3
+_COLOR = 1.0
+_OFFSET = 4.0
+
+MEL = MelSettings(
+    sampling_rate=48_000,
+    feature_size=64,
+    fft_window_size=1024,
+    hop_length=480,
+    frequency_min=50.0,
+    frequency_max=14_000.0,
+)
+
+
+def make_vae(settings: VaeSettings) -> AutoencoderKL:
+    """Pictures in -1..1 to latents a 16th of their side, and back."""
+    stages = len(settings.channels)
+    vae = AutoencoderKL(
+        block_out_channels=settings.channels,
+        down_block_types=("DownEncoderBlock2D",) * stages,
+        up_block_types=("UpDecoderBlock2D",) * stages,
+        layers_per_block=1,
+        latent_channels=settings.latent_channels,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+        force_upcast=False,
+    )
+    _keep_scale(vae)
+    _see_colors(vae.encoder.conv_in)
+    _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
+    _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
+    # The latents begin nearly certain; else the decoder would see nothing but noise for long.
+    with torch.no_grad():
+        vae.quant_conv.weight[settings.latent_channels :] *= 0.1
+        vae.quant_conv.bias[settings.latent_channels :] = -6.0
+    return vae.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _keep_scale(model: nn.Module) -> None:
+    """Let what passes by the residual branches, and so by their norms, keep its scale.
+
+    A flat colour has no other way, and torch's own start shrinks it a hundredfold and more.
+    """
+    for name, module in model.named_modules():
+        if name.endswith(_MAIN_WAY):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+        elif name.endswith(".conv2"):
+            module.weight *= _BRANCH
+
+
+@torch.no_grad()
+def _see_colors(first: nn.Conv2d) -> None:
+    """Colours vary less than light does: let the first filters begin with more of them."""
+    first.weight += _COLOR * (first.weight - first.weight.mean(1, keepdim=True))
+
+
+@torch.no_grad()
+def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
+    """Let a norm that everything must pass begin as nearly the identity.
+
+    It would take a picture's brightness and contrast away, which a few channels cannot carry past
+    it. Offsets of the channels, larger than what they carry, make up most of the norm's deviation,
+    and are taken off behind it.
+    """
+    offsets = torch.full((norm.num_channels,), _OFFSET)
+    offsets[::2] *= -1
+    bias_before += offsets
+    norm.weight.fill_(_OFFSET)
+    norm.bias.copy_(-offsets)
+
+
+def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
+    """(B, 1, 1001, 64) decibels to (B, 512)."""
+    stages = len(settings.depths)
+    config = ClapAudioConfig(
+        patch_embeds_hidden_size=settings.width,
+        hidden_size=settings.width * 2 ** (stages - 1),
+        depths=list(settings.depths),
+        num_hidden_layers=stages,
+        num_attention_heads=list(settings.heads),
+        patch_size=settings.patch,
+        patch_stride=[settings.patch, settings.patch],
+        projection_dim=settings.dimension,
+        projection_hidden_act="gelu",
+        hidden_dropout_prob=0.0,
+        num_classes=1,
+    )
+    tower = ClapAudioModelWithProjection(config)
+    # Decibels, not numbers around 0, come in: the running statistics must not start at 0 and 1.
+    norm = tower.audio_model.audio_encoder.batch_norm
+    norm.running_mean.fill_(-40.0)
+    norm.running_var.fill_(400.0)
+    return tower
+
+
+def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionModel:
+    """Attention at half and a quarter of the latents' side, where it is cheap."""
+    unet = UNet2DConditionModel(
+        sample_size=settings.side,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=settings.channels,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 2, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
+        cross_attention_dim=settings.width,
+        attention_head_dim=settings.heads,  # their number, by a slip in diffusers' name,
+        norm_num_groups=8,
+        use_linear_projection=False,
+    )
+    _keep_scale(unet)
+    nn.init.zeros_(unet.conv_out.weight)
+    return unet.to(memory_format=torch.channels_last)
+
+
+def make_text_encoder(settings: BaseSettings, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """Trained together with the UNet, from nothing."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.width,
+            intermediate_size=2 * settings.width,
+            num_hidden_layers=settings.text_layers,
+            num_attention_heads=settings.text_heads,
+            max_position_embeddings=TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise, but down to no signal at all.
+
+    With the usual schedule the last step still shows a picture's mean, so that no picture could
+    become very dark or bright (Lin et al. 2023, arXiv 2305.08891).
+    """
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        rescale_betas_zero_snr=True,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        set_alpha_to_one=True,
+        steps_offset=1,
+        clip_sample=False,
+    )

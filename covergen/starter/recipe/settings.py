@@ -1,0 +1,111 @@
+"""Every number of the recipe, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "TOKENS",
+    "AdapterSettings",
+    "BaseSettings",
+    "Optimisation",
+    "Recipe",
+    "TowerSettings",
+    "VaeSettings",
+    "World",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What is rendered. Item i of a split is the same on every machine."""
+
+    seed: int = 20260
+    pictures: int = 3072
+    tracks: int = 1536
+    validation: int = 96
+    excerpts: int = 2  # of each track, recorded differently
+    picture_size: int = 512
+    shard: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """AdamW with a warm-up and then a constant rate; what is exported is the moving average."""
+
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+    warm_up: int = 100
+    decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.999  # of the weights, over steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaeSettings:
+    """An autoencoder of 16 pixels a latent. `crops` are (first step, side, batch)."""
+
+    channels: tuple[int, ...] = (8, 16, 32, 64, 96)
+    latent_channels: int = 12
+    kl: float = 1e-6
+    crops: tuple[tuple[int, int, int], ...] = ((0, 64, 8), (1500, 256, 3), (12_000, 512, 1))
+    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=4e-4, seed=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerSettings:
+    """An audio tower of CLAP's class; `views` of each track are compared."""
+
+    width: int = 48
+    depths: tuple[int, ...] = (2, 2, 3)
+    heads: tuple[int, ...] = (3, 6, 12)
+    patch: int = 8
+    dimension: int = 512
+    centred: int = 48  # tracks that set where the embeddings' middle is
+    temperature: float = 0.2
+    contrast: float = 0.1
+    together: float = 0.1
+    optimisation: Optimisation = Optimisation(steps=4000, batch=12, rate=1e-3, seed=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseSettings:
+    """A miniature of Stable Diffusion: text to latents of `side` by v-prediction."""
+
+    side: int = 32
+    channels: tuple[int, ...] = (48, 96, 160, 176)
+    width: int = 128  # of a token
+    text_layers: int = 2
+    text_heads: int = 4
+    heads: tuple[int, ...] = (2, 3, 5, 4)
+    min_snr: float = 5.0
+    empty: float = 0.12  # captions dropped whole
+    dropped_slot: float = 0.15  # and each of their parts
+    dropped_family: float = 0.4
+    optimisation: Optimisation = Optimisation(steps=20_000, batch=16, rate=5e-4, seed=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSettings:
+    """LoRA and the audio projection on the frozen base."""
+
+    rank: int = 8
+    tokens: int = 8
+    empty: float = 0.1
+    optimisation: Optimisation = Optimisation(steps=4000, batch=16, rate=1e-3, seed=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All of it."""
+
+    world: World = World()
+    vae: VaeSettings = VaeSettings()
+    tower: TowerSettings = TowerSettings()
+    base: BaseSettings = BaseSettings()
+    adapter: AdapterSettings = AdapterSettings()
+
+
+TOKENS = 16  # of a caption

@@ -1,0 +1,160 @@
+"""Training in stretches: a loop that stops when its time is over and goes on where it was.
+
+Every step draws all its randomness from its own seed, so that a run that was stopped and resumed
+gives the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.settings import Optimisation
+
+__all__ = ["Stage", "load_average", "train"]
+
+_SAVED_EVERY_S = 240.0
+_LOGGED_EVERY = 20
+_SAMPLED_EVERY_S = 480.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What is trained and how it is judged.
+
+    `losses(step)` gives the step's losses by name, "loss" the one to follow downhill. `judge` has
+    the averaged weights in `model`, and gives figures for the log.
+    """
+
+    run: Run
+    name: str
+    model: nn.Module
+    optimisation: Optimisation
+    losses: Callable[[int], dict[str, Tensor]]
+    judge: Callable[[], dict[str, float]]
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoint, log and sheet are."""
+        return self.run.folder / self.name
+
+
+def train(stage: Stage) -> bool:
+    """Train until all steps are done or it is late; whether all are done."""
+    settings = stage.optimisation
+    parameters = [p for p in stage.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.decay
+    )
+    average = [p.detach().clone() for p in parameters]
+    step, seconds = _resume(stage, optimizer, average)
+    saved = sampled = time.monotonic()
+    sums: dict[str, float] = {}
+    stage.model.train()
+    begun = time.monotonic()
+    while step < settings.steps and not stage.run.late():
+        torch.manual_seed(settings.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * min(1.0, (step + 1) / settings.warm_up)
+        losses = stage.losses(step)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(losses["loss"])
+        nn.utils.clip_grad_norm_(parameters, settings.clip)
+        optimizer.step()
+        step += 1
+        _follow(average, parameters, min(settings.average, (1 + step) / (10 + step)))
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / _LOGGED_EVERY
+        if step % _LOGGED_EVERY == 0:
+            _log(stage, {"step": step, "s": round(seconds + time.monotonic() - begun), **sums})
+            sums = {}
+        if time.monotonic() - saved > _SAVED_EVERY_S:
+            _save(stage, step, seconds + time.monotonic() - begun, optimizer, average)
+            saved = time.monotonic()
+        if time.monotonic() - sampled > _SAMPLED_EVERY_S:
+            _judge(stage, step, parameters, average)
+            sampled = time.monotonic()
+    _save(stage, step, seconds + time.monotonic() - begun, optimizer, average)
+    _judge(stage, step, parameters, average)
+    return step >= settings.steps
+
+
+def load_average(folder: Path, model: nn.Module) -> int:
+    """Give the model the averaged weights of a stage's checkpoint; returns the steps done."""
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    trained = [p for p in model.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter, mean in zip(trained, state["average"], strict=True):
+            parameter.copy_(mean)
+    return int(state["step"])
+
+
+def _resume(
+    stage: Stage, optimizer: torch.optim.Optimizer, average: list[Tensor]
+) -> tuple[int, float]:
+    path = stage.folder / "checkpoint.pt"
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, map_location=stage.run.device, weights_only=True)
+    stage.model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    for mean, saved in zip(average, state["average"], strict=True):
+        mean.copy_(saved)
+    return int(state["step"]), float(state["seconds"])
+
+
+def _save(
+    stage: Stage,
+    step: int,
+    seconds: float,
+    optimizer: torch.optim.Optimizer,
+    average: list[Tensor],
+) -> None:
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    temporary = stage.folder / "checkpoint.part"
+    state = {
+        "step": step,
+        "seconds": seconds,
+        "model": stage.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "average": average,
+    }
+    torch.save(state, temporary)
+    temporary.replace(stage.folder / "checkpoint.pt")
+
+
+@torch.no_grad()
+def _follow(average: list[Tensor], parameters: list[nn.Parameter], decay: float) -> None:
+    torch._foreach_lerp_(average, list(parameters), 1 - decay)
+
+
+@torch.no_grad()
+def _judge(stage: Stage, step: int, parameters: list[nn.Parameter], average: list[Tensor]) -> None:
+    """With the averaged weights in place, and the trained ones back afterwards."""
+    trained = [p.detach().clone() for p in parameters]
+    for parameter, mean in zip(parameters, average, strict=True):
+        parameter.copy_(mean)
+    stage.model.eval()
+    figures = stage.judge()
+    stage.model.train()
+    for parameter, value in zip(parameters, trained, strict=True):
+        parameter.copy_(value)
+    _log(stage, {"step": step, **{f"judged_{k}": v for k, v in figures.items()}})
+
+
+def _log(stage: Stage, figures: dict[str, Any]) -> None:
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
+    with (stage.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(rounded) + "\n")

@@ -1,0 +1,119 @@
+"""The autoencoder: crops of the painter's pictures to latents and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from covergen.starter.recipe.models import make_vae
+from covergen.starter.recipe.stretch import Stage, train
+from covergen.starter.recipe.world import load_shards
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffusers import AutoencoderKL
+    from numpy.typing import NDArray
+
+    from covergen.starter.recipe.run import Run
+
+__all__ = ["pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
+
+
+def train_vae(run: Run) -> bool:
+    """Train the autoencoder; whether all steps are done."""
+    settings = run.recipe.vae
+    torch.manual_seed(settings.optimisation.seed)
+    vae = make_vae(settings).to(run.device)
+    pictures = load_shards(run, "train", "pictures")
+    held_out = load_shards(run, "validation", "pictures")[0][:8]
+
+    def losses(step: int) -> dict[str, Tensor]:
+        _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
+        rng = np.random.default_rng([settings.optimisation.seed, step])
+        wanted = pixels_to_tensor(_crops(pictures, side, batch, rng)).to(run.device)
+        latents = vae.encode(wanted).latent_dist
+        painted = vae.decode(latents.sample()).sample
+        pixels, edges = _differences(painted, wanted)
+        kl = latents.kl().mean() / wanted[0].numel()
+        return {"loss": pixels + edges + settings.kl * kl, "pixels": pixels, "kl": kl}
+
+    def judge() -> dict[str, float]:
+        wanted = pixels_to_tensor(held_out)
+        painted = torch.cat([_through(vae, part.to(run.device)) for part in torch.split(wanted, 2)])
+        _save_sheet(stage.folder / "sheet.png", wanted, painted)
+        return {"psnr_db": psnr_db(painted, wanted)}
+
+    stage = Stage(
+        run=run,
+        name="vae",
+        model=vae,
+        optimisation=settings.optimisation,
+        losses=losses,
+        judge=judge,
+    )
+    return train(stage)
+
+
+@torch.inference_mode()
+def _through(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """There and back, on the CPU."""
+    painted: Tensor = vae.decode(vae.encode(pictures).latent_dist.mode()).sample
+    return painted.cpu()
+
+
+def pixels_to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W, 3) levels to (B, 3, H, W) in -1..1, channels last in memory."""
+    tensor = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
+    return tensor.float().div(127.5).sub(1)
+
+
+def tensor_to_pixels(tensor: Tensor) -> NDArray[np.uint8]:
+    """The way back."""
+    levels = ((tensor.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def psnr_db(painted: Tensor, wanted: Tensor) -> float:
+    """The mean over pictures of the peak signal-to-noise ratio; both in -1..1."""
+    errors = (painted.clamp(-1, 1) - wanted).square().mean((1, 2, 3))
+    return float((10 * torch.log10(4 / errors)).mean())
+
+
+def _crops(
+    shards: list[NDArray[np.uint8]], side: int, batch: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """(batch, side, side, 3), each turned or mirrored by chance."""
+    crops = []
+    for _ in range(batch):
+        shard = shards[int(rng.integers(len(shards)))]
+        picture = shard[int(rng.integers(len(shard)))]
+        top, left = rng.integers(picture.shape[0] - side + 1, size=2)
+        crop = np.rot90(picture[top : top + side, left : left + side], int(rng.integers(4)))
+        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    return np.stack(crops)
+
+
+def _differences(painted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the pixels and their colours, and of the edges between neighbours at three scales."""
+    error = painted - wanted
+    # Colours vary far less than light, and would be learned long after it.
+    color = error - error.mean(1, keepdim=True)
+    pixels = error.abs().mean() + error.square().mean() + 2 * color.abs().mean()
+    edges = error.new_zeros(())
+    for scale in range(3):
+        across = (error[..., 1:] - error[..., :-1]).abs().mean()
+        down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+        edges = edges + 0.5 * (across + down)
+        error = nn.functional.avg_pool2d(error, 2) if scale < 2 else error
+    return pixels, edges
+
+
+def _save_sheet(path: Path, wanted: Tensor, painted: Tensor) -> None:
+    from PIL import Image
+
+    rows = [np.concatenate(list(tensor_to_pixels(t)), axis=1) for t in (wanted, painted)]
+    Image.fromarray(np.concatenate(rows)).save(path)

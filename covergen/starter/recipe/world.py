@@ -1,0 +1,180 @@
+"""The world on disk: pictures with captions, and tracks as log-mel spectrograms, in shards.
+
+A split is a folder of shards; shard k holds items k·n to (k+1)·n - 1. Item i of a split depends on
+the seed, the split and i alone, so that rendering may stop anywhere and go on later. Picture i
+and track i are of the same attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple
+from functools import cache
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from covergen.starter.attributes import Attributes, draw_attributes
+from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
+from covergen.starter.painter import paint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.settings import World
+
+__all__ = [
+    "Kind",
+    "Split",
+    "attributes_of",
+    "load_attributes",
+    "load_captions",
+    "load_shards",
+    "render",
+]
+
+Split = Literal["train", "validation"]
+Kind = Literal["pictures", "tracks"]
+
+_STREAMS = {"attributes": 0, "pictures": 1, "tracks": 2, "excerpts": 3}
+_SPLITS = {"train": 0, "validation": 1}
+
+
+def attributes_of(world: World, split: Split, item: int) -> Attributes:
+    """The attributes that picture and track `item` share."""
+    return draw_attributes(_generator(world, split, "attributes", item))
+
+
+def render(run: Run, split: Split, kind: Kind, *, workers: int) -> bool:
+    """Render the shards that are missing; whether all are there."""
+    world, destination = run.recipe.world, _folder(run, split, kind)
+    destination.mkdir(parents=True, exist_ok=True)
+    missing = [s for s in range(_shards(world, split, kind)) if not _path(destination, s).exists()]
+    work = {"pictures": _render_pictures, "tracks": _render_tracks}[kind]
+    # Spawned, since a fork of a process with torch's threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        while missing and not run.late():
+            batch, missing = missing[:workers], missing[workers:]
+            for job in [pool.submit(work, destination, world, split, s) for s in batch]:
+                job.result()
+    return not missing
+
+
+def load_shards(run: Run, split: Split, kind: Kind) -> list[NDArray[Any]]:
+    """The shards in their order, mapped from the disk.
+
+    Pictures are (n, H, W, 3) uint8, tracks (n, excerpts, T, M) float16 in decibels.
+    """
+    return [np.load(path, mmap_mode="r") for path in _paths(run, split, kind)]
+
+
+def load_captions(run: Run, split: Split) -> list[str]:
+    """The pictures' captions, in their order."""
+    return [
+        caption
+        for path in _paths(run, split, "pictures")
+        for caption in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    ]
+
+
+def load_attributes(world: World, split: Split, count: int) -> NDArray[np.float32]:
+    """(count, 11), the tempo on the scale 0..1 like the others."""
+    rows = []
+    for item in range(count):
+        attributes = attributes_of(world, split, item)
+        row = list(astuple(attributes))
+        row[2] = attributes.pace
+        rows.append(row)
+    return np.array(rows, np.float32)
+
+
+def _paths(run: Run, split: Split, kind: Kind) -> Iterator[Path]:
+    destination = _folder(run, split, kind)
+    for shard in range(_shards(run.recipe.world, split, kind)):
+        path = _path(destination, shard)
+        if path.exists():
+            yield path
+
+
+def _folder(run: Run, split: Split, kind: Kind) -> Path:
+    return run.folder / "world" / f"{split}-{kind}"
+
+
+def _path(folder: Path, shard: int) -> Path:
+    return folder / f"{shard:04d}.npy"
+
+
+def _shards(world: World, split: Split, kind: Kind) -> int:
+    count = {"pictures": world.pictures, "tracks": world.tracks}[kind]
+    return (world.validation if split == "validation" else count) // world.shard
+
+
+def _items(world: World, shard: int) -> range:
+    return range(shard * world.shard, (shard + 1) * world.shard)
+
+
+def _generator(world: World, split: Split, stream: str, item: int) -> np.random.Generator:
+    return np.random.default_rng([world.seed, _SPLITS[split], _STREAMS[stream], item])
+
+
+def _render_pictures(folder: Path, world: World, split: Split, shard: int) -> None:
+    """Without grain: no autoencoder of this size keeps it."""
+    paintings = [
+        paint(
+            attributes_of(world, split, item),
+            _generator(world, split, "pictures", item),
+            size=world.picture_size,
+            grain=False,
+        )
+        for item in _items(world, shard)
+    ]
+    path = _path(folder, shard)
+    path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
+    _save(path, np.stack([painting.pixels for painting in paintings]))
+
+
+def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None:
+    """The validation's tracks are played on instruments that training never hears."""
+    instruments = HELD_OUT if split == "validation" else TRAINING
+    rows = []
+    for item in _items(world, shard):
+        attributes = attributes_of(world, split, item)
+        track = play(attributes, _generator(world, split, "tracks", item), instruments=instruments)
+        again = _generator(world, split, "excerpts", item)
+        excerpts = [augment(track, again).mean(axis=0) for _ in range(world.excerpts)]
+        rows.append(_log_mel(np.stack(excerpts)))
+    _save(_path(folder, shard), np.stack(rows).astype(np.float16))
+
+
+def _log_mel(mono: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, S) to (B, T, M) decibels."""
+    import torch
+
+    return np.asarray(_log_mel_function()(torch.from_numpy(mono))[:, 0])
+
+
+@cache
+def _log_mel_function() -> Callable[[Tensor], Tensor]:
+    import torch
+
+    from covergen.audio.mel import make_log_mel
+    from covergen.starter.recipe.models import MEL
+
+    torch.set_num_threads(1)  # the workers share the cores
+    return make_log_mel(MEL, torch.device("cpu"))
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    with temporary.open("wb") as file:
+        np.save(file, array)
+    temporary.replace(path)

@@ -1,0 +1,96 @@
+"""Train the starter model: `python -m covergen.starter.train --stage all --work-dir DIR`.
+
+Every stage stops after `--minutes` and goes on from there the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from pathlib import Path
+
+from covergen.starter.recipe.run import Run
+from covergen.starter.recipe.settings import Recipe
+
+_STAGES = ("data", "vae", "latents", "tower", "base", "adapter", "export")
+
+
+def main() -> None:
+    """Run the stages that are asked for."""
+    parser = argparse.ArgumentParser(prog="python -m covergen.starter.train", description=__doc__)
+    parser.add_argument("--stage", choices=(*_STAGES, "all"), default="all")
+    parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="at most, per stage")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render")
+    # One thread: on cores that others use too, two spend most of their time on each other.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help='such as "cuda"')
+    options = parser.parse_args()
+
+    import torch
+
+    torch.set_num_threads(options.threads)
+    for stage in _STAGES if options.stage == "all" else (options.stage,):
+        end = time.monotonic() + 60 * options.minutes
+        run = Run(
+            folder=options.work_dir,
+            recipe=Recipe(),
+            device=torch.device(options.device),
+            late=functools.partial(_is_over, end),
+        )
+        done = _run(stage, run, options.workers)
+        sys.stdout.write(f"{stage}: {'done' if done else 'to be continued'}\n")
+        if not done:
+            return
+
+
+def _run(stage: str, run: Run, workers: int) -> bool:
+    """Whether the stage is done. Each brings its own heavy imports."""
+    match stage:
+        case "data":
+            return _render_all(run, workers)
+        case "vae":
+            from covergen.starter.recipe.vae import train_vae
+
+            return train_vae(run)
+        case "latents":
+            from covergen.starter.recipe.latents import encode_pictures
+
+            return encode_pictures(run)
+        case "tower":
+            from covergen.starter.recipe.tower import train_tower
+
+            return train_tower(run)
+        case "base":
+            from covergen.starter.recipe.base import train_base
+
+            return train_base(run)
+        case "adapter":
+            from covergen.starter.recipe.adapter import train_adapter
+
+            return train_adapter(run)
+        case _:
+            from covergen.starter.recipe.export import export
+
+            export(run)
+            return True
+
+
+def _is_over(end: float) -> bool:
+    return time.monotonic() > end
+
+
+def _render_all(run: Run, workers: int) -> bool:
+    from covergen.starter.recipe.world import render
+
+    return all(
+        render(run, split, kind, workers=workers)
+        for split in ("validation", "train")
+        for kind in ("pictures", "tracks")
+    )
+
+
+if __name__ == "__main__":
+    main()

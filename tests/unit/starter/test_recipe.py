@@ -1,0 +1,143 @@
+"""The recipe, whole but very small: what comes out paints, and stretches change nothing."""
+
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from covergen.audio.clap import Tower
+from covergen.core.types import Sampling
+from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from covergen.starter.recipe.adapter import train_adapter
+from covergen.starter.recipe.base import train_base
+from covergen.starter.recipe.captions import make_tokenizer, shorten
+from covergen.starter.recipe.export import export
+from covergen.starter.recipe.latents import encode_pictures
+from covergen.starter.recipe.run import Run
+from covergen.starter.recipe.settings import (
+    AdapterSettings,
+    BaseSettings,
+    Recipe,
+    TowerSettings,
+    VaeSettings,
+    World,
+)
+from covergen.starter.recipe.tower import train_tower
+from covergen.starter.recipe.vae import train_vae
+from covergen.starter.recipe.world import render
+
+WORLD = World(pictures=4, tracks=4, validation=2, shard=2, picture_size=128)
+VAE = replace(
+    VaeSettings(),
+    channels=(8, 8, 8, 8, 8),
+    crops=((0, 64, 2),),
+    optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
+)
+TOWER = replace(
+    TowerSettings(),
+    width=12,
+    depths=(1, 1),
+    heads=(1, 2),
+    optimisation=replace(TowerSettings().optimisation, steps=2, batch=2),
+)
+BASE = replace(
+    BaseSettings(),
+    side=8,
+    channels=(16, 16, 32, 32),
+    heads=(1, 1, 2, 2),
+    width=32,
+    optimisation=replace(BaseSettings().optimisation, steps=4, batch=2),
+)
+ADAPTER = replace(
+    AdapterSettings(),
+    rank=2,
+    optimisation=replace(AdapterSettings().optimisation, steps=2, batch=2),
+)
+
+
+RECIPE = Recipe(world=WORLD, vae=VAE, tower=TOWER, base=BASE, adapter=ADAPTER)
+
+
+def run_in(folder: Path, *, steps: int | None = None) -> Run:
+    """A run that is late after so many steps, never if None."""
+    asked = count()
+    return Run(
+        folder=folder,
+        recipe=RECIPE,
+        device=torch.device("cpu"),
+        late=lambda: steps is not None and next(asked) >= steps,
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = run_in(tmp_path_factory.mktemp("recipe"))
+    for split in ("train", "validation"):
+        for kind in ("pictures", "tracks"):
+            assert render(run, split, kind, workers=1)
+    return run.folder
+
+
+@pytest.fixture(scope="module")
+def trained(world: Path) -> Path:
+    run = run_in(world)
+    for stage in (train_vae, encode_pictures, train_tower, train_base, train_adapter):
+        assert stage(run)
+    export(run)
+    return world
+
+
+def test_what_is_exported_hears_and_paints(trained: Path) -> None:
+    cpu = torch.device("cpu")
+    tower = Tower(trained / "export" / "clap", device=cpu, dtype=torch.float32)
+    vectors = tower.embed(np.random.default_rng(0).normal(0, 0.1, (2, 480_000)).astype(np.float32))
+    assert vectors.shape == (2, 512)
+    painter = load_painter(
+        trained / "export" / "base",
+        trained / "export" / "adapter.safetensors",
+        d_audio=tower.dimension,
+        device=cpu,
+        dtype=torch.float32,
+    )
+    requests = [PaintRequest(vector=vector, seed=1) for vector in vectors]
+    sampling = Sampling(steps=2, guidance=2.0, scheduler="dpm++")
+    pictures = list(paint(painter, requests, sampling, batch_size=2, checkpoint=lambda: None))
+    assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
+
+
+def test_a_stopped_and_resumed_training_is_the_same_training(world: Path, tmp_path: Path) -> None:
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "world").symlink_to(world / "world")
+    assert train_vae(run_in(tmp_path / "whole"))
+    assert not train_vae(run_in(tmp_path / "parts", steps=2))
+    assert train_vae(run_in(tmp_path / "parts"))
+    whole, parts = (
+        torch.load(tmp_path / name / "vae" / "checkpoint.pt", weights_only=True)
+        for name in ("whole", "parts")
+    )
+    assert whole["step"] == parts["step"] == 4
+    for name, tensor in whole["model"].items():
+        assert torch.equal(tensor, parts["model"][name]), name
+    for one, other in zip(whole["average"], parts["average"], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_each_word_is_one_token_and_others_are_spelled() -> None:
+    tokenizer = make_tokenizer(("swiss", "geometry", "warm", ","))
+    split = tokenizer.tokenize("swiss geometry, warm")
+    assert split == ["swiss</w>", "geometry</w>", ",</w>", "warm</w>"]
+    assert len(tokenizer.tokenize("blue")) > 1
+    assert tokenizer.decode(tokenizer("blue").input_ids, skip_special_tokens=True).strip() == "blue"
+
+
+def test_captions_lose_parts_but_say_nothing_new() -> None:
+    caption = "ink brush, cool, muted, dim, sparse, clean"
+    rng = np.random.default_rng(0)
+    shortened = [shorten(caption, BaseSettings(), rng) for _ in range(2000)]
+    for short in set(shortened) - {""}:
+        assert set(short.split(", ")) <= set(caption.split(", ")[:-1])
+    assert shortened.count("") / 2000 == pytest.approx(BaseSettings().empty, abs=0.03)

@@ -1,0 +1,43 @@
+"""The demo's albums: complete, in order, each of another mood."""
+
+from __future__ import annotations
+
+import datetime as dt
+from itertools import islice
+
+import numpy as np
+
+from covergen.starter.songs import ALBUMS, songs
+
+
+def test_six_albums_of_one_to_three_songs_with_all_that_a_tag_needs() -> None:
+    assert len(ALBUMS) == 6
+    assert len({album.title for album in ALBUMS}) == len({album.artist for album in ALBUMS}) == 6
+    for album in ALBUMS:
+        dt.date.fromisoformat(album.date)
+        assert 1 <= len(album.songs) <= 3
+        assert [song.number for song in album.songs] == list(range(1, len(album.songs) + 1))
+        for song in album.songs:
+            assert song.title
+            assert 20 <= song.seconds <= 30
+
+
+def test_the_moods_stand_far_apart() -> None:
+    moods = np.array(
+        [(a.songs[0].attributes.arousal, a.songs[0].attributes.valence) for a in ALBUMS]
+    )
+    apart = np.linalg.norm(moods[:, None] - moods[None], axis=-1) + 9 * np.eye(6)
+    assert apart.min() > 0.25
+    assert np.ptp(moods, axis=0).min() > 0.8
+
+
+def test_songs_fade_out_and_are_the_same_every_time() -> None:
+    first, again = (list(islice(songs(), 2)) for _ in range(2))
+    for (album, song, samples), (_, _, same) in zip(first, again, strict=True):
+        assert album is ALBUMS[0]
+        assert samples.shape == (2, round(48_000 * song.seconds))
+        assert samples.dtype == np.float32
+        assert np.array_equal(samples, same)
+        assert np.abs(samples).max() <= 1
+        assert np.abs(samples[:, -480:]).max() < 1e-3
+        assert samples.std(axis=1).min() > 0.005
