@@ -2,12 +2,7 @@
 
 import math
 import os
-import shutil
 import struct
-import subprocess
-import sys
-import wave
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,21 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from covergen.audio.windows import WINDOW_SAMPLES, place_windows, read_excerpt
-from covergen.core.errors import DecodeError
-from covergen.core.reasons import Reason
 from tests.media import (
     CONTAINERS,
-    EXTENSION,
-    corrupted,
     encode,
     picture_bytes,
     put_picture,
     put_tags,
     sound,
-    truncated,
 )
-
-LONG_ENCODED = [c for c in CONTAINERS if c not in ("ape", "musepack", "speex", "dsf", "dff")]
+from tests.unit.audio.files import LONG_ENCODED, raw_wav, write_wav
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +51,6 @@ def decoded_whole(path: Path) -> tuple[NDArray[np.float64], int]:
 
 def pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.round(samples * 32_767).astype(np.int16)
-
-
-def write_wav(path: Path, samples: NDArray[np.int16], sample_rate: int = 48_000) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setparams((samples.shape[0], 2, sample_rate, 0, "NONE", ""))
-        file.writeframes(samples.T.tobytes())
-    return path
 
 
 def test_windows_are_evenly_spaced_and_inside() -> None:
@@ -173,17 +155,6 @@ def test_every_sample_format_has_full_scale_one(
         samples = np.round(wave_ * 2**scale).astype(kind)
     heard = read_excerpt(raw_wav(tmp_path / "a.wav", samples), 1).decode()
     assert np.abs(heard[0] - wave_).max() < (0.01 if kind == "<u1" else 1e-6)
-
-
-def raw_wav(path: Path, samples: NDArray[np.generic]) -> Path:
-    """A mono WAV file at 48 kHz of any sample format."""
-    form, size = (3 if samples.dtype.kind == "f" else 1), samples.dtype.itemsize
-    header = struct.pack("<HHIIHH", form, 1, 48_000, 48_000 * size, size, 8 * size)
-    data = samples.tobytes()
-    chunks = b"fmt " + struct.pack("<I", len(header)) + header
-    chunks += b"data" + struct.pack("<I", len(data)) + data
-    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
-    return path
 
 
 def test_shorter_audio_is_repeated_then_padded(tmp_path: Path) -> None:
@@ -298,180 +269,3 @@ def ogg_checksum(page: bytearray) -> bytes:
         for _ in range(8):
             checksum = checksum << 1 ^ (0x104C11DB7 if checksum & 1 << 31 else 0)
     return checksum.to_bytes(4, "little")
-
-
-def header_of(path: Path, container: str, place: int, form: str, value: int) -> Path:
-    """A file with one number of its header changed."""
-    encode(path, container, seconds=0.5)
-    data = bytearray(path.read_bytes())
-    struct.pack_into(form, data, place, value)
-    path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("container", "place", "form", "value"),
-    [
-        ("dsf", 56, "<I", 2_133_528_832),  # in bits a second
-        ("wav", 22, "<H", 65),
-        ("wav", 24, "<I", 400_000_000),
-        ("ape", 72, "<I", 335_566_370),
-    ],
-)
-def test_a_header_that_claims_what_no_music_has_costs_no_memory(
-    tmp_path: Path, container: str, place: int, form: str, value: int
-) -> None:
-    """FFmpeg's resampler alone would take gigabytes."""
-    with pytest.raises(DecodeError, match="no music has"):
-        read_excerpt(header_of(tmp_path / "a", container, place, form, value), 3)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell memory otherwise")
-def test_a_packet_that_claims_to_last_for_hours_costs_no_memory(tmp_path: Path) -> None:
-    """Monkey's Audio writes silence of any length as a mere flag."""
-    path = encode(tmp_path / "a.ape", "ape")
-    data = bytearray(path.read_bytes())
-    blocks = 150_000_000
-    struct.pack_into("<3I", data, 56, blocks, blocks, 1)  # all in one frame
-    (frame,) = struct.unpack_from("<I", data, 76)
-    struct.pack_into("<2I", data, frame, 1 << 31, 3)  # flags follow: silence left and right
-    path.write_bytes(data)
-    script = f"""
-import pathlib, re
-from covergen.audio.windows import read_excerpt
-try:
-    read_excerpt(pathlib.Path({str(path)!r}), 1).decode()
-except Exception as error:
-    status = pathlib.Path("/proc/self/status").read_text()
-    print(type(error).__name__, re.search(r"VmHWM:\\s+([0-9]+) kB", status)[1])
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    name, peak_kibibytes = run.stdout.split()
-    assert name == "DecodeError"
-    assert int(peak_kibibytes) < 200 << 10
-
-
-@pytest.mark.parametrize(("layout", "heard"), [("stereo", True), ("5.1", False)])
-def test_a_frame_of_more_samples_than_music_has_is_not_decoded(
-    tmp_path: Path, layout: str, heard: bool
-) -> None:
-    """The True Audio format has frames of 1.04 s at whatever rate its header names."""
-    path = tmp_path / "a.tta"
-    with av.open(path, "w") as file:
-        stream = file.add_stream("tta", rate=768_000, layout=layout, format="s16")
-        samples = np.zeros((1, 2 * 768_000 * stream.codec_context.channels), np.int16)
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
-        frame.sample_rate = 768_000
-        file.mux([*stream.encode(frame), *stream.encode(None)])
-    excerpt = read_excerpt(path, 1)
-    if heard:
-        assert excerpt.decode().shape == (1, WINDOW_SAMPLES)
-    else:
-        with pytest.raises(DecodeError, match="damaged throughout"):
-            excerpt.decode()
-
-
-def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Path) -> None:
-    path = raw_wav(tmp_path / "a.wav", np.ones(48_000, dtype="<i8"))
-    with pytest.raises(DecodeError, match="s64"):
-        read_excerpt(path, 1).decode()
-
-
-@pytest.mark.parametrize("container", [c for c in LONG_ENCODED if c != "mp4"])
-def test_a_truncated_file_gives_what_it_has(tmp_path: Path, container: str) -> None:
-    path = encode(tmp_path / "a", container, seconds=25, kind="noise")
-    heard = read_excerpt(truncated(path, 0.7), 2).decode()
-    assert heard.shape == (2, WINDOW_SAMPLES)
-    assert read_excerpt(truncated(path, 0.2), 2).decode().shape == (1, WINDOW_SAMPLES)
-
-
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_damage_is_heard_past_or_reported(
-    tmp_path: Path, container: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for seed in range(4):
-        path = encode(tmp_path / "a", container, seconds=0.5, kind="noise")
-        corrupted(path, seed, share=0.003, spared=0 if seed % 2 else 500)
-        try:
-            heard = read_excerpt(path, 2).decode()
-        except DecodeError:
-            continue
-        assert np.isfinite(heard).all()
-    assert capfd.readouterr() == ("", "")
-
-
-def test_damaged_packets_are_left_out(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp3", "mp3", seconds=10, kind="noise")
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
-    path.write_bytes(data)
-    assert read_excerpt(path, 1).decode().std() > 0.01
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"Just a text.\n" * 500, b"ID3\x04\0\0\0\0\0\0", b"fLaC", os.urandom(50_000)]
-)
-def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.mp3"
-    path.write_bytes(content)
-    with pytest.raises(DecodeError) as caught:
-        read_excerpt(path, 3).decode()
-    assert caught.value.path == path
-    assert caught.value.reason is Reason.UNDECODABLE
-
-
-def test_a_wav_without_a_sample_is_a_decode_error(tmp_path: Path) -> None:
-    with pytest.raises(DecodeError):
-        read_excerpt(write_wav(tmp_path / "a.wav", np.empty((1, 0), np.int16)), 3).decode()
-
-
-def test_a_video_without_sound_is_a_decode_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    with av.open(path, "w") as file:
-        stream = file.add_stream("mpeg4", rate=24)
-        stream.width = stream.height = 32
-        for _ in range(24):
-            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    with pytest.raises(DecodeError, match="no audio"):
-        read_excerpt(path, 3)
-
-
-def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(DecodeError) as caught:
-        read_excerpt(tmp_path / "missing.mp3", 3)
-    assert caught.value.reason is Reason.UNREADABLE
-
-
-def test_a_playlist_cannot_open_other_files(tmp_path: Path) -> None:
-    encode(tmp_path / "a.mp3", "mp3")
-    playlist = tmp_path / "b.mp3"
-    playlist.write_text("ffconcat version 1.0\nfile a.mp3\n")
-    with pytest.raises(DecodeError):
-        read_excerpt(playlist, 1)
-    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\na.mp3\n#EXT-X-ENDLIST\n")
-    with pytest.raises(DecodeError):
-        read_excerpt(playlist, 1)
-
-
-@pytest.mark.parametrize("name", [b"\xff\xfe caf\xe9.mp3", b"http:a.mp3", "🎵 ü.wav".encode()])
-def test_names_are_only_names(tmp_path: Path, name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode(tmp_path / "plain", "mp3")
-    path = Path(os.fsdecode(name))
-    monkeypatch.chdir(tmp_path)
-    shutil.copy("plain", path)
-    assert read_excerpt(path, 1).decode().shape == (1, WINDOW_SAMPLES)
-
-
-def test_threads_hear_the_same(tmp_path: Path) -> None:
-    paths = [
-        encode(tmp_path / f"a{EXTENSION[c]}", c, seconds=12, kind="noise")
-        for c in ("mp3", "flac", "mp4", "vorbis")
-    ]
-    alone = [read_excerpt(path, 2).decode() for path in paths]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda path: read_excerpt(path, 2).decode(), paths))
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_array_equal(one, other)
