@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from covergen.core.types import Outcome
     from covergen.jobs.events import Event
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "file_line"]
+
+
+def file_line(outcome: Outcome, *, as_json: bool) -> str:
+    """A file that belongs to no album, as a line of text or of JSON."""
+    if as_json:
+        return jsonl.dumps("file", jsonl.file_object(outcome))
+    return lines.outcome_line(outcome)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,11 +72,7 @@ class Renderer:
                 if self._heard is not None:
                     self._heard.update()
             case FileFailed(outcome=outcome):
-                self._print(
-                    jsonl.dumps("file", jsonl.file_object(outcome))
-                    if self.as_json
-                    else lines.outcome_line(outcome)
-                )
+                self._print(file_line(outcome, as_json=self.as_json))
             case AlbumDone():
                 self._show_album(event)
 

@@ -25,6 +25,7 @@ from covergen.cli.options import (
     verbose_option,
     yes_option,
 )
+from covergen.cli.render import file_line
 from covergen.cli.run import run_job
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.reasons import Reason
@@ -213,17 +214,14 @@ def _count(plan: PlanOptions, options: dict[str, Any], *, show: bool) -> PlanTot
 
 
 def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
-    if isinstance(item, AlbumPlan):
-        if options["as_json"]:
-            click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
-        elif not options["quiet"]:
-            click.echo(lines.plan_line(item))
-            for track in item.targets if options["verbose"] else ():
-                click.echo(f"        {lines.shown(track.path)}")
+    if not isinstance(item, AlbumPlan):
+        click.echo(file_line(item, as_json=options["as_json"]))
     elif options["as_json"]:
-        click.echo(jsonl.dumps("file", jsonl.file_object(item)))
-    else:
-        click.echo(lines.outcome_line(item))
+        click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
+    elif not options["quiet"]:
+        click.echo(lines.plan_line(item))
+        for track in item.targets if options["verbose"] else ():
+            click.echo(f"        {lines.shown(track.path)}")
 
 
 def _agreed(totals: PlanTotals, tag_options: TagOptions, options: dict[str, Any]) -> bool:

@@ -121,10 +121,10 @@ class Outcome:
     message: str = ""
 
     @classmethod
-    def of_error(cls, error: ItemError, status: Status = Status.FAILED) -> Outcome:
+    def of_error(cls, error: ItemError) -> Outcome:
         """The outcome of a file that `error` stopped."""
         text = f"{error.message}; {error.hint}" if error.hint else error.message
-        return cls(path=error.path, status=status, reason=error.reason, message=text)
+        return cls(path=error.path, status=Status.FAILED, reason=error.reason, message=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

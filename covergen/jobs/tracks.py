@@ -44,6 +44,16 @@ class TrackOutputs:
     _waiting: dict[Path, Path] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        if self.output.is_file() and not self._is_one_file():
+            raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
+        above = next(folder for folder in self.output.absolute().parents if folder.exists())
+        home = self.output if self.output.is_dir() else above
+        if not home.is_dir():
+            raise UsageError(f"{self.output} cannot be written: {home} is a file.")
+        if not os.access(home, os.W_OK):
+            raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
+
     def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
         """One plan for each track whose output is to be made."""
         options = ScanOptions(per="track", exclude=self.exclude)
@@ -86,16 +96,6 @@ class TrackOutputs:
                 break
         self._taken.add(output)
         return output
-
-    def __post_init__(self) -> None:
-        if self.output.is_file() and not self._is_one_file():
-            raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
-        above = next(folder for folder in self.output.absolute().parents if folder.exists())
-        home = self.output if self.output.is_dir() else above
-        if not home.is_dir():
-            raise UsageError(f"{self.output} cannot be written: {home} is a file.")
-        if not os.access(home, os.W_OK):
-            raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
 
     def _is_one_file(self) -> bool:
         if self.output.suffix.lower() != self.suffix or self.output.is_dir():
