@@ -4,7 +4,7 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["cache_folder", "config_folder"]
+__all__ = ["cache_folder", "config_folder", "state_folder"]
 
 
 def cache_folder() -> Path:
@@ -15,3 +15,8 @@ def cache_folder() -> Path:
 def config_folder() -> Path:
     """The user's own `config.toml` and `models.toml`."""
     return platformdirs.user_config_path("covergen", appauthor=False)
+
+
+def state_folder() -> Path:
+    """What cannot be made again: the journal of what was written, and previews not yet applied."""
+    return platformdirs.user_state_path("covergen", appauthor=False)

@@ -21,7 +21,7 @@ class World:
     """What is rendered. Item i of a split is the same on every machine."""
 
     seed: int = 20260
-    pictures: int = 3072
+    pictures: int = 4096
     tracks: int = 1536
     validation: int = 96
     excerpts: int = 2  # of each track, recorded differently

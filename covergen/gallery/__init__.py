@@ -1,0 +1,1 @@
+"""Covers laid out to be looked at: contact sheets and pages."""

@@ -1,0 +1,1 @@
+"""Pairs of embeddings and pictures to an adapter."""
