@@ -11,11 +11,9 @@ from covergen.starter.attributes import Attributes
 from covergen.starter.musician import SAMPLE_RATE_HZ, play
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.starter.musician.tones import Samples
 
-__all__ = ["ALBUMS", "Song", "SongAlbum", "songs"]
+__all__ = ["ALBUMS", "Song", "SongAlbum", "render"]
 
 _FADE_IN_SECONDS, _FADE_OUT_SECONDS = 0.02, 2.5
 
@@ -42,16 +40,10 @@ class SongAlbum:
     songs: tuple[Song, ...]
 
 
-def songs() -> Iterator[tuple[SongAlbum, Song, Samples]]:
-    """Every track of `ALBUMS` in order, with its sound: (2, samples) float32 at 48 kHz, peak < 1.
-
-    The same on every run.
-    """
-    for album in ALBUMS:
-        for song in album.songs:
-            rng = np.random.default_rng([album.seed, song.number])
-            samples = play(song.attributes, rng, seconds=song.seconds)
-            yield album, song, _faded(samples)
+def render(album: SongAlbum, song: Song) -> Samples:
+    """A track's sound: (2, samples) float32 at 48 kHz, peak < 1; the same on every run."""
+    rng = np.random.default_rng([album.seed, song.number])
+    return _faded(play(song.attributes, rng, seconds=song.seconds))
 
 
 def _faded(samples: Samples) -> Samples:

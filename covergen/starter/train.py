@@ -14,7 +14,7 @@ from pathlib import Path
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import Recipe
 
-_STAGES = ("data", "vae", "latents", "tower", "base", "adapter", "export")
+_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "reference")
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def _run(stage: str, run: Run, workers: int) -> bool:
 
             return train_vae(run)
         case "latents":
-            from covergen.starter.recipe.latents import encode_pictures
+            from covergen.starter.recipe.patches import encode_pictures
 
             return encode_pictures(run)
         case "tower":
@@ -67,15 +67,18 @@ def _run(stage: str, run: Run, workers: int) -> bool:
             from covergen.starter.recipe.base import train_base
 
             return train_base(run)
+        case "export":
+            from covergen.starter.recipe.export import export
+
+            return export(run)
         case "adapter":
             from covergen.starter.recipe.adapter import train_adapter
 
             return train_adapter(run)
         case _:
-            from covergen.starter.recipe.export import export
+            from covergen.starter.recipe.adapter import train_reference
 
-            export(run)
-            return True
+            return train_reference(run)
 
 
 def _is_over(end: float) -> bool:

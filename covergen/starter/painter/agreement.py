@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cross_validated_r2"]
+__all__ = ["cross_validated_r2", "explained", "predict_held_out"]
 
 
 def cross_validated_r2(
@@ -17,8 +17,25 @@ def cross_validated_r2(
 ) -> NDArray[np.float64]:
     """R² of each output, predicted from a quadratic of the inputs that was fitted without it.
 
-    inputs: (N, D), outputs: (N, F); returns (F,). Ordinary least squares with a trace of ridge;
-    the folds are drawn from `seed`. At most 1, and about 0 or below where nothing is explained.
+    inputs: (N, D), outputs: (N, F); returns (F,): at most 1, and about 0 or below where nothing is
+    explained.
+    """
+    return explained(predict_held_out(inputs, outputs, folds=folds, seed=seed), outputs)
+
+
+def explained(predicted: NDArray[np.float64], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R² of each column, (N, F) to (F,)."""
+    residual = np.sum((outputs - predicted) ** 2, axis=0)
+    return np.asarray(1 - residual / np.sum((outputs - outputs.mean(0)) ** 2, axis=0))
+
+
+def predict_held_out(
+    inputs: NDArray[np.float64], outputs: NDArray[np.float64], *, folds: int = 5, seed: int = 0
+) -> NDArray[np.float64]:
+    """Each row of the outputs from a quadratic of the inputs that was fitted without it.
+
+    inputs: (N, D), outputs: (N, F); returns (N, F). Ordinary least squares with a trace of ridge;
+    the folds are drawn from `seed`.
     """
     count, width = inputs.shape
     scaled = (inputs - inputs.mean(0)) / inputs.std(0)
@@ -30,5 +47,4 @@ def cross_validated_r2(
         kept = np.setdiff1d(order, held_out)
         gram = terms[kept].T @ terms[kept] + 1e-3 * np.eye(terms.shape[1])
         predicted[held_out] = terms[held_out] @ np.linalg.solve(gram, terms[kept].T @ outputs[kept])
-    residual = np.sum((outputs - predicted) ** 2, axis=0)
-    return np.asarray(1 - residual / np.sum((outputs - outputs.mean(0)) ** 2, axis=0))
+    return predicted

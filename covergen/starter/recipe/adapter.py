@@ -1,110 +1,110 @@
-"""Stage 2: music to pictures, by a LoRA and an audio projection on the frozen base."""
+"""Stage 2: music to pictures, trained on the exported base just as `covergen finetune` would."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from safetensors import safe_open
 
-from covergen.diffusion.adapter import create
-from covergen.starter.recipe.base import TextToImage, load_base_average
-from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid, to_pictures
+from covergen.core.errors import Interrupted
+from covergen.diffusion.adapter_file import write_tensors
+from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import embed_split
-from covergen.starter.recipe.latents import load_frozen_vae, load_latents
-from covergen.starter.recipe.models import make_scheduler
-from covergen.starter.recipe.stretch import Stage, load_average, train
-from covergen.starter.recipe.world import load_attributes, load_captions
+from covergen.starter.recipe.patches import load_latents
+from covergen.starter.recipe.world import load_captions
+from covergen.training.examples import Pairs
+from covergen.training.recipe import RECIPES
+from covergen.training.train import Names, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
+    from covergen.starter.recipe.base import TextToImage
     from covergen.starter.recipe.run import Run
-    from covergen.starter.recipe.settings import AdapterSettings
+    from covergen.training.recipe import Recipe
 
-__all__ = ["Adapted", "load_adapter_average", "train_adapter"]
+__all__ = ["train_adapter", "train_reference"]
 
+_NAMES = Names(title="covergen starter", base="covergen starter", clap="covergen starter")
 _RIDGE = 1e-2  # of the embeddings' mean variance
 
 
-class Adapted(nn.Module):
-    """The frozen UNet with its LoRA, and the projection; only these two are trained."""
-
-    def __init__(self, base: TextToImage, settings: AdapterSettings, d_audio: int) -> None:
-        super().__init__()
-        base.requires_grad_(False)
-        self.unet = base.unet
-        self.projection = create(
-            base.unet,
-            d_audio=d_audio,
-            rank=settings.rank,
-            alpha=settings.rank,
-            projection="tokens",
-            tokens=settings.tokens,
-        )
-
-
 def train_adapter(run: Run) -> bool:
-    """Train the adapter; whether all steps are done."""
-    settings = run.recipe.adapter
-    seed = settings.optimisation.seed
-    torch.manual_seed(seed)
-    embeddings, latents = embed_split(run, "train"), load_latents(run)
-    pairs = min(len(embeddings), len(latents))
-    shown = torch.from_numpy(_shown(run)).to(run.device)
-    vae = load_frozen_vae(run)
-    base = load_base_average(run)
-    empty = base.tokens([""])
-    model = Adapted(base, settings, run.recipe.tower.dimension).to(run.device)
-    captions = load_captions(run, "train")[:pairs]
-    start = _caption_projection(base, embeddings[:pairs], captions, settings.tokens)
-    model.projection.load_state_dict(start)
-    scheduler = make_scheduler()
+    """Train the adapter that ships, into export/; whether all steps are done."""
+    return _train(run, "adapter", run.recipe.adapter, _know_captions(run))
 
-    def losses(step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng([seed, step])
-        chosen = rng.choice(pairs, settings.optimisation.batch, replace=False)
-        excerpt = rng.integers(embeddings.shape[1], size=len(chosen))
-        heard = torch.from_numpy(embeddings[chosen, excerpt]).to(run.device)
-        tokens = model.projection(heard)
-        tokens = tokens.repeat(1, empty.shape[1] // tokens.shape[1], 1)
-        dropped = torch.from_numpy(rng.random(len(chosen)) < settings.empty).to(run.device)
-        tokens = torch.where(dropped[:, None, None], empty, tokens)
-        loss = denoising_loss(
-            model.unet, scheduler, latents[chosen], tokens, min_snr=run.recipe.base.min_snr
-        )
-        return {"loss": loss}
 
-    def judge() -> dict[str, float]:
-        with torch.inference_mode():
-            tokens = model.projection(shown.repeat_interleave(4, 0))
-        tokens = tokens.repeat(1, empty.shape[1] // tokens.shape[1], 1)
-        painted = paint_latents(
-            model.unet, scheduler, tokens, empty, guidance=3.0, steps=12, seed=0
-        )
-        save_grid(stage.folder / "sheet.png", to_pictures(vae, painted), 8)
-        return {}
-
-    stage = Stage(
-        run=run,
-        name="adapter",
-        model=model,
-        optimisation=settings.optimisation,
-        losses=losses,
-        judge=judge,
+def train_reference(run: Run) -> bool:
+    """The same for as many steps by art-from-audio's recipe, to be measured against."""
+    recipe = replace(
+        RECIPES["reference"],
+        batch_size=run.recipe.adapter.batch_size,
+        max_steps=run.recipe.adapter.max_steps,
+        resolution=None,
+        checkpoint_every=1,
+        keep_checkpoints=1,
     )
-    return train(stage)
+    return _train(run, "reference", recipe, None)
 
 
-def load_adapter_average(run: Run) -> Adapted:
-    """The base with the averaged adapter, not merged."""
-    base = load_base_average(run)
-    model = Adapted(base, run.recipe.adapter, run.recipe.tower.dimension)
-    load_average(run.folder / "adapter", model)
-    return model.eval()
+def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
+    output = run.folder / name
+    try:
+        trained = train(
+            run.folder / "export" / "base",
+            _read_pairs(run),
+            recipe,
+            output,
+            names=_NAMES,
+            device=run.device,
+            emit=lambda _: None,
+            checkpoint=run.stop_if_late,
+            resume=(output / "checkpoints").exists(),
+            initial=initial,
+        )
+    except Interrupted:
+        return False
+    _save_half(trained.adapter, run.folder / "export" / f"{name}.safetensors")
+    return True
+
+
+def _save_half(adapter: Path, path: Path) -> None:
+    with safe_open(adapter, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118 - no mapping
+        write_tensors(path, tensors, file.metadata())
+
+
+def _read_pairs(run: Run) -> Pairs:
+    """Each track's excerpts with its picture, of which every other one is mirrored."""
+    vectors, latents = embed_split(run, "train"), load_latents(run)
+    tracks, excerpts = min(len(vectors), len(latents)), vectors.shape[1]
+
+    def pick(numbers: NDArray[np.intp], _places: NDArray[np.float64]) -> Tensor:
+        means = torch.from_numpy(latents[numbers // excerpts, numbers % excerpts % 2]).float()
+        return torch.stack([means, torch.zeros_like(means)], dim=1)
+
+    return Pairs(
+        stems=[f"{i // excerpts:05d}-{i % excerpts}" for i in range(tracks * excerpts)],
+        albums=[f"{i // excerpts:05d}" for i in range(tracks * excerpts)],
+        vectors=vectors[:tracks].reshape(tracks * excerpts, -1),
+        latents=pick,
+    )
+
+
+def _know_captions(run: Run) -> dict[str, Tensor]:
+    """Where the projection begins."""
+    embeddings = embed_split(run, "train")
+    captions = load_captions(run, "train")
+    count = min(len(embeddings), len(captions))
+    tokens = run.recipe.adapter.tokens or 1
+    return _caption_projection(load_base_average(run), embeddings[:count], captions[:count], tokens)
 
 
 @torch.no_grad()
@@ -135,11 +135,3 @@ def _caption_projection(
         "norm.weight": norm.weight,
         "norm.bias": norm.bias,
     }
-
-
-def _shown(run: Run) -> NDArray[np.float32]:
-    """(6, D): held-out tracks at the corners of arousal and valence, and two between."""
-    heard = embed_split(run, "validation")[:, 0]
-    known = load_attributes(run.recipe.world, "validation", len(heard))
-    moods = [(0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5), (0.5, 1)]
-    return heard[[np.hypot(*(known[:, :2] - mood).T).argmin() for mood in moods]]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from covergen.starter.painter import VOCABULARY
 from covergen.starter.recipe.captions import make_tokenizer, shorten
-from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid, to_pictures
-from covergen.starter.recipe.latents import load_frozen_vae, load_latents
+from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid
 from covergen.starter.recipe.models import make_scheduler, make_text_encoder, make_unet
+from covergen.starter.recipe.patches import load_basis, load_latents
 from covergen.starter.recipe.stretch import Stage, load_average, train
 from covergen.starter.recipe.world import load_captions
 
@@ -57,19 +57,19 @@ def train_base(run: Run) -> bool:
     settings = run.recipe.base
     seed = settings.optimisation.seed
     torch.manual_seed(seed)
-    model = TextToImage(settings, run.recipe.vae.latent_channels).to(run.device)
+    model = TextToImage(settings, run.recipe.latents.channels).to(run.device)
     scheduler = make_scheduler()
     latents = load_latents(run)
     captions = load_captions(run, "train")
-    vae = load_frozen_vae(run)
+    basis = load_basis(run)
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([seed, step])
         chosen = rng.choice(len(latents), settings.optimisation.batch, replace=False)
         tokens = model.tokens([shorten(captions[i], settings, rng) for i in chosen])
-        loss = denoising_loss(
-            model.unet, scheduler, latents[chosen], tokens, min_snr=settings.min_snr
-        )
+        mirrored = rng.integers(2, size=len(chosen))
+        clean = torch.from_numpy(latents[chosen, mirrored])
+        loss = denoising_loss(model.unet, scheduler, clean, tokens, min_snr=settings.min_snr)
         return {"loss": loss}
 
     def judge() -> dict[str, float]:
@@ -79,7 +79,7 @@ def train_base(run: Run) -> bool:
         painted = paint_latents(
             model.unet, scheduler, tokens, empty, guidance=3.0, steps=12, seed=0
         )
-        save_grid(stage.folder / "sheet.png", to_pictures(vae, painted), 8)
+        save_grid(stage.folder / "sheet.png", basis.decode(painted.cpu().numpy()), 8)
         return {}
 
     stage = Stage(
@@ -95,6 +95,6 @@ def train_base(run: Run) -> bool:
 
 def load_base_average(run: Run) -> TextToImage:
     """The averaged base, frozen."""
-    model = TextToImage(run.recipe.base, run.recipe.vae.latent_channels)
+    model = TextToImage(run.recipe.base, run.recipe.latents.channels)
     load_average(run.folder / "base", model)
     return model.to(run.device).eval().requires_grad_(False)

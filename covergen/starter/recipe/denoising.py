@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covergen.diffusion.schedulers import make_scheduler
-from covergen.starter.recipe.vae import tensor_to_pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import DDIMScheduler, UNet2DConditionModel
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["denoising_loss", "paint_latents", "save_grid", "to_pictures"]
+__all__ = ["denoising_loss", "paint_latents", "save_grid"]
 
 
 def denoising_loss(
@@ -30,11 +29,10 @@ def denoising_loss(
 ) -> Tensor:
     """Of v-prediction, weighted as in min-SNR (Hang et al. 2023, arXiv 2303.09556).
 
-    latents: (B, 2, C, h, w), means and deviations; tokens: (B, T, d). The velocity's form of the
+    latents: (B, C, h, w); tokens: (B, T, d). The velocity's form of the
     weight, min(SNR + 1, gamma) / (SNR + 1), is 1 at no signal, where the plain one is 0.
     """
-    mean, deviation = latents.float().to(unet.device).unbind(1)
-    clean = mean + deviation * torch.randn_like(mean)
+    clean = latents.float().to(unet.device)
     noise = torch.randn_like(clean)
     times = torch.randint(len(scheduler.alphas_cumprod), (len(clean),), device=unet.device)
     noisy = scheduler.add_noise(clean, noise, times)
@@ -69,14 +67,6 @@ def paint_latents(
         without, told = unet(torch.cat([latents] * 2), timestep, both).sample.chunk(2)
         latents = solver.step(without + guidance * (told - without), timestep, latents).prev_sample
     return latents
-
-
-@torch.inference_mode()
-def to_pictures(vae: AutoencoderKL, latents: Tensor) -> NDArray[np.uint8]:
-    """(B, C, h, w) to (B, H, W, 3)."""
-    return tensor_to_pixels(
-        torch.cat([vae.decode(part).sample for part in torch.split(latents, 2)])
-    )
 
 
 def save_grid(path: Path, pictures: NDArray[np.uint8], columns: int, side: int = 192) -> None:

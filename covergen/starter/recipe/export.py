@@ -1,4 +1,4 @@
-"""The shipped files: base/ as diffusers has it, clap/ as transformers has it, and the adapter."""
+"""The shipped models: base/ as diffusers has it, and clap/ as transformers has it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from covergen.diffusion.adapter import save
-from covergen.starter.recipe.adapter import load_adapter_average
 from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import load_listener
-from covergen.starter.recipe.latents import load_frozen_vae
 from covergen.starter.recipe.models import MEL, make_scheduler
+from covergen.starter.recipe.vae import load_vae_average
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,21 +31,12 @@ _PIPELINE = {
 }
 
 
-def export(run: Run) -> None:
-    """Write every stage's averaged weights in half precision to export/, as covergen loads them."""
+def export(run: Run) -> bool:
+    """Write base and tower, averaged and in half precision, to export/, as covergen loads them."""
     folder = run.folder / "export"
     _export_base(run, folder / "base")
     _export_tower(run, folder / "clap")
-    adapted = load_adapter_average(run).half()
-    save(
-        folder / "adapter.safetensors",
-        adapted.unet,
-        adapted.projection,
-        title="covergen starter",
-        base="covergen starter",
-        clap="covergen starter",
-        training={"recipe": "covergen.starter.train", **asdict(run.recipe.adapter)},
-    )
+    return True
 
 
 def _export_base(run: Run, folder: Path) -> None:
@@ -55,7 +44,7 @@ def _export_base(run: Run, folder: Path) -> None:
     model.unet.save_pretrained(folder / "unet")
     model.text_encoder.save_pretrained(folder / "text_encoder")
     model.tokenizer.save_pretrained(folder / "tokenizer")
-    load_frozen_vae(run).half().save_pretrained(folder / "vae")
+    load_vae_average(run).half().save_pretrained(folder / "vae")
     make_scheduler().save_pretrained(folder / "scheduler")
     _write_json(folder / "model_index.json", _PIPELINE)
 

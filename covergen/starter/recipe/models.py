@@ -45,7 +45,7 @@ MEL = MelSettings(
 )
 
 
-def make_vae(settings: VaeSettings) -> AutoencoderKL:
+def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
     """Pictures in -1..1 to latents a 16th of their side, and back."""
     stages = len(settings.channels)
     vae = AutoencoderKL(
@@ -53,7 +53,7 @@ def make_vae(settings: VaeSettings) -> AutoencoderKL:
         down_block_types=("DownEncoderBlock2D",) * stages,
         up_block_types=("UpDecoderBlock2D",) * stages,
         layers_per_block=1,
-        latent_channels=settings.latent_channels,
+        latent_channels=latent_channels,
         norm_num_groups=4,
         mid_block_add_attention=False,
         scaling_factor=1.0,
@@ -63,10 +63,6 @@ def make_vae(settings: VaeSettings) -> AutoencoderKL:
     _see_colors(vae.encoder.conv_in)
     _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
     _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
-    # The latents begin nearly certain; else the decoder would see nothing but noise for long.
-    with torch.no_grad():
-        vae.quant_conv.weight[settings.latent_channels :] *= 0.1
-        vae.quant_conv.bias[settings.latent_channels :] = -6.0
     return vae.to(memory_format=torch.channels_last)
 
 

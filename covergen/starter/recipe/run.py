@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from covergen.core.errors import Interrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -24,3 +26,8 @@ class Run:
     recipe: Recipe
     device: torch.device
     late: Callable[[], bool]
+
+    def stop_if_late(self) -> None:
+        """Raise Interrupted when the stretch is over."""
+        if self.late():
+            raise Interrupted

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from covergen.training.recipe import Recipe as TrainingRecipe
+
 __all__ = [
+    "ADAPTER",
     "TOKENS",
-    "AdapterSettings",
     "BaseSettings",
+    "LatentSettings",
     "Optimisation",
     "Recipe",
     "TowerSettings",
@@ -22,7 +25,7 @@ class World:
 
     seed: int = 20260
     pictures: int = 4096
-    tracks: int = 1536
+    tracks: int = 4096
     validation: int = 96
     excerpts: int = 2  # of each track, recorded differently
     picture_size: int = 512
@@ -40,18 +43,36 @@ class Optimisation:
     warm_up: int = 100
     decay: float = 0.01
     clip: float = 1.0
+    bfloat16: bool = False  # forward and backward, where that is the faster
     average: float = 0.999  # of the weights, over steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatentSettings:
+    """What stands for a patch of `side` pixels. With a `whitening` of 1 all are equally large."""
+
+    side: int = 16
+    channels: int = 16
+    whitening: float = 0.5
+    measured: int = 512  # pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VaeSettings:
-    """An autoencoder of 16 pixels a latent. `crops` are (first step, side, batch)."""
+    """An autoencoder to the latents and back. `crops` are (first step, side, batch).
+
+    `noise`: how far off, at most, the latents are from which the decoder learns.
+    """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 96)
-    latent_channels: int = 12
-    kl: float = 1e-6
-    crops: tuple[tuple[int, int, int], ...] = ((0, 64, 8), (1500, 256, 3), (12_000, 512, 1))
-    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=4e-4, seed=1)
+    noise: float = 0.15
+    crops: tuple[tuple[int, int, int], ...] = (
+        (0, 64, 8),
+        (600, 128, 4),
+        (1400, 256, 2),
+        (6000, 512, 1),
+    )
+    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=5e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +88,9 @@ class TowerSettings:
     temperature: float = 0.2
     contrast: float = 0.1
     together: float = 0.1
-    optimisation: Optimisation = Optimisation(steps=4000, batch=12, rate=1e-3, seed=2)
+    optimisation: Optimisation = Optimisation(
+        steps=4000, batch=12, rate=1e-3, seed=2, bfloat16=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +107,21 @@ class BaseSettings:
     empty: float = 0.12  # captions dropped whole
     dropped_slot: float = 0.15  # and each of their parts
     dropped_family: float = 0.4
-    optimisation: Optimisation = Optimisation(steps=20_000, batch=16, rate=5e-4, seed=3)
+    optimisation: Optimisation = Optimisation(
+        steps=20_000, batch=16, rate=5e-4, seed=3, bfloat16=True
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterSettings:
-    """LoRA and the audio projection on the frozen base."""
-
-    rank: int = 8
-    tokens: int = 8
-    empty: float = 0.1
-    optimisation: Optimisation = Optimisation(steps=4000, batch=16, rate=1e-3, seed=4)
+ADAPTER = TrainingRecipe(
+    tokens=8,
+    rank=8,
+    learning_rate=1e-3,
+    batch_size=16,
+    max_steps=3000,
+    validation=0.02,
+    precision="bf16",
+    seed=4,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +129,11 @@ class Recipe:
     """All of it."""
 
     world: World = World()
+    latents: LatentSettings = LatentSettings()
     vae: VaeSettings = VaeSettings()
     tower: TowerSettings = TowerSettings()
     base: BaseSettings = BaseSettings()
-    adapter: AdapterSettings = AdapterSettings()
+    adapter: TrainingRecipe = ADAPTER
 
 
 TOKENS = 16  # of a caption

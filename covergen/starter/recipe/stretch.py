@@ -66,7 +66,8 @@ def train(stage: Stage) -> bool:
         torch.manual_seed(settings.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * min(1.0, (step + 1) / settings.warm_up)
-        losses = stage.losses(step)
+        with torch.autocast(stage.run.device.type, torch.bfloat16, enabled=settings.bfloat16):
+            losses = stage.losses(step)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
         nn.utils.clip_grad_norm_(parameters, settings.clip)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from covergen.starter.recipe.models import make_vae
-from covergen.starter.recipe.stretch import Stage, train
+from covergen.starter.recipe.patches import load_basis
+from covergen.starter.recipe.stretch import Stage, load_average, train
 from covergen.starter.recipe.world import load_shards
 
 if TYPE_CHECKING:
@@ -20,32 +21,49 @@ if TYPE_CHECKING:
 
     from covergen.starter.recipe.run import Run
 
-__all__ = ["pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
+__all__ = ["load_vae_average", "pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
+
+_LOG_VARIANCE = -12.0
 
 
 def train_vae(run: Run) -> bool:
     """Train the autoencoder; whether all steps are done."""
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
-    vae = make_vae(settings).to(run.device)
+    basis = load_basis(run)
+    vae = make_vae(settings, len(basis.scale)).to(run.device)
     pictures = load_shards(run, "train", "pictures")
     held_out = load_shards(run, "validation", "pictures")[0][:8]
 
     def losses(step: int) -> dict[str, Tensor]:
         _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
         rng = np.random.default_rng([settings.optimisation.seed, step])
-        wanted = pixels_to_tensor(_crops(pictures, side, batch, rng)).to(run.device)
-        latents = vae.encode(wanted).latent_dist
-        painted = vae.decode(latents.sample()).sample
-        pixels, edges = _differences(painted, wanted)
-        kl = latents.kl().mean() / wanted[0].numel()
-        return {"loss": pixels + edges + settings.kl * kl, "pixels": pixels, "kl": kl}
+        crops = _crops(pictures, side, batch, basis.side, rng)
+        wanted = pixels_to_tensor(crops).to(run.device)
+        latents = torch.from_numpy(basis.encode(crops)).to(run.device)
+        encoded = vae.encode(wanted).latent_dist.mean
+        latents_error = nn.functional.mse_loss(encoded, latents)
+        # The decoder will be given what the base paints, and in training what the encoder finds.
+        off = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
+        found = (torch.arange(batch, device=run.device) + step) % 2 == 0
+        noisy = latents + off * torch.randn_like(latents)
+        given = torch.where(found[:, None, None, None], encoded.detach(), noisy)
+        pixels, edges = _differences(vae.decode(given).sample, wanted)
+        return {"loss": pixels + edges + latents_error, "pixels": pixels, "latents": latents_error}
 
     def judge() -> dict[str, float]:
         wanted = pixels_to_tensor(held_out)
-        painted = torch.cat([_through(vae, part.to(run.device)) for part in torch.split(wanted, 2)])
+        given = torch.from_numpy(basis.encode(held_out))
+        with torch.inference_mode():
+            encoded = torch.cat([vae.encode(w).latent_dist.mean for w in _split(wanted, run)])
+            both = torch.cat([vae.decode(g).sample.cpu() for g in _split(encoded, run)])
+            painted = torch.cat([vae.decode(g).sample.cpu() for g in _split(given, run)])
         _save_sheet(stage.folder / "sheet.png", wanted, painted)
-        return {"psnr_db": psnr_db(painted, wanted)}
+        return {
+            "psnr_db": psnr_db(both, wanted),
+            "decoder_psnr_db": psnr_db(painted, wanted),
+            "linear_psnr_db": psnr_db(pixels_to_tensor(basis.decode(given.numpy())), wanted),
+        }
 
     stage = Stage(
         run=run,
@@ -58,11 +76,19 @@ def train_vae(run: Run) -> bool:
     return train(stage)
 
 
-@torch.inference_mode()
-def _through(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """There and back, on the CPU."""
-    painted: Tensor = vae.decode(vae.encode(pictures).latent_dist.mode()).sample
-    return painted.cpu()
+def load_vae_average(run: Run) -> AutoencoderKL:
+    """The averaged autoencoder, frozen, and all but certain of its latents."""
+    channels = run.recipe.latents.channels
+    vae = make_vae(run.recipe.vae, channels)
+    load_average(run.folder / "vae", vae)
+    with torch.no_grad():
+        vae.quant_conv.weight[channels:] = 0
+        vae.quant_conv.bias[channels:] = _LOG_VARIANCE
+    return vae.to(run.device).eval().requires_grad_(False)
+
+
+def _split(tensor: Tensor, run: Run) -> list[Tensor]:
+    return [part.to(run.device) for part in torch.split(tensor, 2)]
 
 
 def pixels_to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
@@ -84,14 +110,14 @@ def psnr_db(painted: Tensor, wanted: Tensor) -> float:
 
 
 def _crops(
-    shards: list[NDArray[np.uint8]], side: int, batch: int, rng: np.random.Generator
+    shards: list[NDArray[np.uint8]], side: int, batch: int, grid: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """(batch, side, side, 3), each turned or mirrored by chance."""
+    """(batch, side, side, 3), begun on the grid of patches, each turned or mirrored by chance."""
     crops = []
     for _ in range(batch):
         shard = shards[int(rng.integers(len(shards)))]
         picture = shard[int(rng.integers(len(shard)))]
-        top, left = rng.integers(picture.shape[0] - side + 1, size=2)
+        top, left = grid * rng.integers((picture.shape[0] - side) // grid + 1, size=2)
         crop = np.rot90(picture[top : top + side, left : left + side], int(rng.integers(4)))
         crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
     return np.stack(crops)

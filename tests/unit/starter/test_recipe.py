@@ -15,11 +15,11 @@ from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.base import train_base
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.export import export
-from covergen.starter.recipe.latents import encode_pictures
+from covergen.starter.recipe.patches import encode_pictures
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import (
-    AdapterSettings,
     BaseSettings,
+    LatentSettings,
     Recipe,
     TowerSettings,
     VaeSettings,
@@ -51,14 +51,9 @@ BASE = replace(
     width=32,
     optimisation=replace(BaseSettings().optimisation, steps=4, batch=2),
 )
-ADAPTER = replace(
-    AdapterSettings(),
-    rank=2,
-    optimisation=replace(AdapterSettings().optimisation, steps=2, batch=2),
-)
-
-
-RECIPE = Recipe(world=WORLD, vae=VAE, tower=TOWER, base=BASE, adapter=ADAPTER)
+ADAPTER = replace(Recipe().adapter, tokens=4, rank=2, max_steps=3, batch_size=2, validation=0.0)
+LATENTS = replace(LatentSettings(), channels=8, measured=4)
+RECIPE = Recipe(world=WORLD, latents=LATENTS, vae=VAE, tower=TOWER, base=BASE, adapter=ADAPTER)
 
 
 def run_in(folder: Path, *, steps: int | None = None) -> Run:
@@ -84,9 +79,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(world: Path) -> Path:
     run = run_in(world)
-    for stage in (train_vae, encode_pictures, train_tower, train_base, train_adapter):
+    for stage in (encode_pictures, train_vae, train_tower, train_base, export, train_adapter):
         assert stage(run)
-    export(run)
     return world
 
 
@@ -112,6 +106,7 @@ def test_a_stopped_and_resumed_training_is_the_same_training(world: Path, tmp_pa
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "world").symlink_to(world / "world")
+        assert encode_pictures(run_in(tmp_path / name))
     assert train_vae(run_in(tmp_path / "whole"))
     assert not train_vae(run_in(tmp_path / "parts", steps=2))
     assert train_vae(run_in(tmp_path / "parts"))

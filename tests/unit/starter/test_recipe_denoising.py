@@ -47,7 +47,7 @@ def test_sampling_finds_the_picture(steps: int) -> None:
 
 
 def test_the_loss_of_a_right_velocity_is_nothing_and_errors_count_by_their_weight() -> None:
-    latents = torch.stack([PICTURE, torch.zeros_like(PICTURE)]).expand(512, -1, -1, -1, -1)
+    latents = PICTURE.expand(512, -1, -1, -1)
     tokens = torch.zeros(512, 5, 8)
 
     def loss(error: float, min_snr: float) -> float:

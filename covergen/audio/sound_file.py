@@ -1,0 +1,54 @@
+"""Sound to a new audio file, encoded by FFmpeg."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["SUFFIXES", "write_sound"]
+
+# Suffix: muxer, encoder, bit rate (0: lossless).
+_FORMATS = {
+    ".mp3": ("mp3", "libmp3lame", 192_000),
+    ".flac": ("flac", "flac", 0),
+    ".m4a": ("ipod", "aac", 160_000),
+    ".ogg": ("ogg", "vorbis", 160_000),
+    ".opus": ("ogg", "libopus", 128_000),
+    ".wav": ("wav", "pcm_s16le", 0),
+}
+SUFFIXES = tuple(_FORMATS)
+
+
+def write_sound(path: Path, samples: NDArray[np.float32], *, sample_rate_hz: int) -> None:
+    """Encode (2, n) or (1, n) float32 in -1..1 as the suffix of `path` says: one of `SUFFIXES`.
+
+    The name appears when the file is whole. Raises OSError.
+    """
+    muxer, codec, bit_rate = _FORMATS[path.suffix]
+    layout = {1: "mono", 2: "stereo"}[len(samples)]
+    temporary = path.with_suffix(".part")
+    try:
+        with av.open(temporary, "w", format=muxer) as container:
+            stream = container.add_stream(codec, rate=sample_rate_hz, layout=layout)
+            stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own Vorbis
+            if bit_rate:
+                stream.bit_rate = bit_rate
+            levels = (samples.clip(-1, 1) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(levels.T).reshape(1, -1), format="s16", layout=layout
+            )
+            frame.sample_rate = sample_rate_hz
+            frame.pts, frame.time_base = 0, Fraction(1, sample_rate_hz)
+            for heard in (frame, None):  # None: what the encoder still holds
+                container.mux(stream.encode(heard))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

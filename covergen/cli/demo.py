@@ -1,0 +1,92 @@
+"""`covergen demo`: a library to try covergen on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli.bars import bar
+from covergen.cli.interrupt import interruptible
+from covergen.cli.options import (
+    json_option,
+    model_choice,
+    output_choice,
+    paint_choice,
+    paint_options,
+    quiet_option,
+    verbose_option,
+)
+from covergen.cli.run import run_job
+
+if TYPE_CHECKING:
+    from covergen.jobs.demo import Demo
+    from covergen.jobs.options import TagOptions
+
+__all__ = ["demo"]
+
+
+@click.command(short_help="Make a small library of real music files, and tag it.")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Another seed, other covers.",
+)
+@paint_options
+@quiet_option
+@verbose_option
+@json_option
+def demo(folder: Path, **options: Any) -> None:
+    """Play six albums of different moods into DIR/Music, tag them, and show their covers.
+
+    The albums are synthesised on the spot, each in another container: MP3, FLAC, M4A, Ogg Vorbis,
+    Opus and WAV. DIR is new, or a demo's that is to be gone on with.
+    """
+    from covergen.jobs.demo import Demo, make_sheet
+    from covergen.jobs.model import check_model
+    from covergen.jobs.tag import tag
+
+    tag_options = _tag_options(place := Demo(folder), options)
+    place.check()
+    check_model(tag_options.paint)
+    _make_library(place, quiet=options["quiet"])
+    renderer = output_choice(options)
+    try:
+        run_job(partial(tag, tag_options), renderer)
+    finally:
+        if renderer.tally.count("painted"):
+            make_sheet(place)
+    if not options["quiet"]:
+        click.echo(f"The covers: {place.sheet}", err=True)
+        click.echo("Next: covergen tag --dry-run, on a library of your own.", err=True)
+
+
+def _make_library(place: Demo, *, quiet: bool) -> None:
+    from covergen.jobs.demo import make_library
+    from covergen.starter.songs import ALBUMS
+
+    tracks = sum(len(album.songs) for album in ALBUMS)
+    if not quiet:
+        click.echo(f"Playing {len(ALBUMS)} albums into {place.library}.", err=True)
+    with (
+        bar("played ", "tracks", total=tracks, hidden=quiet) as played,
+        interruptible() as checkpoint,
+    ):
+        make_library(place, played.update, checkpoint)
+
+
+def _tag_options(place: Demo, options: dict[str, Any]) -> TagOptions:
+    from covergen.jobs.model import choose_preset
+    from covergen.jobs.options import PlanOptions, TagOptions
+
+    return TagOptions(
+        plan=PlanOptions(paths=(place.library,)),
+        paint=paint_choice(choose_preset(model_choice(options)), options),
+        seed=options["seed"],
+    )

@@ -1,0 +1,107 @@
+"""A small library to try covergen on, and a sheet of the covers that it then has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import UsageError
+from covergen.gallery.sheet import Tile, save_sheet
+from covergen.library.pictures import read_pictures
+from covergen.library.tags import read_track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from covergen.jobs.events import Checkpoint
+    from covergen.starter.songs import Song, SongAlbum
+
+__all__ = ["Demo", "make_library", "make_sheet"]
+
+_SUFFIXES = (".mp3", ".flac", ".m4a", ".ogg", ".opus", ".wav")  # one an album
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A folder that holds a demo's library and its sheet, and nothing else."""
+
+    folder: Path
+
+    @property
+    def library(self) -> Path:
+        """Of real music files, by artist and album."""
+        return self.folder / "Music"
+
+    @property
+    def sheet(self) -> Path:
+        """The picture of all covers."""
+        return self.folder / "covers.png"
+
+    def check(self) -> None:
+        """Raise UsageError for a folder that is not the demo's own."""
+        if self.folder.is_dir():
+            strange = {path.name for path in self.folder.iterdir()}
+            strange -= {self.library.name, self.sheet.name}
+            if not strange:
+                return
+        elif not self.folder.exists():
+            return
+        raise UsageError(f"{self.folder} holds something else: name a new folder for the demo.")
+
+
+def make_library(demo: Demo, on_track: Callable[[], None], checkpoint: Checkpoint) -> None:
+    """Play and encode the tracks that are not there yet: six albums, each of another container.
+
+    Raises Interrupted when `checkpoint` says so.
+    """
+    from covergen.starter.songs import ALBUMS
+
+    for album, suffix in zip(ALBUMS, _SUFFIXES, strict=True):
+        for song in album.songs:
+            checkpoint()
+            path = demo.library / album.artist / album.title / f"{song.number:02} {song.title}"
+            _make_track(path.with_name(path.name + suffix), album, song)
+            on_track()
+
+
+def make_sheet(demo: Demo) -> None:
+    """Lay the library's covers out, album by album, in the demo's own order."""
+    from covergen.starter.songs import ALBUMS
+
+    tiles = []
+    for album in ALBUMS:
+        for path in sorted((demo.library / album.artist / album.title).iterdir())[:1]:
+            container = read_track(path, path.stat()).container
+            tiles += [
+                Tile(picture=picture.data, caption=album.title, detail=album.genre)
+                for picture in read_pictures(path, container)[:1]
+            ]
+    save_sheet(tiles, demo.sheet, columns=3, side=384, title="covergen demo")
+
+
+def _make_track(path: Path, album: SongAlbum, song: Song) -> None:
+    from covergen.audio.sound_file import write_sound
+    from covergen.library.label import label
+    from covergen.starter.musician import SAMPLE_RATE_HZ
+    from covergen.starter.songs import render
+
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Nothing is named as a track before it has its tags.
+    unfinished = path.with_name("unfinished" + path.suffix)
+    write_sound(unfinished, render(album, song), sample_rate_hz=SAMPLE_RATE_HZ)
+    label(
+        unfinished,
+        {
+            "title": song.title,
+            "artist": album.artist,
+            "albumartist": album.artist,
+            "album": album.title,
+            "date": album.date,
+            "genre": album.genre,
+            "tracknumber": str(song.number),
+        },
+    )
+    unfinished.replace(path)

@@ -1,0 +1,198 @@
+"""Measure the starter: `python -m covergen.starter.evaluate --work-dir DIR`.
+
+Music, covers and figures are kept in the work folder, so that it may be stopped and gone on with.
+The figures come as text on stdout and as `evaluation.json` in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from covergen.audio.clap import Tower
+from covergen.core.types import Sampling
+from covergen.diffusion.painter import load_painter
+from covergen.starter.evaluation import figures
+from covergen.starter.evaluation.autoencoder import reconstruct
+from covergen.starter.evaluation.music import Music, hear_music
+from covergen.starter.evaluation.pictures import (
+    EXPRESSED,
+    FEATURES,
+    Pictures,
+    paint_music,
+    painters_own,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from covergen.diffusion.painter import Painter
+    from covergen.starter.evaluation.figures import Figure
+
+_WEIGHTS = Path(__file__).parent / "weights"
+_DEFAULT = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
+_REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
+_CURVE = (
+    *(replace(_DEFAULT, guidance=guidance) for guidance in (1.0, 2.0, 5.0, 7.5, 10.0)),
+    *(replace(_DEFAULT, steps=steps) for steps in (10, 50)),
+    *(Sampling(steps=steps, guidance=3.0, scheduler="ddim") for steps in (20, 50)),
+    Sampling(steps=10, guidance=3.0, scheduler="unipc"),
+    Sampling(steps=50, guidance=3.0, scheduler="ddpm"),
+)
+_SEEDS = 8
+_PROBED = 768  # pictures of the painter, which a probe learns from
+
+
+def main() -> None:
+    """Make what is missing, and measure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m covergen.starter.evaluate", description=__doc__
+    )
+    parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="base/, clap/, the adapter")
+    parser.add_argument("--reference", type=Path, help="an adapter trained the reference's way")
+    parser.add_argument("--tracks", type=int, default=192, help="a multiple of 64")
+    parser.add_argument("--curve", type=int, default=64, help="tracks for each setting; 0: none")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    found = _Evaluation(options).run()
+    text = json.dumps(found, indent=2)
+    (options.work_dir / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+
+
+class _Evaluation:
+    """The models, the music and the painter's pictures that all figures share."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.folder: Path = options.work_dir
+        self.weights: Path = options.weights
+        self.tower = Tower(self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32)
+        self.music = hear_music(self.tower, options.tracks, self.folder / "music.npz")
+        self.probed = painters_own(1, _PROBED, self.folder / "painter-1.npz")
+        self.own = painters_own(2, options.tracks, self.folder / "painter-2.npz")
+
+    def run(self) -> dict[str, Any]:
+        """All figures, by name."""
+        painter = self._painter(self.weights / "adapter.safetensors")
+        covers = self._paint(painter, "default", _DEFAULT)
+        found = {
+            "painter": self._judge(self.own[0], self.own[1]),
+            "default": self._judge(self.music.attributes, covers),
+            "tower": _hearing(self.music),
+            "seeds": self._vary_seeds(painter, covers),
+            "autoencoder": self._reconstruct(painter),
+        }
+        if self.options.curve:
+            found["curve"] = [self._try(painter, sampling) for sampling in (_DEFAULT, *_CURVE)]
+        if self.options.reference:
+            reference = self._paint(self._painter(self.options.reference), "reference", _REFERENCE)
+            found["reference"] = self._judge(self.music.attributes, reference)
+        return found
+
+    def _painter(self, adapter: Path) -> Painter:
+        return load_painter(
+            self.weights / "base",
+            adapter,
+            d_audio=self.tower.dimension,
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+
+    def _paint(
+        self, painter: Painter, name: str, sampling: Sampling, count: int | None = None
+    ) -> Pictures:
+        vectors = self.music.vectors[:count, 0]
+        path = self.folder / "covers" / f"{name}-{painter.adapter.sha256[:12]}.npz"
+        return paint_music(painter, vectors, range(len(vectors)), sampling, path)
+
+    def _judge(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
+        """Figures 1, 2 and 4, with the control of figure 1."""
+        agreement, each = figures.agreement(attributes[:, :2], covers)
+        shuffled = np.random.default_rng(0).permutation(len(attributes))
+        return {
+            "agreement": _row(agreement),
+            "agreement_each": {
+                FEATURES[k]: round(float(r2), 3) for k, r2 in zip(EXPRESSED, each, strict=True)
+            },
+            "agreement_shuffled": _row(figures.agreement(attributes[shuffled, :2], covers)[0]),
+            "retrieval": _row(figures.retrieval(attributes, covers, *self.probed)),
+            "distance_to_painter": _row(figures.closeness(covers, self.probed[1])),
+        }
+
+    def _vary_seeds(self, painter: Painter, covers: Pictures) -> dict[str, Any]:
+        """Figure 3: 24 tracks with 8 seeds each, and how many of all covers look the same."""
+        vectors = self.music.vectors[:24, 0].repeat(_SEEDS, axis=0)
+        path = self.folder / "covers" / f"seeds-{painter.adapter.sha256[:12]}.npz"
+        varied = paint_music(painter, vectors, range(1000, 1000 + len(vectors)), _DEFAULT, path)
+        self._lay_out("tracks", covers.thumbs[:48])
+        self._lay_out("seeds", varied.thumbs[: 6 * _SEEDS])
+        both = Pictures(
+            np.concatenate([covers.features, varied.features]),
+            np.concatenate([covers.thumbs, varied.thumbs]),
+        )
+        return {
+            "control_ratio": _row(figures.control(varied, _SEEDS)),
+            "near_duplicates": figures.near_duplicates(both),
+            "among": len(both.thumbs),
+        }
+
+    def _lay_out(self, name: str, thumbs: NDArray[np.uint8]) -> None:
+        """A sheet of eight in a row."""
+        rows = thumbs.reshape(-1, _SEEDS, *thumbs.shape[1:])
+        sheet = np.concatenate(list(np.concatenate(list(rows), axis=1)), axis=1)
+        Image.fromarray(sheet).save(self.folder / f"sheet-{name}.png")
+
+    def _reconstruct(self, painter: Painter) -> dict[str, Any]:
+        """The rest of figure 4: what the autoencoder alone changes."""
+        decibels, rebuilt = reconstruct(painter.vae, self.folder / "autoencoder.npz")
+        return {
+            "psnr_db": round(decibels, 2),
+            "distance_to_painter": _row(figures.closeness(rebuilt, self.probed[1])),
+        }
+
+    def _try(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
+        """A point of figure 5."""
+        name = f"{sampling.scheduler}-{sampling.steps}-{sampling.guidance:g}"
+        covers = self._paint(painter, name, sampling, self.options.curve)
+        attributes = self.music.attributes[: self.options.curve]
+        return {
+            **asdict(sampling),
+            "agreement": _row(figures.agreement(attributes[:, :2], covers)[0]),
+            "distance_to_painter": _row(figures.closeness(covers, self.probed[1])),
+        }
+
+
+def _hearing(music: Music) -> dict[str, Any]:
+    """How alike the tower finds two excerpts of a track, and two tracks."""
+    first, second = music.vectors[:, 0], music.vectors[:, 1]
+    cosines = first @ second.T
+    same = np.diag(cosines)
+    others = cosines[~np.eye(len(cosines), dtype=bool)]
+    return {
+        "same_track": round(float(same.mean()), 3),
+        "same_track_least": round(float(same.min()), 3),
+        "same_track_above_0.9": round(float((same >= 0.9).mean()), 3),
+        "other_tracks": round(float(others.mean()), 3),
+    }
+
+
+def _row(figure: Figure) -> dict[str, float]:
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in asdict(figure).items()
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Many covers, each measured and kept small."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.starter.attributes import draw_attributes
+from covergen.starter.evaluation.music import row_of
+from covergen.starter.painter import paint as paint_by_hand
+from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
+from covergen.starter.painter.features import features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.core.types import Sampling
+    from covergen.diffusion.painter import Painter
+
+__all__ = ["EXPRESSED", "FEATURES", "Pictures", "measure", "paint_music", "painters_own"]
+
+FEATURES = ("lightness", "chroma", "a", "b", "contrast", "edge_density", "element_scale")
+EXPRESSED = [0, 1, 2, 3, 5, 6]  # contrast is measured, and no goal
+_THUMB = 128
+_CELLS = 4
+_QUANTILES = np.linspace(0.02, 0.98, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """features: (N, 7); thumbs: (N, 128, 128, 3) levels."""
+
+    features: NDArray[np.float64]
+    thumbs: NDArray[np.uint8]
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Pictures:
+        return Pictures(self.features[rows], self.thumbs[rows])
+
+    def describe(self) -> NDArray[np.float64]:
+        """(N, 125): the features, colours by place and by quantile, and edges by direction."""
+        lab = cielab_from_linear(linear_from_srgb(self.thumbs)).astype(np.float64)
+        size = _THUMB // _CELLS
+        cells = lab.reshape(-1, _CELLS, size, _CELLS, size, 3)
+        steps = [np.diff(lab[..., 0], axis=axis) for axis in (1, 2)]
+        edges = [np.log1p(np.abs(s).mean((1, 2)))[:, None] for s in steps]
+        rough = [np.log1p(np.abs(np.diff(s, axis=1)).mean((1, 2)))[:, None] for s in steps]
+        return np.concatenate(
+            [
+                self.features,
+                cells.mean((2, 4)).reshape(len(lab), -1),
+                cells.std((2, 4)).reshape(len(lab), -1),
+                *(_quantiles(lab[..., k]) for k in range(3)),
+                *edges,
+                *rough,
+            ],
+            axis=1,
+        )
+
+
+def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, h, w) to (N, 6)."""
+    return np.quantile(values.reshape(len(values), -1), _QUANTILES, axis=1).T
+
+
+def measure(pictures: Iterable[NDArray[np.uint8]]) -> Pictures:
+    """Square pictures whose side is a multiple of 128."""
+    rows, thumbs = [], []
+    for pixels in pictures:
+        rows.append(astuple(features(pixels)))
+        step = len(pixels) // _THUMB
+        parts = pixels.reshape(_THUMB, step, _THUMB, step, 3).mean((1, 3))
+        thumbs.append(parts.round().astype(np.uint8))
+    return Pictures(np.array(rows, np.float64), np.stack(thumbs))
+
+
+def paint_music(
+    painter: Painter,
+    vectors: NDArray[np.float32],
+    seeds: Iterable[int],
+    sampling: Sampling,
+    path: Path,
+) -> Pictures:
+    """A cover for each (N, D) vector and its seed; kept in `path`."""
+    from covergen.diffusion.sampler import PaintRequest, paint
+
+    if (kept := _load(path)) is not None and len(kept.features) == len(vectors):
+        return kept
+    requests = [PaintRequest(vector=v, seed=s) for v, s in zip(vectors, seeds, strict=True)]
+    covers = paint(painter, requests, sampling, batch_size=8, checkpoint=lambda: None)
+    return _keep(measure(covers), path)
+
+
+def painters_own(
+    seed: int, count: int, path: Path, *, size: int = 512
+) -> tuple[NDArray[np.float64], Pictures]:
+    """`count` pictures by the painter, with the (count, 11) attributes that he was given."""
+    rows, pictures = [], []
+    kept = _load(path)
+    for item in range(count):
+        rng = np.random.default_rng([seed, item])
+        attributes = draw_attributes(rng)
+        rows.append(row_of(attributes))
+        if kept is None:
+            pictures.append(paint_by_hand(attributes, rng, size=size, grain=False).pixels)
+    return np.array(rows), kept if kept is not None else _keep(measure(pictures), path)
+
+
+def _load(path: Path) -> Pictures | None:
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        return Pictures(saved["features"], saved["thumbs"])
+
+
+def _keep(pictures: Pictures, path: Path) -> Pictures:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, features=pictures.features, thumbs=pictures.thumbs)
+    return pictures

@@ -1,0 +1,130 @@
+"""The latents: every patch of a picture by its strongest principal components.
+
+An autoencoder that finds latents of its own takes far longer to train than to learn given ones,
+and the components are known at once: so the base can be trained beside the autoencoder, which
+learns the way to them and back by regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.starter.recipe.world import load_shards
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.settings import LatentSettings
+
+__all__ = ["PatchBasis", "encode_pictures", "load_basis", "load_latents"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchBasis:
+    """mean: (side·side·3,); directions: (C, side·side·3), orthonormal; scale: (C,)."""
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    @property
+    def side(self) -> int:
+        """Of a patch, in pixels."""
+        return round((len(self.mean) / 3) ** 0.5)
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, 3) levels to (N, C, H / side, W / side)."""
+        patches = _patches(pixels, self.side) - self.mean
+        return np.moveaxis(patches @ self.directions.T / self.scale, -1, 1)
+
+    def decode(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """(N, C, h, w) to (N, H, W, 3) levels: the best that can be done patch by patch."""
+        patches = (np.moveaxis(latents, 1, -1) * self.scale) @ self.directions + self.mean
+        count, rows, columns, _ = patches.shape
+        side = self.side
+        cut = patches.reshape(count, rows, columns, side, side, 3).swapaxes(2, 3)
+        levels = (cut.reshape(count, rows * side, columns * side, 3) + 1) * 127.5
+        return levels.round().clip(0, 255).astype(np.uint8)
+
+
+def encode_pictures(run: Run) -> bool:
+    """Find the basis and encode every rendered picture, as it is and mirrored; always done."""
+    folder = _folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = load_shards(run, "train", "pictures")
+    settings = run.recipe.latents
+    if not (folder / "basis.npz").exists():
+        apart = max(1, len(shards) * run.recipe.world.shard // settings.measured)
+        basis = _find_basis([shard[::apart] for shard in shards], settings)
+        np.savez(
+            folder / "basis.npz",
+            mean=basis.mean,
+            directions=basis.directions,
+            scale=basis.scale,
+        )
+    basis = load_basis(run)
+    for number, pictures in enumerate(shards):
+        path = folder / f"{number:04d}.npy"
+        if not path.exists():
+            both = np.stack([basis.encode(p) for p in (pictures, pictures[:, :, ::-1])], axis=1)
+            temporary = path.with_suffix(".part")
+            with temporary.open("wb") as file:
+                np.save(file, both.astype(np.float16))
+            temporary.replace(path)
+    return True
+
+
+def load_basis(run: Run) -> PatchBasis:
+    """The basis that `encode_pictures` found."""
+    with np.load(_folder(run) / "basis.npz") as saved:
+        return PatchBasis(**saved)
+
+
+def load_latents(run: Run) -> NDArray[np.float16]:
+    """(N, 2, C, h, w): the pictures' latents, as they are and mirrored."""
+    return np.concatenate([np.load(path) for path in sorted(_folder(run).glob("*.npy"))])
+
+
+def _find_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:
+    """Principal components; their scales lie between those of their deviations and equal ones.
+
+    What varies most stays the largest, so that noise takes it away, and the base paints it, in the
+    order coarse to fine.
+    """
+    width = 3 * settings.side**2
+    count, total, products = 0, np.zeros(width), np.zeros((width, width))
+    for pixels in parts:
+        patches = _patches(pixels, settings.side).reshape(-1, width)
+        count += len(patches)
+        total += patches.sum(axis=0, dtype=np.float64)
+        products += patches.T @ patches
+    mean = total / count
+    variances, directions = np.linalg.eigh(products / count - np.outer(mean, mean))
+    strongest = np.argsort(variances)[::-1][: settings.channels]
+    deviations = np.sqrt(variances[strongest])
+    scale = deviations**settings.whitening
+    scale *= np.sqrt(np.mean((deviations / scale) ** 2))  # the latents' mean variance becomes 1
+    return PatchBasis(
+        mean=mean.astype(np.float32),
+        directions=np.ascontiguousarray(directions[:, strongest].T, np.float32),
+        scale=scale.astype(np.float32),
+    )
+
+
+def _patches(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """(N, H, W, 3) levels to (N, H / side, W / side, side·side·3) in -1..1."""
+    count, height, width, _ = pixels.shape
+    cut = pixels.reshape(count, height // side, side, width // side, side, 3).swapaxes(2, 3)
+    levels = cut.reshape(count, height // side, width // side, -1).astype(np.float32)
+    return levels / np.float32(127.5) - 1
+
+
+def _folder(run: Run) -> Path:
+    return run.folder / "latents"

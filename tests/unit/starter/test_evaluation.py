@@ -1,0 +1,92 @@
+"""The figures on worlds whose answers are known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from covergen.starter.attributes import draw_attributes
+from covergen.starter.evaluation import figures
+from covergen.starter.evaluation.music import row_of
+from covergen.starter.evaluation.pictures import EXPRESSED, Pictures, measure
+from covergen.starter.painter import paint
+
+
+def pictures_of(features: NDArray[np.float64]) -> Pictures:
+    """Pictures of which only the features matter."""
+    return Pictures(features, np.zeros((len(features), 128, 128, 3), np.uint8))
+
+
+def mood(count: int, seed: int = 0) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).uniform(0, 1, (count, 2))
+
+
+def test_agreement_is_the_share_of_variance_that_the_mood_brings_in() -> None:
+    known = mood(4000)
+    noise = np.random.default_rng(1).normal(0, 1, (4000, 7))
+    told = (known[:, :1] - 0.5) / np.sqrt(1 / 12)  # unit variance
+    figure, each = figures.agreement(known, pictures_of(np.sqrt(0.7) * told + np.sqrt(0.3) * noise))
+    assert figure.value == pytest.approx(0.7, abs=0.02)
+    assert figure.low < 0.7 < figure.high
+    assert figure.high - figure.low < 0.06
+    assert each == pytest.approx(np.full(len(EXPRESSED), 0.7), abs=0.04)
+
+
+def test_agreement_with_other_peoples_music_is_none() -> None:
+    features = np.repeat(mood(500), 4, axis=1)[:, :7]
+    assert figures.agreement(mood(500, seed=9), pictures_of(features))[0].value < 0.02
+
+
+def test_control_ratio_is_the_ratio_of_the_variances() -> None:
+    rng = np.random.default_rng(0)
+    tracks = rng.normal(0, np.sqrt(3), (600, 1, 7))
+    rows = (tracks + rng.normal(0, 1, (600, 8, 7))).reshape(-1, 7)
+    figure = figures.control(pictures_of(rows), 8)
+    assert figure.value == pytest.approx(3, rel=0.08)
+    assert figure.count == 600
+
+
+def test_covers_that_do_not_depend_on_the_track_have_no_control() -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (800, 7))
+    assert figures.control(pictures_of(rows), 8).value == pytest.approx(0, abs=0.05)
+
+
+def test_near_duplicates_are_pairs_that_hardly_differ() -> None:
+    rng = np.random.default_rng(0)
+    thumbs = rng.integers(0, 256, (5, 128, 128, 3), dtype=np.uint8)
+    thumbs[3] = np.clip(thumbs[1].astype(int) + 1, 0, 255)
+    assert figures.near_duplicates(Pictures(np.zeros((5, 7)), thumbs)) == 1
+
+
+@pytest.fixture(scope="module")
+def painted() -> tuple[NDArray[np.float64], Pictures]:
+    rows, pixels = [], []
+    for item in range(160):
+        rng = np.random.default_rng([5, item])
+        attributes = draw_attributes(rng)
+        rows.append(row_of(attributes))
+        pixels.append(paint(attributes, rng, size=128, grain=False).pixels)
+    return np.array(rows), measure(pixels)
+
+
+def test_the_painters_own_pictures_are_found_far_above_chance_and_shuffled_ones_at_chance(
+    painted: tuple[NDArray[np.float64], Pictures],
+) -> None:
+    rows, pictures = painted
+    known, unknown = slice(0, 96), slice(96, 160)
+    probe = (rows[known], pictures[known])
+    found = figures.retrieval(rows[unknown], pictures[unknown], *probe)
+    assert found.value > 5 / 64
+    assert found.count == 64
+    shuffled = np.random.default_rng(0).permutation(64)
+    assert figures.retrieval(rows[unknown][shuffled], pictures[unknown], *probe).value < 5 / 64
+
+
+def test_closeness_is_least_between_sets_of_one_painter(
+    painted: tuple[NDArray[np.float64], Pictures],
+) -> None:
+    _, pictures = painted
+    one, other = pictures[slice(0, 80)], pictures[slice(80, 160)]
+    darker = measure(other.thumbs // 2)
+    floor = figures.closeness(one, other).value
+    assert figures.closeness(darker, one).value > 2 * floor
+    assert figures.closeness(one, one).value == pytest.approx(0, abs=1e-12)

@@ -1,0 +1,77 @@
+"""The latents: patches by principal components, against numpy's singular values."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from covergen.starter.attributes import draw_attributes
+from covergen.starter.painter import paint
+from covergen.starter.recipe.patches import PatchBasis, encode_pictures, load_basis, load_latents
+from covergen.starter.recipe.run import Run
+from covergen.starter.recipe.settings import LatentSettings, Recipe, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHANNELS = 6
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("patches")
+    recipe = Recipe(
+        world=World(pictures=4, shard=2),
+        latents=LatentSettings(channels=CHANNELS, measured=4),
+    )
+    run = Run(folder=folder, recipe=recipe, device=torch.device("cpu"), late=lambda: False)
+    place = folder / "world" / "train-pictures"
+    place.mkdir(parents=True)
+    for shard in range(2):
+        np.save(place / f"{shard:04d}.npy", _pictures(shard))
+    assert encode_pictures(run)
+    return run
+
+
+def _pictures(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    return np.stack([paint(draw_attributes(rng), rng, size=128, grain=False).pixels] * 2)
+
+
+def test_no_linear_code_of_that_size_is_closer(run: Run) -> None:
+    pixels = np.concatenate([_pictures(0), _pictures(1)])
+    basis = load_basis(run)
+    back = basis.decode(basis.encode(pixels)).astype(np.float64) / 127.5 - 1
+    rows = [
+        pixels[n, 16 * i : 16 * i + 16, 16 * j : 16 * j + 16].reshape(-1) / 127.5 - 1
+        for n in range(4)
+        for i in range(8)
+        for j in range(8)
+    ]
+    centred = np.array(rows) - np.mean(rows, axis=0)
+    left_out = (np.linalg.svd(centred, compute_uv=False)[CHANNELS:] ** 2).sum()
+    error = ((back - (pixels / 127.5 - 1)) ** 2).sum()
+    assert error == pytest.approx(left_out, rel=0.05)  # of rounding to levels, and clipping
+
+
+def test_latents_are_centred_and_of_unit_variance_coarse_ones_largest(run: Run) -> None:
+    latents = load_latents(run)[:, 0].astype(np.float32)
+    assert latents.shape == (4, CHANNELS, 8, 8)
+    variances = latents.var(axis=(0, 2, 3))
+    assert variances.mean() == pytest.approx(1, rel=1e-2)
+    assert np.abs(latents.mean(axis=(0, 2, 3))).max() < 1e-2
+    assert (np.diff(variances) < 0).all()
+
+
+def test_mirrored_pictures_have_latents_too(run: Run) -> None:
+    basis: PatchBasis = load_basis(run)
+    mirrored = basis.encode(_pictures(0)[:, :, ::-1])
+    assert np.allclose(load_latents(run)[:2, 1], mirrored, atol=5e-3)
+
+
+def test_the_basis_outlives_a_second_call(run: Run) -> None:
+    path: Path = run.folder / "latents" / "basis.npz"
+    before = path.read_bytes()
+    assert encode_pictures(run)
+    assert path.read_bytes() == before
