@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -37,7 +37,9 @@ def write_sound(path: Path, samples: NDArray[np.float32], *, sample_rate_hz: int
     temporary = path.with_suffix(".part")
     try:
         with av.open(temporary, "w", format=muxer) as container:
-            stream = container.add_stream(codec, rate=sample_rate_hz, layout=layout)
+            stream = cast(
+                "av.AudioStream", container.add_stream(codec, rate=sample_rate_hz, layout=layout)
+            )
             stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own Vorbis
             if bit_rate:
                 stream.bit_rate = bit_rate

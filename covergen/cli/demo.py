@@ -78,7 +78,8 @@ def _make_library(place: Demo, *, quiet: bool) -> None:
         bar("played ", "tracks", total=tracks, hidden=quiet) as played,
         interruptible() as checkpoint,
     ):
-        make_library(place, played.update, checkpoint)
+        for _ in make_library(place, checkpoint):
+            played.update()
 
 
 def _tag_options(place: Demo, options: dict[str, Any]) -> TagOptions:

@@ -11,7 +11,7 @@ from covergen.library.pictures import read_pictures
 from covergen.library.tags import read_track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
     from covergen.jobs.events import Checkpoint
@@ -50,19 +50,20 @@ class Demo:
         raise UsageError(f"{self.folder} holds something else: name a new folder for the demo.")
 
 
-def make_library(demo: Demo, on_track: Callable[[], None], checkpoint: Checkpoint) -> None:
+def make_library(demo: Demo, checkpoint: Checkpoint) -> Iterator[Path]:
     """Play and encode the tracks that are not there yet: six albums, each of another container.
 
-    Raises Interrupted when `checkpoint` says so.
+    Yields each track when it is there. Raises Interrupted when `checkpoint` says so.
     """
     from covergen.starter.songs import ALBUMS
 
     for album, suffix in zip(ALBUMS, _SUFFIXES, strict=True):
         for song in album.songs:
             checkpoint()
-            path = demo.library / album.artist / album.title / f"{song.number:02} {song.title}"
-            _make_track(path.with_name(path.name + suffix), album, song)
-            on_track()
+            name = f"{song.number:02} {song.title}{suffix}"
+            path = demo.library / album.artist / album.title / name
+            _make_track(path, album, song)
+            yield path
 
 
 def make_sheet(demo: Demo) -> None:

@@ -86,7 +86,7 @@ class _Evaluation:
         """All figures, by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
         covers = self._paint(painter, "default", _DEFAULT)
-        found = {
+        found: dict[str, Any] = {
             "painter": self._judge(self.own[0], self.own[1]),
             "default": self._judge(self.music.attributes, covers),
             "tower": _hearing(self.music),

@@ -7,6 +7,7 @@ learns the way to them and back by regression.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,13 @@ class PatchBasis:
     @property
     def side(self) -> int:
         """Of a patch, in pixels."""
-        return round((len(self.mean) / 3) ** 0.5)
+        return math.isqrt(len(self.mean) // 3)
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, H, W, 3) levels to (N, C, H / side, W / side)."""
         patches = _patches(pixels, self.side) - self.mean
-        return np.moveaxis(patches @ self.directions.T / self.scale, -1, 1)
+        latents = (patches @ self.directions.T / self.scale).astype(np.float32, copy=False)
+        return np.moveaxis(latents, -1, 1)
 
     def decode(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(N, C, h, w) to (N, H, W, 3) levels: the best that can be done patch by patch."""
