@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.media.fixtures"]
+pytest_plugins = ["tests.functional.painted", "tests.media.fixtures"]
 
 _LOOPBACK = ("127.", "::1", "localhost")
 

@@ -6,46 +6,60 @@ leads to its key by path, size and time of change, so that the file itself need 
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
+from contextlib import suppress
 from threading import RLock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from covergen.core.database import is_damaged, open_cache
+from covergen.core.database import is_damaged, open_cache, today, usage_of, used_bytes
+from covergen.core.paths import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from covergen.core.database import Usage
     from covergen.core.types import Track
 
     _Statement: TypeAlias = tuple[str, tuple[object, ...]]
 
-__all__ = ["EmbeddingStore"]
+__all__ = ["EmbeddingStore", "stored_embeddings"]
 
 # Raise it whenever other windows are heard, or they are heard otherwise.
-_VERSION = 2
-# mtime_ns is text: file systems know times that SQLite's integers do not.
+_VERSION = 3
+_NAME = "embeddings.sqlite"
+_UNUSED_DAYS = 365
+_MOST_BYTES = 2 << 30  # a million tracks
+# mtime_ns is text: file systems know times that SQLite's integers do not. `used` is in days.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS heard (
     path BLOB, windows INTEGER, size INTEGER, mtime_ns TEXT, key TEXT,
     PRIMARY KEY (path, windows)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embedding (
-    key TEXT, tower TEXT, vector BLOB,
+    key TEXT, tower TEXT, vector BLOB, used INTEGER,
     PRIMARY KEY (key, tower)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS embedding_by_use ON embedding (used);
 """
+
+
+def stored_embeddings(path: Path | None = None) -> Usage:
+    """What the cache holds; a row is an embedding. Changes nothing."""
+    return usage_of(path or cache_folder() / _NAME, "embedding", _VERSION)
 
 
 class EmbeddingStore:
     """The embeddings of tracks, each saved as it comes. Several threads may use one store.
 
     A cache that cannot be read or written slows a run down, but does not stop it; a closed one
-    knows nothing and keeps nothing. `saved` counts the embeddings that it took since it was opened.
+    knows nothing and keeps nothing. `saved` counts the embeddings that it took since it was opened;
+    where there are any, `close` sees to it that the cache does not grow for ever.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -57,19 +71,21 @@ class EmbeddingStore:
     def close(self) -> None:
         """Close the file, once no thread is in the middle of using it."""
         with self._lock:
+            if self.saved:
+                self.prune()
             self._connection.close()
 
     def find(self, track: Track, windows: int, tower: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of a track that has not changed since, if there is one."""
         return self._vector(
-            "SELECT vector FROM heard JOIN embedding USING (key) WHERE path = ?"
+            "SELECT vector, key, tower, used FROM heard JOIN embedding USING (key) WHERE path = ?"
             " AND windows = ? AND size = ? AND mtime_ns = ? AND tower = ?",
             (_name(track.path), windows, track.size, str(track.mtime_ns), tower),
         )
 
     def find_key(self, key: str, tower: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of what an excerpt's key stands for, if there is one."""
-        query = "SELECT vector FROM embedding WHERE key = ? AND tower = ?"
+        query = "SELECT vector, key, tower, used FROM embedding WHERE key = ? AND tower = ?"
         return self._vector(query, (key, tower))
 
     def put(
@@ -81,7 +97,7 @@ class EmbeddingStore:
         with self._lock:
             rows = self._transact(
                 ("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp),
-                ("REPLACE INTO embedding VALUES (?, ?, ?)", (key, tower, blob)),
+                ("REPLACE INTO embedding VALUES (?, ?, ?, ?)", (key, tower, blob, today())),
             )
             self.saved += rows is not None
 
@@ -101,13 +117,50 @@ class EmbeddingStore:
         )
         self._transact((query, written + scanned))
 
+    def prune(self, *, unused_days: int = _UNUSED_DAYS, most_bytes: int = _MOST_BYTES) -> int:
+        """Forget what was not used for so long, then the longest unused of what is too much.
+
+        Returns how many embeddings went.
+        """
+        too_old = "DELETE FROM embedding WHERE used <= ? RETURNING 1"
+        went = len(self._transact((too_old, (today() - unused_days,))) or ())
+        if excess := self._excess(most_bytes):
+            too_many = (
+                "DELETE FROM embedding WHERE (key, tower) IN"
+                " (SELECT key, tower FROM embedding ORDER BY used LIMIT ?) RETURNING 1"
+            )
+            went += len(self._transact((too_many, (excess,))) or ())
+        if went:
+            lost = "DELETE FROM heard WHERE key NOT IN (SELECT key FROM embedding)"
+            self._transact((lost, ()))
+        return went
+
+    def compact(self) -> None:
+        """Give the room of what was forgotten back to the disk."""
+        self._transact(("VACUUM", ()))
+
+    def _excess(self, most_bytes: int) -> int:
+        """How many embeddings are too many, with some to spare for those to come."""
+        with self._lock, suppress(sqlite3.Error):
+            size = used_bytes(self._connection)
+            (rows,) = self._connection.execute("SELECT count(*) FROM embedding").fetchone()
+            if size > most_bytes:
+                return math.ceil(int(rows) * (1 - 0.9 * most_bytes / size))
+        return 0
+
     def _vector(self, query: str, values: tuple[object, ...]) -> NDArray[np.float32] | None:
         rows = self._transact((query, values))
-        return np.frombuffer(rows[0][0], dtype="<f4").astype(np.float32) if rows else None
+        if not rows:
+            return None
+        blob, key, tower, used = rows[0]
+        if used != today():
+            mark = "UPDATE embedding SET used = ? WHERE key = ? AND tower = ?"
+            self._transact((mark, (today(), key, tower)))
+        return np.frombuffer(blob, dtype="<f4").astype(np.float32)
 
-    def _transact(self, *statements: _Statement) -> list[tuple[bytes]] | None:
+    def _transact(self, *statements: _Statement) -> list[tuple[Any, ...]] | None:
         """Return the rows of the last statement; None where the cache could not be used."""
-        rows: list[tuple[bytes]] = []
+        rows: list[tuple[Any, ...]] = []
         with self._lock:
             try:
                 with self._connection as connection:
@@ -121,7 +174,7 @@ class EmbeddingStore:
         return rows
 
     def _open(self, *, anew: bool = False) -> sqlite3.Connection:
-        return open_cache("embeddings.sqlite", _SCHEMA, _VERSION, path=self._path, anew=anew)
+        return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, anew=anew)
 
 
 def _name(path: Path) -> bytes:

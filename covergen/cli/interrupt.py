@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop when what is painted is written, twice to stop at once."""
+"""Ctrl-C: once to stop when what is done is kept, twice to stop at once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["interruptible"]
 
-_NOTICE = b"\nStopping; what is painted is still written. Ctrl-C again stops at once.\n"
+_KEPT = "what is painted is still written"
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], None]]:
-    """Give a checkpoint that raises Interrupted once the user has pressed Ctrl-C."""
+def interruptible(kept: str = _KEPT) -> Iterator[Callable[[], None]]:
+    """Give a checkpoint that raises Interrupted once the user has pressed Ctrl-C.
+
+    `kept` tells the user what is done before that.
+    """
     asked = False
+    notice = f"\nStopping; {kept}. Ctrl-C again stops at once.\n".encode()
 
     def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
         nonlocal asked
@@ -30,7 +34,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
         asked = True
         with suppress(OSError, ValueError):  # nobody there to read it
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _NOTICE)
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, notice)
 
     def checkpoint() -> None:
         if asked:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "album_line",
+    "album_name",
+    "byte_size",
     "cost_line",
+    "counted",
     "duration",
     "outcome_line",
     "plan_line",
@@ -32,6 +35,8 @@ _USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
 _COLORS = {
     "paint": "green",
     "painted": "green",
+    "write": "green",
+    "written": "green",
     "fill": "cyan",
     "filled": "cyan",
     "partly": "yellow",
@@ -69,12 +74,13 @@ def album_line(done: AlbumDone) -> str:
 
 
 def _columns(verb: str, reason: str, album: Album) -> str:
-    tracks = _counted(len(album.tracks), "track")
+    tracks = counted(len(album.tracks), "track")
     word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
-    return f"{word}{reason:<16}{tracks:>10}  {_name(album)}"
+    return f"{word}{reason:<16}{tracks:>10}  {album_name(album)}"
 
 
-def _name(album: Album) -> str:
+def album_name(album: Album) -> str:
+    """Artist, title and year, as far as they are known."""
     title = album.title or album.folder.name
     named = f"{album.artist} – {title}" if album.artist else title
     return shown(f"{named} ({album.date[:4]})" if album.date else named)
@@ -92,10 +98,10 @@ def outcome_line(outcome: Outcome) -> str:
 def totals_lines(totals: PlanTotals) -> Iterator[str]:
     """What a plan adds up to, by action and reason."""
     for (action, reason), count in sorted(totals.albums.items()):
-        files = _counted(totals.tracks[action, reason], "file")
+        files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
     for failure, count in sorted(totals.failed.items()):
-        yield f"{_sum('failed', 0, '')}{_counted(count, 'file'):>15}  {failure.text}"
+        yield f"{_sum('failed', 0, '')}{counted(count, 'file'):>15}  {failure.text}"
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
@@ -106,12 +112,12 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
     beside = totals.covers if write.sidecar else 0
     if rates:
         time = f"about {duration(seconds_needed(totals, rates))}"
-        size = f"about {_size((embedded + beside) * rates.bytes_per_cover)}"
+        size = f"about {byte_size((embedded + beside) * rates.bytes_per_cover)}"
     else:
         side = write.encoding.size or _USUAL_SIDE
         time = "known after a first run" if totals.covers else "a moment"
-        size = f"at most {_size((embedded + beside) * 3 * side * side)}"
-    what = f"{_counted(totals.covers, 'cover')}, {_counted(embedded + beside, 'file')} to write"
+        size = f"at most {byte_size((embedded + beside) * 3 * side * side)}"
+    what = f"{counted(totals.covers, 'cover')}, {counted(embedded + beside, 'file')} to write"
     return f"{what}; time: {time}; added disk space: {size}"
 
 
@@ -124,10 +130,11 @@ def tally_lines(tally: Tally) -> Iterator[str]:
 
 
 def _sum(verb: str, count: int, noun: str) -> str:
-    return f"{verb:<10}{_counted(count, noun) if noun else '':>14}"
+    return f"{verb:<10}{counted(count, noun) if noun else '':>14}"
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 file", "1,200 files"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
@@ -139,7 +146,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _size(count_bytes: float) -> str:
+def byte_size(count_bytes: float) -> str:
+    """A size as people say it, to three digits: "512 kB", "1.5 GB"."""
     rounded = float(f"{count_bytes:.3g}")
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if rounded >= size:

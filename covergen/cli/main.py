@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
 import covergen
+from covergen.cli.apply import apply
+from covergen.cli.cache import cache
 from covergen.cli.config import config
+from covergen.cli.dataset import dataset
+from covergen.cli.demo import demo
 from covergen.cli.embed import embed
+from covergen.cli.finetune import finetune
 from covergen.cli.generate import generate
+from covergen.cli.info import info
 from covergen.cli.lines import shown
 from covergen.cli.models import models
+from covergen.cli.runs import runs
 from covergen.cli.settings import load_defaults
+from covergen.cli.strip import strip
 from covergen.cli.tag import tag
+from covergen.cli.undo import undo
 from covergen.core.errors import CovergenError, Interrupted, UsageError
 
 __all__ = ["cli", "main"]
@@ -58,12 +70,29 @@ def cli(ctx: click.Context) -> None:
         ctx.default_map = load_defaults(cli)
 
 
-for command in (tag, generate, embed, models, config):
+for command in (
+    tag,
+    apply,
+    undo,
+    runs,
+    info,
+    strip,
+    generate,
+    embed,
+    models,
+    config,
+    cache,
+    demo,
+    dataset,
+    finetune,
+):
     cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line; the names of files may hold what the terminal cannot show."""
+    # torch asks for the user's name to find a folder of its own; some containers have none.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

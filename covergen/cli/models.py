@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from covergen.cli import jsonl
+from covergen.cli.lines import shown
 from covergen.cli.options import json_option, quiet_option
 
 if TYPE_CHECKING:
+    from covergen.diffusion.export import Layout
     from covergen.models.inventory import Part
     from covergen.models.presets import Preset
 
@@ -19,7 +22,7 @@ __all__ = ["models"]
 
 @click.group()
 def models() -> None:
-    """List, show and fetch the models that can paint."""
+    """List, show, fetch and export the models that can paint."""
 
 
 @models.command("list")
@@ -84,6 +87,40 @@ def pull_model(name: str, *, quiet: bool) -> None:
     for part in parts_of(preset):
         path = part.path or pull(part.source, part.kind, progress=not quiet)
         click.echo(f"{part.kind:<10}{path}")
+
+
+@models.command("export")
+@click.argument("adapter")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["diffusers", "peft"]),
+    default="diffusers",
+    show_default=True,
+    help="diffusers: also what ComfyUI, A1111 and InvokeAI read.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder, made if need be.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
+@json_option
+def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_json: bool) -> None:
+    """Write ADAPTER, a file or a model's name, in the layout of another program.
+
+    Its audio projection, which no other program knows, goes into a file of its own beside it.
+    """
+    from covergen.jobs.export import export_adapter
+
+    files = export_adapter(adapter, output, layout, force=force)
+    if as_json:
+        click.echo(jsonl.dumps("export", {"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        click.echo(shown(file))
 
 
 def _state(preset: Preset, parts: tuple[Part, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from covergen.cli.render import Renderer
+from covergen.core.errors import UsageError
 from covergen.core.types import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from covergen.core.picture import Encoding
     from covergen.jobs.model import ModelChoice
-    from covergen.jobs.options import PaintOptions
+    from covergen.jobs.options import PaintOptions, WriteOptions
+    from covergen.library.rewrite import RewriteOptions
     from covergen.models.presets import Preset
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "encoding_choice",
     "encoding_options",
     "excluded",
+    "jobs_option",
+    "journal_option",
     "json_option",
     "model_choice",
     "output_choice",
@@ -32,7 +36,11 @@ __all__ = [
     "paint_options",
     "paths_argument",
     "quiet_option",
+    "rewrite_choice",
+    "rewrite_options",
     "verbose_option",
+    "write_choice",
+    "write_options",
     "yes_option",
 ]
 
@@ -83,6 +91,15 @@ json_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print failures and totals alone.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for each file.")
+jobs_option = click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=min(4, os.cpu_count() or 1),
+    metavar="N",
+    show_default="cores, at most 4",
+    help="Threads that decode audio.",
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 clap_options = _together(
@@ -111,15 +128,7 @@ compute_options = _together(
         show_default=True,
         help="Precision. auto: bf16 or fp16 on CUDA, fp32 elsewhere.",
     ),
-    click.option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(1, 64),
-        default=min(4, os.cpu_count() or 1),
-        metavar="N",
-        show_default="cores, at most 4",
-        help="Threads that decode audio.",
-    ),
+    jobs_option,
 )
 
 paint_options = _together(
@@ -184,6 +193,31 @@ encoding_options = _together(
     ),
 )
 
+rewrite_options = _together(
+    click.option("--preserve-mtime", is_flag=True, help="Keep the files' modification times."),
+    click.option(
+        "--hardlinks",
+        type=click.Choice(["skip", "break"]),
+        default="skip",
+        show_default=True,
+        help="Files with several hard links: leave alone, or detach from the others.",
+    ),
+)
+
+journal_option = click.option(
+    "--no-journal", is_flag=True, help="Keep no record; it cannot be undone then."
+)
+
+write_options = _together(
+    encoding_options,
+    click.option(
+        "--sidecar", is_flag=True, help="Also write cover.png, never over an existing one."
+    ),
+    click.option("--no-embed", is_flag=True, help="Leave the music files alone; with --sidecar."),
+    journal_option,
+    rewrite_options,
+)
+
 
 def model_choice(options: dict[str, Any]) -> ModelChoice:
     """What the shared options say of the model."""
@@ -212,6 +246,28 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
 def output_choice(options: dict[str, Any]) -> Renderer:
     """What the shared options say of output."""
     return Renderer(as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])
+
+
+def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
+    """What the shared options say of how files are replaced."""
+    from covergen.library.rewrite import RewriteOptions
+
+    return RewriteOptions(preserve_mtime=options["preserve_mtime"], hardlinks=options["hardlinks"])
+
+
+def write_choice(options: dict[str, Any]) -> WriteOptions:
+    """What the shared options say of where covers go. Raises UsageError where that is nowhere."""
+    from covergen.jobs.options import WriteOptions
+
+    if options["no_embed"] and not options["sidecar"]:
+        raise UsageError("--no-embed leaves nothing to write: add --sidecar.")
+    return WriteOptions(
+        embed=not options["no_embed"],
+        sidecar=options["sidecar"],
+        encoding=encoding_choice(options),
+        rewrite=rewrite_choice(options),
+        journal=not options["no_journal"],
+    )
 
 
 def encoding_choice(options: dict[str, Any]) -> Encoding:

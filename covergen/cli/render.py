@@ -37,6 +37,7 @@ class Renderer:
     """Shows a run: results on stdout, bars and messages on stderr.
 
     `tracks` and `albums` are how many will be heard and painted, None where that is not known.
+    `writes` is how many albums will be written by a run that paints nothing.
     """
 
     as_json: bool
@@ -44,12 +45,16 @@ class Renderer:
     verbose: bool
     tracks: int | None = None
     albums: int | None = None
+    writes: int = 0
     tally: Tally = field(default_factory=Tally)
     _ticked: float = 0.0
     _heard: tqdm[Never] | None = None
     _painted: tqdm[Never] | None = None
+    _written: tqdm[Never] | None = None
 
     def __enter__(self) -> Self:
+        if self.writes:
+            self._written = bar("written", "albums", total=self.writes, hidden=self.quiet)
         return self
 
     def __exit__(
@@ -58,7 +63,7 @@ class Renderer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for shown in (self._painted, self._heard):
+        for shown in (self._written, self._painted, self._heard):
             if shown is not None:
                 shown.close()
 
@@ -81,7 +86,7 @@ class Renderer:
         now = time.monotonic()
         if now - self._ticked >= 1:
             self._ticked = now
-            for shown in (self._heard, self._painted):
+            for shown in (self._heard, self._painted, self._written):
                 if shown is not None:
                     shown.refresh()
 
@@ -94,6 +99,8 @@ class Renderer:
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:
             self._painted.update()
+        if self._written is not None and done.plan.action is not Action.SKIP:
+            self._written.update()
         if self.as_json:
             self._print(jsonl.dumps("album", jsonl.done_object(done)))
             return

@@ -26,7 +26,7 @@ def run_job(job: Job, renderer: Renderer) -> None:
 
     Exits with 1 where something failed; raises Interrupted, and what the job raises.
     """
-    interrupted = False
+    interrupted, ended = False, False
     try:
         with interruptible() as stop_if_asked, renderer:
 
@@ -36,25 +36,27 @@ def run_job(job: Job, renderer: Renderer) -> None:
 
             try:
                 job(renderer, checkpoint)
+                ended = True
             except (Interrupted, KeyboardInterrupt):
                 interrupted = True
     finally:
-        _sum_up(renderer, interrupted=interrupted)
+        _sum_up(renderer, interrupted=interrupted, ended=ended)
     if interrupted:
         raise Interrupted
     if renderer.tally.failed:
         click.get_current_context().exit(1)
 
 
-def _sum_up(renderer: Renderer, *, interrupted: bool) -> None:
+def _sum_up(renderer: Renderer, *, interrupted: bool, ended: bool) -> None:
     if renderer.as_json:
         summary = jsonl.run_summary(renderer.tally, interrupted=interrupted)
         click.echo(jsonl.dumps("summary", summary))
         return
-    click.echo()
-    for line in lines.tally_lines(renderer.tally):
-        click.echo(line)
+    if not renderer.tally.is_empty:
+        click.echo()
+        for line in lines.tally_lines(renderer.tally):
+            click.echo(line)
     if interrupted:
         click.echo("Interrupted. Run the same command again for the rest.", err=True)
-    elif renderer.tally.is_empty:
+    elif ended and renderer.tally.is_empty:
         click.echo("No music was found.", err=True)

@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from covergen.cli import jsonl, lines
-from covergen.cli.bars import aside, bar
-from covergen.cli.interrupt import interruptible
 from covergen.cli.options import (
-    encoding_choice,
-    encoding_options,
     excluded,
     json_option,
     model_choice,
     output_choice,
     paint_choice,
     paint_options,
-    paths_argument,
     quiet_option,
     verbose_option,
+    write_choice,
+    write_options,
     yes_option,
 )
-from covergen.cli.render import file_line
+from covergen.cli.plans import agreed, count
+from covergen.cli.preview import check_preview_use, recalled, run_preview
 from covergen.cli.run import run_job
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import AlbumPlan
 from covergen.jobs.estimate import load_rates, rates_key
-from covergen.jobs.events import PlanTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from covergen.cli.run import Job
-    from covergen.core.types import Outcome
-    from covergen.jobs.events import Tally
+    from covergen.jobs.events import PlanTotals, Tally
     from covergen.jobs.options import PlanOptions, TagOptions
     from covergen.models.presets import Preset
 
-__all__ = ["tag"]
+__all__ = ["plan_choice", "tag"]
 
 
 @click.command(short_help="Paint covers for albums that have none, into their tracks.")
-@paths_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
 @click.option(
     "--per",
@@ -72,18 +66,29 @@ __all__ = ["tag"]
     metavar="N",
     help="Another seed, other covers.",
 )
-@paint_options
-@encoding_options
-@click.option("--sidecar", is_flag=True, help="Also write cover.png, never over an existing one.")
-@click.option("--no-embed", is_flag=True, help="Leave the music files alone; with --sidecar.")
-@click.option("--preserve-mtime", is_flag=True, help="Keep the files' modification times.")
 @click.option(
-    "--hardlinks",
-    type=click.Choice(["skip", "break"]),
-    default="skip",
-    show_default=True,
-    help="Files with several hard links: leave alone, or detach from the others.",
+    "--preview",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With --dry-run: paint into DIR, to be looked at and applied.",
 )
+@click.option(
+    "--candidates",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Covers for each album of a preview, to choose from.",
+)
+@click.option(
+    "--retry",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Paint again what this choices.json of a preview marks.",
+)
+@click.option("--no-audio", is_flag=True, help="No excerpts to listen to in a preview.")
+@paint_options
+@write_options
 @yes_option
 @quiet_option
 @verbose_option
@@ -92,47 +97,52 @@ def tag(paths: tuple[Path, ...], **options: Any) -> None:
     """Paint a cover for each album below PATH that has none, and write it into its tracks."""
     from covergen.jobs.model import choose_preset
 
-    if options["no_embed"] and not options["sidecar"]:
-        raise UsageError("--no-embed leaves nothing to write: add --sidecar.")
+    check_preview_use(options)
+    if options["preview"] and options["retry"]:
+        paths, options = recalled(paths, options)
+    if not paths:
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     if options["no_embed"] and options["fill"]:
         raise UsageError("--fill writes into tracks, --no-embed forbids it: leave one out.")
     if options["force"] and options["fill"]:
         raise UsageError("--force paints everything anew, --fill keeps what is there: choose one.")
     tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
-    if options["dry_run"]:
+    if options["preview"]:
+        run_preview(tag_options, options)
+    elif options["dry_run"]:
         _dry_run(tag_options, options)
     else:
         _run(tag_options, options)
 
 
 def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any]) -> TagOptions:
-    from covergen.jobs.options import PlanOptions, TagOptions, WriteOptions
-    from covergen.library.rewrite import RewriteOptions
-    from covergen.library.scan import ScanOptions
+    from covergen.jobs.options import TagOptions
 
     return TagOptions(
-        plan=PlanOptions(
-            paths=paths,
-            scan=ScanOptions(exclude=options["exclude"], per=options["per"]),
-            force=options["force"],
-            fill=options["fill"],
-            limit=options["limit"],
-            write=WriteOptions(
-                embed=not options["no_embed"],
-                sidecar=options["sidecar"],
-                encoding=encoding_choice(options),
-                rewrite=RewriteOptions(
-                    preserve_mtime=options["preserve_mtime"], hardlinks=options["hardlinks"]
-                ),
-            ),
-        ),
+        plan=plan_choice(paths, options),
         paint=paint_choice(preset, options),
         seed=options["seed"],
     )
 
 
+def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions:
+    """What the options of this command say of the plan."""
+    from covergen.jobs.options import PlanOptions
+    from covergen.library.scan import ScanOptions
+
+    return PlanOptions(
+        paths=paths,
+        scan=ScanOptions(exclude=options["exclude"], per=options["per"]),
+        force=options["force"],
+        fill=options["fill"],
+        limit=options["limit"],
+        write=write_choice(options),
+    )
+
+
 def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    totals = _count(tag_options.plan, options, show=True)
+    totals = _counted(tag_options, options, show=True)
     if options["as_json"]:
         click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
     else:
@@ -166,11 +176,10 @@ def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
     """Count first: for the question, for the bars, and to tell at once what cannot work."""
     from covergen.jobs.model import check_model
 
-    totals = _count(tag_options.plan, options, show=False)
+    totals = _counted(tag_options, options, show=False)
     if totals.covers:
         check_model(tag_options.paint)
-    if totals.has_work and not _agreed(totals, tag_options, options):
-        click.echo("Nothing was written.", err=True)
+    if totals.has_work and not agreed(_totals_lines(totals, tag_options), options):
         return
     renderer = output_choice(options)
     renderer.tracks, renderer.albums = totals.heard, totals.covers
@@ -195,46 +204,10 @@ def _show_next_step(tally: Tally) -> None:
     click.echo(f"Next: {step}", err=True)
 
 
-def _count(plan: PlanOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
-    """Add up the plan, and where `show` says so, print it album by album."""
-    from covergen.jobs.plan import preview
+def _counted(tag_options: TagOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
+    from covergen.jobs.plan import planned
 
-    totals = PlanTotals()
-    with (
-        bar("scanned", "tracks", hidden=options["quiet"]) as scanned,
-        interruptible() as checkpoint,
-    ):
-        for item in preview(plan, checkpoint):
-            totals.add(item)
-            scanned.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
-            if show:
-                with aside():
-                    _print_planned(item, options)
-    return totals
-
-
-def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
-    if not isinstance(item, AlbumPlan):
-        click.echo(file_line(item, as_json=options["as_json"]))
-    elif options["as_json"]:
-        click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
-    elif not options["quiet"]:
-        click.echo(lines.plan_line(item))
-        for track in item.targets if options["verbose"] else ():
-            click.echo(f"        {lines.shown(track.path)}")
-
-
-def _agreed(totals: PlanTotals, tag_options: TagOptions, options: dict[str, Any]) -> bool:
-    """Show what would be written and ask once; without a terminal to ask on, go ahead."""
-    if options["yes"] or not sys.stdin.isatty():
-        return True
-    for line in _totals_lines(totals, tag_options):
-        click.echo(line, err=True)
-    try:
-        return click.confirm("Go ahead?", default=True, err=True)
-    except click.Abort:
-        click.echo("\nNothing was written.", err=True)
-        raise
+    return count(partial(planned, tag_options.plan), options, show=show)
 
 
 def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:

@@ -6,10 +6,14 @@ CovergenError
 ├── ModelError            a model that cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
 │   └── AdapterError          the adapter does not fit the base, or is no adapter
+├── JournalError          the journal cannot be read or written; exit code 1
+├── BusyError             another covergen writes at the same place; exit code 1
+├── DownloadError         a server that cannot be read; exit code 1
 ├── ItemError             one file's failure: becomes an Outcome, the run goes on
 │   ├── DecodeError           the audio cannot be decoded
 │   ├── TagError              the tags or pictures cannot be parsed
 │   └── WriteError            the file cannot be written; the original is untouched
+├── TrainingError         a training that cannot begin or go on; exit code 1
 └── Interrupted           the user asked to stop
 
 Anything else that is raised is a bug, and stops the run with a traceback.
@@ -22,14 +26,18 @@ from covergen.core.reasons import Reason
 
 __all__ = [
     "AdapterError",
+    "BusyError",
     "CovergenError",
     "DecodeError",
+    "DownloadError",
     "Interrupted",
     "ItemError",
+    "JournalError",
     "ModelError",
     "ModelMissingError",
     "SettingsError",
     "TagError",
+    "TrainingError",
     "UsageError",
     "WriteError",
 ]
@@ -72,6 +80,18 @@ class AdapterError(ModelError):
     """A file that is no adapter, or one that does not fit the base."""
 
 
+class JournalError(CovergenError):
+    """A journal that is damaged, of another version, or out of reach; no music depends on it."""
+
+
+class BusyError(CovergenError):
+    """Another process of covergen writes where this one wants to."""
+
+
+class DownloadError(CovergenError):
+    """A server that cannot be reached, or does not give what it was asked for."""
+
+
 class ItemError(CovergenError):
     """The failure of one file.
 
@@ -107,6 +127,10 @@ class TagError(ItemError):
 
 class WriteError(ItemError):
     """A file that was not written, and is exactly as it was."""
+
+
+class TrainingError(CovergenError):
+    """A training that cannot begin or go on; what it had saved is still there."""
 
 
 class Interrupted(CovergenError):  # noqa: N818 - not a fault: the user asked for it

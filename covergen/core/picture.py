@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from covergen.core.types import Cover
+    from covergen.core.types import Cover, Provenance
 
-__all__ = ["Encoding", "Picture", "encode", "is_own"]
+__all__ = ["Encoding", "Picture", "decode", "encode", "is_own", "read_provenance"]
 
+_LARGEST_SIDE = 4096  # pixels: no cover is painted larger
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
 
@@ -79,6 +80,34 @@ def is_own(data: bytes) -> bool:
     return b"covergen:version" in data[:4096]
 
 
+def read_provenance(data: bytes) -> Provenance | None:
+    """What painted an encoded image; None where `encode` has not written it, or not all of it."""
+    import json
+    import math
+
+    from PIL import Image
+
+    from covergen.core.types import Provenance
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            texts = json.loads(image.info["comment"]) if image.format == "JPEG" else image.info
+        # A lone surrogate cannot be encoded, and could neither be printed nor looked for.
+        whole = {str(name): str(text).encode().decode() for name, text in texts.items()}
+        provenance = Provenance.from_texts(whole)
+        return provenance if math.isfinite(provenance.guidance) else None
+    except (
+        AttributeError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ):
+        return None
+
+
 def encode(cover: Cover, encoding: Encoding) -> Picture:
     """Encode a cover with its provenance, in PNG text chunks or the JPEG comment.
 
@@ -115,3 +144,24 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
         height=image.height,
         depth=24,
     )
+
+
+def decode(data: bytes) -> Cover:
+    """The cover that `encode` made a PNG of. Raises ValueError for all other bytes."""
+    import numpy as np
+    from PIL import Image
+
+    from covergen.core.types import Cover, Provenance
+
+    # The size is in the first chunk, and nothing larger than it may be is handed to Pillow.
+    width, height = (int.from_bytes(data[start : start + 4]) for start in (16, 20))
+    if max(width, height) > _LARGEST_SIDE:
+        raise ValueError(f"it claims to be {width} by {height} pixels large")
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            image.load()
+            texts = {str(name): str(text) for name, text in image.info.items()}
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
+        raise ValueError(f"it is no whole PNG: {error}") from error
+    return Cover(pixels=pixels, provenance=Provenance.from_texts(texts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
@@ -81,8 +83,12 @@ class Action(StrEnum):
     """What a plan does with an album."""
 
     PAINT = "paint"
+    WRITE = "write"
     EMBED = "embed"
     FILL = "fill"
+    COLLECT = "collect"
+    STRIP = "strip"
+    UNDO = "undo"
     SKIP = "skip"
 
 
@@ -182,6 +188,16 @@ class Provenance:
     def as_texts(self) -> dict[str, str]:
         """Each field as text, named `covergen:FIELD`."""
         return {f"covergen:{name}": str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> Self:
+        """What `as_texts` made texts of. Raises ValueError where a field is missing or wrong."""
+        kinds = {"str": str, "int": int, "float": float}
+        try:
+            values = {f.name: kinds[str(f.type)](texts[f"covergen:{f.name}"]) for f in fields(cls)}
+        except KeyError as error:
+            raise ValueError(f"its provenance lacks {error}") from error
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

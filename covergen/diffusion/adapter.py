@@ -16,6 +16,7 @@ from covergen.diffusion.adapter_file import (
     METADATA_PREFIX,
     PROJECTION_PREFIX,
     AdapterInfo,
+    EmptyPrompt,
     find_projection,
     inspect,
     read_tensors,
@@ -57,12 +58,13 @@ def save(
     base: str,
     clap: str,
     training: Mapping[str, Any],
+    empty_prompt: EmptyPrompt = "plain",
 ) -> None:
     """Write the LoRA that is attached to the UNet, and the projection.
 
     `base` and `clap` name the models that it was trained with; `training` is anything that JSON
-    can hold. The same contents give the same bytes. Raises ModelError where the file cannot be
-    written.
+    can hold; `empty_prompt` is how guidance is to encode its unconditional. The same contents give
+    the same bytes. Raises ModelError where the file cannot be written.
     """
     tensors = _with_prefix(LORA_PREFIX, lora_tensors(unet))
     tensors |= _with_prefix(PROJECTION_PREFIX, projection.state_dict())
@@ -74,6 +76,7 @@ def save(
         "alpha": str(lora.lora_alpha),
         "projection": kind,
         "tokens": str(tokens),
+        "empty_prompt": empty_prompt,
         "base": base,
         "clap": clap,
         "training": json.dumps(training, sort_keys=True),

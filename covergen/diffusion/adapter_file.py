@@ -8,23 +8,24 @@ Tensors, the same in covergen's files and in those of the reference implementati
     audio_projection.norm.weight, .norm.bias    (d_cross,), of the projection to many tokens
 
 covergen's files say the rest in their metadata, beside the fields of ModelSpec
-(github.com/Stability-AI/ModelSpec). The reference's have none: their alpha is their rank.
+(github.com/Stability-AI/ModelSpec). The reference's have none: their alpha is their rank, and
+guidance has the empty prompt masked.
 """
 
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from covergen.core.errors import AdapterError, ModelError, ModelMissingError
+from covergen.core.whole_file import write_whole
 from covergen.diffusion.projection import ProjectionKind
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "METADATA_PREFIX",
     "PROJECTION_PREFIX",
     "AdapterInfo",
+    "EmptyPrompt",
     "find_projection",
     "inspect",
     "read_tensors",
@@ -42,6 +44,8 @@ LORA_PREFIX = "unet_lora."
 PROJECTION_PREFIX = "audio_projection."
 METADATA_PREFIX = "covergen."
 
+EmptyPrompt = Literal["plain", "masked"]
+
 _Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -50,7 +54,9 @@ class AdapterInfo:
     """What an adapter file says of itself.
 
     `d_audio` is the length of the embeddings that its projection takes, None without one.
-    `reference` marks a file without covergen's metadata: its texts are "", `training` is empty.
+    `empty_prompt` tells how the prompt was encoded that guidance contrasts the sound with: as
+    diffusers does it, or with its attention mask as the reference does. Of a file without
+    covergen's metadata, the texts are "" and `training` is empty.
     `shapes` has every tensor's shape by its key.
     """
 
@@ -61,7 +67,7 @@ class AdapterInfo:
     projection: ProjectionKind
     tokens: int
     d_audio: int | None
-    reference: bool
+    empty_prompt: EmptyPrompt
     title: str
     base: str
     clap: str
@@ -97,7 +103,7 @@ def inspect(path: Path) -> AdapterInfo:
         projection=projection,
         tokens=tokens,
         d_audio=d_audio,
-        reference=not said,
+        empty_prompt=_parse_empty_prompt(path, said),
         title=metadata.get("modelspec.title", ""),
         base=said.get("base", ""),
         clap=said.get("clap", ""),
@@ -128,15 +134,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data = _sort_metadata(safetensors.torch.save(owned, dict(metadata)))
-    temporary = path.with_name(f".covergen-{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ModelError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
@@ -223,6 +223,16 @@ def _parse_alpha(path: Path, text: str) -> float:
     if not (math.isfinite(alpha) and alpha > 0):
         raise _no_adapter(path, f"expected a positive alpha in its metadata, found {text!r}")
     return alpha
+
+
+def _parse_empty_prompt(path: Path, said: Mapping[str, str]) -> EmptyPrompt:
+    match said.get("empty_prompt", "plain" if said else "masked"):
+        case "plain":
+            return "plain"
+        case "masked":
+            return "masked"
+        case text:
+            raise _no_adapter(path, f"its metadata says empty_prompt {text!r}, not plain or masked")
 
 
 def _parse_training(path: Path, text: str) -> Mapping[str, Any]:

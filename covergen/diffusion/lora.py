@@ -6,7 +6,7 @@ from torch import Tensor
 
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["attach", "lora_tensors", "merge", "set_lora_tensors"]
+__all__ = ["attach", "lora_config", "lora_tensors", "merge", "set_lora_tensors"]
 
 _TARGET_MODULES = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out")
 
@@ -18,14 +18,17 @@ def attach(unet: UNet2DConditionModel, *, rank: int, alpha: float) -> None:
     """
     unet.requires_grad_(False)
     with quiet():
-        unet.add_adapter(
-            LoraConfig(
-                r=rank,
-                lora_alpha=alpha,
-                init_lora_weights="gaussian",
-                target_modules=list(_TARGET_MODULES),
-            )
-        )
+        unet.add_adapter(lora_config(rank=rank, alpha=alpha))
+
+
+def lora_config(*, rank: int, alpha: float) -> LoraConfig:
+    """What peft is told of every LoRA of covergen's."""
+    return LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        init_lora_weights="gaussian",
+        target_modules=list(_TARGET_MODULES),
+    )
 
 
 def lora_tensors(unet: UNet2DConditionModel) -> dict[str, Tensor]:

@@ -51,8 +51,7 @@ def load_painter(
     info = inspect(adapter)
     check_fit(info, config, d_audio=d_audio, lora_rank=lora_rank)
     tensors = read_tensors(info)
-    # The reference hands the empty prompt's mask to the text encoder.
-    unconditional = encode_empty_prompt(config, masked=info.reference)
+    unconditional = encode_empty_prompt(config, masked=info.empty_prompt == "masked")
     parts = load_base(config, device=device, dtype=dtype)
     projection = load(info, tensors, parts.unet)
     merge(parts.unet)

@@ -17,7 +17,7 @@ from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["PaintRequest", "Painter", "load_painter", "paint"]
+__all__ = ["PaintRequest", "Painter", "load_painter", "paint", "paint_batches"]
 
 _DECODED_TOGETHER = 4  # the decoder wants far more memory a picture than the UNet
 
@@ -50,7 +50,26 @@ def paint(
     batch_size: int | None,
     checkpoint: Callable[[], None],
 ) -> Iterator[NDArray[np.uint8]]:
-    """Paint pictures in the order of their requests: (H, W, 3) uint8, sRGB.
+    """Paint pictures one by one, in the order of their requests: (H, W, 3) uint8, sRGB.
+
+    As `paint_batches`.
+    """
+    batches = paint_batches(
+        painter, requests, sampling, batch_size=batch_size, checkpoint=checkpoint
+    )
+    for pictures in batches:
+        yield from pictures
+
+
+def paint_batches(
+    painter: Painter,
+    requests: Iterable[PaintRequest],
+    sampling: Sampling,
+    *,
+    batch_size: int | None,
+    checkpoint: Callable[[], None],
+) -> Iterator[NDArray[np.uint8]]:
+    """Paint pictures in the order of their requests, each batch at once: (B, H, W, 3) uint8, sRGB.
 
     At most one batch of requests is taken ahead; a picture does not depend on what shares its
     batch. None for `batch_size` picks it from the free memory; a batch that does not fit is halved,
@@ -69,7 +88,7 @@ def paint(
             size = max(1, len(batch[:size]) // 2)
             continue
         batch = batch[size:]
-        yield from pictures
+        yield pictures
 
 
 def _try_batch(

@@ -19,6 +19,7 @@ __all__ = [
     "PlanTotals",
     "Tally",
     "TrackHeard",
+    "Waiting",
 ]
 
 
@@ -41,6 +42,14 @@ class TrackHeard:
     """A track was embedded, or failed to be."""
 
     plan: AlbumPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A server is given time before it is asked again, and why."""
+
+    seconds: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +79,16 @@ class AlbumDone:
 
 _RESULTS = {
     Action.PAINT: "painted",
+    Action.WRITE: "written",
     Action.EMBED: "embedded",
     Action.FILL: "filled",
+    Action.COLLECT: "collected",
+    Action.STRIP: "stripped",
+    Action.UNDO: "undone",
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | TrackHeard | AlbumDone
+Event = FileFailed | ModelLoading | TrackHeard | Waiting | AlbumDone
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""
@@ -115,9 +128,14 @@ class PlanTotals:
         return not self.albums and not self.failed
 
     @property
+    def worked_on(self) -> int:
+        """How many albums would be worked on."""
+        return sum(n for (action, _), n in self.albums.items() if action is not Action.SKIP)
+
+    @property
     def has_work(self) -> bool:
         """Whether the plan would write anything."""
-        return any(action is not Action.SKIP for action, _ in self.albums)
+        return self.worked_on > 0
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ def generate(
             outputs.plans(memory, emit, checkpoint),
             options.paint,
             store,
-            seed_of=lambda _: options.seed,
+            seeds_of=lambda _: (options.seed,),
             meter=Meter(),
             emit=emit,
             checkpoint=checkpoint,

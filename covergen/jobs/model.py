@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
@@ -14,6 +11,8 @@ from covergen.models.locate import locate
 from covergen.models.presets import find_preset, load_presets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from covergen.audio.clap import Tower
     from covergen.diffusion.painter import Painter
     from covergen.jobs.events import Emit
@@ -95,9 +94,8 @@ def locate_model(preset: Preset) -> ModelFiles:
         raise ModelError(
             f"The model {preset.name!r} has no adapter of its own, and without one its pictures"
             " would have nothing to do with the music.",
-            hint="Train one on pairs of music and covers with art-from-audio's"
-            " train_lora_diffusion.py, whose checkpoints work as they are, and give it with"
-            " --adapter FILE.",
+            hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
+            f" {preset.name}`, or give one with --adapter FILE, art-from-audio's among them.",
         )
     return ModelFiles(
         base=locate_part(preset, "base"),
@@ -126,8 +124,6 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
     Raises ModelError, and UsageError for a device that this machine has not.
     """
-    # torch asks for the user's name to find a folder of its own; some containers have none.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
     from covergen.audio.clap import Tower
     from covergen.diffusion.painter import load_painter
     from covergen.jobs.compute import choose_compute

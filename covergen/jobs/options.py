@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from covergen.core.picture import Encoding
 from covergen.library.rewrite import RewriteOptions
 from covergen.library.scan import ScanOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from covergen.models.presets import Preset
 
-__all__ = ["PaintOptions", "PlanOptions", "TagOptions", "WriteOptions"]
+__all__ = [
+    "ApplyOptions",
+    "PaintOptions",
+    "PlanOptions",
+    "PreviewOptions",
+    "TagOptions",
+    "WriteOptions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """Where a cover goes: into the tracks (`embed`), beside them (`sidecar`), or both."""
+    """Where a cover goes: into the tracks (`embed`), beside them (`sidecar`), or both.
+
+    `journal`: what is written can be undone.
+    """
 
     embed: bool = True
     sidecar: bool = False
+    journal: bool = True
     encoding: Encoding = field(default_factory=Encoding)
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
 
@@ -63,3 +75,34 @@ class TagOptions:
     plan: PlanOptions
     paint: PaintOptions
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewOptions:
+    """What `tag` would paint, and the folder that it is painted into instead.
+
+    Each album gets so many `candidates`, and with `audio` an excerpt. `retry` is a choices.json:
+    only the albums that it marks are painted, anew. `command` is what a retry has to know of the
+    command, in values of JSON.
+    """
+
+    tag: TagOptions
+    folder: Path
+    candidates: int = 1
+    audio: bool = True
+    retry: Path | None = None
+    command: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyOptions:
+    """A preview's folder, the choices.json that was made of it, and how covers are written.
+
+    `libraries` say where the folders of the library are now; without them, they are where they
+    were.
+    """
+
+    folder: Path
+    choices: Path | None = None
+    libraries: tuple[Path, ...] = ()
+    write: WriteOptions = field(default_factory=WriteOptions)

@@ -16,10 +16,11 @@ from covergen.library.scan import scan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from covergen.core.types import Album
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.options import PlanOptions, WriteOptions
 
-__all__ = ["plan_library", "preview"]
+__all__ = ["plan_library", "plan_one", "planned"]
 
 
 def plan_library(
@@ -31,9 +32,7 @@ def plan_library(
         if isinstance(item, Outcome):
             yield item
             continue
-        plan = plan_album(item, force=options.force, fill=options.fill)
-        if plan.action is not Action.SKIP:
-            plan = _within_reach(plan, options.write)
+        plan = plan_one(item, options)
         if plan.action is not Action.SKIP:
             acted += 1
             if options.limit is not None and acted > options.limit:
@@ -41,7 +40,13 @@ def plan_library(
         yield plan
 
 
-def preview(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
+    """The plan of one album, whatever the limit."""
+    plan = plan_album(album, force=options.force, fill=options.fill)
+    return plan if plan.action is Action.SKIP else _within_reach(plan, options.write)
+
+
+def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
     """The plan, from the memory of scans as far as that reaches."""
     with closing(ScanMemory()) as memory:
         yield from plan_library(options, memory, checkpoint)

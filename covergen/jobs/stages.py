@@ -15,7 +15,10 @@ from covergen.jobs.events import AlbumDone, TrackHeard
 from covergen.jobs.model import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from covergen.audio.clap import Tower
     from covergen.audio.store import EmbeddingStore
@@ -35,12 +38,17 @@ def paint_plans(
     options: PaintOptions,
     store: EmbeddingStore,
     *,
-    seed_of: Callable[[Album], int],
+    seeds_of: Callable[[Album], Sequence[int]],
     meter: Meter,
     emit: Emit,
     checkpoint: Checkpoint,
+    on_painted: Callable[[AlbumEmbedding, Cover], None] = lambda *_: None,
 ) -> Generator[tuple[AlbumEmbedding, Cover]]:
-    """Hear and paint album after album; the model is loaded only if there is one to paint."""
+    """Hear and paint album after album; the model is loaded only if there is one to paint.
+
+    An album gets a cover for each of its seeds, one after another. `on_painted` is called with all
+    covers of a batch before the first of them is handed on.
+    """
     first = next(plans, None)
     if first is None:
         return
@@ -55,9 +63,10 @@ def paint_plans(
         emit=emit,
         checkpoint=checkpoint,
     )
-    covers = _paint_albums(
-        meter.hearing(embeddings), model, options, seed_of=seed_of, checkpoint=checkpoint
+    batches = _paint_albums(
+        meter.hearing(embeddings), model, options, seeds_of=seeds_of, checkpoint=checkpoint
     )
+    covers = _handed_on(batches, on_painted)
     with closing(embeddings):
         yield from meter.working(covers)
 
@@ -109,31 +118,24 @@ def _paint_albums(
     model: Model,
     options: PaintOptions,
     *,
-    seed_of: Callable[[Album], int],
+    seeds_of: Callable[[Album], Sequence[int]],
     checkpoint: Checkpoint,
-) -> Generator[tuple[AlbumEmbedding, Cover]]:
-    """Paint one cover for each album, in batches, each handed on as soon as it is there."""
-    from covergen.diffusion.sampler import PaintRequest, paint
+) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
+    """Paint the covers of each album, batch by batch."""
+    from covergen.diffusion.sampler import PaintRequest, paint_batches
 
-    painting: deque[AlbumEmbedding] = deque()
+    painting: deque[tuple[AlbumEmbedding, int]] = deque()
     preset = options.preset
     sampling = preset.sampling
 
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
-            painting.append(embedding)
-            yield PaintRequest(vector=embedding.vector, seed=seed_of(embedding.plan.album))
+            for seed in seeds_of(embedding.plan.album):
+                painting.append((embedding, seed))
+                yield PaintRequest(vector=embedding.vector, seed=seed)
 
-    pictures = paint(
-        model.painter,
-        requests(),
-        sampling,
-        batch_size=options.batch_size,
-        checkpoint=checkpoint,
-    )
-    for pixels in pictures:
-        embedding = painting.popleft()
-        album = embedding.plan.album
+    def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
+        embedding, seed = painting.popleft()
         provenance = Provenance(
             version=covergen.__version__,
             model=preset.name,
@@ -141,10 +143,30 @@ def _paint_albums(
             clap=preset.clap,
             adapter=model.painter.adapter.sha256,
             windows=preset.windows,
-            seed=seed_of(album),
+            seed=seed,
             steps=sampling.steps,
             guidance=sampling.guidance,
             scheduler=sampling.scheduler,
-            album_key=album.key,
+            album_key=embedding.plan.album.key,
         )
-        yield embedding, Cover(pixels=pixels, provenance=provenance)
+        return embedding, Cover(pixels=pixels, provenance=provenance)
+
+    batches = paint_batches(
+        model.painter,
+        requests(),
+        sampling,
+        batch_size=options.batch_size,
+        checkpoint=checkpoint,
+    )
+    for pictures in batches:
+        yield list(map(painted, pictures))
+
+
+def _handed_on(
+    batches: Iterable[list[tuple[AlbumEmbedding, Cover]]],
+    on_painted: Callable[[AlbumEmbedding, Cover], None],
+) -> Iterator[tuple[AlbumEmbedding, Cover]]:
+    for batch in batches:
+        for embedding, cover in batch:
+            on_painted(embedding, cover)
+        yield from batch

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import encode
+from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import Action, Outcome
+from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.jobs.estimate import Meter, rates_key
 from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.jobs.pending import PendingCovers
 from covergen.jobs.plan import plan_library
+from covergen.jobs.runs import open_run
 from covergen.jobs.stages import paint_plans
-from covergen.jobs.writing import fill_album, write_album
+from covergen.jobs.writing import Writer, fill_album, is_complete, write_album
+from covergen.library.change import stamp_of
 from covergen.library.memory import ScanMemory
 from covergen.library.rewrite import remove_stale
 
@@ -21,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from covergen.core.types import AlbumPlan, Track
+    from covergen.core.types import Cover, Track
     from covergen.jobs.events import Checkpoint, Emit
-    from covergen.jobs.options import TagOptions, WriteOptions
-    from covergen.jobs.writing import OnWritten
+    from covergen.jobs.options import TagOptions
+    from covergen.library.open_run import OpenRun
 
 __all__ = ["tag"]
 
@@ -32,10 +37,16 @@ __all__ = ["tag"]
 def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
     """Run the plan. Covers are written as soon as they are painted.
 
-    Raises ModelError, and Interrupted when `checkpoint` says so; what is painted by then has been
-    written.
+    The same run that was stopped before goes on where it was. Raises BusyError, JournalError,
+    ModelError, and Interrupted when `checkpoint` says so; what is painted by then is written.
     """
-    with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
+    with (
+        open_run(
+            "tag", options.plan.paths, _settings(options), journal=options.plan.write.journal
+        ) as run,
+        closing(ScanMemory()) as memory,
+        closing(EmbeddingStore()) as store,
+    ):
 
         def on_written(track: Track) -> None:
             store.carry_over(track)
@@ -43,22 +54,90 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
 
         meter = Meter()
         write = options.plan.write
-        plans = _cleaned(plan_library(options.plan, memory, checkpoint))
+        tagging = _Tagging(
+            writer=Writer(options=write, on_written=on_written, run=run),
+            pending=PendingCovers(options, run.stamp_before if run else stamp_of),
+            emit=emit,
+        )
+        plans = _cleaned(_unfinished(plan_library(options.plan, memory, checkpoint), run))
         painted = paint_plans(
-            _to_paint(plans, write, on_written, emit),
+            tagging.to_paint(plans),
             options.paint,
             store,
-            seed_of=lambda album: seed_for(album.key, options.seed),
+            seeds_of=lambda album: (seed_for(album.key, options.seed),),
             meter=meter,
             emit=emit,
             checkpoint=checkpoint,
+            on_painted=tagging.pending.keep,
         )
         with closing(painted):  # its threads end before the store does
             for embedding, cover in painted:
-                picture = encode(cover, write.encoding)
-                meter.cover_bytes += len(picture.data)
-                emit(write_album(embedding, picture, cover.provenance, write, on_written))
+                meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.unheard)
+        tagging.pending.prune()
         meter.save(rates_key(options.paint, write.encoding), heard=store.saved)
+
+
+def _settings(options: TagOptions) -> dict[str, object]:
+    """What makes it the same command, whatever it is computed with."""
+    plan = replace(options.plan, paths=())
+    return {"plan": plan, "preset": options.paint.preset, "seed": options.seed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tagging:
+    """What becomes of plans and of covers."""
+
+    writer: Writer
+    pending: PendingCovers
+    emit: Emit
+
+    def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
+        """Finish at once what needs no painting, or is painted already; hand on the rest."""
+        for plan in plans:
+            if isinstance(plan, Outcome):
+                self.emit(FileFailed(outcome=plan))
+            elif _may_be_unfinished(plan) and (painted := self.pending.find(plan)):
+                self.write(plan, *painted)
+            elif plan.action is Action.PAINT:
+                yield plan
+            elif plan.action is Action.FILL:
+                self.emit(fill_album(plan, self.writer))
+            else:
+                self.emit(AlbumDone(plan=plan, reason=plan.reason))
+
+    def write(self, plan: AlbumPlan, cover: Cover, unheard: tuple[Outcome, ...]) -> int:
+        """Write an album's cover. Returns the size of its picture, in bytes."""
+        picture = encode(cover, self.writer.options.encoding)
+        done = write_album(plan, picture, cover.provenance, self.writer, unheard=unheard)
+        if is_complete(done.outcomes, unheard):
+            self.pending.drop(plan)
+        self.emit(done)
+        return len(picture.data)
+
+
+def _may_be_unfinished(plan: AlbumPlan) -> bool:
+    """Whether a run that was stopped may have left something to do, be it the file beside."""
+    if plan.action is Action.SKIP:
+        own = all(track.own_art for track in plan.album.tracks)
+        return plan.reason is Reason.HAS_ART and own
+    return True
+
+
+def _unfinished(
+    plans: Iterable[AlbumPlan | Outcome], run: OpenRun | None
+) -> Iterator[AlbumPlan | Outcome]:
+    """Paint nothing twice where --force asks for all and the run was stopped before."""
+    for plan in plans:
+        if (
+            run is not None
+            and isinstance(plan, AlbumPlan)
+            and plan.action is Action.PAINT
+            and plan.reason is Reason.FORCED
+            and run.has_finished(plan.album)
+        ):
+            yield replace(plan, action=Action.SKIP, reason=Reason.FINISHED, targets=())
+        else:
+            yield plan
 
 
 def _cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
@@ -71,18 +150,3 @@ def _cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outco
                 remove_stale(folder)
             clean = folders
         yield plan
-
-
-def _to_paint(
-    plans: Iterable[AlbumPlan | Outcome], write: WriteOptions, on_written: OnWritten, emit: Emit
-) -> Iterator[AlbumPlan]:
-    """Finish at once what needs no painting; hand on the rest."""
-    for plan in plans:
-        if isinstance(plan, Outcome):
-            emit(FileFailed(outcome=plan))
-        elif plan.action is Action.PAINT:
-            yield plan
-        elif plan.action is Action.FILL:
-            emit(fill_album(plan, write, on_written))
-        else:
-            emit(AlbumDone(plan=plan, reason=plan.reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from covergen.audio.digest import audio_digest
@@ -11,87 +12,113 @@ from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.jobs.events import AlbumDone
-from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, read_pictures
+from covergen.library.covers import covers_of
 from covergen.library.rewrite import write_cover
 from covergen.library.sidecar import write_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
-    from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Provenance, Track
+    from covergen.core.types import Album, AlbumPlan, Provenance, Track
     from covergen.jobs.options import WriteOptions
+    from covergen.library.change import Record
+    from covergen.library.open_run import OpenRun
 
     OnWritten = Callable[[Track], None]
 
-__all__ = ["OnWritten", "fill_album", "write_album"]
+__all__ = ["OnWritten", "Writer", "fill_album", "is_complete", "write_album"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """How covers are written.
+
+    `on_written` is called with each track, as it was scanned, whose file is a new one now. Without
+    a `run` nothing is journalled.
+    """
+
+    options: WriteOptions
+    on_written: OnWritten
+    run: OpenRun | None
 
 
 def write_album(
-    embedding: AlbumEmbedding,
+    plan: AlbumPlan,
     picture: Picture,
     provenance: Provenance,
-    options: WriteOptions,
-    on_written: OnWritten,
+    writer: Writer,
+    *,
+    unheard: tuple[Outcome, ...] = (),
 ) -> AlbumDone:
-    """Put a painted cover into the tracks that were heard, and where asked, beside them.
+    """Put a painted cover into the tracks of an album, and where asked, beside them.
 
-    A track whose audio cannot be decoded cannot be verified either, and is left alone.
-    `on_written` is called with each track, as it was scanned, whose file is a new one now.
+    A track that was `unheard`, since its audio cannot be decoded, cannot be verified either, and is
+    left alone. Raises JournalError.
     """
-    plan = embedding.plan
-    unheard = {outcome.path for outcome in embedding.unheard}
-    outcomes = list(embedding.unheard)
+    options = writer.options
+    record = writer.run.record(plan.album, provenance) if writer.run else None
+    passed_over = {outcome.path for outcome in unheard}
+    outcomes = list(unheard)
     if options.embed:
-        heard = (track for track in plan.targets if track.path not in unheard)
-        outcomes += [_write(track, picture, options, on_written) for track in heard]
+        heard = (track for track in plan.targets if track.path not in passed_over)
+        outcomes += [_write(track, picture, writer, record) for track in heard]
     if options.sidecar:
-        outcomes.append(_write_beside(plan.album, picture))
-    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
+        outcomes.append(_write_beside(plan.album, picture, record))
+    return _done(plan, outcomes, writer, provenance, unheard)
 
 
-def fill_album(plan: AlbumPlan, options: WriteOptions, on_written: OnWritten) -> AlbumDone:
-    """Put the picture that an album already has into its tracks that lack it."""
+def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
+    """Put the picture that an album already has into its tracks that lack it.
+
+    Raises JournalError.
+    """
+    record = writer.run.record(plan.album) if writer.run else None
     try:
         picture = _existing_picture(plan.album)
     except TagError as error:
         outcomes = [Outcome.of_error(error)]
     else:
-        outcomes = [_write(track, picture, options, on_written) for track in plan.targets]
-    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes))
+        outcomes = [_write(track, picture, writer, record) for track in plan.targets]
+    return _done(plan, outcomes, writer)
 
 
-def _write(track: Track, picture: Picture, options: WriteOptions, on_written: OnWritten) -> Outcome:
-    outcome = write_cover(track, picture, audio_digest=audio_digest, options=options.rewrite)
+def is_complete(outcomes: Sequence[Outcome], unheard: Sequence[Outcome]) -> bool:
+    """Whether nothing failed but those tracks that were not heard, and never can be written."""
+    return sum(outcome.status is Status.FAILED for outcome in outcomes) == len(unheard)
+
+
+def _write(track: Track, picture: Picture, writer: Writer, record: Record | None) -> Outcome:
+    outcome = write_cover(
+        track, picture, audio_digest=audio_digest, options=writer.options.rewrite, record=record
+    )
     if outcome.status is Status.WRITTEN:
-        on_written(track)
+        writer.on_written(track)
     return outcome
 
 
-def _write_beside(album: Album, picture: Picture) -> Outcome:
+def _write_beside(album: Album, picture: Picture, record: Record | None) -> Outcome:
     if album.shares_folder:
         return Outcome(path=album.folder, status=Status.SKIPPED, reason=Reason.SHARED_FOLDER)
-    return write_sidecar(album.folder, picture)
+    return write_sidecar(album.folder, picture, record=record)
+
+
+def _done(
+    plan: AlbumPlan,
+    outcomes: Sequence[Outcome],
+    writer: Writer,
+    provenance: Provenance | None = None,
+    unheard: Sequence[Outcome] = (),
+) -> AlbumDone:
+    if writer.run:
+        failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
+        complete = is_complete(outcomes, unheard)
+        writer.run.finish_album(plan.album, failed=failed, complete=complete)
+    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
 
 
 def _existing_picture(album: Album) -> Picture:
     """The first of the album's own covers that can be read."""
-    for data in _existing_covers(album):
+    for data in covers_of(album):
         with suppress(ValueError):
             return Picture.parse(data)
     raise TagError(album.folder, "none of its pictures can be read")
-
-
-def _existing_covers(album: Album) -> Iterator[bytes]:
-    for track in album.tracks:
-        if track.has_art:
-            with suppress(TagError):
-                pictures = read_pictures(track.path, track.container)
-                yield from (picture.data for picture in sorted(pictures, key=_rank)[:1])
-    if album.cover_file is not None:
-        with suppress(OSError):
-            yield album.cover_file.read_bytes()
-
-
-def _rank(picture: EmbeddedPicture) -> tuple[bool, bool]:
-    """Players show the front cover, else the first that is no icon."""
-    return picture.kind != FRONT_COVER, picture.kind in ICONS

@@ -42,9 +42,9 @@ def _cloned(source: Path, target: Path) -> bool:
 
 
 def copy_metadata(
-    source: Path, target: Path, status: os.stat_result, *, preserve_mtime: bool
+    source: Path, target: Path, status: os.stat_result, *, mtime_ns: int | None
 ) -> None:
-    """Give `target` the owner, mode, extended attributes and, if asked for, mtime of `source`.
+    """Give `target` the owner, mode and extended attributes of `source`, and `mtime_ns` if any.
 
     `status` is that of `source`. Raises OSError, and WriteError where the owner cannot be kept.
     """
@@ -53,8 +53,8 @@ def copy_metadata(
     target.chmod(stat.S_IMODE(status.st_mode))
     # After the mode, since access control lists are attributes that refine it.
     _copy_xattrs(source, target)
-    if preserve_mtime:
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if mtime_ns is not None:
+        os.utime(target, ns=(status.st_atime_ns, mtime_ns))
 
 
 def _copy_owner(target: Path, status: os.stat_result) -> None:

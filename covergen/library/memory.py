@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from covergen.core.database import open_cache
+from covergen.core.database import Usage, open_cache, today, usage_of
+from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 
-__all__ = ["Failure", "ScanMemory", "Seen"]
+__all__ = ["Failure", "ScanMemory", "Seen", "remembered_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ _FAILURE_DETAILS = tuple(f.name for f in fields(Failure) if f.name not in _OWN_C
 _REASONS = {reason.value: reason for reason in Reason}
 
 # Paths are bytes: a name need not be text. mtime_ns is text: file systems know times that SQLite's
-# integers do not. `details` is JSON: the other fields of a Track, or of a Failure.
+# integers do not. `details` is JSON: the other fields of a Track, or of a Failure. `used`: a day.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     folder BLOB NOT NULL,
@@ -51,9 +52,14 @@ CREATE TABLE IF NOT EXISTS seen (
     size INTEGER NOT NULL,
     mtime_ns TEXT NOT NULL,
     details TEXT NOT NULL,
+    used INTEGER NOT NULL,
     PRIMARY KEY (folder, name)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_by_use ON seen (used);
 """
+
+_NAME = "scan.sqlite"
+_UNUSED_DAYS = 180
 
 _READING = 1  # to be raised when tags are read differently, so that files are read anew
 
@@ -64,25 +70,33 @@ def _version() -> int:
     return zlib.crc32(shape.encode()) & 0x7FFFFFFF
 
 
+def remembered_files(path: Path | None = None) -> Usage:
+    """What the memory holds; a row is a file. Changes nothing."""
+    return usage_of(path or cache_folder() / _NAME, "seen", _version())
+
+
 class ScanMemory:
     """What was seen of each file, for as long as its size and mtime stay as they were.
 
     Used by one thread at a time. A memory that cannot be written or read only costs the next scan
-    its speed, and is never an error.
+    its speed, and is never an error. What no scan came by for long is forgotten at the end.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._rows = open_cache("scan.sqlite", _SCHEMA, _version(), path=path)
+        self._rows = open_cache(_NAME, _SCHEMA, _version(), path=path)
 
     def recall(self, folder: Path) -> dict[str, Seen]:
         """What is remembered of the files in a folder, by their names."""
         try:
             rows = self._rows.execute(
-                "SELECT name, size, mtime_ns, details FROM seen WHERE folder = ?",
+                "SELECT name, size, mtime_ns, details, used FROM seen WHERE folder = ?",
                 (_folder_key(folder),),
             ).fetchall()
         except sqlite3.DatabaseError:
             return {}
+        if any(row[4] != today() for row in rows):
+            used = "UPDATE seen SET used = ? WHERE folder = ?"
+            self._write(used, [(today(), _folder_key(folder))])
         names = [os.fsdecode(row[0]) for row in rows]
         return {
             name: _seen(folder / name, row[1], int(row[2]), row[3])
@@ -91,14 +105,38 @@ class ScanMemory:
 
     def remember(self, *seen: Seen) -> None:
         """Keep what was seen of files, in one transaction."""
-        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", [_row(s) for s in seen])
+        self._write(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", [_row(s) for s in seen]
+        )
 
     def forget(self, *paths: Path) -> None:
         """Have these files read anew by the next scan, in one transaction."""
         self._write("DELETE FROM seen WHERE folder = ? AND name = ?", [_key(p) for p in paths])
 
+    def prune(self, *, unused_days: int = _UNUSED_DAYS) -> int:
+        """Forget files that no scan came by for so long. Returns how many went."""
+        with contextlib.suppress(sqlite3.DatabaseError), self._rows:
+            query = "DELETE FROM seen WHERE used <= ?"
+            return self._rows.execute(query, (today() - unused_days,)).rowcount
+        return 0
+
+    def forget_lost(self) -> int:
+        """Forget files that are not where they were. Returns how many went."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            known = self._rows.execute("SELECT folder, name FROM seen").fetchall()
+            lost = [key for key in known if not os.path.lexists(b"/".join(key))]
+            self._write("DELETE FROM seen WHERE folder = ? AND name = ?", lost)
+            return len(lost)
+        return 0
+
+    def compact(self) -> None:
+        """Give the room of what was forgotten back to the disk."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            self._rows.execute("VACUUM")
+
     def close(self) -> None:
         """Close the database."""
+        self.prune()
         self._rows.close()
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -118,7 +156,7 @@ def _key(path: Path) -> tuple[bytes, bytes]:
 def _row(seen: Seen) -> tuple[object, ...]:
     names = _TRACK_DETAILS if isinstance(seen, Track) else _FAILURE_DETAILS
     details = json.dumps({name: getattr(seen, name) for name in names})
-    return (*_key(seen.path), seen.size, str(seen.mtime_ns), details)
+    return (*_key(seen.path), seen.size, str(seen.mtime_ns), details, today())
 
 
 def _seen(path: Path, size: int, mtime_ns: int, details: str) -> Seen:

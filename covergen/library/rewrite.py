@@ -7,27 +7,40 @@ goes wrong before that, the original is as it was, byte for byte, and the copy i
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from covergen.core.errors import ItemError, WriteError
-from covergen.core.picture import Picture
+from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
+from covergen.library.change import Change, Record, Stamp, file_hash
 from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
 from covergen.library.os_errors import check_writable, write_errors
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
-    put_front_cover,
+    Gone,
+    edit_pictures,
+    is_front_cover,
     read_pictures,
     remaining,
 )
+from covergen.library.reversal import find_reversal
 from covergen.library.temporary import remove_stale, temporary
 
-__all__ = ["RewriteOptions", "obstacle", "remove_stale", "write_cover"]
+__all__ = [
+    "RewriteOptions",
+    "check_room",
+    "obstacle",
+    "put_in_place",
+    "remove_own_cover",
+    "remove_stale",
+    "write_cover",
+]
 
 _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 
@@ -42,6 +55,23 @@ class RewriteOptions:
 
     preserve_mtime: bool = False
     hardlinks: Literal["skip", "break"] = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edit:
+    """The pictures that go, the one that becomes the front cover, and what is said of it."""
+
+    gone: Gone
+    new: Picture | None
+    done: Reason
+    nothing: Reason
+
+    def is_done(self, found: Sequence[EmbeddedPicture]) -> bool:
+        """Whether a file's pictures are as they should be: a front cover before all others."""
+        if self.new is None:
+            return not any(map(self.gone, found))
+        front_covers = [picture for picture in found if is_front_cover(picture)]
+        return list(found[:1]) == front_covers == [EmbeddedPicture(self.new.data, FRONT_COVER)]
 
 
 def obstacle(path: Path, options: RewriteOptions) -> Reason | None:
@@ -63,43 +93,79 @@ def write_cover(
     *,
     audio_digest: Callable[[Path], str],
     options: RewriteOptions,
+    record: Record | None = None,
 ) -> Outcome:
     """Make `picture` the front cover of a music file, or leave the file exactly as it is.
 
     `audio_digest` hashes a file's audio alone, and may raise ItemError. A symbolic link stays, and
-    the file that it leads to is written. Every failure of this file comes back as an Outcome.
+    the file that it leads to is written. With `record`, what takes the write back is kept first.
+    Every failure of this file comes back as an Outcome.
     """
+    edit = _Edit(gone=is_front_cover, new=picture, done=Reason.WRITTEN, nothing=Reason.EQUAL)
+    return _rewritten(track, edit, audio_digest, options, record)
+
+
+def remove_own_cover(
+    track: Track,
+    *,
+    audio_digest: Callable[[Path], str],
+    options: RewriteOptions,
+    record: Record | None = None,
+) -> Outcome:
+    """Take the covers that covergen painted out of a music file, or leave it exactly as it is.
+
+    As `write_cover`.
+    """
+    edit = _Edit(
+        gone=lambda picture: is_own(picture.data),
+        new=None,
+        done=Reason.STRIPPED,
+        nothing=Reason.NOT_OWN,
+    )
+    return _rewritten(track, edit, audio_digest, options, record)
+
+
+def _rewritten(
+    track: Track,
+    edit: _Edit,
+    audio_digest: Callable[[Path], str],
+    options: RewriteOptions,
+    record: Record | None,
+) -> Outcome:
     try:
         with write_errors(track.path):
-            return _write(track, picture, audio_digest, options)
+            return _rewrite(track, edit, audio_digest, options, record)
     except ItemError as error:
         return replace(Outcome.of_error(error), path=track.path)
 
 
-def _write(
-    track: Track, picture: Picture, audio_digest: Callable[[Path], str], options: RewriteOptions
+def _rewrite(
+    track: Track,
+    edit: _Edit,
+    audio_digest: Callable[[Path], str],
+    options: RewriteOptions,
+    record: Record | None,
 ) -> Outcome:
     path = Path(os.path.realpath(track.path, strict=True))
     before = path.stat()
     _check_unchanged(track, before)
-    if _is_front_cover_of(path, track.container, picture):
-        return Outcome(path=track.path, status=Status.UNCHANGED, reason=Reason.EQUAL)
+    found = read_pictures(path, track.container)
+    if edit.is_done(found):
+        return Outcome(path=track.path, status=Status.UNCHANGED, reason=edit.nothing)
     if before.st_nlink > 1 and options.hardlinks == "skip":
         return Outcome(path=track.path, status=Status.SKIPPED, reason=Reason.HARD_LINKED)
-    check_writable(path, "the file")
-    check_writable(path.parent, "its folder")
-    _check_space(path, before.st_size + 2 * len(picture.data))
+    check_room(path, before.st_size + 2 * len(edit.new.data if edit.new else b""))
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
-        note = put_front_cover(copy, track.container, picture)
-        _verify(path, copy, track.container, picture, audio_digest)
-        copy_metadata(path, copy, before, preserve_mtime=options.preserve_mtime)
+        note = edit_pictures(copy, track.container, edit.gone, edit.new)
+        audio = _verify(path, copy, track.container, edit, audio_digest)
+        mtime_ns = before.st_mtime_ns if options.preserve_mtime else None
+        copy_metadata(path, copy, before, mtime_ns=mtime_ns)
         sync_file(copy)
-        if _stamp(path.stat()) != _stamp(before):
-            raise WriteError(path, Reason.CHANGED, "it changed while its copy was edited")
-        copy.replace(path)
-    sync_folder(path.parent)
-    return Outcome(path=track.path, status=Status.WRITTEN, reason=Reason.WRITTEN, message=note)
+        gone = [picture.data for picture in found if edit.gone(picture)]
+        with record(_change(path, copy, track.container, audio, gone)) if record else nullcontext():
+            put_in_place(copy, path, before)
+    return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done, message=note)
 
 
 def _check_unchanged(track: Track, status: os.stat_result) -> None:
@@ -111,14 +177,10 @@ def _check_unchanged(track: Track, status: os.stat_result) -> None:
         )
 
 
-def _is_front_cover_of(path: Path, container: str, picture: Picture) -> bool:
-    """Whether the picture, and no other, is the front cover, and the first of all pictures."""
-    found = read_pictures(path, container)
-    front_covers = [embedded for embedded in found if embedded.kind == FRONT_COVER]
-    return found[:1] == front_covers == [EmbeddedPicture(picture.data, FRONT_COVER)]
-
-
-def _check_space(path: Path, needed_bytes: int) -> None:
+def check_room(path: Path, needed_bytes: int) -> None:
+    """Raise PermissionError or WriteError where a file cannot have a copy take its place."""
+    check_writable(path, "the file")
+    check_writable(path.parent, "its folder")
     usage = shutil.disk_usage(path.parent)
     # Some network file systems say nothing of their size.
     if usage.total and usage.free < needed_bytes + _SPACE_BYTES:
@@ -129,23 +191,62 @@ def _verify(
     path: Path,
     copy: Path,
     container: str,
-    picture: Picture,
+    edit: _Edit,
     audio_digest: Callable[[Path], str],
-) -> None:
-    """Compare the edited copy, read anew, with the original. Raises WriteError, ItemError."""
-    tags, audio = remaining(path, container), audio_digest(path)
+) -> str:
+    """Compare the edited copy, read anew, with the original. Returns the hash of their audio.
+
+    Raises WriteError, ItemError.
+    """
+    tags, audio = remaining(path, container, edit.gone), audio_digest(path)
     try:
-        if not _is_front_cover_of(copy, container, picture):
-            difference = "the picture does not read back as it was written"
-        elif remaining(copy, container) != tags:
+        if not edit.is_done(read_pictures(copy, container)):
+            difference = "its pictures do not read back as they should be"
+        elif remaining(copy, container, edit.gone) != tags:
             difference = "other tags would have changed"
         elif audio_digest(copy) != audio:
             difference = "the audio would have changed"
         else:
-            return
+            return audio
     except ItemError as error:
         difference = f"the edited copy cannot be read: {error.message}"
     raise WriteError(path, Reason.NOT_VERIFIED, difference)
+
+
+def _change(path: Path, copy: Path, container: str, audio: str, gone: Sequence[bytes]) -> Change:
+    """What replacing a file by its finished copy changes. Raises WriteError, OSError."""
+    reversal = find_reversal(path, copy)
+    if reversal is None:
+        raise WriteError(
+            path,
+            Reason.IRREVERSIBLE,
+            "what is to be replaced is too large to be kept",
+            hint="--no-journal writes nevertheless",
+        )
+    pictures = (picture for picture in gone if picture in reversal.middle)
+    return Change(
+        path=path,
+        container=container,
+        before=file_hash(path),
+        after=file_hash(copy),
+        audio=audio,
+        stamp_before=Stamp.of(path.stat()),
+        stamp_after=Stamp.of(copy.stat()),
+        reversal=reversal,
+        picture=max(pictures, key=len, default=b""),
+    )
+
+
+def put_in_place(copy: Path, path: Path, before: os.stat_result) -> None:
+    """Let a finished copy take the place of the file that it was made from.
+
+    `before` is that file's status when it was read. Raises WriteError where it changed since then,
+    and OSError.
+    """
+    if _stamp(path.stat()) != _stamp(before):
+        raise WriteError(path, Reason.CHANGED, "it changed while its copy was edited")
+    copy.replace(path)
+    sync_folder(path.parent)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from covergen.models.sources import anchored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["Preset", "find_preset", "load_presets"]
+__all__ = ["Preset", "find_preset", "is_name", "load_presets", "user_file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +41,20 @@ class Preset:
     defined_in: Path
 
 
-def load_presets(user_file: Path | None = None) -> dict[str, Preset]:
+def user_file() -> Path:
+    """The user's own models.toml, which need not exist."""
+    return config_folder() / "models.toml"
+
+
+def load_presets(file: Path | None = None) -> dict[str, Preset]:
     """Read covergen's models and then the user's, which replace those of the same name.
 
-    `user_file` defaults to models.toml in the user's config folder; it need not exist. No part of
-    a model is looked for. Raises SettingsError with all the mistakes of a file at once.
+    `file` defaults to `user_file()`; it need not exist. No part of a model is looked for. Raises
+    SettingsError with all the mistakes of a file at once.
     """
     presets = _read(_own_file())
     try:
-        return presets | _read(user_file or config_folder() / "models.toml")
+        return presets | _read(file or user_file())
     except FileNotFoundError:
         return presets
 
@@ -60,8 +65,7 @@ def find_preset(name: str, presets: Mapping[str, Preset]) -> Preset:
         return presets[name]
     raise UsageError(
         f"There is no model {name!r}.{_did_you_mean(name, presets)}",
-        hint=f"The models are {', '.join(presets)}; add your own to"
-        f" {config_folder() / 'models.toml'}.",
+        hint=f"The models are {', '.join(presets)}; add your own to {user_file()}.",
     )
 
 
@@ -156,12 +160,17 @@ _KEYS: dict[str, _Rule] = {
 _NAME = re.compile(r"\w[\w.-]*")
 
 
+def is_name(text: str) -> bool:
+    """Whether a model can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _problems(name: str, table: object) -> Iterator[str]:
     """All that is wrong with one table, a line for each mistake."""
     if not isinstance(table, dict):
         yield f"{name}: belongs to no model; a model is a table, such as [my-model]"
         return
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         yield f"[{name}]: expected a name of letters, digits, ., _ and -"
     for key, rule in _KEYS.items():
         if key in table and not rule.fits(table[key]):

@@ -32,14 +32,22 @@ from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
 from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, vorbis
-from covergen.library.pictures.embedded import FRONT_COVER, ICONS, EmbeddedPicture
+from covergen.library.pictures.embedded import (
+    FRONT_COVER,
+    ICONS,
+    EmbeddedPicture,
+    Gone,
+    is_front_cover,
+)
 
 __all__ = [
     "FRONT_COVER",
     "ICONS",
     "EmbeddedPicture",
+    "Gone",
+    "edit_pictures",
+    "is_front_cover",
     "pictures_in",
-    "put_front_cover",
     "read_pictures",
     "remaining",
 ]
@@ -52,22 +60,22 @@ class _Container:
     opened_by: type[mutagen.FileType]
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
-    put: Callable[[Path, Picture], str]
-    rest: Callable[[Path], object]
+    edit: Callable[[Path, Gone, Picture | None], str]
+    rest: Callable[[Path, Gone], object]
 
 
 def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
-    put, rest = partial(id3.put, place=place), partial(id3.rest, place=place)
-    return _Container(opened_by, id3.pictures, id3.others, put, rest)
+    edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
+    return _Container(opened_by, id3.pictures, id3.others, edit, rest)
 
 
 def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
-    put, rest = partial(vorbis.put, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(opened_by, comments.pictures, comments.others, put, rest)
+    edit, rest = partial(vorbis.edit, codec=codec), partial(vorbis.rest, codec=codec)
+    return _Container(opened_by, comments.pictures, comments.others, edit, rest)
 
 
 def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
-    return _Container(opened_by, apev2.pictures, apev2.others, apev2.put, apev2.rest)
+    return _Container(opened_by, apev2.pictures, apev2.others, apev2.edit, apev2.rest)
 
 
 _CONTAINERS = {
@@ -77,13 +85,13 @@ _CONTAINERS = {
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
-    "flac": _Container(FLAC, flac.pictures, flac.others, flac.put, flac.rest),
+    "flac": _Container(FLAC, flac.pictures, flac.others, flac.edit, flac.rest),
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
     "oggflac": _ogg(OggFLAC, vorbis.OGG_FLAC),
-    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.put, mp4.rest),
-    "asf": _Container(ASF, asf.pictures, asf.others, asf.put, asf.rest),
+    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
+    "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),
     "musepack": _apev2(Musepack),
@@ -104,30 +112,30 @@ def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
         return row.pictures(row.opened_by(path))
 
 
-def put_front_cover(path: Path, container: str, picture: Picture) -> str:
-    """Make `picture` the front cover of a file, in place; any other front cover goes.
+def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
+    """Take the pictures that are `gone` out of a file, in place; make `new` its front cover.
 
     Works on a copy: an error may leave the file half-written. Returns a note for the outcome, or
     "". Raises TagError where the file is not built as it should be, WriteError where the picture
     does not fit, OSError as the system does.
     """
     with _damage(path):
-        return _CONTAINERS[container].put(path, picture)
+        return _CONTAINERS[container].edit(path, gone, new)
 
 
-def remaining(path: Path, container: str) -> object:
-    """All that a front cover must leave as it is: equal before and after. Raises TagError.
+def remaining(path: Path, container: str, gone: Gone) -> object:
+    """All that an edit must leave as it is: equal before and after. Raises TagError.
 
-    The raw bytes of all tags and pictures but the front cover, in their order, together with what
-    mutagen makes of them.
+    The raw bytes of all tags and of the pictures that are not `gone`, in their order, together
+    with what mutagen makes of them. `gone` has to hold for a new front cover as well.
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
         file = row.opened_by(path)
-        kept = [picture for picture in row.pictures(file) if picture.kind != FRONT_COVER]
+        kept = [picture.data for picture in row.pictures(file) if not gone(picture)]
         seen = row.others(file)
     with _damage(path):
-        return kept, seen, row.rest(path)
+        return kept, seen, row.rest(path, gone)
 
 
 @contextmanager

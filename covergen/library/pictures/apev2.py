@@ -13,10 +13,10 @@ import mutagen
 
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, splice
 
-__all__ = ["kinds_at_end", "others", "pictures", "put", "rest"]
+__all__ = ["edit", "kinds_at_end", "others", "pictures", "rest"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -62,14 +62,13 @@ def others(file: mutagen.FileType) -> object:
     return {name: (item.kind, item.value) for name, item in items if name.lower() not in _KINDS}
 
 
-def put(path: Path, picture: Picture) -> str:
-    """Make `picture` the front cover. An ID3v1 tag behind stays where it is."""
-    value = b"cover" + picture.extension.encode() + b"\0" + picture.data
-    item = struct.pack("<II", len(value), _BINARY) + _FRONT + b"\0" + value
+def edit(path: Path, gone: Gone, new: Picture | None) -> str:
+    """Take pictures out; make `new` the front cover. An ID3v1 tag behind stays where it is."""
     with path.open("r+b") as file:
         tag = _read(file)
         # Small items first, as the specification recommends.
-        splice(file, tag.start, tag.end, _join([*_without_front_cover(tag), item]))
+        items = [*_without(tag, gone), *([_front_cover(new)] if new else [])]
+        splice(file, tag.start, tag.end, _join(items) if items else b"")
     return ""
 
 
@@ -79,15 +78,15 @@ def kinds_at_end(file: BinaryIO) -> list[int]:
         items = _read(file).items
     except DAMAGE:
         return []
-    names = [_name(item).decode("ascii", "replace") for item in items]
+    names = [_name(item) for item in items]
     return [_KINDS[name] for name in names if name in _KINDS]
 
 
-def rest(path: Path) -> object:
-    """All raw items but the front cover, and what lies around the tag."""
+def rest(path: Path, gone: Gone) -> object:
+    """All raw items but the pictures that go, and what lies around the tag."""
     with path.open("rb") as file:
         tag = _read(file)
-        return _without_front_cover(tag), outside(file, tag.start, tag.end)
+        return _without(tag, gone), outside(file, tag.start, tag.end)
 
 
 def _read(file: BinaryIO) -> _Tag:
@@ -124,12 +123,23 @@ def _split(data: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(items)
 
 
-def _without_front_cover(tag: _Tag) -> list[bytes]:
-    return [item for item in tag.items if _name(item) != _FRONT.lower()]
+def _without(tag: _Tag, gone: Gone) -> list[bytes]:
+    return [item for item in tag.items if not _is_gone(item, gone)]
 
 
-def _name(item: bytes) -> bytes:
-    return item[8:].partition(b"\0")[0].lower()
+def _is_gone(item: bytes, gone: Gone) -> bool:
+    kind = _KINDS.get(_name(item))
+    value = item[8:].partition(b"\0")[2]
+    return kind is not None and gone(EmbeddedPicture(value.partition(b"\0")[2], kind))
+
+
+def _front_cover(picture: Picture) -> bytes:
+    value = b"cover" + picture.extension.encode() + b"\0" + picture.data
+    return struct.pack("<II", len(value), _BINARY) + _FRONT + b"\0" + value
+
+
+def _name(item: bytes) -> str:
+    return item[8:].partition(b"\0")[0].lower().decode("ascii", "replace")
 
 
 def _join(items: list[bytes]) -> bytes:

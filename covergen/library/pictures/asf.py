@@ -12,10 +12,10 @@ from uuid import UUID
 import mutagen
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, padding, splice
 
-__all__ = ["others", "pictures", "put", "rest"]
+__all__ = ["edit", "others", "pictures", "rest"]
 
 _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
 _FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
@@ -61,24 +61,22 @@ def others(file: mutagen.FileType) -> object:
     return [(name, repr(value)) for name, value in file.tags or () if name != _PICTURE]
 
 
-def put(path: Path, picture: Picture) -> str:
-    """Make `picture` the front cover."""
-    mime, empty = picture.mime.encode("utf-16-le") + b"\0\0", b"\0\0"
-    head = struct.pack("<BI", FRONT_COVER, len(picture.data))
-    value = head + mime + empty + picture.data
+def edit(path: Path, gone: Gone, new: Picture | None) -> str:
+    """Take pictures out; make `new` the front cover."""
     with path.open("r+b") as file:
         objects, size = _read(file)
-        cleaned = [_without_front_cover(item) for item in objects]
+        kept = [_without(item, gone) for item in objects]
         behind = file.seek(0, os.SEEK_END) - size
-        splice(file, 0, size, _join(_with_record(cleaned, value), size, behind))
+        edited = _with_record(kept, _front_cover(new)) if new else kept
+        splice(file, 0, size, _join(edited, size, behind))
     return ""
 
 
-def rest(path: Path) -> object:
-    """All raw header objects but the front cover and padding, and what follows the header."""
+def rest(path: Path, gone: Gone) -> object:
+    """All raw header objects but pictures that go and padding, and what follows the header."""
     with path.open("rb") as file:
         objects, size = _read(file)
-        return _comparable(objects), outside(file, 0, size)
+        return _comparable(objects, gone), outside(file, 0, size)
 
 
 def _read(file: BinaryIO) -> tuple[list[_Object], int]:
@@ -125,15 +123,15 @@ def _resized(item: _Object, file_size: int) -> _Object:
     return item._replace(data=item.data[:16] + struct.pack("<Q", file_size) + item.data[24:])
 
 
-def _comparable(objects: list[_Object]) -> list[object]:
-    """The objects less what a front cover changes: itself, lists made for it, the file's size."""
+def _comparable(objects: list[_Object], gone: Gone) -> list[object]:
+    """The objects less what an edit changes: pictures, lists made for them, the file's size."""
     found: list[object] = []
     for item in objects:
         if item.guid == _EXTENSION:
-            inner = _comparable(_extension_objects(item))
+            inner = _comparable(_extension_objects(item), gone)
             found.append((item.data[:_EXTENSION_HEAD], inner))
         elif item.guid in _LISTS:
-            kept = [record.raw for record in _records(item) if not _is_front_cover(record)]
+            kept = [record.raw for record in _records(item) if not _is_gone(record, gone)]
             found += [(item.guid, kept)] if kept else []
         elif item.guid == _FILE_PROPERTIES:
             found.append((item.data[:16], item.data[24:]))
@@ -151,13 +149,13 @@ def _extension_of(item: _Object, objects: list[_Object]) -> _Object:
     return item._replace(data=item.data[:_EXTENSION_HEAD] + struct.pack("<I", len(data)) + data)
 
 
-def _without_front_cover(item: _Object) -> _Object:
+def _without(item: _Object, gone: Gone) -> _Object:
     if item.guid == _EXTENSION:
-        return _extension_of(item, [_without_front_cover(o) for o in _extension_objects(item)])
+        return _extension_of(item, [_without(inner, gone) for inner in _extension_objects(item)])
     if item.guid not in _LISTS:
         return item
     records = _records(item)
-    kept = [record.raw for record in records if not _is_front_cover(record)]
+    kept = [record.raw for record in records if not _is_gone(record, gone)]
     return item if len(kept) == len(records) else _list_of(item.guid, kept)
 
 
@@ -189,9 +187,15 @@ def _list_of(guid: bytes, records: list[bytes]) -> _Object:
     return _Object(guid, struct.pack("<H", len(records)) + b"".join(records))
 
 
-def _is_front_cover(record: _Record) -> bool:
+def _is_gone(record: _Record, gone: Gone) -> bool:
     picture = _parse_picture(record.value) if record.name == _PICTURE else None
-    return picture is not None and picture.kind == FRONT_COVER
+    return picture is not None and gone(picture)
+
+
+def _front_cover(picture: Picture) -> bytes:
+    """The value that `_parse_picture` reads."""
+    mime, empty = picture.mime.encode("utf-16-le") + b"\0\0", b"\0\0"
+    return struct.pack("<BI", FRONT_COVER, len(picture.data)) + mime + empty + picture.data
 
 
 def _with_record(objects: list[_Object], value: bytes) -> list[_Object]:

@@ -13,8 +13,8 @@ import mutagen
 import mutagen.flac
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
-from covergen.library.pictures.picture_block import front_cover_block, is_front_cover
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
+from covergen.library.pictures.picture_block import front_cover_block, picture_in
 
 __all__ = ["Comments", "others", "pictures"]
 
@@ -63,16 +63,16 @@ class Comments:
         texts = [struct.pack("<I", len(text)) + text for text in (self.vendor, *self.entries)]
         return b"".join([texts[0], count, *texts[1:], self.tail])
 
-    def without_front_cover(self) -> "Comments":
-        """All but front covers, and a legacy COVERART counts as one."""
-        return replace(self, entries=tuple(e for e in self.entries if not _is_front_cover(e)))
+    def without(self, gone: Gone) -> "Comments":
+        """All but some pictures; a legacy COVERART counts as a front cover."""
+        return replace(self, entries=tuple(e for e in self.entries if not _is_gone(e, gone)))
 
     def with_front_cover(self, picture: Picture) -> "Comments":
-        """The front cover, first of all pictures and after the texts."""
-        entries = self.without_front_cover().entries
+        """A front cover more, first of all pictures and after the texts."""
         block = _BLOCK.encode() + b"=" + base64.b64encode(front_cover_block(picture))
-        at = next((i for i, entry in enumerate(entries) if _name(entry) == _BLOCK), len(entries))
-        return replace(self, entries=(*entries[:at], block, *entries[at:]))
+        names = [_name(entry) for entry in self.entries]
+        at = names.index(_BLOCK) if _BLOCK in names else len(names)
+        return replace(self, entries=(*self.entries[:at], block, *self.entries[at:]))
 
 
 def _text_at(data: bytes, at: int) -> tuple[bytes, int]:
@@ -87,13 +87,16 @@ def _name(entry: bytes) -> str:
     return entry.partition(b"=")[0].decode("ascii", "replace").upper()
 
 
-def _is_front_cover(entry: bytes) -> bool:
-    if _name(entry) != _BLOCK:
-        return _name(entry) in _LEGACY
-    try:
-        return is_front_cover(base64.b64decode(entry.partition(b"=")[2]))
-    except binascii.Error:
+def _is_gone(entry: bytes, gone: Gone) -> bool:
+    name = _name(entry)
+    if name not in (_BLOCK, *_LEGACY):
         return False
+    try:
+        data = base64.b64decode(entry.partition(b"=")[2])
+    except binascii.Error:
+        data = b""
+    picture = picture_in(data) if name == _BLOCK else EmbeddedPicture(data, FRONT_COVER)
+    return picture is not None and gone(picture)
 
 
 def _from_block(value: str) -> EmbeddedPicture | None:

@@ -1,8 +1,9 @@
 """A picture as it lies in a file's tags."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["FRONT_COVER", "ICONS", "LINK", "EmbeddedPicture"]
+__all__ = ["FRONT_COVER", "ICONS", "LINK", "EmbeddedPicture", "Gone", "is_front_cover"]
 
 FRONT_COVER = 3
 """The type of a front cover in ID3, FLAC and ASF (ID3v2.4 frames, section 4.14)."""
@@ -23,3 +24,12 @@ class EmbeddedPicture:
 
     data: bytes
     kind: int
+
+
+Gone = Callable[[EmbeddedPicture], bool]
+"""Which pictures an edit takes out of a file."""
+
+
+def is_front_cover(picture: EmbeddedPicture) -> bool:
+    """Whether players show it as the front cover."""
+    return picture.kind == FRONT_COVER

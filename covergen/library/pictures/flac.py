@@ -13,12 +13,12 @@ from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures import comments
-from covergen.library.pictures.embedded import LINK, EmbeddedPicture
+from covergen.library.pictures.embedded import LINK, EmbeddedPicture, Gone
 from covergen.library.pictures.id3_header import id3_size
-from covergen.library.pictures.picture_block import front_cover_block, is_front_cover
+from covergen.library.pictures.picture_block import front_cover_block, picture_in
 from covergen.library.pictures.splice import outside, padding, splice
 
-__all__ = ["others", "pictures", "put", "rest"]
+__all__ = ["edit", "others", "pictures", "rest"]
 
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
@@ -49,29 +49,29 @@ def others(file: mutagen.FileType) -> object:
     return blocks, comments.others(file)
 
 
-def put(path: Path, picture: Picture) -> str:
-    """Make `picture` the front cover, first of all pictures and after the Vorbis comment.
+def edit(path: Path, gone: Gone, new: Picture | None) -> str:
+    """Take pictures out; make `new` the first of them, after the Vorbis comment.
 
     Raises WriteError where the picture is larger than a block can be.
     """
-    block = front_cover_block(picture)
-    if len(block) > _LARGEST:
+    added = [(_PICTURE, front_cover_block(new))] if new else []
+    if any(len(block) > _LARGEST for _, block in added):
         raise WriteError(path, Reason.TOO_LARGE, "a FLAC picture is smaller than 16 MiB")
     with path.open("r+b") as file:
         old = _read(file)
-        kept, other_pictures = _without_front_cover(old)
+        kept, kept_pictures = _without(old, gone)
         # Windows wants pictures after the comment; the first block is always STREAMINFO.
         after = next((i for i, (kind, _) in enumerate(kept) if kind == _COMMENT), 0) + 1
-        blocks = [*kept[:after], (_PICTURE, block), *other_pictures, *kept[after:]]
+        blocks = [*kept[:after], *added, *kept_pictures, *kept[after:]]
         splice(file, old.start, old.end, _join(blocks, old.end - old.start))
     return ""
 
 
-def rest(path: Path) -> object:
-    """All raw blocks but the front cover and padding, and what lies around them."""
+def rest(path: Path, gone: Gone) -> object:
+    """All raw blocks but the pictures that go and padding, and what lies around them."""
     with path.open("rb") as file:
         metadata = _read(file)
-        return _without_front_cover(metadata), outside(file, metadata.start, metadata.end)
+        return _without(metadata, gone), outside(file, metadata.start, metadata.end)
 
 
 def _read(file: BinaryIO) -> _Metadata:
@@ -96,21 +96,19 @@ def _read(file: BinaryIO) -> _Metadata:
     return _Metadata(tuple(blocks), start + 4, end)
 
 
-def _without_front_cover(metadata: _Metadata) -> tuple[list[_Block], list[_Block]]:
-    """The blocks that are no pictures, and the pictures that are no front cover."""
-    kept, other_pictures = [], []
+def _without(metadata: _Metadata, gone: Gone) -> tuple[list[_Block], list[_Block]]:
+    """The blocks that are no pictures, and the pictures that stay."""
+    kept, kept_pictures = [], []
     for kind, body in metadata.blocks:
         if kind == _COMMENT:
-            kept.append((kind, _cleaned(body)))
-        elif kind == _PICTURE and not is_front_cover(body):
-            other_pictures.append((kind, body))
-        elif kind not in (_PICTURE, _PADDING):
+            kept.append((kind, comments.Comments.parse(body).without(gone).join()))
+        elif kind == _PICTURE:
+            picture = picture_in(body)
+            if picture is None or not gone(picture):
+                kept_pictures.append((kind, body))
+        elif kind != _PADDING:
             kept.append((kind, body))
-    return kept, other_pictures
-
-
-def _cleaned(body: bytes) -> bytes:
-    return comments.Comments.parse(body).without_front_cover().join()
+    return kept, kept_pictures
 
 
 def _join(blocks: list[_Block], available: int) -> bytes:

@@ -18,12 +18,12 @@ from mutagen.id3 import ID3, Frames_2_2, ID3NoHeaderError
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
 from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
 
-__all__ = ["others", "pictures", "put", "rest"]
+__all__ = ["edit", "others", "pictures", "rest"]
 
 _NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
 
@@ -71,22 +71,26 @@ def others(file: mutagen.FileType) -> object:
     return {key: repr(frame) for key, frame in tags.items() if frame.FrameID != "APIC"}
 
 
-def put(path: Path, picture: Picture, place: Place) -> str:
-    """Make `picture` the front cover, first of all pictures. Returns a note, or ""."""
+def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
+    """Take pictures out; make `new` the first of them. Returns a note, or "".
+
+    A tag without any frame is no tag, and goes as well.
+    """
     with path.open("r+b") as file:
         old = place.read(file)
         tag, note = _loaded(old, path, place)
-        tag = _with_front_cover(tag, picture)
-        place.store(file, _tag_bytes(path, tag, available=len(old)))
+        tag = _without(tag, gone)
+        if new:
+            tag = _with_front_cover(tag, new)
+        place.store(file, _tag_bytes(path, tag, available=len(old)) if _holds_any(tag) else b"")
     return note
 
 
-def rest(path: Path, place: Place) -> object:
-    """All raw frames but the front cover, and what lies in the file around the tag."""
+def rest(path: Path, gone: Gone, place: Place) -> object:
+    """All raw frames but the pictures that go, and what lies in the file around the tag."""
     with path.open("rb") as file:
-        tag, _ = _loaded(place.read(file), path, place)
-        around = place.around(file)
-    return tag.version, tag.flags, _without_front_cover(tag), tag.tail, around
+        tag = _without(_loaded(place.read(file), path, place)[0], gone)
+        return tag if _holds_any(tag) else None, place.around(file)
 
 
 def _loaded(data: bytes, path: Path, place: Place) -> tuple[_Tag, str]:
@@ -194,24 +198,29 @@ def _mime_of(format_2_2: bytes) -> bytes:
 
 
 def _with_front_cover(tag: _Tag, picture: Picture) -> _Tag:
-    frames = _without_front_cover(tag)
+    frames = tag.frames
     at = next((i for i, frame in enumerate(frames) if _is_picture(frame)), len(frames))
     return replace(tag, frames=(*frames[:at], _front_cover(tag, picture), *frames[at:]))
 
 
-def _without_front_cover(tag: _Tag) -> tuple[_Frame, ...]:
-    return tuple(f for f in tag.frames if not (_is_picture(f) and _is_front_cover(tag, f)))
+def _without(tag: _Tag, gone: Gone) -> _Tag:
+    kept = tuple(f for f in tag.frames if not (_is_picture(f) and _is_gone(tag, f, gone)))
+    return replace(tag, frames=kept)
+
+
+def _holds_any(tag: _Tag) -> bool:
+    return bool(tag.frames or tag.tail)
 
 
 def _is_picture(frame: _Frame) -> bool:
     return frame.name in (b"PIC", b"PIC\0", b"APIC")
 
 
-def _is_front_cover(tag: _Tag, frame: _Frame) -> bool:
+def _is_gone(tag: _Tag, frame: _Frame, gone: Gone) -> bool:
     # mutagen knows what a frame's flags do to its body.
     data = io.BytesIO(_join(replace(tag, frames=(frame,), tail=b""), 0))
     found = ID3(data, translate=False, load_v1=False).getall("APIC")
-    return any(p.type == FRONT_COVER and p.mime != LINK for p in found)
+    return any(gone(EmbeddedPicture(p.data, int(p.type))) for p in found if p.mime != LINK)
 
 
 def _front_cover(tag: _Tag, picture: Picture) -> _Frame:

@@ -15,7 +15,7 @@ __all__ = ["AIFF", "DFF", "DSF", "START", "WAV", "Place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """`read` gives the tag's bytes, b"" without one; `store` puts other bytes in their place.
+    """`read` gives the tag's bytes, b"" without one; `store` puts others in their place, or none.
 
     `around` gives what else lies in the file, as far as it is cheap to read. `beside_id3v1`: such
     files may carry an ID3v1 tag at their end. All raise ValueError or struct.error where the file
@@ -73,7 +73,7 @@ def _store_in_dsf(file: BinaryIO, tag: bytes) -> None:
     splice(file, start, start + len(old), tag)
     size = file.seek(0, os.SEEK_END)
     file.seek(12)
-    file.write(struct.pack("<QQ", size, start))
+    file.write(struct.pack("<QQ", size, start if tag else 0))
 
 
 def _around_dsf(file: BinaryIO) -> object:
@@ -152,7 +152,7 @@ def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
         # Some writers leave out the last pad byte.
         start, stop, pad = end, end, bytes(end % 2)
         name = form.tag_names[0]
-    data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2)
+    data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     header = form.head.pack(form.name, length)
     splice(file, start, stop, data)

@@ -8,6 +8,7 @@ Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and t
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,10 +17,10 @@ import mutagen
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["others", "pictures", "put", "rest"]
+__all__ = ["edit", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -27,6 +28,7 @@ _FILLERS = (b"free", b"skip")
 _META = (b"udta", b"meta")
 _HANDLER = b"\0\0\0\0" + struct.pack(">I4s", 33, b"hdlr") + bytes(8) + b"mdirappl" + bytes(9)
 _FIXED_HEAD = 8
+_VALUE_HEAD = 8  # the type and the locale
 
 
 class _Atom(NamedTuple):
@@ -50,11 +52,11 @@ def others(file: mutagen.FileType) -> object:
     return {name: repr(values) for name, values in tags.items() if name != "covr"}
 
 
-def put(path: Path, picture: Picture) -> str:
-    """Make `picture` the front cover, first of all pictures. Raises WriteError if it can't fit."""
+def edit(path: Path, gone: Gone, new: Picture | None) -> str:
+    """Take pictures out; make `new` the first of them. Raises WriteError if it can't fit."""
     with path.open("r+b") as file:
         moov, end = _moov_and_room(file)
-        body = _edited(_body(file, moov), _META, lambda meta: _with_front_cover(meta, picture))
+        body = _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, gone, new))
         try:
             size = _FIXED_HEAD + len(body)
             room = padding(end - moov.start - size, least=_FIXED_HEAD)
@@ -69,12 +71,12 @@ def put(path: Path, picture: Picture) -> str:
     return ""
 
 
-def rest(path: Path) -> object:
-    """The atoms outside `moov`, and every leaf in it but the front cover and offsets."""
+def rest(path: Path, gone: Gone) -> object:
+    """The atoms outside `moov`, and every leaf in it but pictures that go and offsets."""
     with path.open("rb") as file:
         outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
         moov, _ = _moov_and_room(file)
-        leaves = list(_leaves((), _body(file, moov)))
+        leaves = list(_leaves((), _body(file, moov), gone))
     return [atom for atom in outer if atom[0] != b"moov"], leaves
 
 
@@ -148,18 +150,22 @@ def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]
     return body[:start] + _join(name, new) + body[end:]
 
 
-def _with_front_cover(meta: bytes, picture: Picture) -> bytes:
+def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:
     meta = meta or _HANDLER
     skip = _version_size(meta)
     if meta[skip + 16 : skip + 20] != b"mdir":
         raise ValueError("its metadata are not of the iTunes kind")
-    value = struct.pack(">II", _TYPES.get(picture.mime, _UNTYPED), 0) + picture.data
 
-    def with_cover(items: bytes) -> bytes:
-        cleaned = _without_front_cover(items)
-        return _edited(cleaned, (b"covr",), lambda covers: _join(b"data", value) + covers)
+    def edited(items: bytes) -> bytes:
+        kept = _without(items, gone)
+        return _edited(kept, (b"covr",), lambda covers: _value(new) + covers) if new else kept
 
-    return meta[:skip] + _edited(meta[skip:], (b"ilst",), with_cover)
+    return meta[:skip] + _edited(meta[skip:], (b"ilst",), edited)
+
+
+def _value(picture: Picture) -> bytes:
+    kind = _TYPES.get(picture.mime, _UNTYPED)
+    return _join(b"data", struct.pack(">II", kind, 0) + picture.data)
 
 
 def _version_size(meta: bytes) -> int:
@@ -167,31 +173,43 @@ def _version_size(meta: bytes) -> int:
     return 0 if meta[4:8] == b"hdlr" else 4
 
 
-def _without_front_cover(items: bytes) -> bytes:
-    """An `ilst` without its first picture, and without a `covr` that holds nothing more."""
+def _without(items: bytes, gone: Gone) -> bytes:
+    """An `ilst` without some pictures, and without a `covr` that holds nothing more."""
+    kinds = chain([FRONT_COVER], repeat(0))
+    parts, at = [], 0
     for item in _atoms(items):
         covers = items[item.body : item.end]
-        for atom in _atoms(covers) if item.name == b"covr" else ():
-            if atom.name == b"data":
-                left = covers[: atom.start] + covers[atom.end :]
-                kept = _join(b"covr", left) if left else b""
-                return items[: item.start] + kept + items[item.end :]
-    return items
+        if item.name == b"covr" and (left := _covers_left(covers, gone, kinds)) != covers:
+            parts += [items[at : item.start], _join(b"covr", left) if left else b""]
+            at = item.end
+    return b"".join([*parts, items[at:]])
+
+
+def _covers_left(covers: bytes, gone: Gone, kinds: Iterator[int]) -> bytes:
+    parts, at = [], 0
+    for atom in _atoms(covers):
+        image = covers[atom.body + _VALUE_HEAD : atom.end]
+        if atom.name == b"data" and gone(EmbeddedPicture(image, next(kinds))):
+            parts.append(covers[at : atom.start])
+            at = atom.end
+    return b"".join([*parts, covers[at:]])
 
 
 _TABLES = {b"stco": "I", b"co64": "Q"}
 _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra")
 
 
-def _leaves(path: tuple[bytes, ...], body: bytes) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
+def _leaves(
+    path: tuple[bytes, ...], body: bytes, gone: Gone
+) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
     for atom in _atoms(body):
         inner, here = body[atom.body : atom.end], (*path, atom.name)
         if here == _META:
-            yield from _leaves(here, inner[_version_size(inner) :])
+            yield from _leaves(here, inner[_version_size(inner) :], gone)
         elif here == (*_META, b"ilst"):
-            yield from _leaves(here, _without_front_cover(inner))
+            yield from _leaves(here, _without(inner, gone), gone)
         elif atom.name in _CONTAINERS or here == _META[:1]:
-            yield from _leaves(here, inner)
+            yield from _leaves(here, inner, gone)
         elif atom.name not in (*_FILLERS, *_TABLES) and here != (*_META, b"hdlr"):
             yield here, inner
 

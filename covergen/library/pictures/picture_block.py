@@ -6,9 +6,9 @@ Source: RFC 9639, section 8.8.
 import struct
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture
 
-__all__ = ["front_cover_block", "is_front_cover"]
+__all__ = ["front_cover_block", "picture_in"]
 
 
 def front_cover_block(picture: Picture) -> bytes:
@@ -19,9 +19,13 @@ def front_cover_block(picture: Picture) -> bytes:
     return head + struct.pack(">5I", *sizes) + picture.data
 
 
-def is_front_cover(block: bytes) -> bool:
-    """Whether a block's body is a front cover, and not only a link to one."""
+def picture_in(block: bytes) -> EmbeddedPicture | None:
+    """The picture of a block's body, cut short or not; None where it is only a link to one."""
     if len(block) < 8:
-        return False
+        return None
     kind, length = struct.unpack_from(">II", block)
-    return kind == FRONT_COVER and block[8 : 8 + length] != LINK.encode()
+    text = 8 + length
+    if block[8:text] == LINK.encode():
+        return None
+    sizes = text + 4 + int.from_bytes(block[text : text + 4], "big")
+    return EmbeddedPicture(block[sizes + 20 :], kind)

@@ -15,8 +15,9 @@ from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures.comments import Comments
+from covergen.library.pictures.embedded import Gone
 
-__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "put", "rest"]
+__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "edit", "rest"]
 
 _PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
 _NO_PACKET_ENDS = -1
@@ -50,31 +51,33 @@ class _Headers:
     further: list[bytes]
 
 
-def put(path: Path, picture: Picture, codec: Codec) -> str:
-    """Make `picture` the front cover, first of all pictures; a legacy COVERART goes.
+def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
+    """Take pictures out; make `new` the first of them. A legacy COVERART is a front cover.
 
     Raises WriteError where it is larger than the packet can be (Ogg FLAC).
     """
     with path.open("r+b") as file:
         old = _read(file, codec)
-        body = old.comments.with_front_cover(picture).join()
+        kept = old.comments.without(gone)
+        body = (kept.with_front_cover(new) if new else kept).join()
         prefix = old.prefix
         if codec.sized:
             if len(body) >= 1 << 24:
                 raise WriteError(path, Reason.TOO_LARGE, "Ogg FLAC's tags are below 16 MiB")
             prefix = prefix[:-3] + len(body).to_bytes(3, "big")
-        new = [page for packet in (prefix + body, *old.further) for page in _paginate(packet)]
-        OggPage.replace(file, old.pages, new)
+        packets = (prefix + body, *old.further)
+        pages = [page for packet in packets for page in _paginate(packet)]
+        OggPage.replace(file, old.pages, pages)
     return ""
 
 
-def rest(path: Path, codec: Codec) -> object:
-    """The raw comments but the front cover, and the other headers."""
+def rest(path: Path, gone: Gone, codec: Codec) -> object:
+    """The raw comments but the pictures that go, and the other headers."""
     with path.open("rb") as file:
         headers = _read(file, codec)
         further = b"".join([*headers.further, *_header_bytes(file, headers.pages[0].serial)])
     prefix = headers.prefix[:-3] if codec.sized else headers.prefix
-    return prefix, headers.comments.without_front_cover(), further
+    return prefix, headers.comments.without(gone), further
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:

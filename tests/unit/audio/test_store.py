@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covergen.audio.store import EmbeddingStore
+from covergen.audio import store as store_module
+from covergen.audio.store import EmbeddingStore, stored_embeddings
 from covergen.core.types import Track
 
 VECTOR = np.array([0.6, -0.8, 1e-30], dtype=np.float32)
@@ -203,3 +204,75 @@ def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(work, range(200)))
         assert all(one.find(track, n, "tower") is not None for n in range(200))
+
+
+def let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    then = store_module.today() + days
+    monkeypatch.setattr(store_module, "today", lambda: then)
+
+
+def put_many(store: EmbeddingStore, track: Track, keys: range) -> None:
+    vector = np.ones(512, dtype=np.float32)
+    for key in keys:
+        path = track.path.with_name(str(key))
+        store.put(replace(track, path=path), 3, str(key), "tower", vector)
+
+
+def known(store: EmbeddingStore, keys: range) -> int:
+    return sum(store.find_key(str(key), "tower") is not None for key in keys)
+
+
+def test_what_was_not_used_for_a_year_goes(
+    path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        put_many(store, track, range(4))
+        let_time_pass(monkeypatch, 200)
+        used = replace(track, path=track.path.with_name("0"))
+        assert store.find(used, 3, "tower") is not None
+        assert store.find_key("1", "tower") is not None
+        let_time_pass(monkeypatch, 200)
+        assert store.prune() == 2
+        assert [known(store, range(n, n + 1)) for n in range(4)] == [1, 1, 0, 0]
+    with closing(sqlite3.connect(path)) as rows:
+        assert rows.execute("SELECT count(*) FROM heard").fetchone() == (2,)
+
+
+def test_of_too_much_the_longest_unused_goes(
+    path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        put_many(store, track, range(100))
+        let_time_pass(monkeypatch, 1)
+        put_many(store, track, range(100, 200))
+    size = path.stat().st_size
+    with closing(EmbeddingStore(path)) as store:
+        assert store.prune(most_bytes=size) == 0
+        went = store.prune(most_bytes=size // 2)
+        assert 100 < went < 140
+        assert known(store, range(100)) == 0
+        assert known(store, range(100, 200)) == 200 - went
+        assert store.prune(most_bytes=size // 2) == 0
+        assert store.prune(unused_days=0) == 200 - went
+        store.compact()
+    assert stored_embeddings(path).rows == 0
+    assert path.stat().st_size < size / 10
+
+
+def test_a_run_that_put_something_leaves_the_cache_within_its_limits(
+    path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddingStore(path)) as store:
+        put_many(store, track, range(3))
+    let_time_pass(monkeypatch, 365)
+    EmbeddingStore(path).close()
+    assert stored_embeddings(path).rows == 3
+    with closing(EmbeddingStore(path)) as store:
+        put_many(store, track, range(3, 4))
+    assert stored_embeddings(path).rows == 1
+
+
+def test_a_closed_store_prunes_nothing(path: Path) -> None:
+    store = EmbeddingStore(path)
+    store.close()
+    assert store.prune(unused_days=0) == 0

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from covergen.core import database
-from covergen.core.database import open_cache
+from covergen.core.database import (
+    OtherVersionError,
+    Usage,
+    open_cache,
+    open_durable,
+    usage_of,
+)
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS word (text TEXT)"
 
@@ -117,3 +123,41 @@ def test_a_cache_folder_that_cannot_be_made_is_no_error(home: Path) -> None:
     (home / "cache").write_text("a file where the folder would be")
     with closing(open_cache("a.sqlite", SCHEMA, 1)) as cache:
         assert cache.execute("SELECT text FROM word").fetchall() == []
+
+
+def test_usage_is_told_without_making_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "sub/odd ?#%20 name.sqlite"
+    assert usage_of(path, "a", 3) == Usage(path=path, size_bytes=0)
+    assert not path.parent.exists()
+    with closing(open_cache("", "CREATE TABLE a (b)", 3, path=path)) as rows, rows:
+        rows.executemany("INSERT INTO a VALUES (?)", [(1,), (2,)])
+    assert usage_of(path, "a", 3) == Usage(path=path, size_bytes=path.stat().st_size, rows=2)
+    assert list(path.parent.iterdir()) == [path]
+    assert "another version" in usage_of(path, "a", 4).fault
+    path.write_bytes(b"no database" * 1000)
+    assert "damaged" in usage_of(path, "a", 3).fault
+    assert path.read_bytes() == b"no database" * 1000
+
+
+# What cannot be made again.
+
+
+def test_a_durable_one_is_kept_and_each_commit_is_synced(tmp_path: Path) -> None:
+    path = tmp_path / "folder/durable.sqlite"
+    for count in (1, 2):
+        with closing(open_durable(path, SCHEMA, 1)) as rows, rows:
+            rows.execute("INSERT INTO word VALUES ('kept')")
+            assert rows.execute("SELECT count(*) FROM word").fetchone() == (count,)
+            assert rows.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+
+
+def test_a_durable_one_is_never_begun_anew(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(OtherVersionError):
+        open_durable(path, SCHEMA, 2)
+    assert words(path) == ["kept"]
+    path.write_bytes(before[:100] + b"\xaa" * (len(before) - 100))
+    damaged = path.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError):
+        open_durable(path, SCHEMA, 1).execute("SELECT * FROM word")
+    assert path.read_bytes() == damaged

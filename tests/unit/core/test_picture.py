@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from covergen.core.picture import Encoding, Picture, encode, is_own
+from covergen.core.picture import Encoding, Picture, encode, is_own, read_provenance
 from covergen.core.types import Cover, Provenance
 from tests.media import picture_bytes
 
@@ -219,3 +220,38 @@ def test_a_picture_that_ends_early_is_refused_or_described_as_it_was(file_format
         else:
             assert (picture.mime, picture.width, picture.height) == (whole.mime, 32, 32)
     assert refused >= 24  # before the size there is nothing to describe
+
+
+@pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])
+def test_what_painted_a_cover_is_read_from_it(encoding: Encoding) -> None:
+    assert read_provenance(encode(_cover(), encoding).data) == _PROVENANCE
+
+
+def _png_with(texts: dict[str, str]) -> bytes:
+    chunks = PngInfo()
+    for name, value in texts.items():
+        chunks.add_text(name, value)
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "PNG", pnginfo=chunks)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"covergen:version",
+        picture_bytes("png"),
+        picture_bytes("jpeg"),
+        encode(_cover(), _PNG).data[:300],
+        _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:guidance": "nan"}),
+        encode(_cover(), _JPEG).data.replace(b'"starter"', b'"\\ud800r"'),
+        _png_with({"covergen:version": "1"}),
+        _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:seed": "many"}),
+        _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:seed": "9" * 5000}),
+        encode(_cover(), _JPEG).data.replace(b'{"covergen', b'["covergen'),
+        encode(_cover(), _JPEG).data.replace(b'{"covergen:version": "1.2.3"', b"[" * 28),
+    ],
+)
+def test_what_is_not_whole_painted_nothing(data: bytes) -> None:
+    assert read_provenance(data) is None

@@ -67,7 +67,7 @@ def test_what_is_saved_comes_back(
     assert info.d_audio == (None if projection == "none" else d_audio)
     assert (info.title, info.base, info.clap) == ("Mine", "some/base", "a/clap")
     assert info.training == TRAINING
-    assert not info.reference
+    assert info.empty_prompt == "plain"
     check_fit(info, read_config(folder), d_audio=d_audio, lora_rank=3)
     unet = load_unet(folder)
     loaded = load(info, read_tensors(info), unet)

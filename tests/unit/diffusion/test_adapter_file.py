@@ -33,7 +33,7 @@ def test_a_reference_file_is_read_by_its_shapes(sd1: Path, tmp_path: Path) -> No
     )
     info = inspect(path)
     assert (info.rank, info.alpha, info.projection, info.tokens) == (6, 6.0, "linear", 1)
-    assert (info.d_audio, info.reference, info.base, info.training) == (512, True, "", {})
+    assert (info.d_audio, info.empty_prompt, info.base, info.training) == (512, "masked", "", {})
     assert info.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     found = {key: tuple(tensor.shape) for key, tensor in load_file(path).items()}
     assert info.shapes == found
@@ -42,7 +42,7 @@ def test_a_reference_file_is_read_by_its_shapes(sd1: Path, tmp_path: Path) -> No
 def test_tokens_are_counted(tmp_path: Path) -> None:
     save_file(LORA | MANY, tmp_path / "a.safetensors", {"format": "pt"})
     info = inspect(tmp_path / "a.safetensors")
-    assert (info.projection, info.tokens, info.d_audio, info.reference) == ("tokens", 2, 10, True)
+    assert (info.projection, info.tokens, info.d_audio) == ("tokens", 2, 10)
 
 
 def test_tensors_come_as_float32(tmp_path: Path) -> None:
@@ -99,6 +99,7 @@ def test_tensors_that_are_no_adapters(
         ("alpha", "much", "expected a positive alpha in its metadata, found 'much'"),
         ("alpha", "nan", "expected a positive alpha"),
         ("alpha", "0", "expected a positive alpha"),
+        ("empty_prompt", "short", "empty_prompt 'short', not plain or masked"),
         ("training", "{", "training settings are no JSON object"),
         ("training", "[]", "training settings are no JSON object"),
     ],

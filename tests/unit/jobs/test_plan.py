@@ -10,7 +10,7 @@ import pytest
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.jobs.options import PlanOptions, WriteOptions
-from covergen.jobs.plan import plan_library, preview
+from covergen.jobs.plan import plan_library, planned
 from covergen.library.memory import ScanMemory
 from covergen.library.rewrite import RewriteOptions
 from tests.media import encode, picture_bytes, put_picture, put_tags
@@ -210,11 +210,11 @@ def test_files_that_cannot_be_read_are_handed_on_and_not_counted(shelf: Shelf) -
     assert plan.action is Action.PAINT
 
 
-def test_a_preview_is_the_plan(shelf: Shelf) -> None:
+def test_what_is_planned_is_the_plan(shelf: Shelf) -> None:
     shelf.add("A bare")
     for path in shelf.add("B locked"):
         path.chmod(0o444)
 
     options = PlanOptions(paths=(shelf.root,))
 
-    assert list(preview(options, lambda: None)) == shelf.plans()
+    assert list(planned(options, lambda: None)) == shelf.plans()

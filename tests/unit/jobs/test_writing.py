@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mutagen.flac import FLAC
 from mutagen.flac import Picture as FlacPicture
@@ -13,7 +12,6 @@ from covergen.core.reasons import Reason
 from covergen.core.types import (
     Action,
     Album,
-    AlbumEmbedding,
     AlbumPlan,
     Outcome,
     Provenance,
@@ -22,7 +20,9 @@ from covergen.core.types import (
 )
 from covergen.jobs.events import AlbumDone
 from covergen.jobs.options import WriteOptions
-from covergen.jobs.writing import fill_album, write_album
+from covergen.jobs.writing import Writer, fill_album, is_complete, write_album
+from covergen.library.journal import Journal, WriteState
+from covergen.library.open_run import OpenRun
 from tests.media import encode, picture_bytes
 
 _FRONT, _BACK, _ARTIST, _ICON = 3, 4, 8, 1
@@ -103,7 +103,8 @@ def _fill(album: Album) -> tuple[AlbumDone, list[Track]]:
     bare = tuple(track for track in album.tracks if not track.has_art)
     plan = AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=bare)
     written: list[Track] = []
-    return fill_album(plan, WriteOptions(), written.append), written
+    writer = Writer(options=WriteOptions(), on_written=written.append, run=None)
+    return fill_album(plan, writer), written
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,9 @@ def _write(
     album: Album, options: WriteOptions, unheard: tuple[Outcome, ...] = ()
 ) -> tuple[AlbumDone, list[Track]]:
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks)
-    embedding = AlbumEmbedding(plan=plan, vector=np.ones(1, np.float32), unheard=unheard)
     written: list[Track] = []
-    done = write_album(embedding, Picture.parse(_RED), _PROVENANCE, options, written.append)
+    writer = Writer(options=options, on_written=written.append, run=None)
+    done = write_album(plan, Picture.parse(_RED), _PROVENANCE, writer, unheard=unheard)
     assert (done.plan, done.provenance) == (plan, _PROVENANCE)
     return done, written
 
@@ -298,3 +299,35 @@ def test_a_folder_of_several_albums_gets_no_cover_file(folder: Path, sound: byte
         ("album", Status.SKIPPED, Reason.SHARED_FOLDER),
     ]
     assert [path.name for path in folder.iterdir()] == ["1.flac"]
+
+
+# What is journalled.
+
+
+def test_each_write_of_an_album_is_in_the_journal(folder: Path, sound: bytes) -> None:
+    tracks = [_track(folder / f"{n}.flac", sound) for n in (1, 2)]
+    album = _album(*tracks)
+    plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=(tracks[0],))
+    journal = Journal()
+    run = OpenRun(journal, "tag", (folder,), {})
+    writer = Writer(options=WriteOptions(sidecar=True), on_written=lambda _: None, run=run)
+
+    write_album(plan, Picture.parse(_RED), _PROVENANCE, writer)
+
+    (writes,) = journal.writes(1)
+    assert [write.path.name for write in writes] == ["cover.png", "1.flac"]
+    assert {write.state for write in writes} == {WriteState.DONE}
+    assert {write.provenance for write in writes} == {_PROVENANCE}
+    assert {write.album.key for write in writes} == {"key"}
+    (known,) = journal.runs()
+    assert (known.albums, known.written, known.failed) == (1, 2, 0)
+    journal.close()
+
+
+def test_an_album_is_complete_where_only_unheard_tracks_failed(folder: Path) -> None:
+    def outcome(status: Status) -> Outcome:
+        return Outcome(path=folder, status=status, reason=Reason.IO_ERROR)
+
+    unheard, failed, written = map(outcome, (Status.FAILED, Status.FAILED, Status.WRITTEN))
+    assert is_complete((unheard, written), (unheard,))
+    assert not is_complete((unheard, failed, written), (unheard,))

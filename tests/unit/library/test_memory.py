@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,38 @@ def test_a_memory_that_breaks_on_the_way_is_no_error(tmp_path: Path) -> None:
     memory.remember(_track("a.mp3"))
     memory.forget(_FOLDER / "a.mp3")
     assert memory.recall(_FOLDER) == {}
+
+
+def _let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    then = memory_module.today() + days
+    monkeypatch.setattr(memory_module, "today", lambda: then)
+
+
+def test_what_no_scan_came_by_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = ScanMemory()
+    other = Path("/music/Another Album")
+    memory.remember(_track("a.mp3"), replace(_track("b.mp3"), path=other / "b.mp3"))
+    _let_time_pass(monkeypatch, 100)
+    assert memory.recall(_FOLDER)
+    memory.close()
+    _let_time_pass(monkeypatch, 100)
+    ScanMemory().close()
+    memory = ScanMemory()
+    assert list(memory.recall(_FOLDER)) == ["a.mp3"]
+    assert memory.recall(other) == {}
+
+
+def test_files_that_are_gone_are_forgotten_when_asked(tmp_path: Path) -> None:
+    here = replace(_track("a.mp3"), path=tmp_path / "a.mp3")
+    gone = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
+    here.path.touch()
+    memory = ScanMemory()
+    memory.remember(here, gone, _track("elsewhere.mp3"))
+    assert memory.forget_lost() == 2
+    assert memory.recall(tmp_path) == {"a.mp3": here}
+
+
+def test_a_closed_memory_forgets_nothing() -> None:
+    memory = ScanMemory()
+    memory.close()
+    assert (memory.prune(), memory.forget_lost()) == (0, 0)

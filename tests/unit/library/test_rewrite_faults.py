@@ -14,6 +14,7 @@ from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library import file_copy, rewrite
+from covergen.library.pictures import Gone
 from tests.unit.library.writing import JPEG, PNG, assert_refused, large, write
 
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -24,16 +25,16 @@ Edit = Callable[[Path], None]
 
 def after_the_edit(monkeypatch: pytest.MonkeyPatch, change: Edit) -> None:
     """Let a fault of the edit, or of the disk, change the copy behind its back."""
-    put = rewrite.put_front_cover
+    edit = rewrite.edit_pictures
 
-    def faulty(path: Path, container: str, picture: Picture) -> str:
-        note = put(path, container, picture)
+    def faulty(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
+        note = edit(path, container, gone, new)
         before = path.read_bytes()
         change(path)
         assert path.read_bytes() != before
         return note
 
-    monkeypatch.setattr(rewrite, "put_front_cover", faulty)
+    monkeypatch.setattr(rewrite, "edit_pictures", faulty)
 
 
 def flip_a_byte_of_the_audio(path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_faulty_edit_is_thrown_away(
 
 STEPS = (
     "copy_bytes",
-    "put_front_cover",
+    "edit_pictures",
     "remaining",
     "copy_metadata",
     "sync_file",
@@ -267,8 +268,8 @@ def test_an_attribute_of_the_owner_that_cannot_be_kept_stops_the_write(
 def test_an_outcome_says_what_the_note_of_the_container_says(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = rewrite.put_front_cover
-    monkeypatch.setattr(rewrite, "put_front_cover", lambda *args: put(*args) + "a note")
+    edit = rewrite.edit_pictures
+    monkeypatch.setattr(rewrite, "edit_pictures", lambda *args: edit(*args) + "a note")
 
     assert write(song, "flac", JPEG).message == "a note"
 

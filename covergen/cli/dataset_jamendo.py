@@ -1,0 +1,247 @@
+"""`covergen dataset from-jamendo`: pairs from a catalogue of Creative Commons music."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import click
+
+from covergen.cli import jsonl, lines
+from covergen.cli.bars import aside, bar
+from covergen.cli.interrupt import interruptible
+from covergen.cli.options import json_option, output_choice, quiet_option, verbose_option
+from covergen.cli.run import run_job
+from covergen.core.errors import UsageError
+from covergen.datasets.jamendo.licences import ADAPTABLE, LICENCES
+from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
+from covergen.jobs.events import AlbumDone, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+
+    from covergen.jobs.dataset_jamendo import Forecast, JamendoOptions
+    from covergen.jobs.events import Checkpoint, Emit, Event
+
+__all__ = ["from_jamendo"]
+
+_VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
+_DAY = click.DateTime(["%Y-%m-%d"])
+_PARTS = {"albumtrack": "albums", "single": "singles"}
+_WORTH_TELLING_SECONDS = 5
+
+
+@click.command("from-jamendo", short_help="Make a dataset of Creative Commons music.")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    default=250,
+    show_default=True,
+    metavar="N",
+    help="Pairs from Jamendo that DIR has at the end, those that are there included.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Ask what there is; collect nothing.")
+@click.option(
+    "--client-id",
+    is_eager=True,  # so it is no setting: a key has no place in config.toml
+    metavar="ID",
+    help="Your application's, from devportal.jamendo.com.  [env var: JAMENDO_CLIENT_ID]",
+)
+@click.option(
+    "--licence",
+    type=click.Choice(LICENCES),
+    multiple=True,
+    default=ADAPTABLE,
+    show_default="all that permit derived works: the first four",
+    help="A Creative Commons licence that is welcome. Repeatable.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    help="Only music with this genre, instrument or mood. Repeatable: with all of them.",
+)
+@click.option(
+    "--any-tag",
+    "any_tags",
+    metavar="TAG",
+    multiple=True,
+    help="Only music with one of these, or something like it. Repeatable.",
+)
+@click.option("--since", type=_DAY, metavar="DATE", help="Only music released from this day on.")
+@click.option("--until", type=_DAY, metavar="DATE", help="Only music released until this day.")
+@click.option(
+    "--order",
+    type=click.Choice(tuple(ORDERS)),
+    default="id",
+    show_default=True,
+    help="What comes first. Only that of ids never changes while it is read.",
+)
+@click.option(
+    "--seconds",
+    type=click.IntRange(10, 600),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="Sound kept of each track, from its middle.",
+)
+@click.option(
+    "--image-size",
+    type=click.Choice(IMAGE_SIZES),
+    default=max(IMAGE_SIZES),
+    show_default=True,
+    metavar="N",
+    help="Side of the covers in pixels, 25 to 600.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.01, 10),
+    default=2,
+    show_default=True,
+    metavar="X",
+    help="Most requests a second.",
+)
+@click.option("--base-url", is_eager=True, hidden=True, help="Another server, for tests.")
+@quiet_option
+@verbose_option
+@json_option
+def from_jamendo(folder: Path, **options: Any) -> None:
+    """Make pairs in DIR of covers and excerpts from Jamendo, one for each album or single.
+
+    Pairs that are there are not fetched again: the same command goes on where another stopped.
+    metadata.csv names the licence and the author of each.
+    """
+    from covergen.jobs.dataset_jamendo import pairs_there
+
+    jamendo = _jamendo_options(folder, options)
+    there = pairs_there(folder)
+    if options["dry_run"]:
+        _preview(jamendo, there, options)
+    elif there < jamendo.pairs:
+        _collect(jamendo, there, options)
+    elif not options["quiet"]:
+        click.echo(f"{lines.shown(folder)} has {there:,} pairs from Jamendo already.", err=True)
+
+
+def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
+    from covergen.datasets.jamendo.catalogue import BASE_URL, Account
+    from covergen.datasets.jamendo.fetch import Patience
+    from covergen.datasets.jamendo.query import Query
+    from covergen.jobs.dataset_jamendo import JamendoOptions
+
+    since, until = _day(options["since"]), _day(options["until"])
+    if since and until and since > until:
+        raise UsageError(f"--since {since} is later than --until {until}.")
+    return JamendoOptions(
+        folder=folder,
+        account=Account(
+            client_id=_client_id(options["client_id"]), base_url=options["base_url"] or BASE_URL
+        ),
+        query=Query(
+            licences=options["licence"],
+            tags=options["tags"],
+            any_tags=options["any_tags"],
+            since=since,
+            until=until,
+            order=options["order"],
+            image_size=options["image_size"],
+        ),
+        pairs=options["pairs"],
+        seconds=options["seconds"],
+        patience=Patience(rate=options["rate"]),
+    )
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _client_id(option: str | None) -> str:
+    """Not left to Click, which would let `covergen config` print the environment's."""
+    for value in (option, *map(os.environ.get, _VARIABLES)):
+        if value and value.strip():
+            return value.strip()
+    raise UsageError(
+        "Jamendo answers only who has a client id.",
+        hint="Get one for nothing at https://devportal.jamendo.com, and set JAMENDO_CLIENT_ID"
+        " to it or give it with --client-id.",
+    )
+
+
+def _collect(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> None:
+    from covergen.jobs.dataset_jamendo import collect_from_jamendo, pairs_there
+
+    quiet = options["quiet"]
+    with bar("collected", "pairs", total=jamendo.pairs - there, hidden=quiet) as shown:
+
+        def job(emit: Emit, checkpoint: Checkpoint) -> None:
+            def told(event: Event) -> None:
+                emit(event)
+                match event:
+                    case AlbumDone(result="collected"):
+                        shown.update()
+                    case Waiting() if not quiet:
+                        _tell_wait(event)
+
+            collect_from_jamendo(jamendo, told, checkpoint)
+
+        run_job(job, output_choice(options))
+    now = pairs_there(jamendo.folder)
+    if now < jamendo.pairs:
+        click.echo(f"Jamendo has no more such music: {now:,} pairs are there.", err=True)
+    if not quiet:
+        click.echo(f"Next: covergen dataset check {lines.shown(jamendo.folder)}", err=True)
+
+
+def _tell_wait(wait: Waiting) -> None:
+    if wait.seconds >= _WORTH_TELLING_SECONDS:
+        with aside():
+            click.echo(
+                f"Waiting {lines.duration(wait.seconds)}: {lines.shown(wait.why)}.", err=True
+            )
+
+
+def _preview(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> None:
+    from covergen.jobs.dataset_jamendo import preview_jamendo
+
+    def told(event: Event) -> None:
+        if isinstance(event, Waiting) and not options["quiet"]:
+            _tell_wait(event)
+
+    with interruptible() as checkpoint:
+        for forecast in preview_jamendo(jamendo, told, checkpoint):
+            if options["as_json"]:
+                click.echo(jsonl.dumps("search", _forecast_object(forecast)))
+            else:
+                for line in _forecast_lines(forecast, jamendo.account.base_url):
+                    click.echo(line)
+    if options["as_json"]:
+        click.echo(jsonl.dumps("summary", {"wanted": jamendo.pairs, "there": there}))
+    else:
+        click.echo(f"\n{there:,} of {jamendo.pairs:,} pairs are there.")
+
+
+def _forecast_lines(forecast: Forecast, base_url: str) -> Iterator[str]:
+    found = "some" if forecast.total is None else f"{forecast.total:,}"
+    looked_at = forecast.usable + sum(forecast.reasons.values())
+    yield f"{_PARTS[forecast.parameters['type']]:<10}{found} on Jamendo; of the first {looked_at}:"
+    yield f"  {'collect':<10}{forecast.usable:>6,}"
+    for reason, number in sorted(forecast.reasons.items()):
+        yield f"  {'skip':<10}{number:>6,}  {reason.text}"
+    yield f"  asked     {base_url}/tracks/?{urlencode(forecast.parameters)}"
+
+
+def _forecast_object(forecast: Forecast) -> dict[str, Any]:
+    return {
+        "parameters": dict(forecast.parameters),
+        "total": forecast.total,
+        "usable": forecast.usable,
+        "skipped": [
+            {"reason": reason.value, "count": number}
+            for reason, number in sorted(forecast.reasons.items())
+        ],
+    }

@@ -1,0 +1,129 @@
+"""A training's events to the terminal, a pipe or JSON while it goes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen.cli import jsonl, lines
+from covergen.cli.bars import aside, bar
+from covergen.jobs.examples import PairHeard
+from covergen.training.events import (
+    CheckpointDamaged,
+    PairLeftOut,
+    PictureEncoded,
+    Saved,
+    StepDone,
+    TrainingBegun,
+    Validated,
+)
+from covergen.training.log import event_object
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Never, Self
+
+    from tqdm import tqdm
+
+    from covergen.training.events import Event
+
+__all__ = ["FinetuneRenderer", "left_out_line"]
+
+_MEAN_OVER = 50  # steps: one alone says little
+
+
+def left_out_line(name: str, reason: str) -> str:
+    """A pair, or a file, that is not trained on, and why."""
+    word = click.style(f"{'left out':<10}", fg="yellow")
+    return f"{word}{lines.shown(name)}: {lines.shown(reason)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class FinetuneRenderer:
+    """Shows a training: results on stdout, bars and messages on stderr."""
+
+    as_json: bool
+    quiet: bool
+    _bars: dict[str, tqdm[Never]] = field(default_factory=dict)
+    _losses: deque[float] = field(default_factory=lambda: deque(maxlen=_MEAN_OVER))
+    _held_back: str = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for shown in self._bars.values():
+            shown.close()
+
+    def __call__(self, event: Event | PairHeard) -> None:
+        """Show an event."""
+        match event:
+            case PairHeard(done=done, pairs=total):
+                self._advance("heard  ", "sounds", done, total)
+                return
+            case PictureEncoded(done=done, pictures=total):
+                self._advance("encoded", "pictures", done, total)
+                return
+            case TrainingBegun():
+                self._begin(event)
+            case StepDone():
+                self._step(event)
+        if self.as_json:
+            value = event_object(event)
+            self._print(jsonl.dumps(value.pop("type"), value))
+        else:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case PairLeftOut(stem=stem, reason=reason):
+                self._print(left_out_line(stem, reason))
+            case CheckpointDamaged(path=path, reason=reason):
+                word = click.style(f"{'damaged':<10}", fg="red")
+                self._print(f"{word}{lines.shown(path)}: {lines.shown(reason)}")
+            case Validated(loss=loss):
+                self._held_back = f", held back {loss:.4f}"
+            case Saved(step=step, path=path) if not self.quiet:
+                word = click.style(f"{'saved':<10}", fg="green")
+                self._print(f"{word}{lines.shown(path)}: step {step:,}, {self._loss()}")
+
+    def _begin(self, event: TrainingBegun) -> None:
+        for shown in self._bars.values():
+            shown.close()
+        if not self.quiet:
+            precision = "fp32" if event.precision == "none" else event.precision
+            click.echo(
+                f"Training on {event.pairs:,} pairs, {event.validation_pairs:,} held back:"
+                f" {event.device}, {precision}.",
+                err=True,
+            )
+        trained = bar("trained", "steps", total=event.steps, hidden=self.quiet)
+        trained.initial = trained.n = event.step  # so that the rate is of the steps made now
+        self._bars = {"trained": trained}
+
+    def _step(self, event: StepDone) -> None:
+        self._losses.append(event.loss)
+        trained = self._bars["trained"]
+        trained.set_postfix_str(f"{self._loss()}, rate {event.rate:.1e}", refresh=False)
+        trained.update()
+
+    def _loss(self) -> str:
+        losses = self._losses
+        return f"loss {sum(losses) / max(1, len(losses)):.4f}{self._held_back}"
+
+    def _advance(self, name: str, unit: str, done: int, total: int) -> None:
+        if name not in self._bars:
+            self._bars[name] = bar(name, unit, total=total, hidden=self.quiet)
+        self._bars[name].update(done - self._bars[name].n)
+
+    def _print(self, line: str) -> None:
+        with aside():
+            click.echo(line)

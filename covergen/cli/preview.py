@@ -1,0 +1,129 @@
+"""`covergen tag --dry-run --preview DIR`: covers to be looked at before anything is written."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from covergen.cli.lines import shown
+from covergen.cli.options import output_choice
+from covergen.cli.plans import count
+from covergen.cli.run import run_job
+from covergen.core.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covergen.jobs.options import PreviewOptions, TagOptions
+
+__all__ = ["check_preview_use", "recalled", "run_preview"]
+
+# What decides which albums are painted, and how: a retry goes by it.
+_REMEMBERED = (
+    "per", "force", "fill", "limit", "exclude", "seed", "candidates", "no_audio",
+    "model", "base", "clap", "adapter", "windows", "lora_rank", "steps", "guidance", "scheduler",
+    "sidecar", "no_embed", "hardlinks",
+)  # fmt: skip
+
+
+def check_preview_use(options: dict[str, Any]) -> None:
+    """Raises UsageError for options that do not go together."""
+    if options["preview"] is None:
+        for name in ("candidates", "retry", "no_audio"):
+            if _source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"--{name.replace('_', '-')} is for previews: add --preview DIR.")
+    elif not options["dry_run"]:
+        raise UsageError(
+            "--preview writes into no music file: add --dry-run.",
+            hint=f"What it shows is then written by: covergen apply {_quoted(options['preview'])}",
+        )
+
+
+def recalled(
+    paths: tuple[Path, ...], options: dict[str, Any]
+) -> tuple[tuple[Path, ...], dict[str, Any]]:
+    """Paths and options, where not given, as they were when the preview was made.
+
+    Raises UsageError where there is no preview, or it is not known what it was made of.
+    """
+    from covergen.jobs.plan_file import PlanFile
+    from covergen.jobs.previews import recall_origin
+
+    with closing(PlanFile(options["preview"])) as plan:
+        origin = recall_origin(plan.header.preview)
+    if origin is None:
+        if not paths:
+            raise UsageError(
+                f"This machine does not know what {options['preview']} is a preview of.",
+                hint="Add the PATHs and the options that it was made with.",
+            )
+        return paths, options
+    remembered = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in origin.options.items()
+        if name in _REMEMBERED and _source(name) is ParameterSource.DEFAULT
+    }
+    return paths or origin.paths, options | remembered
+
+
+def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
+    """Paint the preview, and tell what to do next, also where it was stopped."""
+    from covergen.jobs.model import check_model
+    from covergen.jobs.preview import preview
+    from covergen.jobs.preview_folder import check_preview
+
+    preview_options = _preview_options(tag_options, options)
+    goes_on = check_preview(preview_options)
+    renderer = output_choice(options)
+    if options["retry"]:
+        check_model(tag_options.paint)
+    else:
+        from covergen.jobs.plan import planned
+
+        totals = count(partial(planned, preview_options.tag.plan), options, show=False)
+        if totals.covers:
+            check_model(tag_options.paint)
+        if not goes_on:
+            renderer.tracks, renderer.albums = totals.heard, totals.covers
+    try:
+        run_job(partial(preview, preview_options), renderer)
+    except (click.exceptions.Exit, Interrupted):
+        _show_next_step(options)
+        raise
+    _show_next_step(options)
+
+
+def _preview_options(tag_options: TagOptions, options: dict[str, Any]) -> PreviewOptions:
+    from covergen.jobs.options import PreviewOptions
+    from covergen.jobs.planned import plain
+
+    plan = tag_options.plan
+    return PreviewOptions(
+        tag=replace(tag_options, plan=replace(plan, paths=tuple(map(plain, plan.paths)))),
+        folder=options["preview"],
+        candidates=options["candidates"],
+        audio=not options["no_audio"],
+        retry=options["retry"],
+        command={name: options[name] for name in _REMEMBERED},
+    )
+
+
+def _show_next_step(options: dict[str, Any]) -> None:
+    folder = options["preview"]
+    if not options["quiet"]:
+        page = shown(folder / "index.html")
+        click.echo(f"Next: open {page}, then: covergen apply {_quoted(folder)}", err=True)
+
+
+def _quoted(folder: Path) -> str:
+    return shown(shlex.quote(str(folder)))
+
+
+def _source(name: str) -> ParameterSource | None:
+    return click.get_current_context().get_parameter_source(name)

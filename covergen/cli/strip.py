@@ -1,0 +1,83 @@
+"""`covergen strip`: takes covergen's own covers out again."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli import jsonl, lines
+from covergen.cli.options import (
+    excluded,
+    journal_option,
+    json_option,
+    output_choice,
+    paths_argument,
+    quiet_option,
+    rewrite_choice,
+    rewrite_options,
+    verbose_option,
+    yes_option,
+)
+from covergen.cli.plans import agreed, count
+from covergen.cli.run import run_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covergen.jobs.events import PlanTotals
+
+__all__ = ["strip"]
+
+
+@click.command(short_help="Take covergen's own covers out again.")
+@paths_argument
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@excluded
+@journal_option
+@rewrite_options
+@yes_option
+@quiet_option
+@verbose_option
+@json_option
+def strip(paths: tuple[Path, ...], **options: Any) -> None:
+    """Take covergen's own covers out of the tracks below PATH, and away from beside them.
+
+    They are known by what they say of themselves, so no journal is needed. All other pictures,
+    tags and the sound stay as they are. To put back what was there before, see `covergen undo`.
+    """
+    from covergen.jobs.strip import StripOptions, plan_strip
+    from covergen.jobs.strip import strip as strip_library
+
+    strip_options = StripOptions(
+        paths=paths,
+        exclude=options["exclude"],
+        rewrite=rewrite_choice(options),
+        journal=not options["no_journal"],
+    )
+    totals = count(partial(plan_strip, strip_options), options, show=options["dry_run"])
+    if options["dry_run"]:
+        _show_totals(totals, options)
+    elif not totals.has_work or agreed(lines.totals_lines(totals), options):
+        run_job(partial(strip_library, strip_options), output_choice(options))
+
+
+def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
+    if options["as_json"]:
+        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
+    else:
+        click.echo()
+        for line in lines.totals_lines(totals):
+            click.echo(line)
+        if not options["quiet"]:
+            _show_what_follows(totals)
+    if totals.failed:
+        click.get_current_context().exit(1)
+
+
+def _show_what_follows(totals: PlanTotals) -> None:
+    if totals.is_empty:
+        click.echo("No music was found.", err=True)
+    elif totals.has_work:
+        click.echo("Next: the same command without --dry-run.", err=True)

@@ -1,0 +1,137 @@
+"""Pairs out of one's own library: the covers that albums have, with excerpts of their tracks.
+
+The library is only read. An excerpt is made of the very windows that covergen hears of a track, one
+after another, so that its embedding is the track's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.audio.sound_file import write_sound
+from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS, read_excerpt
+from covergen.core.picture import Picture, is_own
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan
+from covergen.datasets.folder import AUDIO, IMAGES
+from covergen.datasets.metadata import Row
+from covergen.datasets.pictures import decode_picture
+from covergen.library.covers import covers_of
+from covergen.library.os_errors import write_errors
+from covergen.library.temporary import temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+    from pathlib import Path
+
+    from covergen.core.types import Album, Track
+
+__all__ = ["Selection", "make_pair", "plan_pairs", "stem_of"]
+
+_EXCERPT_SUFFIX = ".opus"
+_LONGEST_NAME = 64  # characters of a stem before its hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is taken of a library: so many tracks of an album, so many windows of a track."""
+
+    per_album: int
+    windows: int
+    include_painted: bool
+
+
+def plan_pairs(
+    album: Album, selection: Selection, done: Container[str]
+) -> tuple[AlbumPlan, Picture | None]:
+    """Decide what becomes of an album; the targets are the tracks of its pairs still to be made.
+
+    `done` are the stems of those that are there. With the plan to collect comes the cover.
+    """
+    chosen = _spread(album.tracks, selection.per_album)
+    targets = tuple(track for track in chosen if stem_of(album, track) not in done)
+    if not targets:
+        return _skipped(album, Reason.COLLECTED), None
+    cover = _cover_of(album, include_painted=selection.include_painted)
+    if isinstance(cover, Reason):
+        return _skipped(album, cover), None
+    plan = AlbumPlan(album=album, action=Action.COLLECT, reason=Reason.HAS_ART, targets=targets)
+    return plan, cover
+
+
+def make_pair(
+    track: Track, album: Album, cover: Picture, folder: Path, *, windows: int, source: str
+) -> Row:
+    """Write a track's excerpt and the album's cover, as it is, into the dataset `folder`.
+
+    Returns what metadata.csv is to say of them. Raises DecodeError and WriteError.
+    """
+    stem = stem_of(album, track)
+    audio = folder / AUDIO / f"{stem}{_EXCERPT_SUFFIX}"
+    image = folder / IMAGES / f"{stem}{cover.extension}"
+    heard = read_excerpt(track.path, windows).decode()
+    with write_errors(audio):
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        write_sound(audio, heard.reshape(1, -1), sample_rate_hz=SAMPLE_RATE_HZ)
+    with write_errors(image):
+        image.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(image.parent, mode=0o666) as whole:
+            whole.write_bytes(cover.data)
+            whole.replace(image)
+    width, height = str(cover.width), str(cover.height)
+    return Row(
+        track_name=track.title or track.path.stem,
+        artist_name=track.artist or album.artist,
+        album_name=album.title,
+        audio_filename=audio.name,
+        image_filename=image.name,
+        original_audio_duration_s=f"{track.duration_seconds:.3f}",
+        actual_snippet_duration_s=str(len(heard) * WINDOW_SECONDS),
+        image_original_width_px=width,
+        image_original_height_px=height,
+        image_saved_width_px=width,
+        image_saved_height_px=height,
+        album_key=album.key,
+        source=source,
+        release_date=album.date,
+    )
+
+
+def stem_of(album: Album, track: Track) -> str:
+    """The name of a pair: readable, the same in every run, and of one track alone."""
+    identity = f"{album.key}/{track.path.parent.resolve().name}/{track.path.name}"
+    digest = hashlib.blake2b(os.fsencode(identity), digest_size=4).hexdigest()
+    words = unicodedata.normalize("NFKD", f"{album.artist} {album.title} {track.path.stem}").lower()
+    ascii_words = words.encode("ascii", "ignore").decode()
+    readable = re.sub(r"[^a-z0-9]+", "-", ascii_words)[:_LONGEST_NAME].strip("-")
+    return f"{readable or 'album'}-{digest}"
+
+
+def _spread(tracks: Sequence[Track], count: int) -> list[Track]:
+    """At most `count` tracks, from all over the album."""
+    count = min(count, len(tracks))
+    return [tracks[(2 * i + 1) * len(tracks) // (2 * count)] for i in range(count)]
+
+
+def _cover_of(album: Album, *, include_painted: bool) -> Picture | Reason:
+    """The album's first cover that is fit for a dataset, or why it has none."""
+    reason = Reason.NO_COVER
+    for data in covers_of(album):
+        if is_own(data) and not include_painted:
+            reason = Reason.PAINTED_COVER
+            continue
+        try:
+            decode_picture(data)
+            return Picture.parse(data)
+        except ValueError:
+            reason = Reason.BAD_COVER
+    return reason
+
+
+def _skipped(album: Album, reason: Reason) -> AlbumPlan:
+    return AlbumPlan(album=album, action=Action.SKIP, reason=reason)

@@ -1,0 +1,1 @@
+"""Pairs from Jamendo, a catalogue of music under Creative Commons licences."""

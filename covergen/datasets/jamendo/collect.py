@@ -1,0 +1,138 @@
+"""One pair from Jamendo: its cover and an excerpt of its sound, checked before they are kept."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from covergen.audio.mp3_cut import cut_mp3
+from covergen.core.errors import DecodeError, ItemError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.datasets.folder import AUDIO, IMAGES
+from covergen.datasets.jamendo.fetch import FetchError, PassingError
+from covergen.datasets.jamendo.licences import licence_code
+from covergen.datasets.metadata import Row
+from covergen.datasets.pictures import decode_picture
+from covergen.library.file_copy import sync_file
+from covergen.library.os_errors import write_errors
+from covergen.library.temporary import temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from covergen.datasets.jamendo.fetch import Fetcher
+    from covergen.datasets.jamendo.track import JamendoTrack
+
+__all__ = ["audio_file", "collect", "obstacle"]
+
+_IMAGE_LICENCE = "not stated"  # the API has none for artwork, and it may not be the music's
+_IMAGE_BYTES = 20_000_000
+_IMAGE_PIXELS = 25_000_000
+_AUDIO_BYTES = 100_000_000  # an hour at 224 kbit/s
+_ATTEMPTS = 4
+
+
+def obstacle(track: JamendoTrack, licences: Collection[str]) -> Reason | None:
+    """Why a track is left alone, None where it may be collected."""
+    if licence_code(track.licence_url) not in licences:
+        return Reason.OTHER_LICENCE
+    if not track.audio_url:
+        return Reason.NO_DOWNLOAD
+    return None if track.image_url else Reason.NO_COVER
+
+
+def audio_file(track: JamendoTrack, folder: Path) -> Path:
+    """Where a dataset has the sound of a track."""
+    return folder / AUDIO / f"{track.id}.mp3"
+
+
+def collect(track: JamendoTrack, folder: Path, fetcher: Fetcher, *, seconds: float) -> Row:
+    """Fetch a track's cover and sound into a dataset; returns the row for its metadata.csv.
+
+    Of the sound, the middle `seconds` are kept; of the cover, the very file that Jamendo gives.
+    Raises ItemError where one of them is not given or of no use, WriteError where they cannot be
+    stored.
+    """
+    audio = audio_file(track, folder)
+    cover = _fetch_cover(track, audio, fetcher)
+    image = folder / IMAGES / f"{track.id}{cover.extension}"
+    sound, excerpt_seconds = _fetch_excerpt(track, audio, fetcher, seconds)
+    _place({image: cover.data, audio: sound})
+    return Row(
+        jamendo_track_id=track.id,
+        track_name=track.title,
+        artist_name=track.artist,
+        album_name=track.album,
+        audio_filename=audio.name,
+        image_filename=image.name,
+        jamendo_license_cc=licence_code(track.licence_url),
+        original_audio_duration_s=str(track.duration_seconds),
+        actual_snippet_duration_s=f"{excerpt_seconds:.3f}",
+        image_original_width_px=str(cover.width),
+        image_original_height_px=str(cover.height),
+        image_saved_width_px=str(cover.width),
+        image_saved_height_px=str(cover.height),
+        album_key=track.album_key,
+        source=track.page,
+        jamendo_album_id=track.album_id,
+        release_date=track.release_date,
+        genre=track.genre,
+        license_url=track.licence_url,
+        image_license=_IMAGE_LICENCE,
+        attribution=track.attribution,
+    )
+
+
+def _place(files: Mapping[Path, bytes]) -> None:
+    """Write all files, and only then put them in their places."""
+    with ExitStack() as stack:
+        written = {}
+        for path, data in files.items():
+            stack.enter_context(write_errors(path))
+            whole = stack.enter_context(temporary(path.parent, mode=0o666))
+            whole.write_bytes(data)
+            sync_file(whole)
+            written[path] = whole
+        for path, whole in written.items():
+            whole.replace(path)
+
+
+def _fetch_cover(track: JamendoTrack, audio: Path, fetcher: Fetcher) -> Picture:
+    file = io.BytesIO()
+    _fetch(track.image_url, file, "its cover", audio, fetcher, limit_bytes=_IMAGE_BYTES)
+    try:
+        cover = Picture.parse(file.getvalue())
+        if cover.width * cover.height > _IMAGE_PIXELS:
+            raise ValueError(f"too large: {cover.width} × {cover.height} pixels")
+        decode_picture(cover.data)
+        return cover
+    except ValueError as error:
+        raise ItemError(audio, Reason.BAD_COVER, f"its cover is {error}") from error
+
+
+def _fetch_excerpt(
+    track: JamendoTrack, audio: Path, fetcher: Fetcher, seconds: float
+) -> tuple[bytes, float]:
+    with write_errors(audio), temporary(audio.parent) as path, path.open("w+b") as file:
+        _fetch(track.audio_url, file, "its sound", audio, fetcher, limit_bytes=_AUDIO_BYTES)
+        file.flush()
+        try:
+            return cut_mp3(path, seconds=seconds)
+        except DecodeError as error:
+            raise DecodeError(audio, error.message) from error
+
+
+def _fetch(
+    url: str, into: BinaryIO, what: str, audio: Path, fetcher: Fetcher, *, limit_bytes: int
+) -> None:
+    action = partial(fetcher.fetch, url, into, limit_bytes=limit_bytes)
+    try:
+        fetcher.patiently(action, attempts=_ATTEMPTS)
+    except FetchError as error:
+        reason = Reason.NOT_REACHED if isinstance(error, PassingError) else Reason.NOT_GIVEN
+        raise ItemError(audio, reason, f"{what}: {error}") from error

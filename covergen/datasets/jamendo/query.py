@@ -1,0 +1,59 @@
+"""What Jamendo is asked for, in the words of its API v3.0.
+
+Source: developer.jamendo.com/v3.0/tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from covergen.datasets.jamendo.licences import ADAPTABLE, licence_filters
+
+__all__ = ["IMAGE_SIZES", "ORDERS", "PAGE_SIZE", "Query", "searches"]
+
+IMAGE_SIZES = (25, 35, 50, 55, 60, 65, 70, 75, 85, 100, 130, 150, 200, 300, 400, 500, 600)
+ORDERS = {"id": "id_asc", "newest": "releasedate_desc", "popularity": "popularity_total"}
+PAGE_SIZE = 200  # the most that Jamendo gives
+
+_EARLIEST, _LATEST = date(1900, 1, 1), date(2100, 1, 1)
+# Singles apart: having no album, they would all be grouped into one.
+_PARTS = ({"type": "albumtrack", "groupby": "album_id"}, {"type": "single"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which music is asked for: with all of `tags` and any of `any_tags`, released in a time.
+
+    `licences` are codes of LICENCES, `order` is one of ORDERS, `image_size` of IMAGE_SIZES, in
+    pixels.
+    """
+
+    licences: tuple[str, ...] = ADAPTABLE
+    tags: tuple[str, ...] = ()
+    any_tags: tuple[str, ...] = ()
+    since: date | None = None
+    until: date | None = None
+    order: str = "id"
+    image_size: int = 600
+
+
+def searches(query: Query) -> tuple[dict[str, str], ...]:
+    """The parameters of each search that a query takes: one for albums, one for singles."""
+    parameters = {
+        "format": "json",
+        "limit": str(PAGE_SIZE),
+        "order": ORDERS[query.order],
+        "include": "licenses musicinfo",
+        "imagesize": str(query.image_size),
+        "audioformat": "mp32",
+        "audiodlformat": "mp32",
+        **licence_filters(query.licences),
+    }
+    if query.tags:
+        parameters["tags"] = " ".join(query.tags)
+    if query.any_tags:
+        parameters["fuzzytags"] = " ".join(query.any_tags)
+    if query.since or query.until:  # Jamendo takes no open end
+        parameters["datebetween"] = f"{query.since or _EARLIEST}_{query.until or _LATEST}"
+    return tuple(parameters | part for part in _PARTS)

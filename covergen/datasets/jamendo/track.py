@@ -1,0 +1,105 @@
+"""A track as Jamendo lists it, made safe: whatever a server says becomes plain text and numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from covergen.datasets.jamendo.licences import licence_name
+
+__all__ = ["JamendoTrack", "parse_track", "plain_text", "track_key"]
+
+_ID = re.compile(r"[0-9]{1,18}")
+_LONGEST_TEXT = 500
+_LONGEST_ADDRESS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JamendoTrack:
+    """A track with its cover. `id` is of digits alone; `album_id` too, "" for a single.
+
+    `audio_url` is "" where the artist permits no download, `image_url` where there is no cover.
+    """
+
+    id: str
+    title: str
+    artist: str
+    album: str
+    album_id: str
+    duration_seconds: int
+    release_date: str
+    genre: str
+    licence_url: str
+    audio_url: str
+    image_url: str
+
+    @property
+    def album_key(self) -> str:
+        """The same for all that share a cover."""
+        return f"jamendo-album-{self.album_id}" if self.album_id else track_key(self.id)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What a dataset knows it by: neither it nor another with its cover is needed again."""
+        return frozenset({self.album_key, track_key(self.id)})
+
+    @property
+    def page(self) -> str:
+        """Where people find it."""
+        return f"https://www.jamendo.com/track/{self.id}"
+
+    @property
+    def attribution(self) -> str:
+        """Title, author, source and licence, as Creative Commons recommends to name them."""
+        licence = f"{licence_name(self.licence_url)} ({self.licence_url})"
+        return f"“{self.title}” by {self.artist} ({self.page}), {licence}"
+
+
+def track_key(track_id: str) -> str:
+    """The key of a track, and of an album that is only this track."""
+    return f"jamendo-track-{track_id}"
+
+
+def parse_track(result: object) -> JamendoTrack | None:
+    """Read one of the API's results; None where it has no usable id."""
+    if not isinstance(result, dict) or not _ID.fullmatch(plain_text(result.get("id"))):
+        return None
+    album_id, duration = plain_text(result.get("album_id")), plain_text(result.get("duration"))
+    permitted = plain_text(result.get("audiodownload_allowed")) == "true"
+    return JamendoTrack(
+        id=plain_text(result["id"]),
+        title=plain_text(result.get("name")),
+        artist=plain_text(result.get("artist_name")),
+        album=plain_text(result.get("album_name")),
+        album_id=album_id if _ID.fullmatch(album_id) else "",
+        duration_seconds=int(duration) if _ID.fullmatch(duration) else 0,
+        release_date=plain_text(result.get("releasedate")),
+        genre=_genre(result),
+        licence_url=plain_text(result.get("license_ccurl")),
+        audio_url=_address(result.get("audiodownload")) if permitted else "",
+        image_url=_address(result.get("album_image")) or _address(result.get("image")),
+    )
+
+
+def _genre(result: dict[str, Any]) -> str:
+    value: object = result
+    for name in ("musicinfo", "tags", "genres"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return plain_text(", ".join(map(plain_text, value))) if isinstance(value, list) else ""
+
+
+def plain_text(value: object) -> str:
+    """One line of text that any file can hold; "" for what is no text, number or truth value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int):
+        return ""
+    line = "".join(c if c.isprintable() else " " for c in str(value)[:_LONGEST_TEXT])
+    return " ".join(line.split())
+
+
+def _address(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS:
+        return ""
+    return value if value.startswith(("https://", "http://")) else ""

@@ -1,0 +1,94 @@
+"use strict";
+
+// An album's card: its cover, what is known of it, and what is decided.
+
+const MARKS = { rejected: "Rejected", retry: "Try again", failed: "Failed" };
+const several = page.albums.some((album) => album.candidates.length > 1);
+const cards = new Map(); // of the albums near the window
+
+function cardOf(album) {
+  if (!cards.has(album)) {
+    cards.set(album, makeCard(album));
+    markCard(album);
+  }
+  return cards.get(album);
+}
+
+function makeCard(album) {
+  const card = stamped("card");
+  card.album = album;
+  card.querySelector("h2").textContent = album.title;
+  card.querySelector("h2").title = album.title;
+  card.querySelector(".artist").textContent = album.artist;
+  card.querySelector(".facts").textContent = factsOf(album);
+  if (album.candidates.length) {
+    card.querySelector("img").alt = coverName(album);
+  } else {
+    const cover = card.querySelector(".cover");
+    cover.querySelector("img").remove();
+    cover.setAttribute("aria-label", `${album.title}: ${album.reason}`);
+    cover.prepend(album.reason);
+  }
+  const strip = card.querySelector(".strip");
+  strip.hidden = !several; // or else there in all, for rows equally high
+  if (album.candidates.length > 1) {
+    strip.setAttribute("aria-label", `Candidates for ${album.title}`);
+    strip.append(...candidateButtons(album, "thumbnail"));
+  }
+  return card;
+}
+
+/** Show on its card what is decided on an album. */
+function markCard(album) {
+  const card = cards.get(album);
+  const verdict = verdictOf(album);
+  const number = decisions.get(album.id)?.choice;
+  card.dataset.verdict = verdict;
+  card.querySelector(".mark").textContent =
+    verdict === "chosen" ? (album.candidates.length > 1 ? `✓ ${number}` : "✓") : MARKS[verdict] ?? "";
+  if (!album.candidates.length) return;
+  card.querySelector(".cover img").src = chosenOf(album).thumbnail;
+  pressCandidates(card, album);
+}
+
+/** A button for each candidate, with its `picture`: "file" or "thumbnail". */
+function candidateButtons(album, picture) {
+  return album.candidates.map((candidate, index) => {
+    const button = stamped("candidate");
+    const image = button.querySelector("img");
+    image.src = candidate[picture];
+    image.alt = album.candidates.length > 1 ? `Candidate ${index + 1} of ${album.title}` : coverName(album);
+    button.querySelector(".number").textContent = index + 1;
+    button.addEventListener("click", () => decide(album, { choice: index + 1 }));
+    return button;
+  });
+}
+
+function pressCandidates(place, album) {
+  const number = decisions.get(album.id)?.choice;
+  place.querySelectorAll(".candidate").forEach((button, index) => {
+    button.setAttribute("aria-pressed", index + 1 === number);
+  });
+}
+
+function stamped(template) {
+  return document.getElementById(template).content.firstElementChild.cloneNode(true);
+}
+
+function coverName(album) {
+  return album.artist ? `Cover of ${album.title} by ${album.artist}` : `Cover of ${album.title}`;
+}
+
+function factsOf(album) {
+  const tracks = album.tracks === 1 ? "1 track" : `${album.tracks} tracks`;
+  return [album.year, tracks, album.duration && clock(album.duration)].filter(Boolean).join(" · ");
+}
+
+/** Seconds as 4:05 or 1:02:05. */
+function clock(duration) {
+  const seconds = Math.round(duration);
+  const parts = [Math.floor(seconds / 60) % 60, seconds % 60];
+  const hours = Math.floor(seconds / 3600);
+  if (hours) parts.unshift(hours);
+  return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
+}

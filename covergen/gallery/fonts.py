@@ -1,0 +1,166 @@
+"""The fonts of this machine, the plainest first, and which characters each of them has."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fontTools.ttLib import TTFont, TTLibError
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+__all__ = ["BUILT_IN", "Face", "font_folders", "read_faces"]
+
+_MOST = 400  # with thousands of fonts, a character that none has would be sought for minutes
+_KINDS = (".ttf", ".otf", ".ttc", ".otc")
+_FAVOURITES = (
+    "notosans-regular",
+    "notosans[",
+    "dejavusans.",
+    "segoeui.",
+    "sfns.",
+    "helvetica",
+    "liberationsans-regular",
+    "arial.",
+    "notocoloremoji",
+    "seguiemj",
+    "apple color emoji",
+    "notosanscjk-regular",
+    "notosans",
+)
+_STYLED = ("bold", "italic", "oblique", "condensed", "light", "thin", "black", "mono", "serif")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Face:
+    """A font to draw with: `file` is None for the one inside Pillow.
+
+    `characters` holds code points. `colored`: they are pictures, as emoji are. `strike` is the one
+    size, in pixels, of a font that cannot be scaled.
+    """
+
+    file: Path | None
+    characters: Container[int]
+    colored: bool = False
+    strike: int | None = None
+
+    def has(self, text: str) -> bool:
+        """Whether the font has every character that is seen."""
+        return all(ord(c) in self.characters or _is_unseen(c) for c in text)
+
+    def width(self, text: str, size: int) -> float:
+        """How far `text` reaches, in pixels, at `size` pixels to the em."""
+        drawn = self.strike or size
+        return _load(self.file, drawn).getlength(text) * size / drawn
+
+    def draw(
+        self, image: Image.Image, position: tuple[int, int], text: str, size: int, color: str
+    ) -> None:
+        """Draw from `position`, the left end of the baseline."""
+        if self.strike:
+            self._draw_scaled(image, position, text, size / self.strike)
+            return
+        ImageDraw.Draw(image).text(
+            position, text, color, _load(self.file, size), "ls", embedded_color=self.colored
+        )
+
+    def _draw_scaled(
+        self, image: Image.Image, position: tuple[int, int], text: str, scale: float
+    ) -> None:
+        font = _load(self.file, self.strike or 0)
+        left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
+        large = Image.new("RGBA", (max(1, right - left), max(1, bottom - top)))
+        ImageDraw.Draw(large).text((-left, -top), text, font=font, anchor="ls", embedded_color=True)
+        extent = (max(1, round(large.width * scale)), max(1, round(large.height * scale)))
+        small = large.resize(extent, Image.Resampling.LANCZOS)
+        image.paste(
+            small, (position[0] + round(left * scale), position[1] + round(top * scale)), small
+        )
+
+
+BUILT_IN = Face(file=None, characters=frozenset([*range(0x20, 0x7F), ord("…")]))
+
+
+def font_folders() -> list[Path]:
+    """Where this system keeps its fonts, and its user keeps theirs."""
+    home = Path.home()
+    if sys.platform == "win32":
+        local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+        windows = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"))
+        return [windows / "Fonts", local / "Microsoft" / "Windows" / "Fonts"]
+    if sys.platform == "darwin":
+        return [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library" / "Fonts"]
+    own = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return [Path(data) / "fonts" for data in (own, *shared.split(":"))] + [home / ".fonts"]
+
+
+def read_faces(folders: Iterable[Path]) -> Iterator[Face]:
+    """The fonts in the folders and theirs, upright and plain ones first.
+
+    Each is read only when it is asked for; what cannot be read is passed over.
+    """
+    files = {
+        file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _KINDS
+    }
+    for file in sorted(files, key=_rank)[:_MOST]:
+        face = _read_face(file)
+        if face is not None:
+            yield face
+
+
+def _rank(file: Path) -> tuple[int, bool, str]:
+    name = file.name.lower()
+    favour = (place for place, start in enumerate(_FAVOURITES) if name.startswith(start))
+    styled = any(style in name for style in _STYLED)
+    return (len(_FAVOURITES) if styled else next(favour, len(_FAVOURITES)), styled, name)
+
+
+def _read_face(file: Path) -> Face | None:
+    """None where it is no font that Pillow draws."""
+    try:
+        with file.open("rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
+            characters = font.getBestCmap()
+            colored = any(table in font for table in ("CBDT", "sbix", "COLR"))
+            # Version 1 of COLR alone has gradients, which FreeType hands on to nobody.
+            drawable = "COLR" not in font or font["COLR"].version == 0
+            strike = _strike(font)
+        if not characters or not drawable:
+            return None
+        _load(file, strike or 16)
+    except (TTLibError, OSError, ValueError, LookupError, AssertionError, struct.error):
+        return None
+    return Face(file=file, characters=characters.keys(), colored=colored, strike=strike)
+
+
+def _strike(font: TTFont) -> int | None:
+    """The largest size of a font that has nothing but bitmaps."""
+    if "CBLC" in font:
+        return max(int(strike.bitmapSizeTable.ppemY) for strike in font["CBLC"].strikes)
+    if "sbix" in font:
+        return max(int(size) for size in font["sbix"].strikes)
+    return None
+
+
+@lru_cache(maxsize=32)
+def _load(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Raises OSError."""
+    if file is None:
+        return ImageFont.load_default(size)
+    font = ImageFont.truetype(file, size)
+    with suppress(OSError, ValueError):  # not variable, or without a Regular
+        font.set_variation_by_name("Regular")  # what some variable fonts begin with is hairlines
+    return font
+
+
+def _is_unseen(character: str) -> bool:
+    """Zero-width joiner and non-joiner, and the selectors of emoji and text style."""
+    return character in "\u200c\u200d\ufe0e\ufe0f"

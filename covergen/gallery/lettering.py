@@ -1,0 +1,181 @@
+"""A line of text in any script, drawn with the fonts there are, and never as boxes.
+
+Each character comes from the first font that has it. What none has is transliterated, and so are,
+where Pillow lacks libraqm, the scripts that run from right to left.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyascii import anyascii
+from PIL import features
+
+from covergen.gallery.fonts import BUILT_IN, font_folders, read_faces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from PIL import Image
+
+    from covergen.gallery.fonts import Face
+
+__all__ = ["Lettering"]
+
+_LONGEST = 300  # characters: no more are ever seen
+_JOINERS = "\u200c\u200d"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Text that one font draws."""
+
+    text: str
+    face: Face
+
+
+class Lettering:
+    """What draws lines. `faces` are in order of preference, the system's unless given."""
+
+    def __init__(self, faces: Iterable[Face] | None = None) -> None:
+        self._unread = iter(read_faces(font_folders()) if faces is None else faces)
+        self._read: list[Face] = []
+        self._found: dict[str, Face | None] = {}
+        self._shapes = features.check("raqm")
+
+    def draw(
+        self,
+        image: Image.Image,
+        position: tuple[int, int],
+        text: str,
+        *,
+        size: int,
+        width: int,
+        color: str,
+    ) -> None:
+        """Draw from `position`, the left end of the baseline, with an ellipsis past `width`.
+
+        `size` and `width` are in pixels.
+        """
+        runs = self._fitting_runs(list(_clusters(_cleaned(text))), size, width)
+        x, y = position
+        if _is_right_to_left("".join(run.text for run in runs)):
+            runs.reverse()
+        for run in runs:
+            run.face.draw(image, (x, y), run.text, size, color)
+            x += round(run.face.width(run.text, size))
+
+    def _fitting_runs(self, clusters: Sequence[str], size: int, width: int) -> list[_Run]:
+        """The whole line, or as much of it as leaves room for an ellipsis."""
+        runs = self._runs(clusters)
+        if _width(runs, size) <= width:
+            return runs
+        fits, too_many = 0, len(clusters)
+        while too_many - fits > 1:
+            middle = (fits + too_many) // 2
+            if _width(self._runs([*clusters[:middle], "…"]), size) <= width:
+                fits = middle
+            else:
+                too_many = middle
+        return self._runs([*clusters[:fits], "…"])
+
+    def _runs(self, clusters: Iterable[str]) -> list[_Run]:
+        runs: list[_Run] = []
+        for cluster in clusters:
+            last = runs[-1] if runs else None
+            text, face = self._spelled(cluster, last.face if last else None)
+            if last and last.face is face:
+                runs[-1] = _Run(last.text + text, face)
+            else:
+                runs.append(_Run(text, face))
+        return runs
+
+    def _spelled(self, cluster: str, previous: Face | None) -> tuple[str, Face]:
+        """How a cluster is written, and by which font."""
+        if (
+            _is_between_words(cluster)
+            and previous
+            and not previous.colored  # among emoji # and * are halves of keycaps
+            and previous.has(cluster)
+        ):
+            return cluster, previous  # which keeps the words of a phrase in one run
+        face = self._best(cluster)
+        return (cluster, face) if face else (anyascii(cluster), self._best("a") or BUILT_IN)
+
+    def _best(self, cluster: str) -> Face | None:
+        if cluster not in self._found:
+            self._found[cluster] = self._find(cluster)
+        return self._found[cluster]
+
+    def _find(self, cluster: str) -> Face | None:
+        """The best font that has the cluster, which for emoji is one of pictures."""
+        if not self._shapes and _is_right_to_left(cluster):
+            return None
+        fitting = (face for face in self._faces() if face.has(cluster))
+        best = next(fitting, None)
+        if best is None or best.colored or not _is_emoji(cluster):
+            return best
+        return next((face for face in fitting if face.colored), best)
+
+    def _faces(self) -> Iterator[Face]:
+        """The fonts read so far, and then those still to be read."""
+        yield from self._read
+        for face in self._unread:
+            self._read.append(face)
+            yield face
+
+
+def _width(runs: Iterable[_Run], size: int) -> float:
+    return sum(run.face.width(run.text, size) for run in runs)
+
+
+def _cleaned(text: str) -> str:
+    """The text as one line, without what is never seen or would turn the line around."""
+    seen = (c for c in text[:_LONGEST] if c.isspace() or c in _JOINERS or not _is_hidden(c))
+    return unicodedata.normalize("NFC", " ".join("".join(seen).split()))
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """Characters together with the marks that belong to them, which need the same font."""
+    cluster = ""
+    for character in text:
+        if cluster and not _continues(cluster, character):
+            yield cluster
+            cluster = ""
+        cluster += character
+    if cluster:
+        yield cluster
+
+
+def _continues(cluster: str, character: str) -> bool:
+    return (
+        character in _JOINERS
+        or cluster[-1] == "\u200d"
+        or unicodedata.category(character).startswith("M")
+        or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
+        or (len(cluster) == 1 and _is_flag_half(cluster) and _is_flag_half(character))
+    )
+
+
+def _is_between_words(cluster: str) -> bool:
+    return unicodedata.category(cluster[0])[0] in "PZ"
+
+
+def _is_flag_half(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
+
+
+def _is_emoji(cluster: str) -> bool:
+    return cluster[0] >= "\U0001f000" or "\ufe0f" in cluster
+
+
+def _is_right_to_left(text: str) -> bool:
+    """Whether the first letter that has a direction runs from right to left."""
+    directions = (unicodedata.bidirectional(character) for character in text)
+    return next((d for d in directions if d in ("L", "R", "AL")), "L") != "L"

@@ -1,0 +1,166 @@
+"""The preview as a page of HTML that opens from the disk and refers to nothing but its folder.
+
+The albums lie in it as JSON, in a script element that is never run; the page's own script writes
+them out as text. Its Content-Security-Policy lets nothing run or load but that script, by its
+hash, and files of the preview.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import PurePosixPath
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from covergen.gallery.pictures import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["PageAlbum", "PageCover", "write_page"]
+
+_SCRIPTS = ("choices.js", "cards.js", "grid.js", "viewer.js", "main.js")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCover:
+    """One candidate. `file` and `thumbnail` are below the page's folder, with forward slashes.
+
+    `settings` are what is told of this candidate alone, before what is told of all.
+    """
+
+    file: str
+    thumbnail: str
+    seed: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAlbum:
+    """An album as the page shows it; `id` is what choices.json calls it.
+
+    `date` is as tagged, `folder` is for people to read, `reason` is a sentence. `candidates`, of
+    which there are some where the state is "painted" and none elsewhere, are numbered from 1.
+    `audio` is an excerpt below the page's folder.
+    """
+
+    id: str
+    title: str
+    artist: str
+    date: str
+    folder: str
+    tracks: int
+    duration_seconds: float
+    state: Literal["painted", "skipped", "failed"]
+    reason: str
+    candidates: tuple[PageCover, ...] = ()
+    audio: str | None = None
+
+
+def write_page(
+    folder: Path,
+    albums: Iterable[PageAlbum],
+    *,
+    preview: str,
+    title: str = "covergen preview",
+    settings: Mapping[str, str] | None = None,
+) -> Path:
+    """Write `folder`/index.html, whole or not at all, and return its path.
+
+    `preview` is the id that the page puts into choices.json. `settings` are those that all covers
+    share. Raises OSError, and ValueError for a file that is not below the folder.
+    """
+    data = {
+        "preview": preview,
+        "settings": _pairs(settings or {}),
+        "albums": [_album(album) for album in albums],
+    }
+    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
+    page = Template(_asset("page.html")).substitute(
+        title=html.escape(title),
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        data=_inert(data),
+    )
+    path = folder / "index.html"
+    with replacing(path) as draft:
+        draft.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+def _album(album: PageAlbum) -> dict[str, Any]:
+    year = re.search(r"\d{4}", album.date)
+    candidates = [_cover(cover) for cover in album.candidates]
+    return {
+        "id": album.id,
+        "stamp": hashlib.blake2b(json.dumps(candidates).encode(), digest_size=6).hexdigest(),
+        "title": album.title or "Untitled",
+        "artist": album.artist,
+        "year": year.group() if year else album.date,
+        "folder": album.folder,
+        "tracks": album.tracks,
+        "duration": album.duration_seconds,
+        "state": album.state,
+        "reason": album.reason,
+        "candidates": candidates,
+        "audio": None if album.audio is None else _address(album.audio),
+    }
+
+
+def _cover(cover: PageCover) -> dict[str, Any]:
+    return {
+        "file": _address(cover.file),
+        "thumbnail": _address(cover.thumbnail),
+        # As text: JavaScript's numbers end at 2^53, seeds at 2^63.
+        "settings": _pairs({"seed": str(cover.seed), **cover.settings}),
+    }
+
+
+def _pairs(settings: Mapping[str, str]) -> list[tuple[str, str]]:
+    return list(settings.items())  # an object's number-like names would change places
+
+
+def _address(file: str) -> str:
+    """A relative URL. Raises ValueError where the file is not below the page's folder."""
+    path = PurePosixPath(file)
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in file:
+        raise ValueError(f"{file!r} is not below the page's folder")
+    return "./" + quote(str(path), errors="surrogateescape")
+
+
+def _inert(data: object) -> str:
+    """JSON in ASCII, in which no browser finds the end of a script or the start of a comment."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _policy(style: str, script: str) -> str:
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"style-src {_hash(style)}",
+            f"script-src {_hash(script)}",
+            # A page from the disk is in no browser's eyes of the same origin as its files.
+            "img-src 'self' file:",
+            "media-src 'self' file:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _asset(name: str) -> str:
+    asset = resources.files("covergen.gallery") / "assets" / name
+    return asset.read_text(encoding="utf-8")

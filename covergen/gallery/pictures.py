@@ -1,0 +1,60 @@
+"""Any kind of picture to a Pillow image, and any file written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["fitted", "replacing"]
+
+
+def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
+    """The whole picture as RGB, on black where it is clear, its longer side `side` pixels.
+
+    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB. Raises ValueError where
+    it is no image that Pillow reads.
+    """
+    try:
+        with _opened(picture) as image:
+            image.draft("RGB", (2 * side, 2 * side))  # lets a JPEG be decoded small
+            layer = image.convert("RGBA")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable image: {error}") from error
+    flat = Image.new("RGB", layer.size)
+    flat.paste(layer, mask=layer)
+    scale = side / max(flat.size)
+    width, height = (max(1, round(length * scale)) for length in flat.size)
+    return flat.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _opened(picture: Path | bytes | NDArray[np.uint8]) -> Image.Image:
+    if isinstance(picture, Path):
+        return Image.open(picture)
+    if isinstance(picture, bytes):
+        return Image.open(io.BytesIO(picture))
+    return Image.fromarray(picture)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which takes its place at the end.
+
+    On an error what was written goes, and what was there stays. Raises OSError.
+    """
+    draft = path.with_name(f".covergen-{secrets.token_hex(4)}.tmp")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Write the covers of a preview that was looked at: nothing is painted, and no model is loaded."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from covergen.audio.store import EmbeddingStore
+from covergen.core.errors import WriteError
+from covergen.core.picture import encode
+from covergen.core.types import Action, Outcome, Status
+from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.jobs.review import Review
+from covergen.jobs.runs import open_run
+from covergen.jobs.writing import Writer, fill_album, write_album
+from covergen.library.memory import ScanMemory
+from covergen.library.rewrite import remove_stale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.core.types import AlbumPlan, Track
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.jobs.options import ApplyOptions
+    from covergen.jobs.review import Reviewed
+
+__all__ = ["apply", "plan_apply"]
+
+
+def plan_apply(options: ApplyOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+    """What `apply` would do: each album of the preview, and the files that stand in the way.
+
+    Raises as `apply` does.
+    """
+    with closing(Review(options)) as review:
+        yield from review.damage()
+        for reviewed in review.albums(checkpoint):
+            yield reviewed.plan
+            yield from (one for one in reviewed.outcomes if one.status is Status.FAILED)
+
+
+def apply(options: ApplyOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+    """Write what was chosen into the files that are still those that were previewed.
+
+    Raises UsageError without a preview or its library, SettingsError for choices that cannot be
+    read, BusyError, JournalError, and Interrupted when `checkpoint` says so, between two albums.
+    """
+    with closing(Review(options)) as review:
+        settings = {"preview": review.preview, "write": options.write}
+        with (
+            open_run("apply", review.roots, settings, journal=options.write.journal) as run,
+            closing(ScanMemory()) as memory,
+            closing(EmbeddingStore()) as store,
+        ):
+
+            def on_written(track: Track) -> None:
+                store.carry_over(track)
+                memory.forget(track.path)
+
+            writer = Writer(options=options.write, on_written=on_written, run=run)
+            for outcome in review.damage():
+                emit(FileFailed(outcome=outcome))
+            for reviewed in review.albums(checkpoint):
+                emit(_write(review, reviewed, writer))
+
+
+def _write(review: Review, reviewed: Reviewed, writer: Writer) -> AlbumDone:
+    plan = reviewed.plan
+    for folder in {track.path.parent for track in plan.targets}:
+        remove_stale(folder)  # what a killed run left there
+    if reviewed.candidate:
+        try:
+            cover = review.cover(plan.album.key, reviewed.candidate)
+        except WriteError as error:
+            done = AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
+        else:
+            picture = encode(cover, writer.options.encoding)
+            done = write_album(plan, picture, cover.provenance, writer)
+    elif plan.action is Action.FILL:
+        done = fill_album(plan, writer)
+    else:
+        done = AlbumDone(plan=plan, reason=plan.reason)
+    return replace(done, outcomes=(*reviewed.outcomes, *done.outcomes))

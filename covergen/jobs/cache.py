@@ -1,0 +1,181 @@
+"""What covergen keeps on this machine, and how to be rid of it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import JournalError
+from covergen.core.paths import cache_folder, state_folder
+from covergen.library.memory import ScanMemory, remembered_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.core.database import Usage
+
+__all__ = ["MADE_AGAIN", "PRUNED_UNASKED", "STORES", "Stored", "prune", "stored", "stored_models"]
+
+STORES = {
+    "embeddings": "what was heard of the music",
+    "scans": "what the tags of the music said",
+    "rates": "how fast this machine hears and paints",
+    "pending": "covers painted by runs that were stopped before they were written",
+    "previews": "where the libraries of previews lie",
+    "journal": "what runs wrote, and what takes it back",
+}
+"""What is kept, by the names that `prune` takes."""
+
+MADE_AGAIN = ("embeddings", "scans", "rates")
+"""What costs nothing but time."""
+
+PRUNED_UNASKED = ("embeddings", "scans")
+"""What goes when nothing is named: the parts that grow."""
+
+_UNUSED_DAYS = {"embeddings": 365, "scans": 180, "pending": 30, "previews": 365}
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One thing that is kept. `entries` is None where they cannot be counted; `fault` says why."""
+
+    name: str
+    what: str
+    path: Path
+    size_bytes: int
+    entries: int | None
+    fault: str = ""
+
+
+def stored() -> Iterator[Stored]:
+    """All of STORES, there or not yet. Changes nothing."""
+    from covergen.audio.store import stored_embeddings
+
+    yield _of_database("embeddings", stored_embeddings())
+    yield _of_database("scans", remembered_files())
+    yield _of_files("rates", cache_folder() / "rates.json")
+    yield _of_files("pending", state_folder() / "pending")
+    yield _of_files("previews", state_folder() / "previews")
+    yield _journal()
+
+
+def stored_models() -> Iterator[Stored]:
+    """What of the models that are known by name lies in the Hub's cache; others may use it too."""
+    from covergen.models.inventory import parts_of
+    from covergen.models.presets import load_presets
+    from covergen.models.sources import HubName, parse_source
+
+    parts = {part.source: part for preset in load_presets().values() for part in parts_of(preset)}
+    for source, part in parts.items():
+        if part.path is not None and isinstance(parse_source(source), HubName):
+            yield Stored(
+                name="model", what=source, path=part.path, size_bytes=part.size_bytes, entries=1
+            )
+
+
+def prune(name: str, *, unused_days: int | None = None) -> int:
+    """Throw away what was not used for so long: 0 for all of it, None for the usual time.
+
+    Of scans, files that are gone go as well. The journal keeps its history and, unless all is to
+    go, what takes the last run back. Returns how many entries went. Raises JournalError.
+    """
+    days = _UNUSED_DAYS.get(name, 0) if unused_days is None else unused_days
+    match name:
+        case "embeddings":
+            return _prune_embeddings(days)
+        case "scans":
+            return _prune_scans(days)
+        case "rates":
+            return _delete_files(cache_folder() / "rates.json", days)
+        case "journal":
+            return _prune_journal(keep_runs=0 if unused_days == 0 else 1)
+        case _:
+            return _delete_files(state_folder() / name, days)
+
+
+def _prune_embeddings(days: int) -> int:
+    from covergen.audio.store import EmbeddingStore
+
+    with closing(EmbeddingStore()) as store:
+        went = store.prune(unused_days=days)
+        store.compact()
+    return went
+
+
+def _prune_scans(days: int) -> int:
+    with closing(ScanMemory()) as memory:
+        went = memory.prune(unused_days=days) + memory.forget_lost()
+        memory.compact()
+    return went
+
+
+def _prune_journal(*, keep_runs: int) -> int:
+    from covergen.library.journal import Journal
+
+    with closing(Journal()) as journal:
+        return journal.prune(keep_bytes=0, keep_runs=keep_runs)
+
+
+def _of_database(name: str, usage: Usage) -> Stored:
+    fault = f"{usage.fault}; the next run begins it anew" if usage.fault else ""
+    return Stored(
+        name=name,
+        what=STORES[name],
+        path=usage.path,
+        size_bytes=usage.size_bytes,
+        entries=None if fault else usage.rows,
+        fault=fault,
+    )
+
+
+def _of_files(name: str, path: Path) -> Stored:
+    sizes = [file.stat().st_size for file in _files(path)]
+    return Stored(
+        name=name, what=STORES[name], path=path, size_bytes=sum(sizes), entries=len(sizes)
+    )
+
+
+def _journal() -> Stored:
+    from covergen.library.journal import Journal
+
+    with closing(Journal()) as journal:
+        try:
+            size = journal.size()
+        except JournalError as error:
+            return Stored(
+                name="journal",
+                what=STORES["journal"],
+                path=journal.path,
+                size_bytes=sum(file.stat().st_size for file in _files(journal.path)),
+                entries=None,
+                fault=str(error),
+            )
+        return Stored(
+            name="journal",
+            what=STORES["journal"],
+            path=journal.path,
+            size_bytes=size.file_bytes,
+            entries=size.writes,
+        )
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or the files in the folder."""
+    with suppress(OSError):
+        return [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+    return []
+
+
+def _delete_files(path: Path, unused_days: int) -> int:
+    oldest = time.time() - unused_days * _DAY_SECONDS
+    went = 0
+    for file in _files(path):
+        with suppress(OSError):
+            if file.stat().st_mtime <= oldest:
+                file.unlink()
+                went += 1
+    return went

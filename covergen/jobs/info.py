@@ -1,0 +1,206 @@
+"""What is in a file, what painted it, and what a run would do with an album, and why."""
+
+from __future__ import annotations
+
+import stat
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import JournalError, TagError
+from covergen.core.picture import Picture, is_own, read_provenance
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome
+from covergen.jobs.plan import plan_one
+from covergen.jobs.repaint import repaint
+from covergen.library.change import file_hash
+from covergen.library.journal import Journal, WriteState
+from covergen.library.memory import ScanMemory
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.scan import scan
+from covergen.library.sidecar import is_own_file
+from covergen.library.tags import read_track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.core.types import AlbumPlan, Provenance, Track
+    from covergen.jobs.events import Checkpoint
+    from covergen.jobs.options import PlanOptions
+    from covergen.jobs.repaint import Repaint
+    from covergen.library.journal import Run
+
+__all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
+
+_LARGEST_PICTURE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInfo:
+    """A picture in a file or as one. `kind` is ID3's type; no pixels where it is no image.
+
+    `own`: it says of itself that covergen painted it.
+    """
+
+    kind: int
+    mime: str
+    width: int
+    height: int
+    size_bytes: int
+    own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """A music file, or a picture file, which has no `track`.
+
+    `provenance` and `repaint` are those of covergen's own picture, None without one or where what
+    it says is damaged. `run` wrote it, as far as the journal knows; `journal_fault` is why the
+    journal could not be asked, or "".
+    """
+
+    path: Path
+    track: Track | None
+    pictures: tuple[PictureInfo, ...]
+    provenance: Provenance | None = None
+    repaint: Repaint | None = None
+    run: Run | None = None
+    journal_fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """What a plan would be with other options, in the words of the command line."""
+
+    options: str
+    plan: AlbumPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlbumInfo:
+    """What a run would do with an album, and what would change that.
+
+    `own_cover_file`: the picture beside the tracks is covergen's own.
+    """
+
+    plan: AlbumPlan
+    own_cover_file: bool
+    alternatives: tuple[Alternative, ...]
+
+
+def file_info(path: Path, checkpoint: Checkpoint) -> FileInfo:
+    """Look into a music file or a picture file.
+
+    Raises TagError where it is neither, or cannot be read, and what `checkpoint` raises.
+    """
+    track, embedded = _contents(path)
+    info = FileInfo(path=path, track=track, pictures=tuple(map(_picture_info, embedded)))
+    own = next((picture.data for picture in embedded if is_own(picture.data)), b"")
+    provenance = read_provenance(own)
+    if provenance is None:
+        return info
+    run, fault = None, ""
+    try:
+        run = _run_of(path, provenance)
+    except JournalError as error:
+        fault = str(error)
+    again = repaint(provenance, Picture.parse(own), path, checkpoint, adapter_hint=_adapter_of(run))
+    return replace(info, provenance=provenance, repaint=again, run=run, journal_fault=fault)
+
+
+def _contents(path: Path) -> tuple[Track | None, list[EmbeddedPicture]]:
+    with _read_errors(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise TagError(path, "it is no regular file", reason=Reason.NOT_AUDIO)
+    try:
+        track = read_track(path, status)
+    except TagError as error:
+        if error.reason is not Reason.NOT_AUDIO or status.st_size > _LARGEST_PICTURE_BYTES:
+            raise
+        return None, [EmbeddedPicture(_picture_file(path), FRONT_COVER)]
+    return track, read_pictures(path, track.container)
+
+
+def _picture_file(path: Path) -> bytes:
+    with _read_errors(path):
+        data = path.read_bytes()
+    try:
+        Picture.parse(data)
+    except ValueError as error:
+        message = "neither music nor a picture of a known kind"
+        raise TagError(path, message, reason=Reason.NOT_AUDIO) from error
+    return data
+
+
+def _picture_info(embedded: EmbeddedPicture) -> PictureInfo:
+    own = is_own(embedded.data)
+    size = len(embedded.data)
+    try:
+        picture = Picture.parse(embedded.data)
+    except ValueError:
+        return PictureInfo(kind=embedded.kind, mime="", width=0, height=0, size_bytes=size, own=own)
+    return PictureInfo(
+        kind=embedded.kind,
+        mime=picture.mime,
+        width=picture.width,
+        height=picture.height,
+        size_bytes=size,
+        own=own,
+    )
+
+
+def _run_of(path: Path, provenance: Provenance) -> Run | None:
+    """The last run that put the picture there. Raises JournalError."""
+    with closing(Journal()) as journal, _read_errors(path):
+        writes = [w for w in journal.history(path) if w.state is not WriteState.UNDONE]
+        now = file_hash(path) if writes else ""
+        for write in writes:
+            # What was not painted in its run came from another track.
+            if write.provenance == provenance or write.after == now:
+                return journal.run(write.run)
+    return None
+
+
+def _adapter_of(run: Run | None) -> str:
+    """The adapter that a run was told to paint with, or ""."""
+    preset = run.settings.get("preset") if run else None
+    adapter = preset.get("adapter") if isinstance(preset, dict) else None
+    return adapter if isinstance(adapter, str) else ""
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TagError(path, f"it cannot be read: {error.strerror}") from error
+
+
+def album_infos(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumInfo | Outcome]:
+    """Explain each album of the plan, whatever its limit; an Outcome is an unreadable file."""
+    with closing(ScanMemory()) as memory:
+        for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+            if isinstance(item, Outcome):
+                yield item
+                continue
+            plan = plan_one(item, options)
+            others = (
+                Alternative(options=name, plan=plan_one(item, other))
+                for name, other in _other_options(options)
+            )
+            yield AlbumInfo(
+                plan=plan,
+                own_cover_file=item.cover_file is not None and is_own_file(item.cover_file),
+                alternatives=tuple(other for other in others if other.plan != plan),
+            )
+
+
+def _other_options(options: PlanOptions) -> Iterator[tuple[str, PlanOptions]]:
+    write = options.write
+    yield "--fill", replace(options, fill=True, force=False)
+    yield "--force", replace(options, fill=False, force=True)
+    detached = replace(write, rewrite=replace(write.rewrite, hardlinks="break"))
+    yield "--hardlinks break", replace(options, write=detached)
+    yield "--no-embed --sidecar", replace(options, write=replace(write, embed=False, sidecar=True))

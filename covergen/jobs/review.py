@@ -1,0 +1,250 @@
+"""A preview after it was looked at: what was chosen, and whether the library is still the same."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import ItemError, UsageError, WriteError
+from covergen.core.picture import decode
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.gallery.choices import Choices, read_choices
+from covergen.jobs.plan_file import PlanFile
+from covergen.jobs.preview_folder import COVERS
+from covergen.jobs.previews import recall_origin
+from covergen.library.folders import cover_in
+from covergen.library.inside import inside
+from covergen.library.os_errors import write_errors
+from covergen.library.sidecar import is_own_file
+from covergen.library.tags import read_track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.core.types import Cover
+    from covergen.jobs.events import Checkpoint
+    from covergen.jobs.options import ApplyOptions
+    from covergen.jobs.plan_file import Candidate, PlannedAlbum, PlannedTrack
+
+__all__ = ["Review", "Reviewed"]
+
+_MOST_BYTES = 1 << 26  # no PNG of the largest cover is larger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """An album as it would be written now.
+
+    `outcomes` are of the files that are left alone. `candidate` is None where no cover is written.
+    """
+
+    plan: AlbumPlan
+    outcomes: tuple[Outcome, ...] = ()
+    candidate: Candidate | None = None
+
+
+class Review:
+    """A preview with the choices made of it, held against its library."""
+
+    def __init__(self, options: ApplyOptions) -> None:
+        """Raises UsageError without a preview or its library, SettingsError for bad choices."""
+        self._folder = options.folder
+        self._embeds = options.write.embed
+        self._plan = PlanFile(options.folder)
+        self.preview = self._plan.header.preview
+        try:
+            self.roots = _roots(self._plan, options)
+            self._choices = _choices(self._plan, options.choices)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the plan."""
+        self._plan.close()
+
+    def damage(self) -> Iterator[Outcome]:
+        """What cannot be read of the plan."""
+        if lines := self._plan.damaged:
+            some = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
+            yield Outcome(
+                path=self._plan.path,
+                status=Status.FAILED,
+                reason=Reason.UNREADABLE,
+                message=f"damaged in {len(lines)} of its lines ({some}); those albums are left out",
+            )
+
+    def albums(self, checkpoint: Checkpoint) -> Iterator[Reviewed]:
+        """Each album as it would be written now. Raises what `checkpoint` raises."""
+        for album in self._plan:
+            checkpoint()
+            yield self._review(album)
+
+    def cover(self, album_key: str, candidate: Candidate) -> Cover:
+        """Read a cover of an album. Raises WriteError where it is not what was painted."""
+        name = f"{COVERS}/{candidate.cover}"
+        path = self._folder / name
+        try:
+            with write_errors(path):
+                cover = decode(_read(inside(self._folder, name)))
+            if cover.provenance.album_key != album_key:
+                raise ValueError("it was painted for another album")
+            if cover.provenance.seed != candidate.seed:
+                raise ValueError("it was painted from another seed")
+        except (ValueError, WriteError) as error:
+            text = error.message if isinstance(error, WriteError) else str(error)
+            hint = "run the preview again: it paints what is missing"
+            raise WriteError(path, Reason.UNFIT_COVER, text, hint=hint) from error
+        return cover
+
+    def _review(self, planned: PlannedAlbum) -> Reviewed:
+        root = self.roots[planned.root]
+        try:
+            folder = inside(root, planned.folder, also=self.roots) if planned.folder else root
+        except ValueError as error:
+            outcome = _failed(root / planned.folder, Reason.OUTSIDE, str(error))
+            return _left_alone(_album(planned, root / planned.folder, root), (outcome,))
+        album = _album(planned, folder, root)
+        candidate = self._chosen(planned)
+        if isinstance(candidate, Reason):
+            return _skipped(album, candidate)
+        if planned.reason is Reason.NO_COVER and _has_foreign_cover(album):
+            return _skipped(album, Reason.HAS_ART)
+        found = [self._look(root, track) for track in planned.tracks if track.target]
+        targets = tuple(one for one in found if isinstance(one, Track))
+        outcomes = tuple(one for one in found if isinstance(one, Outcome))
+        if not targets:
+            return _left_alone(album, outcomes)
+        if candidate:
+            action = Action.WRITE
+        else:
+            action = Action.FILL
+            album = self._with_covers(album, root, planned)
+        plan = AlbumPlan(album=album, action=action, reason=planned.reason, targets=targets)
+        return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate)
+
+    def _with_covers(self, album: Album, root: Path, planned: PlannedAlbum) -> Album:
+        """An album of only the tracks whose own covers may be spread over the others."""
+        found = [self._look(root, track) for track in planned.tracks if not track.target]
+        tracks = tuple(one for one in found if isinstance(one, Track))
+        return replace(album, tracks=tracks, cover_file=cover_in(album.folder))
+
+    def _chosen(self, planned: PlannedAlbum) -> Candidate | Reason | None:
+        """The cover to be written, None where the album's own is to be spread, or why none is."""
+        if planned.id in self._choices.rejected:
+            return Reason.REJECTED
+        if planned.id in self._choices.retried:
+            return Reason.RETRY
+        if planned.action is Action.PAINT:
+            number = self._choices.chosen.get(planned.id, 1)
+            return planned.candidates[number - 1] if planned.candidates else Reason.NOT_PAINTED
+        if planned.action is Action.FILL:
+            return None if self._embeds else Reason.PARTIAL_ART
+        return planned.reason
+
+    def _look(self, root: Path, planned: PlannedTrack) -> Track | Outcome:
+        """A track as its file is now, or why it is left alone."""
+        try:
+            path = inside(root, planned.path, also=self.roots)
+        except ValueError as error:
+            return _failed(root / planned.path, Reason.OUTSIDE, str(error))
+        try:
+            with write_errors(path):
+                status = path.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    raise WriteError(path, Reason.CHANGED, "it is no regular file any more")
+                track = read_track(path, status)
+        except ItemError as error:
+            return Outcome.of_error(error)
+        same = (track.size, track.mtime_ns) == (planned.size, planned.mtime_ns)
+        if track.has_art and (not planned.has_art or (track.own_art and not same)):
+            return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HAS_ART)
+        if not same:
+            return _failed(path, Reason.CHANGED, "it is not the file that was previewed any more")
+        return track
+
+
+def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
+    names = plan.header.roots
+    if options.libraries:
+        if len(options.libraries) != len(names):
+            raise UsageError(
+                f"{options.folder} is a preview of {len(names)} folders: {', '.join(names)}.",
+                hint="Give --library once for each of them, in this order.",
+            )
+        return tuple(path.resolve() for path in options.libraries)
+    origin = recall_origin(plan.header.preview)
+    if origin is None or len(origin.roots) != len(names):
+        raise UsageError(
+            f"This machine does not know which library {options.folder} is a preview of.",
+            hint=f"Name it with --library, the folder that was called {', '.join(names)}.",
+        )
+    for root in origin.roots:
+        if not root.is_dir():
+            raise UsageError(
+                f"The library that {options.folder} is a preview of is not there: {root}.",
+                hint="If it has moved, name it with --library.",
+            )
+    return origin.roots
+
+
+def _choices(plan: PlanFile, file: Path | None) -> Choices:
+    if file is None:
+        return Choices(chosen={}, rejected=frozenset(), retried=frozenset())
+    return read_choices(file, preview=plan.header.preview, candidates=plan.candidates)
+
+
+def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
+    """An album with its tracks as they were previewed; nobody knows yet what they are now."""
+    return Album(
+        key=planned.key,
+        folder=folder,
+        title=planned.title,
+        artist=planned.artist,
+        date=planned.date,
+        tracks=tuple(
+            Track(
+                path=root / track.path,
+                size=track.size,
+                mtime_ns=track.mtime_ns,
+                container="",
+                has_art=track.has_art,
+            )
+            for track in planned.tracks
+        ),
+        shares_folder=planned.shares_folder,
+    )
+
+
+def _has_foreign_cover(album: Album) -> bool:
+    """Whether a cover file lies beside the tracks, and is not from an earlier run of this one."""
+    folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
+    covers = filter(None, map(cover_in, folders))
+    return any(not is_own_file(cover) for cover in covers)
+
+
+def _skipped(album: Album, reason: Reason, *outcomes: Outcome) -> Reviewed:
+    plan = AlbumPlan(album=album, action=Action.SKIP, reason=reason)
+    return Reviewed(plan=plan, outcomes=outcomes)
+
+
+def _left_alone(album: Album, outcomes: tuple[Outcome, ...]) -> Reviewed:
+    """An album of which no file is written, for the reason that is told first."""
+    failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
+    first = next(iter((*failed, *outcomes)), None)
+    return _skipped(album, first.reason if first else Reason.NOTHING_HEARD, *outcomes)
+
+
+def _failed(path: Path, reason: Reason, message: str) -> Outcome:
+    return Outcome(path=path, status=Status.FAILED, reason=reason, message=message)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a cover, if they can be those of one. Raises OSError, ValueError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        raise ValueError("it is no picture file of covergen's")
+    return path.read_bytes()

@@ -1,0 +1,113 @@
+"""Take covergen's own covers out of a library, known by what they say of themselves."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from covergen.audio.digest import audio_digest
+from covergen.audio.store import EmbeddingStore
+from covergen.core.errors import TagError
+from covergen.core.picture import is_own
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.jobs.runs import open_run
+from covergen.library.memory import ScanMemory
+from covergen.library.pictures import read_pictures
+from covergen.library.rewrite import RewriteOptions, remove_own_cover, remove_stale
+from covergen.library.scan import ScanOptions, scan
+from covergen.library.sidecar import own_sidecars, remove_sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.core.types import Album, Track
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.library.open_run import OpenRun
+
+__all__ = ["StripOptions", "plan_strip", "strip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripOptions:
+    """Where covers are taken out, how files are replaced, and whether that can be undone."""
+
+    paths: tuple[Path, ...]
+    exclude: tuple[str, ...] = ()
+    journal: bool = True
+    rewrite: RewriteOptions = field(default_factory=RewriteOptions)
+
+
+def plan_strip(options: StripOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+    """Each album with the tracks that hold a cover of covergen's; touches nothing."""
+    with closing(ScanMemory()) as memory:
+        yield from _plans(options, memory, checkpoint)
+
+
+def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+    """Take the covers out of the tracks, and away from beside them.
+
+    Raises BusyError, JournalError, and Interrupted when `checkpoint` says so, between two albums.
+    """
+    settings = {"strip": replace(options, paths=())}
+    with (
+        open_run("strip", options.paths, settings, journal=options.journal) as run,
+        closing(ScanMemory()) as memory,
+        closing(EmbeddingStore()) as store,
+    ):
+        for plan in _plans(options, memory, checkpoint):
+            if isinstance(plan, Outcome):
+                emit(FileFailed(outcome=plan))
+                continue
+            stripped = plan.action is Action.STRIP
+            outcomes = _strip_album(plan, options.rewrite, run) if stripped else ()
+            for track, outcome in zip(plan.targets, outcomes, strict=False):
+                if outcome.status is Status.WRITTEN:
+                    store.carry_over(track)
+                    memory.forget(track.path)
+            emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=outcomes))
+
+
+def _strip_album(
+    plan: AlbumPlan, options: RewriteOptions, run: OpenRun | None
+) -> tuple[Outcome, ...]:
+    """The outcomes of the tracks, in their order, then those of cover files."""
+    for folder in {track.path.parent for track in plan.targets}:
+        remove_stale(folder)
+    record = run.record(plan.album) if run else None
+    outcomes = [
+        remove_own_cover(track, audio_digest=audio_digest, options=options, record=record)
+        for track in plan.targets
+    ]
+    outcomes += [remove_sidecar(p, record=record) for p in own_sidecars(plan.album.folder)]
+    if run:
+        failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
+        run.finish_album(plan.album, failed=failed, complete=failed == 0)
+    return tuple(outcomes)
+
+
+def _plans(
+    options: StripOptions, memory: ScanMemory, checkpoint: Checkpoint
+) -> Iterator[AlbumPlan | Outcome]:
+    scan_options = ScanOptions(exclude=options.exclude)
+    for item in scan(options.paths, scan_options, memory, checkpoint=checkpoint):
+        yield item if isinstance(item, Outcome) else _plan(item)
+
+
+def _plan(album: Album) -> AlbumPlan:
+    targets = tuple(track for track in album.tracks if _holds_own(track))
+    if targets or own_sidecars(album.folder):
+        return AlbumPlan(album=album, action=Action.STRIP, reason=Reason.HOLDS_OWN, targets=targets)
+    return AlbumPlan(album=album, action=Action.SKIP, reason=Reason.NOT_OWN)
+
+
+def _holds_own(track: Track) -> bool:
+    if track.own_art or not track.has_art:
+        return track.own_art
+    try:
+        return any(is_own(p.data) for p in read_pictures(track.path, track.container))
+    except TagError:
+        return True  # so that its failure is told

@@ -1,0 +1,170 @@
+"""Take back what a run wrote."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from covergen.audio.digest import audio_digest
+from covergen.audio.store import EmbeddingStore
+from covergen.core.errors import UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan, Outcome, Status, Track
+from covergen.jobs.events import AlbumDone
+from covergen.jobs.lock import library_lock
+from covergen.jobs.runs import journalled
+from covergen.library.change import Stamp
+from covergen.library.journal import Journal, WriteState
+from covergen.library.memory import ScanMemory
+from covergen.library.rewrite import RewriteOptions, remove_own_cover, remove_stale
+from covergen.library.sidecar import is_own_file, remove_sidecar
+from covergen.library.undo import take_back
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.jobs.events import Checkpoint, Emit
+    from covergen.library.journal import Run, Write
+    from covergen.library.open_run import OpenRun
+
+__all__ = ["UndoOptions", "plan_undo", "run_to_undo", "undo"]
+
+_FORCEABLE = (Reason.CHANGED, Reason.IRREVERSIBLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoOptions:
+    """How a run is undone.
+
+    `force`: of a file that cannot be what it was before, our cover is taken out.
+    """
+
+    force: bool = False
+    rewrite: RewriteOptions = field(default_factory=RewriteOptions)
+
+
+def run_to_undo(number: int | None) -> Run | None:
+    """The run of that number, or the last one; None where everything is undone already.
+
+    Raises UsageError for a number that no run has, JournalError.
+    """
+    with closing(Journal()) as journal:
+        if number is None:
+            return journal.last_to_undo()
+        run = journal.run(number)
+        if run is None:
+            raise UsageError(f"There is no run {number}.", hint="covergen runs lists them.")
+        return run if any(map(_not_undone, journal.writes(number))) else None
+
+
+def plan_undo(
+    run: Run, options: UndoOptions, checkpoint: Checkpoint
+) -> Iterator[AlbumPlan | Outcome]:
+    """What undoing a run would do, album by album; touches nothing. Raises JournalError.
+
+    An Outcome is a file that would be left alone.
+    """
+    with closing(Journal()) as journal:
+        for writes in journal.writes(run.id):
+            checkpoint()
+            left = _not_undone(writes)
+            outcomes = [take_back(w, journal, options.rewrite, dry_run=True) for w in left]
+            hindered = [outcome for outcome in outcomes if not _is_open(outcome, options)]
+            yield from hindered
+            paths = {outcome.path for outcome in hindered}
+            if open_ones := [write for write in left if write.path not in paths]:
+                yield _plan(open_ones)
+
+
+def undo(run: Run, options: UndoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+    """Put files back as they were before a run, the latest first.
+
+    An undoing that was stopped goes on where it was. Raises BusyError, JournalError, and
+    Interrupted when `checkpoint` says so.
+    """
+    with (
+        library_lock("undo", run.roots),
+        closing(Journal()) as journal,
+        journalled(journal, "undo", run.roots, {"undoes": run.id}) as undoing,
+        closing(ScanMemory()) as memory,
+        closing(EmbeddingStore()) as store,
+    ):
+        for writes in journal.writes(run.id):
+            if left := _not_undone(writes):
+                emit(_undo_album(left, journal, undoing, options, checkpoint))
+                for write in left:
+                    store.carry_over(_track(write))
+                    memory.forget(write.path)
+
+
+def _not_undone(writes: tuple[Write, ...]) -> list[Write]:
+    return [write for write in writes if write.state is not WriteState.UNDONE]
+
+
+def _undo_album(
+    writes: list[Write],
+    journal: Journal,
+    undoing: OpenRun,
+    options: UndoOptions,
+    checkpoint: Checkpoint,
+) -> AlbumDone:
+    for folder in {write.path.parent for write in writes}:
+        remove_stale(folder)
+    outcomes, undone = [], []
+    try:
+        for write in writes:
+            checkpoint()
+            outcome = take_back(write, journal, options.rewrite)
+            if options.force and outcome.reason in _FORCEABLE:
+                outcome = _take_out(write, outcome, undoing, options)
+            if outcome.status in (Status.WRITTEN, Status.UNCHANGED):
+                undone.append(write)
+            outcomes.append(outcome)
+    finally:
+        undoing.undo(*undone)
+    failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
+    undoing.finish_album(writes[0].album, failed=failed, complete=failed == 0)
+    return AlbumDone(plan=_plan(writes), reason=Reason.IN_RUN, outcomes=tuple(outcomes))
+
+
+def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions) -> Outcome:
+    """Take our picture out of a file as it is now."""
+    if not write.path.exists():
+        gone = write.path.parent.is_dir()  # and not the whole disk
+        return replace(failure, status=Status.UNCHANGED) if gone else failure
+    if not write.container:
+        return remove_sidecar(write.path) if is_own_file(write.path) else failure
+    now = Stamp.of(write.path.stat())
+    track = replace(_track(write), size=now.size, mtime_ns=now.mtime_ns)
+    return remove_own_cover(
+        track,
+        audio_digest=audio_digest,
+        options=options.rewrite,
+        record=undoing.record(write.album),
+    )
+
+
+def _is_open(outcome: Outcome, options: UndoOptions) -> bool:
+    """Whether the undoing would get through to the file."""
+    if outcome.reason in _FORCEABLE:
+        return options.force
+    return outcome.status in (Status.WRITTEN, Status.UNCHANGED)
+
+
+def _plan(writes: list[Write]) -> AlbumPlan:
+    tracks = tuple(_track(write) for write in writes if write.container)
+    album = replace(writes[0].album, tracks=tracks)
+    return AlbumPlan(album=album, action=Action.UNDO, reason=Reason.IN_RUN, targets=tracks)
+
+
+def _track(write: Write) -> Track:
+    """A track as the run left it."""
+    stamp = write.stamp_after
+    return Track(
+        path=write.path,
+        size=stamp.size,
+        mtime_ns=stamp.mtime_ns,
+        container=write.container,
+        has_art=True,
+    )

@@ -1,0 +1,170 @@
+"""How to get a file's bytes back from those that took their place, in few bytes of its own.
+
+A cover goes into one place of a file. What lies before and behind stays, or moves as a whole; only
+numbers in it may change with it: sizes, offsets, the checksums of Ogg's pages.
+"""
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from covergen.library.pictures.splice import splice
+
+__all__ = ["Reversal", "find_reversal"]
+
+_LARGEST_BYTES = 32 << 20
+_MOST_PATCHES = 1 << 20
+_BLOCKS = 1 << 20, 4 << 10  # compared at once: first in large steps, then to the place itself
+_LONGEST_PATCH = 64
+_DIFFERENCE = re.compile(rb"[^\0]+(?:\0{1,8}[^\0]+)*")
+
+_Patch = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """Makes an old file of the new one.
+
+    Of the new file the first `head` and the last `tail` bytes stay, and `middle` takes the place of
+    all between them; then each of `patches`, an offset in the old file and bytes, is put there.
+    """
+
+    head: int
+    tail: int
+    middle: bytes
+    patches: tuple[_Patch, ...] = ()
+
+    def apply(self, path: Path) -> None:
+        """Turn the new file at `path` into the old one, in place. Raises OSError, ValueError."""
+        with path.open("r+b") as file:
+            end = file.seek(0, os.SEEK_END) - self.tail
+            if end < self.head:
+                raise ValueError("the file is shorter than what was kept of it")
+            splice(file, self.head, end, self.middle)
+            for offset, data in self.patches:
+                file.seek(offset)
+                file.write(data)
+
+    def pack(self, known: bytes = b"") -> bytes:
+        """Return it as bytes, compressed. `known` bytes in `middle` are left out."""
+        before, found, after = self.middle.partition(known) if known else (self.middle, b"", b"")
+        head = {
+            "head": self.head,
+            "tail": self.tail,
+            "before": len(before),
+            "known": bool(found),
+            "after": len(after),
+            "patches": _gaps(self.patches),
+        }
+        parts = [json.dumps(head, separators=(",", ":")).encode(), b"\n", before, after]
+        return zlib.compress(b"".join([*parts, *(data for _, data in self.patches)]))
+
+    @classmethod
+    def unpack(cls, data: bytes, known: bytes = b"") -> "Reversal":
+        """Read what `pack` wrote. Raises ValueError where it is damaged."""
+        try:
+            line, _, body = zlib.decompress(data).partition(b"\n")
+            head = json.loads(line)
+            start, end = head["before"], head["before"] + head["after"]
+            before, after, rest = body[:start], body[start:end], body[end:]
+            return cls(
+                head=head["head"],
+                tail=head["tail"],
+                middle=before + (known if head["known"] else b"") + after,
+                patches=_patches_at(head["patches"], rest),
+            )
+        except (zlib.error, KeyError, TypeError) as error:
+            raise ValueError("what was kept of the file is damaged") from error
+
+
+def find_reversal(old: Path, new: Path) -> Reversal | None:
+    """Find what makes `old` of `new`; None where that is too much to be kept. Raises OSError."""
+    with old.open("rb") as old_file, new.open("rb") as new_file:
+        sizes = old_file.seek(0, os.SEEK_END), new_file.seek(0, os.SEEK_END)
+
+        def from_start(at: int, length: int) -> tuple[int, bytes, bytes]:
+            return at, _read(old_file, at, length), _read(new_file, at, length)
+
+        def from_end(at: int, length: int) -> tuple[int, bytes, bytes]:
+            start, new_start = (size - at - length for size in sizes)
+            return start, _read(old_file, start, length), _read(new_file, new_start, length)
+
+        head, patches = _alike(from_start, min(sizes), _common_start)
+        tail, more = _alike(from_end, min(sizes) - head, _common_end)
+        length = sizes[0] - head - tail
+        if length > _LARGEST_BYTES or len(patches) + len(more) > _MOST_PATCHES:
+            return None
+        middle = _read(old_file, head, length)
+    return Reversal(head=head, tail=tail, middle=middle, patches=(*patches, *sorted(more)))
+
+
+def _read(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
+
+
+def _alike(
+    read: Callable[[int, int], tuple[int, bytes, bytes]],
+    limit: int,
+    common: Callable[[bytes, bytes], int],
+) -> tuple[int, list[_Patch]]:
+    """How many bytes of two files are alike from one of their ends on, but for some patches."""
+    at = 0
+    patches: list[_Patch] = []
+    for size in _BLOCKS:
+        while length := min(size, limit - at):
+            offset, old, new = read(at, length)
+            found = _patches(offset, old, new)
+            if found is None:
+                break
+            patches += found
+            at += length
+    _, old, new = read(at, min(_BLOCKS[-1], limit - at))
+    return at + common(old, new), patches
+
+
+def _patches(offset: int, old: bytes, new: bytes) -> list[_Patch] | None:
+    """What to put where so that `new` becomes `old`; None where that is more than numbers."""
+    if old == new:
+        return []
+    length = len(old)
+    number = int.from_bytes(old, "little") ^ int.from_bytes(new, "little")
+    difference = number.to_bytes(length, "little")
+    if difference.count(0) < length // 2:
+        return None
+    spans = [m.span() for m in _DIFFERENCE.finditer(difference)]
+    if any(end - start > _LONGEST_PATCH for start, end in spans):
+        return None
+    return [(offset + start, old[start:end]) for start, end in spans]
+
+
+def _common_start(one: bytes, other: bytes) -> int:
+    alike = (a == b for a, b in zip(one, other, strict=True))
+    return next((i for i, same in enumerate(alike) if not same), len(one))
+
+
+def _common_end(one: bytes, other: bytes) -> int:
+    return _common_start(one[::-1], other[::-1])
+
+
+def _gaps(patches: tuple[_Patch, ...]) -> list[int]:
+    """Offsets, each from the end of the patch before, and lengths, in turn."""
+    numbers, end = [], 0
+    for offset, data in patches:
+        numbers += [offset - end, len(data)]
+        end = offset + len(data)
+    return numbers
+
+
+def _patches_at(numbers: list[int], data: bytes) -> tuple[_Patch, ...]:
+    patches, end, at = [], 0, 0
+    for gap, length in zip(numbers[::2], numbers[1::2], strict=True):
+        patches.append((end + gap, data[at : at + length]))
+        end += gap + length
+        at += length
+    return tuple(patches)

@@ -1,0 +1,151 @@
+"""What is trained, and how: the LoRA and the projection, followed by a moving average."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from covergen.diffusion.adapter import create
+from covergen.training.recipe import Recipe, learning_rate
+
+__all__ = ["Learner", "sum_processes"]
+
+_SCALER = ("scale", "_growth_tracker")
+
+
+class Learner:
+    """An adapter on a frozen UNet, with its optimizer.
+
+    `step` counts the steps made, of `steps`.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        recipe: Recipe,
+        *,
+        d_audio: int,
+        tokens: int,
+        steps: int,
+        scaled: bool,
+        initial: Mapping[str, Tensor] | None,
+    ) -> None:
+        device = unet.device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.projection = create(
+                unet,
+                d_audio=d_audio,
+                rank=recipe.rank,
+                alpha=recipe.rank,
+                projection=recipe.projection,
+                tokens=tokens,
+            )
+        if initial is not None:
+            self.projection.load_state_dict(initial)
+        self.projection.to(device)
+        self.unet = unet
+        self.recipe = recipe
+        self.step, self.steps = 0, steps
+        trained = (p for p in unet.parameters() if p.requires_grad)
+        self.parameters = list(chain(trained, self.projection.parameters()))
+        for parameter in self.parameters:
+            parameter.data = parameter.data.float()  # whatever the frozen weights are
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.scaler = GradScaler(device.type, enabled=scaled)
+        self.average = None if recipe.ema is None else [p.detach().clone() for p in self.parameters]
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the step to come."""
+        return learning_rate(self.recipe, self.step, self.steps)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a part of the step's loss to those of the other parts."""
+        torch.autograd.backward(self.scaler.scale(loss))
+
+    def update(self) -> None:
+        """Make a step with the gradients, which are the same in every process afterwards."""
+        for parameter in self.parameters:
+            if parameter.grad is None:  # a process without a pair in this batch
+                parameter.grad = torch.zeros_like(parameter)
+        sum_processes([parameter.grad for parameter in self.parameters])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.average is not None and self.recipe.ema is not None:
+            # The first steps are soon forgotten.
+            decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """For as long as it lasts, the weights are those that are saved, and are not trained."""
+        trained = [parameter.data for parameter in self.parameters]
+        self._set(self.average or trained)
+        self.unet.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self._set(trained)
+            self.unet.train()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, but for the pairs; not copied."""
+        tensors = {f"weights.{i}": p.detach() for i, p in enumerate(self.parameters)}
+        for i, mean in enumerate(self.average or ()):
+            tensors[f"average.{i}"] = mean
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": value for name, value in moments.items()}
+        for name in _SCALER if self.scaler.is_enabled() else ():
+            tensors[f"scaler.{name}"] = torch.tensor(self.scaler.state_dict()[name])
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Go back to `step`, when `state` gave these tensors."""
+        self.step = step
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            kind, _, name = key.partition(".")
+            if kind == "weights":
+                self.parameters[int(name)].copy_(tensor)
+            elif kind == "average" and self.average is not None:
+                self.average[int(name)].copy_(tensor)
+            elif kind == "optimizer":
+                number, _, name = name.partition(".")
+                moments.setdefault(int(number), {})[name] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self.scaler.is_enabled():
+            said = {name: tensors[f"scaler.{name}"].item() for name in _SCALER}
+            self.scaler.load_state_dict(self.scaler.state_dict() | said)
+
+    def _set(self, weights: list[Tensor]) -> None:
+        for parameter, weight in zip(self.parameters, weights, strict=True):
+            parameter.data = weight
+
+
+def sum_processes(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its sum over all processes, if there are several."""
+    if PartialState().num_processes == 1:
+        return
+    total = reduce(torch.cat([tensor.flatten() for tensor in tensors]), "sum")
+    sizes = [tensor.numel() for tensor in tensors]
+    for tensor, part in zip(tensors, torch.split(total, sizes), strict=True):
+        tensor.copy_(part.view_as(tensor))

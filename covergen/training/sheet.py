@@ -1,0 +1,47 @@
+"""What the adapter paints so far."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from covergen.core.types import Sampling
+from covergen.core.whole_file import write_whole
+from covergen.diffusion.painter import Painter
+from covergen.diffusion.sampler import PaintRequest, paint
+
+__all__ = ["paint_sheet"]
+
+_COLUMNS = 4
+_CELL = 256  # pixels
+
+
+def paint_sheet(
+    path: Path,
+    painter: Painter,
+    vectors: NDArray[np.float32],
+    sampling: Sampling,
+    checkpoint: Callable[[], None],
+) -> None:
+    """Paint a cover for each of (N, d_audio) vectors, always from the same noise, onto one PNG.
+
+    Raises ModelError, and OSError where the PNG cannot be written.
+    """
+    requests = [PaintRequest(vector=vector, seed=i) for i, vector in enumerate(vectors)]
+    pictures = list(paint(painter, requests, sampling, batch_size=None, checkpoint=checkpoint))
+    height, width = pictures[0].shape[:2]
+    scale = min(1.0, _CELL / max(height, width))
+    cell = (round(width * scale), round(height * scale))
+    rows = -(-len(pictures) // _COLUMNS)
+    sheet = Image.new("RGB", (cell[0] * min(_COLUMNS, len(pictures)), cell[1] * rows))
+    for number, pixels in enumerate(pictures):
+        small = Image.fromarray(pixels).resize(cell, Image.Resampling.LANCZOS)
+        row, column = divmod(number, _COLUMNS)
+        sheet.paste(small, (column * cell[0], row * cell[1]))
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, stream.getvalue())

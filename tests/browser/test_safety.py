@@ -1,0 +1,58 @@
+"""Names out of tags are text and nothing else, and the page asks for nothing but its own files."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.preview import HOSTILE
+
+pytestmark = pytest.mark.browser
+
+_INTRUDERS = """async () => {
+  const refused = new Set();
+  addEventListener("securitypolicyviolation", event => refused.add(event.effectiveDirective));
+  const insert = (tag, attributes) =>
+    document.body.append(Object.assign(document.createElement(tag), attributes));
+  insert("script", {textContent: "window.harmed = true"});
+  insert("script", {src: "./harm.js"});
+  insert("style", {textContent: "body {display: none}"});
+  insert("img", {src: "http://127.0.0.1:9/"});
+  insert("audio", {src: "http://127.0.0.1:9/"});
+  insert("iframe", {src: "./covers/0.png"});
+  insert("link", {rel: "stylesheet", href: "./harm.css"});
+  insert("div", {innerHTML: "<p onclick='window.harmed = true'>"});
+  document.body.lastChild.firstChild.click();
+  await fetch("http://127.0.0.1:9/").catch(() => {});
+  await new Promise(resolve => setTimeout(resolve, 300));
+  return [...refused].sort();
+}"""
+
+
+def test_a_title_that_is_a_script_stays_a_title(page: Page) -> None:
+    assert page.locator("#grid h2").all_text_contents()[-len(HOSTILE) :] == list(HOSTILE)
+    assert page.locator("#grid .artist").all_text_contents()[-len(HOSTILE) :] == list(HOSTILE)
+    for place, name in enumerate(HOSTILE, start=20):
+        page.locator("#grid .cover").nth(place).click()
+        assert page.locator("#viewer-title").text_content() == name
+        page.keyboard.press("Escape")
+    assert page.evaluate("window.harmed") is None
+
+
+def test_whatever_got_in_could_not_run_or_ask_for_anything(browser: Browser, preview: Path) -> None:
+    page = browser.new_page()
+    page.goto(preview.as_uri())
+    asked: list[str] = []
+    page.on("requestfinished", lambda request: asked.append(request.url))
+    assert page.evaluate(_INTRUDERS) == [
+        "connect-src",
+        "frame-src",
+        "img-src",
+        "media-src",
+        "script-src-attr",
+        "script-src-elem",
+        "style-src-elem",
+    ]
+    assert page.evaluate("window.harmed") is None
+    assert asked == []
+    page.close()

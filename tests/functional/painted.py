@@ -1,0 +1,83 @@
+"""A library in which covergen has painted, made once a session."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from covergen.cli.main import cli
+from tests.media import Library, picture_bytes, put_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.functional.conftest import TinyModel
+
+__all__ = ["BACK", "Painted", "painted", "painted_home", "painted_once"]
+
+BACK = picture_bytes("png", 24, (1, 2, 3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painted:
+    """The library, and covergen's own files after the runs that painted in it."""
+
+    library: Library
+    home: Path
+
+
+@pytest.fixture(scope="session")
+def painted_once(
+    shared_library: Library, tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory
+) -> Painted:
+    folder = tmp_path_factory.mktemp("painted")
+    library = shared_library.copy_to(folder / "library")
+    for container, path in library.every_container.items():
+        if container != "mp4":  # whose pictures have no type
+            put_picture(path, container, BACK, kind=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        for name in ("CACHE", "CONFIG", "STATE", "DATA"):
+            patch.setenv(f"XDG_{name}_HOME", str(folder / "home" / name.lower()))
+        models = folder / "home/config/covergen/models.toml"
+        models.parent.mkdir(parents=True)
+        models.write_text(_preset(tiny_model))
+        every = next(iter(library.every_container.values())).parent
+        _tag("--force", every)
+        _tag("--sidecar", library.root / "Two Discs")
+        _tag("--per", "track", "--batch-size", 1, library.root / "Sampler")
+        settings = ("--seed", 7, "--steps", 3, "--windows", 2, "--scheduler", "ddim")
+        encoding = ("--format", "jpeg", "--quality", 37, "--size", 64)
+        _tag(*settings, *encoding, "--batch-size", 1, library.root / "Two Editions")
+    return Painted(library=library, home=folder / "home")
+
+
+@pytest.fixture
+def painted(painted_once: Painted, tmp_path: Path) -> Library:
+    """A copy of the library that a test may do with as it likes."""
+    return painted_once.library.copy_to(tmp_path / "library")
+
+
+@pytest.fixture
+def painted_home(painted_once: Painted, home: Path) -> Library:
+    """The library itself, for tests that only read, with covergen's own files of that time."""
+    for name in ("cache", "state"):
+        shutil.copytree(painted_once.home / name, home / name)
+    return painted_once.library
+
+
+def _preset(model: TinyModel) -> str:
+    return (
+        f'[tiny]\nbase = "{model.base}"\nclap = "{model.clap}"\nadapter = "{model.adapter}"\n'
+        "steps = 2\nguidance = 3.0\n"
+    )
+
+
+def _tag(*arguments: object) -> None:
+    words = ["tag", "-m", "tiny", *map(str, arguments)]
+    result = CliRunner().invoke(cli, words, prog_name="covergen", catch_exceptions=False)
+    assert result.exit_code == 0, result.output

@@ -1,0 +1,498 @@
+"""`covergen apply`: what was previewed and chosen goes into the files, and nothing else happens."""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import mutagen
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from covergen.cli.main import cli
+from covergen.core.picture import is_own
+from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
+from tests.functional.previews import Preview
+from tests.functional.test_command_line import python
+from tests.media import Library, decoded_hash, picture_bytes, put_picture
+
+_PAINTED = ("Ada Lind", "Two Discs", "Compilation", "Sampler")
+_OTHERS = ("Half Covered", "Fully Covered")
+
+
+@pytest.fixture(scope="session")
+def shared_preview(
+    shared_library: Library, tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory
+) -> Preview:
+    """A preview of some albums with two candidates each, made elsewhere: only files are left."""
+    folder = tmp_path_factory.mktemp("shared preview")
+    options = ["-m", "sd15", "--base", tiny_model.base, "--clap", tiny_model.clap]
+    options += ["--adapter", tiny_model.adapter, "--steps", 2, "--candidates", 2, "--no-audio"]
+    excluded = {path.name for path in shared_library.root.iterdir()} - {*_PAINTED, *_OTHERS}
+    options += [word for name in sorted(excluded) for word in ("--exclude", name)]
+    command = ["tag", "-n", "--fill", "--preview", folder / "preview", *options]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CACHE", "CONFIG", "STATE"):
+            patch.setenv(f"XDG_{name}_HOME", str(folder / name))
+        words = [str(word) for word in (*command, shared_library.root)]
+        result = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return Preview(folder / "preview")
+
+
+@pytest.fixture
+def preview(shared_preview: Preview, tmp_path: Path) -> Preview:
+    return Preview(Path(shutil.copytree(shared_preview.folder, tmp_path / "preview")))
+
+
+@pytest.fixture
+def apply(run: Run, preview: Preview, library: Library) -> Run:
+    """Apply the preview to a copy of the library that it was made of."""
+    return lambda *options, **expect: run(
+        "apply", preview.folder, "--library", library.root, *options, **expect
+    )
+
+
+def front_cover(path: Path) -> bytes | None:
+    """The only picture in a file, as FFmpeg shows it; of DFF, where it shows none, mutagen's."""
+    if path.suffix == ".dff":
+        tags = mutagen.File(path).tags
+        frames = tags.getall("APIC") if tags else []
+        found = [frame.data for frame in frames]
+    else:
+        with av.open(path) as file:
+            found = (
+                [bytes(packet) for packet in file.demux(video=0) if packet.size]
+                if (file.streams.video)
+                else []
+            )
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def texts(path: Path) -> dict[str, str]:
+    """All tags as mutagen knows them, pictures left out."""
+    pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
+    tags = mutagen.File(path).tags or {}
+    return {
+        k: str(v)
+        for k, v in tags.items()
+        if not k.lower().startswith(tuple(map(str.lower, pictures)))
+    }
+
+
+def reasons(result: object) -> dict[str, str]:
+    """Why each file that was not written was left alone, by its name."""
+    files = [f for o in json_lines(result) for f in o.get("files", ()) if "path" in f]  # type: ignore[arg-type]
+    return {Path(f["path"]).name: f["reason"] for f in files if f["status"] != "written"}
+
+
+def test_the_previewed_covers_go_into_files_of_every_container(
+    library: Library, preview: Preview, apply: Run
+) -> None:
+    before = snapshot(library.root)
+    every = library.every_container
+    sounds = {path: decoded_hash(path) for path in every.values()}
+    tags = {path: texts(path) for path in every.values()}
+
+    result = apply()
+
+    chosen, _ = preview.covers("Every Container")
+    for container, path in every.items():
+        assert front_cover(path) == chosen.read_bytes(), container
+        assert decoded_hash(path) == sounds[path], container
+        assert texts(path) == tags[path], container
+    after = snapshot(library.root)
+    changed = {path for path in before if after[path] != before[path]}
+    painted = {p for p in before if p.relative_to(library.root).parts[0] in _PAINTED}
+    assert changed == {p for p in painted if p not in library.ignored} | {*library.half_bare}
+    assert set(after) == set(before)
+    for path in library.half_bare:
+        assert front_cover(path) == front_cover(library.half_covered[0])
+    assert "written" in result.stdout
+    assert "Loading" not in result.stderr
+
+
+def test_a_second_time_there_is_nothing_to_do(library: Library, apply: Run) -> None:
+    apply()
+    before = snapshot(library.root)
+    objects = json_lines(apply("--json"))
+    assert snapshot(library.root) == before
+    assert {o["result"] for o in objects if o["type"] == "album"} == {"skipped"}
+    assert {o["reason"] for o in objects if o["type"] == "album"} == {"has-art"}
+
+
+def test_what_was_chosen_by_hand_is_written(
+    library: Library, preview: Preview, apply: Run, tmp_path: Path
+) -> None:
+    before = snapshot(library.root)
+    choices = preview.choose(
+        tmp_path / "mine.json",
+        Two_Discs={"choice": 2},
+        Wood={"reject": True},
+        Grain={"retry": True},
+        Half={"reject": True},
+    )
+    objects = json_lines(apply("--choices", choices, "--json"))
+    told = {o["title"]: (o["result"], o["reason"]) for o in objects if o["type"] == "album"}
+    assert told["Wood"] == told["Half"] == ("skipped", "rejected")
+    assert told["Grain"] == ("skipped", "retry")
+    assert told["Two Discs"] == ("written", "no-cover")
+    _, second = preview.covers("Two Discs")
+    assert front_cover(library.root / "Two Discs/CD2/02 Down.mp3") == second.read_bytes()
+    after = snapshot(library.root)
+    for name in ("Sampler", "Compilation", "Half Covered"):
+        folder = library.root / name
+        assert all(after[path] == before[path] for path in before if path.is_relative_to(folder))
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(library: Library, apply: Run) -> None:
+    before = snapshot(library.root)
+    result = apply("--dry-run")
+    assert snapshot(library.root) == before
+    assert "write     no-cover          4 tracks  Bo Ek – Two Discs (2001)" in result.stdout
+    assert "skip      has-art           3 tracks  Lu – Full" in result.stdout
+    assert "without --dry-run" in result.stderr
+
+
+def test_no_model_is_loaded_and_no_torch_imported(
+    library: Library, preview: Preview, home: Path
+) -> None:
+    code = (
+        "import sys; from covergen.cli.main import cli;"
+        "cli(['apply', '--quiet', *sys.argv[1:]], standalone_mode=False);"
+        "print({'torch', 'diffusers', 'transformers'} & set(sys.modules))"
+    )
+    output = python(code, "--library", library.root, preview.folder)
+    assert output.endswith("set()\n")
+    assert front_cover(library.every_container["opus"])
+
+
+def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
+    library: Library, apply: Run, tmp_path: Path
+) -> None:
+    every = library.every_container
+    os.utime(every["mp3"], ns=(1, 1))
+    put_picture(every["flac"], "flac", picture_bytes())
+    every["opus"].unlink()
+    every["wav"].write_bytes(every["wav"].read_bytes() + b"\0\0")
+    every["tta"].unlink()
+    every["tta"].mkdir()
+    every["aiff"].unlink()
+    os.mkfifo(every["aiff"])
+    before = {path: path.read_bytes() for path in every.values() if path.is_file()}
+
+    result = apply("--json", expect=1)
+
+    assert {name.split()[-1].split(".")[0]: reason for name, reason in reasons(result).items()} == {
+        "mp3": "changed", "flac": "has-art", "opus": "changed", "wav": "changed",
+        "tta": "changed", "aiff": "changed",
+    }  # fmt: skip
+    written = {path for path in before if path.read_bytes() != before[path]}
+    assert written == {*before} - {every[name] for name in ("mp3", "flac", "wav")}
+
+
+@pytest.mark.parametrize("keep_size", [False, True])
+def test_a_cover_that_came_meanwhile_is_seen_whatever_size_and_time_say(
+    library: Library, preview: Preview, apply: Run, keep_size: bool
+) -> None:
+    track = library.every_container["flac"]
+    before = track.stat()
+    put_picture(track, "flac", picture_bytes())
+    os.utime(track, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if keep_size:
+        tracks = preview.album("Every Container")["tracks"]
+        for planned in tracks:
+            if planned["path"].endswith(track.name):
+                planned["size"] = track.stat().st_size
+        preview.change("Every Container", tracks=tracks)
+    content = track.read_bytes()
+    assert reasons(apply("--json"))[track.name] == "has-art"
+    assert track.read_bytes() == content
+
+
+def test_an_album_that_got_a_cover_file_meanwhile_is_left_alone(
+    library: Library, apply: Run
+) -> None:
+    (library.root / "Two Discs/folder.jpg").write_bytes(picture_bytes("jpeg"))
+    objects = json_lines(apply("--json"))
+    (told,) = (o for o in objects if o.get("title") == "Two Discs")
+    assert (told["result"], told["reason"]) == ("skipped", "has-art")
+    assert front_cover(library.root / "Two Discs/CD1/01 Up.mp3") is None
+
+
+def test_half_an_album_is_finished(library: Library, preview: Preview, apply: Run) -> None:
+    """As after a kill between two of its files."""
+    bare = library.every_container["ape"]
+    content, times = bare.read_bytes(), bare.stat()
+    apply("--sidecar")
+    bare.write_bytes(content)
+    os.utime(bare, ns=(times.st_atime_ns, times.st_mtime_ns))
+    apply("--sidecar")
+    assert front_cover(bare) == preview.covers("Every Container")[0].read_bytes()
+
+
+def test_where_the_library_lies_covergen_knows_or_is_told(
+    library: Library, preview: Preview, run: Run, tmp_path: Path
+) -> None:
+    folder = library.root / "Sampler"
+    made = Preview(tmp_path / "made")
+    run("tag", "-m", "tiny", "-n", "--no-audio", "--preview", made.folder, folder)
+    assert "--library" in run("apply", preview.folder, expect=2).stderr, "never from the plan"
+
+    moved = folder.rename(tmp_path / "moved")
+    error = run("apply", made.folder, expect=2).stderr
+    assert str(folder) in error
+    assert "--library" in error
+    run("apply", made.folder, "--library", moved)
+    assert front_cover(moved / "01 Ash.mp3") == made.covers("Wood")[0].read_bytes()
+
+    moved.rename(folder)
+    assert "has-art" in run("apply", made.folder).stdout
+    twice = run("apply", made.folder, "--library", folder, "--library", folder, expect=2)
+    assert "1 folder" in twice.stderr
+
+
+def test_covers_are_written_as_asked(library: Library, preview: Preview, apply: Run) -> None:
+    folder = library.root / "Two Discs"
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp3")}
+    apply("--format", "jpeg", "--size", 40, "--sidecar", "--preserve-mtime")
+    for data in (front_cover(folder / "CD1/01 Up.mp3"), (folder / "cover.jpg").read_bytes()):
+        with Image.open(io.BytesIO(data or b"")) as image:
+            assert (image.format, image.size) == ("JPEG", (40, 40))
+        assert is_own(data or b"")
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_beside_the_tracks_alone(library: Library, preview: Preview, apply: Run) -> None:
+    before = snapshot(library.root)
+    apply("--no-embed", "--sidecar")
+    after = snapshot(library.root)
+    assert {path: after[path] for path in before} == before
+    assert (library.root / "Sampler/cover.png").read_bytes() == preview.covers("Wood")[
+        0
+    ].read_bytes()
+
+
+def test_it_is_a_run_that_can_be_undone(library: Library, apply: Run, run: Run) -> None:
+    before = {path: content for path, (content, _) in snapshot(library.root).items()}
+    apply("--sidecar")
+    (shown,) = [line for line in run("runs").stdout.splitlines() if " apply " in line]
+    assert str(library.root) in shown
+    run("undo", "--yes")
+    assert {path: content for path, (content, _) in snapshot(library.root).items()} == before
+
+
+# What anybody may have written into the preview.
+
+
+@pytest.fixture
+def victim(library: Library, tmp_path: Path) -> Path:
+    """A music file outside of the library that is the double of one in it."""
+    track = library.root / "Sampler/01 Ash.mp3"
+    return Path(shutil.copy2(track, tmp_path / "victim.mp3"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../victim.mp3", "Sampler/../../victim.mp3", "{victim}", "/{victim}", "./01.mp3", "",
+     "a\0b", "\ud800", "Sampler//01 Ash.mp3", 5, None],
+)  # fmt: skip
+def test_no_name_in_the_plan_leads_out_of_the_library(
+    library: Library, preview: Preview, apply: Run, victim: Path, name: object
+) -> None:
+    before = snapshot(library.root.parent)
+    tracks = preview.album("Wood")["tracks"]
+    text = name.format(victim=victim) if isinstance(name, str) else name
+    preview.change("Wood", tracks=[{**tracks[0], "path": text}, tracks[1]])
+
+    output = apply("--choices", _only(preview, "Wood"), expect=1).stdout
+
+    assert "damaged" in output
+    assert snapshot(library.root.parent).items() >= _without(before, preview).items()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"root": 1}, {"root": -1}, {"root": True}, {"folder": "../.."}, {"folder": "/"},
+               {"candidates": [{"number": 0, "seed": 1, "cover": "../../victim.mp3"}]},
+               {"candidates": [{"number": 0, "seed": 1, "cover": "/etc/passwd"}]},
+               {"action": "delete"}, {"reason": "because"}, {"tracks": [None]}],
+)  # fmt: skip
+def test_a_line_with_impossible_values_is_left_out(
+    library: Library, preview: Preview, apply: Run, fields: dict[str, object]
+) -> None:
+    before = snapshot(library.root)
+    preview.change("Wood", **fields)
+    assert "damaged in 1 of its lines" in apply("--dry-run", expect=1).stdout
+    assert snapshot(library.root) == before
+
+
+@pytest.mark.parametrize("link", ["Sampler", "Sampler/01 Ash.mp3"])
+def test_no_link_in_the_library_leads_out_of_it(
+    library: Library, preview: Preview, apply: Run, tmp_path: Path, link: str
+) -> None:
+    path = library.root / link
+    outside = path.rename(tmp_path / "outside")
+    path.symlink_to(outside)
+    before = snapshot(outside) if outside.is_dir() else outside.read_bytes()
+    result = apply("--json", expect=1)
+    assert "outside" in reasons(result).values()
+    assert (snapshot(outside) if outside.is_dir() else outside.read_bytes()) == before
+
+
+def test_links_within_the_library_are_followed(library: Library, apply: Run) -> None:
+    folder = library.root / "Sampler"
+    folder.rename(library.root / "Wood")
+    folder.symlink_to("Wood")
+    apply()
+    assert folder.is_symlink()
+    assert front_cover(library.root / "Wood/01 Ash.mp3")
+
+
+def _gone(cover: Path, other: Path) -> None:
+    cover.unlink()
+
+
+def _cut(cover: Path, other: Path) -> None:
+    cover.write_bytes(cover.read_bytes()[:-30])
+
+
+def _exchanged(cover: Path, other: Path) -> None:
+    shutil.copy(other, cover)
+
+
+def _another_seed(cover: Path, other: Path) -> None:
+    shutil.copy(cover.with_name(cover.name.replace("-1.png", "-2.png")), cover)
+
+
+def _foreign(cover: Path, other: Path) -> None:
+    cover.write_bytes(picture_bytes("png"))
+
+
+def _text(cover: Path, other: Path) -> None:
+    cover.write_bytes(b"covergen:version" * 999)
+
+
+def _jpeg(cover: Path, other: Path) -> None:
+    with Image.open(cover) as image:
+        image.save(cover, "JPEG")
+
+
+def _bomb(cover: Path, other: Path) -> None:
+    data = bytearray(cover.read_bytes())
+    data[16:24] = (20_000).to_bytes(4) * 2
+    cover.write_bytes(data)
+
+
+def _link(cover: Path, other: Path) -> None:
+    outside = cover.parents[2] / "outside.png"
+    cover.rename(outside)
+    cover.symlink_to(outside)
+
+
+def _pipe(cover: Path, other: Path) -> None:
+    cover.unlink()
+    os.mkfifo(cover)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_gone, _cut, _exchanged, _another_seed, _foreign, _text, _jpeg, _bomb, _link, _pipe],
+)
+def test_only_the_very_cover_that_was_painted_is_written(
+    library: Library, preview: Preview, apply: Run, spoil: Callable[[Path, Path], None]
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+    spoil(preview.covers("Wood")[0], preview.covers("Grain")[0])
+    objects = json_lines(apply("--json", expect=1))
+    (told,) = (o for o in objects if o.get("title") == "Wood")
+    assert [file["reason"] for file in told["files"]] == ["unfit-cover"]
+    assert snapshot(folder) == before
+    assert front_cover(library.root / "Compilation/01 Rye.flac")
+
+
+def test_what_covergen_did_not_paint_into_a_cover_is_not_written(
+    library: Library, preview: Preview, apply: Run
+) -> None:
+    (cover, _) = preview.covers("Wood")
+    clean = cover.read_bytes()
+    cover.write_bytes(clean + b"a stowaway")
+    apply()
+    assert front_cover(library.root / "Sampler/01 Ash.mp3") == clean
+
+
+def test_a_cut_or_altered_plan_harms_nothing(
+    library: Library, preview: Preview, apply: Run, run: Run
+) -> None:
+    """Each file is as it was, or holds the cover of its album, and no more is said than need be."""
+    before = snapshot(library.root)
+    plan = preview.folder / "plan.jsonl"
+    whole = plan.read_bytes()
+    random = np.random.default_rng(7)
+    covers = {path.read_bytes() for path in (preview.folder / "covers").iterdir()}
+    for place in random.integers(0, len(whole), 24):
+        data = bytearray(whole)
+        data[place] ^= 1 << int(random.integers(8))
+        for altered in (bytes(data), whole[:place]):
+            plan.write_bytes(altered)
+            result = CliRunner().invoke(
+                cli, ["apply", "-n", str(preview.folder), "--library", str(library.root)]
+            )
+            assert result.exit_code in (0, 1, 2), result.exception
+    assert snapshot(library.root) == before
+    plan.write_bytes(bytes(data))
+    CliRunner().invoke(cli, ["apply", str(preview.folder), "--library", str(library.root)])
+    for path, (content, _) in before.items():
+        if path.read_bytes() != content and path not in library.half_bare:
+            assert front_cover(path) in covers
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "told"),
+    [
+        (b"", "no plan of covergen's"),
+        (b"[]\n", "no plan of covergen's"),
+        (b'{"type": "covergen preview", "format": 99, "version": "9.0"}\n', "9.0"),
+        (b"\xff" * 100, "no plan of covergen's"),
+        (b"[" * 100_000, "no plan of covergen's"),
+        (None, "holds no preview"),
+    ],
+)
+def test_a_plan_that_is_none_is_told(
+    preview: Preview, apply: Run, spoiled: bytes | None, told: str
+) -> None:
+    plan = preview.folder / "plan.jsonl"
+    if spoiled is None:
+        plan.unlink()
+    else:
+        plan.write_bytes(spoiled)
+    error = apply(expect=2).stderr
+    assert told in error
+    assert "--preview" in error, "what to do"
+
+
+def test_mistakes_of_the_choices_are_told(preview: Preview, apply: Run, tmp_path: Path) -> None:
+    choices = preview.choose(tmp_path / "mine.json", Wood={"choice": 3}, Grain={"choose": 1})
+    error = apply("--choices", choices, expect=2).stderr
+    assert "1 to 2" in error
+    assert "choose" in error
+
+
+def _only(preview: Preview, title: str) -> Path:
+    """Choices that reject everything but one album; of a damaged line nothing can be said."""
+    file = preview.folder / "only.json"
+    others = [a["id"] for a in preview.albums if a["title"] != title]
+    file.write_text(json.dumps({"format": 1, "albums": {id_: {"reject": True} for id_ in others}}))
+    return file
+
+
+def _without(
+    files: dict[Path, tuple[bytes, int]], preview: Preview
+) -> dict[Path, tuple[bytes, int]]:
+    return {path: kept for path, kept in files.items() if not path.is_relative_to(preview.folder)}

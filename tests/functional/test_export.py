@@ -1,0 +1,85 @@
+"""`covergen models export`, and painting with its files in plain diffusers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covergen.diffusion.projection import ProjectionKind
+from tests.functional.conftest import Run, TinyModel, json_lines
+from tests.media import encode
+from tests.plain_diffusion import difference
+from tests.tiny_base import make_tiny_adapter
+
+# As the README has them.
+PLAIN_DIFFUSERS = """\
+import math, torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
+
+pipe = StableDiffusionPipeline.from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")
+pipe.load_lora_weights("exported")
+p = load_file("exported/audio_projection.safetensors")
+tokens = torch.load("song.pt") @ p["weight"].T + p["bias"]
+tokens = tokens.unflatten(-1, (-1, pipe.unet.config.cross_attention_dim))
+if "norm.weight" in p:
+    tokens = torch.layer_norm(tokens, tokens.shape[-1:], p["norm.weight"], p["norm.bias"])
+empty = pipe.encode_prompt("", pipe.device, 1, False)[0]
+length = math.lcm(tokens.shape[1], empty.shape[1])  # attention does not notice whole repeats
+tokens, empty = (x.repeat(1, length // x.shape[1], 1) for x in (tokens, empty))
+generator = torch.Generator().manual_seed(7)
+cover = pipe(prompt_embeds=tokens, negative_prompt_embeds=empty, generator=generator).images[0]
+cover.save("cover.png")
+"""
+
+
+@pytest.mark.parametrize(("projection", "tokens"), [("linear", 1), ("tokens", 7), ("tokens", 4)])
+def test_ten_lines_of_plain_diffusers_paint_the_same_picture(
+    projection: ProjectionKind,
+    tokens: int,
+    tiny_model: TinyModel,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    adapter = tmp_path / "mine.safetensors"
+    make_tiny_adapter(adapter, tiny_model.base, projection=projection, tokens=tokens)
+    encode(tmp_path / "song.wav", "wav", seconds=5, kind="melody")
+    run("models", "export", "mine.safetensors", "-o", "exported")
+    run("embed", "--model", "tiny", "song.wav", "-o", ".")
+    paint = ("generate", "--model", "tiny", "--adapter", adapter, "song.wav", "-o", "ours.png")
+    run(*paint, "--seed", 7, "--scheduler", "pndm", "--steps", 50, "--guidance", 7.5)
+    lines = PLAIN_DIFFUSERS.replace(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5", str(tiny_model.base)
+    )
+    exec(compile(lines, "README.md", "exec"), {})
+    with Image.open("cover.png") as plain, Image.open("ours.png") as ours:
+        assert np.asarray(ours).std() > 10
+        assert difference(np.asarray(ours), np.asarray(plain)) <= 1
+
+
+def test_a_model_is_named_and_files_stay_unless_forced(
+    tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (told,) = json_lines(run("models", "export", "tiny", "--format", "peft", "-o", out, "--json"))
+    names = ["adapter_model.safetensors", "adapter_config.json", "audio_projection.safetensors"]
+    assert told["files"] == [str(out / name) for name in names]
+    assert json.loads((out / "adapter_config.json").read_text())["lora_alpha"] == 4
+    (out / "adapter_config.json").write_text("mine")
+    error = run("models", "export", tiny_model.adapter, "--format", "peft", "-o", out, expect=2)
+    assert "--force" in error.stderr
+    assert (out / "adapter_config.json").read_text() == "mine"
+    run("models", "export", tiny_model.adapter, "--format", "peft", "-o", out, "--force")
+    assert (out / "adapter_config.json").read_text() != "mine"
+
+
+def test_what_is_no_adapter_is_told(tiny_model: TinyModel, run: Run, tmp_path: Path) -> None:
+    weights = tiny_model.clap / "model.safetensors"
+    assert "found" in run("models", "export", weights, "-o", tmp_path / "out", expect=1).stderr
+    missing = run("models", "export", "nowhere.safetensors", "-o", tmp_path / "out", expect=1)
+    assert "does not exist" in missing.stderr
+    assert not (tmp_path / "out").exists()

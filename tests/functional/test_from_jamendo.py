@@ -1,0 +1,190 @@
+"""`covergen dataset from-jamendo`, against a server on the loopback."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covergen.datasets.folder import read_dataset
+from tests.functional.conftest import Run, json_lines
+from tests.jamendo_server import CLIENT_ID, TOO_FAST, Answer, FakeJamendo, make_song, running
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def jamendo(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJamendo]:
+    monkeypatch.setenv("JAMENDO_CLIENT_ID", CLIENT_ID)
+    monkeypatch.delenv("JAMENDO_API_KEY", raising=False)
+    with running(FakeJamendo(songs=[make_song(n) for n in range(1, 9)])) as jamendo:
+        yield jamendo
+
+
+def command(jamendo: FakeJamendo, folder: Path, *options: object) -> list[object]:
+    quick = ("--rate", 10, "--seconds", 10, "--base-url", jamendo.base_url)
+    return ["dataset", "from-jamendo", folder, *quick, *options]
+
+
+def ids(folder: Path) -> list[str]:
+    with (folder / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        return [row["jamendo_track_id"] for row in csv.DictReader(file)]
+
+
+def test_it_collects_tells_and_goes_on(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    result = run(*command(jamendo, folder, "--pairs", 2))
+    assert "Ann Artist – Album 1001 (2011)" in result.stdout
+    assert "covergen dataset check" in result.stderr
+    objects = json_lines(run(*command(jamendo, folder, "--pairs", 3, "--json")))
+    assert [(o["type"], o.get("key"), o.get("result")) for o in objects] == [
+        ("album", "jamendo-album-1003", "collected"),
+        ("summary", None, None),
+    ]
+    assert ids(folder) == ["1", "2", "3"]
+    jamendo.asked.clear()
+    assert "3 pairs" in run(*command(jamendo, folder, "--pairs", 3)).stderr
+    assert not jamendo.asked
+    run("dataset", "check", folder, "--no-sheet")
+
+
+def test_the_catalogue_ends(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    jamendo.songs = jamendo.songs[:1]
+    result = run(*command(jamendo, tmp_path, "--pairs", 5, "--quiet"))
+    assert "no more such music" in result.stderr
+
+
+def test_one_that_fails_is_told_and_counted(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    jamendo.always["audio/1"] = Answer(status=404)
+    result = run(*command(jamendo, tmp_path, "--pairs", 1), expect=1)
+    assert "404 Not Found" in result.stdout
+    assert ids(tmp_path) == ["2"]
+
+
+def test_a_dry_run_asks_and_makes_nothing(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    jamendo.songs[3:4] = [make_song(4, downloadable=False)]
+    jamendo.songs += [make_song(20, album_id=0)]
+    options = ("--dry-run", "--tag", "rock", "--licence", "by-sa", "--since", "2010-01-01")
+    text = run(*command(jamendo, folder, *options)).stdout
+    for told in ("8 on Jamendo", "its artist permits no download", "tags=rock", "ccsa=true"):
+        assert told in text
+    objects = json_lines(run(*command(jamendo, folder, *options, "--json")))
+    assert [(o["type"], o.get("total"), o.get("usable")) for o in objects] == [
+        ("search", 8, 7),
+        ("search", 1, 1),
+        ("summary", None, None),
+    ]
+    assert objects[0]["skipped"] == [{"reason": "no-download", "count": 1}]
+    assert objects[2]["there"] == 0
+    assert not folder.exists()
+    assert set(jamendo.asked) == {"api"}
+
+
+def test_options_become_what_is_asked(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    options = ("--licence", "by", "--licence", "by-nc", "--any-tag", "folk", "--any-tag", "jazz",
+               "--until", "2020-02-29", "--order", "newest", "--image-size", 300)  # fmt: skip
+    jamendo.songs = [make_song(1, licence="by-nc", genres=("jazz",), released="2020-02-29")]
+    run(*command(jamendo, tmp_path, *options, "--pairs", 1))
+    (asked,) = jamendo.queries
+    wanted = {"ccsa": "false", "ccnd": "false", "fuzzytags": "folk jazz", "imagesize": "300",
+              "order": "releasedate_desc", "datebetween": "1900-01-01_2020-02-29"}  # fmt: skip
+    assert wanted.items() <= asked.items()
+    assert "ccnc" not in asked
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--licence", "gpl"), "by-nc-sa"),
+        (("--image-size", "1000"), "600"),
+        (("--since", "2020-13-01"), "2020-13-01"),
+        (("--since", "2020-02-02", "--until", "2020-02-01"), "later than"),
+        (("--pairs", "0"), "--pairs"),
+        (("--client-id", "wr0ng"), "devportal.jamendo.com"),
+    ],
+)
+def test_wrong_use_is_told(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    error = run(*command(jamendo, tmp_path, *options), expect=2).stderr
+    assert told in error
+    assert "wr0ng" not in error
+
+
+def test_a_folder_that_is_none_is_wrong_use(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert "is a file" in run(*command(jamendo, file), expect=2).stderr
+    (tmp_path / "metadata.csv").write_text("mine")
+    assert "metadata.csv" in run(*command(jamendo, tmp_path), expect=2).stderr
+    assert not jamendo.asked
+
+
+def test_the_key_comes_from_either_variable_and_is_never_shown(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CLIENT_ID not in run("config").output
+    monkeypatch.setenv("JAMENDO_CLIENT_ID", " ")
+    assert "JAMENDO_CLIENT_ID" in run(*command(jamendo, tmp_path), expect=2).stderr
+    monkeypatch.setenv("JAMENDO_API_KEY", CLIENT_ID)
+    assert CLIENT_ID not in run(*command(jamendo, tmp_path, "--pairs", 1)).output
+    monkeypatch.delenv("JAMENDO_API_KEY")
+    run(*command(jamendo, tmp_path, "--pairs", 2, "--client-id", CLIENT_ID))
+    assert ids(tmp_path) == ["1", "2"]
+    for path in (*tmp_path.rglob("*"), *home.rglob("*")):
+        assert path.is_dir() or CLIENT_ID.encode() not in path.read_bytes()
+
+
+def test_a_server_that_gives_nothing_ends_the_run_with_what_to_do(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path
+) -> None:
+    jamendo.always["api"] = Answer(status=429, headers={"Retry-After": "86400"}, body=TOO_FAST.body)
+    error = run(*command(jamendo, tmp_path), expect=1).stderr
+    assert "429" in error
+    assert "run the same command again later" in error
+    assert "Traceback" not in error
+
+
+def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own, when it has collected its second pair."""
+    words: list[Any] = command(jamendo, folder, "--pairs", 6)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covergen", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "NO_PROXY": "127.0.0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = (line for line in process.stdout if line.startswith("collected"))
+    assert next(lines)
+    assert next(lines)
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_after_a_kill_or_ctrl_c_the_next_run_repeats_nothing(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, how: signal.Signals
+) -> None:
+    process = started(jamendo, tmp_path)
+    process.send_signal(how)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in error
+    done = ids(tmp_path)
+    assert 2 <= len(done) < 6
+    jamendo.asked.clear()
+    run(*command(jamendo, tmp_path, "--pairs", 6))
+    assert ids(tmp_path) == ["1", "2", "3", "4", "5", "6"]
+    assert not {f"audio/{track}" for track in done} & set(jamendo.asked)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.pairs) == 6
+    assert not dataset.problems
+    assert not list(tmp_path.rglob(".covergen-*"))

@@ -1,0 +1,321 @@
+"""`covergen tag --dry-run --preview`: covers to be looked at, and no music file touched."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from covergen.core.reasons import Reason
+from covergen.library.pictures import read_pictures
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.functional.previews import Preview
+from tests.media import Library, picture_bytes, put_picture
+
+TAG = ("tag", "--model", "tiny")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def some(library: Library) -> list[Path]:
+    """Folders of the library: three albums to paint, two to leave alone."""
+    names = ("Two Discs", "Compilation", "Sampler", "Fully Covered", "Half Covered")
+    return [library.root / name for name in names]
+
+
+@pytest.fixture
+def preview(tmp_path: Path) -> Preview:
+    return Preview(tmp_path / "preview")
+
+
+def seconds_of(sound: Path) -> float:
+    with av.open(sound) as file:
+        frames = list(file.decode(audio=0))
+        assert file.streams.audio[0].codec_context.name in ("mp3", "mp3float")
+    return sum(frame.samples / frame.sample_rate for frame in frames)
+
+
+def test_a_library_is_painted_and_not_touched(library: Library, run: Run, preview: Preview) -> None:
+    before = snapshot(library.root)
+
+    result = run(*TAG, "--dry-run", "--preview", preview.folder, library.root, expect=1)
+
+    assert snapshot(library.root) == before
+    told = {(album["folder"], album["reason"]) for album in preview.albums}
+    for folder, expected in library.albums.items():
+        assert (str(folder.relative_to(library.root)), expected.reason.value) in told
+    for album in preview.albums:
+        assert len(album["candidates"]) == (album["action"] == "paint")
+        assert bool(album["excerpt"]) == (album["action"] == "paint")
+        for track in album["tracks"]:
+            content, mtime_ns = before[library.root / track["path"]]
+            assert (track["size"], track["mtime_ns"]) == (len(content), mtime_ns)
+    every = preview.album("Every Container")
+    (cover,) = preview.covers("Every Container")
+    with Image.open(cover) as image:
+        assert image.format == "PNG"
+        assert image.text["covergen:seed"] == str(every["candidates"][0]["seed"])  # type: ignore[attr-defined]  # PNGs have it
+        assert image.text["covergen:album_key"] == every["key"]  # type: ignore[attr-defined]  # PNGs have it
+    for excerpt in (preview.folder / "audio").iterdir():
+        assert 0.9 < seconds_of(excerpt) < 1.2, "all of a track of a second"
+    with Image.open(preview.folder / "sheet.png") as sheet:
+        sheet.load()
+    page = (preview.folder / "index.html").read_text()
+    assert all(f"covers/{c['cover']}" in page for a in preview.albums for c in a["candidates"])
+    assert str(library.root) not in page + (preview.folder / "plan.jsonl").read_text()
+    assert result.stderr.splitlines()[-1].endswith(f"covergen apply {preview.folder}")
+
+
+def test_the_first_candidate_is_the_cover_that_tag_paints(
+    some: list[Path], run: Run, preview: Preview
+) -> None:
+    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--no-audio", *some)
+    first, second = preview.covers("Two Discs")
+    assert list((preview.folder / "audio").iterdir()) == []
+    run(*TAG, "--yes", *some)
+    (embedded,) = read_pictures(some[0] / "CD1/01 Up.mp3", "mp3")
+    pictures = [
+        Image.open(io.BytesIO(data))
+        for data in (embedded.data, *map(Path.read_bytes, (first, second)))
+    ]
+    tagged, one, other = (np.asarray(picture, dtype=np.int16) for picture in pictures)
+    assert pictures[0].text == pictures[1].text  # type: ignore[attr-defined]  # PNGs have it
+    assert np.abs(one - tagged).max() <= 1, "for another batch"
+    assert np.abs(other - tagged).max() > 1
+
+
+def test_a_preview_is_gone_on_with(some: list[Path], run: Run, preview: Preview) -> None:
+    command = (*TAG, "-n", "--json", "--preview", preview.folder, *some)
+    run(*command)
+    painted = snapshot(preview.folder / "covers")
+
+    again = run(*command)
+    assert "Loading" not in again.stderr
+    assert {o["reason"] for o in json_lines(again)[:-1]} == {"kept", "has-art", "partial-art"}
+    assert snapshot(preview.folder / "covers") == painted
+
+    preview.covers("Wood")[0].unlink()
+    (some[1] / "01 Rye.flac").touch()  # may sound otherwise now
+    put_picture(some[0] / "CD1/01 Up.mp3", "mp3", picture_bytes())
+    run(*command)
+    assert preview.album("Two Discs")["reason"] == "partial-art"
+    covers = snapshot(preview.folder / "covers")
+    same = [path for path in covers if covers[path] == painted[path]]
+    assert (len(covers), same) == (2, []), "what is no longer wanted goes"
+
+    run(*command, "--candidates", 3)
+    more = snapshot(preview.folder / "covers")
+    assert len(more) == 6
+    assert more.items() >= covers.items()
+    assert len({content for content, _ in more.values()}) == 6
+
+
+def test_one_that_was_stopped_is_whole_and_gone_on_with(
+    some: list[Path], run: Run, preview: Preview
+) -> None:
+    command = [*TAG, "-n", "--preview", preview.folder, "--batch-size", "1", *some]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covergen", *map(str, command)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("painted"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Run the same command again" in error
+    assert "Traceback" not in error
+    covers = snapshot(preview.folder / "covers")
+    assert 0 < len(covers) < 3
+    assert Reason.NOT_PAINTED.text in (preview.folder / "index.html").read_text()
+    reasons = [o["reason"] for o in json_lines(run("apply", "-n", "--json", preview.folder))[:-1]]
+    assert reasons.count("not-painted") == 3 - len(covers)
+
+    run(*command)
+    assert len(preview.covers("Wood")) == 1
+    assert snapshot(preview.folder / "covers").items() > covers.items()
+
+
+@pytest.mark.parametrize("cut", [1, 40, 900])
+def test_what_a_kill_cut_off_is_done_again(
+    some: list[Path], run: Run, preview: Preview, cut: int
+) -> None:
+    command = (*TAG, "-n", "--no-audio", "--preview", preview.folder, *some)
+    run(*command)
+    whole = {album["id"]: album for album in preview.albums}
+    plan = preview.folder / "plan.jsonl"
+    plan.write_bytes(plan.read_bytes()[:-cut])
+    (preview.folder / "covers/.covergen-77.part").write_bytes(b"half")
+    run(*command)
+    assert {album["id"]: album for album in preview.albums} == whole
+    assert not list(preview.folder.rglob("*.part"))
+
+
+def test_only_marked_albums_are_painted_again_with_new_seeds(
+    some: list[Path], run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--seed", 5, *some)
+    before, files = preview.album("Wood"), snapshot(preview.folder / "covers")
+    others = [album for album in preview.albums if album["title"] != "Wood"]
+    choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True}, Grain={"choice": 2})
+    command = ("tag", "-n", "--preview", preview.folder, "--retry", choices)
+
+    run(*command)  # where and how, it knows
+
+    after = preview.album("Wood")
+    assert after["tries"] == 2
+    seeds = [[c["seed"] for c in album["candidates"]] for album in (before, after)]
+    assert len({*seeds[0], *seeds[1]}) == 4
+    assert [album for album in preview.albums if album["title"] != "Wood"] == others
+    now = snapshot(preview.folder / "covers")
+    assert len(now) == len(files) == 6
+    assert len(now.items() & files.items()) == 4
+
+    run(*command)  # as after a Ctrl-C: nothing is left to be done
+    assert snapshot(preview.folder / "covers") == now
+
+    preview.choose(choices, Wood={"retry": True})
+    run(*command)
+    assert preview.album("Wood")["tries"] == 3
+    seeds.append([c["seed"] for c in preview.album("Wood")["candidates"]])
+    assert len({seed for some in seeds for seed in some}) == 6
+
+    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--seed", 5, *some)
+    assert preview.album("Wood")["tries"] == 3
+
+
+def test_marked_albums_that_are_gone_are_told(
+    some: list[Path], run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    run(*TAG, "-n", "--preview", preview.folder, "--no-audio", *some)
+    before = preview.album("Wood")
+    choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True})
+    some[2].rename(tmp_path / "elsewhere")
+    some[2].mkdir()
+    output = run("tag", "-n", "--preview", preview.folder, "--retry", choices, expect=1).stdout
+    assert "changed" in output
+    assert preview.album("Wood") == before
+
+
+def test_an_album_that_cannot_be_heard_is_in_the_plan(
+    library: Library, run: Run, preview: Preview
+) -> None:
+    folder = library.broken_off.parent
+    (folder / "01 Whole.flac").unlink()
+    head = library.broken_off.read_bytes().partition(b"\xff\xf8")[0]  # where FLAC's frames begin
+    library.broken_off.write_bytes(head + bytes(5000))
+    run(*TAG, "-n", "--preview", preview.folder, folder, expect=1)
+    assert [album["reason"] for album in preview.albums] == ["nothing-heard"]
+    assert "none of its tracks could be decoded" in (preview.folder / "index.html").read_text()
+
+
+def test_a_file_named_outright_and_a_relative_path(
+    library: Library, run: Run, preview: Preview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(library.root / "Two Discs/CD1")
+    run(*TAG, "-n", "--preview", preview.folder, "../CD2", "01 Up.mp3", "../../Sampler")
+    assert preview.header["roots"] == ["Two Discs", "Sampler"]
+    paths = {track["path"] for album in preview.albums for track in album["tracks"]}
+    assert {"CD2/01 Up.mp3", "CD1/01 Up.mp3", "01 Ash.mp3"} <= paths
+    run("apply", preview.folder)
+    for name in ("../CD2/01 Up.mp3", "01 Up.mp3", "../../Sampler/01 Ash.mp3"):
+        assert read_pictures(Path(name), "mp3")
+    assert not read_pictures(Path("02 Down.mp3"), "mp3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--preview", "out", "{library}"], "--dry-run"),
+        (["-n", "--candidates", "2", "{library}"], "--preview"),
+        (["-n", "--retry", "{file}", "{library}"], "--preview"),
+        (["-n", "--no-audio", "{library}"], "--preview"),
+        (["-n", "--preview", "out"], "PATH"),
+        (["-n", "--preview", "out", "--retry", "{file}"], "holds no preview"),
+        (["-n", "--preview", "{library}/new", "{library}"], "lies in the library"),
+        (["-n", "--preview", "{library}/Sampler/..", "{library}"], "lies in the library"),
+        (["-n", "--preview", "{full}", "{library}/Sampler"], "something else"),
+        (["-n", "--preview", "{file}", "{library}/Sampler"], "is a file"),
+        (["-n", "--preview", "{old}", "{library}/Sampler"], "another library: Fully Covered"),
+        (
+            ["-n", "--preview", "{old}", "--seed", "1", "{library}/Fully Covered"],
+            "'0' there, '1' now",
+        ),
+        (
+            ["-n", "--preview", "{old}", "--steps", "9", "{library}/Fully Covered"],
+            "steps '2' there",
+        ),
+        (["-n", "--preview", "{old}", "--retry", "{file}"], "expected"),
+    ],
+)
+def test_wrong_use_is_told_and_changes_nothing(
+    library: Library, run: Run, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    places = {name: tmp_path / name for name in ("full", "file", "old")}
+    places["full"].mkdir()
+    (places["full"] / "thesis.txt").touch()
+    places["file"].write_text("[]")
+    if "{old}" in arguments:
+        run(*TAG, "-n", "--preview", places["old"], library.root / "Fully Covered")
+    before = snapshot(tmp_path)
+    words = [word.format(library=library.root, **places) for word in arguments]
+    assert told in run(*TAG, *words, expect=2).stderr
+    assert snapshot(tmp_path) == before
+
+
+def test_a_preview_that_links_elsewhere_is_not_written_to(
+    library: Library, run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    command = (*TAG, "-n", "--preview", preview.folder, library.root / "Sampler")
+    run(*command)
+    (cover,) = preview.covers("Wood")
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    cover.unlink()
+    cover.symlink_to(victim)
+    (preview.folder / "plan.jsonl").write_text(
+        (preview.folder / "plan.jsonl").read_text().splitlines()[0] + "\n"
+    )
+    assert "leads out" in run(*command, expect=2).stderr
+    assert victim.read_text() == "mine"
+
+
+def test_excerpts_are_no_music_of_a_library_around_them(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    run(*TAG, "-n", "--preview", tmp_path / "out", library.root / "Sampler")
+    objects = json_lines(run(*TAG, "-n", "--json", tmp_path, expect=1))
+    assert not [o for o in objects if str(tmp_path / "out") in o.get("folder", "")]
+
+
+def test_pictures_are_of_the_size_that_is_painted_whatever_tag_would_embed(
+    library: Library, run: Run, preview: Preview
+) -> None:
+    run(*TAG, "-n", "--preview", preview.folder, "--format", "jpeg", "--size", 16,
+        library.root / "Sampler")  # fmt: skip
+    (cover,) = preview.covers("Wood")
+    with Image.open(io.BytesIO(cover.read_bytes())) as image:
+        assert (image.format, min(image.size) > 16) == ("PNG", True)
+
+
+def test_names_that_are_no_text_are_shown_and_written_to(
+    library: Library, run: Run, preview: Preview
+) -> None:
+    broken = Path(os.fsdecode(os.fsencode(library.root) + b"/Mu\xffsic/Al\xfebum"))
+    broken.parent.mkdir()
+    (library.root / "Untagged").rename(broken)
+    run(*TAG, "-n", "--preview", preview.folder, broken.parent)
+    assert "Mu?sic" in (preview.folder / "index.html").read_text()
+    run("apply", preview.folder)
+    assert all(read_pictures(path, "mp3") for path in broken.iterdir())

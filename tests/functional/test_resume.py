@@ -1,0 +1,202 @@
+"""Runs that are killed or stopped: nothing is lost, painted twice or written twice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from covergen.core.paths import state_folder
+from covergen.diffusion import sampler
+from covergen.jobs import stages
+from covergen.library import rewrite, sidecar
+from covergen.library.pictures import read_pictures
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.functional.killed import run_killed
+from tests.media import Library, picture_bytes, put_picture
+
+TAG = ("tag", "--yes", "--model", "tiny", "--batch-size", 3)
+
+
+class _Killed(BaseException):
+    """Stands for SIGKILL where starting another process would take too long."""
+
+
+@contextmanager
+def killed_at(
+    write: int, module: ModuleType = rewrite, step: str = "put_in_place"
+) -> Iterator[None]:
+    """Stop whatever is about to replace its Nth file."""
+    replaced = 0
+    real = getattr(module, step)
+
+    def fatal(*args: object) -> None:
+        nonlocal replaced
+        replaced += 1
+        if replaced == write:
+            raise _Killed
+        real(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, step, fatal)
+        try:
+            yield
+        except _Killed:
+            return
+    pytest.fail("it was never killed")
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many covers each batch had."""
+    sizes = []
+    paint_batch = sampler._paint_batch
+
+    def counted(*args: object) -> NDArray[np.uint8]:
+        pictures = paint_batch(*args)  # type: ignore[arg-type]  # as handed in
+        sizes.append(len(pictures))
+        return pictures
+
+    monkeypatch.setattr(sampler, "_paint_batch", counted)
+    return sizes
+
+
+def no_model(*_: object) -> None:
+    raise AssertionError("a model was loaded")
+
+
+def front_cover(path: Path) -> bytes:
+    (cover,) = (p.data for p in read_pictures(path, "mp3") if p.kind == 3)
+    return cover
+
+
+def folders(library: Library) -> list[Path]:
+    """Three albums: as many as are painted at once."""
+    return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
+
+
+def test_a_killed_run_goes_on_without_painting_and_is_undone_as_one(
+    library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    albums = folders(library)
+    before = snapshot(library.root)
+    run_killed(3, *TAG, *albums)
+    half_done = snapshot(library.root)
+    assert sum(half_done[path] != before[path] for path in before) == 2
+    assert len(list((state_folder() / "pending").iterdir())) == 3
+
+    monkeypatch.setattr(stages, "load_model", no_model)
+    objects = json_lines(run(*TAG, "--json", *albums))
+
+    results = sorted(o["result"] for o in objects if o["type"] == "album")
+    assert results == ["filled", "painted", "painted"]
+    assert list((state_folder() / "pending").iterdir()) == []
+    done = snapshot(library.root)
+    written = {path for path in before if done[path] != before[path]}
+    assert written == {path for path in before if any(path.is_relative_to(f) for f in albums)} - {
+        *library.ignored
+    }
+    assert all(done[path] == half_done[path] for path in before if half_done[path] != before[path])
+    (only,) = json_lines(run("runs", "--json"))
+    assert (only["written"], only["state"]) == (8, "done")
+    run("undo")
+    assert snapshot(library.root) == before
+
+
+def test_a_run_that_went_on_painted_what_one_at_a_stretch_paints(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    other = library.copy_to(tmp_path / "other")
+    with killed_at(1):
+        run(*TAG, *folders(library))
+    run(*TAG, *folders(library))
+    run(*TAG, *folders(other))
+    for one, two in zip(folders(library), folders(other), strict=True):
+        for path in one.rglob("[0-9]*.mp3"):
+            assert front_cover(path) == front_cover(two / path.relative_to(one))
+
+
+def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
+    before = snapshot(library.root)
+    run(*TAG, *folders(library))
+    run_killed(4, "undo", "--yes")
+    assert snapshot(library.root) != before
+    (undoing, tagging) = json_lines(run("runs", "--json"))
+    assert (tagging["state"], undoing["state"]) == ("partly undone", "stopped")
+
+    run("undo")
+
+    assert snapshot(library.root) == before
+    (undoing, tagging) = json_lines(run("runs", "--json"))
+    assert (tagging["state"], undoing["state"]) == ("undone", "done")
+
+
+@pytest.mark.parametrize("write", [2, 6])
+def test_force_paints_and_writes_nothing_twice(
+    library: Library, run: Run, painted: list[int], write: int
+) -> None:
+    for folder in folders(library):
+        for path in folder.rglob("[0-9]*.mp3"):
+            put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
+    before = snapshot(library.root)
+    force = (*TAG, "--force", *folders(library))
+    with killed_at(write):
+        run(*force)
+    half_done = snapshot(library.root)
+    assert sum(half_done[path] != before[path] for path in before) == write - 1
+
+    objects = json_lines(run(*force, "--json"))
+
+    assert painted == [3]
+    assert {o["result"] for o in objects if o["type"] == "album"} <= {"painted", "skipped"}
+    done = snapshot(library.root)
+    assert all(done[path] == half_done[path] for path in before if half_done[path] != before[path])
+    assert sum(done[path] != before[path] for path in before) == 8
+    run(*force)
+    assert painted == [3, 3], "once it is done, the same command is another run"
+    run("undo")
+    run("undo")
+    assert snapshot(library.root) == before
+
+
+def test_a_cover_file_that_is_missing_is_written(
+    library: Library, run: Run, painted: list[int]
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+    with killed_at(1, sidecar, "_give_name"):
+        run(*TAG, "--sidecar", folder)
+    tagged = snapshot(folder)
+    assert set(tagged) == set(before)
+
+    run(*TAG, "--sidecar", folder)
+
+    cover = folder / "cover.png"
+    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
+    assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
+    assert painted == [1]
+    run("undo")
+    assert snapshot(folder) == before
+
+
+def test_other_settings_paint_anew(library: Library, run: Run, painted: list[int]) -> None:
+    with killed_at(1):
+        run(*TAG, *folders(library))
+    run(*TAG, "--steps", 3, *folders(library))
+    assert painted == [3, 3]
+
+
+def test_pending_covers_that_are_damaged_are_painted_anew(
+    library: Library, run: Run, painted: list[int]
+) -> None:
+    with killed_at(1):
+        run(*TAG, *folders(library))
+    for file in (state_folder() / "pending").iterdir():
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(data)
+    run(*TAG, *folders(library))
+    assert painted == [3, 3]

@@ -1,0 +1,166 @@
+"""`covergen strip`: what `tag` put in comes out, and nothing else changes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from covergen.core.errors import Interrupted
+from covergen.core.paths import state_folder
+from covergen.jobs.lock import library_lock
+from covergen.jobs.strip import StripOptions, strip
+from covergen.library.pictures import read_pictures
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.functional.painted import BACK
+from tests.functional.test_command_line import python
+from tests.media import Library, decoded_hash
+
+
+def pictures(path: Path, container: str) -> list[bytes]:
+    return [picture.data for picture in read_pictures(path, container)]
+
+
+def every_container(library: Library) -> Path:
+    return next(iter(library.every_container.values())).parent
+
+
+def test_covers_come_out_of_every_container(painted: Library, run: Run) -> None:
+    sounds = {path: decoded_hash(path) for path in painted.every_container.values()}
+
+    (album, summary) = json_lines(run("strip", "--json", every_container(painted)))
+
+    assert (album["action"], album["reason"], album["result"]) == ("strip", "holds-own", "stripped")
+    assert summary["files"] == [{"status": "written", "reason": "stripped", "count": 16}]
+    for container, path in painted.every_container.items():
+        assert pictures(path, container) == ([] if container == "mp4" else [BACK])
+        assert decoded_hash(path) == sounds[path]
+    assert not list(painted.root.rglob(".covergen-*"))
+
+
+def test_tag_paints_anew_what_was_stripped(painted: Library, run: Run) -> None:
+    folder = painted.root / "Two Discs"
+    before = {path: data for path, (data, _) in snapshot(folder).items()}
+    run("strip", folder)
+    (album, _) = json_lines(run("tag", "-m", "tiny", "--json", "--sidecar", folder))
+    assert (album["result"], album["reason"]) == ("painted", "no-cover")
+    assert {path: data for path, (data, _) in snapshot(folder).items()} == before
+
+
+def test_cover_files_of_its_own_go_and_those_of_others_stay(painted: Library, run: Run) -> None:
+    own = painted.root / "Two Discs/cover.png"
+    assert own.exists()
+    run("strip", own.parent, painted.cover_file.parent)
+    assert not own.exists()
+    assert painted.cover_file.exists()
+
+
+def test_what_was_not_painted_by_covergen_is_left_alone(library: Library, run: Run) -> None:
+    before = snapshot(library.root)
+    objects = json_lines(run("strip", "--json", library.root, expect=1))
+    assert snapshot(library.root) == before
+    assert {o["reason"] for o in objects if o["type"] == "album"} == {"not-own"}
+    assert {o["path"] for o in objects if o["type"] == "file"} == set(map(str, library.failures))
+
+
+def test_a_plan_touches_nothing(painted: Library, run: Run) -> None:
+    folder = every_container(painted)
+    before = snapshot(folder)
+    result = run("strip", "-n", folder, painted.cover_file.parent)
+    assert snapshot(folder) == before
+    assert "strip     holds-own" in result.stdout
+    assert "skip      not-own" in result.stdout
+    assert "without --dry-run" in result.stderr
+    (album, *_) = json_lines(run("strip", "-n", "--json", folder))
+    assert len(album["targets"]) == 16
+
+
+def test_a_read_only_file_is_told_and_left(painted: Library, run: Run) -> None:
+    track = painted.root / "Sampler/01 Ash.mp3"
+    track.chmod(0o444)
+    before = track.read_bytes()
+    (album, _) = json_lines(run("strip", "--json", track.parent, expect=1))
+    assert album["result"] == "partly"
+    assert {f["reason"] for f in album["files"]} == {"read-only", "stripped"}
+    assert track.read_bytes() == before
+
+
+def test_hard_linked_files_are_left_alone_unless_their_links_may_break(
+    painted: Library, run: Run, tmp_path: Path
+) -> None:
+    track = painted.root / "Sampler/01 Ash.mp3"
+    (tmp_path / "seed.mp3").hardlink_to(track)
+    (album, _) = json_lines(run("strip", "--json", track.parent))
+    assert {f["reason"] for f in album["files"]} == {"hard-linked", "stripped"}
+    run("strip", "--hardlinks", "break", track.parent)
+    assert not pictures(track, "mp3")
+    assert pictures(tmp_path / "seed.mp3", "mp3")
+
+
+def test_it_needs_no_journal_no_cache_and_no_model_nor_torch(painted: Library) -> None:
+    folder = painted.root / "Two Discs"
+    code = (
+        "import sys; from covergen.cli.main import cli;"
+        "cli(['strip', '--quiet', sys.argv[1]], standalone_mode=False);"
+        "print('torch' in sys.modules)"
+    )
+    assert python(code, folder).endswith("False\n")
+    for track in folder.glob("CD?/0*.mp3"):
+        assert not pictures(track, "mp3")
+
+
+def test_it_is_undone_as_other_runs_are(painted: Library, run: Run) -> None:
+    folders = every_container(painted), painted.root / "Two Discs"
+    before = snapshot(painted.root)
+    run("strip", *folders)
+    assert not (folders[1] / "cover.png").exists()
+    run("undo", "--dry-run")
+    assert not (folders[1] / "cover.png").exists()
+    run("undo", "--yes")
+    assert snapshot(painted.root) == before
+
+
+def test_a_damaged_journal_is_told_and_can_be_done_without(painted: Library, run: Run) -> None:
+    folder = painted.root / "Two Discs"
+    before = snapshot(folder)
+    run("strip", painted.root / "Sampler")
+    for path in state_folder().glob("journal.sqlite*"):
+        path.write_bytes(b"no database" * 1000)
+    assert "--no-journal" in run("strip", folder, expect=1).stderr
+    assert snapshot(folder) == before
+    run("strip", "--no-journal", folder)
+    assert not pictures(folder / "CD1/01 Up.mp3", "mp3")
+
+
+def test_another_process_at_work_is_waited_for(painted: Library, run: Run) -> None:
+    folder = painted.root / "Two Discs"
+    before = snapshot(folder)
+    with library_lock("tag", (painted.root,)):
+        assert "Another covergen" in run("strip", folder, expect=1).stderr
+    assert snapshot(folder) == before
+
+
+def test_nothing_to_do_is_no_failure(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "covergen", "strip", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert "No music was found." in result.stderr
+
+
+def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(
+    painted: Library, run: Run
+) -> None:
+    folders = (painted.root / "Two Discs", painted.root / "Sampler")
+    done: list[object] = []
+
+    def checkpoint() -> None:
+        if done:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        strip(StripOptions(paths=folders), done.append, checkpoint)
+
+    assert len(done) == 1
+    albums = [o for o in json_lines(run("strip", "--json", *folders)) if o["type"] == "album"]
+    assert [album["result"] for album in albums] == ["skipped", "stripped"]
+    assert len(run("runs").stdout.splitlines()) == 1, "the second goes on with the first"

@@ -1,0 +1,293 @@
+"""`covergen undo` and `covergen runs` over a library of every container."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutagen.id3 import ID3, TIT2
+
+from covergen.core.paths import state_folder
+from covergen.library.journal import Journal
+from covergen.library.pictures import read_pictures
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.media import Library, picture_bytes, put_picture
+
+TAG = ("tag", "--yes", "--model", "tiny")
+OLD = picture_bytes("jpeg", 300, (9, 99, 200))
+
+
+@pytest.fixture
+def sampler(library: Library) -> Path:
+    """An album of two MP3 files."""
+    return library.root / "Sampler"
+
+
+def tracks(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.mp3"))
+
+
+def front_covers(path: Path) -> list[bytes]:
+    return [p.data for p in read_pictures(path, "mp3") if p.kind == 3]
+
+
+def rename(path: Path, title: str) -> None:
+    """Change a tag as another program would."""
+    tags = ID3(path)
+    tags.add(TIT2(encoding=3, text=[title]))
+    tags.save(path)
+
+
+def files(output: list[dict[str, Any]]) -> dict[str, str]:
+    """What became of each file, by its name."""
+    albums = [o for o in output if o["type"] == "album"]
+    return {Path(f["path"]).name: f["reason"] for album in albums for f in album["files"]}
+
+
+# What is promised.
+
+
+def test_every_byte_and_time_of_the_library_comes_back(library: Library, run: Run) -> None:
+    for container, path in library.every_container.items():
+        if path.suffix in (".flac", ".wv", ".ogg"):
+            put_picture(path, container, OLD, kind=3)
+    before = snapshot(library.root)
+    run(*TAG, "--sidecar", "--force", library.root, expect=1)
+    assert snapshot(library.root) != before
+
+    output = json_lines(run("undo", "--json"))
+
+    assert snapshot(library.root) == before
+    assert set(files(output).values()) == {"undone"}
+    assert output[-1]["type"] == "summary"
+    assert "There is nothing to undo." in run("undo").stderr
+
+
+def test_a_run_is_chosen_by_its_number(library: Library, run: Run, sampler: Path) -> None:
+    before = snapshot(library.root)
+    run(*TAG, sampler)
+    run(*TAG, library.root / "Two Discs")
+    run("undo", 1)
+    after = snapshot(library.root)
+    changed = {path.parent.parent.name for path in before if after[path] != before[path]}
+    assert changed == {"Two Discs"}
+    assert "nothing to undo" in run("undo", 1).stderr
+    run("undo")
+    assert snapshot(library.root) == before
+    assert "covergen runs" in run("undo", 99, expect=2).stderr
+
+
+def test_runs_on_the_same_files_are_undone_in_their_turn(run: Run, sampler: Path) -> None:
+    start = snapshot(sampler)
+    run(*TAG, sampler)
+    first = snapshot(sampler)
+    run(*TAG, "--force", "--seed", 1, sampler)
+    assert "undo 2" in run("undo", 1, expect=1).stdout
+    run("undo")
+    assert snapshot(sampler) == first
+    run("undo")
+    assert snapshot(sampler) == start
+
+
+def test_fill_and_strip_are_undone_too(library: Library, run: Run, sampler: Path) -> None:
+    before = snapshot(library.root)
+    run(*TAG, "--fill", library.half_bare[0].parent)
+    run("undo")
+    assert snapshot(library.root) == before
+    run(*TAG, "--sidecar", sampler)
+    covered = snapshot(sampler)
+    run("strip", "--yes", sampler)
+    assert front_covers(tracks(sampler)[0]) == []
+    run("undo")
+    assert snapshot(sampler) == covered
+
+
+def test_what_the_last_scan_remembers_does_not_outlive_an_undoing(run: Run, sampler: Path) -> None:
+    plan = (*TAG, "--dry-run", sampler)
+    before = run(*plan).stdout
+    run(*TAG, "--preserve-mtime", sampler)
+    assert "has-art" in run(*plan).stdout
+    run("undo")
+    assert run(*plan).stdout.splitlines()[:3] == before.splitlines()[:3]
+
+
+def test_a_dry_run_touches_nothing(library: Library, run: Run, sampler: Path) -> None:
+    run(*TAG, "--sidecar", sampler)
+    first, second = tracks(sampler)
+    rename(second, "changed")
+    before = snapshot(sampler), snapshot(state_folder())
+
+    text = run("undo", "--dry-run", expect=1).stdout
+    output = json_lines(run("undo", "--dry-run", "--json", expect=1))
+
+    assert (snapshot(sampler), snapshot(state_folder())) == before
+    assert "undo      in-run             1 track" in text
+    assert "changed by someone else" in text
+    (failed,) = (o for o in output if o["type"] == "file")
+    assert (failed["path"], failed["reason"]) == (str(second), "changed")
+    (album,) = (o for o in output if o["type"] == "album")
+    assert (album["action"], album["targets"]) == ("undo", [str(first)])
+
+
+# What others changed.
+
+
+def test_what_was_changed_since_is_left_alone(run: Run, sampler: Path) -> None:
+    before = snapshot(sampler)
+    run(*TAG, sampler)
+    first, second = tracks(sampler)
+    rename(second, "changed")
+    theirs = second.read_bytes()
+
+    output = json_lines(run("undo", "--json", expect=1))
+
+    assert files(output) == {first.name: "undone", second.name: "changed"}
+    assert snapshot(sampler)[first] == before[first]
+    assert second.read_bytes() == theirs
+    assert "partly undone" in run("runs").stdout
+
+
+def test_force_takes_our_cover_out_of_it_and_leaves_the_rest(run: Run, sampler: Path) -> None:
+    first, second = tracks(sampler)
+    back = picture_bytes("png", 40, (1, 2, 3))
+    put_picture(second, "mp3", back, kind=4)
+    before = snapshot(sampler)
+    run(*TAG, "--force", "--sidecar", sampler)
+    rename(second, "changed")
+    (sampler / "cover.png").write_bytes(OLD)
+
+    output = json_lines(run("undo", "--force", "--json", expect=1))
+
+    stripped = {first.name: "undone", second.name: "stripped", "cover.png": "changed"}
+    assert files(output) == stripped
+    assert snapshot(sampler)[first] == before[first]
+    assert [(p.data, p.kind) for p in read_pictures(second, "mp3")] == [(back, 4)]
+    assert str(ID3(second)["TIT2"]) == "changed"
+    assert (sampler / "cover.png").read_bytes() == OLD
+
+
+def test_what_is_gone_is_told_and_with_force_passed_over(run: Run, sampler: Path) -> None:
+    run(*TAG, sampler)
+    tracks(sampler)[0].unlink()
+    assert "not there any more" in run("undo", expect=1).stdout
+    run("undo", "--force")
+    assert "nothing to undo" in run("undo").stderr
+
+
+def test_what_takes_a_run_back_may_be_pruned(run: Run, sampler: Path) -> None:
+    run(*TAG, sampler)
+    written = snapshot(sampler)
+    with closing(Journal()) as journal:
+        assert journal.prune(keep_bytes=0, keep_runs=0) == 1
+    assert "irreversible" in run("undo", expect=1).stdout
+    assert snapshot(sampler) == written
+    run("undo", "--force")
+    assert [front_covers(path) for path in tracks(sampler)] == [[], []]
+
+
+# The list of runs.
+
+
+def test_runs_lists_what_was_done_where_and_when(run: Run, sampler: Path) -> None:
+    assert "No run is in the journal." in run("runs").stderr
+    assert run("runs", "--json").stdout == ""
+    run(*TAG, sampler)
+    run(*TAG, sampler)  # which finds nothing to do
+    run("undo")
+    undoing, tagging = run("runs").stdout.splitlines()
+    assert tagging.split()[0] == "1"
+    assert "1 album        2 written      0 failed  undone" in tagging
+    assert "undo 1" in undoing
+    assert tagging.endswith(str(sampler))
+    undo, tag = json_lines(run("runs", "--json"))
+    assert (tag["action"], tag["albums"], tag["written"]) == ("tag", 1, 2)
+    assert (tag["state"], tag["roots"]) == ("undone", [str(sampler)])
+    assert tag["settings"]["preset"]["name"] == "tiny"
+    assert (undo["undoes"], undo["written"]) == (1, 2)
+
+
+# A journal that is no good.
+
+
+def cut(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[:5_000])
+
+
+def overwrite(journal: Path) -> None:
+    journal.write_bytes(b"no database" * 1_000)
+
+
+def make_a_folder(journal: Path) -> None:
+    journal.unlink()
+    journal.mkdir()
+
+
+@pytest.mark.parametrize("damage", [cut, overwrite, make_a_folder])
+def test_a_journal_that_is_no_good_is_told_and_music_stays(
+    library: Library, run: Run, sampler: Path, damage: Callable[[Path], None]
+) -> None:
+    run(*TAG, sampler)
+    journal = state_folder() / "journal.sqlite"
+    damage(journal)
+    before = snapshot(library.root)
+
+    for command in (("runs",), ("undo",), (*TAG, library.root / "Two Discs")):
+        error = run(*command, expect=1).stderr
+        assert str(journal) in error
+        assert "Move it away" in error
+        assert "No music was found" not in error
+    assert snapshot(library.root) == before
+
+    run(*TAG, "--no-journal", library.root / "Two Discs")
+    assert snapshot(library.root) != before
+    journal.rename(journal.with_name("moved away"))
+    run(*TAG, library.root / "Icon Only")
+    assert "Icon Only" in run("runs").stdout
+
+
+def test_without_its_journal_nothing_can_be_undone_and_nothing_is_lost(
+    run: Run, sampler: Path
+) -> None:
+    run(*TAG, sampler)
+    shutil.rmtree(state_folder())
+    written = snapshot(sampler)
+    assert "nothing to undo" in run("undo").stderr
+    assert snapshot(sampler) == written
+    run("strip", "--yes", sampler)
+    assert [front_covers(path) for path in tracks(sampler)] == [[], []]
+
+
+# Two at a time.
+
+
+@pytest.fixture
+def other_process(library: Library, home: Path) -> Iterator[None]:
+    """A process that writes in the library."""
+    code = (
+        "import sys, pathlib; from covergen.jobs.lock import library_lock\n"
+        "with library_lock('tag', (pathlib.Path(sys.argv[1]),)): print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", code, str(library.root)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, env=dict(os.environ)) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate(b"\n")
+
+
+@pytest.mark.usefixtures("other_process")
+def test_nothing_is_written_where_another_process_writes(
+    library: Library, run: Run, sampler: Path
+) -> None:
+    before = snapshot(library.root)
+    error = run(*TAG, sampler, expect=1).stderr
+    assert "Another covergen writes in" in error
+    assert str(library.root) in error
+    assert "process" in error
+    assert snapshot(library.root) == before
+    run(*TAG, "--dry-run", sampler)

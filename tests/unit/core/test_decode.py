@@ -1,0 +1,67 @@
+"""Covers read back: only what `encode` made is one."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from covergen.core.picture import Encoding, decode, encode
+from covergen.core.types import Cover, Provenance
+
+_PROVENANCE = Provenance(
+    version="1", model="mödel", base="b", clap="c", adapter="a", windows=3, seed=2**63 - 1,
+    steps=20, guidance=7.5, scheduler="ddim", album_key="k",
+)  # fmt: skip
+_PIXELS = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+_DATA = encode(Cover(pixels=_PIXELS, provenance=_PROVENANCE), Encoding()).data
+
+
+def test_pixels_and_provenance_come_back_and_encode_alike() -> None:
+    cover = decode(_DATA)
+    assert np.array_equal(cover.pixels, _PIXELS)
+    assert cover.provenance == _PROVENANCE
+    assert encode(cover, Encoding()).data == _DATA
+
+
+def _is_none_or_the_same(data: bytes) -> bool:
+    try:
+        cover = decode(data)
+    except ValueError:
+        return True
+    return np.array_equal(cover.pixels, _PIXELS) and cover.provenance == _PROVENANCE
+
+
+def test_cut_or_altered_anywhere_it_is_no_other_picture() -> None:
+    random = np.random.default_rng(1)
+    for place in random.integers(0, len(_DATA), 300):
+        data = bytearray(_DATA)
+        data[place] ^= 1 << int(random.integers(8))
+        assert _is_none_or_the_same(bytes(data))
+        assert _is_none_or_the_same(_DATA[:place])
+    with pytest.raises(ValueError, match="no whole PNG"):
+        decode(_DATA[: len(_DATA) // 2])
+
+
+def _png(**texts: str) -> bytes:
+    chunks, stream = PngInfo(), io.BytesIO()
+    for name, value in texts.items():
+        chunks.add_itxt(name, value, zip=True)
+    Image.new("RGB", (16, 16)).save(stream, "PNG", pnginfo=chunks)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (_png(), "lacks"),
+        (_png(**{**_PROVENANCE.as_texts(), "covergen:seed": "many"}), "many"),
+        (_png(bomb="0" * 50_000_000), "no whole PNG"),
+        (_DATA[:16] + (70_000).to_bytes(4) * 2 + _DATA[24:], "70000 by 70000"),
+    ],
+    ids=["foreign", "no number", "text bomb", "pixel bomb"],
+)
+def test_other_pictures_are_none(data: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        decode(data)

@@ -1,0 +1,63 @@
+"""What the tests of the journal share: an album, a run in a journal of the test's own."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from covergen.core.picture import Picture
+from covergen.core.types import Album, Outcome, Provenance, Status
+from covergen.library.journal import Journal, Write
+from covergen.library.open_run import OpenRun
+from covergen.library.rewrite import RewriteOptions, write_cover
+from tests.unit.library.writing import packet_hash, track
+
+PROVENANCE = Provenance(
+    version="1",
+    model="m",
+    base="b",
+    clap="c",
+    adapter="a",
+    windows=1,
+    seed=1,
+    steps=1,
+    guidance=1.5,
+    scheduler="ddim",
+    album_key="key",
+)
+
+
+def album(folder: Path, key: str = "key") -> Album:
+    return Album(key=key, folder=folder, title="T\udc80", artist="A", date="1997", tracks=())
+
+
+@contextmanager
+def open_run(
+    journal: Journal, folder: Path, settings: dict[str, object] | None = None
+) -> Iterator[OpenRun]:
+    """A run that comes to its end."""
+    run = OpenRun(journal, "tag", (folder,), settings or {})
+    yield run
+    run.finish()
+
+
+def write(path: Path, container: str, picture: Picture, run: OpenRun, key: str = "key") -> Outcome:
+    """Write a cover as a run would, journalled."""
+    outcome = write_cover(
+        track(path, container),
+        picture,
+        audio_digest=packet_hash,
+        options=RewriteOptions(),
+        record=run.record(album(path.parent, key), PROVENANCE),
+    )
+    assert outcome.status is Status.WRITTEN, outcome
+    return outcome
+
+
+def tagged(path: Path, container: str, picture: Picture) -> None:
+    """Write a cover in a run of its own."""
+    with closing(Journal()) as journal, open_run(journal, path.parent) as run:
+        write(path, container, picture, run)
+
+
+def last_write(journal: Journal, path: Path) -> Write:
+    return journal.history(path)[0]

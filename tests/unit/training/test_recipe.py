@@ -1,0 +1,68 @@
+"""What a recipe may say, how long it takes, and how its rate runs."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from diffusers.optimization import get_scheduler
+
+from covergen.core.errors import UsageError
+from covergen.training.recipe import RECIPES, Recipe, learning_rate
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate = 0.0: more than 0"),
+        ({"learning_rate": float("inf")}, "learning_rate = inf: more than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: more than 0"),
+        ({"batch_size": 0}, "batch_size = 0: 1 or more"),
+        ({"validation": 1.0}, "validation = 1.0: 0 or more, and less than 1"),
+        ({"ema": 1.5}, "ema = 1.5: 0 or more, and less than 1"),
+        ({"projection": "linear", "tokens": 4}, "tokens = 4: the projection linear has one"),
+        ({"seed": -1}, "seed = -1: 0 or more"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match="cannot be") as caught:
+        Recipe(**changes)
+    assert caught.value.message.splitlines()[1:] == [said]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe(rank=0, epochs=0)
+    assert len(caught.value.message.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("pairs", "changes", "steps"),
+    [
+        (64, {"batch_size": 32, "epochs": 30}, 60),
+        (65, {"batch_size": 32, "epochs": 30}, 90),
+        (65, {"batch_size": 16, "accumulation": 2, "epochs": 30}, 90),
+        (3, {"batch_size": 32, "epochs": 2}, 2),
+        (65, {"max_steps": 7}, 7),
+    ],
+)
+def test_how_many_steps(pairs: int, changes: dict[str, Any], steps: int) -> None:
+    assert replace(RECIPES["default"], **changes).steps(pairs) == steps
+
+
+def test_the_rate_is_diffusers_cosine() -> None:
+    recipe = replace(RECIPES["reference"], learning_rate=0.5)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    rates = get_scheduler("cosine", optimizer, num_warmup_steps=0, num_training_steps=9)
+    for step in range(9):
+        assert learning_rate(recipe, step, 9) == pytest.approx(rates.get_last_lr()[0])
+        optimizer.step()
+        rates.step()
+
+
+def test_the_rate_rises_first() -> None:
+    recipe = replace(RECIPES["default"], learning_rate=1.0, warm_up_steps=4)
+    found = [learning_rate(recipe, step, 8) for step in range(8)]
+    assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert found[6] == pytest.approx(0.5)  # half way down
+    assert found == sorted(found[:4]) + sorted(found[4:], reverse=True)
