@@ -123,8 +123,12 @@ def from_jamendo(folder: Path, **options: Any) -> None:
         _preview(jamendo, there, options)
     elif there < jamendo.pairs:
         _collect(jamendo, there, options)
-    elif not options["quiet"]:
-        click.echo(f"{lines.shown(folder)} has {there:,} pairs from Jamendo already.", err=True)
+    else:
+        if options["as_json"]:
+            nothing = output_choice(options).tally
+            click.echo(jsonl.dumps("summary", jsonl.run_summary(nothing, interrupted=False)))
+        if not options["quiet"]:
+            click.echo(f"{lines.shown(folder)} has {there:,} pairs from Jamendo already.", err=True)
 
 
 def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:

@@ -17,6 +17,7 @@ from covergen.cli.options import (
     paint_choice,
     paint_options,
     quiet_option,
+    seed_option,
     verbose_option,
 )
 from covergen.cli.run import run_job
@@ -30,14 +31,7 @@ __all__ = ["demo"]
 
 @click.command(short_help="Make a small library of real music files, and tag it.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Another seed, other covers.",
-)
+@seed_option
 @paint_options
 @quiet_option
 @verbose_option

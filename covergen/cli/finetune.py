@@ -11,7 +11,13 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import clap_options, compute_options, model_choice, quiet_option
+from covergen.cli.options import (
+    base_option,
+    clap_options,
+    compute_options,
+    model_choice,
+    quiet_option,
+)
 from covergen.core.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -19,13 +25,15 @@ if TYPE_CHECKING:
 
     from covergen.jobs.finetune import Finetuned, FinetuneOptions, FinetunePlan
     from covergen.jobs.model import ModelChoice
-    from covergen.training.recipe import Precision, Recipe
+    from covergen.training.recipe import Recipe
 
 __all__ = ["finetune"]
 
 # Options that stand in for a number of the recipe of the same name.
 _RECIPE_OPTIONS = (
+    "accumulation",
     "batch_size",
+    "crop",
     "epochs",
     "learning_rate",
     "max_steps",
@@ -34,7 +42,6 @@ _RECIPE_OPTIONS = (
     "seed",
     "validation",
 )
-_PRECISIONS: dict[str, Precision] = {"auto": "auto", "bf16": "bf16", "fp16": "fp16", "fp32": "none"}
 
 
 @click.command(short_help="Train an adapter on music and covers.")
@@ -52,7 +59,7 @@ _PRECISIONS: dict[str, Precision] = {"auto": "auto", "bf16": "bf16", "fp16": "fp
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the output folder.")
 @click.option("--strict", is_flag=True, help="Stop at a pair that cannot be used.")
 @clap_options
-@click.option("--base", metavar="NAME|DIR", help="Another base than the model's.")
+@base_option
 @click.option(
     "--recipe",
     "recipe_name",
@@ -80,6 +87,12 @@ _PRECISIONS: dict[str, Precision] = {"auto": "auto", "bf16": "bf16", "fp16": "fp
     help="Pairs a step.  [default: the recipe's, 16; reference: 32]",
 )
 @click.option(
+    "--accumulation",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Batches a step, one after another: less memory than a larger one.  [default: 1]",
+)
+@click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
     metavar="X",
@@ -98,6 +111,11 @@ _PRECISIONS: dict[str, Precision] = {"auto": "auto", "bf16": "bf16", "fp16": "fp
     help="Side of the pictures in pixels.  [default: as the base paints; reference: 512]",
 )
 @click.option(
+    "--crop",
+    type=click.Choice(["center", "random", "stretch"]),
+    help="How pictures become square.  [default: the recipe's, center; reference: stretch]",
+)
+@click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     metavar="X",
@@ -105,7 +123,7 @@ _PRECISIONS: dict[str, Precision] = {"auto": "auto", "bf16": "bf16", "fp16": "fp
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
     metavar="N",
@@ -156,7 +174,7 @@ def _recipe(options: dict[str, Any]) -> Recipe:
         RECIPES[options["recipe_name"]],
         **given,
         gradient_checkpointing=options["gradient_checkpointing"],
-        precision=_PRECISIONS[options["dtype"]],
+        precision=options["dtype"],
     )
 
 
@@ -181,7 +199,8 @@ def _plan_lines(plan: FinetunePlan, options: FinetuneOptions) -> Iterator[str]:
         yield left_out_line(name, reason)
     yield f"pairs     {plan.pairs:,} of {plan.albums:,} albums, {plan.held_back:,} held back"
     yield f"to hear   {plan.unheard:,} sounds, but for those that are remembered"
-    yield f"steps     {plan.steps:,}, of {options.recipe.batch_size:,} pairs each"
+    together = options.recipe.batch_size * options.recipe.accumulation
+    yield f"steps     {plan.steps:,}, of {together:,} pairs each"
     yield f"output    {lines.shown(options.output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 

@@ -99,10 +99,9 @@ class FinetuneRenderer:
         for shown in self._bars.values():
             shown.close()
         if not self.quiet:
-            precision = "fp32" if event.precision == "none" else event.precision
             click.echo(
                 f"Training on {event.pairs:,} pairs, {event.validation_pairs:,} held back:"
-                f" {event.device}, {precision}.",
+                f" {event.device}, {event.precision}.",
                 err=True,
             )
         trained = bar("trained", "steps", total=event.steps, hidden=self.quiet)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
 
 __all__ = [
+    "base_option",
     "clap_options",
     "compute_options",
     "encoding_choice",
@@ -38,6 +39,7 @@ __all__ = [
     "quiet_option",
     "rewrite_choice",
     "rewrite_options",
+    "seed_option",
     "verbose_option",
     "write_choice",
     "write_options",
@@ -100,6 +102,15 @@ jobs_option = click.option(
     show_default="cores, at most 4",
     help="Threads that decode audio.",
 )
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Another seed, other covers.",
+)
+base_option = click.option("--base", metavar="NAME|DIR", help="Another base than the model's.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 clap_options = _together(
@@ -136,7 +147,7 @@ paint_options = _together(
     click.option(
         "--adapter", metavar="FILE", help="An adapter, covergen's own or art-from-audio's."
     ),
-    click.option("--base", metavar="NAME|DIR", help="Another base than the model's."),
+    base_option,
     click.option(
         "--lora-rank",
         type=click.IntRange(1),

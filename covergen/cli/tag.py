@@ -17,6 +17,7 @@ from covergen.cli.options import (
     paint_choice,
     paint_options,
     quiet_option,
+    seed_option,
     verbose_option,
     write_choice,
     write_options,
@@ -58,14 +59,7 @@ __all__ = ["plan_choice", "tag"]
     "--limit", type=click.IntRange(0), metavar="N", help="Work on at most so many albums."
 )
 @excluded
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Another seed, other covers.",
-)
+@seed_option
 @click.option(
     "--preview",
     type=click.Path(path_type=Path),

@@ -7,5 +7,5 @@ __all__ = ["seed_for"]
 
 def seed_for(key: str, seed: int) -> int:
     """The seed of one album (0 to 2^63 - 1), from its key and the user's seed alone."""
-    digest = hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    data = f"{seed}\0{key}".encode(errors="surrogatepass")  # a file's name may be no UTF-8
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1

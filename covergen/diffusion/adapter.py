@@ -26,7 +26,17 @@ from covergen.diffusion.base_config import BaseConfig, empty_unet
 from covergen.diffusion.lora import attach, lora_tensors, merge, set_lora_tensors
 from covergen.diffusion.projection import ProjectionKind, make_projection
 
-__all__ = ["AdapterInfo", "check_fit", "create", "inspect", "load", "merge", "read_tensors", "save"]
+__all__ = [
+    "AdapterInfo",
+    "adapter_shapes",
+    "check_fit",
+    "create",
+    "inspect",
+    "load",
+    "merge",
+    "read_tensors",
+    "save",
+]
 
 
 def create(
@@ -111,12 +121,32 @@ def check_fit(
             f"embeddings have, found one of {taken}.",
             hint=f"It was trained with {info.clap or 'another CLAP model'}.",
         )
-    problems = list(_differences(_expected_shapes(info, config, d_audio), info.shapes))
+    expected = adapter_shapes(
+        config,
+        d_audio=d_audio,
+        rank=info.rank,
+        projection=info.projection,
+        tokens=info.tokens,
+    )
+    problems = list(_differences(expected, info.shapes))
     if problems:
         raise AdapterError(
             "\n  ".join([f"{info.path} does not fit the base {config.folder}:", *problems]),
             hint=f"It was trained on {info.base or 'another base'}: use that, or another adapter.",
         )
+
+
+def adapter_shapes(
+    config: BaseConfig, *, d_audio: int, rank: int, projection: ProjectionKind, tokens: int
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of an adapter's tensors for a base, by their keys in a file."""
+    unet = empty_unet(config)
+    with torch.device("meta"):
+        module = create(
+            unet, d_audio=d_audio, rank=rank, alpha=rank, projection=projection, tokens=tokens
+        )
+    lora = _shapes(_with_prefix(LORA_PREFIX, lora_tensors(unet)))
+    return lora | _shapes(_with_prefix(PROJECTION_PREFIX, module.state_dict()))
 
 
 def load(info: AdapterInfo, tensors: Mapping[str, Tensor], unet: UNet2DConditionModel) -> nn.Module:
@@ -132,24 +162,6 @@ def load(info: AdapterInfo, tensors: Mapping[str, Tensor], unet: UNet2DCondition
     )
     projection.load_state_dict(_without_prefix(PROJECTION_PREFIX, tensors))
     return projection.to(unet.device)
-
-
-def _expected_shapes(
-    info: AdapterInfo, config: BaseConfig, d_audio: int
-) -> dict[str, tuple[int, ...]]:
-    """The shapes of an adapter of this rank and projection for this base."""
-    unet = empty_unet(config)
-    with torch.device("meta"):
-        projection = create(
-            unet,
-            d_audio=d_audio,
-            rank=info.rank,
-            alpha=info.alpha,
-            projection=info.projection,
-            tokens=info.tokens,
-        )
-    lora = _shapes(_with_prefix(LORA_PREFIX, lora_tensors(unet)))
-    return lora | _shapes(_with_prefix(PROJECTION_PREFIX, projection.state_dict()))
 
 
 def _differences(

@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from covergen.core.errors import DownloadError, ItemError, UsageError, WriteError
+from covergen.core.errors import DownloadError, ItemError, WriteError
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
-from covergen.datasets.folder import AUDIO, IMAGES
+from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.jamendo.catalogue import Page, pages
 from covergen.datasets.jamendo.collect import audio_file, collect, obstacle
 from covergen.datasets.jamendo.fetch import Fetcher, Patience
 from covergen.datasets.jamendo.query import searches
 from covergen.datasets.jamendo.track import track_key
-from covergen.datasets.metadata import METADATA_NAME, MetadataFile, read_metadata
+from covergen.datasets.metadata import MetadataFile, read_metadata
 from covergen.jobs.events import AlbumDone, Waiting
 from covergen.library.os_errors import write_errors
 from covergen.library.temporary import remove_stale
@@ -114,17 +114,15 @@ def preview_jamendo(
 
 
 def pairs_there(folder: Path) -> int:
-    """How many pairs from Jamendo a dataset has. Raises UsageError where its table is none."""
+    """How many pairs from Jamendo a dataset has. Raises UsageError for no place for one."""
     _, there = _known(folder)
     return there
 
 
 def _known(folder: Path) -> tuple[set[str], int]:
     """The keys of what a dataset has, and how many of its pairs are from Jamendo."""
-    try:
-        rows = list(read_metadata(folder))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / METADATA_NAME} cannot be read: {error}.") from error
+    check_place(folder)
+    rows = list(read_metadata(folder))
     ids = {row["jamendo_track_id"] for row in rows if row.get("jamendo_track_id")}
     return {track_key(i) for i in ids} | {row.get("album_key", "") for row in rows}, len(ids)
 

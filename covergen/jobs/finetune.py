@@ -158,7 +158,7 @@ def finetune(
     if not examples:
         raise _nothing_to_train_on(options)
     names = Names(
-        title=options.save_as or options.output.name,
+        title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
         clap=options.preset.clap,
     )

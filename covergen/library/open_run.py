@@ -84,11 +84,6 @@ class OpenRun:
                 stamp = write.stamp_before
         return stamp
 
-    def _own_writes(self, track: Track) -> list[Write]:
-        """What this run wrote to a file before it was stopped, the latest first."""
-        history = self._journal.history(track.path) if self._goes_on else []
-        return [write for write in history if write.run == self._id]
-
     def stop(self) -> None:
         """Note what was done, for a run that goes on another time."""
         if self._done:
@@ -103,6 +98,11 @@ class OpenRun:
                 values = (time.time(), self._id)
                 rows.execute("UPDATE runs SET finished = ? WHERE id = ?", values)
             self._journal.prune()
+
+    def _own_writes(self, track: Track) -> list[Write]:
+        """What this run wrote to a file before it was stopped, the latest first."""
+        history = self._journal.history(track.path) if self._goes_on else []
+        return [write for write in history if write.run == self._id]
 
     def _stopped_before(self) -> int | None:
         query = (

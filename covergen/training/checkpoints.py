@@ -49,6 +49,7 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint, then delete all but the last `keep`; returns the adapter's path.
 
+    Those of later steps go, too: a training goes on from before them only if they are damaged.
     `said` is anything that JSON can hold. Raises ModelError or OSError where it cannot be written.
     """
     adapter, state, sums = _files(folder, step)
@@ -56,8 +57,10 @@ def save_checkpoint(
     write_tensors(state, tensors, {"covergen.training": json.dumps(said)})
     lines = [f"{_digest(path)}  {path.name}\n" for path in (adapter, state)]
     write_whole(sums, "".join(lines).encode())
-    for old in _steps(folder)[keep or len(_steps(folder)) :]:
-        for path in reversed(_files(folder, old)):
+    steps = _steps(folder)
+    kept = [number for number in steps if number <= step][:keep]
+    for other in set(steps) - set(kept):
+        for path in reversed(_files(folder, other)):
             path.unlink(missing_ok=True)
     return adapter
 

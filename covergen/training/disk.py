@@ -2,34 +2,28 @@
 
 import math
 
-import torch
-
-from covergen.diffusion.adapter import create
-from covergen.diffusion.base_config import BaseConfig, empty_unet
-from covergen.diffusion.lora import lora_tensors
+from covergen.diffusion.adapter import adapter_shapes
+from covergen.diffusion.base_config import BaseConfig
+from covergen.training.pictures import VIEWS
 from covergen.training.recipe import Recipe
 
 __all__ = ["disk_bytes"]
 
-_MANY_TOKENS = 8
+_PROMPT_LENGTH = 77  # CLIP's
 _NUMBER_BYTES = 4
 _LATENT_BYTES = 2
 
 
 def disk_bytes(config: BaseConfig, recipe: Recipe, *, d_audio: int, pairs: int, steps: int) -> int:
     """About what a training writes: its adapter and checkpoints, and the latents in the cache."""
-    unet = empty_unet(config)
-    with torch.device("meta"):
-        projection = create(
-            unet,
-            d_audio=d_audio,
-            rank=recipe.rank,
-            alpha=recipe.rank,
-            projection=recipe.projection,
-            tokens=1 if recipe.projection == "linear" else recipe.tokens or _MANY_TOKENS,
-        )
-    trained = (*lora_tensors(unet).values(), *projection.parameters())
-    adapter = _NUMBER_BYTES * sum(tensor.numel() for tensor in trained)
+    shapes = adapter_shapes(
+        config,
+        d_audio=d_audio,
+        rank=recipe.rank,
+        projection=recipe.projection,
+        tokens=recipe.count_tokens(_PROMPT_LENGTH),
+    )
+    adapter = _NUMBER_BYTES * sum(map(math.prod, shapes.values()))
     # Beside each adapter: the weights as they are, two moments, and where there is one, the mean.
     checkpoint = adapter * (4 + (recipe.ema is not None))
     unit = recipe.steps_per_epoch(pairs) if recipe.checkpoint_unit == "epochs" else 1
@@ -46,4 +40,5 @@ def _latent_bytes(config: BaseConfig, recipe: Recipe) -> int:
     if recipe.resolution is not None:
         side = recipe.resolution * height // config.picture_size[0]
         height = width = side
-    return _LATENT_BYTES * 2 * channels * height * width
+    views = VIEWS if recipe.crop == "random" else 1
+    return _LATENT_BYTES * 2 * channels * height * width * views

@@ -47,7 +47,7 @@ class CheckpointDamaged:
 class TrainingBegun:
     """The first step after `step`, of `steps`, is about to be made; `step` is 0 but for a resume.
 
-    `device` is the hardware's name, `precision` what the recipe's came to.
+    `device` is the hardware's name, `precision` what the recipe's came to: bf16, fp16 or fp32.
     """
 
     step: int

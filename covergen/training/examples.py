@@ -95,7 +95,7 @@ def split(
         raise TrainingError(
             f"Of {len(pairs.stems)} pairs {len(left_out)} cannot be used and {len(validation)} are "
             "held back for validation: none is left to train on.",
-            hint=_PAIRS_HINT,
+            hint="With --validation 0 none is held back." if validation else _PAIRS_HINT,
         )
     return np.array(training, dtype=np.intp), np.array(validation, dtype=np.intp)
 

@@ -18,7 +18,7 @@ from covergen.training.recipe import Precision, Recipe
 
 __all__ = ["Frozen", "load_frozen"]
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "none": torch.float32}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Frozen:
     empty_prompt: Tensor
     size: tuple[int, int]
     device: torch.device
-    precision: Literal["bf16", "fp16", "none"]
+    precision: Literal["bf16", "fp16", "fp32"]
 
     @property
     def device_name(self) -> str:
@@ -83,9 +83,9 @@ def _size(config: BaseConfig, resolution: int | None) -> tuple[int, int]:
     return resolution, resolution
 
 
-def _choose_precision(wish: Precision, device: torch.device) -> Literal["bf16", "fp16", "none"]:
+def _choose_precision(wish: Precision, device: torch.device) -> Literal["bf16", "fp16", "fp32"]:
     if wish != "auto":
         return wish
     if device.type != "cuda":
-        return "none"
+        return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -61,6 +61,7 @@ class Learner:
             self.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.scaler = GradScaler(device.type, enabled=scaled)
+        self.scaler.scale(torch.zeros((), device=device))  # else it has none without a pair
         self.average = None if recipe.ema is None else [p.detach().clone() for p in self.parameters]
 
     @property

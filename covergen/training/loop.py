@@ -26,7 +26,7 @@ from covergen.training.examples import Pairs
 from covergen.training.frozen import Frozen
 from covergen.training.learner import Learner, sum_processes
 from covergen.training.recipe import Recipe
-from covergen.training.sheet import paint_sheet
+from covergen.training.sheet import SAMPLES, paint_sheet
 
 __all__ = ["Names", "Progress", "Run", "judge", "make_steps", "save_adapter", "saved_hint"]
 
@@ -339,7 +339,7 @@ def _validate(run: Run) -> float:
 def _sample(run: Run, adapter: Path) -> None:
     """Paint what a checkpoint paints, by the weights that are at hand."""
     state, learner, step = PartialState(), run.learner, run.learner.step
-    path = run.output / "samples" / f"step-{step}.png"
+    path = run.output / SAMPLES / f"step-{step}.png"
     if state.is_main_process:
         shown = _spread(run.held if len(run.held) else run.training, _SHOWN_PAIRS)
         with learner.averaged():
@@ -372,5 +372,5 @@ def _diverged(run: Run, step: int) -> TrainingError:
     return TrainingError(
         f"The loss of step {step} is no finite number: the training has diverged.",
         hint=f"{saved_hint(run.checkpoints)} Better begin anew with a lower learning rate, or "
-        "with the precision none.",
+        "with --dtype fp32.",
     )

@@ -15,15 +15,17 @@ from torch import Tensor
 
 from covergen.training.recipe import Crop
 
-__all__ = ["make_views"]
+__all__ = ["VIEWS", "make_views"]
 
-_VIEWS = 4
+VIEWS = 4
+"""Of a picture that is cropped at random, and is no square."""
 
 # What Pillow raises for pictures that are damaged, too large, or none.
 _PICTURE_ERRORS = (
     ArithmeticError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
@@ -72,4 +74,4 @@ def _places(image: Image.Image, size: tuple[int, int], crop: Crop) -> list[float
     height, width = size
     if crop == "center" or image.width * height == image.height * width:
         return [0.5]
-    return [number / (_VIEWS - 1) for number in range(_VIEWS)]
+    return [number / (VIEWS - 1) for number in range(VIEWS)]

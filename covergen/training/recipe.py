@@ -10,8 +10,10 @@ from covergen.core.errors import UsageError
 
 __all__ = ["RECIPES", "Crop", "Precision", "Recipe", "learning_rate"]
 
+_MOST_TOKENS = 8
+
 Crop = Literal["stretch", "center", "random"]
-Precision = Literal["auto", "bf16", "fp16", "none"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
 _Limit: TypeAlias = tuple[Callable[[float], bool], str]
 
 
@@ -19,11 +21,11 @@ _Limit: TypeAlias = tuple[Callable[[float], bool], str]
 class Recipe:
     """The settings of a training. What is drawn depends on `seed` and the pairs alone.
 
-    `tokens`: of the projection "tokens"; None for the number, at most 8, whose whole repeats fill
-    the base's prompt. `rank` is also the LoRA's alpha. `condition_dropout`: the share of pairs
-    whose sound is replaced by the empty prompt, as guidance will use it: encoded with its attention
-    mask where `empty_prompt` is "masked". `min_snr_gamma`: of min-SNR weights, None for none.
-    `ema`: decay of the weights' moving average, which is then what is saved; None for the weights.
+    `tokens`: of the projection "tokens"; None for what `count_tokens` finds. `rank` is also the
+    LoRA's alpha. `condition_dropout`: the share of pairs whose sound is replaced by the empty
+    prompt, as guidance will use it: encoded with its attention mask where `empty_prompt` is
+    "masked". `min_snr_gamma`: of min-SNR weights, None for none. `ema`: decay of the weights'
+    moving average, which is then what is saved; None for the weights.
 
     `crop`: "stretch" to the size, "center" of the picture, or "random", one of a few places along
     its longer side. `resolution`: side in pixels, None for the base's own size. `cached`: every
@@ -31,11 +33,12 @@ class Recipe:
 
     A step takes `batch_size` pairs, all processes together, `accumulation` times; the last one of
     an epoch takes what is left. `max_steps` holds in place of `epochs`. The rate rises over
-    `warm_up_steps`, then falls to 0 as a cosine. `checkpoint_every` counts `checkpoint_unit`; the
-    last `keep_checkpoints` are kept, all with None. `validation`: the share of pairs held back,
-    whole albums each; their loss is taken every `validate_every` steps, and covers are painted
-    every `sample_every`, never with None. `precision` "auto" is bf16 where a GPU has it, fp16 on
-    others, none on a CPU.
+    `warm_up_steps`, at most a tenth of all, then falls to 0 as a cosine.
+
+    `checkpoint_every` counts `checkpoint_unit`; the last `keep_checkpoints` are kept, all with
+    None. `validation`: the share of pairs held back, whole albums each; their loss is taken every
+    `validate_every` steps, and covers are painted every `sample_every`, never with None.
+    `precision` "auto" is bf16 where a GPU has it, fp16 on others, fp32 on a CPU.
 
     Raises UsageError, with all that is wrong.
     """
@@ -87,6 +90,16 @@ class Recipe:
         """How many steps it takes to see every pair once."""
         return math.ceil(pairs / (self.batch_size * self.accumulation))
 
+    def count_tokens(self, prompt: int) -> int:
+        """The projection's tokens for a base whose prompt has so many positions.
+
+        Unless the recipe says how many: as many, up to 8, as fill the prompt by whole repeats, so
+        that no position must be masked.
+        """
+        if self.projection == "linear":
+            return 1
+        return self.tokens or max(n for n in range(1, _MOST_TOKENS + 1) if prompt % n == 0)
+
 
 _POSITIVE: _Limit = (lambda value: value > 0 and math.isfinite(value), "more than 0")
 _AT_LEAST_1: _Limit = (lambda value: value >= 1, "1 or more")
@@ -114,7 +127,7 @@ _LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "validation": _SHARE,
         "validate_every": _AT_LEAST_1,
         "sample_every": _AT_LEAST_1,
-        "seed": _AT_LEAST_0,
+        "seed": (lambda value: 0 <= value < 2**63, "0 or more, and less than 2^63"),
     }
 )
 
@@ -151,7 +164,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": Recipe(), "referenc
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """The rate of the step after `step` others: a straight rise, then half a cosine down to 0."""
-    if step < recipe.warm_up_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warm_up_steps
-    done = (step - recipe.warm_up_steps) / max(1, steps - recipe.warm_up_steps)
+    rising = min(recipe.warm_up_steps, steps // 10)
+    if step < rising:
+        return recipe.learning_rate * (step + 1) / rising
+    done = (step - rising) / (steps - rising)
     return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2

@@ -17,6 +17,7 @@ from covergen.core.whole_file import write_whole
 from covergen.training.chart import make_chart
 from covergen.training.events import PairLeftOut, Sampled, StepDone, TrainingBegun, Validated
 from covergen.training.log import read_log
+from covergen.training.sheet import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,10 @@ def write_report(
     events = read_log(output / "log.jsonl")
     begun = next((e for e in reversed(events) if isinstance(e, TrainingBegun)), None)
     steps = [e for e in events if isinstance(e, StepDone) and math.isfinite(e.loss)]
-    validated = [e for e in events if isinstance(e, Validated) and math.isfinite(e.loss)]
+    # By step, since what is due after a step is done again when a training goes on from there.
+    judged = {e.step: e for e in events if isinstance(e, Validated) and math.isfinite(e.loss)}
+    validated = list(judged.values())
+    sampled = {e.step: output / SAMPLES / e.path.name for e in events if isinstance(e, Sampled)}
     reasons = dict(left_out) | {e.stem: e.reason for e in events if isinstance(e, PairLeftOut)}
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
@@ -60,7 +64,7 @@ def write_report(
         summary=_summary(begun, steps),
         figures=list(_figures(begun, steps, validated)),
         charts=list(_charts(steps, validated)),
-        sheets=list(_sheets([e for e in events if isinstance(e, Sampled)])),
+        sheets=list(_sheets(sampled)),
         settings=list(_settings(recipe, names)),
         left_out=sorted(reasons.items()),
     )
@@ -74,8 +78,7 @@ def _summary(begun: TrainingBegun | None, steps: Sequence[StepDone]) -> str:
         return "No step was made."
     done = "Finished" if steps[-1].step >= begun.steps else f"Stopped before step {begun.steps:,}"
     processes = f", in {begun.processes} processes" if begun.processes > 1 else ""
-    precision = "fp32" if begun.precision == "none" else begun.precision
-    return f"{done}. Trained on {begun.device}{processes}, in {precision}."
+    return f"{done}. Trained on {begun.device}{processes}, in {begun.precision}."
 
 
 def _figures(
@@ -116,12 +119,13 @@ def _charts(
         )
 
 
-def _sheets(sampled: Sequence[Sampled]) -> Iterator[_Sheet]:
+def _sheets(sampled: Mapping[int, Path]) -> Iterator[_Sheet]:
     """The first and the last sheet, and as many between them as a page can bear."""
-    there = [event for event in sampled if event.path.is_file()]
+    there = [(step, path) for step, path in sampled.items() if path.is_file()]
     count = min(len(there), _MOST_SHEETS)
     for index in np.unique(np.linspace(0, len(there) - 1, count).round().astype(int)):
-        yield _Sheet(step=there[index].step, source=_embedded(there[index].path))
+        step, path = there[index]
+        yield _Sheet(step=step, source=_embedded(path))
 
 
 def _embedded(path: Path) -> str:

@@ -13,7 +13,10 @@ from covergen.core.whole_file import write_whole
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.sampler import PaintRequest, paint
 
-__all__ = ["paint_sheet"]
+__all__ = ["SAMPLES", "paint_sheet"]
+
+SAMPLES = "samples"
+"""The folder of the sheets in that of the training."""
 
 _COLUMNS = 4
 _CELL = 256  # pixels
@@ -36,7 +39,7 @@ def paint_sheet(
     scale = min(1.0, _CELL / max(height, width))
     cell = (round(width * scale), round(height * scale))
     rows = -(-len(pictures) // _COLUMNS)
-    sheet = Image.new("RGB", (cell[0] * min(_COLUMNS, len(pictures)), cell[1] * rows))
+    sheet = Image.new("RGB", (cell[0] * min(_COLUMNS, len(pictures)), cell[1] * rows), "white")
     for number, pixels in enumerate(pictures):
         small = Image.fromarray(pixels).resize(cell, Image.Resampling.LANCZOS)
         row, column = divmod(number, _COLUMNS)

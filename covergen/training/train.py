@@ -30,18 +30,20 @@ from covergen.training.learner import Learner
 from covergen.training.loop import Names, Progress, Run, judge, make_steps, save_adapter, saved_hint
 from covergen.training.recipe import Recipe
 from covergen.training.record import Record
+from covergen.training.sheet import SAMPLES
 
 __all__ = ["Names", "Trained", "check_output", "train"]
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
-_MOST_TOKENS = 8
 
-# What may change when a training goes on, since no weight depends on it.
+# What may change when a training goes on: no weight depends on it, and on the precision none but
+# by what it comes to.
 _FREE = {
     "checkpoint_every",
     "checkpoint_unit",
     "gradient_checkpointing",
     "keep_checkpoints",
+    "precision",
     "sample_every",
     "validate_every",
 }
@@ -105,6 +107,7 @@ def train(
                 "recipe": asdict(recipe),
                 "base": names.base,
                 "clap": names.clap,
+                "dtype": frozen.precision,
                 "pairs": fingerprint(pairs, np.concatenate([training, held])),
             }
             run = Run(
@@ -175,8 +178,9 @@ def _open_folder(
     PartialState().wait_for_everyone()  # until all of them have looked
     checkpoints.mkdir(parents=True, exist_ok=True)
     if PartialState().is_main_process:
-        for half_written in checkpoints.glob(".covergen-*.part"):
-            half_written.unlink()
+        for place in (output, output / SAMPLES, checkpoints):
+            for half_written in place.glob(".covergen-*.part"):
+                half_written.unlink()
     return find_checkpoint(checkpoints) if resume else (None, [])
 
 
@@ -222,14 +226,11 @@ def _make_learner(
     training: int,
     initial: Mapping[str, Tensor] | None,
 ) -> Learner:
-    length = frozen.empty_prompt.shape[1]
-    # Whole repeats fill the prompt, so that no position must be masked.
-    fitting = max(n for n in range(1, _MOST_TOKENS + 1) if length % n == 0)
     return Learner(
         frozen.unet,
         recipe,
         d_audio=pairs.vectors.shape[1],
-        tokens=1 if recipe.projection == "linear" else recipe.tokens or fitting,
+        tokens=recipe.count_tokens(frozen.empty_prompt.shape[1]),
         steps=recipe.steps(training),
         scaled=frozen.precision == "fp16",
         initial=initial,
@@ -246,7 +247,7 @@ def _restore(learner: Learner, found: Checkpoint, said: Mapping[str, Any]) -> Pr
     ]
     changed += [
         f"{name} was {found.said[name]}, is {said[name]}"
-        for name in ("base", "clap")
+        for name in ("base", "clap", "dtype")
         if found.said[name] != said[name]
     ]
     if found.said["pairs"] != said["pairs"]:

@@ -1,6 +1,7 @@
 """`covergen models export`, and painting with its files in plain diffusers."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +14,16 @@ from tests.media import encode
 from tests.plain_diffusion import difference
 from tests.tiny_base import make_tiny_adapter
 
-# As the README has them.
-PLAIN_DIFFUSERS = """\
-import math, torch
-from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file
+BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
-pipe = StableDiffusionPipeline.from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")
-pipe.load_lora_weights("exported")
-p = load_file("exported/audio_projection.safetensors")
-tokens = torch.load("song.pt") @ p["weight"].T + p["bias"]
-tokens = tokens.unflatten(-1, (-1, pipe.unet.config.cross_attention_dim))
-if "norm.weight" in p:
-    tokens = torch.layer_norm(tokens, tokens.shape[-1:], p["norm.weight"], p["norm.bias"])
-empty = pipe.encode_prompt("", pipe.device, 1, False)[0]
-length = math.lcm(tokens.shape[1], empty.shape[1])  # attention does not notice whole repeats
-tokens, empty = (x.repeat(1, length // x.shape[1], 1) for x in (tokens, empty))
-generator = torch.Generator().manual_seed(7)
-cover = pipe(prompt_embeds=tokens, negative_prompt_embeds=empty, generator=generator).images[0]
-cover.save("cover.png")
-"""
+
+def plain_diffusers() -> str:
+    """The lines of Python in the README that paint without covergen."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    assert "covergen" not in lines
+    assert BASE in lines
+    return str(lines)
 
 
 @pytest.mark.parametrize(("projection", "tokens"), [("linear", 1), ("tokens", 7), ("tokens", 4)])
@@ -52,9 +43,7 @@ def test_ten_lines_of_plain_diffusers_paint_the_same_picture(
     run("embed", "--model", "tiny", "song.wav", "-o", ".")
     paint = ("generate", "--model", "tiny", "--adapter", adapter, "song.wav", "-o", "ours.png")
     run(*paint, "--seed", 7, "--scheduler", "pndm", "--steps", 50, "--guidance", 7.5)
-    lines = PLAIN_DIFFUSERS.replace(
-        "stable-diffusion-v1-5/stable-diffusion-v1-5", str(tiny_model.base)
-    )
+    lines = plain_diffusers().replace(BASE, str(tiny_model.base))
     exec(compile(lines, "README.md", "exec"), {})
     with Image.open("cover.png") as plain, Image.open("ours.png") as ours:
         assert np.asarray(ours).std() > 10

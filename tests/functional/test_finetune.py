@@ -60,6 +60,18 @@ def replace(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def test_names_that_are_no_utf8_are_trained_on(dataset: Path, run: Run, tmp_path: Path) -> None:
+    for path in (dataset / "audio_snippets/song-0.wav", dataset / "cover_images/song-0.png"):
+        try:
+            path.rename(path.with_stem("Andr\udce9"))
+        except OSError:
+            pytest.skip("this file system takes UTF-8 alone")
+    replace(dataset / "cover_images/Andr\udce8.png", b"no picture")
+    objects = json_lines(run("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--json"))
+    (begun,) = [o for o in objects if o["type"] == "begin"]
+    assert begun["pairs"] + begun["validation_pairs"] == 8
+
+
 def provenances(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [o["provenance"] for o in objects if o.get("provenance")]
 
@@ -138,6 +150,10 @@ def test_a_dry_run_tells_what_would_be_trained_and_touches_nothing(
     assert (plan["pairs"], plan["unheard"]) == (8, 8)
     trained_on = 8 - plan["held_back"]
     assert plan["steps"] == 5 * -(-trained_on // 3)
+    parts = ("--batch-size", 1, "--accumulation", 3, "--epochs", 5, "--crop", "random")
+    (in_parts,) = json_lines(run(*words, "--json", *parts))
+    assert in_parts["steps"] == plan["steps"]
+    assert in_parts["disk_bytes"] > plan["disk_bytes"], "several crops of each picture are kept"
     assert snapshot(tmp_path) == before
     assert "mine" not in run("models", "list").stdout
 

@@ -49,6 +49,8 @@ def test_it_collects_tells_and_goes_on(jamendo: FakeJamendo, run: Run, tmp_path:
     assert ids(folder) == ["1", "2", "3"]
     jamendo.asked.clear()
     assert "3 pairs" in run(*command(jamendo, folder, "--pairs", 3)).stderr
+    (summary,) = json_lines(run(*command(jamendo, folder, "--pairs", 3, "--json")))
+    assert summary["type"] == "summary"
     assert not jamendo.asked
     run("dataset", "check", folder, "--no-sheet")
 

@@ -180,23 +180,3 @@ def test_a_cover_file_that_is_missing_is_written(
     assert painted == [1]
     run("undo")
     assert snapshot(folder) == before
-
-
-def test_other_settings_paint_anew(library: Library, run: Run, painted: list[int]) -> None:
-    with killed_at(1):
-        run(*TAG, *folders(library))
-    run(*TAG, "--steps", 3, *folders(library))
-    assert painted == [3, 3]
-
-
-def test_pending_covers_that_are_damaged_are_painted_anew(
-    library: Library, run: Run, painted: list[int]
-) -> None:
-    with killed_at(1):
-        run(*TAG, *folders(library))
-    for file in (state_folder() / "pending").iterdir():
-        data = bytearray(file.read_bytes())
-        data[-1] ^= 1
-        file.write_bytes(data)
-    run(*TAG, *folders(library))
-    assert painted == [3, 3]

@@ -14,6 +14,7 @@ _KEYS = [f"artist {n}|album {n}" for n in range(2000)]
     [
         ("ada lind|rye", 0, b"0\0ada lind|rye"),
         ("Ärger|東京", 17, b"17\0\xc3\x84rger|\xe6\x9d\xb1\xe4\xba\xac"),
+        ("Andr\udce9.mp3", 1, b"1\0Andr\xed\xb3\xa9.mp3"),  # from a name that is no UTF-8
     ],
 )
 def test_the_seed_is_the_upper_63_bits_of_a_blake2b_hash(

@@ -33,6 +33,40 @@ def test_so_is_safetensors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_embedding(tmp_path / "a.safetensors"), [0, 1])
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.nn.Parameter(torch.tensor([0.0, 2.0])),
+        torch.tensor([0.0, 1.0], dtype=torch.bfloat16),
+        torch.tensor([0.0, 1e200], dtype=torch.float64),
+    ],
+    ids=["parameter", "bfloat16", "large"],
+)
+def test_whatever_holds_its_numbers(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save(tensor, tmp_path / "a.pt")
+
+    np.testing.assert_array_equal(read_embedding(tmp_path / "a.pt"), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(1).expand(10**11),  # a few bytes that claim to be 800 GB
+        torch.ones(4, device="meta"),
+        torch.ones(4, dtype=torch.complex64),
+        torch.ones(4, dtype=torch.bool),
+        torch.ones(10**6),
+    ],
+    ids=["repeated", "meta", "complex", "truths", "long"],
+)
+def test_a_tensor_that_is_no_row_of_numbers(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save(tensor, tmp_path / "a.pt")
+
+    with pytest.raises(DecodeError) as caught:
+        read_embedding(tmp_path / "a.pt")
+    assert caught.value.reason is Reason.BAD_EMBEDDING
+
+
 def _save(path: Path, content: object) -> None:
     match content:
         case bytes():

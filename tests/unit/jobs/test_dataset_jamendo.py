@@ -331,6 +331,18 @@ def test_a_table_that_is_none_is_left_alone(options: JamendoOptions) -> None:
     assert table.read_text() == "a,b\n1,2\n"
 
 
+def test_a_folder_of_other_things_is_left_alone(
+    jamendo: FakeJamendo, options: JamendoOptions
+) -> None:
+    options.folder.mkdir()
+    (options.folder / "thesis.txt").write_text("mine")
+    for act in (collected, lambda o: list(preview_jamendo(o, lambda _: None, lambda: None))):
+        with pytest.raises(UsageError, match="holds other things"):
+            act(options)
+    assert files(options.folder) == {"thesis.txt"}
+    assert not jamendo.asked
+
+
 def test_no_key_is_written(jamendo: FakeJamendo, options: JamendoOptions) -> None:
     collected(options)
     for name in files(options.folder):

@@ -5,6 +5,7 @@ import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,19 @@ from mutagen.flac import FLAC
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
-from covergen.library import file_copy, rewrite
+from covergen.library import file_copy, reversal, rewrite
+from covergen.library.change import Change
 from covergen.library.pictures import Gone
-from tests.unit.library.writing import JPEG, PNG, assert_refused, large, write
+from covergen.library.rewrite import RewriteOptions, write_cover
+from tests.unit.library.writing import (
+    JPEG,
+    PNG,
+    assert_refused,
+    large,
+    packet_hash,
+    track,
+    write,
+)
 
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -276,6 +287,23 @@ def test_an_outcome_says_what_the_note_of_the_container_says(
 
 def test_a_picture_too_large_for_its_container_is_an_outcome(song: Path, original: bytes) -> None:
     assert_refused(write(song, "flac", large(PNG, 1 << 24)), Reason.TOO_LARGE, song, original)
+
+
+def test_what_could_not_be_undone_is_not_done_unless_nobody_keeps_it(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unasked(_: Change) -> AbstractContextManager[None]:
+        raise AssertionError("there is nothing to be kept")
+
+    monkeypatch.setattr(reversal, "_LARGEST_BYTES", -1)
+    seen = track(song, "flac")
+    options = RewriteOptions()
+    outcome = write_cover(seen, PNG, audio_digest=packet_hash, options=options, record=unasked)
+    assert_refused(outcome, Reason.IRREVERSIBLE, song, original)
+    assert "--no-journal" in outcome.message
+    assert (
+        write_cover(seen, PNG, audio_digest=packet_hash, options=options).status is Status.WRITTEN
+    )
 
 
 def test_a_copy_is_the_same(song: Path, tmp_path: Path, original: bytes) -> None:

@@ -51,3 +51,11 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
 @pytest.fixture
 def trainer(sd1: Path, tmp_path: Path) -> Trainer:
     return Trainer(sd1, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def whole(sd1: Path, examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """A training that nothing interrupted."""
+    trainer = Trainer(sd1, tmp_path_factory.mktemp("whole") / "out")
+    trainer(examples)
+    return trainer

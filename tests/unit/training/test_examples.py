@@ -50,6 +50,13 @@ def test_none_left() -> None:
         split(make_pairs(["a", "b"]), {0, 1}, share=0.0, seed=0)
 
 
+def test_all_albums_held_back() -> None:
+    """A few albums may all be on the side of validation: how to go on is said."""
+    with pytest.raises(TrainingError, match="2 are held back") as caught:
+        split(make_pairs(["a", "b"]), (), share=0.9999, seed=0)
+    assert "--validation 0" in caught.value.hint
+
+
 def make_example(stem: str, length: int) -> Example:
     return Example(stem=stem, image=Path(), vector=np.zeros(length, np.float32), album="")
 

@@ -21,7 +21,8 @@ from covergen.training.recipe import RECIPES, Recipe, learning_rate
         ({"validation": 1.0}, "validation = 1.0: 0 or more, and less than 1"),
         ({"ema": 1.5}, "ema = 1.5: 0 or more, and less than 1"),
         ({"projection": "linear", "tokens": 4}, "tokens = 4: the projection linear has one"),
-        ({"seed": -1}, "seed = -1: 0 or more"),
+        ({"seed": -1}, "seed = -1: 0 or more, and less than 2^63"),
+        ({"seed": 2**63}, f"seed = {2**63}: 0 or more, and less than 2^63"),
     ],
 )
 def test_an_impossible_recipe_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -62,7 +63,22 @@ def test_the_rate_is_diffusers_cosine() -> None:
 
 def test_the_rate_rises_first() -> None:
     recipe = replace(RECIPES["default"], learning_rate=1.0, warm_up_steps=4)
-    found = [learning_rate(recipe, step, 8) for step in range(8)]
+    found = [learning_rate(recipe, step, 64) for step in range(64)]
     assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert found[6] == pytest.approx(0.5)  # half way down
+    assert found[34] == pytest.approx(0.5)  # half way down
     assert found == sorted(found[:4]) + sorted(found[4:], reverse=True)
+
+
+@pytest.mark.parametrize("steps", [1, 9, 10, 50, 120])
+def test_a_short_training_is_not_all_rise(steps: int) -> None:
+    recipe = RECIPES["default"]
+    found = [learning_rate(recipe, step, steps) for step in range(steps)]
+    assert max(found) == recipe.learning_rate
+    assert found.index(max(found)) <= steps / 10
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [(77, 7), (16, 8), (13, 1)])
+def test_tokens_fill_the_prompt_by_whole_repeats(prompt: int, tokens: int) -> None:
+    assert RECIPES["default"].count_tokens(prompt) == tokens
+    assert replace(RECIPES["default"], tokens=5).count_tokens(prompt) == 5
+    assert RECIPES["reference"].count_tokens(prompt) == 1

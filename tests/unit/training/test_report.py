@@ -40,13 +40,14 @@ def begun(after: int = 0) -> TrainingBegun:
         validation_pairs=56,
         trainable=7890,
         device="a fine processor",
-        precision="none",
+        precision="fp32",
         processes=2,
     )
 
 
 def sample(folder: Path, number: int, color: str) -> Sampled:
-    path = folder / f"step-{number}.png"
+    path = folder / "samples" / f"step-{number}.png"
+    path.parent.mkdir(exist_ok=True)
     Image.new("RGB", (3000, 500), color).save(path)
     return Sampled(step=number, path=path)
 
@@ -114,6 +115,21 @@ def test_sheets_stand_in_their_order_the_first_and_last_among_them(tmp_path: Pat
     assert shown == sorted(shown)
     assert len(shown) == page.tags.count("img") == 8
     assert (tmp_path / "report.html").stat().st_size < 400_000, "pictures are made smaller"
+
+
+def test_what_was_done_again_after_a_resume_stands_once(tmp_path: Path) -> None:
+    sheet = sample(tmp_path, 2, "blue")
+    again: list[Event] = [Validated(step=2, loss=0.25), sheet]
+    page = report(tmp_path, begun(), step(2), *again, begun(after=2), *again, step(3))
+    assert page.tags.count("img") == 1
+    assert re.findall(r"After (\d+) steps", page.text) == ["2"]
+
+
+def test_sheets_are_found_wherever_the_folder_lies_now(tmp_path: Path) -> None:
+    """The log has them as the training was told of its folder, perhaps from another one."""
+    sample(tmp_path, 2, "blue")
+    page = report(tmp_path, begun(), step(2), Sampled(step=2, path=Path("out/samples/step-2.png")))
+    assert page.tags.count("img") == 1
 
 
 def test_a_training_that_was_stopped_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The training on a small base, as every test here calls it."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import torch
 
+from covergen.core.errors import Interrupted
 from covergen.core.types import Sampling
-from covergen.training.events import Event
+from covergen.training.events import Event, StepDone
 from covergen.training.examples import Example, Pairs
 from covergen.training.recipe import RECIPES, Recipe
 from covergen.training.train import Names, Trained, train
@@ -67,3 +69,23 @@ class Trainer:
 
     def of(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def losses(self) -> dict[int, float]:
+        """By step."""
+        return {event.step: event.loss for event in self.of(StepDone)}
+
+
+def stop_at(call: int) -> Callable[[], None]:
+    """A checkpoint that raises Interrupted at its n-th call, and is silent afterwards."""
+    calls = iter(range(1, 10_000))
+
+    def checkpoint() -> None:
+        if next(calls) == call:
+            raise Interrupted
+
+    return checkpoint
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

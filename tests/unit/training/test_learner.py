@@ -1,0 +1,28 @@
+"""A step of an adapter: what it needs of its process, and what it does without."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from covergen.training.learner import Learner
+from covergen.training.recipe import RECIPES
+
+
+def test_a_process_without_a_pair_makes_the_step_of_the_others(sd1: Path) -> None:
+    """With scaled gradients, too: its first step is then a scaler's, which nothing has used."""
+    learner = Learner(
+        UNet2DConditionModel.from_pretrained(sd1 / "unet"),
+        replace(RECIPES["reference"], weight_decay=0.0),
+        d_audio=512,
+        tokens=1,
+        steps=2,
+        scaled=True,
+        initial=None,
+    )
+    before = [parameter.detach().clone() for parameter in learner.parameters]
+    learner.update()
+    assert learner.step == 1
+    assert all(map(torch.equal, before, learner.parameters))
+    assert "scaler.scale" in learner.state()
