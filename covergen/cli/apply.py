@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from covergen.cli import jsonl, lines
+from covergen.cli import lines
 from covergen.cli.options import (
     json_option,
     output_choice,
@@ -18,11 +18,8 @@ from covergen.cli.options import (
     write_options,
     yes_option,
 )
-from covergen.cli.plans import agreed, count
+from covergen.cli.plans import agreed, count, show_totals
 from covergen.cli.run import run_job
-
-if TYPE_CHECKING:
-    from covergen.jobs.events import PlanTotals
 
 __all__ = ["apply"]
 
@@ -68,21 +65,8 @@ def apply(folder: Path, **options: Any) -> None:
     )
     totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])
     if options["dry_run"]:
-        _show_totals(totals, options)
+        show_totals(totals, options)
     elif not totals.has_work or agreed(lines.totals_lines(totals), options):
         renderer = output_choice(options)
         renderer.writes = totals.worked_on
         run_job(partial(apply_preview, apply_options), renderer)
-
-
-def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in lines.totals_lines(totals):
-            click.echo(line)
-        if totals.has_work and not options["quiet"]:
-            click.echo("Next: the same command without --dry-run.", err=True)
-    if totals.failed:
-        click.get_current_context().exit(1)

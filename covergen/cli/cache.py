@@ -11,7 +11,7 @@ import click
 
 from covergen.cli import jsonl
 from covergen.cli.lines import byte_size, counted, shown
-from covergen.cli.options import json_option, yes_option
+from covergen.cli.options import yes_option
 from covergen.core.errors import UsageError
 from covergen.jobs.cache import MADE_AGAIN, PRUNED_UNASKED, STORES, stored, stored_models
 from covergen.jobs.cache import prune as prune_store
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["cache"]
 
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON Lines: an object for each thing stored."
+)
+
 
 @click.group(invoke_without_command=True, short_help="Show and prune what is stored.")
-@json_option
+@_json_option
 @click.pass_context
 def cache(ctx: click.Context, *, as_json: bool) -> None:
     """Show what covergen keeps on this machine: where, how much, and what for.
@@ -56,14 +60,14 @@ def _show(one: Stored) -> None:
 )
 @click.option("--all", "everything", is_flag=True, help="Throw away all of it.")
 @yes_option
-@json_option
+@_json_option
 def prune(
     names: tuple[str, ...], unused: int | None, *, everything: bool, yes: bool, as_json: bool
 ) -> None:
     """Throw away what was not used for long, or belongs to files that are gone.
 
-    WHAT: embeddings and scans unless named; else also rates, pending, previews and journal. Of the
-    runs in the journal only the last can be undone then, and with --all none.
+    WHAT: embeddings, latents and scans unless named; else also rates, pending, previews and
+    journal. Of the runs in the journal only the last can be undone then, and with --all none.
     """
     if everything and unused:
         raise UsageError("--all leaves nothing for --unused to choose: leave one out.")
@@ -71,8 +75,10 @@ def prune(
         raise UsageError("The journal keeps whole runs: --unused does not go with it.")
     names = names or PRUNED_UNASKED
     lost = sorted(set(names) - set(MADE_AGAIN))
-    if lost and not yes and sys.stdin.isatty():
-        click.confirm(f"Throw away {' and '.join(lost)}?", abort=True, err=True)
+    ask = lost and not yes and sys.stdin.isatty()
+    if ask and not click.confirm(f"Throw away {' and '.join(lost)}?", err=True):
+        click.echo("Nothing was thrown away.", err=True)
+        return
     before = {one.name: one for one in stored()}
     went = {name: prune_store(name, unused_days=0 if everything else unused) for name in names}
     after = {one.name: one for one in stored()}

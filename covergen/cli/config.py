@@ -26,13 +26,14 @@ _SOURCES = {
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Print where covergen's files are, and what every option is set to and by what."""
-    from covergen.core.paths import cache_folder, config_folder
+    from covergen.core.paths import cache_folder, config_folder, state_folder
 
     root = ctx.find_root()
     file = config_file()
     click.echo(f"settings  {file}{'' if file.exists() else ' (not there; all are the defaults)'}")
     click.echo(f"models    {config_folder() / 'models.toml'}")
     click.echo(f"cache     {cache_folder()}")
+    click.echo(f"state     {state_folder()}")
     root.default_map = load_defaults(cast("click.Group", root.command))
     for line in _settings(root):
         click.echo(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from covergen.cli.options import (
     jobs_option,
     json_option,
     output_choice,
-    paths_argument,
     quiet_option,
     verbose_option,
 )
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["dataset"]
 
+_EXPECTED = (
+    "A pair is a sound and a picture of the same name in one folder, or in audio_snippets and"
+    " cover_images in it.\nTo make pairs of a music library: covergen dataset from-library"
+    " {folder} DIR"
+)
 _WINDOW_SECONDS = 10  # as in covergen.audio.windows, which would cost an import of FFmpeg
 
 
@@ -48,7 +53,9 @@ dataset.add_command(from_jamendo)
 
 
 @dataset.command("from-library", short_help="Make a dataset of the covers you have.")
-@paths_argument
+@click.argument(  # not required: Click would say that of one argument PATH is missing, not DIR
+    "paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path)
+)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; make nothing.")
 @click.option(
@@ -83,6 +90,8 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
     from covergen.jobs.dataset_library import CollectOptions, preview_collection
     from covergen.library.scan import ScanOptions
 
+    if not paths:
+        raise click.UsageError("Name the music, then the folder of the dataset: PATH... DIR.")
     if options["seconds"] % _WINDOW_SECONDS:
         raise UsageError("--seconds: covergen hears stretches of 10 s; name 10, 20, 30, …")
     collect_options = CollectOptions(
@@ -110,7 +119,7 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
         click.echo()
         for line in lines.totals_lines(totals):
             click.echo(line)
-        click.echo(f"{totals.targets:,} pairs would be made.")
+        click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
     if totals.is_empty:
         click.echo("No music was found.", err=True)
     if totals.failed:
@@ -131,7 +140,8 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
 
         run_job(job, output_choice(options))
     if totals.targets and not options["quiet"]:
-        click.echo(f"Next: covergen dataset check {lines.shown(collect_options.folder)}", err=True)
+        command = ["covergen", "dataset", "check", lines.shown(collect_options.folder)]
+        click.echo(f"Next: {shlex.join(command)}", err=True)
 
 
 @dataset.command("check", short_help="Say whether a dataset can be trained on.")
@@ -184,7 +194,11 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
             click.echo(line)
     if health.obstacle:
         click.echo(f"It cannot be trained on: {health.obstacle}.", err=True)
+        if not health.pairs:
+            click.echo(_EXPECTED.format(folder=lines.shown(folder)), err=True)
         click.get_current_context().exit(1)
+    if not options["quiet"]:
+        click.echo(f"Next: {shlex.join(['covergen', 'finetune', lines.shown(folder)])}", err=True)
 
 
 def _print_problem(problem: Problem, options: dict[str, Any]) -> None:
@@ -226,11 +240,12 @@ def _health_lines(health: Health) -> Iterator[str]:
     from covergen.datasets.check import REMARKS
 
     yield (
-        f"{health.usable:,} of {health.pairs:,} pairs are whole:"
+        f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} are whole:"
         f" {health.with_audio:,} with sound, {health.with_embedding:,} with an embedding."
     )
     yield (
-        f"{len(health.albums):,} albums with {len(health.pictures):,} different covers;"
+        f"{lines.counted(len(health.albums), 'album')} with"
+        f" {lines.counted(len(health.pictures), 'different cover')};"
         " a split keeps what shares an album on one side."
     )
     for reason, number in sorted(health.problems.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -14,14 +15,13 @@ from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
 from covergen.cli.options import json_option, output_choice, quiet_option, verbose_option
 from covergen.cli.run import run_job
-from covergen.core.errors import UsageError
+from covergen.core.errors import DownloadError, UsageError
 from covergen.datasets.jamendo.licences import ADAPTABLE, LICENCES
 from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
 from covergen.jobs.events import AlbumDone, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, datetime
 
     from covergen.jobs.dataset_jamendo import Forecast, JamendoOptions
     from covergen.jobs.events import Checkpoint, Emit, Event
@@ -29,9 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["from_jamendo"]
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
-_DAY = click.DateTime(["%Y-%m-%d"])
 _PARTS = {"albumtrack": "albums", "single": "singles"}
 _WORTH_TELLING_SECONDS = 5
+
+
+def _day(text: str | date) -> date:
+    """A day as the command line or config.toml, which has dates, gives it."""
+    try:
+        return text if isinstance(text, date) else date.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no day such as 2024-12-31.") from error
 
 
 @click.command("from-jamendo", short_help="Make a dataset of Creative Commons music.")
@@ -72,8 +79,8 @@ _WORTH_TELLING_SECONDS = 5
     multiple=True,
     help="Only music with one of these, or something like it. Repeatable.",
 )
-@click.option("--since", type=_DAY, metavar="DATE", help="Only music released from this day on.")
-@click.option("--until", type=_DAY, metavar="DATE", help="Only music released until this day.")
+@click.option("--since", type=_day, metavar="DATE", help="Only music released from this day on.")
+@click.option("--until", type=_day, metavar="DATE", help="Only music released until this day.")
 @click.option(
     "--order",
     type=click.Choice(tuple(ORDERS)),
@@ -113,7 +120,8 @@ def from_jamendo(folder: Path, **options: Any) -> None:
     """Make pairs in DIR of covers and excerpts from Jamendo, one for each album or single.
 
     Pairs that are there are not fetched again: the same command goes on where another stopped.
-    metadata.csv names the licence and the author of each.
+    metadata.csv names the licence and the author of each. Jamendo allows 35,000 requests a month;
+    a pair takes two, and a page of 200 of its catalogue one.
     """
     from covergen.jobs.dataset_jamendo import pairs_there
 
@@ -128,7 +136,8 @@ def from_jamendo(folder: Path, **options: Any) -> None:
             nothing = output_choice(options).tally
             click.echo(jsonl.dumps("summary", jsonl.run_summary(nothing, interrupted=False)))
         if not options["quiet"]:
-            click.echo(f"{lines.shown(folder)} has {there:,} pairs from Jamendo already.", err=True)
+            pairs = lines.counted(there, "pair")
+            click.echo(f"{lines.shown(folder)} has {pairs} from Jamendo already.", err=True)
 
 
 def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
@@ -137,7 +146,7 @@ def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
     from covergen.datasets.jamendo.query import Query
     from covergen.jobs.dataset_jamendo import JamendoOptions
 
-    since, until = _day(options["since"]), _day(options["until"])
+    since, until = options["since"], options["until"]
     if since and until and since > until:
         raise UsageError(f"--since {since} is later than --until {until}.")
     return JamendoOptions(
@@ -158,10 +167,6 @@ def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
         seconds=options["seconds"],
         patience=Patience(rate=options["rate"]),
     )
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
 
 
 def _client_id(option: str | None) -> str:
@@ -193,10 +198,15 @@ def _collect(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> No
 
             collect_from_jamendo(jamendo, told, checkpoint)
 
-        run_job(job, output_choice(options))
+        try:
+            run_job(job, output_choice(options))
+        except DownloadError:
+            if pairs_there(jamendo.folder) > there:
+                click.echo("What has arrived is kept.", err=True)
+            raise
     now = pairs_there(jamendo.folder)
     if now < jamendo.pairs:
-        click.echo(f"Jamendo has no more such music: {now:,} pairs are there.", err=True)
+        click.echo(f"Jamendo has no more such music; pairs there: {now:,}.", err=True)
     if not quiet:
         click.echo(f"Next: covergen dataset check {lines.shown(jamendo.folder)}", err=True)
 

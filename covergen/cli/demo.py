@@ -10,6 +10,7 @@ import click
 
 from covergen.cli.bars import bar
 from covergen.cli.interrupt import interruptible
+from covergen.cli.lines import counted
 from covergen.cli.options import (
     json_option,
     model_choice,
@@ -58,21 +59,22 @@ def demo(folder: Path, **options: Any) -> None:
             make_sheet(place)
     if not options["quiet"]:
         click.echo(f"The covers: {place.sheet}", err=True)
-        click.echo("Next: covergen tag --dry-run, on a library of your own.", err=True)
+        click.echo("Next: covergen tag --dry-run ~/Music", err=True)
 
 
 def _make_library(place: Demo, *, quiet: bool) -> None:
-    from covergen.jobs.demo import make_library
-    from covergen.starter.songs import ALBUMS
+    from covergen.jobs.demo import make_library, unplayed
 
-    tracks = sum(len(album.songs) for album in ALBUMS)
+    if not (tracks := unplayed(place)):
+        return
     if not quiet:
-        click.echo(f"Playing {len(ALBUMS)} albums into {place.library}.", err=True)
+        albums = counted(len({track.path.parent for track in tracks}), "album")
+        click.echo(f"Playing {albums} into {place.library}.", err=True)
     with (
-        bar("played ", "tracks", total=tracks, hidden=quiet) as played,
+        bar("played ", "tracks", total=len(tracks), hidden=quiet) as played,
         interruptible() as checkpoint,
     ):
-        for _ in make_library(place, checkpoint):
+        for _ in make_library(tracks, checkpoint):
             played.update()
 
 

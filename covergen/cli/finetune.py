@@ -23,7 +23,8 @@ from covergen.core.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.jobs.finetune import Finetuned, FinetuneOptions, FinetunePlan
+    from covergen.jobs.finetune import Finetuned, FinetunePlan
+    from covergen.jobs.finetune_check import Checked
     from covergen.jobs.model import ModelChoice
     from covergen.training.recipe import Recipe
 
@@ -142,7 +143,7 @@ def finetune(dataset: Path, **options: Any) -> None:
 
     A pair is two files of the same name: a sound, or its embedding, and a picture.
     """
-    from covergen.jobs.finetune import FinetuneOptions
+    from covergen.jobs.finetune_check import FinetuneOptions, check_finetune
     from covergen.jobs.model import choose_preset
 
     choice = model_choice(options)
@@ -160,10 +161,11 @@ def finetune(dataset: Path, **options: Any) -> None:
         strict=options["strict"],
         force=options["force"],
     )
+    checked = check_finetune(finetune_options)
     if options["dry_run"]:
-        _dry_run(finetune_options, options)
+        _dry_run(checked, options)
     else:
-        _run(finetune_options, choice, options)
+        _run(checked, choice, options)
 
 
 def _recipe(options: dict[str, Any]) -> Recipe:
@@ -178,33 +180,39 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     )
 
 
-def _dry_run(finetune_options: FinetuneOptions, options: dict[str, Any]) -> None:
+def _dry_run(checked: Checked, options: dict[str, Any]) -> None:
     from covergen.jobs.finetune import plan_finetune
 
-    plan = plan_finetune(finetune_options)
+    plan = plan_finetune(checked)
     if options["as_json"]:
-        output = {"output": str(finetune_options.output)}
+        output = {"output": str(checked.options.output)}
         click.echo(jsonl.dumps("plan", asdict(plan) | output))
-        return
-    for line in _plan_lines(plan, finetune_options):
-        click.echo(line)
-    if not options["quiet"]:
+    else:
+        for line in _plan_lines(plan, checked):
+            click.echo(line)
+    if options["strict"] and plan.left_out:
+        click.echo("It would stop at what is left out, because of --strict.", err=True)
+        click.get_current_context().exit(1)
+    if not options["quiet"] and not options["as_json"]:
         click.echo("Next: the same command without --dry-run.", err=True)
 
 
-def _plan_lines(plan: FinetunePlan, options: FinetuneOptions) -> Iterator[str]:
-    from covergen.cli.finetune_render import left_out_line
+def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
+    from covergen.cli.finetune_render import held_back, left_out_line
 
+    recipe, output = checked.options.recipe, checked.options.output
     for name, reason in plan.left_out.items():
         yield left_out_line(name, reason)
-    yield f"pairs     {plan.pairs:,} of {plan.albums:,} albums, {plan.held_back:,} held back"
-    yield f"to hear   {plan.unheard:,} sounds, but for those that are remembered"
-    together = options.recipe.batch_size * options.recipe.accumulation
-    yield f"steps     {plan.steps:,}, of {together:,} pairs each"
-    yield f"output    {lines.shown(options.output)}, about {lines.byte_size(plan.disk_bytes)}"
+    held, albums = held_back(plan.held_back, recipe.validation), lines.counted(plan.albums, "album")
+    yield f"pairs     {plan.pairs:,} of {albums}, {held}"
+    sounds = lines.counted(plan.unheard, "sound")
+    yield f"to hear   {sounds}, but for those that are remembered"
+    together = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
+    yield f"steps     {plan.steps:,}, each of {together}"
+    yield f"output    {lines.shown(output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 
-def _run(finetune_options: FinetuneOptions, choice: ModelChoice, options: dict[str, Any]) -> None:
+def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None:
     from covergen.cli.finetune_render import FinetuneRenderer
     from covergen.jobs.finetune import finetune as train_adapter
 
@@ -212,9 +220,14 @@ def _run(finetune_options: FinetuneOptions, choice: ModelChoice, options: dict[s
     try:
         with (
             interruptible("what is trained is saved") as checkpoint,
-            FinetuneRenderer(as_json=as_json, quiet=quiet) as renderer,
+            FinetuneRenderer(
+                as_json=as_json,
+                quiet=quiet,
+                resume=options["resume"],
+                validation=checked.options.recipe.validation,
+            ) as renderer,
         ):
-            done = train_adapter(finetune_options, renderer, checkpoint)
+            done = train_adapter(checked, renderer, checkpoint)
     except (Interrupted, KeyboardInterrupt):
         if as_json:
             click.echo(jsonl.dumps("summary", {"interrupted": True}))
@@ -234,11 +247,11 @@ def _run(finetune_options: FinetuneOptions, choice: ModelChoice, options: dict[s
 
 def _result_lines(done: Finetuned, model: str | None) -> Iterator[str]:
     trained = done.trained
-    held_back = trained.validation_loss
-    tail = "" if held_back is None else f", held back {held_back:.4f}"
-    took = lines.duration(trained.seconds)
+    judged = trained.validation_loss
+    tail = "" if judged is None else f", held back {judged:.4f}"
+    steps, took = lines.counted(trained.steps, "step"), lines.duration(trained.seconds)
     yield ""
-    yield f"trained   {trained.steps:,} steps in {took}; loss {trained.loss:.4f}{tail}"
+    yield f"trained   {steps} in {took}; loss of the last ones {trained.loss:.4f}{tail}"
     yield f"adapter   {lines.shown(trained.adapter)}"
     yield f"report    {lines.shown(done.report)}"
     if done.models_file is not None:

@@ -12,6 +12,7 @@ from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.jobs.examples import PairHeard
 from covergen.training.events import (
+    LOSSES_TOGETHER,
     CheckpointDamaged,
     PairLeftOut,
     PictureEncoded,
@@ -23,6 +24,7 @@ from covergen.training.events import (
 from covergen.training.log import event_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Never, Self
 
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
 
     from covergen.training.events import Event
 
-__all__ = ["FinetuneRenderer", "left_out_line"]
-
-_MEAN_OVER = 50  # steps: one alone says little
+__all__ = ["FinetuneRenderer", "held_back", "left_out_line"]
 
 
 def left_out_line(name: str, reason: str) -> str:
@@ -41,14 +41,26 @@ def left_out_line(name: str, reason: str) -> str:
     return f"{word}{lines.shown(name)}: {lines.shown(reason)}"
 
 
+def held_back(pairs: int, share: float) -> str:
+    """How many pairs are validated on, and why none are where a share was to be."""
+    if pairs or not share:
+        return f"{pairs:,} held back"
+    return f"none held back: too few albums for --validation {share:g}"
+
+
 @dataclass(slots=True, kw_only=True)
 class FinetuneRenderer:
-    """Shows a training: results on stdout, bars and messages on stderr."""
+    """Shows a training: results on stdout, bars and messages on stderr.
+
+    `resume` and `validation` are as they were asked for.
+    """
 
     as_json: bool
     quiet: bool
+    resume: bool
+    validation: float
     _bars: dict[str, tqdm[Never]] = field(default_factory=dict)
-    _losses: deque[float] = field(default_factory=lambda: deque(maxlen=_MEAN_OVER))
+    _losses: deque[float] = field(default_factory=lambda: deque(maxlen=LOSSES_TOGETHER))
     _held_back: str = ""
 
     def __enter__(self) -> Self:
@@ -93,30 +105,40 @@ class FinetuneRenderer:
                 self._held_back = f", held back {loss:.4f}"
             case Saved(step=step, path=path) if not self.quiet:
                 word = click.style(f"{'saved':<10}", fg="green")
-                self._print(f"{word}{lines.shown(path)}: step {step:,}, {self._loss()}")
+                self._print(f"{word}{lines.shown(path)}: step {step:,}{self._loss()}")
 
     def _begin(self, event: TrainingBegun) -> None:
         for shown in self._bars.values():
             shown.close()
         if not self.quiet:
-            click.echo(
-                f"Training on {event.pairs:,} pairs, {event.validation_pairs:,} held back:"
-                f" {event.device}, {event.precision}.",
-                err=True,
-            )
+            for line in self._begun(event):
+                click.echo(line, err=True)
         trained = bar("trained", "steps", total=event.steps, hidden=self.quiet)
         trained.initial = trained.n = event.step  # so that the rate is of the steps made now
         self._bars = {"trained": trained}
 
+    def _begun(self, event: TrainingBegun) -> Iterator[str]:
+        if event.step == event.steps:
+            yield f"It is finished already, after {lines.counted(event.steps, 'step')}."
+            yield "To train longer, train anew into another folder: more --epochs or --max-steps."
+            return
+        pairs = lines.counted(event.pairs, "pair")
+        held = held_back(event.validation_pairs, self.validation)
+        yield f"Training on {pairs}, {held}. {event.device}, {event.precision}."
+        if event.step:
+            yield f"Going on from step {event.step:,} of {event.steps:,}."
+        elif self.resume:
+            yield "There is no checkpoint to go on from: it begins anew."
+
     def _step(self, event: StepDone) -> None:
         self._losses.append(event.loss)
         trained = self._bars["trained"]
-        trained.set_postfix_str(f"{self._loss()}, rate {event.rate:.1e}", refresh=False)
+        trained.set_postfix_str(f"rate {event.rate:.1e}{self._loss()}", refresh=False)
         trained.update()
 
     def _loss(self) -> str:
         losses = self._losses
-        return f"loss {sum(losses) / max(1, len(losses)):.4f}{self._held_back}"
+        return f", loss {sum(losses) / len(losses):.4f}{self._held_back}" if losses else ""
 
     def _advance(self, name: str, unit: str, done: int, total: int) -> None:
         if name not in self._bars:

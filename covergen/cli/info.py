@@ -10,7 +10,7 @@ import click
 from covergen.cli import jsonl
 from covergen.cli.info_lines import info_lines
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import json_option, paths_argument
+from covergen.cli.options import paths_argument
 from covergen.cli.render import file_line
 from covergen.cli.tag import plan_choice, tag
 from covergen.core.errors import TagError
@@ -28,7 +28,7 @@ __all__ = ["info"]
 
 @click.command(short_help="Explain a file's cover, or what tag would do with an album.")
 @paths_argument
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object each.")
 def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Explain PATH, and touch nothing.
 

@@ -61,15 +61,15 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:
-    """The last line of a dry run: albums by action and reason, unreadable files by reason."""
+    """The last line of a dry run: albums by action and reason, lone files by status and reason."""
     return {
         "albums": [
             {"action": action.value, "reason": reason.value, "count": count}
             for (action, reason), count in sorted(totals.albums.items())
         ],
         "files": [
-            {"status": "failed", "reason": reason.value, "count": count}
-            for reason, count in sorted(totals.failed.items())
+            {"status": status.value, "reason": reason.value, "count": count}
+            for (status, reason), count in sorted(totals.files.items())
         ],
     }
 

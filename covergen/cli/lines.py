@@ -100,8 +100,8 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
     for (action, reason), count in sorted(totals.albums.items()):
         files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
-    for failure, count in sorted(totals.failed.items()):
-        yield f"{_sum('failed', 0, '')}{counted(count, 'file'):>15}  {failure.text}"
+    for (status, cause), count in sorted(totals.files.items()):
+        yield f"{_sum(status.value, 0, '')}{counted(count, 'file'):>15}  {cause.text}"
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:

@@ -32,12 +32,15 @@ def list_models(*, as_json: bool) -> None:
     from covergen.models.inventory import parts_of
     from covergen.models.presets import load_presets
 
-    for preset in load_presets().values():
-        parts = parts_of(preset)
-        if as_json:
+    found = [(preset, parts_of(preset)) for preset in load_presets().values()]
+    if as_json:
+        for preset, parts in found:
             click.echo(jsonl.dumps("model", _object(preset, parts)))
-        else:
-            click.echo(f"{preset.name:<12}{_state(preset, parts):<18}{preset.description}")
+        return
+    states = [_state(preset, parts) for preset, parts in found]
+    wide, wider = max(len(preset.name) for preset, _ in found), max(map(len, states))
+    for (preset, _), state in zip(found, states, strict=True):
+        click.echo(f"{preset.name:<{wide}}  {state:<{wider}}  {preset.description}")
 
 
 @models.command("show")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["agreed", "count"]
+__all__ = ["agreed", "count", "show_totals"]
 
 
 def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
@@ -50,6 +50,22 @@ def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
         click.echo(lines.plan_line(item))
         for track in item.targets if options["verbose"] else ():
             click.echo(f"        {lines.shown(track.path)}")
+
+
+def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
+    """The end of a dry run, and the step after it. Exits with 1 where a file would fail."""
+    if options["as_json"]:
+        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
+    else:
+        click.echo()
+        for line in lines.totals_lines(totals):
+            click.echo(line)
+        if totals.is_empty:
+            click.echo("No music was found.", err=True)
+        elif totals.has_work and not options["quiet"]:
+            click.echo("Next: the same command without --dry-run.", err=True)
+    if totals.failed:
+        click.get_current_context().exit(1)
 
 
 def agreed(totals_lines: Iterable[str], options: dict[str, Any]) -> bool:

@@ -116,9 +116,14 @@ def _preview_options(tag_options: TagOptions, options: dict[str, Any]) -> Previe
 
 def _show_next_step(options: dict[str, Any]) -> None:
     folder = options["preview"]
-    if not options["quiet"]:
-        page = shown(folder / "index.html")
-        click.echo(f"Next: open {page}, then: covergen apply {_quoted(folder)}", err=True)
+    if options["quiet"]:
+        return
+    page, command = shown(folder / "index.html"), f"covergen apply {_quoted(folder)}"
+    if options["retry"]:
+        text = f"look at {page} again, save the choices again, then: {command} --choices FILE"
+    else:
+        text = f"open {page}, then: {command}"
+    click.echo(f"Next: {text}", err=True)
 
 
 def _quoted(folder: Path) -> str:

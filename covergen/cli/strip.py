@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli import jsonl, lines
+from covergen.cli import lines
 from covergen.cli.options import (
     excluded,
     journal_option,
@@ -20,13 +20,11 @@ from covergen.cli.options import (
     verbose_option,
     yes_option,
 )
-from covergen.cli.plans import agreed, count
+from covergen.cli.plans import agreed, count, show_totals
 from covergen.cli.run import run_job
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from covergen.jobs.events import PlanTotals
 
 __all__ = ["strip"]
 
@@ -58,26 +56,6 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
     )
     totals = count(partial(plan_strip, strip_options), options, show=options["dry_run"])
     if options["dry_run"]:
-        _show_totals(totals, options)
+        show_totals(totals, options)
     elif not totals.has_work or agreed(lines.totals_lines(totals), options):
         run_job(partial(strip_library, strip_options), output_choice(options))
-
-
-def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in lines.totals_lines(totals):
-            click.echo(line)
-        if not options["quiet"]:
-            _show_what_follows(totals)
-    if totals.failed:
-        click.get_current_context().exit(1)
-
-
-def _show_what_follows(totals: PlanTotals) -> None:
-    if totals.is_empty:
-        click.echo("No music was found.", err=True)
-    elif totals.has_work:
-        click.echo("Next: the same command without --dry-run.", err=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli import jsonl, lines
 from covergen.cli.bars import bar
+from covergen.cli.interrupt import interruptible
 from covergen.cli.options import (
     json_option,
     output_choice,
@@ -16,7 +16,7 @@ from covergen.cli.options import (
     verbose_option,
     yes_option,
 )
-from covergen.cli.plans import agreed, count
+from covergen.cli.plans import agreed, count, show_totals
 from covergen.cli.run import run_job
 from covergen.cli.runs import run_line
 
@@ -51,32 +51,48 @@ def undo(number: int | None, **options: Any) -> None:
     Cover files beside the tracks go. A file that was changed by someone else since is left alone.
     `covergen runs` lists the runs.
     """
-    from covergen.jobs.undo import UndoOptions, run_to_undo
+    from covergen.jobs.undo import UndoOptions
     from covergen.library.rewrite import RewriteOptions
 
     rewrite = RewriteOptions(hardlinks=options["hardlinks"])
     undo_options = UndoOptions(force=options["force"], rewrite=rewrite)
-    run = run_to_undo(number)
+    run = _chosen(number, undo_options)
     if run is None:
-        click.echo("There is nothing to undo.", err=True)
-    elif options["dry_run"]:
-        _dry_run(run, undo_options, options)
-    elif agreed([run_line(run)], options):
+        return
+    click.echo(run_line(run), err=True)
+    if options["dry_run"]:
+        from covergen.jobs.undo import plan_undo
+
+        show_totals(count(partial(plan_undo, run, undo_options), options, show=True), options)
+    elif agreed((), options):
         _run(run, undo_options, options)
 
 
-def _dry_run(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> None:
-    from covergen.jobs.undo import plan_undo
+def _chosen(number: int | None, undo_options: UndoOptions) -> Run | None:
+    """The run to be undone. Where there is none, or a later one is passed over, this is told."""
+    from covergen.jobs.undo import has_left, known_run, last_to_undo
 
-    totals = count(partial(plan_undo, run, undo_options), options, show=True)
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in lines.totals_lines(totals):
-            click.echo(line)
-    if totals.failed:
-        click.get_current_context().exit(1)
+    if number is not None:
+        run = known_run(number)
+        if has_left(run):
+            return run
+        click.echo(f"There is nothing to undo: {_why_nothing(run)}.", err=True)
+        return None
+    with interruptible() as checkpoint:
+        last, passed_over = last_to_undo(undo_options, checkpoint)
+    for run in passed_over:
+        click.echo(f"Nothing that is left of run {run.id} can be undone: passed over.", err=True)
+    if last is None:
+        click.echo("There is nothing to undo.", err=True)
+    return last
+
+
+def _why_nothing(run: Run) -> str:
+    if run.action == "undo":
+        return f"run {run.id} took run {run.undoes} back; tag or apply again to have its covers"
+    if run.written:
+        return f"run {run.id} is undone already"
+    return f"run {run.id} wrote nothing"
 
 
 def _run(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NOT_PAINTED = "not-painted", "the preview was stopped before it was painted"
     REJECTED = "rejected", "rejected in the preview"
     RETRY = "retry", "marked for another try: see --retry"
+    REPAINTED = "repainted", "painted again since it was marked: look at it, and choose"
     NOTHING_HEARD = "nothing-heard", "none of its tracks could be decoded"
 
     OUTPUT_EXISTS = "output-exists", "its output is already there: see --force"
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged, or that of another album"
     OUTSIDE = "outside", "lies outside of the library"
     CHANGED = "changed", "changed by someone else meanwhile"
+    GONE = "gone", "is not there any more"
     NOT_VERIFIED = "not-verified", "the edited copy failed verification and was thrown away"
     NOT_GIVEN = "not-given", "the server does not give it"
     NOT_REACHED = "not-reached", "the server failed again and again"

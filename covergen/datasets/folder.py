@@ -77,11 +77,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """The pairs of a folder, sorted by stem, and the files that are in none of them."""
+    """The pairs of a folder, sorted by stem, and the files that are in none of them.
+
+    `broken` are the stems of what would be pairs if each file were what its name says.
+    """
 
     folder: Path
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]
+    broken: frozenset[str] = frozenset()
 
     @property
     def albums(self) -> tuple[str, ...]:
@@ -97,20 +101,26 @@ def read_dataset(folder: Path) -> Dataset:
     """
     problems: list[Problem] = []
     found: dict[_Kind, dict[str, Path]] = {"audio": {}, "image": {}, "embedding": {}}
+    spoilt: dict[_Kind, set[str]] = {"audio": set(), "image": set(), "embedding": set()}
     for path in _files(folder):
-        kind = _kind(path, problems)
+        kind, problem = _kind(path)
         if kind is None:
             continue
-        if path.stem in found[kind]:
-            taken = found[kind][path.stem]
-            problems.append(Problem(path=path, reason=Reason.SAME_STEM, message=f"{taken}"))
+        if problem is not None:
+            problems.append(problem)
+            spoilt[kind].add(path.stem)
+        elif path.stem in found[kind]:
+            taken = found[kind][path.stem].relative_to(folder)
+            message = f"{taken}, of the same stem, is taken instead"
+            problems.append(Problem(path=path, reason=Reason.SAME_STEM, message=message))
         else:
             found[kind][path.stem] = path
     audio, images, embeddings = found["audio"], found["image"], found["embedding"]
     heard = audio.keys() | embeddings.keys()
     paired = {stem: images[stem] for stem in sorted(heard & images.keys())}
+    meant = (heard | spoilt["audio"]) & (images.keys() | spoilt["image"])
     for files in (audio, images, embeddings):
-        alone = sorted(files.keys() - paired.keys())
+        alone = sorted(files.keys() - meant)
         problems += (Problem(path=files[stem], reason=Reason.NO_PARTNER) for stem in alone)
     known = _known(folder, problems)
     albums = _albums(paired, known)
@@ -125,7 +135,12 @@ def read_dataset(folder: Path) -> Dataset:
         )
         for stem, image in paired.items()
     )
-    return Dataset(folder=folder, pairs=tuple(pairs), problems=tuple(problems))
+    return Dataset(
+        folder=folder,
+        pairs=tuple(pairs),
+        problems=tuple(problems),
+        broken=frozenset(meant - paired.keys()),
+    )
 
 
 def check_place(folder: Path) -> None:
@@ -158,26 +173,24 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (place / name for name in names if not name.startswith(_PASSED_OVER))
 
 
-def _kind(path: Path, problems: list[Problem]) -> _Kind | None:
-    """What a file is. One that is not what its name says is a problem, any other is passed over."""
+def _kind(path: Path) -> tuple[_Kind | None, Problem | None]:
+    """What a file is, None for one to pass over; a problem where it only is so by its name."""
     suffix = path.suffix.lower()
     if suffix in _EMBEDDING_EXTENSIONS:
-        return "embedding"
+        return "embedding", None
     if suffix in _UNFINISHED or path.name == METADATA_NAME:
-        return None
+        return None, None
+    kind: _Kind = "audio" if is_audio_name(path.name) else "image"
     try:
-        if is_audio_name(path.name):
-            if identify(path) is not None:
-                return "audio"
-            problems.append(Problem(path=path, reason=Reason.NOT_AUDIO))
-        elif is_picture(path):
-            return "image"
-        elif suffix in EXTENSIONS:
-            problems.append(Problem(path=path, reason=Reason.NOT_A_PICTURE))
+        if identify(path) is not None if kind == "audio" else is_picture(path):
+            return kind, None
     except OSError as error:
         message = error.strerror or str(error)
-        problems.append(Problem(path=path, reason=Reason.UNREADABLE, message=message))
-    return None
+        return kind, Problem(path=path, reason=Reason.UNREADABLE, message=message)
+    if kind == "image" and suffix not in EXTENSIONS:
+        return None, None
+    reason = Reason.NOT_AUDIO if kind == "audio" else Reason.NOT_A_PICTURE
+    return kind, Problem(path=path, reason=reason)
 
 
 def _known(folder: Path, problems: list[Problem]) -> dict[str, Row]:

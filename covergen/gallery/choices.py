@@ -4,53 +4,63 @@
       "format": 1,
       "preview": "ID",
       "albums": {
-        "ALBUM": {"choice": 2},
-        "ALBUM": {"reject": true},
-        "ALBUM": {"retry": true}
+        "ALBUM": {"choice": 2, "seed": "1234"},
+        "ALBUM": {"reject": true, "seed": "1234"},
+        "ALBUM": {"retry": true, "seed": "1234"}
       }
     }
 
 "format" is always 1. "preview" is the preview's id, and may be left out. Under each album's id is
 one of three things: the candidate to write, counted from 1; that none is to be written; that it
-is to be painted again with new seeds. An album that is not named keeps its first candidate.
+is to be painted again with new seeds. "seed" is that of the candidate, or of the first; where the
+album has been painted again since, it is another by now, and the decision is outdated. It may be
+left out. An album that is not named keeps its first candidate.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Choices", "read_choices"]
 
 _MOST_BYTES = 64 * 1024 * 1024  # a million albums
+_MOST_CANDIDATES = 1 << 20  # of an album, ever
 _EXPECTED = 'expected {"choice": N}, {"reject": true} or {"retry": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What was decided, by album id. `chosen` counts candidates from 1."""
+    """What was decided, by album id. `chosen` counts candidates from 1.
 
-    chosen: Mapping[str, int]
-    rejected: frozenset[str]
-    retried: frozenset[str]
+    `outdated`: decided on covers that are not there any more. `name` tells the file from one that
+    was saved before or after it.
+    """
+
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    rejected: frozenset[str] = frozenset()
+    retried: frozenset[str] = frozenset()
+    outdated: frozenset[str] = frozenset()
+    name: str = ""
 
 
-def read_choices(path: Path, *, preview: str, candidates: Mapping[str, int]) -> Choices:
-    """Read the choices for the preview of that id, whose albums have so many candidates each.
+def read_choices(path: Path, *, preview: str, seeds: Mapping[str, Sequence[int]]) -> Choices:
+    """Read the choices for the preview of that id; `seeds` are those of each album's candidates.
 
     Raises SettingsError with all the mistakes of the file at once.
     """
     document: Any = _parse(path)
-    problems = list(_problems(document, preview, candidates))
+    problems = list(_problems(document, preview, seeds))
     if problems:
         raise SettingsError(path, problems)
     albums = document["albums"]
@@ -58,7 +68,20 @@ def read_choices(path: Path, *, preview: str, candidates: Mapping[str, int]) -> 
         chosen={album: said["choice"] for album, said in albums.items() if "choice" in said},
         rejected=frozenset(album for album, said in albums.items() if "reject" in said),
         retried=frozenset(album for album, said in albums.items() if "retry" in said),
+        outdated=frozenset(a for a, said in albums.items() if _is_outdated(said, seeds[a])),
+        name=_name(path),
     )
+
+
+def _name(path: Path) -> str:
+    stamp = f"{path.stat().st_mtime_ns} ".encode()
+    return hashlib.blake2b(stamp + path.read_bytes(), digest_size=8).hexdigest()
+
+
+def _is_outdated(said: Mapping[str, Any], seeds: Sequence[int]) -> bool:
+    """Whether the candidate that is spoken of is not the one that was decided on."""
+    place = said.get("choice", 1) - 1
+    return "seed" in said and said["seed"] not in map(str, seeds[place : place + 1])
 
 
 def _parse(path: Path) -> object:
@@ -87,7 +110,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _problems(document: object, preview: str, candidates: Mapping[str, int]) -> Iterator[str]:
+def _problems(document: object, preview: str, seeds: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """All that is wrong, a line for each mistake."""
     if not isinstance(document, dict):
         yield f'expected {{"format": 1, "albums": {{…}}}}, not {_shown(document)}'
@@ -95,7 +118,7 @@ def _problems(document: object, preview: str, candidates: Mapping[str, int]) -> 
     if (version := document.get("format")) != 1 or version is True:
         yield f"format: expected 1, not {_shown(version)}"
     if document.get("preview", preview) != preview:
-        yield f"preview: expected {preview!r}, not {_shown(document['preview'])}"
+        yield f"preview: {_shown(document['preview'])} is another one; this is {preview!r}"
     for key in document.keys() - {"format", "preview", "albums"}:
         yield f"{_shown(key)}: unknown key; the keys are format, preview and albums"
     albums = document.get("albums")
@@ -103,17 +126,22 @@ def _problems(document: object, preview: str, candidates: Mapping[str, int]) -> 
         yield f"albums: expected an object, not {_shown(albums)}"
         return
     for album, said in albums.items():
-        if problem := _problem(said, candidates.get(album)):
+        if problem := _problem(said, seeds.get(album)):
             yield f"albums: {_shown(album)}: {problem}"
 
 
-def _problem(said: object, count: int | None) -> str:
-    """What is wrong with one album, which has `count` candidates and is unknown with None."""
-    if count is None:
+def _problem(said: object, seeds: Sequence[int] | None) -> str:
+    """What is wrong with one album, which is unknown with None."""
+    if seeds is None:
         return "there is no such album in the preview"
-    if not isinstance(said, dict) or len(said) != 1:
+    if not isinstance(said, dict) or not isinstance(seed := said.get("seed", ""), str):
         return f"{_EXPECTED}, not {_shown(said)}"
-    match said:
+    # What is outdated may speak of a candidate that there is no more.
+    count = _MOST_CANDIDATES if seed else len(seeds)
+    decision = {name: value for name, value in said.items() if name != "seed"}
+    if len(decision) != 1:
+        return f"{_EXPECTED}, not {_shown(said)}"
+    match decision:
         case {"reject": True}:
             return ""
         case {"choice": _} | {"retry": True} if not count:
@@ -127,8 +155,17 @@ def _problem(said: object, count: int | None) -> str:
     return f"{_EXPECTED}, not {_shown(said)}"
 
 
+class _Brief(reprlib.Repr):
+    """Short and safe for a terminal, with the words of JSON."""
+
+    def repr_bool(self, value: bool, _level: int) -> str:
+        return "true" if value else "false"
+
+    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802 - looked for by name
+        return "null"
+
+
 def _shown(value: object) -> str:
-    """A value of the file, short and safe for a terminal."""
-    brief = reprlib.Repr()
+    brief = _Brief()
     brief.maxstring = 60
     return brief.repr(value)

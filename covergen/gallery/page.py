@@ -99,10 +99,8 @@ def write_page(
 
 def _album(album: PageAlbum) -> dict[str, Any]:
     year = re.search(r"\d{4}", album.date)
-    candidates = [_cover(cover) for cover in album.candidates]
     return {
         "id": album.id,
-        "stamp": hashlib.blake2b(json.dumps(candidates).encode(), digest_size=6).hexdigest(),
         "title": album.title or "Untitled",
         "artist": album.artist,
         "year": year.group() if year else album.date,
@@ -111,7 +109,7 @@ def _album(album: PageAlbum) -> dict[str, Any]:
         "duration": album.duration_seconds,
         "state": album.state,
         "reason": album.reason,
-        "candidates": candidates,
+        "candidates": [_cover(cover) for cover in album.candidates],
         "audio": None if album.audio is None else _address(album.audio),
     }
 
@@ -120,8 +118,8 @@ def _cover(cover: PageCover) -> dict[str, Any]:
     return {
         "file": _address(cover.file),
         "thumbnail": _address(cover.thumbnail),
-        # As text: JavaScript's numbers end at 2^53, seeds at 2^63.
-        "settings": _pairs({"seed": str(cover.seed), **cover.settings}),
+        "seed": str(cover.seed),  # JavaScript's numbers end at 2^53, seeds at 2^63
+        "settings": _pairs({"cover's seed": str(cover.seed), **cover.settings}),
     }
 
 

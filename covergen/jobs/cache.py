@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import JournalError
@@ -13,7 +15,6 @@ from covergen.library.memory import ScanMemory, remembered_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from covergen.core.database import Usage
 
@@ -21,6 +22,7 @@ __all__ = ["MADE_AGAIN", "PRUNED_UNASKED", "STORES", "Stored", "prune", "stored"
 
 STORES = {
     "embeddings": "what was heard of the music",
+    "latents": "the covers that were trained on",
     "scans": "what the tags of the music said",
     "rates": "how fast this machine hears and paints",
     "pending": "covers painted by runs that were stopped before they were written",
@@ -29,13 +31,13 @@ STORES = {
 }
 """What is kept, by the names that `prune` takes."""
 
-MADE_AGAIN = ("embeddings", "scans", "rates")
+MADE_AGAIN = ("embeddings", "latents", "scans", "rates")
 """What costs nothing but time."""
 
-PRUNED_UNASKED = ("embeddings", "scans")
+PRUNED_UNASKED = ("embeddings", "latents", "scans")
 """What goes when nothing is named: the parts that grow."""
 
-_UNUSED_DAYS = {"embeddings": 365, "scans": 180, "pending": 30, "previews": 365}
+_UNUSED_DAYS = {"embeddings": 365, "latents": 180, "scans": 180, "pending": 30, "previews": 365}
 _DAY_SECONDS = 86_400
 
 
@@ -54,8 +56,10 @@ class Stored:
 def stored() -> Iterator[Stored]:
     """All of STORES, there or not yet. Changes nothing."""
     from covergen.audio.store import stored_embeddings
+    from covergen.training.latent_store import stored_latents
 
     yield _of_database("embeddings", stored_embeddings())
+    yield _of_database("latents", stored_latents())
     yield _of_database("scans", remembered_files())
     yield _of_files("rates", cache_folder() / "rates.json")
     yield _of_files("pending", state_folder() / "pending")
@@ -81,12 +85,24 @@ def prune(name: str, *, unused_days: int | None = None) -> int:
     """Throw away what was not used for so long: 0 for all of it, None for the usual time.
 
     Of scans, files that are gone go as well. The journal keeps its history and, unless all is to
-    go, what takes the last run back. Returns how many entries went. Raises JournalError.
+    go, what takes the last run back. Returns how many entries went. Raises JournalError, and
+    BusyError where another process writes, which may need what would go.
     """
+    from covergen.jobs.lock import library_lock
+
+    if name in MADE_AGAIN:
+        return _prune(name, unused_days)
+    with library_lock("cache prune", (Path(os.sep),)):  # a run anywhere may need it
+        return _prune(name, unused_days)
+
+
+def _prune(name: str, unused_days: int | None) -> int:
     days = _UNUSED_DAYS.get(name, 0) if unused_days is None else unused_days
     match name:
         case "embeddings":
             return _prune_embeddings(days)
+        case "latents":
+            return _prune_latents(days)
         case "scans":
             return _prune_scans(days)
         case "rates":
@@ -104,6 +120,13 @@ def _prune_embeddings(days: int) -> int:
         went = store.prune(unused_days=days)
         store.compact()
     return went
+
+
+def _prune_latents(days: int) -> int:
+    from covergen.training.latent_store import LatentStore
+
+    with closing(LatentStore()) as store:
+        return store.prune(unused_days=days)
 
 
 def _prune_scans(days: int) -> int:

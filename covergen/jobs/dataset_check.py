@@ -33,7 +33,7 @@ def check_dataset(
 
     Raises what `checkpoint` raises.
     """
-    health = Health()
+    health = Health(pairs=len(dataset.broken))
     for problem in dataset.problems:
         health.add(problem)
         report(problem)

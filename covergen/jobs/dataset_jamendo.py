@@ -88,7 +88,7 @@ def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkp
             if failures == _MOST_FAILURES_IN_A_ROW:
                 raise DownloadError(
                     f"Jamendo's files cannot be reached: {failures} in a row failed.",
-                    hint="What has arrived is kept: run the same command again later.",
+                    hint="Run the same command again later.",
                 )
 
 

@@ -11,13 +11,13 @@ from covergen.library.pictures import read_pictures
 from covergen.library.tags import read_track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from covergen.jobs.events import Checkpoint
     from covergen.starter.songs import Song, SongAlbum
 
-__all__ = ["Demo", "make_library", "make_sheet"]
+__all__ = ["Demo", "Unplayed", "make_library", "make_sheet", "unplayed"]
 
 _SUFFIXES = (".mp3", ".flac", ".m4a", ".ogg", ".opus", ".wav")  # one an album
 
@@ -50,20 +50,36 @@ class Demo:
         raise UsageError(f"{self.folder} holds something else: name a new folder for the demo.")
 
 
-def make_library(demo: Demo, checkpoint: Checkpoint) -> Iterator[Path]:
-    """Play and encode the tracks that are not there yet: six albums, each of another container.
+@dataclass(frozen=True, slots=True)
+class Unplayed:
+    """A track that is not there yet."""
 
-    Yields each track when it is there. Raises Interrupted when `checkpoint` says so.
-    """
+    path: Path
+    album: SongAlbum
+    song: Song
+
+
+def unplayed(demo: Demo) -> list[Unplayed]:
+    """The tracks that the library lacks: of six albums, each of another container."""
     from covergen.starter.songs import ALBUMS
 
-    for album, suffix in zip(ALBUMS, _SUFFIXES, strict=True):
-        for song in album.songs:
-            checkpoint()
-            name = f"{song.number:02} {song.title}{suffix}"
-            path = demo.library / album.artist / album.title / name
-            _make_track(path, album, song)
-            yield path
+    return [
+        Unplayed(path, album, song)
+        for album, suffix in zip(ALBUMS, _SUFFIXES, strict=True)
+        for song in album.songs
+        if not (path := _place(demo, album, song, suffix)).exists()
+    ]
+
+
+def make_library(tracks: Iterable[Unplayed], checkpoint: Checkpoint) -> Iterator[Path]:
+    """Play and encode tracks. Yields each when it is there.
+
+    Raises Interrupted when `checkpoint` says so.
+    """
+    for track in tracks:
+        checkpoint()
+        _make_track(track.path, track.album, track.song)
+        yield track.path
 
 
 def make_sheet(demo: Demo) -> None:
@@ -81,14 +97,16 @@ def make_sheet(demo: Demo) -> None:
     save_sheet(tiles, demo.sheet, columns=3, side=384, title="covergen demo")
 
 
+def _place(demo: Demo, album: SongAlbum, song: Song, suffix: str) -> Path:
+    return demo.library / album.artist / album.title / f"{song.number:02} {song.title}{suffix}"
+
+
 def _make_track(path: Path, album: SongAlbum, song: Song) -> None:
     from covergen.audio.sound_file import write_sound
     from covergen.library.label import label
     from covergen.starter.musician import SAMPLE_RATE_HZ
     from covergen.starter.songs import render
 
-    if path.exists():
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # Nothing is named as a track before it has its tags.
     unfinished = path.with_name("unfinished" + path.suffix)

@@ -96,17 +96,20 @@ Checkpoint = Callable[[], None]
 
 @dataclass(slots=True)
 class PlanTotals:
-    """What a plan adds up to, in constant memory."""
+    """What a plan adds up to, in constant memory.
+
+    `files` are those that were told of on their own: unreadable, or out of a run's reach.
+    """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
-    failed: Counter[Reason] = field(default_factory=Counter)
+    files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
-        """Count an album, or a file that could not be read."""
+        """Count an album, or a file."""
         if isinstance(item, Outcome):
-            self.failed[item.reason] += 1
+            self.files[item.status, item.reason] += 1
             return
         self.albums[item.action, item.reason] += 1
         self.tracks[item.action, item.reason] += len(item.album.tracks)
@@ -125,7 +128,12 @@ class PlanTotals:
     @property
     def is_empty(self) -> bool:
         """Whether there was no music at all."""
-        return not self.albums and not self.failed
+        return not self.albums and not self.files
+
+    @property
+    def failed(self) -> bool:
+        """Whether any file would fail."""
+        return any(status is Status.FAILED for status, _ in self.files)
 
     @property
     def worked_on(self) -> int:

@@ -10,54 +10,29 @@ from accelerate import PartialState
 
 from covergen.audio.clap import Tower
 from covergen.audio.clap_folder import read_clap_folder
-from covergen.core.errors import Interrupted, TrainingError
-from covergen.datasets.folder import read_dataset
+from covergen.core.errors import Interrupted, SettingsError, TrainingError
 from covergen.diffusion.base_config import read_config
 from covergen.jobs.compute import choose_compute
 from covergen.jobs.examples import make_examples
-from covergen.jobs.model import locate_part
-from covergen.models.save import check_new_name, save_preset
+from covergen.jobs.finetune_check import nothing_to_train_on
+from covergen.models.save import save_preset
 from covergen.models.sources import anchored
 from covergen.training.disk import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
 from covergen.training.report import write_report
-from covergen.training.train import Names, check_output, train
+from covergen.training.train import Names, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from covergen.datasets.folder import Dataset
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.examples import PairHeard
-    from covergen.models.presets import Preset
+    from covergen.jobs.finetune_check import Checked, FinetuneOptions
     from covergen.training.events import Event
-    from covergen.training.recipe import Recipe
     from covergen.training.train import Trained
 
-__all__ = ["FinetuneOptions", "FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneOptions:
-    """What to train on what, and how.
-
-    `preset` has the base and the CLAP; its adapter plays no part. `device` and `dtype` are words of
-    `choose_compute`, `dtype` that of CLAP. `workers` threads decode audio. `save_as` is the name
-    of a new model, None for none; with `force` it may be taken.
-    """
-
-    dataset: Path
-    preset: Preset
-    recipe: Recipe
-    output: Path
-    device: str
-    dtype: str
-    workers: int
-    save_as: str | None = None
-    resume: bool = False
-    strict: bool = False
-    force: bool = False
+__all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +60,13 @@ class Finetuned:
     models_file: Path | None
 
 
-def plan_finetune(options: FinetuneOptions) -> FinetunePlan:
-    """Look at the dataset, decoding nothing.
-
-    Raises UsageError, ModelError for a model that is not here, and TrainingError without a pair.
-    """
-    base, clap = _check(options)
-    recipe = options.recipe
-    dataset = read_dataset(options.dataset)
+def plan_finetune(checked: Checked) -> FinetunePlan:
+    """What would be trained. Raises ModelError, and TrainingError where all is held back."""
+    recipe, dataset = checked.options.recipe, checked.dataset
     held_back = sum(is_held(pair.album, recipe.validation, recipe.seed) for pair in dataset.pairs)
     trained_on = len(dataset.pairs) - held_back
     if not trained_on:
-        raise _nothing_to_train_on(options)
+        raise nothing_to_train_on(checked.options)
     steps = recipe.steps(trained_on)
     return FinetunePlan(
         pairs=len(dataset.pairs),
@@ -105,18 +75,18 @@ def plan_finetune(options: FinetuneOptions) -> FinetunePlan:
         unheard=sum(pair.embedding is None for pair in dataset.pairs),
         steps=steps,
         disk_bytes=disk_bytes(
-            read_config(base),
+            read_config(checked.base),
             recipe,
-            d_audio=read_clap_folder(clap).dimension,
+            d_audio=read_clap_folder(checked.clap).dimension,
             pairs=len(dataset.pairs),
             steps=steps,
         ),
-        left_out=_unpaired(dataset),
+        left_out=checked.left_out,
     )
 
 
 def finetune(
-    options: FinetuneOptions, emit: Callable[[Event | PairHeard], None], checkpoint: Checkpoint
+    checked: Checked, emit: Callable[[Event | PairHeard], None], checkpoint: Checkpoint
 ) -> Finetuned | None:
     """Train an adapter for the preset's base, write its report, and save it as a model if asked.
 
@@ -124,8 +94,8 @@ def finetune(
     first's alone. Raises TrainingError, ModelError, UsageError, and Interrupted when `checkpoint`
     says so; what is trained by then is saved.
     """
+    options = checked.options
     compute = choose_compute(options.device, options.dtype)
-    base, clap = _check(options)
     state = PartialState(cpu=compute.device.type == "cpu")
     left_out: dict[str, str] = {}
 
@@ -143,12 +113,11 @@ def finetune(
             )
 
     with state.main_process_first():  # the others find remembered what it has heard
-        dataset = read_dataset(options.dataset)
-        for name, reason in _unpaired(dataset).items():
+        for name, reason in checked.left_out.items():
             leave_out(name, reason)
         examples = make_examples(
-            dataset.pairs,
-            Tower(clap, device=compute.device, dtype=compute.dtype),
+            checked.dataset.pairs,
+            Tower(checked.clap, device=compute.device, dtype=compute.dtype),
             windows=options.preset.windows,
             workers=options.workers,
             leave_out=leave_out,
@@ -156,7 +125,7 @@ def finetune(
             checkpoint=checkpoint,
         )
     if not examples:
-        raise _nothing_to_train_on(options)
+        raise nothing_to_train_on(options)
     names = Names(
         title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
@@ -164,7 +133,7 @@ def finetune(
     )
     try:
         trained = train(
-            base,
+            checked.base,
             examples,
             options.recipe,
             options.output,
@@ -186,35 +155,15 @@ def finetune(
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
 
 
-def _check(options: FinetuneOptions) -> tuple[Path, Path]:
-    """Find the base and the CLAP; raise what would else come up after hours of work."""
-    check_output(options.output, resume=options.resume)
-    if options.save_as is not None:
-        adapter = options.output / "adapter.safetensors"
-        check_new_name(options.save_as, adapter.resolve(), force=options.force)
-    return locate_part(options.preset, "base"), locate_part(options.preset, "clap")
-
-
-def _unpaired(dataset: Dataset) -> dict[str, str]:
-    """What is the matter with the files that are in no pair."""
-    return {
-        str(problem.path.relative_to(dataset.folder)): ": ".join(
-            filter(None, (problem.reason.text, problem.message))
-        )
-        for problem in dataset.problems
-    }
-
-
-def _nothing_to_train_on(options: FinetuneOptions) -> TrainingError:
-    return TrainingError(
-        f"{options.dataset} has no pair of music and cover that can be trained on.",
-        hint=f"See what is in it with: covergen dataset check {options.dataset}",
-    )
-
-
 def _report(options: FinetuneOptions, names: Names, left_out: Mapping[str, str]) -> Path:
     try:
-        return write_report(options.output, options.recipe, names, left_out=left_out)
+        return write_report(
+            options.output,
+            options.recipe,
+            names,
+            dataset=options.dataset.resolve().name,
+            left_out=left_out,
+        )
     except OSError as error:
         raise TrainingError(
             f"{options.output / 'report.html'} cannot be written: {error.strerror or error}.",
@@ -227,14 +176,20 @@ def _save(options: FinetuneOptions, adapter: Path) -> Path | None:
     if options.save_as is None:
         return None
     preset, here = options.preset, Path.cwd()
-    return save_preset(
-        replace(
-            preset,
-            name=options.save_as,
-            description=f"{preset.name}, finetuned on {options.dataset.resolve().name}",
-            base=anchored(preset.base, here),
-            clap=anchored(preset.clap, here),
-            adapter=str(adapter.resolve()),
-            size="",
-        )
+    model = replace(
+        preset,
+        name=options.save_as,
+        description=f"{preset.name}, finetuned on {options.dataset.resolve().name}",
+        base=anchored(preset.base, here),
+        clap=anchored(preset.clap, here),
+        adapter=str(adapter.resolve()),
+        size="",
     )
+    try:
+        return save_preset(model)
+    except SettingsError as error:
+        raise TrainingError(
+            f"The model {model.name!r} could not be saved: {error.message}",
+            hint=f"{error.hint} Its adapter is trained, and works as it is:"
+            f" --adapter {adapter}".lstrip(),
+        ) from error

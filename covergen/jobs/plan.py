@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
 from covergen.library.rewrite import obstacle
@@ -47,9 +47,22 @@ def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
 
 
 def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
-    """The plan, from the memory of scans as far as that reaches."""
+    """The plan, from the memory of scans as far as that reaches.
+
+    A target that cannot be written, as can be told without trying, is none, and an Outcome too.
+    """
     with closing(ScanMemory()) as memory:
-        yield from plan_library(options, memory, checkpoint)
+        for plan in plan_library(options, memory, checkpoint):
+            if isinstance(plan, Outcome) or not options.write.embed:
+                yield plan
+                continue
+            hindered = {t.path: obstacle(t.path, options.write.rewrite) for t in plan.targets}
+            yield replace(plan, targets=tuple(t for t in plan.targets if not hindered[t.path]))
+            for path, reason in hindered.items():
+                if reason:
+                    skipped = reason is Reason.HARD_LINKED  # as if it were tried
+                    status = Status.SKIPPED if skipped else Status.FAILED
+                    yield Outcome(path=path, status=status, reason=reason)
 
 
 def _within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:

@@ -105,12 +105,12 @@ class PlanFile:
     """A plan on disk, of which no more than the places of its albums is kept in memory.
 
     `damaged` are the numbers of lines, from 1, that cannot be read; they are passed over.
-    `candidates` tells how many covers each album has, by its id.
+    `seeds` are those of each album's candidates, by its id.
     """
 
     header: PlanHeader
     damaged: list[int]
-    candidates: dict[str, int]
+    seeds: dict[str, tuple[int, ...]]
 
     def __init__(self, folder: Path) -> None:
         """Open the plan of a preview. Raises UsageError where there is none that can be read."""
@@ -142,7 +142,7 @@ class PlanFile:
             place = file.tell() + len(end)
             file.write(end + _album_line(album))
         self._places[album.id] = place
-        self.candidates[album.id] = len(album.candidates)
+        self.seeds[album.id] = tuple(candidate.seed for candidate in album.candidates)
 
     def compact(self, keep: Collection[str]) -> None:
         """Leave only the albums of these ids, each on one line. Raises WriteError."""
@@ -180,7 +180,7 @@ class PlanFile:
 
     def _index(self) -> None:
         self._places: dict[str, int] = {}
-        self.candidates, self.damaged = {}, []
+        self.seeds, self.damaged = {}, []
         place = self._file.tell()
         for number in count(2):
             line = self._file.readline(_MOST_LINE_BYTES)
@@ -194,7 +194,7 @@ class PlanFile:
                 self.damaged.append(number)
             else:
                 self._places[album.id] = place
-                self.candidates[album.id] = len(album.candidates)
+                self.seeds[album.id] = tuple(candidate.seed for candidate in album.candidates)
             place += len(line)
 
     def _line_at(self, place: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -94,15 +93,18 @@ class _Painting:
         self._emit = emit
         self._roots = roots_of(options.tag.plan.paths)
         self._marked: frozenset[str] | None = None
+        self._outdated: frozenset[str] = frozenset()
         self._retry = ""
         if options.retry:
-            choices = read_choices(
-                options.retry, preview=plan.header.preview, candidates=plan.candidates
-            )
-            if not choices.retried:
-                raise UsageError(f"{options.retry} marks no album for another try.")
-            self._marked = choices.retried
-            self._retry = _name_of(options.retry)
+            choices = read_choices(options.retry, preview=plan.header.preview, seeds=plan.seeds)
+            self._retry = choices.name
+            self._outdated = frozenset(filter(self._is_of_others, choices.outdated))
+            self._marked = choices.retried - self._outdated
+            if not self._marked:
+                raise UsageError(
+                    f"{options.retry} marks no album for another try"
+                    f"{' that was not painted again since' if self._outdated else ''}."
+                )
         self._seen: set[str] = set()
         self._waiting: dict[str, tuple[PlannedAlbum, list[int]]] = {}
 
@@ -115,6 +117,9 @@ class _Painting:
                 continue
             album = planned_album(plan, self._roots)
             if self._marked is not None and album.id not in self._marked:
+                if album.id in self._outdated:
+                    skipped = replace(plan, action=Action.SKIP, reason=Reason.REPAINTED, targets=())
+                    self._emit(AlbumDone(plan=skipped, reason=skipped.reason))
                 continue
             self._seen.add(album.id)
             if plan.action is not Action.PAINT:
@@ -182,6 +187,11 @@ class _Painting:
                 )
                 self._emit(FileFailed(outcome=gone))
 
+    def _is_of_others(self, album: str) -> bool:
+        """Whether it was not this very retry that painted an album last."""
+        known = self._plan.find(album)
+        return known is None or known.retry != self._retry
+
     def _begun(self, album: PlannedAlbum) -> tuple[PlannedAlbum, list[int]]:
         """An album with the covers that it has, and the numbers of those that it lacks."""
         known = self._plan.find(album.id)
@@ -228,9 +238,3 @@ class _Painting:
                 provenance=provenance if len(album.candidates) == 1 else None,
             )
         )
-
-
-def _name_of(file: Path) -> str:
-    """What tells a choices.json from one that was saved before or after it."""
-    stamp = f"{file.stat().st_mtime_ns} ".encode()
-    return hashlib.blake2b(stamp + file.read_bytes(), digest_size=8).hexdigest()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["make_page", "make_sheets"]
 
 _SHEET = "sheet.png"
+_SHOWN_AS = {"seed": "--seed"}  # of which the seed of each cover is made
 
 
 def make_page(folder: Path, plan: PlanFile) -> None:
@@ -31,7 +32,9 @@ def make_page(folder: Path, plan: PlanFile) -> None:
             map(_page_album, plan),
             preview=plan.header.preview,
             title=_readable(f"covergen preview: {', '.join(plan.header.roots)}"),
-            settings=plan.header.settings,
+            settings={
+                _SHOWN_AS.get(name, name): text for name, text in plan.header.settings.items()
+            },
         )
 
 

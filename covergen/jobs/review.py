@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class Review:
         try:
             self.roots = _roots(self._plan, options)
             self._choices = _choices(self._plan, options.choices)
+            _check_library(self._plan, options.folder, self.roots)
         except BaseException:
             self.close()
             raise
@@ -134,10 +136,13 @@ class Review:
 
     def _chosen(self, planned: PlannedAlbum) -> Candidate | Reason | None:
         """The cover to be written, None where the album's own is to be spread, or why none is."""
+        if planned.id in self._choices.outdated:
+            return Reason.REPAINTED
         if planned.id in self._choices.rejected:
             return Reason.REJECTED
         if planned.id in self._choices.retried:
-            return Reason.RETRY
+            retried = planned.retry == self._choices.name
+            return Reason.REPAINTED if retried else Reason.RETRY
         if planned.action is Action.PAINT:
             number = self._choices.chosen.get(planned.id, 1)
             return planned.candidates[number - 1] if planned.candidates else Reason.NOT_PAINTED
@@ -163,7 +168,9 @@ class Review:
         if track.has_art and (not planned.has_art or (track.own_art and not same)):
             return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HAS_ART)
         if not same:
-            return _failed(path, Reason.CHANGED, "it is not the file that was previewed any more")
+            message = "its size or time is not that of the preview any more"
+            hint = "preview it again, or let covergen tag paint it"
+            return _failed(path, Reason.CHANGED, f"{message}: {hint}")
         return track
 
 
@@ -172,8 +179,9 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
     if options.libraries:
         if len(options.libraries) != len(names):
             raise UsageError(
-                f"{options.folder} is a preview of {len(names)} folders: {', '.join(names)}.",
-                hint="Give --library once for each of them, in this order.",
+                f"--library is given {len(options.libraries)} times, and {options.folder} is a"
+                f" preview of {', '.join(names)}.",
+                hint="Give it once for each folder, in this order.",
             )
         return tuple(path.resolve() for path in options.libraries)
     origin = recall_origin(plan.header.preview)
@@ -191,10 +199,21 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
     return origin.roots
 
 
+def _check_library(plan: PlanFile, folder: Path, roots: tuple[Path, ...]) -> None:
+    """Raises UsageError where none of the files lies there: one line instead of one for each."""
+    files = (roots[album.root] / track.path for album in plan for track in album.tracks)
+    if plan.seeds and not any(map(os.path.lexists, files)):
+        raise UsageError(
+            f"None of the files that {folder} is a preview of lies in"
+            f" {', '.join(map(str, roots))}.",
+            hint="Name their folder with --library.",
+        )
+
+
 def _choices(plan: PlanFile, file: Path | None) -> Choices:
     if file is None:
-        return Choices(chosen={}, rejected=frozenset(), retried=frozenset())
-    return read_choices(file, preview=plan.header.preview, candidates=plan.candidates)
+        return Choices()
+    return read_choices(file, preview=plan.header.preview, seeds=plan.seeds)
 
 
 def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:

@@ -54,6 +54,6 @@ def journalled(
 
 
 def known_runs() -> list[Run]:
-    """Every run in the journal, the latest first. Raises JournalError."""
+    """Every run in the journal, the latest first, but undoings of nothing. Raises JournalError."""
     with closing(Journal()) as journal:
-        return journal.runs()
+        return [run for run in journal.runs() if run.written or run.action != "undo"]

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from covergen.library.journal import Run, Write
     from covergen.library.open_run import OpenRun
 
-__all__ = ["UndoOptions", "plan_undo", "run_to_undo", "undo"]
+__all__ = ["UndoOptions", "has_left", "known_run", "last_to_undo", "plan_undo", "undo"]
 
 _FORCEABLE = (Reason.CHANGED, Reason.IRREVERSIBLE)
+_SETTLED = (Status.WRITTEN, Status.UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +45,34 @@ class UndoOptions:
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
 
 
-def run_to_undo(number: int | None) -> Run | None:
-    """The run of that number, or the last one; None where everything is undone already.
-
-    Raises UsageError for a number that no run has, JournalError.
-    """
+def known_run(number: int) -> Run:
+    """The run of that number. Raises UsageError where there is none, JournalError."""
     with closing(Journal()) as journal:
-        if number is None:
-            return journal.last_to_undo()
         run = journal.run(number)
-        if run is None:
-            raise UsageError(f"There is no run {number}.", hint="covergen runs lists them.")
-        return run if any(map(_not_undone, journal.writes(number))) else None
+    if run is None:
+        raise UsageError(f"There is no run {number}.", hint="covergen runs lists them.")
+    return run
+
+
+def has_left(run: Run) -> bool:
+    """Whether something that a run wrote is not undone. Raises JournalError."""
+    with closing(Journal()) as journal:
+        return any(map(_not_undone, journal.writes(run.id)))
+
+
+def last_to_undo(options: UndoOptions, checkpoint: Checkpoint) -> tuple[Run | None, list[Run]]:
+    """The last run of which something can be undone, and the later ones of which nothing can.
+
+    Where that is so of all that have something left, it is the last of them; None without any.
+    Raises JournalError, and what `checkpoint` raises.
+    """
+    passed_over: list[Run] = []
+    with closing(Journal()) as journal:
+        for run in journal.left_to_undo():
+            if any(isinstance(item, AlbumPlan) for item in plan_undo(run, options, checkpoint)):
+                return run, passed_over
+            passed_over.append(run)
+    return next(iter(passed_over), None), []
 
 
 def plan_undo(
@@ -70,6 +87,8 @@ def plan_undo(
             checkpoint()
             left = _not_undone(writes)
             outcomes = [take_back(w, journal, options.rewrite, dry_run=True) for w in left]
+            if options.force:
+                outcomes = [_passed_over(outcome) for outcome in outcomes]
             hindered = [outcome for outcome in outcomes if not _is_open(outcome, options)]
             yield from hindered
             paths = {outcome.path for outcome in hindered}
@@ -118,21 +137,27 @@ def _undo_album(
             outcome = take_back(write, journal, options.rewrite)
             if options.force and outcome.reason in _FORCEABLE:
                 outcome = _take_out(write, outcome, undoing, options)
-            if outcome.status in (Status.WRITTEN, Status.UNCHANGED):
+            elif options.force:
+                outcome = _passed_over(outcome)
+            if outcome.status in _SETTLED or _is_passed_over(outcome):
                 undone.append(write)
             outcomes.append(outcome)
     finally:
         undoing.undo(*undone)
     failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
     undoing.finish_album(writes[0].album, failed=failed, complete=failed == 0)
-    return AlbumDone(plan=_plan(writes), reason=Reason.IN_RUN, outcomes=tuple(outcomes))
+    pairs = zip(writes, outcomes, strict=True)
+    if tried := [write for write, outcome in pairs if outcome.status is not Status.SKIPPED]:
+        plan = _plan(tried)
+    else:
+        plan = replace(_plan(writes), action=Action.SKIP, reason=outcomes[0].reason, targets=())
+    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes))
 
 
 def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions) -> Outcome:
     """Take our picture out of a file as it is now."""
-    if not write.path.exists():
-        gone = write.path.parent.is_dir()  # and not the whole disk
-        return replace(failure, status=Status.UNCHANGED) if gone else failure
+    if not write.path.exists():  # a link that leads nowhere
+        return failure
     if not write.container:
         return remove_sidecar(write.path) if is_own_file(write.path) else failure
     now = Stamp.of(write.path.stat())
@@ -145,11 +170,21 @@ def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOpt
     )
 
 
+def _passed_over(outcome: Outcome) -> Outcome:
+    """What is gone is no failure to who insists; where its folder is gone, the disk may be."""
+    gone = outcome.reason is Reason.GONE and outcome.path.parent.is_dir()
+    return replace(outcome, status=Status.SKIPPED) if gone else outcome
+
+
+def _is_passed_over(outcome: Outcome) -> bool:
+    return (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.GONE)
+
+
 def _is_open(outcome: Outcome, options: UndoOptions) -> bool:
     """Whether the undoing would get through to the file."""
     if outcome.reason in _FORCEABLE:
         return options.force
-    return outcome.status in (Status.WRITTEN, Status.UNCHANGED)
+    return outcome.status in _SETTLED
 
 
 def _plan(writes: list[Write]) -> AlbumPlan:

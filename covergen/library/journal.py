@@ -75,13 +75,12 @@ class Journal:
         with self._errors():
             return next(map(run_of, self.read(f"{RUNS} WHERE id = ?", number)), None)
 
-    def last_to_undo(self) -> Run | None:
-        """The last run of which something is not undone, and that is not an undoing itself."""
+    def left_to_undo(self) -> list[Run]:
+        """The runs of which something is not undone, undoings aside, the latest first."""
         left = "SELECT 1 FROM albums JOIN writes ON album = albums.id WHERE run = runs.id"
         undoable = f"action != 'undo' AND EXISTS ({left} AND state != 'undone')"
         with self._errors():
-            found = self.read(f"{RUNS} WHERE {undoable} ORDER BY id DESC LIMIT 1")
-            return next(map(run_of, found), None)
+            return [run_of(row) for row in self.read(f"{RUNS} WHERE {undoable} ORDER BY id DESC")]
 
     def writes(self, run: int) -> Iterator[tuple[Write, ...]]:
         """What a run wrote, album by album, the latest first."""
@@ -203,7 +202,7 @@ class Journal:
     def _error(self, message: str) -> JournalError:
         return JournalError(
             f"The journal {self.path} {message}.",
-            hint="No music depends on it, and --no-journal goes on without it. Move it away, and a"
-            " new one is begun: what it knew can then no longer be undone, but `covergen strip`"
-            " still takes covers out.",
+            hint="No music depends on it: what writes goes on without it with --no-journal. Move it"
+            " away, and a new one is begun: what it knew can then no longer be undone, but"
+            " `covergen strip` still takes covers out.",
         )

@@ -175,6 +175,8 @@ def _check_unchanged(track: Track, status: os.stat_result) -> None:
         raise WriteError(
             track.path, Reason.CHANGED, "it is not the file that was scanned", hint="run again"
         )
+    if not status.st_size:
+        raise WriteError(track.path, Reason.NOT_AUDIO, "it is an empty file")
 
 
 def check_room(path: Path, needed_bytes: int) -> None:

@@ -103,7 +103,8 @@ def _status(path: Path) -> os.stat_result | None:
         if path.parent.is_dir():
             return None
         message = "its folder is not there"  # the whole disk, perhaps
-        raise WriteError(path, Reason.CHANGED, message) from None
+        hint = "if it has moved, covergen strip takes covers out where it is now"
+        raise WriteError(path, Reason.GONE, message, hint=hint) from None
     if not stat.S_ISREG(status.st_mode):
         raise WriteError(path, Reason.CHANGED, "it is no regular file any more")
     return status
@@ -115,7 +116,8 @@ def _hash(path: Path) -> str:
 
 def _changed(write: Write, journal: Journal, found: str) -> WriteError:
     if found == NOTHING:
-        return WriteError(write.path, Reason.CHANGED, "it is not there any more")
+        hint = "if it has moved, covergen strip takes our cover out where it is now"
+        return WriteError(write.path, Reason.GONE, "it is not there any more", hint=hint)
     for later in journal.history(write.path):
         if later.id > write.id and later.after == found:
             message = f"run {later.run} has written it since"

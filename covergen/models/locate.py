@@ -76,8 +76,8 @@ def _in_package(path: Path, kind: Kind) -> Path:
     except ModelMissingError as error:
         raise ModelMissingError(
             "This build of covergen has no starter weights.",
-            hint="Use --model sd15 with --adapter FILE, or a model of your own in"
-            f" {config_folder() / 'models.toml'}.",
+            hint="Choose another model: sd15, which takes an adapter of yours, or one of your own"
+            f" in {config_folder() / 'models.toml'}.",
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import SettingsError, UsageError
@@ -22,14 +23,23 @@ def check_new_name(name: str, adapter: Path, *, force: bool) -> None:
     `force` allows one that another model has. Raises UsageError, and SettingsError for a
     models.toml to which nothing can be added.
     """
+    file = user_file()
     if not is_name(name):
         raise UsageError(f"{name!r} is no name for a model: use letters, digits, ., _ and -.")
     taken = load_presets().get(name)
     if taken and taken.adapter != str(adapter) and not force:
+        if taken.defined_in == file:
+            raise UsageError(
+                f"There is a model {name!r} already, in {file}.",
+                hint="Choose another name, or replace it with --force.",
+            )
         raise UsageError(
-            f"There is a model {name!r} already, in {taken.defined_in}.",
-            hint="Choose another name, or replace it with --force.",
+            f"There is a model {name!r} already, one of covergen's own.",
+            hint="Choose another name. With --force yours stands in for it, until you take it out"
+            f" of {file}.",
         )
+    if not _is_writable(file.parent):
+        raise SettingsError(file, ["cannot be written: its folder permits it not"])
 
 
 def save_preset(preset: Preset) -> Path:
@@ -60,6 +70,12 @@ def save_preset(preset: Preset) -> Path:
             file, ["cannot name a path with bytes that are no UTF-8"], hint="Move the adapter."
         ) from error
     return file
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which need not be there yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _values(preset: Preset) -> dict[str, str | int | float]:

@@ -10,7 +10,6 @@ The last is written last: a checkpoint without it is none.
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,9 @@ from covergen.core.errors import TrainingError
 from covergen.core.whole_file import write_whole
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.training.events import CheckpointDamaged
+from covergen.training.output import saved_steps
 
-__all__ = ["Checkpoint", "find_checkpoint", "last_step", "save_checkpoint"]
-
-_SUMS = re.compile(r"step-(\d+)\.sha256")
+__all__ = ["Checkpoint", "find_checkpoint", "save_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +55,7 @@ def save_checkpoint(
     write_tensors(state, tensors, {"covergen.training": json.dumps(said)})
     lines = [f"{_digest(path)}  {path.name}\n" for path in (adapter, state)]
     write_whole(sums, "".join(lines).encode())
-    steps = _steps(folder)
+    steps = saved_steps(folder)
     kept = [number for number in steps if number <= step][:keep]
     for other in set(steps) - set(kept):
         for path in reversed(_files(folder, other)):
@@ -71,7 +69,7 @@ def find_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointDam
     Also tells of later ones that are not. Raises TrainingError where no other is left.
     """
     damaged: list[CheckpointDamaged] = []
-    for step in _steps(folder):
+    for step in saved_steps(folder):
         adapter, state, _ = _files(folder, step)
         problem = _problem(folder, step)
         if problem is None:
@@ -88,11 +86,6 @@ def find_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointDam
     return None, damaged
 
 
-def last_step(folder: Path) -> int | None:
-    """The step of the last checkpoint, whole or not."""
-    return next(iter(_steps(folder)), None)
-
-
 def _problem(folder: Path, step: int) -> str | None:
     """What is wrong with a checkpoint, if anything."""
     adapter, state, sums = _files(folder, step)
@@ -104,12 +97,6 @@ def _problem(folder: Path, step: int) -> str | None:
     except (OSError, ValueError) as error:
         return f"it cannot be read: {error}"
     return None
-
-
-def _steps(folder: Path) -> list[int]:
-    """Of the checkpoints in a folder, the last first."""
-    found = (_SUMS.fullmatch(path.name) for path in folder.glob("step-*.sha256"))
-    return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
 def _files(folder: Path, step: int) -> tuple[Path, Path, Path]:

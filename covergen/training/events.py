@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 __all__ = [
+    "LOSSES_TOGETHER",
     "CheckpointDamaged",
     "Emit",
     "Event",
@@ -17,6 +18,9 @@ __all__ = [
     "TrainingBegun",
     "Validated",
 ]
+
+LOSSES_TOGETHER = 50
+"""The loss of a training is the mean of so many last steps: that of one says little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,8 @@ class Frozen:
         """The hardware's own name."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        return f"{platform.machine()} CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:

@@ -5,7 +5,6 @@ VAE had been asked again.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from covergen.core.database import is_damaged, open_cache
 from covergen.core.errors import TrainingError
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
+from covergen.training.latent_store import LatentStore
 from covergen.training.pictures import make_views
 from covergen.training.recipe import Crop
 
@@ -31,8 +30,6 @@ __all__ = ["Encoder", "from_array", "from_pictures"]
 
 _ENCODED_TOGETHER = 4  # the VAE wants far more memory a picture than the UNet
 _DECODING_THREADS = 8
-_VERSION = 1
-_SCHEMA = "CREATE TABLE IF NOT EXISTS latent (key BLOB PRIMARY KEY, views BLOB);"
 
 _Views = TypeVar("_Views", Tensor, "NDArray[np.float16]")
 
@@ -128,44 +125,30 @@ def from_pictures(
 
 
 class _LatentCache:
-    """Latents in SQLite, by what they are of. One that cannot be used only costs time."""
+    """Latents of pictures, encoded where they are not kept yet."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._fingerprint = encoder.fingerprint()
-        self._connection = self._open()
+        self._store = LatentStore()
 
     def keep(self, data: bytes) -> bytes:
         """Encode an image file if that was never done; returns its key. Raises ValueError."""
         key = hashlib.blake2b(data, digest_size=32, key=self._fingerprint).digest()
-        if not self._run("SELECT 1 FROM latent WHERE key = ?", (key,)):
+        if not self._store.has(key):
             self._encode(self._encoder.views(data), key)
         return key
 
     def find(self, path: Path, key: bytes) -> NDArray[np.float16]:
         """Every view of an image file that was kept: (V, 2, C, h, w)."""
-        rows = self._run("SELECT views FROM latent WHERE key = ?", (key,))
-        blob = rows[0][0] if rows else self._encode(self._encoder.views_again(path), key)
+        blob = self._store.find(key) or self._encode(self._encoder.views_again(path), key)
         views: NDArray[np.float16] = np.frombuffer(blob, "<f2").astype(np.float16)
         return views.reshape(-1, 2, *self._encoder.latent_shape)
 
     def _encode(self, views: Tensor, key: bytes) -> bytes:
         blob = self._encoder.encode(views).cpu().numpy().astype("<f2").tobytes()
-        self._run("REPLACE INTO latent VALUES (?, ?)", (key, blob))
+        self._store.put(key, blob)
         return blob
-
-    def _run(self, statement: str, values: tuple[bytes, ...]) -> list[tuple[bytes]]:
-        try:
-            with self._connection as connection:
-                return connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            if is_damaged(error):
-                self._connection.close()
-                self._connection = self._open(anew=True)
-            return []
-
-    def _open(self, *, anew: bool = False) -> sqlite3.Connection:
-        return open_cache("latents.sqlite", _SCHEMA, _VERSION, anew=anew)
 
 
 def _look(encoder: Encoder, data: bytes) -> bytes:

@@ -19,12 +19,13 @@ from covergen.core.seeds import seed_for
 from covergen.core.types import Sampling
 from covergen.diffusion.adapter import inspect, save
 from covergen.diffusion.painter import Painter
-from covergen.training.checkpoints import last_step, save_checkpoint
+from covergen.training.checkpoints import save_checkpoint
 from covergen.training.denoising import denoising_losses, draw, make_tokens
-from covergen.training.events import Emit, Sampled, Saved, StepDone, Validated
+from covergen.training.events import LOSSES_TOGETHER, Emit, Sampled, Saved, StepDone, Validated
 from covergen.training.examples import Pairs
 from covergen.training.frozen import Frozen
 from covergen.training.learner import Learner, sum_processes
+from covergen.training.output import last_step
 from covergen.training.recipe import Recipe
 from covergen.training.sheet import SAMPLES, paint_sheet
 
@@ -33,7 +34,6 @@ __all__ = ["Names", "Progress", "Run", "judge", "make_steps", "save_adapter", "s
 # What randomness is for, so that no two purposes share any.
 _STEPS, _ORDER, _VALIDATION = range(3)
 
-_REMEMBERED_LOSSES = 50
 _VALIDATED_PAIRS = 256
 _DRAWS_PER_PAIR = 4  # one time step says little about a pair
 _SHOWN_PAIRS = 8
@@ -53,7 +53,7 @@ class Progress:
     """How long a training has taken by now, and the losses of its last steps."""
 
     seconds: float = 0.0
-    losses: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_LOSSES))
+    losses: deque[float] = field(default_factory=lambda: deque(maxlen=LOSSES_TOGETHER))
     lap_began: float = field(default_factory=time.monotonic)
 
     def lap(self) -> float:

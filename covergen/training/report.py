@@ -15,7 +15,14 @@ from PIL import Image
 
 from covergen.core.whole_file import write_whole
 from covergen.training.chart import make_chart
-from covergen.training.events import PairLeftOut, Sampled, StepDone, TrainingBegun, Validated
+from covergen.training.events import (
+    LOSSES_TOGETHER,
+    PairLeftOut,
+    Sampled,
+    StepDone,
+    TrainingBegun,
+    Validated,
+)
 from covergen.training.log import read_log
 from covergen.training.sheet import SAMPLES
 
@@ -28,6 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
+# What values that say little by themselves mean.
+_WORDS: Mapping[tuple[str, object], str] = {
+    ("empty_prompt", "masked"): "with its mask, as art-from-audio",
+    ("empty_prompt", "plain"): "whole, as diffusers",
+    ("keep_checkpoints", None): "all",
+    ("max_steps", None): "as the epochs have",
+    ("precision", "auto"): "as the device has it",
+    ("resolution", None): "as the base paints",
+    ("sample_every", None): "never",
+    ("tokens", None): "as fill the prompt",
+    ("validate_every", None): "never",
+}
 _MOST_SHEETS = 8
 _SHEET_PIXELS = 1200  # as wide as the page on a sharp screen
 
@@ -41,12 +60,12 @@ class _Sheet:
 
 
 def write_report(
-    output: Path, recipe: Recipe, names: Names, *, left_out: Mapping[str, str]
+    output: Path, recipe: Recipe, names: Names, *, dataset: str, left_out: Mapping[str, str]
 ) -> Path:
     """Write `output`/report.html from the log and the samples in `output`; returns its path.
 
-    `left_out` gives a reason for each pair, by its stem, that was left out before the training;
-    those that the training itself left out stand in its log. Raises OSError.
+    `dataset` is its name. `left_out` gives a reason for each pair, by its stem, that was left out
+    before the training; those that the training itself left out stand in its log. Raises OSError.
     """
     events = read_log(output / "log.jsonl")
     begun = next((e for e in reversed(events) if isinstance(e, TrainingBegun)), None)
@@ -65,7 +84,7 @@ def write_report(
         figures=list(_figures(begun, steps, validated)),
         charts=list(_charts(steps, validated)),
         sheets=list(_sheets(sampled)),
-        settings=list(_settings(recipe, names)),
+        settings=[("dataset", dataset), *_settings(recipe, names)],
         left_out=sorted(reasons.items()),
     )
     path = output / "report.html"
@@ -89,10 +108,10 @@ def _figures(
         yield "pairs held back", f"{begun.validation_pairs:,}"
         yield "parameters", f"{begun.trainable:,}"
     if steps:
-        tail = steps[-max(1, len(steps) // 20) :]  # one step's loss says little
+        tail = steps[-LOSSES_TOGETHER:]
         yield "steps", f"{steps[-1].step:,}"
         yield _time(steps[-1].seconds)
-        yield "loss", f"{sum(step.loss for step in tail) / len(tail):.4f}"
+        yield "loss, last steps", f"{sum(step.loss for step in tail) / len(tail):.4f}"
     if validated:
         yield "loss, held back", f"{validated[-1].loss:.4f}"
 
@@ -141,10 +160,10 @@ def _settings(recipe: Recipe, names: Names) -> Iterator[tuple[str, str]]:
     yield "base", names.base
     yield "clap", names.clap
     for name, value in asdict(recipe).items():
-        yield name.replace("_", " "), _shown(value)
+        yield name.replace("_", " "), _shown(name, value)
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "–" if value is None else str(value)
+    return _WORDS.get((name, value), "none" if value is None else str(value))

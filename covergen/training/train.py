@@ -14,8 +14,14 @@ from torch import Tensor
 from covergen.core.errors import ModelError, TrainingError, UsageError
 from covergen.core.types import Sampling
 from covergen.diffusion.memory import is_out_of_memory
-from covergen.training.checkpoints import Checkpoint, find_checkpoint, last_step
-from covergen.training.events import CheckpointDamaged, Emit, PairLeftOut, TrainingBegun
+from covergen.training.checkpoints import Checkpoint, find_checkpoint
+from covergen.training.events import (
+    CheckpointDamaged,
+    Emit,
+    PairLeftOut,
+    TrainingBegun,
+    Validated,
+)
 from covergen.training.examples import (
     Example,
     Pairs,
@@ -27,12 +33,14 @@ from covergen.training.examples import (
 from covergen.training.frozen import Frozen, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.learner import Learner
+from covergen.training.log import read_log
 from covergen.training.loop import Names, Progress, Run, judge, make_steps, save_adapter, saved_hint
+from covergen.training.output import ADAPTER, check_output
 from covergen.training.recipe import Recipe
 from covergen.training.record import Record
 from covergen.training.sheet import SAMPLES
 
-__all__ = ["Names", "Trained", "check_output", "train"]
+__all__ = ["Names", "Trained", "train"]
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
@@ -130,8 +138,10 @@ def train(
 
 
 def _finish(run: Run, *, left_out: int) -> Trained:
-    """Make the steps that are left, and the adapter."""
-    learner = run.learner
+    """Make the steps that are left, and the adapter; a finished training stays as it is."""
+    learner, adapter = run.learner, run.output / ADAPTER
+    finished = learner.step == learner.steps and adapter.exists()
+    PartialState().wait_for_everyone()  # until all of them have looked
     run.tell(
         TrainingBegun(
             step=learner.step,
@@ -144,11 +154,13 @@ def _finish(run: Run, *, left_out: int) -> Trained:
             processes=PartialState().num_processes,
         )
     )
-    make_steps(run)
-    validation_loss = judge(run)
-    adapter = run.output / "adapter.safetensors"
-    if PartialState().is_main_process:
-        save_adapter(run, adapter)
+    if finished:
+        validation_loss = _judged(run.output)
+    else:
+        make_steps(run)
+        validation_loss = judge(run)
+        if PartialState().is_main_process:
+            save_adapter(run, adapter)
     losses = run.progress.losses
     return Trained(
         adapter=adapter,
@@ -160,14 +172,12 @@ def _finish(run: Run, *, left_out: int) -> Trained:
     )
 
 
-def check_output(output: Path, *, resume: bool) -> None:
-    """Raise UsageError where another training's results lie in the way of a new one."""
-    adapter = output / "adapter.safetensors"
-    if not resume and (adapter.exists() or last_step(output / "checkpoints") is not None):
-        raise UsageError(
-            f"{output} holds a training already.",
-            hint="Go on with it by --resume, or choose another folder.",
-        )
+def _judged(output: Path) -> float | None:
+    """The last loss of the pairs held back in a training's log."""
+    losses = [
+        event.loss for event in read_log(output / "log.jsonl") if isinstance(event, Validated)
+    ]
+    return losses[-1] if losses else None
 
 
 def _open_folder(

@@ -26,12 +26,14 @@ def saved(page: Page, folder: Path) -> dict[str, Any]:
     read_choices(
         path,
         preview=PREVIEW,
-        candidates={album.id: len(album.candidates) for album in library()},
+        seeds={album.id: [one.seed for one in album.candidates] for album in library()},
     )
     document = json.loads(path.read_bytes())
     assert document.keys() == {"format", "preview", "albums"}
     assert (document["format"], document["preview"]) == (1, PREVIEW)
     albums: dict[str, Any] = document["albums"]
+    for decision in albums.values():
+        assert decision.pop("seed") == str(SEED + 1 - decision.get("choice", 1))
     return albums
 
 
@@ -129,6 +131,8 @@ def test_a_choice_among_covers_that_are_painted_again_is_forgotten(
         page.get_by_role("button", name=f"Candidate 2 of Album {number}", exact=True).click()
     lay_out(tmp_path, [album(0), album(1, candidates=candidates(1, seed=12))])
     page.reload()
+    kinds = page.get_by_role("group", name="Show")
+    expect(kinds.get_by_text("Chosen")).to_have_text("Chosen 1")
     assert saved(page, tmp_path) == {"id-0": {"choice": 2}}
 
 

@@ -147,3 +147,10 @@ def test_rows_keep_their_place_while_one_scrolls(open_page: Open, tmp_path: Path
         assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(
             height, abs=1
         )
+
+
+def test_albums_of_the_same_name_show_their_folders(open_page: Open, tmp_path: Path) -> None:
+    twins = [album(0), album(0, id="twin", folder="Elsewhere"), album(1)]
+    page = open_page(lay_out(tmp_path, twins))
+    facts = page.locator("#grid .facts").all_text_contents()
+    assert [text.split(" · ")[0] for text in facts] == ["Music/0", "Elsewhere", "1967"]

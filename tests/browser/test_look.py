@@ -55,6 +55,10 @@ def test_it_fits_a_phone(open_page: Open, preview: Path) -> None:
     page = open_page(preview, **PHONE)
     page.get_by_role("group", name="Show").get_by_text("All").tap()
     assert overhang(page) <= 0
+    for part in page.locator("#kinds label:visible, #search, #sort").all():
+        box = part.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= 360
     assert (
         page.locator("#grid").evaluate(
             "grid => getComputedStyle(grid).gridTemplateColumns.split(' ').length"

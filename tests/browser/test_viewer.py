@@ -21,7 +21,7 @@ def test_a_click_enlarges_with_the_settings(page: Page) -> None:
     viewer = page.get_by_role("dialog")
     expect(viewer).to_contain_text("1981 · 3 tracks · 50:31")
     expect(viewer).to_contain_text("Music/3")
-    assert viewer.locator("dt").all_text_contents() == ["seed", "model", "steps"]
+    assert viewer.locator("dt").all_text_contents() == ["cover's seed", "model", "steps"]
     assert viewer.locator("dd").all_text_contents() == [str(SEED), "starter", "25"]
 
 

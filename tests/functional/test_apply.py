@@ -151,6 +151,22 @@ def test_what_was_chosen_by_hand_is_written(
         assert all(after[path] == before[path] for path in before if path.is_relative_to(folder))
 
 
+def test_what_was_chosen_before_an_album_was_painted_again_is_not_written(
+    library: Library, preview: Preview, apply: Run, tmp_path: Path
+) -> None:
+    before = snapshot(library.root / "Sampler")
+    seeds = {a["id"]: [str(c["seed"]) for c in a["candidates"]] for a in preview.albums}
+    wood, discs = preview.album("Wood")["id"], preview.album("Two Discs")["id"]
+    choices = {wood: {"choice": 2, "seed": "1"}, discs: {"choice": 2, "seed": seeds[discs][1]}}
+    file = tmp_path / "choices.json"
+    file.write_text(json.dumps({"format": 1, "albums": choices}))
+    objects = json_lines(apply("--choices", file, "--json"))
+    told = {o["title"]: (o["result"], o["reason"]) for o in objects if o["type"] == "album"}
+    assert told["Wood"] == ("skipped", "repainted")
+    assert told["Two Discs"] == ("written", "no-cover")
+    assert snapshot(library.root / "Sampler") == before
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(library: Library, apply: Run) -> None:
     before = snapshot(library.root)
     result = apply("--dry-run")
@@ -189,6 +205,8 @@ def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
 
     result = apply("--json", expect=1)
 
+    messages = [f["message"] for o in json_lines(result) for f in o.get("files", ())]
+    assert [m for m in messages if "size or time" in m and "covergen tag" in m]
     assert {name.split()[-1].split(".")[0]: reason for name, reason in reasons(result).items()} == {
         "mp3": "changed", "flac": "has-art", "opus": "changed", "wav": "changed",
         "tta": "changed", "aiff": "changed",
@@ -255,7 +273,11 @@ def test_where_the_library_lies_covergen_knows_or_is_told(
     moved.rename(folder)
     assert "has-art" in run("apply", made.folder).stdout
     twice = run("apply", made.folder, "--library", folder, "--library", folder, expect=2)
-    assert "1 folder" in twice.stderr
+    assert "given 2 times" in twice.stderr
+
+    other = run("apply", preview.folder, "--library", tmp_path / "made", expect=2)
+    assert "None of the files" in other.stderr
+    assert other.stdout == ""
 
 
 def test_covers_are_written_as_asked(library: Library, preview: Preview, apply: Run) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.paths import cache_folder, state_folder
+from covergen.jobs.lock import library_lock
 from covergen.library.memory import ScanMemory
-from tests.functional.conftest import Run, json_lines
+from covergen.training.latent_store import LatentStore
+from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.test_command_line import python
 from tests.media import Library
 
@@ -61,13 +63,35 @@ def test_what_was_not_used_for_long_goes_and_what_was_stays(used: Library, run: 
     assert shown(run)["embeddings"]["entries"] == all_heard
     age("embeddings.sqlite", "embedding", 400)
     age("scan.sqlite", "seen", 20)
-    (embeddings, scans) = json_lines(run("cache", "prune", "--json"))
+    (embeddings, _, scans) = json_lines(run("cache", "prune", "--json"))
     assert (embeddings["entries"], scans["entries"]) == (all_heard, 0)
     assert embeddings["freed_bytes"] > 2048 * all_heard
     run("cache", "prune", "scans", "--unused", 21)
     assert shown(run)["scans"]["entries"] == 4
     run("cache", "prune", "scans", "--unused", 20)
     assert shown(run)["scans"]["entries"] == 0
+
+
+def test_latents_are_a_store_like_the_others(run: Run) -> None:
+    with closing(LatentStore()) as store:
+        store.put(b"old", b"views")
+    age("latents.sqlite", "latent", 200)
+    with closing(LatentStore()) as store:
+        store.put(b"new", b"views")
+    assert shown(run)["latents"]["entries"] == 2
+    (latents,) = json_lines(run("cache", "prune", "latents", "--json"))
+    assert latents["entries"] == 1
+    with closing(LatentStore()) as store:
+        assert (store.find(b"old"), store.find(b"new")) == (None, b"views")
+
+
+def test_latents_that_are_used_stay(run: Run) -> None:
+    with closing(LatentStore()) as store:
+        store.put(b"key", b"views")
+        age("latents.sqlite", "latent", 200)
+        assert store.has(b"key")
+    run("cache", "prune", "latents")
+    assert shown(run)["latents"]["entries"] == 1
 
 
 def test_files_that_are_gone_are_forgotten(library: Library, run: Run) -> None:
@@ -150,6 +174,20 @@ def test_pending_covers_and_previews_go_by_age(run: Run) -> None:
     assert shown(run)["previews"]["entries"] == 0
 
 
+def test_what_a_run_may_need_stays_while_one_writes(painted: Library, run: Run) -> None:
+    run("strip", painted.root / "Sampler")
+    before = snapshot(state_folder())
+    with library_lock("tag", (painted.root,)):
+        for name in ("journal", "pending", "previews"):
+            error = run("cache", "prune", "--all", "--yes", name, expect=1).stderr
+            assert "Another covergen" in error
+        assert {
+            path: kept for path, kept in snapshot(state_folder()).items() if path in before
+        } == before
+        run("cache", "prune", "--all")
+    run("cache", "prune", "--all", "--yes", "journal")
+
+
 @pytest.mark.parametrize(
     "arguments", [("--all", "--unused", "3"), ("music",), ("journal", "--unused", "3")]
 )
@@ -164,4 +202,6 @@ def test_it_imports_no_torch(used: Library, run: Run) -> None:
         "print('torch' in sys.modules)"
     )
     assert python(code).endswith("False\n")
-    assert python(code, "prune", "--all", "embeddings", "scans", "rates").endswith("False\n")
+    assert python(code, "prune", "--all", "embeddings", "latents", "scans", "rates").endswith(
+        "False\n"
+    )

@@ -85,6 +85,7 @@ def test_settings_come_from_the_command_line_the_environment_then_the_file(
     assert to_paint() == 2
     assert to_paint("--limit", 3) == 3
     shown = run("config").stdout
+    assert str(home / "state") in shown
     assert re.search(r"^limit = 2 +# environment$", shown, re.M)
     assert re.search(r'^model = "tiny" +# config.toml$', shown, re.M)
     assert re.search(r"^seed = 0 +# default$", shown, re.M)
@@ -204,3 +205,20 @@ def test_what_is_here_is_not_pulled_and_what_is_not_cannot_be_without_a_network(
     error = run("models", "pull", "sd15", expect=1).stderr
     assert "HF_HUB_OFFLINE" in error
     assert "Traceback" not in error
+
+
+def test_ctrl_c_while_it_is_imported_leaves_no_traceback() -> None:
+    code = (
+        "import sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'covergen.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from covergen.__main__ import main\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (result.returncode, result.stderr) == (130, "")

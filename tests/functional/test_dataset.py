@@ -215,6 +215,34 @@ def test_a_check_names_every_fault_and_exits_with_1_only_if_nothing_is_left(
     assert "cannot be trained on" in result.stderr
 
 
+def test_a_broken_file_is_one_fault_and_its_pair_is_counted(run: Run, tmp_path: Path) -> None:
+    for number in range(4):
+        encode(tmp_path / f"{number}.mp3", "mp3", seconds=1, seed=number)
+        (tmp_path / f"{number}.jpg").write_bytes(picture_bytes("jpeg", 300, (9 * number, 0, 0)))
+    (tmp_path / "0.jpg").write_text("no picture")
+    (tmp_path / "1.mp3").write_text("no sound")
+    (tmp_path / "2.png").write_bytes(picture_bytes("png", 300))
+
+    result = run("dataset", "check", tmp_path, "--no-sheet")
+    assert "2 of 4 pairs are whole" in result.stdout
+    assert result.stderr.splitlines()[-1] == f"Next: covergen finetune {tmp_path}"
+    *problems, _ = json_lines(run("dataset", "check", tmp_path, "--no-sheet", "--json"))
+    told = {(Path(p["path"]).name, p["reason"]) for p in problems}
+    assert told == {("0.jpg", "not-a-picture"), ("1.mp3", "not-audio"), ("2.png", "same-stem")}
+    assert any("2.jpg" in p["message"] and "taken" in p["message"] for p in problems)
+
+
+def test_a_music_library_is_told_how_it_becomes_a_dataset(
+    shared_library: Library, run: Run
+) -> None:
+    result = run("dataset", "check", shared_library.root, "--no-sheet", expect=1)
+    assert f"covergen dataset from-library {shared_library.root} DIR" in result.stderr
+
+
+def test_both_places_are_named_where_one_is_missing(run: Run, tmp_path: Path) -> None:
+    assert "PATH... DIR" in run("dataset", "from-library", tmp_path, expect=2).stderr
+
+
 def test_the_sheet_goes_where_it_is_wanted(run: Run, tmp_path: Path) -> None:
     folder = reference_dataset(tmp_path / "ds")
     run("dataset", "check", folder, "--sheet", tmp_path / "covers.png")

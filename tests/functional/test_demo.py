@@ -42,10 +42,13 @@ def test_every_album_gets_a_cover_in_its_own_container(run: Run, tmp_path: Path)
 
 
 def test_a_second_demo_in_the_same_place_finds_its_covers(run: Run, tmp_path: Path) -> None:
-    run(*DEMO, tmp_path)
+    first = run(*DEMO, tmp_path).stderr
+    assert "Playing 6 albums" in first
+    assert first.splitlines()[-1].startswith("Next: covergen tag --dry-run ")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     *albums, _ = json_lines(run(*DEMO, "--json", tmp_path))
     assert {album["reason"] for album in albums} == {"has-art"}
+    assert "Playing" not in run(*DEMO, tmp_path).stderr
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 

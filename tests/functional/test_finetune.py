@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
+from tests.functional.test_command_line import python
 from tests.media import KINDS, Library, encode
 from tests.tiny_clap import make_tiny_clap
 
@@ -257,6 +258,10 @@ def test_unreadable_pairs_are_listed_and_left_out_or_stop_a_strict_one(
             line.startswith("left out") and stem in line for line in result.stdout.splitlines()
         )
         assert stem in (tmp_path / "a/report.html").read_text()
+    replace(dataset / "cover_images/song-3.png", b"no picture")
+    dry = run(*words, "-o", tmp_path / "b", "--strict", "--dry-run", expect=1)
+    assert "song-3" in dry.stdout
+    assert "Next" not in dry.stderr
     error = run(*words, "-o", tmp_path / "b", "--strict", expect=1).stderr
     assert "--strict" in error
     assert not (tmp_path / "b/adapter.safetensors").exists()
@@ -294,13 +299,65 @@ def test_what_cannot_be_trained_is_told_in_a_clear_line_before_anything_is_made(
     assert "256" in told
 
 
+def test_other_things_are_not_trained_among(dataset: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thesis.txt").write_text("years of work")
+    for more in ((), ("--resume",), ("--dry-run",)):
+        words = ("finetune", dataset, *SMALL, "-o", tmp_path / "home", *more)
+        assert "other things" in run(*words, expect=2).stderr
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
+
+
+def test_where_it_goes_on_is_told(dataset: Path, run: Run, tmp_path: Path) -> None:
+    words = ("finetune", dataset, *REFERENCE, "--epochs", 12, "--validation", 0.01)
+    result = run(*words, "-o", tmp_path / "out", "--resume")
+    assert "begins anew" in result.stderr
+    assert "too few albums for --validation 0.01" in result.stderr
+    (tmp_path / "out/checkpoints/step-12.sha256").unlink()
+    assert "from step 10 of 12" in run(*words, "-o", tmp_path / "out", "--resume").stderr
+
+
+def test_a_model_that_cannot_be_saved_is_told_before_and_after(
+    dataset: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--save-as", "mine")
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("covergen.models.save.write_whole", refuse)
+    error = run(*words, expect=1).stderr
+    assert f"--adapter {tmp_path / 'out/adapter.safetensors'}" in error
+    monkeypatch.setattr("covergen.models.save._is_writable", lambda _: False)
+    for more in ((), ("--dry-run",)):
+        assert "cannot be written" in run(*words, "--resume", *more, expect=2).stderr
+
+
+def test_what_is_wrong_is_told_before_torch_is_there(dataset: Path, run: Run) -> None:
+    code = (
+        "import sys; from covergen.cli.main import cli\n"
+        "try: cli(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    for words in (
+        ("finetune", "nowhere", "--model", "tiny"),
+        ("finetune", str(dataset), "--model", "none"),
+        ("finetune", str(dataset), "--model", "tiny", "--save-as", "my model"),
+        ("models", "export", "nowhere.safetensors", "-o", "out"),
+        ("models", "export", "sd15", "-o", "out"),
+    ):
+        assert python(code, *words).endswith("False\n")
+
+
 def test_a_training_is_not_begun_over_another_one(dataset: Path, run: Run, tmp_path: Path) -> None:
     words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--save-as", "mine")
     run(*words)
     before = (tmp_path / "out/adapter.safetensors").read_bytes()
     assert "--resume" in run(*words, "--seed", 1, expect=2).stderr
     assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
-    run(*words, "--resume")  # all is done already: the same comes out
+    again = run(*words, "--resume")
+    assert "finished already" in again.stderr
+    assert "saved" not in again.stdout
     assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
     assert "seed" in run(*words, "--resume", "--seed", 1, expect=2).stderr
     elsewhere = ("finetune", dataset, *SMALL, "-o", tmp_path / "other", "--save-as", "mine")

@@ -106,6 +106,7 @@ def test_options_become_what_is_asked(jamendo: FakeJamendo, run: Run, tmp_path: 
         (("--licence", "gpl"), "by-nc-sa"),
         (("--image-size", "1000"), "600"),
         (("--since", "2020-13-01"), "2020-13-01"),
+        (("--since", "yesterday"), "no day such as 2024-12-31"),
         (("--since", "2020-02-02", "--until", "2020-02-01"), "later than"),
         (("--pairs", "0"), "--pairs"),
         (("--client-id", "wr0ng"), "devportal.jamendo.com"),

@@ -1,6 +1,7 @@
 """`covergen tag --dry-run --preview`: covers to be looked at, and no music file touched."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -171,7 +172,10 @@ def test_only_marked_albums_are_painted_again_with_new_seeds(
     choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True}, Grain={"choice": 2})
     command = ("tag", "-n", "--preview", preview.folder, "--retry", choices)
 
-    run(*command)  # where and how, it knows
+    hint = run(*command).stderr.splitlines()[-1]  # where and how, it knows
+    assert hint.endswith(f"covergen apply {preview.folder} --choices FILE")
+    applied = json_lines(run("apply", "-n", "--json", preview.folder, "--choices", choices))
+    assert "repainted" in {o["reason"] for o in applied if o.get("title") == "Wood"}
 
     after = preview.album("Wood")
     assert after["tries"] == 2
@@ -193,6 +197,33 @@ def test_only_marked_albums_are_painted_again_with_new_seeds(
 
     run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--seed", 5, *some)
     assert preview.album("Wood")["tries"] == 3
+
+
+def test_a_mark_from_before_another_retry_paints_nothing(
+    some: list[Path], run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    run(*TAG, "-n", "--preview", preview.folder, "--no-audio", *some)
+    files = [tmp_path / "one.json", tmp_path / "other.json"]
+    marks = {
+        album["id"]: {"retry": True, "seed": str(album["candidates"][0]["seed"])}
+        for album in preview.albums
+        if album["title"] in ("Wood", "Two Discs")
+    }
+    wood = preview.album("Wood")["id"]
+    files[0].write_text(json.dumps({"format": 1, "albums": {wood: marks[wood]}}))
+    files[1].write_text(json.dumps({"format": 1, "albums": marks}))
+    command = ("tag", "-n", "--json", "--preview", preview.folder, "--retry")
+    for _ in range(2):  # the second time as after a Ctrl-C
+        run(*command, files[0])
+        assert preview.album("Wood")["tries"] == 2
+
+    objects = json_lines(run(*command, files[1]))
+
+    told = {o["title"]: (o["result"], o["reason"]) for o in objects if o["type"] == "album"}
+    assert told == {"Wood": ("skipped", "repainted"), "Two Discs": ("painted", "no-cover")}
+    assert preview.album("Wood")["tries"] == preview.album("Two Discs")["tries"] == 2
+    files[1].write_text(json.dumps({"format": 1, "albums": {wood: marks[wood]}}))
+    assert "painted again since" in run(*command, files[1], expect=2).stderr
 
 
 def test_marked_albums_that_are_gone_are_told(

@@ -76,7 +76,7 @@ def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
         assert {o["reason"] for o in mine} == {expected.reason.value}, folder
         assert (len(mine), sum(o["tracks"] for o in mine)) == (expected.albums, expected.tracks)
     failures = {Path(o["path"]): Reason(o["reason"]) for o in objects if o["type"] == "file"}
-    assert failures == library.failures
+    assert failures == {**library.failures, library.read_only: Reason.READ_ONLY}
 
 
 def test_a_second_run_paints_and_writes_nothing(library: Library, run: Run) -> None:

@@ -195,9 +195,62 @@ def test_force_takes_our_cover_out_of_it_and_leaves_the_rest(run: Run, sampler: 
 def test_what_is_gone_is_told_and_with_force_passed_over(run: Run, sampler: Path) -> None:
     tag(sampler)
     tracks(sampler)[0].unlink()
-    assert "not there any more" in run("undo", expect=1).stdout
-    run("undo", "--force")
+    told = run("undo", expect=1).stdout
+    assert "not there any more" in told
+    assert "changed by someone else" not in told
+    for command in (("undo", "--force", "--dry-run", "--json"), ("undo", "--force", "--json")):
+        summary = json_lines(run(*command))[-1]
+        assert "undone" not in {album.get("result") for album in summary["albums"]}
+        assert summary["files"] == [{"status": "skipped", "reason": "gone", "count": 1}]
     assert "nothing to undo" in run("undo").stderr
+
+
+def test_a_library_that_has_moved_is_not_taken_for_undone(run: Run, sampler: Path) -> None:
+    tag(sampler)
+    sampler.rename(sampler.with_name("moved"))
+    for options in ((), ("--force",), ("--force", "--dry-run")):
+        told = run("undo", *options, expect=1).stdout
+        assert "its folder is not there" in told
+        assert "covergen strip" in told
+    assert " 2 written " in run("runs").stdout
+    assert "undone" not in run("runs").stdout
+
+
+def test_what_cannot_be_undone_does_not_stand_in_the_way_of_earlier_runs(
+    library: Library, run: Run, sampler: Path
+) -> None:
+    before = snapshot(sampler)
+    tag(sampler)
+    other = library.root / "Two Discs/CD1"
+    tag(other)
+    for path in tracks(other):
+        rename(path, "changed")
+    error = run("undo", "--yes").stderr
+    assert "run 2 can be undone: passed over" in error
+    assert error.splitlines()[-1].split()[0] == "1", "it says which run that is"
+    assert str(sampler) in error
+    assert snapshot(sampler) == before
+    assert "changed" in run("undo", expect=1).stdout
+    assert [line.split()[0] for line in run("runs").stdout.splitlines()] == ["3", "2", "1"], (
+        "what undid nothing is no run"
+    )
+
+
+def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
+    tag(sampler)
+    run("undo", 1)
+    assert "run 1 is undone already" in run("undo", 1).stderr
+    assert "run 2 took run 1 back" in run("undo", 2).stderr
+    with closing(Journal()) as journal, open_run(journal, sampler, {}) as opened:
+        details = {"key": "", "title": "", "artist": "", "date": "", "tracks": ()}
+        opened.finish_album(Album(folder=sampler, **details), failed=1, complete=False)
+    assert "run 3 wrote nothing" in run("undo", 3).stderr
+
+
+def test_a_file_that_was_emptied_is_called_so(run: Run, sampler: Path) -> None:
+    tag(sampler)
+    tracks(sampler)[0].write_bytes(b"")
+    assert "empty" in run("undo", "--force", expect=1).stdout
 
 
 def test_what_takes_a_run_back_may_be_pruned(run: Run, sampler: Path) -> None:

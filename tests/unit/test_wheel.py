@@ -54,7 +54,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_console_script_is_installed(installed: Path) -> None:
     script = (installed / "bin" / "covergen").read_text()
-    assert "from covergen.cli.main import main" in script
+    assert "from covergen.__main__ import main" in script
 
 
 def test_an_installed_wheel_reads_its_own_models(installed: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ __all__ = ["BASE_URL", "Account", "Page", "pages"]
 BASE_URL = "https://api.jamendo.com/v3.0"
 _PAGE_BYTES = 32_000_000
 _ATTEMPTS = 7  # two minutes of patience
+_ATTEMPTS_TO_COUNT = 3
 _SUCCESS, _BAD_CLIENT_ID = 0, 5
 _PASSING = (1, 6)  # an exception not well identified; rate limit exceeded
 _END = 2  # empty answers in a row: asked in haste, Jamendo gives one now and then
@@ -51,8 +52,9 @@ class Page:
 def pages(
     search: Mapping[str, str], account: Account, fetcher: Fetcher, *, count: bool = False
 ) -> Iterator[Page]:
-    """Read a search to its end. `count` asks for its total, which costs Jamendo some work.
+    """Read a search to its end.
 
+    `count` asks for its total, which costs Jamendo some work, and is less patient: somebody waits.
     Raises UsageError for a bad client id, DownloadError where Jamendo cannot be read.
     """
     parameters = dict(search)
@@ -60,7 +62,8 @@ def pages(
         parameters["fullcount"] = "true"
     before: Page | None = None
     for offset in itertools.count(step=PAGE_SIZE):  # whatever a page holds: it may be filtered
-        page = _page(parameters | {"offset": str(offset)}, account, fetcher)
+        asked = parameters | {"offset": str(offset)}
+        page = _page(asked, account, fetcher, _ATTEMPTS_TO_COUNT if count else _ATTEMPTS)
         if page is None:
             return
         if page == before:
@@ -69,7 +72,9 @@ def pages(
         before = page
 
 
-def _page(parameters: Mapping[str, str], account: Account, fetcher: Fetcher) -> Page | None:
+def _page(
+    parameters: Mapping[str, str], account: Account, fetcher: Fetcher, attempts: int
+) -> Page | None:
     """A page of the catalogue, None past its end."""
     empty = 0
 
@@ -87,12 +92,12 @@ def _page(parameters: Mapping[str, str], account: Account, fetcher: Fetcher) -> 
         return None
 
     try:
-        return fetcher.patiently(ask, attempts=_ATTEMPTS)
+        return fetcher.patiently(ask, attempts=attempts)
     except FetchError as error:
         raise DownloadError(
             f"Jamendo's catalogue cannot be read: {error}.",
-            hint="What has arrived is kept: run the same command again later. Jamendo allows"
-            " 35,000 requests a month; a run takes one for every 200 albums.",
+            hint="Wait, and run the same command again later. Jamendo allows 35,000 requests a"
+            " month; a run takes one for every 200 albums.",
         ) from error
 
 

@@ -5,6 +5,7 @@
 const MARKS = { rejected: "Rejected", retry: "Try again", failed: "Failed" };
 const several = page.albums.some((album) => album.candidates.length > 1);
 const cards = new Map(); // of the albums near the window
+const namesakes = Map.groupBy(albums.values(), nameOf);
 
 function cardOf(album) {
   if (!cards.has(album)) {
@@ -20,7 +21,12 @@ function makeCard(album) {
   card.querySelector("h2").textContent = album.title;
   card.querySelector("h2").title = album.title;
   card.querySelector(".artist").textContent = album.artist;
-  card.querySelector(".facts").textContent = factsOf(album);
+  const facts = card.querySelector(".facts");
+  facts.textContent = factsOf(album);
+  if (namesakes.get(nameOf(album)).length > 1) {
+    facts.prepend(`${album.folder} · `);
+    facts.title = album.folder;
+  }
   if (album.candidates.length) {
     card.querySelector("img").alt = coverName(album);
   } else {
@@ -73,6 +79,11 @@ function pressCandidates(place, album) {
 
 function stamped(template) {
   return document.getElementById(template).content.firstElementChild.cloneNode(true);
+}
+
+/** What a card calls an album by. */
+function nameOf(album) {
+  return JSON.stringify([album.artist, album.title, album.year]);
 }
 
 function coverName(album) {

@@ -1,6 +1,7 @@
 "use strict";
 
-// What is decided: an album's id -> {choice: n}, {reject: true} or {retry: true}.
+// What is decided: an album's id -> {choice: n}, {reject: true} or {retry: true}, and the seed of the
+// cover that was decided on: of candidate n, or the first.
 // The browser keeps it, where it lets a page from the disk do so.
 
 const page = JSON.parse(document.getElementById("data").textContent);
@@ -11,12 +12,18 @@ let unsaved = false;
 /** What was decided before, but for covers that have been painted again since. */
 function remembered() {
   const kept = recall(`covergen:${page.preview}`) ?? [];
-  return new Map(kept.filter(([id, , stamp]) => albums.get(id)?.stamp === stamp));
+  return new Map(
+    kept.filter(([id, decision]) => albums.has(id) && candidateOf(albums.get(id), decision)?.seed === decision.seed),
+  );
 }
 
 function remember() {
-  const kept = [...decisions].map(([id, decision]) => [id, decision, albums.get(id).stamp]);
-  unsaved = !store(`covergen:${page.preview}`, kept);
+  unsaved = !store(`covergen:${page.preview}`, [...decisions]);
+}
+
+/** The candidate that a decision is on. */
+function candidateOf(album, decision) {
+  return album.candidates[(decision?.choice ?? 1) - 1];
 }
 
 function recall(key) {
@@ -39,11 +46,13 @@ function store(key, value) {
 
 /** Decide on an album, or take that same decision back. */
 function decide(album, decision) {
-  if ((decision.choice ?? 1) > album.candidates.length) return;
-  if (JSON.stringify(decisions.get(album.id)) === JSON.stringify(decision)) {
+  const candidate = candidateOf(album, decision);
+  if (!candidate) return;
+  const decided = { ...decision, seed: candidate.seed };
+  if (JSON.stringify(decisions.get(album.id)) === JSON.stringify(decided)) {
     decisions.delete(album.id);
   } else {
-    decisions.set(album.id, decision);
+    decisions.set(album.id, decided);
   }
   remember();
   dispatchEvent(new CustomEvent("decided", { detail: album }));
@@ -51,7 +60,7 @@ function decide(album, decision) {
 
 /** The candidate that is written unless the album is rejected. */
 function chosenOf(album) {
-  return album.candidates[(decisions.get(album.id)?.choice ?? 1) - 1];
+  return candidateOf(album, decisions.get(album.id));
 }
 
 /** In a word: undecided, chosen, rejected, retry; skipped or failed where nothing was painted. */

@@ -37,6 +37,17 @@ class Figure:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Reads (N, F) standardised descriptions as (N, 11) attributes."""
+
+    middle: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def read(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(self.middle + inputs @ self.weights)
+
+
 def agreement(mood: NDArray[np.float64], covers: Pictures) -> tuple[Figure, NDArray[np.float64]]:
     """Mean cross-validated R² of the expressed features from (N, 2) arousal and valence.
 
@@ -65,11 +76,11 @@ def retrieval(
     """
     inputs, middle, deviation = _standardised(known_pictures.describe())
     split = len(inputs) * 3 // 4
-    weights = _fit(inputs[:split], known[:split])
-    error = np.mean((_read(inputs[split:], weights) - known[split:]) ** 2, axis=0)
+    probe = _fit(inputs[:split], known[:split])
+    error = np.mean((probe.read(inputs[split:]) - known[split:]) ** 2, axis=0)
     # What the probe cannot read says nothing: its spread is hardly above its error.
     precision = np.maximum(known.var(0) - error, 0) / (known.var(0) * error)
-    read = _read((covers.describe() - middle) / deviation, weights)
+    read = probe.read((covers.describe() - middle) / deviation)
     found = []
     for first in range(0, len(read) - _AMONG + 1, _AMONG):
         rows = slice(first, first + _AMONG)
@@ -137,12 +148,8 @@ def _standardised(
     return (rows - middle) / deviation, middle, deviation
 
 
-def _fit(inputs: NDArray[np.float64], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    terms = np.column_stack([np.ones(len(inputs)), inputs])
-    return np.asarray(
-        np.linalg.solve(terms.T @ terms + _RIDGE * np.eye(terms.shape[1]), terms.T @ outputs)
-    )
-
-
-def _read(inputs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.column_stack([np.ones(len(inputs)), inputs]) @ weights)
+def _fit(inputs: NDArray[np.float64], outputs: NDArray[np.float64]) -> _Probe:
+    """Ridge regression of outputs on standardised inputs."""
+    middle = outputs.mean(0)
+    gram = inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1])
+    return _Probe(middle, np.linalg.solve(gram, inputs.T @ (outputs - middle)))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from covergen.core.errors import SettingsError, UsageError
 from covergen.gallery.choices import Choices, read_choices
 
-_CANDIDATES = {"a": 3, "b": 1, "c": 2, "skipped": 0}
+_SEEDS = {"a": (10, 11, 2**63 - 1), "b": (20,), "c": (30, 31), "skipped": ()}
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def read(file: Path) -> Choices:
-    return read_choices(file, preview="p1", candidates=_CANDIDATES)
+    return read_choices(file, preview="p1", seeds=_SEEDS)
 
 
 def problems(file: Path, content: object) -> list[str]:
@@ -36,9 +37,35 @@ def problems(file: Path, content: object) -> list[str]:
 def test_what_was_decided_is_read(file: Path) -> None:
     albums = {"a": {"choice": 3}, "b": {"reject": True}, "c": {"retry": True}}
     file.write_text(json.dumps({"format": 1, "preview": "p1", "albums": albums}))
-    assert read(file) == Choices(
-        chosen={"a": 3}, rejected=frozenset({"b"}), retried=frozenset({"c"})
-    )
+    expected = Choices(chosen={"a": 3}, rejected=frozenset({"b"}), retried=frozenset({"c"}))
+    assert replace(read(file), name="") == expected
+
+
+def test_what_was_decided_on_covers_that_are_gone_is_outdated(file: Path) -> None:
+    current = {
+        "a": {"choice": 3, "seed": str(2**63 - 1)},
+        "b": {"reject": True, "seed": "20"},
+        "c": {"retry": True, "seed": "30"},
+    }
+    file.write_text(json.dumps({"format": 1, "albums": current}))
+    assert read(file).outdated == frozenset()
+    earlier = {
+        "a": {"choice": 9, "seed": "10"},
+        "b": {"reject": True, "seed": "21"},
+        "c": {"retry": True, "seed": "31"},
+        "skipped": {"choice": 1, "seed": "1"},
+    }
+    file.write_text(json.dumps({"format": 1, "albums": earlier}))
+    assert read(file).outdated == earlier.keys()
+
+
+def test_a_file_that_is_saved_again_has_another_name(file: Path) -> None:
+    names = set()
+    for second in (1, 2):
+        file.write_text('{"format": 1, "albums": {}}')
+        os.utime(file, (second, second))
+        names.add(read(file).name)
+    assert len(names) == 2
 
 
 def test_by_hand_it_may_be_short_and_begin_with_a_mark(file: Path) -> None:
@@ -64,11 +91,11 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
     )
     assert found == [
         "format: expected 1, not 2",
-        "preview: expected 'p1', not 'p2'",
+        "preview: 'p2' is another one; this is 'p1'",
         "'album': unknown key; the keys are format, preview and albums",
         "albums: 'a': choice: expected a whole number from 1 to 3, not 4",
         "albums: 'b': choice: expected a whole number from 1 to 1, not 0",
-        "albums: 'c': choice: expected a whole number from 1 to 2, not True",
+        "albums: 'c': choice: expected a whole number from 1 to 2, not true",
         "albums: 'skipped': it was not painted, so there is nothing to choose or to paint again",
         "albums: 'x': there is no such album in the preview",
     ]
@@ -87,6 +114,8 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
         {"retry": "true"},
         {"Choice": 1},
         {"choice": 1, "reject": True},
+        {"choice": 1, "seed": 10},
+        {"seed": "10"},
         {"reject": True, "retry": True},
     ],
 )
@@ -109,10 +138,10 @@ def test_what_is_no_object_is_refused(file: Path, document: str) -> None:
 
 def test_a_missing_format_or_missing_albums_are_mistakes(file: Path) -> None:
     assert problems(file, {}) == [
-        "format: expected 1, not None",
-        "albums: expected an object, not None",
+        "format: expected 1, not null",
+        "albums: expected an object, not null",
     ]
-    assert problems(file, {"format": True, "albums": {}}) == ["format: expected 1, not True"]
+    assert problems(file, {"format": True, "albums": {}}) == ["format: expected 1, not true"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.jobs.options import PlanOptions, WriteOptions
 from covergen.jobs.plan import plan_library, planned
 from covergen.library.memory import ScanMemory
@@ -111,6 +111,21 @@ def test_one_track_that_can_be_written_is_enough(
     _link(linked, tmp_path / "elsewhere")
 
     assert _told(shelf.plans()) == [("Mixed", Action.PAINT, Reason.NO_COVER, 3)]
+
+
+def test_what_cannot_be_written_is_told_of_and_not_counted(shelf: Shelf, tmp_path: Path) -> None:
+    locked, linked, free = shelf.add("Mixed", "1", "2", "3")
+    locked.chmod(0o444)
+    _link(linked, tmp_path / "elsewhere")
+
+    plan, *others = planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None)
+
+    assert isinstance(plan, AlbumPlan)
+    assert [track.path for track in plan.targets] == [free]
+    assert [(o.path, o.status, o.reason) for o in others if isinstance(o, Outcome)] == [
+        (locked, Status.FAILED, Reason.READ_ONLY),
+        (linked, Status.SKIPPED, Reason.HARD_LINKED),
+    ]
 
 
 def test_only_the_tracks_that_lack_a_cover_are_asked_for_when_filling(shelf: Shelf) -> None:

@@ -85,7 +85,7 @@ def test_names_need_not_be_text(song: Path, tmp_path: Path, journal: Journal) ->
 
 
 def test_nothing_is_made_before_there_is_something_to_keep(journal: Journal) -> None:
-    assert (journal.runs(), journal.run(1), journal.last_to_undo()) == ([], None, None)
+    assert (journal.runs(), journal.run(1), journal.left_to_undo()) == ([], None, [])
     assert journal.size().runs == 0
     assert journal.prune() == 0
     with open_run(journal, Path("/music")):
@@ -192,13 +192,13 @@ def test_the_last_run_to_undo_is_one_that_wrote(songs: list[Path], journal: Jour
         write(songs[1], "flac", PNG, run)
     with open_run(journal, folder, {"third": True}) as run:
         run.finish_album(album(folder), failed=1, complete=False)
-    last = journal.last_to_undo()
+    last = next(iter(journal.left_to_undo()), None)
     assert last is not None
     assert last.id == 2
     undoing = OpenRun(journal, "undo", (folder,), {"undoes": 2})
     undoing.undo(*journal.history(songs[1]))
     undoing.finish()
-    last = journal.last_to_undo()
+    last = next(iter(journal.left_to_undo()), None)
     assert last is not None
     assert last.id == 1
     undo, _, second, _ = journal.runs()
@@ -270,7 +270,7 @@ def is_told(path: Path) -> bool:
                     journal.history(write.path)
                     with suppress(ValueError):
                         journal.reversal(write)
-            journal.last_to_undo()
+            journal.left_to_undo()
             journal.planned()
             journal.size()
         except JournalError as error:

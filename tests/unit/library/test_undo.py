@@ -126,15 +126,18 @@ def make_a_pipe(song: Path) -> None:
     os.mkfifo(song)
 
 
-@pytest.mark.parametrize("change", [remove, make_a_link, make_a_pipe])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(remove, Reason.GONE), (make_a_link, Reason.CHANGED), (make_a_pipe, Reason.CHANGED)],
+)
 def test_what_is_no_file_any_more_is_told(
-    song: Path, journal: Journal, change: Callable[[Path], None]
+    song: Path, journal: Journal, change: Callable[[Path], None], reason: Reason
 ) -> None:
     tagged(song, "flac", PNG)
     write = last_write(journal, song)
     change(song)
     outcome = take_back(write, journal, RewriteOptions())
-    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, reason)
 
 
 def test_a_disk_that_is_not_there_is_no_reason_to_forget(
@@ -149,7 +152,7 @@ def test_a_disk_that_is_not_there_is_no_reason_to_forget(
     folder.rename(tmp_path / "elsewhere")
     for name in ("song.flac", "cover.png"):
         outcome = undone(journal, folder / name)
-        assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
+        assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.GONE)
         assert "folder" in outcome.message
 
 

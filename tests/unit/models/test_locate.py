@@ -173,7 +173,8 @@ def test_the_starter_says_that_its_weights_are_not_in_this_build(
     monkeypatch.setattr(sources, "_PACKAGE_FOLDER", tmp_path)
     text = missing("package:starter/weights/base", "base", model="starter")
     assert "no starter weights" in text
-    assert "--model sd15 with --adapter" in text
+    assert "sd15" in text
+    assert "models.toml" in text
 
 
 def test_the_starters_weights_are_found_in_the_package(

@@ -121,6 +121,22 @@ def test_names_are_checked_beforehand() -> None:
             check_new_name(name, ADAPTER, force=True)
 
 
+def test_a_model_of_covergens_own_is_told_from_ones_own(file: Path) -> None:
+    write(file, OTHERS)
+    with pytest.raises(UsageError, match=r"covergen's own(.|\n)*--force"):
+        check_new_name("starter", ADAPTER, force=False)
+    with pytest.raises(UsageError, match=r"models\.toml(.|\n)*--force") as caught:
+        check_new_name("first", ADAPTER, force=False)
+    assert "own" not in caught.value.message
+
+
+def test_a_folder_that_cannot_be_is_told_beforehand(file: Path) -> None:
+    file.parent.parent.mkdir(parents=True)
+    file.parent.write_text("a file")
+    with pytest.raises(SettingsError, match="cannot be"):
+        check_new_name("mine", ADAPTER, force=False)
+
+
 def test_a_model_may_be_saved_again_with_the_adapter_that_it_has() -> None:
     save_preset(replace(MINE, adapter=str(ADAPTER)))
     check_new_name("mine", ADAPTER, force=False)

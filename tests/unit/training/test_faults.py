@@ -138,5 +138,5 @@ def test_a_full_disk(
 
 def test_an_output_that_cannot_be(sd1: Path, examples: list[Example], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(TrainingError, match="file"):
+    with pytest.raises(UsageError, match="file"):
         Trainer(sd1, tmp_path / "file" / "out")(examples)

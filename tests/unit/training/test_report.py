@@ -72,7 +72,9 @@ class Page(HTMLParser):
 
 def report(folder: Path, *events: Event, left_out: dict[str, str] | None = None) -> Page:
     (folder / "log.jsonl").write_text("".join(map(log_line, events)))
-    path = write_report(folder, RECIPES["default"], NAMES, left_out=left_out or {})
+    path = write_report(
+        folder, RECIPES["default"], NAMES, dataset="my music", left_out=left_out or {}
+    )
     return Page(path.read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,73 @@
+"""The model that ships: it loads, hears and paints, with no network, and follows the mood."""
+
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import covergen
+from covergen.audio.sound_file import write_sound
+from covergen.starter.attributes import Attributes
+from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, play
+from covergen.starter.painter.features import features
+from tests.functional.conftest import Run
+
+WEIGHTS = Path(covergen.__file__).parent / "starter" / "weights"
+SAD = Attributes(
+    arousal=0.08, valence=0.08, tempo_bpm=58, mode=0.0, loudness=0.25, dynamics=0.5,
+    brightness=0.2, density=0.15, roughness=0.05, rhythmicity=0.3, percussiveness=0.05,
+)  # fmt: skip
+HAPPY = Attributes(
+    arousal=0.9, valence=0.95, tempo_bpm=140, mode=1.0, loudness=0.85, dynamics=0.2,
+    brightness=0.8, density=0.7, roughness=0.1, rhythmicity=0.9, percussiveness=0.5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tracks of each mood, on instruments that the starter was not trained with."""
+    folder = tmp_path_factory.mktemp("moods")
+    for mood, attributes in (("sad", SAD), ("happy", HAPPY)):
+        for number in range(2):
+            rng = np.random.default_rng([99, number])
+            samples = play(attributes, rng, seconds=11, instruments=HELD_OUT)
+            write_sound(folder / f"{mood}{number}.flac", samples, sample_rate_hz=SAMPLE_RATE_HZ)
+    return folder
+
+
+def measured(folder: Path, mood: str) -> NDArray[np.float64]:
+    """The mean features of a mood's covers."""
+    rows = []
+    for path in sorted(folder.glob(f"{mood}*.png")):
+        with Image.open(path) as image:
+            assert image.size == (512, 512)
+            rows.append(astuple(features(np.asarray(image.convert("RGB")))))
+    return np.mean(rows, axis=0)
+
+
+def test_opposite_moods_give_covers_on_opposite_sides_of_light_and_chroma(
+    music: Path, run: Run, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        run("generate", music, "-o", tmp_path / str(seed), "--steps", 10, "--seed", seed)
+    sad, happy = (
+        np.mean([measured(tmp_path / seed, mood) for seed in "01"], axis=0)
+        for mood in ("sad", "happy")
+    )
+    lightness, chroma = happy[:2] - sad[:2]
+    assert lightness > 15
+    assert chroma > 15
+
+
+def test_the_shipped_files_are_small_and_safetensors() -> None:
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 32_000_000
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".md"}
+    assert (WEIGHTS / "MODEL_CARD.md") in files
+
+
+def test_the_starter_is_the_default_and_is_there(run: Run) -> None:
+    assert "ready" in run("models", "show", "starter").output
