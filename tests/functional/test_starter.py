@@ -69,5 +69,5 @@ def test_the_shipped_files_are_small_and_safetensors() -> None:
     assert (WEIGHTS / "MODEL_CARD.md") in files
 
 
-def test_the_starter_is_the_default_and_is_there(run: Run) -> None:
-    assert "ready" in run("models", "show", "starter").output
+def test_all_parts_of_the_starter_are_in_the_package(run: Run) -> None:
+    assert "not here" not in run("models", "show", "starter").output

@@ -242,8 +242,8 @@ def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
     assert "run 1 is undone already" in run("undo", 1).stderr
     assert "run 2 took run 1 back" in run("undo", 2).stderr
     with closing(Journal()) as journal, open_run(journal, sampler, {}) as opened:
-        details = {"key": "", "title": "", "artist": "", "date": "", "tracks": ()}
-        opened.finish_album(Album(folder=sampler, **details), failed=1, complete=False)
+        album = Album(key="", folder=sampler, title="", artist="", date="", tracks=())
+        opened.finish_album(album, failed=1, complete=False)
     assert "run 3 wrote nothing" in run("undo", 3).stderr
 
 
