@@ -1,6 +1,7 @@
 """Which albums the page shows, in what order, and what it tells of each."""
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_thousands_of_albums_cost_no_more_than_what_is_seen(
     assert page.locator("*").count() < 2000
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight / 2)")
     seen = page.locator("#grid li").filter(visible=True)
-    assert 2000 < int(seen.first.get_attribute("aria-posinset") or 0) < 3000
+    expect(seen.first).to_have_attribute("aria-posinset", re.compile(r"2\d{3}"))
     page.get_by_role("searchbox").fill("album 4321")
     expect(card(page, "Album 4321")).to_be_in_viewport()
     page.get_by_role("searchbox").fill("no such thing")

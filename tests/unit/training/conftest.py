@@ -14,7 +14,7 @@ from tests.tiny_base import make_tiny_base
 from tests.unit.training.trainer import Trainer
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Models this small lose more by sharing their work than they gain."""
     threads = torch.get_num_threads()
