@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -66,6 +65,10 @@ def cli(ctx: click.Context) -> None:
 
     Look first: covergen tag --dry-run PATH
     """
+    import tempfile  # not for --help, which asks for no command
+
+    # torch asks for the user's name to find a folder of its own; some containers have none.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
     if ctx.invoked_subcommand != config.name:  # it shows the mistakes itself
         ctx.default_map = load_defaults(cli)
 
@@ -91,8 +94,6 @@ for command in (
 
 def main() -> None:
     """Run the command line; the names of files may hold what the terminal cannot show."""
-    # torch asks for the user's name to find a folder of its own; some containers have none.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from covergen.core.errors import JournalError
 from covergen.core.paths import cache_folder, state_folder
-from covergen.library.memory import ScanMemory, remembered_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +55,7 @@ class Stored:
 def stored() -> Iterator[Stored]:
     """All of STORES, there or not yet. Changes nothing."""
     from covergen.audio.store import stored_embeddings
+    from covergen.library.memory import remembered_files
     from covergen.training.latent_store import stored_latents
 
     yield _of_database("embeddings", stored_embeddings())
@@ -130,6 +130,8 @@ def _prune_latents(days: int) -> int:
 
 
 def _prune_scans(days: int) -> int:
+    from covergen.library.memory import ScanMemory
+
     with closing(ScanMemory()) as memory:
         went = memory.prune(unused_days=days) + memory.forget_lost()
         memory.compact()

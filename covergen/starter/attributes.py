@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class Attributes:
     roughness: float
     rhythmicity: float
     percussiveness: float
+
+    @property
+    def row(self) -> list[float]:
+        """All eleven on the scale 0..1, in their order, the tempo by its pace."""
+        return list(astuple(replace(self, tempo_bpm=self.pace)))
 
     @property
     def pace(self) -> float:

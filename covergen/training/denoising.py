@@ -19,7 +19,7 @@ from covergen.diffusion.base_config import BaseConfig
 from covergen.diffusion.projection import align
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["Draws", "Noise", "denoising_losses", "draw", "make_tokens", "read_noise"]
+__all__ = ["Draws", "Noise", "denoising_losses", "draw", "make_tokens", "min_snr", "read_noise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ def denoising_losses(
     """
     device, dtype = tokens.device, unet.conv_in.weight.dtype
     signal = noise.signal[draws.times]
-    weight = _place(_min_snr(signal, gamma, velocity=noise.velocity), device)
+    weight = _place(min_snr(signal, gamma, velocity=noise.velocity), device)
     level = _place(signal, device)[:, None, None, None]
     mean, deviation = _place(latents, device).float().unbind(1)
     own_noise, added = _place(draws.noise, device).unbind(1)
@@ -135,7 +135,7 @@ def denoising_losses(
     return losses
 
 
-def _min_snr(signal: Tensor, gamma: float | None, *, velocity: bool) -> Tensor:
+def min_snr(signal: Tensor, gamma: float | None, *, velocity: bool) -> Tensor:
     """Min-SNR weights of the loss (Hang et al. 2023, arXiv 2303.09556), by the share of signal.
 
     For the noise, min(SNR, gamma) / SNR. The velocity's own form, min(SNR + 1, gamma) / (SNR + 1),

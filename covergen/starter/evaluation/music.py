@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.attributes import Attributes, draw_attributes
+from covergen.starter.attributes import draw_attributes
 from covergen.starter.musician import HELD_OUT, augment, play
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import Tower
 
-__all__ = ["Music", "hear_music", "row_of"]
+__all__ = ["Music", "hear_music"]
 
 _SEED = 77_000
 _AT_ONCE = 16
@@ -36,13 +36,6 @@ class Music:
         return self.attributes[:, :2]
 
 
-def row_of(attributes: Attributes) -> list[float]:
-    """The attributes as numbers from 0 to 1, the tempo too."""
-    row = list(astuple(attributes))
-    row[2] = attributes.pace
-    return row
-
-
 def hear_music(tower: Tower, count: int, path: Path) -> Music:
     """`count` tracks, two excerpts of each; kept in `path` for this tower."""
     if path.exists():
@@ -55,7 +48,7 @@ def hear_music(tower: Tower, count: int, path: Path) -> Music:
         for item in range(first, min(first + _AT_ONCE, count)):
             rng = np.random.default_rng([_SEED, item])
             attributes = draw_attributes(rng)
-            rows.append(row_of(attributes))
+            rows.append(attributes.row)
             track = play(attributes, rng, instruments=HELD_OUT)
             excerpts += [augment(track, rng).mean(axis=0) for _ in range(2)]
         heard = tower.embed(np.stack(excerpts))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.starter.attributes import draw_attributes
-from covergen.starter.evaluation.music import row_of
 from covergen.starter.painter import paint as paint_by_hand
 from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
 from covergen.starter.painter.features import features
@@ -104,7 +103,7 @@ def painters_own(
     for item in range(count):
         rng = np.random.default_rng([seed, item])
         attributes = draw_attributes(rng)
-        rows.append(row_of(attributes))
+        rows.append(attributes.row)
         if kept is None:
             pictures.append(paint_by_hand(attributes, rng, size=size, grain=False).pixels)
     return np.array(rows), kept if kept is not None else _keep(measure(pictures), path)

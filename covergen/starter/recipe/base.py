@@ -69,7 +69,7 @@ def train_base(run: Run) -> bool:
         tokens = model.tokens([shorten(captions[i], settings, rng) for i in chosen])
         mirrored = rng.integers(2, size=len(chosen))
         clean = torch.from_numpy(latents[chosen, mirrored])
-        loss = denoising_loss(model.unet, scheduler, clean, tokens, min_snr=settings.min_snr)
+        loss = denoising_loss(model.unet, scheduler, clean, tokens, gamma=settings.min_snr)
         return {"loss": loss}
 
     def judge() -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What training the base and training the adapter have in common: noise, loss and samples."""
+"""How the base is trained to denoise, and what it paints on the way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covergen.diffusion.schedulers import make_scheduler
+from covergen.training.denoising import min_snr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,11 @@ def denoising_loss(
     latents: Tensor,
     tokens: Tensor,
     *,
-    min_snr: float,
+    gamma: float,
 ) -> Tensor:
     """Of v-prediction, weighted as in min-SNR (Hang et al. 2023, arXiv 2303.09556).
 
-    latents: (B, C, h, w); tokens: (B, T, d). The velocity's form of the
-    weight, min(SNR + 1, gamma) / (SNR + 1), is 1 at no signal, where the plain one is 0.
+    latents: (B, C, h, w); tokens: (B, T, d).
     """
     clean = latents.float().to(unet.device)
     noise = torch.randn_like(clean)
@@ -40,8 +40,7 @@ def denoising_loss(
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     predicted = unet(noisy, times, encoder_hidden_states=tokens).sample
     signal = scheduler.alphas_cumprod.to(unet.device)[times]
-    inverse = 1 - signal  # 1 / (SNR + 1)
-    weight = (min_snr * inverse).clamp(max=1.0)
+    weight = min_snr(signal, gamma, velocity=True)
     loss: Tensor = (weight * (predicted - velocity).square().mean((1, 2, 3))).mean()
     return loss
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.recipe.world import load_shards
+from covergen.starter.recipe.world import load_shards, save_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +76,7 @@ def encode_pictures(run: Run) -> bool:
         path = folder / f"{number:04d}.npy"
         if not path.exists():
             both = np.stack([basis.encode(p) for p in (pictures, pictures[:, :, ::-1])], axis=1)
-            temporary = path.with_suffix(".part")
-            with temporary.open("wb") as file:
-                np.save(file, both.astype(np.float16))
-            temporary.replace(path)
+            save_array(path, both.astype(np.float16))
     return True
 
 

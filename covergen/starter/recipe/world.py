@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple
 from functools import cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,6 +38,7 @@ __all__ = [
     "load_captions",
     "load_shards",
     "render",
+    "save_array",
 ]
 
 Split = Literal["train", "validation"]
@@ -87,13 +87,7 @@ def load_captions(run: Run, split: Split) -> list[str]:
 
 def load_attributes(world: World, split: Split, count: int) -> NDArray[np.float32]:
     """(count, 11), the tempo on the scale 0..1 like the others."""
-    rows = []
-    for item in range(count):
-        attributes = attributes_of(world, split, item)
-        row = list(astuple(attributes))
-        row[2] = attributes.pace
-        rows.append(row)
-    return np.array(rows, np.float32)
+    return np.array([attributes_of(world, split, item).row for item in range(count)], np.float32)
 
 
 def _paths(run: Run, split: Split, kind: Kind) -> Iterator[Path]:
@@ -138,7 +132,7 @@ def _render_pictures(folder: Path, world: World, split: Split, shard: int) -> No
     ]
     path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
-    _save(path, np.stack([painting.pixels for painting in paintings]))
+    save_array(path, np.stack([painting.pixels for painting in paintings]))
 
 
 def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None:
@@ -151,7 +145,7 @@ def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None
         again = _generator(world, split, "excerpts", item)
         excerpts = [augment(track, again).mean(axis=0) for _ in range(world.excerpts)]
         rows.append(_log_mel(np.stack(excerpts)))
-    _save(_path(folder, shard), np.stack(rows).astype(np.float16))
+    save_array(_path(folder, shard), np.stack(rows).astype(np.float16))
 
 
 def _log_mel(mono: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,7 +166,7 @@ def _log_mel_function() -> Callable[[Tensor], Tensor]:
     return make_log_mel(MEL, torch.device("cpu"))
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
+def save_array(path: Path, array: NDArray[Any]) -> None:
     """Whole or not at all."""
     temporary = path.with_suffix(f".{os.getpid()}.part")
     with temporary.open("wb") as file:

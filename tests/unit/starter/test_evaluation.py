@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from covergen.starter.attributes import draw_attributes
 from covergen.starter.evaluation import figures
-from covergen.starter.evaluation.music import row_of
 from covergen.starter.evaluation.pictures import EXPRESSED, Pictures, measure
 from covergen.starter.painter import paint
 
@@ -63,7 +62,7 @@ def painted() -> tuple[NDArray[np.float64], Pictures]:
     for item in range(160):
         rng = np.random.default_rng([5, item])
         attributes = draw_attributes(rng)
-        rows.append(row_of(attributes))
+        rows.append(attributes.row)
         pixels.append(paint(attributes, rng, size=128, grain=False).pixels)
     return np.array(rows), measure(pixels)
 

@@ -50,11 +50,9 @@ def test_the_loss_of_a_right_velocity_is_nothing_and_errors_count_by_their_weigh
     latents = PICTURE.expand(512, -1, -1, -1)
     tokens = torch.zeros(512, 5, 8)
 
-    def loss(error: float, min_snr: float) -> float:
+    def loss(error: float, gamma: float) -> float:
         torch.manual_seed(0)
-        return float(
-            denoising_loss(Knowing(error), make_scheduler(), latents, tokens, min_snr=min_snr)
-        )
+        return float(denoising_loss(Knowing(error), make_scheduler(), latents, tokens, gamma=gamma))
 
     assert loss(0.0, 5.0) == pytest.approx(0.0, abs=1e-4)
     assert loss(0.5, float("inf")) == pytest.approx(0.25, rel=1e-3)
