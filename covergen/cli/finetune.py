@@ -58,6 +58,12 @@ _RECIPE_OPTIONS = (
 @click.option("--save-as", metavar="NAME", help="Make it a model: covergen tag --model NAME.")
 @click.option("-f", "--force", is_flag=True, help="Let --save-as replace a model of that name.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the output folder.")
+@click.option(
+    "--from-scratch",
+    is_flag=True,
+    help="Know nothing of music at first.  [default: begin as the model's own adapter, if it has"
+    " one that fits]",
+)
 @click.option("--strict", is_flag=True, help="Stop at a pair that cannot be used.")
 @clap_options
 @base_option
@@ -156,6 +162,7 @@ def finetune(dataset: Path, **options: Any) -> None:
         device=options["device"],
         dtype=options["dtype"],
         workers=options["jobs"],
+        from_scratch=options["from_scratch"],
         save_as=options["save_as"],
         resume=options["resume"],
         strict=options["strict"],
@@ -209,6 +216,7 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     yield f"to hear   {sounds}, but for those that are remembered"
     together = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
     yield f"steps     {plan.steps:,}, each of {together}"
+    yield f"begins    {'hearing as the model does' if plan.continues else 'from scratch'}"
     yield f"output    {lines.shown(output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 

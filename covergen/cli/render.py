@@ -11,7 +11,7 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.core.types import Action, Status
-from covergen.jobs.events import AlbumDone, FileFailed, ModelLoading, Tally, TrackHeard
+from covergen.jobs.events import AlbumDone, BaseChanged, FileFailed, ModelLoading, Tally, TrackHeard
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,6 +73,8 @@ class Renderer:
         match event:
             case ModelLoading(name=name):
                 self._begin(name)
+            case BaseChanged(name=name):
+                self._warn_of_base(name)
             case TrackHeard():
                 if self._heard is not None:
                     self._heard.update()
@@ -95,6 +97,14 @@ class Renderer:
             click.echo(f"Loading the model {model}.", err=True)
         self._heard = bar("heard  ", "tracks", total=self.tracks, hidden=self.quiet)
         self._painted = bar("painted", "albums", total=self.albums, hidden=self.quiet)
+
+    def _warn_of_base(self, model: str) -> None:
+        with aside():
+            click.echo(
+                f"Note: the adapter of {model} was trained on other weights of its base than these,"
+                " as after an update of covergen. Its covers may be odd until it is trained anew.",
+                err=True,
+            )
 
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:

@@ -69,12 +69,14 @@ def save(
     clap: str,
     training: Mapping[str, Any],
     empty_prompt: EmptyPrompt = "plain",
+    base_mark: str = "",
 ) -> None:
     """Write the LoRA that is attached to the UNet, and the projection.
 
     `base` and `clap` name the models that it was trained with; `training` is anything that JSON
-    can hold; `empty_prompt` is how guidance is to encode its unconditional. The same contents give
-    the same bytes. Raises ModelError where the file cannot be written.
+    can hold; `empty_prompt` is how guidance is to encode its unconditional; `base_mark` is the
+    base's `mark_of`. The same contents give the same bytes. Raises ModelError where the file
+    cannot be written.
     """
     tensors = _with_prefix(LORA_PREFIX, lora_tensors(unet))
     tensors |= _with_prefix(PROJECTION_PREFIX, projection.state_dict())
@@ -88,6 +90,7 @@ def save(
         "tokens": str(tokens),
         "empty_prompt": empty_prompt,
         "base": base,
+        "base_mark": base_mark,
         "clap": clap,
         "training": json.dumps(training, sort_keys=True),
     }

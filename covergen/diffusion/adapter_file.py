@@ -55,8 +55,9 @@ class AdapterInfo:
 
     `d_audio` is the length of the embeddings that its projection takes, None without one.
     `empty_prompt` tells how the prompt was encoded that guidance contrasts the sound with: as
-    diffusers does it, or with its attention mask as the reference does. Of a file without
-    covergen's metadata, the texts are "" and `training` is empty.
+    diffusers does it, or with its attention mask as the reference does. `base_mark` is the
+    `mark_of` the base that it was trained on. Of a file without covergen's metadata, the texts are
+    "" and `training` is empty.
     `shapes` has every tensor's shape by its key.
     """
 
@@ -70,6 +71,7 @@ class AdapterInfo:
     empty_prompt: EmptyPrompt
     title: str
     base: str
+    base_mark: str
     clap: str
     training: Mapping[str, Any]
     shapes: _Shapes = field(repr=False)
@@ -106,6 +108,7 @@ def inspect(path: Path) -> AdapterInfo:
         empty_prompt=_parse_empty_prompt(path, said),
         title=metadata.get("modelspec.title", ""),
         base=said.get("base", ""),
+        base_mark=said.get("base_mark", ""),
         clap=said.get("clap", ""),
         training=_parse_training(path, said.get("training", "{}")),
         shapes=shapes,

@@ -47,7 +47,9 @@ def load_base(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
     vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)
     try:
-        return Base(unet=unet.to(device), vae=vae.to(device))
+        # Convolutions want the channels of a pixel side by side, also on a CPU.
+        unet, vae = (part.to(device).to(memory_format=torch.channels_last) for part in (unet, vae))
+        return Base(unet=unet, vae=vae)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

@@ -1,5 +1,6 @@
 """What a base's folder says before a weight is loaded: its classes, its sizes, its files."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from transformers import CLIPTextConfig
 from covergen.core.errors import ModelError, ModelMissingError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["BaseConfig", "base_error", "empty_unet", "read_config"]
+__all__ = ["BaseConfig", "base_error", "empty_unet", "mark_of", "read_config"]
 
 _WEIGHTS_STEM = {
     "unet": "diffusion_pytorch_model",
@@ -101,6 +102,20 @@ def empty_unet(config: BaseConfig) -> UNet2DConditionModel:
     """The UNet without its weights: names and shapes only, on the meta device."""
     with quiet(), torch.device("meta"):
         return UNet2DConditionModel.from_config(config.unet)
+
+
+def mark_of(config: BaseConfig) -> str:
+    """Sixteen digits that tell the UNet's weights from others, alike in single and half precision.
+
+    They are of its first layer alone: reading all takes seconds for a large base.
+    """
+    stem = _WEIGHTS_STEM["unet"]
+    for path in _weight_files(config.folder / "unet", stem, config.variants["unet"]):
+        with safe_open(path, framework="pt") as file:
+            if "conv_in.weight" in set(file.keys()):
+                first = file.get_tensor("conv_in.weight").half().numpy()
+                return hashlib.sha256(first.tobytes()).hexdigest()[:16]
+    return ""
 
 
 def _read_model_config(folder: Path, model_class: type[ModelMixin]) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Embeddings to pictures: latent diffusion under classifier-free guidance, many albums at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -15,11 +15,10 @@ from covergen.core.types import Sampling
 from covergen.diffusion.memory import automatic_batch_size, is_out_of_memory, memory_error
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.projection import align
+from covergen.diffusion.reuse import ReusingUNet
 from covergen.diffusion.schedulers import make_scheduler
 
 __all__ = ["PaintRequest", "Painter", "load_painter", "paint", "paint_batches"]
-
-_DECODED_TOGETHER = 4  # the decoder wants far more memory a picture than the UNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +33,18 @@ class PaintRequest:
 class _Condition:
     """What the UNet attends to: (B, T, d), under guidance (2B, T, d), the unconditional half first.
 
-    `mask`: (2B, T) bool, or None where every position holds a token.
+    `mask`: bool, (B, T) or (2B, T), or None where every position holds a token.
     """
 
     tokens: Tensor
     mask: Tensor | None
     guided: bool
+
+    def unguided(self) -> "_Condition":
+        """Its second half."""
+        half = len(self.tokens) // 2
+        mask = None if self.mask is None else self.mask[half:]
+        return _Condition(tokens=self.tokens[half:], mask=mask, guided=False)
 
 
 def paint(
@@ -122,22 +127,29 @@ def _paint_batch(
     generators = [Generator().manual_seed(request.seed) for request in batch]
     noise = [torch.randn(painter.config.latent_shape, generator=g) for g in generators]
     latents = torch.stack(noise).to(painter.device) * scheduler.init_noise_sigma
-    condition = _make_condition(painter, batch, guided=sampling.guidance > 1)
+    guided = _make_condition(painter, batch)
+    unguided = guided.unguided()
     fresh_noise = {"generator": generators} if sampling.scheduler == "ddpm" else {}
-    for timestep in scheduler.timesteps:
+    if sampling.reuse > 1:
+        painter = replace(painter, unet=ReusingUNet(painter.unet, sampling.reuse))
+    for number, timestep in enumerate(scheduler.timesteps):
         checkpoint()
         scaled = scheduler.scale_model_input(latents, timestep)
+        condition = guided if _guides(sampling, number / len(scheduler.timesteps)) else unguided
         prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
     checkpoint()
     return _decode(painter, latents)
 
 
-def _make_condition(painter: Painter, batch: Sequence[PaintRequest], *, guided: bool) -> _Condition:
+def _guides(sampling: Sampling, share: float) -> bool:
+    """Whether the step after this share of them is guided (Kynkäänniemi et al. 2024, 2404.07724)."""
+    return sampling.guidance > 1 and sampling.guided_from <= share < sampling.guided_until
+
+
+def _make_condition(painter: Painter, batch: Sequence[PaintRequest]) -> _Condition:
     vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
     conditional = painter.projection(vectors)
-    if not guided:
-        return _Condition(tokens=conditional.to(painter.dtype), mask=None, guided=False)
     unconditional = painter.unconditional.expand(len(batch), -1, -1)
     length = max(unconditional.shape[1], conditional.shape[1])
     aligned = [align(sequence, length) for sequence in (unconditional, conditional)]
@@ -167,10 +179,8 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     """(B, C, h, w) to (B, H, W, 3)."""
     config = painter.config.vae
     latents = latents / config["scaling_factor"] + (config["shift_factor"] or 0.0)
-    chunks = [
-        _decode_chunk(painter.vae, chunk) for chunk in torch.split(latents, _DECODED_TOGETHER)
-    ]
-    pixels = torch.cat(chunks)
+    # One by one: a picture's feature maps fit into a processor's cache, those of several do not.
+    pixels = torch.cat([_decode_one(painter.vae, one) for one in latents.split(1)])
     if not pixels.isfinite().all():
         raise ModelError(
             f"The model gave values that are no numbers in {painter.dtype}.",
@@ -181,17 +191,15 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def _decode_chunk(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Pictures that overflow in fp16 are decoded again in fp32, and only those."""
+def _decode_one(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """(1, C, h, w) to (1, 3, H, W); a picture that overflows in fp16 is decoded again in fp32."""
     pixels = _pixels(vae, latents)
-    if vae.dtype == torch.float16:
-        lost = ~pixels.isfinite().flatten(1).all(dim=1)
-        if lost.any():
-            vae.to(torch.float32)
-            try:
-                pixels[lost] = _pixels(vae, latents[lost])
-            finally:
-                vae.to(torch.float16)  # a picture must not depend on those before it
+    if vae.dtype == torch.float16 and not pixels.isfinite().all():
+        vae.to(torch.float32)
+        try:
+            pixels = _pixels(vae, latents)
+        finally:
+            vae.to(torch.float16)  # a picture must not depend on those before it
     return pixels
 
 

@@ -11,6 +11,7 @@ from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
 __all__ = [
     "AlbumDone",
+    "BaseChanged",
     "Checkpoint",
     "Emit",
     "Event",
@@ -33,6 +34,13 @@ class FileFailed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoading:
     """The weights of a model are about to be loaded."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseChanged:
+    """The adapter was trained on other weights of its base, and paints something else on these."""
 
     name: str
 
@@ -88,7 +96,7 @@ _RESULTS = {
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | TrackHeard | Waiting | AlbumDone
+Event = FileFailed | ModelLoading | BaseChanged | TrackHeard | Waiting | AlbumDone
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""

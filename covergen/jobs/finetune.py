@@ -11,10 +11,13 @@ from accelerate import PartialState
 from covergen.audio.clap import Tower
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
+from covergen.diffusion.adapter_file import PROJECTION_PREFIX, inspect, read_tensors
 from covergen.diffusion.base_config import read_config
 from covergen.jobs.compute import choose_compute
 from covergen.jobs.examples import make_examples
 from covergen.jobs.finetune_check import nothing_to_train_on
+from covergen.jobs.model import locate_part
+from covergen.models.presets import find_preset, load_presets
 from covergen.models.save import save_preset
 from covergen.models.sources import anchored
 from covergen.training.disk import disk_bytes
@@ -26,10 +29,13 @@ from covergen.training.train import Names, train
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from torch import Tensor
+
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.examples import PairHeard
     from covergen.jobs.finetune_check import Checked, FinetuneOptions
     from covergen.training.events import Event
+    from covergen.training.recipe import Recipe
     from covergen.training.train import Trained
 
 __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
@@ -39,7 +45,8 @@ __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 class FinetunePlan:
     """What would be trained. Of the `pairs`, `held_back` are validated on; `unheard` must be heard.
 
-    `disk_bytes` is about what is written. `left_out`: a reason for each file that is in no pair.
+    `continues`: the projection begins as that of the model's own adapter. `disk_bytes` is about
+    what is written. `left_out`: a reason for each file that is in no pair.
     """
 
     pairs: int
@@ -47,6 +54,7 @@ class FinetunePlan:
     albums: int
     unheard: int
     steps: int
+    continues: bool
     disk_bytes: int
     left_out: dict[str, str]
 
@@ -62,7 +70,8 @@ class Finetuned:
 
 def plan_finetune(checked: Checked) -> FinetunePlan:
     """What would be trained. Raises ModelError, and TrainingError where all is held back."""
-    recipe, dataset = checked.options.recipe, checked.dataset
+    dataset = checked.dataset
+    recipe, initial = _begin(checked)
     held_back = sum(is_held(pair.album, recipe.validation, recipe.seed) for pair in dataset.pairs)
     trained_on = len(dataset.pairs) - held_back
     if not trained_on:
@@ -74,6 +83,7 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
         albums=len(dataset.albums),
         unheard=sum(pair.embedding is None for pair in dataset.pairs),
         steps=steps,
+        continues=initial is not None,
         disk_bytes=disk_bytes(
             read_config(checked.base),
             recipe,
@@ -95,6 +105,7 @@ def finetune(
     says so; what is trained by then is saved.
     """
     options = checked.options
+    recipe, initial = _begin(checked)
     compute = choose_compute(options.device, options.dtype)
     state = PartialState(cpu=compute.device.type == "cpu")
     left_out: dict[str, str] = {}
@@ -135,7 +146,7 @@ def finetune(
         trained = train(
             checked.base,
             examples,
-            options.recipe,
+            recipe,
             options.output,
             names=names,
             device=compute.device,
@@ -143,6 +154,7 @@ def finetune(
             checkpoint=checkpoint,
             resume=options.resume,
             strict=options.strict,
+            initial=initial,
             sampling=options.preset.sampling,
         )
     except Interrupted:
@@ -153,6 +165,28 @@ def finetune(
         return None
     report = _report(options, names, left_out)
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
+
+
+def _begin(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:
+    """The recipe and the state that the projection begins with: that of the model's own adapter.
+
+    None for chance, as where the base or the CLAP is another than the one it was trained for.
+    """
+    options = checked.options
+    preset, recipe = options.preset, options.recipe
+    own = find_preset(preset.name, load_presets())
+    foreign = (preset.base, preset.clap) != (own.base, own.clap)
+    if options.from_scratch or foreign or own.adapter is None or recipe.projection != "tokens":
+        return recipe, None
+    info = inspect(locate_part(own, "adapter"))
+    if info.projection != "tokens" or recipe.tokens not in (None, info.tokens):
+        return recipe, None
+    initial = {
+        key.removeprefix(PROJECTION_PREFIX): tensor
+        for key, tensor in read_tensors(info).items()
+        if key.startswith(PROJECTION_PREFIX)
+    }
+    return replace(recipe, tokens=info.tokens), initial
 
 
 def _report(options: FinetuneOptions, names: Names, left_out: Mapping[str, str]) -> Path:

@@ -25,9 +25,10 @@ __all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"
 class FinetuneOptions:
     """What to train on what, and how.
 
-    `preset` has the base and the CLAP; its adapter plays no part. `device` and `dtype` are words of
-    `choose_compute`, `dtype` that of CLAP. `workers` threads decode audio. `save_as` is the name
-    of a new model, None for none; with `force` it may be taken.
+    `preset` has the base and the CLAP. `from_scratch`: the projection does not begin as that of the
+    preset's adapter. `device` and `dtype` are words of `choose_compute`, `dtype` that of CLAP.
+    `workers` threads decode audio. `save_as` is the name of a new model, None for none; with
+    `force` it may be taken.
     """
 
     dataset: Path
@@ -37,6 +38,7 @@ class FinetuneOptions:
     device: str
     dtype: str
     workers: int
+    from_scratch: bool = False
     save_as: str | None = None
     resume: bool = False
     strict: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
-from covergen.jobs.events import ModelLoading
+from covergen.jobs.events import BaseChanged, ModelLoading
 from covergen.models.locate import locate
 from covergen.models.presets import find_preset, load_presets
 
@@ -125,6 +125,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     Raises ModelError, and UsageError for a device that this machine has not.
     """
     from covergen.audio.clap import Tower
+    from covergen.diffusion.base_config import mark_of
     from covergen.diffusion.painter import load_painter
     from covergen.jobs.compute import choose_compute
 
@@ -143,4 +144,6 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
         )
     except OSError as error:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    if painter.adapter.base_mark not in ("", mark_of(painter.config)):
+        emit(BaseChanged(name=options.preset.name))
     return Model(tower=tower, painter=painter)

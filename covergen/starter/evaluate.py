@@ -58,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="base/, clap/, the adapter")
-    parser.add_argument("--reference", type=Path, help="an adapter trained the reference's way")
+    parser.add_argument("--variants", type=Path, help="a folder of adapters trained otherwise")
     parser.add_argument("--tracks", type=int, default=192, help="a multiple of 64")
     parser.add_argument("--curve", type=int, default=64, help="tracks for each setting; 0: none")
     parser.add_argument("--threads", type=int, default=2)
@@ -95,9 +95,9 @@ class _Evaluation:
         }
         if self.options.curve:
             found["curve"] = [self._try(painter, sampling) for sampling in (_DEFAULT, *_CURVE)]
-        if self.options.reference:
-            reference = self._paint(self._painter(self.options.reference), "reference", _REFERENCE)
-            found["reference"] = self._judge(self.music.attributes, reference)
+        if self.options.variants:
+            adapters = sorted(self.options.variants.glob("*.safetensors"))
+            found["variants"] = {adapter.stem: self._judge_variant(adapter) for adapter in adapters}
         return found
 
     def _painter(self, adapter: Path) -> Painter:
@@ -160,6 +160,13 @@ class _Evaluation:
             "psnr_db": round(decibels, 2),
             "distance_to_painter": _row(figures.closeness(rebuilt, self.probed[1])),
         }
+
+    def _judge_variant(self, adapter: Path) -> dict[str, Any]:
+        """Figure 6. The reference's are sampled as it does."""
+        sampling = _REFERENCE if adapter.stem.startswith("reference") else _DEFAULT
+        count = self.options.curve or None
+        covers = self._paint(self._painter(adapter), adapter.stem, sampling, count)
+        return self._judge(self.music.attributes[:count], covers)
 
     def _try(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
         """A point of figure 5."""

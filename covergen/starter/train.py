@@ -14,7 +14,7 @@ from pathlib import Path
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import Recipe
 
-_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "reference")
+_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "variants")
 
 
 def main() -> None:
@@ -76,9 +76,9 @@ def _run(stage: str, run: Run, workers: int) -> bool:
 
             return train_adapter(run)
         case _:
-            from covergen.starter.recipe.adapter import train_reference
+            from covergen.starter.recipe.adapter import train_variants
 
-            return train_reference(run)
+            return train_variants(run)
 
 
 def _is_over(end: float) -> bool:

@@ -56,8 +56,6 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
     parts = load_base(config, device=device, dtype=torch.float32)
     with quiet():
         parts.unet.to(_DTYPES[precision])
-    if device.type == "cuda":
-        parts.unet.to(memory_format=torch.channels_last)  # as tensor cores want it
     if recipe.gradient_checkpointing:
         parts.unet.enable_gradient_checkpointing()
     return Frozen(

@@ -18,6 +18,7 @@ from covergen.core.errors import Interrupted, TrainingError
 from covergen.core.seeds import seed_for
 from covergen.core.types import Sampling
 from covergen.diffusion.adapter import inspect, save
+from covergen.diffusion.base_config import mark_of
 from covergen.diffusion.painter import Painter
 from covergen.training.checkpoints import save_checkpoint
 from covergen.training.denoising import denoising_losses, draw, make_tokens
@@ -197,6 +198,7 @@ def save_adapter(run: Run, path: Path) -> None:
             clap=names.clap,
             training={"step": learner.step, "pairs": len(run.training), **asdict(run.recipe)},
             empty_prompt=run.recipe.empty_prompt,
+            base_mark=mark_of(run.frozen.config),
         )
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python
@@ -182,6 +183,45 @@ def test_embeddings_that_are_there_are_used_as_they_are(
     run("finetune", dataset, *SMALL, "-o", read)
     adapters = [(folder / "adapter.safetensors").read_bytes() for folder in (heard, read)]
     assert adapters[0] == adapters[1]
+
+
+def test_a_training_begins_with_what_the_model_hears(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    """After one step that is all but none, the projection is still the one that it began as."""
+    own = load_file(tiny_model.adapter)["audio_projection.weight"]
+    one_step = ("--model", "tiny", "--max-steps", 1, "--learning-rate", 1e-9)
+    begun = {}
+    for name, options in {"as-model": (), "anew": ("--from-scratch",)}.items():
+        (plan,) = json_lines(run("finetune", dataset, *one_step, *options, "--dry-run", "--json"))
+        assert plan["continues"] == (name == "as-model")
+        run("finetune", dataset, *one_step, *options, "-o", tmp_path / name)
+        begun[name] = load_file(tmp_path / name / "adapter.safetensors")["audio_projection.weight"]
+    torch.testing.assert_close(begun["as-model"], own, atol=1e-6, rtol=0)
+    assert not torch.allclose(begun["anew"], own, atol=1e-2)
+
+
+def test_a_training_on_another_base_begins_from_scratch(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    other = shutil.copytree(tiny_model.base, tmp_path / "other")
+    words = ("finetune", dataset, "--model", "tiny", "--base", other, "--dry-run", "--json")
+    (plan,) = json_lines(run(*words))
+    assert plan["continues"] is False
+
+
+def test_an_adapter_whose_base_has_changed_says_so(
+    dataset: Path, tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
+) -> None:
+    run("finetune", dataset, *SMALL, "-o", tmp_path / "out")
+    changed = shutil.copytree(tiny_model.base, tmp_path / "changed")
+    (weights,) = (changed / "unet").glob("*.safetensors")
+    tensors = load_file(weights)
+    save_file({name: tensor + 0.01 for name, tensor in tensors.items()}, weights)
+    words = ("tag", "--model", "tiny", "--adapter", tmp_path / "out/adapter.safetensors")
+    tracks = library.root / "Two Discs"
+    assert "other weights" not in run(*words, tracks).stderr
+    assert "other weights" in run(*words, "--base", changed, "--force", tracks).stderr
 
 
 def test_the_reference_recipe_gives_the_references_tensors(

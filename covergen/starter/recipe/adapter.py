@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,9 +12,9 @@ from covergen.diffusion.adapter_file import write_tensors
 from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
+from covergen.starter.recipe.settings import VARIANTS
 from covergen.starter.recipe.world import load_captions
 from covergen.training.examples import Pairs
-from covergen.training.recipe import RECIPES
 from covergen.training.train import Names, train
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run import Run
     from covergen.training.recipe import Recipe
 
-__all__ = ["train_adapter", "train_reference"]
+__all__ = ["train_adapter", "train_variants"]
 
 _NAMES = Names(title="covergen starter", base="covergen starter", clap="covergen starter")
 _RIDGE = 1e-2  # of the embeddings' mean variance
@@ -41,17 +40,9 @@ def train_adapter(run: Run) -> bool:
     return _train(run, "adapter", run.recipe.adapter, _know_captions(run))
 
 
-def train_reference(run: Run) -> bool:
-    """The same for as many steps by art-from-audio's recipe, to be measured against."""
-    recipe = replace(
-        RECIPES["reference"],
-        batch_size=run.recipe.adapter.batch_size,
-        max_steps=run.recipe.adapter.max_steps,
-        resolution=None,
-        checkpoint_every=1,
-        keep_checkpoints=1,
-    )
-    return _train(run, "reference", recipe, None)
+def train_variants(run: Run) -> bool:
+    """Train an adapter by each of the other recipes, to be measured against; whether all are."""
+    return all(_train(run, f"variants/{name}", VARIANTS[name], None) for name in VARIANTS)
 
 
 def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
@@ -76,6 +67,7 @@ def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | Non
 
 
 def _save_half(adapter: Path, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
     with safe_open(adapter, framework="pt") as file:
         tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118 - no mapping
         write_tensors(path, tensors, file.metadata())

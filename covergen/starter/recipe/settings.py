@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from covergen.training.recipe import RECIPES
 from covergen.training.recipe import Recipe as TrainingRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ADAPTER",
     "TOKENS",
+    "VARIANTS",
     "BaseSettings",
     "LatentSettings",
     "Optimisation",
@@ -77,7 +84,11 @@ class VaeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerSettings:
-    """An audio tower of CLAP's class; `views` of each track are compared."""
+    """An audio tower of CLAP's class; two views of each track are compared.
+
+    `weighed_from`: the step from which arousal and valence, which the painter speaks of most,
+    weigh `moods` times as much in the reading as each other attribute.
+    """
 
     width: int = 48
     depths: tuple[int, ...] = (2, 2, 3)
@@ -88,8 +99,10 @@ class TowerSettings:
     temperature: float = 0.2
     contrast: float = 0.1
     together: float = 0.1
+    weighed_from: int = 4000
+    moods: tuple[float, float] = (2.0, 5.0)
     optimisation: Optimisation = Optimisation(
-        steps=4000, batch=12, rate=1e-3, seed=2, bfloat16=True
+        steps=16_000, batch=12, rate=1e-3, seed=2, bfloat16=True
     )
 
 
@@ -122,6 +135,39 @@ ADAPTER = TrainingRecipe(
     validation=0.02,
     precision="bf16",
     seed=4,
+)
+
+
+def _alike(recipe: TrainingRecipe, rate: float) -> TrainingRecipe:
+    return replace(
+        recipe,
+        learning_rate=rate,
+        batch_size=16,
+        max_steps=400,
+        resolution=None,
+        checkpoint_every=100,
+        checkpoint_unit="steps",
+        keep_checkpoints=1,
+        validate_every=None,
+        sample_every=None,
+        validation=0.02,
+        precision="bf16",
+    )
+
+
+_PLAIN = _alike(RECIPES["default"], 1e-3)
+# Adapters that begin from scratch and are trained equally long, to tell what each part buys.
+VARIANTS: Mapping[str, TrainingRecipe] = MappingProxyType(
+    {
+        "default": _PLAIN,
+        "slow": _alike(RECIPES["default"], 1e-4),
+        "one-token": replace(_PLAIN, projection="linear"),
+        "no-dropout": replace(_PLAIN, condition_dropout=0.0),
+        "no-min-snr": replace(_PLAIN, min_snr_gamma=None),
+        "no-average": replace(_PLAIN, ema=None),
+        "reference": _alike(RECIPES["reference"], 1e-4),
+        "reference-fast": _alike(RECIPES["reference"], 1e-3),
+    }
 )
 
 

@@ -72,6 +72,8 @@ def train_tower(run: Run) -> bool:
     listener = Listener(settings, known.shape[1]).to(run.device)
     first = tracks[: settings.centred, 0].astype(np.float32)
     listener.centre(torch.from_numpy(first).to(run.device))
+    even = torch.ones(wanted.shape[1], device=run.device)
+    weighed = torch.cat([torch.tensor(settings.moods, device=run.device), even[2:]])
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([settings.optimisation.seed, step])
@@ -79,7 +81,9 @@ def train_tower(run: Run) -> bool:
         views = [_view(tracks[chosen], rng) for _ in range(2)]
         embedding = listener.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
         target = wanted[chosen].repeat(2, 1)
-        reading = nn.functional.mse_loss(listener.read(embedding), target)
+        errors = (listener.read(embedding) - target).square().mean(0)
+        weight = weighed if step >= settings.weighed_from else even
+        reading = (errors * weight).sum() / weight.sum()
         first, second = embedding.chunk(2)
         apart = _contrast(first, second, settings.temperature)
         together = (1 - (first * second).sum(-1)).mean()
