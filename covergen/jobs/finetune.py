@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from covergen.diffusion.base_config import read_config
 from covergen.jobs.compute import choose_compute
 from covergen.jobs.examples import make_examples
 from covergen.jobs.finetune_check import nothing_to_train_on
+from covergen.jobs.lock import library_lock
 from covergen.jobs.model import locate_part
 from covergen.models.presets import find_preset, load_presets
 from covergen.models.save import save_preset
@@ -137,26 +139,28 @@ def finetune(
         )
     if not examples:
         raise nothing_to_train_on(options)
+    alone = library_lock("finetune", (options.output,))
     names = Names(
         title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
         clap=options.preset.clap,
     )
     try:
-        trained = train(
-            checked.base,
-            examples,
-            recipe,
-            options.output,
-            names=names,
-            device=compute.device,
-            emit=emit,
-            checkpoint=checkpoint,
-            resume=options.resume,
-            strict=options.strict,
-            initial=initial,
-            sampling=options.preset.sampling,
-        )
+        with alone if state.is_main_process else nullcontext():
+            trained = train(
+                checked.base,
+                examples,
+                recipe,
+                options.output,
+                names=names,
+                device=compute.device,
+                emit=emit,
+                checkpoint=checkpoint,
+                resume=options.resume,
+                strict=options.strict,
+                initial=initial,
+                sampling=options.preset.sampling,
+            )
     except Interrupted:
         if state.is_main_process:
             _report(options, names, left_out)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from covergen.models.files import Kind
     from covergen.models.presets import Preset
 
-__all__ = ["Part", "is_present", "parts_of"]
+__all__ = ["Part", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,6 @@ def parts_of(preset: Preset) -> tuple[Part, ...]:
     return tuple(
         _part(source, kind, preset.name) for kind in KINDS if (source := sources[kind]) is not None
     )
-
-
-def is_present(preset: Preset) -> bool:
-    """Whether all the parts that a model names are on this machine."""
-    return all(part.path is not None for part in parts_of(preset))
 
 
 def _part(source: str, kind: Kind, model: str) -> Part:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from covergen.jobs.lock import library_lock
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python
 from tests.media import KINDS, Library, encode
@@ -208,6 +209,14 @@ def test_a_training_on_another_base_begins_from_scratch(
     words = ("finetune", dataset, "--model", "tiny", "--base", other, "--dry-run", "--json")
     (plan,) = json_lines(run(*words))
     assert plan["continues"] is False
+
+
+def test_two_trainings_do_not_share_an_output(dataset: Path, run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with library_lock("finetune", (output,)):
+        refused = run("finetune", dataset, *SMALL, "-o", output, expect=1)
+    assert "Another covergen writes in" in refused.stderr
+    assert not output.exists()
 
 
 def test_an_adapter_whose_base_has_changed_says_so(

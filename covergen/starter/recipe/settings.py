@@ -41,13 +41,18 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """AdamW with a warm-up and then a constant rate; what is exported is the moving average."""
+    """AdamW; what is exported is the moving average.
+
+    The rate rises over `warm_up` steps, stays, and falls to 0 over the last `cooling` ones, so that
+    a training may be made longer from where it stood (Hägele et al. 2024, arXiv 2405.18392).
+    """
 
     steps: int
     batch: int
     rate: float
     seed: int
     warm_up: int = 100
+    cooling: int = 1
     decay: float = 0.01
     clip: float = 1.0
     bfloat16: bool = False  # forward and backward, where that is the faster
@@ -79,7 +84,7 @@ class VaeSettings:
         (1400, 256, 2),
         (6000, 512, 1),
     )
-    optimisation: Optimisation = Optimisation(steps=16_000, batch=8, rate=5e-4, seed=1)
+    optimisation: Optimisation = Optimisation(steps=6000, cooling=1500, batch=8, rate=5e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,7 @@ class TowerSettings:
     weighed_from: int = 4000
     moods: tuple[float, float] = (2.0, 5.0)
     optimisation: Optimisation = Optimisation(
-        steps=16_000, batch=12, rate=1e-3, seed=2, bfloat16=True
+        steps=8000, cooling=2000, batch=12, rate=1e-3, seed=2, bfloat16=True
     )
 
 
@@ -121,7 +126,7 @@ class BaseSettings:
     dropped_slot: float = 0.15  # and each of their parts
     dropped_family: float = 0.4
     optimisation: Optimisation = Optimisation(
-        steps=20_000, batch=16, rate=5e-4, seed=3, bfloat16=True
+        steps=8000, cooling=2000, batch=16, rate=5e-4, seed=3, bfloat16=True
     )
 
 

@@ -65,7 +65,8 @@ def train(stage: Stage) -> bool:
     while step < settings.steps and not stage.run.late():
         torch.manual_seed(settings.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * min(1.0, (step + 1) / settings.warm_up)
+            risen, left = (step + 1) / settings.warm_up, (settings.steps - step) / settings.cooling
+            group["lr"] = settings.rate * min(1.0, risen, left)
         with torch.autocast(stage.run.device.type, torch.bfloat16, enabled=settings.bfloat16):
             losses = stage.losses(step)
         optimizer.zero_grad(set_to_none=True)
