@@ -20,6 +20,7 @@ from PIL import Image
 from covergen.audio.clap import Tower
 from covergen.core.types import Sampling
 from covergen.diffusion.painter import load_painter
+from covergen.models.presets import at_quality
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.autoencoder import reconstruct
 from covergen.starter.evaluation.music import Music, hear_music
@@ -46,6 +47,11 @@ _CURVE = (
     *(Sampling(steps=steps, guidance=3.0, scheduler="ddim") for steps in (20, 50)),
     Sampling(steps=10, guidance=3.0, scheduler="unipc"),
     Sampling(steps=50, guidance=3.0, scheduler="ddpm"),
+    _REFERENCE,
+    *(replace(_DEFAULT, reuse=reuse) for reuse in (2, 3)),
+    *(replace(_DEFAULT, guided_until=share) for share in (0.4, 0.6, 0.8)),
+    replace(_DEFAULT, guided_from=0.2),
+    at_quality(_DEFAULT, "draft"),
 )
 _SEEDS = 8
 _PROBED = 768  # pictures of the painter, which a probe learns from
@@ -95,18 +101,20 @@ class _Evaluation:
         }
         if self.options.curve:
             found["curve"] = [self._try(painter, sampling) for sampling in (_DEFAULT, *_CURVE)]
+            half = self._painter(self.weights / "adapter.safetensors", torch.bfloat16)
+            found["bf16"] = self._try(half, _DEFAULT)
         if self.options.variants:
             adapters = sorted(self.options.variants.glob("*.safetensors"))
             found["variants"] = {adapter.stem: self._judge_variant(adapter) for adapter in adapters}
         return found
 
-    def _painter(self, adapter: Path) -> Painter:
+    def _painter(self, adapter: Path, dtype: torch.dtype = torch.float32) -> Painter:
         return load_painter(
             self.weights / "base",
             adapter,
             d_audio=self.tower.dimension,
             device=torch.device("cpu"),
-            dtype=torch.float32,
+            dtype=dtype,
         )
 
     def _paint(
@@ -170,7 +178,7 @@ class _Evaluation:
 
     def _try(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
         """A point of figure 5."""
-        name = f"{sampling.scheduler}-{sampling.steps}-{sampling.guidance:g}"
+        name = "-".join(map(str, (painter.dtype, *asdict(sampling).values())))
         covers = self._paint(painter, name, sampling, self.options.curve)
         attributes = self.music.attributes[: self.options.curve]
         return {

@@ -73,18 +73,20 @@ class LatentSettings:
 class VaeSettings:
     """An autoencoder to the latents and back. `crops` are (first step, side, batch).
 
-    `noise`: how far off, at most, the latents are from which the decoder learns.
+    `noise`: how far off, at most, the latents are from which the decoder learns. `squares`: the
+    weight of the squared error beside the absolute one; it is what counts in decibels.
     """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 96)
-    noise: float = 0.15
+    noise: float = 0.1
+    squares: float = 8.0
     crops: tuple[tuple[int, int, int], ...] = (
         (0, 64, 8),
         (600, 128, 4),
         (1400, 256, 2),
-        (6000, 512, 1),
+        (4800, 512, 1),
     )
-    optimisation: Optimisation = Optimisation(steps=6000, cooling=1500, batch=8, rate=5e-4, seed=1)
+    optimisation: Optimisation = Optimisation(steps=5800, cooling=2000, batch=8, rate=8e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class BaseSettings:
     dropped_slot: float = 0.15  # and each of their parts
     dropped_family: float = 0.4
     optimisation: Optimisation = Optimisation(
-        steps=8000, cooling=2000, batch=16, rate=5e-4, seed=3, bfloat16=True
+        steps=7000, cooling=2000, batch=16, rate=5e-4, seed=3, bfloat16=True
     )
 
 
@@ -135,7 +137,7 @@ ADAPTER = TrainingRecipe(
     rank=8,
     learning_rate=1e-3,
     batch_size=16,
-    max_steps=400,
+    max_steps=800,
     sample_every=None,
     validation=0.02,
     precision="bf16",

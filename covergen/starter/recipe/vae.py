@@ -48,7 +48,7 @@ def train_vae(run: Run) -> bool:
         found = (torch.arange(batch, device=run.device) + step) % 2 == 0
         noisy = latents + off * torch.randn_like(latents)
         given = torch.where(found[:, None, None, None], encoded.detach(), noisy)
-        pixels, edges = _differences(vae.decode(given).sample, wanted)
+        pixels, edges = _differences(vae.decode(given).sample, wanted, settings.squares)
         return {"loss": pixels + edges + latents_error, "pixels": pixels, "latents": latents_error}
 
     def judge() -> dict[str, float]:
@@ -123,12 +123,12 @@ def _crops(
     return np.stack(crops)
 
 
-def _differences(painted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def _differences(painted: Tensor, wanted: Tensor, squares: float) -> tuple[Tensor, Tensor]:
     """Of the pixels and their colours, and of the edges between neighbours at three scales."""
     error = painted - wanted
     # Colours vary far less than light, and would be learned long after it.
     color = error - error.mean(1, keepdim=True)
-    pixels = error.abs().mean() + error.square().mean() + 2 * color.abs().mean()
+    pixels = error.abs().mean() + squares * error.square().mean() + 2 * color.abs().mean()
     edges = error.new_zeros(())
     for scale in range(3):
         across = (error[..., 1:] - error[..., :-1]).abs().mean()
