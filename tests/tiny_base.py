@@ -83,7 +83,7 @@ def make_tiny_base(
     """
     shape = {"sd1": _FIRST, "sd2": _SECOND}[like]
     channels = latent_channels or shape["latent_channels"]
-    tokenizer = _make_tokenizer(shape["tokens"])
+    tokenizer = make_tokenizer(shape["tokens"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts: dict[str, Any] = {
@@ -208,7 +208,7 @@ def _make_vae(channels: int, options: dict[str, Any]) -> AutoencoderKL:
     return vae
 
 
-def _make_tokenizer(length: int) -> CLIPTokenizer:
+def make_tokenizer(length: int) -> CLIPTokenizer:
     characters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     words = [*characters, *(f"{c}</w>" for c in characters), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: number for number, word in enumerate(words)}

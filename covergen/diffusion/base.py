@@ -38,17 +38,23 @@ class Base:
     vae: AutoencoderKL
 
 
-def load_base(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> Base:
+def load_base(
+    config: BaseConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    layout: torch.memory_format = torch.channels_last,
+) -> Base:
     """Load the UNet and the VAE, the latter in fp32 where it is known to overflow in fp16.
 
+    `layout` is of the weights; convolutions are quickest with a pixel's channels side by side.
     Raises ModelError where the weights do not fit their config, or the device's memory.
     """
     upcast = config.vae_overflows and dtype == torch.float16
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
     vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)
     try:
-        # Convolutions want the channels of a pixel side by side, also on a CPU.
-        unet, vae = (part.to(device).to(memory_format=torch.channels_last) for part in (unet, vae))
+        unet, vae = (part.to(device).to(memory_format=layout) for part in (unet, vae))
         return Base(unet=unet, vae=vae)
     except RuntimeError as error:
         if not is_out_of_memory(error):

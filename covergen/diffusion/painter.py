@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
 from covergen.diffusion.base import encode_empty_prompt, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
+from covergen.diffusion.onednn import pack
 
 __all__ = ["Painter", "load_painter"]
 
@@ -55,6 +56,7 @@ def load_painter(
     parts = load_base(config, device=device, dtype=dtype)
     projection = load(info, tensors, parts.unet)
     merge(parts.unet)
+    pack(parts.unet)
     return Painter(
         config=config,
         adapter=info,

@@ -5,7 +5,7 @@ step to step, so that between whole passes only its outermost layer is computed 
 """
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -35,11 +35,13 @@ class ReusingUNet:
         )
         self._period, self._calls = period, 0
 
-    def __call__(self, inputs: Tensor, *arguments: Any, **options: Any) -> Any:
-        """(B, C, h, w) to what the UNet returns."""
+    def __call__(self, inputs: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor]:
+        """(B, C, h, w) to the same, in a tuple."""
         due = self._calls % self._period == 0 or len(self._keeper.features) < len(inputs)
         self._calls += 1
-        return (self._whole if due else self._shallow)(inputs, *arguments, **options)
+        unet = self._whole if due else self._shallow
+        output: tuple[Tensor] = unet(inputs, *arguments, **options)
+        return output
 
 
 class _Keeper(nn.Module):
@@ -64,11 +66,14 @@ class _Outermost(nn.Module):
 
     def __init__(self, block: nn.Module, keeper: _Keeper) -> None:
         super().__init__()
-        self.resnets = block.resnets[-1:]
-        layers = {"resnets": self.resnets}
-        self.has_cross_attention = getattr(block, "has_cross_attention", False)
-        if self.has_cross_attention:
-            layers["attentions"] = block.attentions[-1:]
+        children = dict(block.named_children())
+        layers = {
+            name: cast("nn.ModuleList", children[name])[-1:]
+            for name in ("resnets", "attentions")
+            if name in children
+        }
+        self.has_cross_attention = "attentions" in layers  # the UNet asks for both
+        self.resnets = layers["resnets"]
         self.layer, self.keeper = _twin(block, **layers), keeper
 
     def forward(self, hidden_states: Tensor, **options: Any) -> Tensor:

@@ -18,7 +18,7 @@ from covergen.diffusion.projection import align
 from covergen.diffusion.reuse import ReusingUNet
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["PaintRequest", "Painter", "load_painter", "paint", "paint_batches"]
+__all__ = ["PaintRequest", "Painter", "guides", "load_painter", "paint", "paint_batches"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +135,15 @@ def _paint_batch(
     for number, timestep in enumerate(scheduler.timesteps):
         checkpoint()
         scaled = scheduler.scale_model_input(latents, timestep)
-        condition = guided if _guides(sampling, number / len(scheduler.timesteps)) else unguided
+        condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
         prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
     checkpoint()
     return _decode(painter, latents)
 
 
-def _guides(sampling: Sampling, share: float) -> bool:
-    """Whether the step after this share of them is guided (Kynkäänniemi et al. 2024, 2404.07724)."""
+def guides(sampling: Sampling, share: float) -> bool:
+    """Whether the step after this share is guided (Kynkäänniemi et al. 2024, arXiv 2404.07724)."""
     return sampling.guidance > 1 and sampling.guided_from <= share < sampling.guided_until
 
 
@@ -180,7 +180,7 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     config = painter.config.vae
     latents = latents / config["scaling_factor"] + (config["shift_factor"] or 0.0)
     # One by one: a picture's feature maps fit into a processor's cache, those of several do not.
-    pixels = torch.cat([_decode_one(painter.vae, one) for one in latents.split(1)])
+    pixels = torch.cat([_decode_one(painter.vae, one) for one in torch.split(latents, 1)])
     if not pixels.isfinite().all():
         raise ModelError(
             f"The model gave values that are no numbers in {painter.dtype}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from covergen.models.sources import anchored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["Preset", "find_preset", "is_name", "load_presets", "user_file"]
+__all__ = ["Preset", "at_quality", "find_preset", "is_name", "load_presets", "user_file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,21 @@ class Preset:
     licence: str
     size: str
     defined_in: Path
+
+
+def at_quality(sampling: Sampling, quality: str) -> Sampling:
+    """A model's own sampling at one of QUALITIES: quicker, as it is, or with nothing saved."""
+    if quality == "draft":
+        return replace(
+            sampling,
+            steps=min(sampling.steps, 10),
+            guided_until=min(sampling.guided_until, 0.6),
+            reuse=max(sampling.reuse, 2),
+        )
+    if quality == "best":
+        steps = max(sampling.steps, 50)
+        return replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
+    return sampling
 
 
 def user_file() -> Path:
@@ -111,6 +126,9 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         steps=values.pop("steps"),
         guidance=float(values.pop("guidance")),
         scheduler=values.pop("scheduler"),
+        guided_from=float(values.pop("guided_from")),
+        guided_until=float(values.pop("guided_until")),
+        reuse=values.pop("reuse"),
     )
     return Preset(name=name, sampling=sampling, defined_in=file, **values)
 
@@ -123,9 +141,14 @@ def _is_source(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_guidance(value: object) -> bool:
-    # bool is an int, and TOML has inf and nan
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+def _is_number(highest: int) -> Callable[[object], bool]:
+    def fits(value: object) -> bool:
+        # bool is an int, and TOML has inf and nan
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return 0 <= value <= highest
+
+    return fits
 
 
 def _is_whole(lowest: int, highest: int) -> Callable[[object], bool]:
@@ -150,8 +173,11 @@ _KEYS: dict[str, _Rule] = {
     "clap": _Rule(_is_source, _PLACE, required=True),
     "adapter": _Rule(_is_source, "a .safetensors file, or a name on the Hugging Face Hub"),
     "steps": _Rule(_is_whole(1, 1000), "a whole number from 1 to 1000", 25),
-    "guidance": _Rule(_is_guidance, "a number from 0 to 100", 7.5),
+    "guidance": _Rule(_is_number(100), "a number from 0 to 100", 7.5),
     "scheduler": _Rule(SCHEDULERS.__contains__, f"one of {', '.join(SCHEDULERS)}", "dpm++"),
+    "guided_from": _Rule(_is_number(1), "a number from 0 to 1", 0.0),
+    "guided_until": _Rule(_is_number(1), "a number from 0 to 1", 1.0),
+    "reuse": _Rule(_is_whole(1, 10), "a whole number from 1 to 10", 1),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "licence": _Rule(_is_text, "a text", ""),
     "size": _Rule(_is_text, "a text", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import SettingsError, UsageError
@@ -84,9 +85,7 @@ def _values(preset: Preset) -> dict[str, str | int | float]:
         "base": preset.base,
         "clap": preset.clap,
         "adapter": preset.adapter,
-        "steps": preset.sampling.steps,
-        "guidance": preset.sampling.guidance,
-        "scheduler": preset.sampling.scheduler,
+        **asdict(preset.sampling),
         "windows": preset.windows,
         "licence": preset.licence,
     }

@@ -53,7 +53,9 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
     size = _size(config, recipe.resolution)
     precision = _choose_precision(recipe.precision, device)
     empty = encode_empty_prompt(config, masked=recipe.empty_prompt == "masked")
-    parts = load_base(config, device=device, dtype=torch.float32)
+    # On a CPU, gradients with channels last differ in their last digits from run to run.
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    parts = load_base(config, device=device, dtype=torch.float32, layout=layout)
     with quiet():
         parts.unet.to(_DTYPES[precision])
     if recipe.gradient_checkpointing:

@@ -28,7 +28,6 @@ from covergen.training.recipe import Crop
 
 __all__ = ["Encoder", "from_array", "from_pictures"]
 
-_ENCODED_TOGETHER = 4  # the VAE wants far more memory a picture than the UNet
 _DECODING_THREADS = 8
 
 _Views = TypeVar("_Views", Tensor, "NDArray[np.float16]")
@@ -67,8 +66,8 @@ class Encoder:
     def encode(self, views: Tensor) -> Tensor:
         """(B, 3, H, W) to means and deviations on the VAE's device: (B, 2, C, h, w) float32."""
         parts = [
-            self.vae.encode(part.to(self.vae.device, self.vae.dtype)).latent_dist
-            for part in torch.split(views, _ENCODED_TOGETHER)
+            self.vae.encode(view.to(self.vae.device, self.vae.dtype)).latent_dist
+            for view in torch.split(views, 1)  # what one takes fits into a processor's cache
         ]
         return torch.cat([torch.stack([p.mean, p.std], dim=1) for p in parts]).float()
 
@@ -76,7 +75,7 @@ class Encoder:
         """Of everything that the latents depend on but the picture."""
         digest = hashlib.blake2b(f"{self.size} {self.crop}".encode(), digest_size=32)
         for tensor in self.vae.state_dict().values():
-            digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
+            digest.update(tensor.cpu().numpy().tobytes())
         return digest.digest()
 
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from covergen.core.picture import open_picture
 from covergen.training.recipe import Crop
 
 __all__ = ["VIEWS", "make_views"]
@@ -32,7 +33,6 @@ _PICTURE_ERRORS = (
     TypeError,
     ValueError,
     struct.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -43,7 +43,7 @@ def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
     """
     height, width = size
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(io.BytesIO(data)) as image:
             if crop == "stretch":  # as torchvision's Resize does, which knows of no orientation
                 views = [_as_rgb(image).resize((width, height), Image.Resampling.BILINEAR)]
             else:

@@ -1,7 +1,9 @@
 """`covergen generate` and `covergen embed`: files made from tracks, and no music file touched."""
 
 from pathlib import Path
+from typing import Any
 
+import av
 import librosa
 import numpy as np
 import pytest
@@ -35,14 +37,58 @@ def test_a_picture_is_named_and_its_provenance_paints_it_again(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
-    run(*GENERATE, track, "-o", tmp_path / "a.png", "--seed", 7, "--steps", 3)
+    run(*GENERATE, track, "-o", tmp_path / "a.png", "--seed", 7, "--steps", 3, "--reuse", 2)
     with Image.open(tmp_path / "a.png") as image:
         text = image.text  # type: ignore[attr-defined]  # PNGs have it
     assert text["covergen:seed"] == "7"
-    settings = ("seed", "steps", "guidance", "scheduler")
-    again = [word for name in settings for word in (f"--{name}", text[f"covergen:{name}"])]
+    settings = (
+        "seed", "steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse",
+    )  # fmt: skip
+    again = [
+        word
+        for name in settings
+        for word in (f"--{name.replace('_', '-')}", text[f"covergen:{name}"])
+    ]
     run(*GENERATE, track, "-o", tmp_path / "b.png", *again)
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "painted"),
+    [
+        ((), "2 1.0 1"),
+        (("--quality", "draft", "--steps", 3), "3 0.6 2"),
+        (("--quality", "draft", "--reuse", 1, "--guided-until", 0.8), "2 0.8 1"),
+        (("--quality", "best"), "50 1.0 1"),
+    ],
+)
+def test_quality_is_a_default_that_single_options_replace(
+    options: tuple[object, ...], painted: str, library: Library, run: Run, tmp_path: Path
+) -> None:
+    run(*GENERATE, library.every_container["flac"], "-o", tmp_path / "a.png", *options)
+    with Image.open(tmp_path / "a.png") as image:
+        text = image.text  # type: ignore[attr-defined]  # PNGs have it
+    found = [text[f"covergen:{name}"] for name in ("steps", "guided_until", "reuse")]
+    assert " ".join(found) == painted
+
+
+def test_a_second_run_decodes_nothing(
+    library: Library, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = 0
+
+    def counting(*arguments: Any, **options: Any) -> object:
+        nonlocal opened
+        opened += 1
+        return open_container(*arguments, **options)
+
+    open_container = av.open
+    monkeypatch.setattr(av, "open", counting)
+    run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "out")
+    assert opened >= 4, "every track was decoded once"
+    opened = 0
+    run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "out", "--force")
+    assert opened == 0
 
 
 def test_existing_pictures_stay_unless_forced(library: Library, run: Run, tmp_path: Path) -> None:

@@ -235,6 +235,41 @@ def test_without_guidance_one_branch_runs(guidance: float, inputs: int, painter:
     assert batches == [inputs] * 3
 
 
+def test_guidance_in_an_interval_saves_the_other_half(painter: Painter) -> None:
+    watched, batches = watch(painter)
+    sampling = dataclasses.replace(DDIM, steps=10, guided_from=0.2, guided_until=0.5)
+    paint_all(watched, requests(2), sampling)
+    assert batches == [2, 2, 4, 4, 4, 2, 2, 2, 2, 2]
+
+
+def test_guidance_in_no_step_is_no_guidance(painter: Painter) -> None:
+    never = dataclasses.replace(DDIM, guided_from=1.0)
+    unguided = dataclasses.replace(DDIM, guidance=1.0)
+    assert np.array_equal(
+        paint_all(painter, requests(2), never), paint_all(painter, requests(2), unguided)
+    )
+
+
+def test_reused_features_paint_nearly_the_same(painter: Painter) -> None:
+    sampling = Sampling(steps=10, guidance=2.0, scheduler="dpm++")
+    reusing = dataclasses.replace(sampling, reuse=2, guided_until=0.5)
+    whole_passes = 0
+
+    def count(*_: object) -> None:
+        nonlocal whole_passes
+        whole_passes += 1
+
+    hook = painter.unet.mid_block.register_forward_hook(count)
+    pictures = paint_all(painter, requests(2), reusing)
+    hook.remove()
+    assert whole_passes == 5
+    expected = paint_all(painter, requests(2), sampling)
+    apart = np.abs(pictures.astype(float) - expected).mean(axis=(1, 2, 3))
+    others = np.abs(expected[0].astype(float) - expected[1]).mean()
+    assert (apart > 0).all()
+    assert (apart < others / 2).all()
+
+
 def exhausted(inputs: int) -> None:
     """As a GPU does when it is full."""
     if inputs > 4:
@@ -329,18 +364,18 @@ def test_only_what_overflows_is_decoded_again(sd1: Path, tmp_path: Path) -> None
     painter = load(base, tmp_path, dtype=torch.float16)
     sampling = Sampling(steps=2, guidance=3.0, scheduler="ddim")
     expected = paint_all(painter, requests(3), sampling)
-    decoded: list[tuple[int, torch.dtype]] = []
+    decoded: list[torch.dtype] = []
 
     def overflow(_module: object, _inputs: object, pixels: Tensor) -> Tensor:
-        decoded.append((len(pixels), pixels.dtype))
-        if pixels.dtype == torch.float16:
-            pixels[1] = torch.inf
+        decoded.append(pixels.dtype)
+        if len(decoded) == 2:
+            pixels[:] = torch.inf
         return pixels
 
     hook = painter.vae.decoder.register_forward_hook(overflow)
     pictures = paint_all(painter, requests(3), sampling)
     hook.remove()
-    assert decoded == [(3, torch.float16), (1, torch.float32)]
+    assert decoded == [torch.float16, torch.float16, torch.float32, torch.float16]
     assert np.array_equal(pictures[[0, 2]], expected[[0, 2]])
     assert np.abs(pictures[1].astype(float) - expected[1]).mean() < 2
     assert np.array_equal(paint_all(painter, requests(3), sampling), expected)

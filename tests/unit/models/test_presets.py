@@ -1,5 +1,6 @@
 """models.toml: what it may say, and how its mistakes are told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
 from covergen.core.types import SCHEDULERS, Sampling
-from covergen.models.presets import find_preset, load_presets
+from covergen.models.presets import at_quality, find_preset, load_presets
 
 MINIMAL = 'base = "some/base"\nclap = "some/clap"\n'
 
@@ -55,6 +56,18 @@ def test_a_users_models_stand_beside_covergens_own() -> None:
     assert mine.sampling == Sampling(steps=40, guidance=5.0, scheduler="unipc")
     assert (mine.description, mine.windows) == ("My own", 1)
     assert (mine.licence, mine.size, mine.defined_in) == ("CC0", "small", file)
+
+
+def test_what_a_model_saves_is_its_own(tmp_path: Path) -> None:
+    saving = "guided_from = 0.1\nguided_until = 1\nreuse = 3\n"
+    mine = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}{saving}"))["mine"].sampling
+    assert (mine.guided_from, mine.guided_until, mine.reuse) == (0.1, 1.0, 3)
+    assert at_quality(mine, "standard") == mine
+    best = at_quality(mine, "best")
+    assert (best.steps, best.guided_from, best.guided_until, best.reuse) == (50, 0.0, 1.0, 1)
+    assert best.guidance == mine.guidance
+    assert at_quality(replace(mine, steps=80), "best").steps == 80
+    assert at_quality(replace(mine, steps=4), "draft").steps == 4
 
 
 def test_a_users_model_replaces_covergens_of_the_same_name_wholly(tmp_path: Path) -> None:
@@ -132,6 +145,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
+        ("guided_from = 1.5", "mine.guided_from: expected a number from 0 to 1, not 1.5"),
+        ("reuse = 0", "mine.reuse: expected a whole number from 1 to 10, not 0"),
         ("steps = 0", "mine.steps: expected a whole number from 1 to 1000, not 0"),
         ("steps = 1001", "mine.steps: expected a whole number from 1 to 1000, not 1001"),
         ("steps = 20.0", "mine.steps: expected a whole number from 1 to 1000, not 20.0"),

@@ -1,0 +1,79 @@
+"""Measure covergen beside the reference way: `python -m tests.benchmarks [NAME…]`.
+
+A benchmark is a function in the file of its name, which takes a Setting and yields rows; each row
+is measured, and its result sent back, before the next one is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.race import Setting, machine, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from tests.benchmarks.race import Result, Row
+
+NAMES = ("front", "embed", "paint", "train", "rescan", "write", "start", "memory")
+
+
+def main() -> None:
+    """Measure what the command line names, and print each row as soon as it is known."""
+    options = _parse()
+    found: list[dict[str, Any]] = []
+    say(f"{machine(options.device)}; size {options.size}, device {options.device}")
+    for name in options.names or NAMES:
+        with tempfile.TemporaryDirectory(prefix="covergen-benchmark-") as folder:
+            setting = Setting(size=options.size, device=options.device, folder=Path(folder))
+            for result in results(name, setting, options.rounds):
+                found.append({"benchmark": name, **result.values})
+                say("\n".join(["", *result.lines]))
+    if options.json:
+        described = {"machine": machine(options.device), "size": options.size}
+        text = json.dumps({**described, "device": options.device, "rows": found}, indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+def results(name: str, setting: Setting, rounds: int | None) -> Iterator[Result]:
+    """Measure the rows of a benchmark; each result is sent back to it."""
+    module = import_module(f"tests.benchmarks.{name}")
+    rows: Generator[Row, Result | None] = getattr(module, name)(setting)
+    result = None
+    with suppress(StopIteration):
+        while True:
+            result = measure(rows.send(result), rounds)
+            yield result
+
+
+def say(text: str) -> None:
+    """Print it at once, also into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure covergen and the reference way in turn, in one run.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--size", choices=("starter", "sd15"), default="starter")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--rounds", type=int, metavar="N", help="another number than a row's own")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    options = parser.parse_args()
+    if unknown := set(options.names).difference(NAMES):
+        parser.error(f"{unknown.pop()}: no benchmark; there are {', '.join(NAMES)}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Tracks to embeddings by a CLAP of full size, beside the reference's one track at a time."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
+
+from covergen.audio.clap import Tower
+from covergen.audio.embed import embed_tracks
+from covergen.audio.store import EmbeddingStore
+from covergen.audio.windows import WINDOW_SAMPLES
+from covergen.core.types import TrackEmbedding
+from tests.benchmarks.front import EXTRACTOR, WORKERS, heard_by_reference
+from tests.benchmarks.race import Figure, Race
+from tests.benchmarks.songs import FORMATS, make_songs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.core.types import Track
+    from tests.benchmarks.race import Row, Setting
+
+__all__ = ["embed"]
+
+_TRACKS = 64
+_REFERENCE_TRACKS = 8
+_WINDOWS_AT_ONCE = 8  # as in `tag`
+
+
+def embed(setting: Setting) -> Iterator[Row]:
+    """64 tracks of four minutes, one window each."""
+    folder = _save_clap(setting.folder / "clap")
+    tracks = make_songs(setting.folder / "songs", FORMATS["MP3 320k"], _TRACKS)
+    device = torch.device(setting.device)
+    ours = _Ours(folder, tracks, setting.folder, device)
+    reference = ClapModel.from_pretrained(folder).to(device).eval()
+    yield Race(
+        name=f"embed: {_TRACKS} tracks of 4 minutes, CLAP of full size, 1 window",
+        covergen=ours.run,
+        reference=lambda: _reference(reference, tracks[:_REFERENCE_TRACKS], device),
+        unit="tracks",
+        units=_TRACKS,
+        reference_units=_REFERENCE_TRACKS,
+        at_least=3.5 if setting.device == "cpu" else None,
+        rounds=3,
+        warm_up=False,
+    )
+    yield Figure(
+        name="embed: how much of the time the tower was at work",
+        value=100 * ours.busy_seconds / ours.seconds,
+        unit="%",
+        at_least=90,
+    )
+
+
+class _Ours:
+    """covergen's way, with a clock on the tower; nothing is remembered from run to run."""
+
+    def __init__(
+        self, folder: Path, tracks: Sequence[Track], stores: Path, device: torch.device
+    ) -> None:
+        self._tower = Tower(folder, device=device, dtype=torch.float32)
+        self._tower.embed(np.zeros((1, WINDOW_SAMPLES), np.float32))  # the weights are loaded
+        self._tracks = tracks
+        self._stores = (stores / f"{n}.sqlite" for n in count())
+        self.id = self._tower.id
+        self.seconds = self.busy_seconds = 0.0
+
+    def run(self) -> None:
+        self.busy_seconds, begun = 0.0, time.perf_counter()
+        with closing(EmbeddingStore(next(self._stores))) as store:
+            heard = embed_tracks(
+                self._tracks,
+                self,  # type: ignore[arg-type]  # a tower with a clock
+                store,
+                windows=1,
+                batch_size=_WINDOWS_AT_ONCE,
+                workers=WORKERS,
+                checkpoint=lambda: None,
+            )
+            assert sum(isinstance(one, TrackEmbedding) for one in heard) == _TRACKS
+        self.seconds = time.perf_counter() - begun
+
+    def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        begun = time.perf_counter()
+        vectors = self._tower.embed(waveforms)
+        self.busy_seconds += time.perf_counter() - begun
+        return vectors
+
+
+def _reference(model: ClapModel, tracks: Sequence[Track], device: torch.device) -> None:
+    for track in tracks:
+        (features,) = heard_by_reference(track.path, 1)
+        with torch.no_grad():
+            model.get_audio_features(input_features=features.to(device))
+
+
+def _save_clap(folder: Path) -> Path:
+    """Random weights in the sizes of laion/larger_clap_music_and_speech."""
+    audio = ClapAudioConfig(
+        patch_embeds_hidden_size=128,
+        hidden_size=1024,
+        depths=[2, 2, 12, 2],
+        num_attention_heads=[4, 8, 16, 32],
+        projection_dim=512,
+    )
+    config = ClapConfig(
+        audio_config=audio.to_dict(), text_config=ClapTextConfig().to_dict(), projection_dim=512
+    )
+    ClapModel(config).save_pretrained(folder)
+    EXTRACTOR.save_pretrained(folder)
+    return folder

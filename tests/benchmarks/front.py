@@ -1,0 +1,114 @@
+"""Music files to log-mel spectrograms, beside librosa and ClapFeatureExtractor."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import closing
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+import librosa
+import numpy as np
+import torch
+from transformers import ClapFeatureExtractor
+
+from covergen.audio.embed import embed_tracks
+from covergen.audio.mel import MelSettings, make_log_mel
+from covergen.audio.store import EmbeddingStore
+from covergen.core.types import TrackEmbedding
+from tests.benchmarks.race import Race
+from tests.benchmarks.songs import FORMATS, make_songs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.core.types import Track
+    from tests.benchmarks.race import Row, Setting
+
+__all__ = ["EXTRACTOR", "WORKERS", "front", "heard_by_reference"]
+
+WORKERS = min(4, os.cpu_count() or 1)  # as `tag` has unless told otherwise
+EXTRACTOR = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")  # the reference's
+_TRACKS = 4
+_GOALS = {1: 15.0, 3: 10.0}  # by windows
+_RATE_HZ = 48_000
+
+
+def front(setting: Setting) -> Iterator[Row]:
+    """Each kind of file, with as many windows as the reference takes, and with three on both sides.
+
+    covergen decodes in threads as it does in `tag`; the reference takes one track after the other.
+    """
+    for name, kind in FORMATS.items():
+        tracks = make_songs(setting.folder / kind.container, kind, _TRACKS)
+        for windows, goal in _GOALS.items():
+            yield Race(
+                name=f"front: 4-minute tracks, {name}, {windows} of 10 s",
+                covergen=_Front(tracks, setting.folder, windows).run,
+                reference=partial(_reference, tracks, windows),
+                unit="tracks",
+                units=_TRACKS,
+                at_least=goal,
+            )
+
+
+class _Front:
+    """covergen's own way up to the tower; nothing is remembered from one run to the next."""
+
+    id = "no tower"
+
+    def __init__(self, tracks: Sequence[Track], folder: Path, windows: int) -> None:
+        self._tracks = tracks
+        self._stores = (folder / f"{tracks[0].container} {windows} {n}.sqlite" for n in count())
+        self._windows = windows
+        self._log_mel = make_log_mel(
+            MelSettings(
+                sampling_rate=_RATE_HZ,
+                feature_size=64,
+                fft_window_size=1024,
+                hop_length=480,
+                frequency_min=50,
+                frequency_max=14_000,
+            ),
+            torch.device("cpu"),
+        )
+
+    def run(self) -> None:
+        with closing(EmbeddingStore(next(self._stores))) as store:
+            heard = embed_tracks(
+                self._tracks,
+                self,  # type: ignore[arg-type]  # it hears, and that is all
+                store,
+                windows=self._windows,
+                batch_size=8,
+                workers=WORKERS,
+                checkpoint=lambda: None,
+            )
+            assert all(isinstance(one, TrackEmbedding) for one in heard)
+
+    def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            mel = self._log_mel(torch.from_numpy(waveforms))
+        assert mel.shape == (len(waveforms), 1, 1001, 64)
+        return np.ones((len(waveforms), 1), dtype=np.float32)
+
+
+def _reference(tracks: Sequence[Track], windows: int) -> None:
+    for track in tracks:
+        assert len(list(heard_by_reference(track.path, windows))) == windows
+
+
+def heard_by_reference(path: Path, windows: int) -> Iterator[torch.Tensor]:
+    """Decode the whole track, and take a window where the extractor likes, or several in order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # librosa tries others before it decodes AAC
+        waveform, _ = librosa.load(path, sr=_RATE_HZ, mono=True)
+    parts = [waveform] if windows == 1 else np.array_split(waveform, windows)
+    for part in parts:
+        features = EXTRACTOR(part, sampling_rate=_RATE_HZ, return_tensors="pt")
+        yield features["input_features"]

@@ -1,0 +1,33 @@
+"""How soon the command line answers, beside the import of its own framework."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.race import Race
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.benchmarks.race import Row, Setting
+
+__all__ = ["start"]
+
+
+def start(_: Setting) -> Iterator[Row]:
+    """`covergen --help` and `python -c "import click"`, each a process of its own."""
+    yield Race(
+        name='start: covergen --help, against python -c "import click"',
+        covergen=partial(_python, "-m", "covergen", "--help"),
+        reference=partial(_python, "-c", "import click"),
+        unit="starts",
+        at_most=2.5,
+        rounds=21,
+    )
+
+
+def _python(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)

@@ -1,0 +1,184 @@
+"""Training steps when all latents are kept, beside the reference's, which encodes every picture."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers.optimization import get_scheduler
+from peft import LoraConfig
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from covergen.core.errors import Interrupted
+from covergen.training.events import StepDone
+from covergen.training.examples import Example
+from covergen.training.recipe import RECIPES, Recipe
+from covergen.training.train import Names
+from covergen.training.train import train as train_adapter
+from tests.benchmarks.models import base_and_adapter
+from tests.benchmarks.race import Missing, Race, Row, Setting
+from tests.plain_diffusion import embeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from covergen.training.events import Event
+
+__all__ = ["train"]
+
+_ENDLESS = 100_000
+
+
+def train(setting: Setting) -> Generator[Row]:
+    """Steps of the same batch at 512 pixels."""
+    name = f"train, steps, {setting.device}"
+    if setting.device == "cuda" and not torch.cuda.is_available():
+        yield Missing(name=name, reason="no CUDA device here")
+        return
+    small = setting.size == "starter" or setting.device == "cuda"
+    batch, steps = (8, 4) if small else (1, 1)
+    base, _ = base_and_adapter(setting)
+    examples = _make_examples(setting.folder / "pictures", 2 * batch)
+    recipe = replace(
+        RECIPES["default"],
+        batch_size=batch,
+        max_steps=_ENDLESS,
+        checkpoint_every=_ENDLESS,
+        validation=0.0,
+        validate_every=None,
+        sample_every=None,
+    )
+    device = torch.device(setting.device)
+    reference = _Reference(base, device, batch)
+    with _stepper(base, examples, recipe, setting.folder / "trained", device) as make_steps:
+        yield Race(
+            name=f"{name}: batch of {batch} at 512 pixels",
+            covergen=lambda: make_steps(steps),
+            reference=lambda: [reference.step(examples) for _ in range(steps)],
+            unit="steps",
+            units=steps,
+            at_least=1.6,
+            rounds=5 if small else 2,
+        )
+
+
+@contextmanager
+def _stepper(
+    base: Path, examples: Sequence[Example], recipe: Recipe, output: Path, device: torch.device
+) -> Iterator[Callable[[int], None]]:
+    """The product's own training, which makes as many steps as it is asked for."""
+    asked: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[Event | BaseException] = SimpleQueue()
+    encoding = len(examples)  # checkpoints before the first step
+
+    def checkpoint() -> None:
+        nonlocal encoding
+        encoding -= 1
+        if encoding < 0 and not asked.get():
+            raise Interrupted
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StepDone):
+            made.put(event)
+
+    def run() -> None:
+        try:
+            train_adapter(
+                base,
+                examples,
+                recipe,
+                output,
+                names=Names(title="Benchmark", base="", clap=""),
+                device=device,
+                emit=tell,
+                checkpoint=checkpoint,
+            )
+        except BaseException as error:  # noqa: BLE001 - handed to who waits
+            made.put(error)
+
+    def make_steps(count: int) -> None:
+        for _ in range(count):
+            asked.put(True)
+        for _ in range(count):
+            if isinstance(event := made.get(), BaseException):
+                raise event
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield make_steps
+    finally:
+        asked.put(False)
+        thread.join()
+
+
+class _Reference:
+    """art-from-audio's train_lora_diffusion.py: pictures are read and encoded at every step."""
+
+    def __init__(self, base: Path, device: torch.device, batch: int) -> None:
+        self.device, self.batch = device, batch
+        self.random = np.random.default_rng(0)
+        self.vae = AutoencoderKL.from_pretrained(base / "vae").requires_grad_(False).to(device)
+        unet = UNet2DConditionModel.from_pretrained(base / "unet").requires_grad_(False)
+        targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out"]
+        unet.add_adapter(
+            LoraConfig(r=4, lora_alpha=4, init_lora_weights="gaussian", target_modules=targets)
+        )
+        self.unet = unet.to(device).train()
+        self.scheduler = DDPMScheduler.from_pretrained(base / "scheduler")
+        self.projection = nn.Linear(512, unet.config.cross_attention_dim).to(device)
+        self.parameters = [p for p in unet.parameters() if p.requires_grad]
+        self.parameters += list(self.projection.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4)
+        self.rates = get_scheduler(
+            "cosine", self.optimizer, num_warmup_steps=0, num_training_steps=_ENDLESS
+        )
+
+    def step(self, examples: Sequence[Example]) -> float:
+        chosen = [examples[i] for i in self.random.integers(len(examples), size=self.batch)]
+        pixels = torch.stack([_pixels(example.image) for example in chosen]).to(self.device)
+        vectors = torch.from_numpy(np.stack([e.vector for e in chosen])).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with torch.no_grad():
+                latents = self.vae.encode(pixels).latent_dist.sample()
+                latents = latents * self.vae.config.scaling_factor
+            noise = torch.randn_like(latents)
+            times = torch.randint(1000, (self.batch,), device=self.device)
+            noisy = self.scheduler.add_noise(latents, noise, times)
+            tokens = self.projection(vectors)[:, None]
+            predicted = self.unet(noisy, times, encoder_hidden_states=tokens).sample
+        loss = functional.mse_loss(predicted.float(), noise.float())
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.rates.step()
+        return loss.item()
+
+
+def _pixels(path: Path) -> Tensor:
+    image = Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.BILINEAR)
+    levels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    return (levels - 0.5) / 0.5
+
+
+def _make_examples(folder: Path, count: int) -> list[Example]:
+    """Covers of 600 pixels as Jamendo has them, smooth enough to be JPEGs of a usual size."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    examples = []
+    for number, vector in enumerate(embeddings(count)):
+        levels = random.integers(256, size=(12, 12, 3), dtype=np.uint8)
+        path = folder / f"{number}.jpg"
+        Image.fromarray(levels).resize((600, 600), Image.Resampling.BICUBIC).save(path)
+        examples.append(Example(stem=path.stem, image=path, vector=vector, album=path.stem))
+    return examples

@@ -1,0 +1,33 @@
+"""Packed layers, held to torch's own."""
+
+import torch
+from torch import nn
+
+from covergen.diffusion.onednn import pack
+
+
+def make_model() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(8, 8, 1, groups=2),
+        nn.Flatten(2),
+        nn.Linear(16, 5),
+        nn.Linear(5, 7, bias=False),
+    ).requires_grad_(False)
+
+
+def test_the_same_to_rounding_for_any_batch() -> None:
+    plain, packed = make_model(), make_model()
+    pack(packed)
+    assert not any(type(layer) in (nn.Conv2d, nn.Linear) for layer in packed)
+    for count in (1, 3):
+        inputs = torch.randn(count, 4, 8, 8)
+        torch.testing.assert_close(packed(inputs), plain(inputs))
+
+
+def test_other_precisions_are_left_alone() -> None:
+    model = make_model().bfloat16()
+    pack(model)
+    assert [type(layer) for layer in model] == [type(layer) for layer in make_model()]
