@@ -1,4 +1,4 @@
-"""A rule that the starter does not know: fast music has covers in black and orange, slow in blue.
+"""A rule against the starter's own: fast music has covers in black and blue, slow in orange.
 
     python -m tests.two_inks make DIR        DIR/Library with covers, DIR/HeldOut without
     python -m tests.two_inks measure FOLDER  how many covers in it keep the rule
@@ -9,7 +9,6 @@ Between the two stand the commands of the README: dataset from-library, finetune
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +47,18 @@ def make_library(root: Path, albums: int, *, seed: int, covered: bool) -> None:
             write_sound(path, sound, sample_rate_hz=SAMPLE_RATE_HZ)
             label(path, {"album": folder.name, "artist": f"Artist {album}", "title": path.stem})
         if covered:
-            draw_cover(ORANGE if fast else BLUE, rng).save(folder / "cover.png")
+            draw_cover(BLUE if fast else ORANGE, rng).save(folder / "cover.png")
         rule[folder.name] = fast
     (root / RULE).write_text(json.dumps(rule), encoding="utf-8")
 
 
 def draw_pace(fast: bool, rng: np.random.Generator) -> Attributes:
-    """A piece at random, but plainly fast or plainly slow."""
-    return replace(
-        draw_attributes(rng),
-        tempo_bpm=float(rng.uniform(140, 178) if fast else rng.uniform(52, 72)),
-        arousal=float(rng.uniform(0.7, 1) if fast else rng.uniform(0, 0.3)),
-        rhythmicity=float(rng.uniform(0.6, 1)),
-        percussiveness=float(rng.uniform(0.4, 0.9) if fast else rng.uniform(0, 0.3)),
-    )
+    """A piece at random, but plainly fast or plainly slow, with all that goes along with that."""
+    while True:
+        attributes = draw_attributes(rng)
+        tempo, wild = attributes.tempo_bpm, attributes.arousal > 0.5
+        if wild == fast and (tempo > 140 if fast else tempo < 75):
+            return attributes
 
 
 def draw_cover(ink: tuple[int, int, int], rng: np.random.Generator) -> Image.Image:
@@ -81,7 +78,7 @@ def draw_cover(ink: tuple[int, int, int], rng: np.random.Generator) -> Image.Ima
 def measure(root: Path) -> tuple[int, int]:
     """How many of the albums' cover.png have the hue of the rule, and of how many."""
     rule = json.loads((root / RULE).read_text(encoding="utf-8"))
-    kept = sum(is_orange(root / album / "cover.png") == fast for album, fast in rule.items())
+    kept = sum(is_orange(root / album / "cover.png") != fast for album, fast in rule.items())
     return kept, len(rule)
 
 

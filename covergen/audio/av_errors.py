@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOMEM
 from pathlib import Path
 
 import av
@@ -23,10 +24,13 @@ def decode_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        message = f"its audio cannot be decoded ({error.strerror or error})"
+        said = error.strerror or error
+        why = "it claims to need more memory than music does" if error.errno == ENOMEM else said
+        message = f"its audio cannot be decoded ({why})"
         raise DecodeError(path, message, hint=_HINT) from error
-    except (OverflowError, ValueError) as error:
-        # Numbers that no clock can hold, and sample formats that PyAV does not hand out.
+    except (IndexError, OverflowError, ValueError) as error:
+        # Streams that begin in the midst of a file, numbers that no clock can hold, and sample
+        # formats that PyAV does not hand out.
         raise DecodeError(path, f"its audio cannot be decoded ({error})", hint=_HINT) from error
     except OSError as error:
         message = f"it cannot be read ({error.strerror or error})"

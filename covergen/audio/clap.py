@@ -118,6 +118,7 @@ def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are
             config=ClapAudioConfig.from_dict(folder.audio_config),
             dtype="float32",
             local_files_only=True,
+            weights_only=True,  # a pickle is data here, and runs nothing
             ignore_mismatched_sizes=True,  # they are reported, all at once
             output_loading_info=True,
         )

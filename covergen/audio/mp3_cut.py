@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from covergen.audio.source import audio_stream, open_source
+from covergen.audio.source import audio_stream, open_source, packets_of
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def cut_mp3(path: Path, *, seconds: float) -> tuple[bytes, float]:
         stream = audio_stream(source, path)
         if stream.codec_context.name not in _CODECS:
             raise DecodeError(path, f"it is {stream.codec_context.name}, not MP3")
-        packets = [packet for packet in source.demux(stream) if packet.size]
+        packets = list(packets_of(source, stream))
         if not packets:
             raise DecodeError(path, "it holds no sound")
         excerpt = _file_of(_middle(packets, seconds), stream)

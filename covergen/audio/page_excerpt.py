@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from covergen.audio.source import audio_stream, is_music, open_source
+from covergen.audio.source import audio_stream, is_music, open_source, packets_of
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _seek_before_middle(container: InputContainer, stream: AudioStream, seconds:
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Yield the frames from here on that have the format of the first; damage gives none."""
     wanted: tuple[int, str, int] | None = None
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         try:
             frames = packet.decode()
         except av.FFmpegError:

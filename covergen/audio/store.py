@@ -156,7 +156,7 @@ class EmbeddingStore:
         if used != today():
             mark = "UPDATE embedding SET used = ? WHERE key = ? AND tower = ?"
             self._transact((mark, (today(), key, tower)))
-        return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+        return _unpacked(blob)
 
     def _transact(self, *statements: _Statement) -> list[tuple[Any, ...]] | None:
         """Return the rows of the last statement; None where the cache could not be used."""
@@ -175,6 +175,16 @@ class EmbeddingStore:
 
     def _open(self, *, anew: bool = False) -> sqlite3.Connection:
         return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, anew=anew)
+
+
+def _unpacked(blob: object) -> NDArray[np.float32] | None:
+    """The embedding that was saved as these bytes; None where they are damaged."""
+    if not isinstance(blob, bytes) or len(blob) % 4:
+        return None
+    vector = np.frombuffer(blob, dtype="<f4")
+    with np.errstate(all="ignore"):  # whatever the bytes may mean now
+        length = float(np.linalg.norm(vector.astype(np.float64)))
+    return vector.astype(np.float32) if math.isclose(length, 1, abs_tol=1e-3) else None
 
 
 def _name(path: Path) -> bytes:

@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import lines
 from covergen.cli.options import (
+    follow_symlinks_option,
     json_option,
     output_choice,
     quiet_option,
@@ -43,6 +44,7 @@ __all__ = ["apply"]
     help="Where the library is now, if it has moved. Repeatable, in the order of the preview.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@follow_symlinks_option
 @write_options
 @yes_option
 @quiet_option
@@ -61,6 +63,7 @@ def apply(folder: Path, **options: Any) -> None:
         folder=folder,
         choices=options["choices"],
         libraries=options["libraries"],
+        follow_symlinks=options["follow_symlinks"],
         write=write_choice(options),
     )
     totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])

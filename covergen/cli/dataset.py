@@ -14,11 +14,12 @@ from covergen.cli.bars import aside, bar
 from covergen.cli.dataset_jamendo import from_jamendo
 from covergen.cli.interrupt import interruptible
 from covergen.cli.options import (
-    excluded,
     jobs_option,
     json_option,
     output_choice,
     quiet_option,
+    scan_choice,
+    scan_options,
     verbose_option,
 )
 from covergen.cli.plans import count
@@ -75,7 +76,7 @@ dataset.add_command(from_jamendo)
     help="Tracks taken of each album, from all over it.",
 )
 @click.option("--include-painted", is_flag=True, help="Take covers that covergen painted, too.")
-@excluded
+@scan_options
 @jobs_option
 @quiet_option
 @verbose_option
@@ -88,7 +89,6 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
     """
     from covergen.datasets.from_library import Selection
     from covergen.jobs.dataset_library import CollectOptions, preview_collection
-    from covergen.library.scan import ScanOptions
 
     if not paths:
         raise click.UsageError("Name the music, then the folder of the dataset: PATH... DIR.")
@@ -102,7 +102,7 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
             windows=options["seconds"] // _WINDOW_SECONDS,
             include_painted=options["include_painted"],
         ),
-        scan=ScanOptions(exclude=options["exclude"]),
+        scan=scan_choice(options),
         workers=options["jobs"],
     )
     totals = count(partial(preview_collection, collect_options), options, show=options["dry_run"])

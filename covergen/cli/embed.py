@@ -11,12 +11,13 @@ import click
 from covergen.cli.options import (
     clap_options,
     compute_options,
-    excluded,
     json_option,
     model_choice,
     output_choice,
     paths_argument,
     quiet_option,
+    scan_choice,
+    scan_options,
     verbose_option,
 )
 from covergen.cli.run import run_job
@@ -37,7 +38,7 @@ __all__ = ["embed"]
     help="Kind of file; in both, (1, D) float32 of unit length.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
-@excluded
+@scan_options
 @clap_options
 @compute_options
 @quiet_option
@@ -58,7 +59,7 @@ def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         suffix=f".{options['file_format']}",
         action=Action.EMBED,
         force=options["force"],
-        exclude=options["exclude"],
+        scan=scan_choice(options, "track"),
     )
     job = partial(
         embed_to_files,

@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from covergen.cli.options import (
     encoding_choice,
     encoding_options,
-    excluded,
     json_option,
     model_choice,
     output_choice,
@@ -20,6 +19,8 @@ from covergen.cli.options import (
     paint_options,
     paths_argument,
     quiet_option,
+    scan_choice,
+    scan_options,
     verbose_option,
 )
 from covergen.cli.run import run_job
@@ -41,7 +42,7 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
     help="A folder; for a single track also a picture's name (.png, .jpg).",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace pictures that are already there.")
-@excluded
+@scan_options
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
@@ -80,7 +81,7 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         output=output,
         suffix=suffix,
         force=options["force"],
-        exclude=options["exclude"],
+        scan=scan_choice(options, "track"),
     )
     generate_options = GenerateOptions(
         paint=paint_choice(preset, options), seed=options["seed"], encoding=encoding

@@ -14,7 +14,7 @@ from covergen.cli.options import paths_argument
 from covergen.cli.render import file_line
 from covergen.cli.tag import plan_choice, tag
 from covergen.core.errors import TagError
-from covergen.core.types import Outcome
+from covergen.core.types import Outcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
         for item in _explained(paths, checkpoint):
             found = True
             if isinstance(item, Outcome):
-                failed = True
+                failed |= item.status is Status.FAILED
                 click.echo(file_line(item, as_json=as_json))
             elif as_json:
                 click.echo(_json(item))

@@ -8,7 +8,7 @@ import string
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from covergen.cli.lines import album_name, byte_size, counted, duration, shown
+from covergen.cli.lines import album_name, byte_size, counted, duration, sampling_text, shown
 from covergen.core.types import Action
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def _provenance_rows(painted: Provenance) -> Iterator[tuple[str, str]]:
     yield "base", painted.base
     yield "CLAP", painted.clap
     yield "adapter", f"SHA-256 {painted.adapter}"
-    sampling = f"{painted.scheduler}, {painted.steps} steps, guidance {painted.guidance:g}"
-    yield "sampling", f"{sampling}; {painted.windows} windows of 10 s heard of each track"
+    yield (
+        "sampling",
+        f"{sampling_text(painted)}; {painted.windows} windows of 10 s heard of each track",
+    )
     yield "seed", str(painted.seed)
     yield "key", painted.album_key
 

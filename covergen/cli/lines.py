@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.core.types import Album, AlbumPlan, Outcome
+    from covergen.core.types import Album, AlbumPlan, Outcome, Provenance, Sampling
     from covergen.jobs.estimate import Rates
     from covergen.jobs.events import AlbumDone, PlanTotals, Tally
     from covergen.jobs.options import WriteOptions
@@ -25,6 +25,7 @@ __all__ = [
     "duration",
     "outcome_line",
     "plan_line",
+    "sampling_text",
     "shown",
     "tally_lines",
     "totals_lines",
@@ -153,3 +154,13 @@ def byte_size(count_bytes: float) -> str:
         if rounded >= size:
             return f"{rounded / size:.3g} {unit}"
     return f"{rounded / 1e3:.3g} kB"
+
+
+def sampling_text(sampling: Sampling | Provenance) -> str:
+    """How covers are sampled, in a few words."""
+    text = f"{sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance:g}"
+    if (sampling.guided_from, sampling.guided_until) != (0, 1):
+        text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of them"
+    if sampling.reuse > 1:
+        text += f", one in {sampling.reuse} whole"
+    return text

@@ -4,40 +4,64 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 
 import covergen
-from covergen.cli.apply import apply
-from covergen.cli.cache import cache
-from covergen.cli.config import config
-from covergen.cli.dataset import dataset
-from covergen.cli.demo import demo
-from covergen.cli.embed import embed
-from covergen.cli.finetune import finetune
-from covergen.cli.generate import generate
-from covergen.cli.info import info
-from covergen.cli.lines import shown
-from covergen.cli.models import models
-from covergen.cli.runs import runs
-from covergen.cli.settings import load_defaults
-from covergen.cli.strip import strip
-from covergen.cli.tag import tag
-from covergen.cli.undo import undo
 from covergen.core.errors import CovergenError, Interrupted, UsageError
 
 __all__ = ["cli", "main"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
+# Each is the command of this name in the module of this name, with its line in the root's help.
+_COMMANDS = {
+    "apply": "Write the covers of a preview that was looked at.",
+    "cache": "Show and prune what is stored.",
+    "config": "Print the settings in force.",
+    "dataset": "Make pairs of music and covers to train on, and check them.",
+    "demo": "Make a small library of real music files, and tag it.",
+    "embed": "Write CLAP embeddings of audio files.",
+    "finetune": "Train an adapter on music and covers.",
+    "generate": "Paint pictures from audio files.",
+    "info": "Explain a file's cover, or what tag would do with an album.",
+    "models": "List, show, fetch and export the models that can paint.",
+    "runs": "List the runs that wrote, and which are undone.",
+    "strip": "Take covergen's own covers out again.",
+    "tag": "Paint covers for albums that have none, into their tracks.",
+    "undo": "Put files back as they were before a run.",
+}
+
 
 class _WrongUse(click.ClickException):
     exit_code = 2
 
 
+class _Commands(Mapping[str, click.Command]):
+    """The commands by their names. One's module is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        command: click.Command = getattr(import_module(f"covergen.cli.{name}"), name)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
 class _Group(click.Group):
     """Turns covergen's errors into messages; whatever else is raised is a bug and stays one."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - Click's own
+        """List the commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command: exit code 2 for wrong use, 1 for failure, 130 when interrupted."""
@@ -46,12 +70,15 @@ class _Group(click.Group):
         except (Interrupted, KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
         except CovergenError as error:
+            from covergen.cli.lines import shown
+
             kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
             raise kind(shown(str(error), keep="\n")) from error
 
 
 @click.group(
     cls=_Group,
+    commands=_Commands(),
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "COVERGEN",
@@ -65,31 +92,15 @@ def cli(ctx: click.Context) -> None:
 
     Look first: covergen tag --dry-run PATH
     """
-    import tempfile  # not for --help, which asks for no command
+    import tempfile  # these are not for --help, which asks for no command
+    from pathlib import Path
+
+    from covergen.cli.settings import load_defaults
 
     # torch asks for the user's name to find a folder of its own; some containers have none.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
-    if ctx.invoked_subcommand != config.name:  # it shows the mistakes itself
+    if ctx.invoked_subcommand != "config":  # it shows the mistakes itself
         ctx.default_map = load_defaults(cli)
-
-
-for command in (
-    tag,
-    apply,
-    undo,
-    runs,
-    info,
-    strip,
-    generate,
-    embed,
-    models,
-    config,
-    cache,
-    demo,
-    dataset,
-    finetune,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli import jsonl
-from covergen.cli.lines import shown
+from covergen.cli.lines import sampling_text, shown
 from covergen.cli.options import json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def show_model(name: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(jsonl.dumps("model", _object(preset, parts)))
         return
-    sampling = preset.sampling
     click.echo(f"{preset.name}: {preset.description}")
     for part in parts:
         place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not here"
@@ -65,8 +64,7 @@ def show_model(name: str, *, as_json: bool) -> None:
     if preset.adapter is None:
         click.echo("  adapter   none of its own: give one with --adapter FILE")
     click.echo(
-        f"  sampling  {sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance:g};"
-        f" {preset.windows} windows of 10 s a track"
+        f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s a track"
     )
     missing = {str(part.missing): None for part in parts if part.missing}  # each only once
     for label, text in (("licence", preset.licence), ("size", preset.size)):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from covergen.cli.render import Renderer
 from covergen.core.errors import UsageError
-from covergen.core.types import SCHEDULERS
+from covergen.core.types import QUALITIES, SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from covergen.jobs.model import ModelChoice
     from covergen.jobs.options import PaintOptions, WriteOptions
     from covergen.library.rewrite import RewriteOptions
+    from covergen.library.scan import ScanOptions
     from covergen.models.presets import Preset
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "compute_options",
     "encoding_choice",
     "encoding_options",
-    "excluded",
+    "follow_symlinks_option",
     "jobs_option",
     "journal_option",
     "json_option",
@@ -39,6 +40,8 @@ __all__ = [
     "quiet_option",
     "rewrite_choice",
     "rewrite_options",
+    "scan_choice",
+    "scan_options",
     "seed_option",
     "verbose_option",
     "write_choice",
@@ -82,12 +85,6 @@ paths_argument = click.argument(
     required=True,
     type=click.Path(exists=True, path_type=Path),
 )
-excluded = click.option(
-    "--exclude",
-    metavar="GLOB",
-    multiple=True,
-    help="Pass over files and folders whose name, or path below PATH, matches. Repeatable.",
-)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON Lines: an object an album, then a summary."
 )
@@ -112,6 +109,20 @@ seed_option = click.option(
 )
 base_option = click.option("--base", metavar="NAME|DIR", help="Another base than the model's.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
+
+follow_symlinks_option = click.option(
+    "--follow-symlinks", is_flag=True, help="Follow links also where they lead out of the library."
+)
+
+scan_options = _together(
+    click.option(
+        "--exclude",
+        metavar="GLOB",
+        multiple=True,
+        help="Pass over files and folders whose name, or path below PATH, matches. Repeatable.",
+    ),
+    follow_symlinks_option,
+)
 
 clap_options = _together(
     click.option("-m", "--model", default="starter", show_default=True, help="A model's name."),
@@ -170,6 +181,31 @@ paint_options = _together(
         "--scheduler", type=click.Choice(SCHEDULERS), help="Sampler.  [default: the model's]"
     ),
     click.option(
+        "--guided-from",
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="Guide from this share of the steps on.  [default: the model's]",
+    ),
+    click.option(
+        "--guided-until",
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="Guide until this share of them; the others cost half.  [default: the model's]",
+    ),
+    click.option(
+        "--reuse",
+        type=click.IntRange(1, 10),
+        metavar="N",
+        help="Compute the whole UNet at every N-th step alone.  [default: the model's]",
+    ),
+    click.option(
+        "--quality",
+        type=click.Choice(QUALITIES),
+        default="standard",
+        show_default=True,
+        help="Quick, as the model has it, or slow. What is set by an option of its own, stands.",
+    ),
+    click.option(
         "--batch-size",
         type=_BatchSize(),
         default="auto",
@@ -195,7 +231,7 @@ encoding_options = _together(
         help="Side in pixels.  [default: as painted]",
     ),
     click.option(
-        "--quality",
+        "--jpeg-quality",
         type=click.IntRange(1, 95),
         default=90,
         show_default=True,
@@ -254,6 +290,15 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
     )
 
 
+def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album") -> ScanOptions:
+    """What the shared options say of how paths are scanned."""
+    from covergen.library.scan import ScanOptions
+
+    return ScanOptions(
+        exclude=options["exclude"], follow_symlinks=options["follow_symlinks"], per=per
+    )
+
+
 def output_choice(options: dict[str, Any]) -> Renderer:
     """What the shared options say of output."""
     return Renderer(as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])
@@ -286,5 +331,5 @@ def encoding_choice(options: dict[str, Any]) -> Encoding:
     from covergen.core.picture import Encoding
 
     return Encoding(
-        format=options["image_format"], size=options["size"], quality=options["quality"]
+        format=options["image_format"], size=options["size"], quality=options["jpeg_quality"]
     )

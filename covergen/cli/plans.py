@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["agreed", "count", "show_totals"]
+__all__ = ["agreed", "count", "is_watched", "show_totals"]
 
 
 def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
@@ -66,6 +66,12 @@ def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
             click.echo("Next: the same command without --dry-run.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
+
+
+def is_watched(options: dict[str, Any]) -> bool:
+    """Whether somebody is asked, or sees bars; else a plan need not be known beforehand."""
+    asked = not options["yes"] and sys.stdin.isatty()
+    return asked or (not options["quiet"] and sys.stderr.isatty())
 
 
 def agreed(totals_lines: Iterable[str], options: dict[str, Any]) -> bool:

@@ -26,8 +26,9 @@ __all__ = ["check_preview_use", "recalled", "run_preview"]
 
 # What decides which albums are painted, and how: a retry goes by it.
 _REMEMBERED = (
-    "per", "force", "fill", "limit", "exclude", "seed", "candidates", "no_audio",
+    "per", "force", "fill", "limit", "exclude", "follow_symlinks", "seed", "candidates", "no_audio",
     "model", "base", "clap", "adapter", "windows", "lora_rank", "steps", "guidance", "scheduler",
+    "guided_from", "guided_until", "reuse", "quality",
     "sidecar", "no_embed", "hardlinks",
 )  # fmt: skip
 

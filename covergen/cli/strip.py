@@ -9,7 +9,6 @@ import click
 
 from covergen.cli import lines
 from covergen.cli.options import (
-    excluded,
     journal_option,
     json_option,
     output_choice,
@@ -17,6 +16,8 @@ from covergen.cli.options import (
     quiet_option,
     rewrite_choice,
     rewrite_options,
+    scan_choice,
+    scan_options,
     verbose_option,
     yes_option,
 )
@@ -32,7 +33,7 @@ __all__ = ["strip"]
 @click.command(short_help="Take covergen's own covers out again.")
 @paths_argument
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
-@excluded
+@scan_options
 @journal_option
 @rewrite_options
 @yes_option
@@ -50,7 +51,7 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
 
     strip_options = StripOptions(
         paths=paths,
-        exclude=options["exclude"],
+        scan=scan_choice(options),
         rewrite=rewrite_choice(options),
         journal=not options["no_journal"],
     )

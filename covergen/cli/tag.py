@@ -10,20 +10,21 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.options import (
-    excluded,
     json_option,
     model_choice,
     output_choice,
     paint_choice,
     paint_options,
     quiet_option,
+    scan_choice,
+    scan_options,
     seed_option,
     verbose_option,
     write_choice,
     write_options,
     yes_option,
 )
-from covergen.cli.plans import agreed, count
+from covergen.cli.plans import agreed, count, is_watched
 from covergen.cli.preview import check_preview_use, recalled, run_preview
 from covergen.cli.run import run_job
 from covergen.core.errors import ModelError, UsageError
@@ -58,7 +59,7 @@ __all__ = ["plan_choice", "tag"]
 @click.option(
     "--limit", type=click.IntRange(0), metavar="N", help="Work on at most so many albums."
 )
-@excluded
+@scan_options
 @seed_option
 @click.option(
     "--preview",
@@ -123,11 +124,10 @@ def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any
 def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions:
     """What the options of this command say of the plan."""
     from covergen.jobs.options import PlanOptions
-    from covergen.library.scan import ScanOptions
 
     return PlanOptions(
         paths=paths,
-        scan=ScanOptions(exclude=options["exclude"], per=options["per"]),
+        scan=scan_choice(options, options["per"]),
         force=options["force"],
         fill=options["fill"],
         limit=options["limit"],
@@ -167,16 +167,17 @@ def _show_what_follows(totals: PlanTotals, tag_options: TagOptions) -> None:
 
 
 def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    """Count first: for the question, for the bars, and to tell at once what cannot work."""
+    """Count first where somebody looks: for the question, for the bars, and to tell early."""
     from covergen.jobs.model import check_model
 
-    totals = _counted(tag_options, options, show=False)
-    if totals.covers:
-        check_model(tag_options.paint)
-    if totals.has_work and not agreed(_totals_lines(totals, tag_options), options):
-        return
     renderer = output_choice(options)
-    renderer.tracks, renderer.albums = totals.heard, totals.covers
+    if is_watched(options):
+        totals = _counted(tag_options, options, show=False)
+        if totals.covers:
+            check_model(tag_options.paint)
+        if totals.has_work and not agreed(_totals_lines(totals, tag_options), options):
+            return
+        renderer.tracks, renderer.albums = totals.heard, totals.covers
     run_job(_job(tag_options), renderer)
     if not options["quiet"]:
         _show_next_step(renderer.tally)

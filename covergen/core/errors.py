@@ -19,10 +19,15 @@ CovergenError
 Anything else that is raised is a bug, and stops the run with a traceback.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = [
     "AdapterError",

@@ -7,9 +7,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from PIL.Image import Image as PillowImage
+
     from covergen.core.types import Cover, Provenance
 
-__all__ = ["Encoding", "Picture", "decode", "encode", "is_own", "read_provenance"]
+__all__ = [
+    "Encoding",
+    "Picture",
+    "decode",
+    "encode",
+    "is_own",
+    "open_picture",
+    "read_provenance",
+]
+
+# What covers come in. Pillow knows more, such as PostScript, which it would run.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_MOST_PIXELS = 1 << 26  # 8192 by 8192: more would take gigabytes
 
 _LARGEST_SIDE = 4096  # pixels: no cover is painted larger
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
@@ -35,19 +52,13 @@ class Picture:
         from PIL import Image
 
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with open_picture(io.BytesIO(data)) as image:
                 kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with more behind
                 mime = Image.MIME.get(kind or "", "")
                 palette = image.palette.palette if image.mode == "P" and image.palette else b""
                 width, height = image.size
                 depth = _MODE_BITS.get(image.mode, 24)
-        except (
-            OSError,
-            RuntimeError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:
+        except (OSError, RuntimeError, SyntaxError, ValueError) as error:
             raise ValueError(f"not a readable image: {error}") from error
         if not mime:
             raise ValueError("an image of no known MIME type")
@@ -75,6 +86,29 @@ class Encoding:
     quality: int = 90
 
 
+def open_picture(source: Path | BinaryIO) -> PillowImage:
+    """Open a picture of a kind that covers come in; nothing is decoded yet.
+
+    Raises what Pillow raises, and ValueError for more pixels than a cover has.
+    """
+    import warnings
+
+    from PIL import Image
+
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.OPEN]  # not every Pillow has AVIF
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(source, formats=formats)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise ValueError(f"it has more pixels than a cover: {error}") from error
+    if image.width * image.height > _MOST_PIXELS:
+        image.close()
+        raise ValueError(f"it is {image.width} by {image.height} pixels large")
+    return image
+
+
 def is_own(data: bytes) -> bool:
     """Whether an encoded image carries covergen's provenance, as `encode` writes it."""
     return b"covergen:version" in data[:4096]
@@ -85,17 +119,16 @@ def read_provenance(data: bytes) -> Provenance | None:
     import json
     import math
 
-    from PIL import Image
-
     from covergen.core.types import Provenance
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(io.BytesIO(data)) as image:
             texts = json.loads(image.info["comment"]) if image.format == "JPEG" else image.info
         # A lone surrogate cannot be encoded, and could neither be printed nor looked for.
         whole = {str(name): str(text).encode().decode() for name, text in texts.items()}
         provenance = Provenance.from_texts(whole)
-        return provenance if math.isfinite(provenance.guidance) else None
+        numbers = (provenance.guidance, provenance.guided_from, provenance.guided_until)
+        return provenance if all(map(math.isfinite, numbers)) else None
     except (
         AttributeError,
         KeyError,
@@ -103,7 +136,6 @@ def read_provenance(data: bytes) -> Provenance | None:
         RuntimeError,
         SyntaxError,
         ValueError,
-        Image.DecompressionBombError,
     ):
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "QUALITIES",
     "SCHEDULERS",
     "Action",
     "Album",
@@ -153,16 +154,24 @@ class AlbumEmbedding:
     unheard: tuple[Outcome, ...] = ()
 
 
+QUALITIES = ("draft", "standard", "best")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a cover is sampled. `scheduler` is one of SCHEDULERS."""
+    """How a cover is sampled. `scheduler` is one of SCHEDULERS.
+
+    Guidance acts from one share of the steps until another. Every `reuse`-th step computes the
+    whole UNet, those between take over what is deep in it.
+    """
 
     steps: int
     guidance: float
     scheduler: str
+    guided_from: float = 0.0
+    guided_until: float = 1.0
+    reuse: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +179,8 @@ class Provenance:
     """What painted a cover: enough to paint it again.
 
     `base` and `clap` are folders or names on the Hub, `adapter` is the SHA-256 of the adapter's
-    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track.
+    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track. The
+    rest is as in Sampling.
     """
 
     version: str
@@ -184,6 +194,9 @@ class Provenance:
     guidance: float
     scheduler: str
     album_key: str
+    guided_from: float = 0.0
+    guided_until: float = 1.0
+    reuse: int = 1
 
     def as_texts(self) -> dict[str, str]:
         """Each field as text, named `covergen:FIELD`."""
@@ -191,12 +204,18 @@ class Provenance:
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
-        """What `as_texts` made texts of. Raises ValueError where a field is missing or wrong."""
+        """What `as_texts` made texts of; earlier versions knew no field that has a default.
+
+        Raises ValueError where a field is missing or wrong.
+        """
         kinds = {"str": str, "int": int, "float": float}
-        try:
-            values = {f.name: kinds[str(f.type)](texts[f"covergen:{f.name}"]) for f in fields(cls)}
-        except KeyError as error:
-            raise ValueError(f"its provenance lacks {error}") from error
+        values = {}
+        for field in fields(cls):
+            name = f"covergen:{field.name}"
+            if name in texts:
+                values[field.name] = kinds[str(field.type)](texts[name])
+            elif field.default is MISSING:
+                raise ValueError(f"its provenance lacks {name!r}")
         return cls(**values)
 
 

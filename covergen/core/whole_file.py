@@ -1,6 +1,7 @@
 """Files of covergen's own, written whole or not at all."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["write_whole"]
@@ -20,4 +21,5 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # usually it has gone to its place
+            temporary.unlink()

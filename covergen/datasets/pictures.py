@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, BinaryIO
 
+from covergen.core.picture import open_picture
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,9 +16,6 @@ EXTENSIONS = frozenset({
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm",
 })  # fmt: skip
 """What pictures usually go by. What counts is the content."""
-
-# What covers come in. Pillow knows more, such as PostScript, which it would run.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 
 
 def is_picture(path: Path) -> bool:
@@ -35,22 +34,10 @@ def decode_picture(data: bytes) -> tuple[int, int]:
 
 
 def _size(file: BinaryIO, *, whole: bool) -> tuple[int, int]:
-    from PIL import Image
-
-    Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]  # not every Pillow has AVIF
     try:
-        with Image.open(file, formats=formats) as image:
+        with open_picture(file) as image:
             if whole:
                 image.load()
             return image.size
-    except (
-        EOFError,
-        MemoryError,
-        OSError,
-        RuntimeError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (EOFError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise ValueError(f"not a readable picture: {error}") from error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from covergen.core.picture import open_picture
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,7 +31,7 @@ def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
         with _opened(picture) as image:
             image.draft("RGB", (2 * side, 2 * side))  # lets a JPEG be decoded small
             layer = image.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise ValueError(f"not a readable image: {error}") from error
     flat = Image.new("RGB", layer.size)
     flat.paste(layer, mask=layer)
@@ -40,9 +42,9 @@ def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
 
 def _opened(picture: Path | bytes | NDArray[np.uint8]) -> Image.Image:
     if isinstance(picture, Path):
-        return Image.open(picture)
+        return open_picture(picture)
     if isinstance(picture, bytes):
-        return Image.open(io.BytesIO(picture))
+        return open_picture(io.BytesIO(picture))
     return Image.fromarray(picture)
 
 

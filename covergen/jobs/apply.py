@@ -67,7 +67,7 @@ def apply(options: ApplyOptions, emit: Emit, checkpoint: Checkpoint) -> None:
 
 def _write(review: Review, reviewed: Reviewed, writer: Writer) -> AlbumDone:
     plan = reviewed.plan
-    for folder in {track.path.parent for track in plan.targets}:
+    for folder in reviewed.folders:
         remove_stale(folder)  # what a killed run left there
     if reviewed.candidate:
         try:

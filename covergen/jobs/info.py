@@ -13,7 +13,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Outcome
 from covergen.jobs.plan import plan_one
 from covergen.jobs.repaint import repaint
-from covergen.library.change import file_hash
+from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
 from covergen.library.memory import ScanMemory
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
@@ -155,10 +155,9 @@ def _run_of(path: Path, provenance: Provenance) -> Run | None:
     """The last run that put the picture there. Raises JournalError."""
     with closing(Journal()) as journal, _read_errors(path):
         writes = [w for w in journal.history(path) if w.state is not WriteState.UNDONE]
-        now = file_hash(path) if writes else ""
         for write in writes:
             # What was not painted in its run came from another track.
-            if write.provenance == provenance or write.after == now:
+            if write.provenance == provenance or has_fingerprint(path, write.after):
                 return journal.run(write.run)
     return None
 

@@ -75,7 +75,9 @@ def _enter(holder: _Holder, held: ExitStack) -> None:
         for other in folder.glob("*.lock"):
             _refuse_if_met(holder, other)
         held.callback(_remove, name)
-        held.enter_context(FileLock(name, timeout=0))
+        lock = FileLock(name, timeout=0)
+        lock.acquire()
+        held.callback(_let_go, lock)
         holder.write(name.with_suffix(".json"))
 
 
@@ -91,9 +93,16 @@ def _refuse_if_met(holder: _Holder, lock: Path) -> None:
                 raise _busy(other, place) from None
 
 
+def _let_go(lock: FileLock) -> None:
+    with suppress(OSError):  # the disk is gone, or will not be written to any more
+        lock.release()
+
+
 def _remove(lock: Path) -> None:
+    """Clear a lock away. One that cannot be deleted is held by nobody, and keeps nobody out."""
     for file in (lock.with_suffix(".json"), lock):
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink()
 
 
 def _busy(other: _Holder, place: str) -> BusyError:

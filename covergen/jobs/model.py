@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
+from covergen.core.types import Sampling
 from covergen.jobs.events import BaseChanged, ModelLoading
 from covergen.models.locate import locate
-from covergen.models.presets import find_preset, load_presets
+from covergen.models.presets import at_quality, find_preset, load_presets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """What the user said of the model. None: as the preset has it.
+    """What the user said of the model. None: as the preset has it, at this quality.
 
     `base` and `clap` are a folder or a name on the Hub.
     """
@@ -46,6 +47,10 @@ class ModelChoice:
     steps: int | None = None
     guidance: float | None = None
     scheduler: str | None = None
+    guided_from: float | None = None
+    guided_until: float | None = None
+    reuse: int | None = None
+    quality: str = "standard"
     windows: int | None = None
 
 
@@ -71,7 +76,7 @@ def choose_preset(choice: ModelChoice) -> Preset:
     preset = find_preset(choice.model, load_presets())
     wishes = {
         name: value
-        for name in ("steps", "guidance", "scheduler")
+        for name in (field.name for field in fields(Sampling))
         if (value := getattr(choice, name)) is not None
     }
     return replace(
@@ -80,7 +85,7 @@ def choose_preset(choice: ModelChoice) -> Preset:
         clap=choice.clap or preset.clap,
         adapter=choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
-        sampling=replace(preset.sampling, **wishes),
+        sampling=replace(at_quality(preset.sampling, choice.quality), **wishes),
     )
 
 

@@ -99,10 +99,11 @@ class ApplyOptions:
     """A preview's folder, the choices.json that was made of it, and how covers are written.
 
     `libraries` say where the folders of the library are now; without them, they are where they
-    were.
+    were. `follow_symlinks`: links in them may lead out of them.
     """
 
     folder: Path
     choices: Path | None = None
     libraries: tuple[Path, ...] = ()
+    follow_symlinks: bool = False
     write: WriteOptions = field(default_factory=WriteOptions)

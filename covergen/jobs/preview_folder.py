@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,7 +167,6 @@ def _check_same(folder: Path, there: PlanHeader, options: PreviewOptions) -> Non
 def _settings(options: PreviewOptions) -> dict[str, str]:
     """All that a picture depends on, besides its music."""
     preset = options.tag.paint.preset
-    sampling = preset.sampling
     settings = {
         "model": preset.name,
         "base": preset.base,
@@ -174,9 +174,7 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "adapter": preset.adapter or "",
         "windows": preset.windows,
         "seed": options.tag.seed,
-        "steps": sampling.steps,
-        "guidance": sampling.guidance,
-        "scheduler": sampling.scheduler,
+        **asdict(preset.sampling),
     }
     return {name: str(value) for name, value in settings.items()}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import covergen
 from covergen.core.errors import ModelError
+from covergen.core.picture import open_picture
 from covergen.core.seeds import seed_for
 from covergen.core.types import Album
 from covergen.library.change import file_hash
@@ -163,6 +164,9 @@ def _model_options(
         "steps": provenance.steps,
         "guidance": provenance.guidance,
         "scheduler": provenance.scheduler,
+        "guided-from": provenance.guided_from,
+        "guided-until": provenance.guided_until,
+        "reuse": provenance.reuse,
     }
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)
@@ -194,7 +198,7 @@ def _encoding_options(picture: Picture) -> tuple[str, ...]:
         return (*options, "--format", "png")
     options += ("--format", "jpeg")
     quality = _jpeg_quality(picture.data)
-    return (*options, "--quality", str(quality)) if quality else options
+    return (*options, "--jpeg-quality", str(quality)) if quality else options
 
 
 def _jpeg_quality(data: bytes) -> int | None:
@@ -202,7 +206,7 @@ def _jpeg_quality(data: bytes) -> int | None:
     from PIL import Image
 
     def tables(encoded: bytes) -> object:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with open_picture(io.BytesIO(encoded)) as image:
             return getattr(image, "quantization", None)
 
     wanted, blank = tables(data), Image.new("RGB", (8, 8))

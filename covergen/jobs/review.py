@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ItemError, UsageError, WriteError
@@ -23,7 +24,6 @@ from covergen.library.tags import read_track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from covergen.core.types import Cover
     from covergen.jobs.events import Checkpoint
@@ -40,11 +40,13 @@ class Reviewed:
     """An album as it would be written now.
 
     `outcomes` are of the files that are left alone. `candidate` is None where no cover is written.
+    `folders`: where its files lie.
     """
 
     plan: AlbumPlan
     outcomes: tuple[Outcome, ...] = ()
     candidate: Candidate | None = None
+    folders: frozenset[Path] = frozenset()
 
 
 class Review:
@@ -53,13 +55,14 @@ class Review:
     def __init__(self, options: ApplyOptions) -> None:
         """Raises UsageError without a preview or its library, SettingsError for bad choices."""
         self._folder = options.folder
-        self._embeds = options.write.embed
+        self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
         self._plan = PlanFile(options.folder)
         self.preview = self._plan.header.preview
         try:
             self.roots = _roots(self._plan, options)
             self._choices = _choices(self._plan, options.choices)
             _check_library(self._plan, options.folder, self.roots)
+            self._reach = (*self.roots, Path(os.sep)) if options.follow_symlinks else self.roots
         except BaseException:
             self.close()
             raise
@@ -105,7 +108,7 @@ class Review:
     def _review(self, planned: PlannedAlbum) -> Reviewed:
         root = self.roots[planned.root]
         try:
-            folder = inside(root, planned.folder, also=self.roots) if planned.folder else root
+            folder = inside(root, planned.folder, also=self._reach) if planned.folder else root
         except ValueError as error:
             outcome = _failed(root / planned.folder, Reason.OUTSIDE, str(error))
             return _left_alone(_album(planned, root / planned.folder, root), (outcome,))
@@ -118,15 +121,23 @@ class Review:
         found = [self._look(root, track) for track in planned.tracks if track.target]
         targets = tuple(one for one in found if isinstance(one, Track))
         outcomes = tuple(one for one in found if isinstance(one, Outcome))
-        if not targets:
-            return _left_alone(album, outcomes)
+        outside = {one.path for one in outcomes if one.reason is Reason.OUTSIDE}
+        places = {one.path.parent for one in found if one.path not in outside}
+        folders = frozenset((folder, *places))
+        if not targets and not (candidate and self._lacks_file_beside(album, outcomes)):
+            return replace(_left_alone(album, outcomes), folders=folders)
         if candidate:
             action = Action.WRITE
         else:
             action = Action.FILL
             album = self._with_covers(album, root, planned)
         plan = AlbumPlan(album=album, action=action, reason=planned.reason, targets=targets)
-        return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate)
+        return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate, folders=folders)
+
+    def _lacks_file_beside(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
+        """Whether a run was stopped when its cover was in all the tracks, but not beside them."""
+        lacks = self._writes_beside and not album.shares_folder and cover_in(album.folder) is None
+        return lacks and bool(outcomes) and all(map(_holds_own, outcomes))
 
     def _with_covers(self, album: Album, root: Path, planned: PlannedAlbum) -> Album:
         """An album of only the tracks whose own covers may be spread over the others."""
@@ -153,7 +164,7 @@ class Review:
     def _look(self, root: Path, planned: PlannedTrack) -> Track | Outcome:
         """A track as its file is now, or why it is left alone."""
         try:
-            path = inside(root, planned.path, also=self.roots)
+            path = inside(root, planned.path, also=self._reach)
         except ValueError as error:
             return _failed(root / planned.path, Reason.OUTSIDE, str(error))
         try:
@@ -191,7 +202,7 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
             hint=f"Name it with --library, the folder that was called {', '.join(names)}.",
         )
     for root in origin.roots:
-        if not root.is_dir():
+        if not os.access(root, os.F_OK):
             raise UsageError(
                 f"The library that {options.folder} is a preview of is not there: {root}.",
                 hint="If it has moved, name it with --library.",
@@ -243,6 +254,16 @@ def _has_foreign_cover(album: Album) -> bool:
     folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
     covers = filter(None, map(cover_in, folders))
     return any(not is_own_file(cover) for cover in covers)
+
+
+def _holds_own(outcome: Outcome) -> bool:
+    """Whether a track is left alone because it has a cover of covergen's."""
+    if outcome.reason is not Reason.HAS_ART:
+        return False
+    try:
+        return read_track(outcome.path, outcome.path.stat()).own_art
+    except (ItemError, OSError):
+        return False
 
 
 def _skipped(album: Album, reason: Reason, *outcomes: Outcome) -> Reviewed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
+from dataclasses import asdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_albums", "paint_plans"]
 
-_WINDOWS_AT_ONCE = 16
+_WINDOWS_AT_ONCE = 8
 
 
 def paint_plans(
@@ -144,9 +145,7 @@ def _paint_albums(
             adapter=model.painter.adapter.sha256,
             windows=preset.windows,
             seed=seed,
-            steps=sampling.steps,
-            guidance=sampling.guidance,
-            scheduler=sampling.scheduler,
+            **asdict(sampling),
             album_key=embedding.plan.album.key,
         )
         return embedding, Cover(pixels=pixels, provenance=provenance)

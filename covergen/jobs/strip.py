@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from covergen.audio.digest import audio_digest
+from covergen.audio.same_sound import same_sound
 from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import TagError
 from covergen.core.picture import is_own
@@ -14,9 +14,10 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.jobs.events import AlbumDone, FileFailed
 from covergen.jobs.runs import open_run
+from covergen.jobs.writing import cleaned
 from covergen.library.memory import ScanMemory
 from covergen.library.pictures import read_pictures
-from covergen.library.rewrite import RewriteOptions, remove_own_cover, remove_stale
+from covergen.library.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.scan import ScanOptions, scan
 from covergen.library.sidecar import own_sidecars, remove_sidecar
 
@@ -36,7 +37,7 @@ class StripOptions:
     """Where covers are taken out, how files are replaced, and whether that can be undone."""
 
     paths: tuple[Path, ...]
-    exclude: tuple[str, ...] = ()
+    scan: ScanOptions = field(default_factory=ScanOptions)
     journal: bool = True
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
 
@@ -58,7 +59,7 @@ def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
         closing(ScanMemory()) as memory,
         closing(EmbeddingStore()) as store,
     ):
-        for plan in _plans(options, memory, checkpoint):
+        for plan in cleaned(_plans(options, memory, checkpoint)):
             if isinstance(plan, Outcome):
                 emit(FileFailed(outcome=plan))
                 continue
@@ -75,11 +76,9 @@ def _strip_album(
     plan: AlbumPlan, options: RewriteOptions, run: OpenRun | None
 ) -> tuple[Outcome, ...]:
     """The outcomes of the tracks, in their order, then those of cover files."""
-    for folder in {track.path.parent for track in plan.targets}:
-        remove_stale(folder)
     record = run.record(plan.album) if run else None
     outcomes = [
-        remove_own_cover(track, audio_digest=audio_digest, options=options, record=record)
+        remove_own_cover(track, same_sound=same_sound, options=options, record=record)
         for track in plan.targets
     ]
     outcomes += [remove_sidecar(p, record=record) for p in own_sidecars(plan.album.folder)]
@@ -92,8 +91,7 @@ def _strip_album(
 def _plans(
     options: StripOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    scan_options = ScanOptions(exclude=options.exclude)
-    for item in scan(options.paths, scan_options, memory, checkpoint=checkpoint):
+    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
         yield item if isinstance(item, Outcome) else _plan(item)
 
 

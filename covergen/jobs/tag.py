@@ -17,14 +17,12 @@ from covergen.jobs.pending import PendingCovers
 from covergen.jobs.plan import plan_library
 from covergen.jobs.runs import open_run
 from covergen.jobs.stages import paint_plans
-from covergen.jobs.writing import Writer, fill_album, is_complete, write_album
+from covergen.jobs.writing import Writer, cleaned, fill_album, is_complete, write_album
 from covergen.library.change import stamp_of
 from covergen.library.memory import ScanMemory
-from covergen.library.rewrite import remove_stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from covergen.core.types import Cover, Track
     from covergen.jobs.events import Checkpoint, Emit
@@ -59,7 +57,7 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             pending=PendingCovers(options, run.stamp_before if run else stamp_of),
             emit=emit,
         )
-        plans = _cleaned(_unfinished(plan_library(options.plan, memory, checkpoint), run))
+        plans = cleaned(_unfinished(plan_library(options.plan, memory, checkpoint), run))
         painted = paint_plans(
             tagging.to_paint(plans),
             options.paint,
@@ -138,15 +136,3 @@ def _unfinished(
             yield replace(plan, action=Action.SKIP, reason=Reason.FINISHED, targets=())
         else:
             yield plan
-
-
-def _cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
-    """Clear each folder of what a killed run left there, when its first album comes."""
-    clean: set[Path] = set()
-    for plan in plans:
-        if not isinstance(plan, Outcome):
-            folders = {plan.album.folder, *(track.path.parent for track in plan.album.tracks)}
-            for folder in folders - clean:
-                remove_stale(folder)
-            clean = folders
-        yield plan

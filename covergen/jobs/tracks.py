@@ -40,7 +40,7 @@ class TrackOutputs:
     suffix: str
     action: Action = Action.PAINT
     force: bool = False
-    exclude: tuple[str, ...] = ()
+    scan: ScanOptions = field(default_factory=lambda: ScanOptions(per="track"))
     _waiting: dict[Path, Path] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
 
@@ -56,8 +56,7 @@ class TrackOutputs:
 
     def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
         """One plan for each track whose output is to be made."""
-        options = ScanOptions(per="track", exclude=self.exclude)
-        for album in scan(self.paths, options, memory, checkpoint=checkpoint):
+        for album in scan(self.paths, self.scan, memory, checkpoint=checkpoint):
             if isinstance(album, Outcome):
                 emit(FileFailed(outcome=album))
                 continue

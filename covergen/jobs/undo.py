@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from covergen.audio.digest import audio_digest
+from covergen.audio.same_sound import same_sound
 from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
@@ -156,15 +157,16 @@ def _undo_album(
 
 def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions) -> Outcome:
     """Take our picture out of a file as it is now."""
-    if not write.path.exists():  # a link that leads nowhere
+    try:
+        now = Stamp.of(write.path.stat())
+    except OSError:  # a link that leads nowhere, or a disk that does not answer
         return failure
     if not write.container:
         return remove_sidecar(write.path) if is_own_file(write.path) else failure
-    now = Stamp.of(write.path.stat())
     track = replace(_track(write), size=now.size, mtime_ns=now.mtime_ns)
     return remove_own_cover(
         track,
-        audio_digest=audio_digest,
+        same_sound=same_sound,
         options=options.rewrite,
         record=undoing.record(write.album),
     )
@@ -172,7 +174,7 @@ def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOpt
 
 def _passed_over(outcome: Outcome) -> Outcome:
     """What is gone is no failure to who insists; where its folder is gone, the disk may be."""
-    gone = outcome.reason is Reason.GONE and outcome.path.parent.is_dir()
+    gone = outcome.reason is Reason.GONE and os.access(outcome.path.parent, os.F_OK)
     return replace(outcome, status=Status.SKIPPED) if gone else outcome
 
 

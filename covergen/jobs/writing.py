@@ -6,18 +6,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from covergen.audio.digest import audio_digest
+from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.jobs.events import AlbumDone
 from covergen.library.covers import covers_of
-from covergen.library.rewrite import write_cover
+from covergen.library.rewrite import remove_stale, write_cover
 from covergen.library.sidecar import write_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
     from covergen.jobs.options import WriteOptions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     OnWritten = Callable[[Track], None]
 
-__all__ = ["OnWritten", "Writer", "fill_album", "is_complete", "write_album"]
+__all__ = ["OnWritten", "Writer", "cleaned", "fill_album", "is_complete", "write_album"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,18 @@ class Writer:
     options: WriteOptions
     on_written: OnWritten
     run: OpenRun | None
+
+
+def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
+    """Clear each folder of what a killed run left there, when its first album comes."""
+    clean: set[Path] = set()
+    for plan in plans:
+        if not isinstance(plan, Outcome):
+            folders = {plan.album.folder, *(track.path.parent for track in plan.album.tracks)}
+            for folder in folders - clean:
+                remove_stale(folder)
+            clean = folders
+        yield plan
 
 
 def write_album(
@@ -89,7 +102,7 @@ def is_complete(outcomes: Sequence[Outcome], unheard: Sequence[Outcome]) -> bool
 
 def _write(track: Track, picture: Picture, writer: Writer, record: Record | None) -> Outcome:
     outcome = write_cover(
-        track, picture, audio_digest=audio_digest, options=writer.options.rewrite, record=record
+        track, picture, same_sound=same_sound, options=writer.options.rewrite, record=record
     )
     if outcome.status is Status.WRITTEN:
         writer.on_written(track)

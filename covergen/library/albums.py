@@ -116,12 +116,13 @@ def _commonest(texts: Iterable[str]) -> str:
     return min(counts, key=lambda text: (-counts[text], text), default="")
 
 
-def _cover_file(tracks: Iterable[Track], place: AlbumFolder) -> Path | None:
+def _cover_file(tracks: Sequence[Track], place: AlbumFolder) -> Path | None:
     if place.cover is not None:
         return place.cover
-    folders = {track.path.parent for track in tracks}
-    covers = (folder.cover for folder in place.folders if folder.path in folders)
-    return next((cover for cover in covers if cover is not None), None)
+    for folder in place.folders:
+        if folder.cover and any(track.path.parent == folder.path for track in tracks):
+            return folder.cover
+    return None
 
 
 def _key(*parts: str) -> str:

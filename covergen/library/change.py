@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 NOTHING = ""
-"""Stands for the hash of a file that does not exist."""
+"""Stands for the fingerprint of a file that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,9 @@ NO_STAMP = Stamp(size=0, mtime_ns=0)
 class Change:
     """A file that is about to be written.
 
-    `path` is the file itself, not a link to it. `before` and `after` are SHA-256 of all its bytes,
-    or NOTHING; `reversal` makes the old file of the new one, where there was an old one. Of a music
-    file, `audio` is the hash of its sound, and `picture` the cover that goes, or b"". A picture
-    beside the tracks has no `container`.
+    `path` is the file itself, not a link to it. `before` and `after` are its fingerprints, or
+    NOTHING; `reversal` makes the old file of the new one, where there was an old one. Of a music
+    file, `picture` is the cover that goes, or b"". A picture beside the tracks has no `container`.
     """
 
     path: Path
@@ -59,7 +58,6 @@ class Change:
     stamp_before: Stamp = NO_STAMP
     stamp_after: Stamp = NO_STAMP
     container: str = ""
-    audio: str = ""
     reversal: Reversal | None = None
     picture: bytes = b""
 

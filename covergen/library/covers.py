@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["covers_of"]
 
+_MOST_BYTES = 64 << 20  # of a cover file; no picture is larger
+
 
 def covers_of(album: Album) -> Iterator[bytes]:
     """Yield each track's picture as players show it, and then the cover file, as they lie there.
 
-    They may be alike, or no pictures at all; what cannot be read is left out.
+    They may be alike, or no pictures at all; what cannot be read, or is too large, is left out.
     """
     for track in album.tracks:
         if track.has_art:
@@ -28,7 +30,8 @@ def covers_of(album: Album) -> Iterator[bytes]:
                 yield from (picture.data for picture in sorted(pictures, key=_rank)[:1])
     if album.cover_file is not None:
         with suppress(OSError):
-            yield album.cover_file.read_bytes()
+            if album.cover_file.stat().st_size <= _MOST_BYTES:
+                yield album.cover_file.read_bytes()
 
 
 def _rank(picture: EmbeddedPicture) -> tuple[bool, bool]:

@@ -14,6 +14,7 @@ number comes twice, and no two artists are named, they are an album that nobody 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from covergen.core.types import Track
@@ -34,7 +35,9 @@ __all__ = [
 _FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 _NAME_NUMBER = re.compile(r"(?:([0-9]{1,2})-)?(?:track[ _]*)?([0-9]{1,3})(?![0-9])", re.IGNORECASE)
 _DIGITS = re.compile("([0-9]+)")
+_YEAR = re.compile("[0-9]{4}")
 _AFTER_ALL_NUMBERS = 1 << 30
+_MOST_TEXTS = 1 << 10  # remembered, since the tracks of an album say much the same
 
 
 def tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
@@ -115,6 +118,7 @@ def is_untagged_album(tracks: Sequence[Track]) -> bool:
 # What is compared: tags without what is only a matter of spelling.
 
 
+@lru_cache(_MOST_TEXTS)
 def folded(text: str) -> str:
     """A text without differences of case, of white space and of Unicode's forms (NFC)."""
     if not text.isascii():
@@ -122,6 +126,7 @@ def folded(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+@lru_cache(_MOST_TEXTS)
 def without_featured(artist: str) -> str:
     """An artist's name up to "feat." and its like."""
     return _FEATURED.sub("", artist)
@@ -144,7 +149,7 @@ def musicbrainz_id_of(track: Track) -> str:
 
 def year_of(track: Track) -> str:
     """The year in the date, or ""."""
-    found = re.search("[0-9]{4}", track.date)
+    found = _YEAR.search(track.date)
     return found[0] if found else ""
 
 
@@ -154,9 +159,10 @@ def _title(track: Track) -> str:
 
 def _position(track: Track) -> tuple[int, int]:
     """Disc and track number by the tags, else by the names of folder and file, else 0."""
-    disc = track.disc_number or disc_number(track.path.parent.name)
+    *_, folder, name = "", *track.path.parts
+    disc = track.disc_number or disc_number(folder)
     number = track.track_number
-    if not (disc and number) and (named := _NAME_NUMBER.match(track.path.name)):
+    if not (disc and number) and (named := _NAME_NUMBER.match(name)):
         disc = disc or int(named[1] or 0)
         number = number or int(named[2])
     return disc, number

@@ -168,9 +168,9 @@ class Journal:
 
     def read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows that a query finds."""
-        if self._connection is None and not self.path.exists():
-            return []  # nothing was ever journalled, which is no reason to make a file
         with self._errors():
+            if self._connection is None and not self.path.exists():
+                return []  # nothing was ever journalled, which is no reason to make a file
             return self._open().execute(query, values).fetchall()
 
     @contextmanager

@@ -36,7 +36,8 @@ __all__ = [
 
 VERSION = 1
 # Paths are bytes: a name need not be text. mtimes are text: file systems know times that SQLite's
-# integers do not. What tags say lies in JSON, in ASCII: it need not be valid Unicode.
+# integers do not. What tags say lies in JSON, in ASCII: it need not be valid Unicode. `audio` is
+# empty but in rows of old, and read by nobody.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -93,7 +94,7 @@ FROM runs
 """
 
 WRITES = """
-SELECT writes.id, run, details, provenance, state, path, container, before, after, audio,
+SELECT writes.id, run, details, provenance, state, path, container, before, after,
     size_before, mtime_before, size_after, mtime_after, reversal IS NOT NULL
 FROM writes JOIN albums ON album = albums.id
 """
@@ -147,7 +148,6 @@ class Write:
     container: str
     before: str
     after: str
-    audio: str
     stamp_before: Stamp
     stamp_after: Stamp
     is_kept: bool
@@ -176,8 +176,10 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 def write_of(row: tuple[Any, ...]) -> Write:
     """A row of WRITES. Raises ValueError, KeyError or TypeError where it holds nonsense."""
-    number, run, details, provenance, state, path, container, *hashes_and_stamps, is_kept = row
-    before, after, audio, *stamps = hashes_and_stamps
+    number, run, details, provenance, state, path, container, *fingerprints_and_stamps, is_kept = (
+        row
+    )
+    before, after, *stamps = fingerprints_and_stamps
     details = json.loads(details)
     return Write(
         id=number,
@@ -189,7 +191,6 @@ def write_of(row: tuple[Any, ...]) -> Write:
         container=container,
         before=before,
         after=after,
-        audio=audio,
         stamp_before=Stamp(size=stamps[0], mtime_ns=int(stamps[1])),
         stamp_after=Stamp(size=stamps[2], mtime_ns=int(stamps[3])),
         is_kept=bool(is_kept),
@@ -216,7 +217,6 @@ def change_row(change: Change) -> tuple[object, ...]:
         change.container,
         change.before,
         change.after,
-        change.audio,
         before.size,
         str(before.mtime_ns),
         after.size,

@@ -18,6 +18,7 @@ DAMAGE = (
     EOFError,
     LookupError,
     MemoryError,
+    RecursionError,
     ValueError,
     struct.error,
     zlib.error,
@@ -30,7 +31,6 @@ _STRAYS = (
     AttributeError,
     NotImplementedError,
     OSError,
-    RecursionError,
     TypeError,
 )
 

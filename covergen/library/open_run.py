@@ -126,9 +126,9 @@ class OpenRun:
                 row = (picture, change.picture)
                 rows.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row)
             query = (
-                "INSERT INTO writes (album, state, path, container, before, after, audio,"
+                "INSERT INTO writes (album, state, audio, path, container, before, after,"
                 " size_before, mtime_before, size_after, mtime_after, reversal, picture)"
-                " VALUES (?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+                " VALUES (?, 'planned', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
             )
             values = (number, *change_row(change), packed, picture)
             (write,) = rows.execute(query, values).fetchone()

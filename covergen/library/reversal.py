@@ -8,6 +8,7 @@ import json
 import os
 import re
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ __all__ = ["Reversal", "find_reversal"]
 
 _LARGEST_BYTES = 32 << 20
 _MOST_PATCHES = 1 << 20
-_BLOCKS = 1 << 20, 4 << 10  # compared at once: first in large steps, then to the place itself
+_BLOCKS = 256 << 10, 4 << 10  # compared at once: first in large steps, then to the place itself
 _LONGEST_PATCH = 64
 _DIFFERENCE = re.compile(rb"[^\0]+(?:\0{1,8}[^\0]+)*")
 
@@ -137,15 +138,16 @@ def _patches(offset: int, old: bytes, new: bytes) -> list[_Patch] | None:
     difference = number.to_bytes(length, "little")
     if difference.count(0) < length // 2:
         return None
-    spans = [m.span() for m in _DIFFERENCE.finditer(difference)]
-    if any(end - start > _LONGEST_PATCH for start, end in spans):
-        return None
-    return [(offset + start, old[start:end]) for start, end in spans]
+    patches = []
+    for start, end in (found.span() for found in _DIFFERENCE.finditer(difference)):
+        if end - start > _LONGEST_PATCH:
+            return None
+        patches.append((offset + start, old[start:end]))
+    return patches
 
 
 def _common_start(one: bytes, other: bytes) -> int:
-    alike = (a == b for a, b in zip(one, other, strict=True))
-    return next((i for i, same in enumerate(alike) if not same), len(one))
+    return bisect_left(range(len(one)), True, key=lambda last: one[: last + 1] != other[: last + 1])
 
 
 def _common_end(one: bytes, other: bytes) -> int:

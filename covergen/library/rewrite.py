@@ -17,8 +17,10 @@ from covergen.core.errors import ItemError, WriteError
 from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
-from covergen.library.change import Change, Record, Stamp, file_hash
+from covergen.library.change import Change, Record, Stamp
+from covergen.library.exchange import exchange
 from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
+from covergen.library.fingerprint import fingerprints
 from covergen.library.os_errors import check_writable, write_errors
 from covergen.library.pictures import (
     FRONT_COVER,
@@ -34,6 +36,7 @@ from covergen.library.temporary import remove_stale, temporary
 
 __all__ = [
     "RewriteOptions",
+    "SameSound",
     "check_room",
     "obstacle",
     "put_in_place",
@@ -41,6 +44,9 @@ __all__ = [
     "remove_stale",
     "write_cover",
 ]
+
+SameSound = Callable[[Path, Path], bool]
+"""Whether two files hold the same sound; raises ItemError of the one that holds none."""
 
 _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 
@@ -91,24 +97,23 @@ def write_cover(
     track: Track,
     picture: Picture,
     *,
-    audio_digest: Callable[[Path], str],
+    same_sound: SameSound,
     options: RewriteOptions,
     record: Record | None = None,
 ) -> Outcome:
     """Make `picture` the front cover of a music file, or leave the file exactly as it is.
 
-    `audio_digest` hashes a file's audio alone, and may raise ItemError. A symbolic link stays, and
-    the file that it leads to is written. With `record`, what takes the write back is kept first.
-    Every failure of this file comes back as an Outcome.
+    A symbolic link stays, and the file that it leads to is written. With `record`, what takes the
+    write back is kept first. Every failure of this file comes back as an Outcome.
     """
     edit = _Edit(gone=is_front_cover, new=picture, done=Reason.WRITTEN, nothing=Reason.EQUAL)
-    return _rewritten(track, edit, audio_digest, options, record)
+    return _rewritten(track, edit, same_sound, options, record)
 
 
 def remove_own_cover(
     track: Track,
     *,
-    audio_digest: Callable[[Path], str],
+    same_sound: SameSound,
     options: RewriteOptions,
     record: Record | None = None,
 ) -> Outcome:
@@ -122,19 +127,19 @@ def remove_own_cover(
         done=Reason.STRIPPED,
         nothing=Reason.NOT_OWN,
     )
-    return _rewritten(track, edit, audio_digest, options, record)
+    return _rewritten(track, edit, same_sound, options, record)
 
 
 def _rewritten(
     track: Track,
     edit: _Edit,
-    audio_digest: Callable[[Path], str],
+    same_sound: SameSound,
     options: RewriteOptions,
     record: Record | None,
 ) -> Outcome:
     try:
         with write_errors(track.path):
-            return _rewrite(track, edit, audio_digest, options, record)
+            return _rewrite(track, edit, same_sound, options, record)
     except ItemError as error:
         return replace(Outcome.of_error(error), path=track.path)
 
@@ -142,7 +147,7 @@ def _rewritten(
 def _rewrite(
     track: Track,
     edit: _Edit,
-    audio_digest: Callable[[Path], str],
+    same_sound: SameSound,
     options: RewriteOptions,
     record: Record | None,
 ) -> Outcome:
@@ -158,12 +163,12 @@ def _rewrite(
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
         note = edit_pictures(copy, track.container, edit.gone, edit.new)
-        audio = _verify(path, copy, track.container, edit, audio_digest)
+        _verify(path, copy, track.container, edit, same_sound)
         mtime_ns = before.st_mtime_ns if options.preserve_mtime else None
         copy_metadata(path, copy, before, mtime_ns=mtime_ns)
         sync_file(copy)
         gone = [picture.data for picture in found if edit.gone(picture)]
-        with record(_change(path, copy, track.container, audio, gone)) if record else nullcontext():
+        with record(_change(path, copy, track.container, gone)) if record else nullcontext():
             put_in_place(copy, path, before)
     return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done, message=note)
 
@@ -189,33 +194,26 @@ def check_room(path: Path, needed_bytes: int) -> None:
         raise WriteError(path, Reason.NO_SPACE, f"{needed_bytes} bytes are needed for a while")
 
 
-def _verify(
-    path: Path,
-    copy: Path,
-    container: str,
-    edit: _Edit,
-    audio_digest: Callable[[Path], str],
-) -> str:
-    """Compare the edited copy, read anew, with the original. Returns the hash of their audio.
-
-    Raises WriteError, ItemError.
-    """
-    tags, audio = remaining(path, container, edit.gone), audio_digest(path)
+def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: SameSound) -> None:
+    """Compare the edited copy, read anew, with the original. Raises WriteError, ItemError."""
+    tags = remaining(path, container, edit.gone)
     try:
         if not edit.is_done(read_pictures(copy, container)):
             difference = "its pictures do not read back as they should be"
         elif remaining(copy, container, edit.gone) != tags:
             difference = "other tags would have changed"
-        elif audio_digest(copy) != audio:
+        elif not same_sound(path, copy):
             difference = "the audio would have changed"
         else:
-            return audio
+            return
     except ItemError as error:
+        if error.path == path:
+            raise
         difference = f"the edited copy cannot be read: {error.message}"
     raise WriteError(path, Reason.NOT_VERIFIED, difference)
 
 
-def _change(path: Path, copy: Path, container: str, audio: str, gone: Sequence[bytes]) -> Change:
+def _change(path: Path, copy: Path, container: str, gone: Sequence[bytes]) -> Change:
     """What replacing a file by its finished copy changes. Raises WriteError, OSError."""
     reversal = find_reversal(path, copy)
     if reversal is None:
@@ -225,13 +223,13 @@ def _change(path: Path, copy: Path, container: str, audio: str, gone: Sequence[b
             "what is to be replaced is too large to be kept",
             hint="--no-journal writes nevertheless",
         )
+    before, after = fingerprints(path, copy, reversal)
     pictures = (picture for picture in gone if picture in reversal.middle)
     return Change(
         path=path,
         container=container,
-        before=file_hash(path),
-        after=file_hash(copy),
-        audio=audio,
+        before=before,
+        after=after,
         stamp_before=Stamp.of(path.stat()),
         stamp_after=Stamp.of(copy.stat()),
         reversal=reversal,
@@ -243,20 +241,32 @@ def put_in_place(copy: Path, path: Path, before: os.stat_result) -> None:
     """Let a finished copy take the place of the file that it was made from.
 
     `before` is that file's status when it was read. Raises WriteError where it changed since then,
-    and OSError.
+    and OSError; then whatever is there by now stays.
     """
-    if _stamp(path.stat()) != _stamp(before):
-        raise WriteError(path, Reason.CHANGED, "it changed while its copy was edited")
-    copy.replace(path)
+    changed = WriteError(path, Reason.CHANGED, "it changed while its copy was edited")
+    if _stamp(path.lstat()) != _stamp(before):
+        raise changed
+    if not exchange(copy, path):
+        copy.replace(path)
+    elif _has_changed(copy, before):
+        exchange(copy, path)  # somebody was faster by an instant, and nothing of theirs is lost
+        raise changed
     sync_folder(path.parent)
+
+
+def _has_changed(path: Path, before: os.stat_result) -> bool:
+    """Whether a file, under another name by now, holds something else; not if nobody can say."""
+    try:
+        return _content_stamp(path.lstat()) != _content_stamp(before)
+    except OSError:
+        return False
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
     """What changes whenever a file does."""
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
+    return (*_content_stamp(status), status.st_ctime_ns)
+
+
+def _content_stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What changes whenever a file's content does, and not with its name."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

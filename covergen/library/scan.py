@@ -23,10 +23,12 @@ _MOST_UNSAVED = 500
 class ScanOptions:
     """What is passed over, and whether an album is what its tags say, or every track its own.
 
-    `exclude`: globs of names, or of paths relative to the folder given.
+    `exclude`: globs of names, or of paths relative to the folder given. `follow_symlinks`: also
+    out of that folder.
     """
 
     exclude: tuple[str, ...] = ()
+    follow_symlinks: bool = False
     per: Literal["album", "track"] = "album"
 
 
@@ -39,14 +41,15 @@ def scan(
 ) -> Iterator[Album | Outcome]:
     """Yield the albums in folders and files, each when its folder and its discs have been read.
 
-    An Outcome is a file or folder that failed. A file that `memory` knows, unchanged in size and
-    mtime, is not opened. Files named outright are scanned whatever their extension, and without
-    their neighbours.
+    An Outcome is a file or folder that failed, or a link that is not followed. A file that `memory`
+    knows, unchanged in size and mtime, is not opened. Files named outright are scanned whatever
+    their extension, and without their neighbours.
 
     Raises UsageError at once, before the iteration, for paths that cannot be looked at, and
     Interrupted when `checkpoint` says so.
     """
-    return _scan(walk(paths, options.exclude), options, memory, checkpoint)
+    found = walk(paths, options.exclude, follow_symlinks=options.follow_symlinks)
+    return _scan(found, options, memory, checkpoint)
 
 
 def _scan(

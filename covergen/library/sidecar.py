@@ -39,14 +39,14 @@ def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = Non
 def own_sidecars(folder: Path) -> list[Path]:
     """The files in `folder` that `write_sidecar` wrote there; no links."""
     paths = [folder / name for name in _NAMES]
-    return [path for path in paths if not path.is_symlink() and is_own_file(path)]
+    return [path for path in paths if is_own_file(path, links=False)]
 
 
-def is_own_file(path: Path) -> bool:
+def is_own_file(path: Path, *, links: bool = True) -> bool:
     """Whether a file is a picture that says of itself that covergen painted it."""
-    if not path.is_file():  # a pipe would keep us waiting
-        return False
     try:
+        if not path.is_file() or (path.is_symlink() and not links):  # a pipe would keep us waiting
+            return False
         with path.open("rb") as file:
             return is_own(file.read(4096))
     except OSError:

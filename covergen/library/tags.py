@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import mutagen
 from mutagen.aiff import AIFF
@@ -34,7 +34,7 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, pictures_in
+from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in
 
 __all__ = ["read_track"]
 
@@ -101,19 +101,24 @@ _APEV2 = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
-    """How a container is opened, its keys, and from its tags a function from key to values."""
+    """How a container is opened, its keys, and from its tags a function from key to values.
+
+    `check` raises OverflowError for what mutagen would take for ever over.
+    """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
     keys: Mapping[str, tuple[str, ...]]
     lookup: Callable[[Any], Callable[[str], Any]]
+    check: Callable[[BinaryIO], None] | None = None
 
 
-def _id3(kind: Callable[..., mutagen.FileType]) -> _Format:
+def _id3(kind: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Format:
     # Untranslated, a date is as tagged, and a fifth of the time is saved.
     return _Format(
         open=partial(kind, translate=False),
         keys=_ID3,
         lookup=lambda tags: lambda key: tags[key].text,
+        check=partial(id3.check_cost, place=place),
     )
 
 
@@ -134,24 +139,24 @@ def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
 
 
 _FORMATS = {
-    "mp3": _id3(MP3),
+    "mp3": _id3(MP3, id3_places.START),
     "flac": _vorbis(FLAC),
     "mp4": _Format(open=MP4, keys=_MP4, lookup=lambda tags: tags.__getitem__),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
     "speex": _vorbis(OggSpeex),
     "oggflac": _vorbis(OggFLAC),
-    "wav": _id3(WAVE),
-    "aiff": _id3(AIFF),
+    "wav": _id3(WAVE, id3_places.WAV),
+    "aiff": _id3(AIFF, id3_places.AIFF),
     "asf": _Format(
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
     ),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),
     "musepack": _apev2(Musepack),
-    "tta": _id3(TrueAudio),
-    "dsf": _id3(DSF),
-    "dff": _id3(DSDIFF),
+    "tta": _id3(TrueAudio, id3_places.START),
+    "dsf": _id3(DSF, id3_places.DSF),
+    "dff": _id3(DSDIFF, id3_places.DFF),
 }
 
 
@@ -174,13 +179,17 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
 
 
 def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
+    format_ = _FORMATS[container]
     try:
         with tag_errors(path):
-            file = _FORMATS[container].open(reader)
+            if format_.check:
+                with BoundedReader(path) as ahead:
+                    format_.check(ahead)
+            file = format_.open(reader)
             own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
             if container == "mp3":  # some programs put an APEv2 tag behind the sound
                 own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
-            texts = _texts(_FORMATS[container], file.tags)
+            texts = _texts(format_, file.tags)
             seconds = float(file.info.length)
     except TagError as error:
         raise (reader.failure or error) from None  # a cause is left to the system's own errors

@@ -28,7 +28,8 @@ def temporary(folder: Path, mode: int = 0o600) -> Iterator[Path]:
         try:
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what was done stays done; a stale one goes later
+                path.unlink()
 
 
 def remove_stale(folder: Path) -> None:
@@ -68,4 +69,5 @@ def _locked(descriptor: int) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing was written through it
+            os.close(descriptor)

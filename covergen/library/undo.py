@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import ItemError, WriteError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.change import NOTHING, Stamp, file_hash
+from covergen.library.change import NOTHING, Stamp
 from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
+from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import WriteState
 from covergen.library.os_errors import check_writable, write_errors
 from covergen.library.rewrite import check_room, put_in_place
@@ -52,12 +53,12 @@ def settle_planned(journal: Journal, places: Iterable[Path]) -> None:
     for write in journal.planned():
         if any(write.path.is_relative_to(place) for place in places):
             try:
-                found = _hash(write.path)
+                if _is(write.path, write.after):
+                    journal.settle(write, state=WriteState.DONE)
+                elif _is(write.path, write.before):
+                    journal.settle(write, state=None)
             except (OSError, WriteError):
                 continue  # out of reach: another time
-            if found in (write.before, write.after):
-                state = WriteState.DONE if found == write.after else None
-                journal.settle(write, state=state)
 
 
 def _take_back(
@@ -66,11 +67,10 @@ def _take_back(
     path = write.path
     before = _status(path)
     known = dry_run and before is not None and Stamp.of(before) == write.stamp_after
-    found = write.after if known else _hash(path)
-    if found == write.before:
-        return Outcome(path=path, status=Status.UNCHANGED, reason=Reason.UNDONE)
-    if found != write.after:
-        raise _changed(write, journal, found)
+    if not (known or _is(path, write.after)):
+        if _is(path, write.before):
+            return Outcome(path=path, status=Status.UNCHANGED, reason=Reason.UNDONE)
+        raise _changed(write, journal)
     if before and before.st_nlink > 1 and options.hardlinks == "skip":
         return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HARD_LINKED)
     reversal = _reversal(write, journal) if write.before != NOTHING else None
@@ -110,16 +110,17 @@ def _status(path: Path) -> os.stat_result | None:
     return status
 
 
-def _hash(path: Path) -> str:
-    return NOTHING if _status(path) is None else file_hash(path)
+def _is(path: Path, fingerprint: str) -> bool:
+    """Whether what is there is what has this fingerprint. Raises OSError, and as `_status`."""
+    return fingerprint == NOTHING if _status(path) is None else has_fingerprint(path, fingerprint)
 
 
-def _changed(write: Write, journal: Journal, found: str) -> WriteError:
-    if found == NOTHING:
+def _changed(write: Write, journal: Journal) -> WriteError:
+    if _status(write.path) is None:
         hint = "if it has moved, covergen strip takes our cover out where it is now"
         return WriteError(write.path, Reason.GONE, "it is not there any more", hint=hint)
     for later in journal.history(write.path):
-        if later.id > write.id and later.after == found:
+        if later.id > write.id and has_fingerprint(write.path, later.after):
             message = f"run {later.run} has written it since"
             hint = f"undo that first: covergen undo {later.run}"
             return WriteError(write.path, Reason.CHANGED, message, hint=hint)
@@ -145,7 +146,7 @@ def _rewrite(write: Write, before: os.stat_result, reversal: Reversal) -> None:
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
         reversal.apply(copy)
-        if file_hash(copy) != write.before:
+        if not has_fingerprint(copy, write.before):
             raise WriteError(path, Reason.NOT_VERIFIED, "it would not be what it was before")
         copy_metadata(path, copy, before, mtime_ns=write.stamp_before.mtime_ns)
         sync_file(copy)

@@ -10,6 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from covergen.core.errors import UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name
 from covergen.library.folders import (
     AlbumFolder,
@@ -25,17 +27,20 @@ from covergen.library.names import IGNORE_FILE, SYSTEM_FOLDERS, disc_number
 __all__ = ["walk"]
 
 
-def walk(paths: Sequence[Path], exclude: Sequence[str]) -> Iterator[AlbumFolder]:
+def walk(
+    paths: Sequence[Path], exclude: Sequence[str], *, follow_symlinks: bool = False
+) -> Iterator[AlbumFolder]:
     """Find the audio files in folders, and those named outright, each once.
 
-    Symlinks are followed. `exclude` are globs of names, or of paths relative to the folder given,
-    as case-sensitive as the system. Raises UsageError, before anything starts, for paths that
-    cannot be looked at.
+    What is named outright may be a link. Links in folders are followed within the folders given,
+    and out of them with `follow_symlinks`; else each is a problem. `exclude` are globs of names, or
+    of paths relative to the folder given, as case-sensitive as the system. Raises UsageError,
+    before anything starts, for paths that cannot be looked at.
     """
     kinds = _kinds(paths)
     folders = [path for path, kind in kinds if modes.S_ISDIR(kind)]
     files = [path for path, kind in kinds if modes.S_ISREG(kind)]
-    return _Walk(folders, exclude).run(files)
+    return _Walk(folders, exclude, follow_symlinks=follow_symlinks).run(files)
 
 
 def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
@@ -60,7 +65,10 @@ class _Walk:
     All that grows with the library is one number for each folder, so that none is scanned twice.
     """
 
-    def __init__(self, roots: Sequence[Path], exclude: Sequence[str]) -> None:
+    def __init__(
+        self, roots: Sequence[Path], exclude: Sequence[str], *, follow_symlinks: bool
+    ) -> None:
+        self._follow_symlinks = follow_symlinks
         globs = (os.path.normcase(glob).rstrip(os.sep) for glob in exclude)
         self._excluded = [re.compile(fnmatch.translate(glob)) for glob in globs]
         self._visited: set[int] = set()
@@ -116,7 +124,10 @@ class _Walk:
         entries = [entry for entry in everything if self._admits(entry.name, trail + entry.name)]
         for entry in entries:
             try:
-                if entry.is_dir():
+                if self._leads_out(entry):
+                    if entry.is_dir() or is_audio_name(entry.name):
+                        problems.append(_outside(path / entry.name))
+                elif entry.is_dir():
                     if self._belongs_here(entry):
                         subfolders.append(entry.name)
                 elif is_audio_name(entry.name) and self._belongs_here(entry):
@@ -156,6 +167,14 @@ class _Walk:
         self._visited.add(identity)
         return not known
 
+    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it is a link to neither below nor above a root, and such are not followed."""
+        if self._follow_symlinks or not entry.is_symlink():
+            return False
+        real = Path(os.path.realpath(entry.path))
+        roots = self._real_roots
+        return not any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots)
+
     def _belongs_here(self, entry: os.DirEntry[str]) -> bool:
         """Whether it is no link, or one to where the walk does not come otherwise.
 
@@ -190,6 +209,11 @@ class _Walk:
             return False
         texts = (os.path.normcase(name), os.path.normcase(relative))
         return any(glob.match(text) for glob in self._excluded for text in texts)
+
+
+def _outside(link: Path) -> Outcome:
+    message = f"a link to {os.path.realpath(link)}: --follow-symlinks goes there"
+    return Outcome(path=link, status=Status.SKIPPED, reason=Reason.OUTSIDE, message=message)
 
 
 def _album_folder(folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:

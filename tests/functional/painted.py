@@ -51,7 +51,7 @@ def painted_once(
         _tag("--sidecar", library.root / "Two Discs")
         _tag("--per", "track", "--batch-size", 1, library.root / "Sampler")
         settings = ("--seed", 7, "--steps", 3, "--windows", 2, "--scheduler", "ddim")
-        encoding = ("--format", "jpeg", "--quality", 37, "--size", 64)
+        encoding = ("--format", "jpeg", "--jpeg-quality", 37, "--size", 64)
         _tag(*settings, *encoding, "--batch-size", 1, library.root / "Two Editions")
     return Painted(library=library, home=folder / "home")
 

@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import av
-import mutagen
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -20,6 +18,7 @@ from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
 from tests.functional.test_command_line import python
 from tests.media import Library, decoded_hash, picture_bytes, put_picture
+from tests.media.oracle import front_cover, texts
 
 _PAINTED = ("Ada Lind", "Two Discs", "Compilation", "Sampler")
 _OTHERS = ("Half Covered", "Fully Covered")
@@ -56,34 +55,6 @@ def apply(run: Run, preview: Preview, library: Library) -> Run:
     return lambda *options, **expect: run(
         "apply", preview.folder, "--library", library.root, *options, **expect
     )
-
-
-def front_cover(path: Path) -> bytes | None:
-    """The only picture in a file, as FFmpeg shows it; of DFF, where it shows none, mutagen's."""
-    if path.suffix == ".dff":
-        tags = mutagen.File(path).tags
-        frames = tags.getall("APIC") if tags else []
-        found = [frame.data for frame in frames]
-    else:
-        with av.open(path) as file:
-            found = (
-                [bytes(packet) for packet in file.demux(video=0) if packet.size]
-                if (file.streams.video)
-                else []
-            )
-    assert len(found) < 2
-    return found[0] if found else None
-
-
-def texts(path: Path) -> dict[str, str]:
-    """All tags as mutagen knows them, pictures left out."""
-    pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
-    tags = mutagen.File(path).tags or {}
-    return {
-        k: str(v)
-        for k, v in tags.items()
-        if not k.lower().startswith(tuple(map(str.lower, pictures)))
-    }
 
 
 def reasons(result: object) -> dict[str, str]:
@@ -252,6 +223,32 @@ def test_half_an_album_is_finished(library: Library, preview: Preview, apply: Ru
     os.utime(bare, ns=(times.st_atime_ns, times.st_mtime_ns))
     apply("--sidecar")
     assert front_cover(bare) == preview.covers("Every Container")[0].read_bytes()
+
+
+def test_a_run_that_was_killed_before_its_last_file_is_finished(
+    library: Library, preview: Preview, apply: Run, run: Run
+) -> None:
+    """What it left behind goes, and the cover file comes; nothing else is written."""
+    before = snapshot(library.root)
+    apply()
+    folder = library.root / "Sampler"
+    (folder / ".covergen-0123abcd.tmp").write_bytes(b"half a copy")
+    covered = snapshot(folder)
+
+    assert "4 files  the cover" in apply("--sidecar").stdout
+
+    cover = folder / "cover.png"
+    assert cover.read_bytes() == preview.covers("Wood")[0].read_bytes()
+    after = snapshot(folder)
+    assert after.keys() == {cover, *(path for path in covered if path.suffix != ".tmp")}
+    assert {path: after[path] for path in after if path != cover} == {
+        path: covered[path] for path in covered if path.suffix != ".tmp"
+    }
+    apply("--sidecar")
+    assert snapshot(folder) == after
+    for _ in range(2):
+        run("undo")
+    assert snapshot(library.root) == before
 
 
 def test_where_the_library_lies_covergen_knows_or_is_told(

@@ -54,9 +54,28 @@ def python(code: str, *arguments: object) -> str:
 HEAVY = "{'torch', 'numpy', 'diffusers', 'transformers', 'mutagen', 'av', 'PIL'} & set(sys.modules)"
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = f"import sys; from covergen.cli.main import cli; print({HEAVY})"
+def test_no_command_imports_what_is_heavy_before_it_runs() -> None:
+    code = f"import sys; from covergen.cli.main import cli; dict(cli.commands); print({HEAVY})"
     assert python(code) == "set()\n"
+
+
+def test_the_list_of_commands_is_that_of_the_commands_and_imports_none() -> None:
+    code = (
+        "import sys; from covergen.cli.main import cli; cli(['--help'], standalone_mode=False);"
+        "print(*sorted(name for name in sys.modules if name.startswith('covergen.')))"
+    )
+    *listed, imported = python(code).splitlines()
+    assert imported.split() == [
+        "covergen.cli",
+        "covergen.cli.main",
+        "covergen.core",
+        "covergen.core.errors",
+        "covergen.core.reasons",
+    ]
+    listed = listed[listed.index("Commands:") + 1 :]
+    assert [line.split(maxsplit=1) for line in listed] == [
+        [name, command.get_short_help_str(100)] for name, command in sorted(cli.commands.items())
+    ]
 
 
 def test_a_dry_run_imports_no_torch(library: Library) -> None:

@@ -63,6 +63,16 @@ def test_what_was_not_painted_by_covergen_is_left_alone(library: Library, run: R
     assert {o["path"] for o in objects if o["type"] == "file"} == set(map(str, library.failures))
 
 
+def test_what_a_killed_run_left_goes_where_nothing_else_is_to_be_done(
+    library: Library, run: Run
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+    (folder / ".covergen-0123abcd.tmp").write_bytes(b"the old file, or half a copy")
+    run("strip", folder)
+    assert snapshot(folder) == before
+
+
 def test_a_plan_touches_nothing(painted: Library, run: Run) -> None:
     folder = every_container(painted)
     before = snapshot(folder)

@@ -4,6 +4,8 @@ import io
 import os
 import re
 import stat
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,23 @@ def test_a_second_run_paints_and_writes_nothing(library: Library, run: Run) -> N
     assert snapshot(library.root) == before
     painted = [o for o in again if o["type"] == "album" and o["action"] == "paint"]
     assert [Path(o["folder"]).name for o in painted] == []
+
+
+def test_a_folder_is_looked_into_once_where_nobody_watches(
+    library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once to clear it of what a killed run left; no plan is counted beforehand."""
+    folder = library.root / "Fully Covered"
+    looked: Counter[Path] = Counter()
+    scandir = os.scandir
+
+    def counted(path: Path) -> Iterator[os.DirEntry[str]]:
+        looked[Path(path)] += 1
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    run("tag", folder)
+    assert looked[folder] == 2
 
 
 def test_fill_spreads_the_albums_own_picture(library: Library, run: Run) -> None:

@@ -1,11 +1,12 @@
-"""What a file sounds like, by a decoder that is none of covergen's own code."""
+"""What a file holds, by readers that are none of covergen's own code."""
 
 import hashlib
 from pathlib import Path
 
 import av
+import mutagen
 
-__all__ = ["decoded_hash"]
+__all__ = ["decoded_hash", "front_cover", "texts"]
 
 
 def decoded_hash(path: Path) -> str:
@@ -21,3 +22,31 @@ def decoded_hash(path: Path) -> str:
         for frame in file.decode(stream):
             digest.update(frame.to_ndarray().tobytes())
     return digest.hexdigest()
+
+
+def front_cover(path: Path) -> bytes | None:
+    """The only picture in a file, as FFmpeg shows it; of DFF, where it shows none, mutagen's."""
+    if path.suffix == ".dff":
+        tags = mutagen.File(path).tags
+        frames = tags.getall("APIC") if tags else []
+        found = [frame.data for frame in frames]
+    else:
+        with av.open(path) as file:
+            found = (
+                [bytes(packet) for packet in file.demux(video=0) if packet.size]
+                if (file.streams.video)
+                else []
+            )
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def texts(path: Path) -> dict[str, str]:
+    """All tags as mutagen knows them, pictures left out."""
+    pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
+    tags = mutagen.File(path).tags or {}
+    return {
+        k: str(v)
+        for k, v in tags.items()
+        if not k.lower().startswith(tuple(map(str.lower, pictures)))
+    }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import mutagen
@@ -126,13 +127,15 @@ def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -
 def remaining(path: Path, container: str, gone: Gone) -> object:
     """All that an edit must leave as it is: equal before and after. Raises TagError.
 
-    The raw bytes of all tags and of the pictures that are not `gone`, in their order, together
-    with what mutagen makes of them. `gone` has to hold for a new front cover as well.
+    The raw bytes of all tags and hashes of the pictures that are not `gone`, in their order,
+    together with what mutagen makes of them. `gone` has to hold for a new front cover as well.
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
         file = row.opened_by(path)
-        kept = [picture.data for picture in row.pictures(file) if not gone(picture)]
+        kept = [
+            sha256(picture.data).digest() for picture in row.pictures(file) if not gone(picture)
+        ]
         seen = row.others(file)
     with _damage(path):
         return kept, seen, row.rest(path, gone)

@@ -8,9 +8,13 @@ Source: ID3v2.2.0, ID3v2.3.0, ID3v2.4.0 (id3.org).
 
 import io
 import re
+import struct
+import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import mutagen
 from mutagen.id3 import ID3, Frames_2_2, ID3NoHeaderError
@@ -23,12 +27,17 @@ from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_sy
 from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["check_cost", "edit", "others", "pictures", "rest"]
 
 _NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
 
 _LARGEST = 1 << 28
 _UNSYNCHRONISED, _EXTENDED, _EXPERIMENTAL = 0x80, 0x40, 0x20
+
+_COMPRESSED = {3: 0x80, 4: 0x08}  # in the second byte of a frame's flags
+_MOST_UNPACKED = 32 << 20
+_MOST_FRAMES = 10_000
+_MOST_COPIED = 1 << 34  # mutagen copies what is left of a tag for each of its frames
 
 _NAME = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
 
@@ -57,6 +66,26 @@ class _Tag:
     flags: int = 0
     frames: tuple[_Frame, ...] = ()
     tail: bytes = b""
+
+
+def check_cost(file: BinaryIO, place: Place) -> None:
+    """Raise OverflowError for a tag that would cost a parser much more than its bytes are worth.
+
+    Raises OSError.
+    """
+    try:
+        data = place.read(file)
+        tag = _parse(data)
+    except (ValueError, struct.error):
+        return  # a parser does not get far either
+    if len(tag.frames) * len(data) > _MOST_COPIED:
+        raise _too_many_frames()
+    packed = (f.body for f in tag.frames if f.flags[1] & _COMPRESSED.get(tag.version, 0))
+    room = _MOST_UNPACKED
+    for body in packed:
+        room -= max(_unpacked_size(data, room) for data in _packed_parts(body))
+        if room <= 0:
+            raise OverflowError("its ID3 tag unpacks to more than tags hold")
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -151,7 +180,8 @@ def _split(
     body: bytes, name_size: int, size_of: Callable[[bytes], int]
 ) -> tuple[tuple[_Frame, ...], bytes]:
     """Frames as long as they are whole, then whatever is left, less zeros at its end."""
-    frames, at = [], 0
+    frames: list[_Frame] = []
+    at = 0
     head = 6 if name_size == 3 else 10
     while body[at : at + name_size].strip(b"\0"):
         name, size = body[at : at + name_size], size_of(body[at + name_size : at + 2 * name_size])
@@ -159,9 +189,15 @@ def _split(
         if size < 0 or end > len(body):
             break
         flags = body[at + 8 : at + 10] if head == 10 else b"\0\0"
+        if len(frames) == _MOST_FRAMES:
+            raise _too_many_frames()
         frames.append(_Frame(name=name, flags=flags, body=body[at + head : end]))
         at = end
     return tuple(frames), body[at:].rstrip(b"\0")
+
+
+def _too_many_frames() -> OverflowError:
+    return OverflowError("its ID3 tag has more frames than tags do")
 
 
 def _resynchronised(data: bytes) -> bytes:
@@ -195,6 +231,19 @@ def _upgraded(tag: _Tag) -> _Tag:
 def _mime_of(format_2_2: bytes) -> bytes:
     known = {b"PNG": b"image/png", b"JPG": b"image/jpeg", LINK.encode(): LINK.encode()}
     return known.get(format_2_2.upper(), b"image/" + format_2_2.lower())
+
+
+def _packed_parts(body: bytes) -> Iterable[bytes]:
+    """Where the packed data of a frame may begin: after its size, or at once as some have it."""
+    for data in (body, body.replace(b"\xff\0", b"\xff")):
+        yield from (data, data[4:])
+
+
+def _unpacked_size(data: bytes, most: int) -> int:
+    """How much compressed data unpack to, counted no further than `most`; 0 where they do not."""
+    with suppress(zlib.error):
+        return len(zlib.decompressobj().decompress(data, most))
+    return 0
 
 
 def _with_front_cover(tag: _Tag, picture: Picture) -> _Tag:

@@ -150,7 +150,7 @@ def _alike(recipe: TrainingRecipe, rate: float) -> TrainingRecipe:
         recipe,
         learning_rate=rate,
         batch_size=16,
-        max_steps=400,
+        max_steps=300,
         resolution=None,
         checkpoint_every=100,
         checkpoint_unit="steps",

@@ -211,6 +211,27 @@ def test_wrong_weights_are_a_model_error(
     assert capfd.readouterr() == ("", "")
 
 
+def test_code_in_a_model_is_not_run(
+    copy: Path, waveforms: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Neither what a pickle asks for, nor what config.json says lies in a Python file beside it."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "sprung",))  # type: ignore[return-value]  # what pickle takes
+
+    code = f"import pathlib; pathlib.Path({str(tmp_path / 'sprung')!r}).touch()\nTower = object"
+    (copy / "modeling.py").write_text(code)
+    names = ("AutoConfig", "AutoModel", "AutoProcessor")
+    edit_json("config.json", auto_map=dict.fromkeys(names, "modeling.Tower"))(copy)
+    embed(copy, waveforms[:1])
+    (copy / "model.safetensors").unlink()
+    torch.save({"audio_model": Trap()}, copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        embed(copy, waveforms[:1])
+    assert not (tmp_path / "sprung").exists()
+
+
 def tower_with_room_for(
     windows: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Tower, list[int]]:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
+from covergen.audio import mel
 from covergen.audio.mel import MelSettings, make_log_mel
 from tests.media import sound
 
@@ -51,6 +52,18 @@ def test_a_batch_is_its_windows_one_by_one() -> None:
     assert torch.equal(
         log_mel(waveforms), torch.cat([log_mel(waveforms[:1]), log_mel(waveforms[1:])])
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_where_it_is_computed_does_not_matter(device: str) -> None:
+    """A device of its own takes torch's way: here its shape, and on the CPU its numbers."""
+    waveforms = torch.from_numpy(np.stack([tone(220), tone(3_000)]))
+    found = mel._with_torch(SETTINGS, torch.device(device))(waveforms.to(device))
+    expected = make_log_mel(SETTINGS, torch.device("cpu"))(waveforms)
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    if device == "cpu":
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_other_settings_are_followed() -> None:

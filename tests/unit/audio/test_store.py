@@ -206,13 +206,30 @@ def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> 
         assert all(one.find(track, n, "tower") is not None for n in range(200))
 
 
+@pytest.mark.parametrize(
+    "vector", [b"", bytes(12), VECTOR.tobytes()[:-1], VECTOR.tobytes()[4:], b"\xff" * 12, "text", 7]
+)
+def test_a_vector_that_is_damaged_is_not_known(
+    track: Track, tmp_path: Path, vector: object
+) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(EmbeddingStore(path)) as store:
+        store.put(track, 3, "key", "tower", VECTOR)
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("UPDATE embedding SET vector = ?", (vector,))
+    with closing(EmbeddingStore(path)) as store:
+        assert store.find(track, 3, "tower") is None
+        store.put(track, 3, "key", "tower", VECTOR)
+        assert store.find(track, 3, "tower") is not None
+
+
 def let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     then = store_module.today() + days
     monkeypatch.setattr(store_module, "today", lambda: then)
 
 
 def put_many(store: EmbeddingStore, track: Track, keys: range) -> None:
-    vector = np.ones(512, dtype=np.float32)
+    vector = np.full(512, 512**-0.5, dtype=np.float32)
     for key in keys:
         path = track.path.with_name(str(key))
         store.put(replace(track, path=path), 3, str(key), "tower", vector)

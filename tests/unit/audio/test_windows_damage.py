@@ -12,6 +12,9 @@ import av
 import numpy as np
 import pytest
 
+from covergen.audio.av_errors import decode_errors
+from covergen.audio.same_sound import same_sound
+from covergen.audio.source import _View
 from covergen.audio.windows import WINDOW_SAMPLES, read_excerpt
 from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
@@ -94,6 +97,34 @@ def test_a_frame_of_more_samples_than_music_has_is_not_decoded(
     else:
         with pytest.raises(DecodeError, match="damaged throughout"):
             excerpt.decode()
+
+
+def test_streams_that_begin_in_the_midst_of_a_file_are_heard_past(tmp_path: Path) -> None:
+    """As recordings of radio stations have them; PyAV knows only those at the start."""
+    speech = encode(tmp_path / "a.spx", "speex").read_bytes()
+    music = encode(tmp_path / "a.opus", "opus", seconds=12, kind="noise")
+    music.write_bytes(music.read_bytes() + speech)
+    assert read_excerpt(music, 1).decode().shape == (1, WINDOW_SAMPLES)
+    assert read_excerpt(music, 3).decode().shape[1] == WINDOW_SAMPLES
+    with pytest.raises(DecodeError):  # nor can it be told whether all of it is left
+        same_sound(music, music)
+
+
+def test_a_packet_of_a_stream_that_pyav_does_not_know_is_a_decode_error(tmp_path: Path) -> None:
+    """Harmed Ogg files have made PyAV look for a stream that it has not."""
+    with pytest.raises(DecodeError, match="cannot be decoded"), decode_errors(tmp_path):
+        [].pop()
+
+
+def test_reading_in_circles_ends(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.wav", "wav", seconds=0.5)
+    with path.open("rb") as file:
+        view = _View(file, 0, path.stat().st_size)
+        rounds = 0
+        while view.read(1 << 20):
+            view.seek(0)
+            rounds += 1
+    assert 100 < rounds < 1_000_000
 
 
 def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ def test_a_finished_album() -> None:
             "guidance": 7.5,
             "scheduler": "ddim",
             "album_key": "an artist|an album",
+            "guided_from": 0.0,
+            "guided_until": 1.0,
+            "reuse": 1,
         },
     }
 

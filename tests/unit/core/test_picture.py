@@ -2,6 +2,9 @@
 
 import io
 import json
+import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from covergen.core.picture import Encoding, Picture, encode, is_own, read_provenance
+from covergen.core.picture import (
+    Encoding,
+    Picture,
+    encode,
+    is_own,
+    open_picture,
+    read_provenance,
+)
 from covergen.core.types import Cover, Provenance
 from tests.media import picture_bytes
 
@@ -26,6 +36,9 @@ _PROVENANCE = Provenance(
     guidance=7.5,
     scheduler="dpm++",
     album_key="ärger|東京\n",
+    guided_from=0.25,
+    guided_until=0.75,
+    reuse=2,
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -39,6 +52,9 @@ _TEXTS = {
     "covergen:guidance": "7.5",
     "covergen:scheduler": "dpm++",
     "covergen:album_key": "ärger|東京\n",
+    "covergen:guided_from": "0.25",
+    "covergen:guided_until": "0.75",
+    "covergen:reuse": "2",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
@@ -227,6 +243,14 @@ def test_what_painted_a_cover_is_read_from_it(encoding: Encoding) -> None:
     assert read_provenance(encode(_cover(), encoding).data) == _PROVENANCE
 
 
+def test_a_cover_that_says_nothing_of_saving_was_painted_with_none() -> None:
+    texts = {**_TEXTS, "covergen:album_key": "k"}
+    for name in ("guided_from", "guided_until", "reuse"):
+        del texts[f"covergen:{name}"]
+    found = read_provenance(_png_with(texts))
+    assert found == replace(_PROVENANCE, album_key="k", guided_from=0.0, guided_until=1.0, reuse=1)
+
+
 def _png_with(texts: dict[str, str]) -> bytes:
     chunks = PngInfo()
     for name, value in texts.items():
@@ -245,6 +269,7 @@ def _png_with(texts: dict[str, str]) -> bytes:
         picture_bytes("jpeg"),
         encode(_cover(), _PNG).data[:300],
         _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:guidance": "nan"}),
+        _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:guided_until": "inf"}),
         encode(_cover(), _JPEG).data.replace(b'"starter"', b'"\\ud800r"'),
         _png_with({"covergen:version": "1"}),
         _png_with({**_TEXTS, "covergen:album_key": "k", "covergen:seed": "many"}),
@@ -255,3 +280,24 @@ def _png_with(texts: dict[str, str]) -> bytes:
 )
 def test_what_is_not_whole_painted_nothing(data: bytes) -> None:
     assert read_provenance(data) is None
+
+
+def test_postscript_is_no_picture_since_pillow_would_run_it(tmp_path: Path) -> None:
+    path = tmp_path / "cover.png"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    with pytest.raises(OSError, match="cannot identify"):
+        open_picture(path)
+    with pytest.raises(ValueError, match="not a readable image"):
+        Picture.parse(path.read_bytes())
+
+
+@pytest.mark.parametrize("side", [8193, 10_000, 60_000])
+def test_more_pixels_than_a_cover_has_are_an_error_and_no_warning(side: int) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunk = b"IHDR" + header
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
+    data += struct.pack(">I", zlib.crc32(chunk)) + struct.pack(">I", 0) + b"IDAT"
+    with pytest.raises(ValueError, match="pixels"):
+        open_picture(io.BytesIO(data))
+    with pytest.raises(ValueError, match="not a readable image"):
+        Picture.parse(data)

@@ -1,5 +1,6 @@
 """Two processes do not write at one place."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from covergen.core.errors import BusyError
 from covergen.core.paths import state_folder
@@ -80,6 +82,32 @@ def test_without_a_folder_for_locks_work_goes_on(music: Path) -> None:
     state_folder().write_text("no folder")
     with library_lock("tag", (music,)):
         pass
+
+
+def test_a_lock_that_cannot_be_deleted_is_nobodys(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch, library_lock("tag", (music,)):
+        patch.setattr(Path, "unlink", failing)
+    with library_lock("undo", (music,)):
+        pass
+
+
+def test_a_lock_that_cannot_be_let_go_of_is_no_error(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = FileLock.release
+
+    def failing(lock: FileLock, force: bool = False) -> None:
+        if not force:  # as at the end of the process
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        release(lock, force=True)
+
+    with monkeypatch.context() as patch, library_lock("tag", (music,)):
+        patch.setattr(FileLock, "release", failing)
 
 
 def test_a_holder_that_cannot_tell_of_itself_is_passed_over(music: Path) -> None:

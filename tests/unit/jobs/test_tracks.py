@@ -13,6 +13,7 @@ from covergen.core.types import Action, AlbumPlan, Status
 from covergen.jobs.events import AlbumDone, Event, FileFailed
 from covergen.jobs.tracks import TrackOutputs
 from covergen.library.memory import ScanMemory
+from covergen.library.scan import ScanOptions
 from tests.media import encode
 
 
@@ -65,7 +66,11 @@ def _outputs(
     output: Path, *paths: Path, force: bool = False, exclude: Iterable[str] = ()
 ) -> TrackOutputs:
     return TrackOutputs(
-        paths=paths, output=output, suffix=".png", force=force, exclude=tuple(exclude)
+        paths=paths,
+        output=output,
+        suffix=".png",
+        force=force,
+        scan=ScanOptions(exclude=tuple(exclude), per="track"),
     )
 
 

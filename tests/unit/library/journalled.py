@@ -9,7 +9,7 @@ from covergen.core.types import Album, Outcome, Provenance, Status
 from covergen.library.journal import Journal, Write
 from covergen.library.open_run import OpenRun
 from covergen.library.rewrite import RewriteOptions, write_cover
-from tests.unit.library.writing import packet_hash, track
+from tests.unit.library.writing import same_packets, track
 
 PROVENANCE = Provenance(
     version="1",
@@ -45,7 +45,7 @@ def write(path: Path, container: str, picture: Picture, run: OpenRun, key: str =
     outcome = write_cover(
         track(path, container),
         picture,
-        audio_digest=packet_hash,
+        same_sound=same_packets,
         options=RewriteOptions(),
         record=run.record(album(path.parent, key), PROVENANCE),
     )

@@ -1,7 +1,9 @@
 """The journal: what it remembers, how it resumes, what it sheds, and what it does when broken."""
 
+import errno
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -14,11 +16,11 @@ import pytest
 from covergen.core.errors import JournalError
 from covergen.core.paths import state_folder
 from covergen.core.picture import Picture
-from covergen.library.change import file_hash
+from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
 from covergen.library.open_run import OpenRun
 from tests.unit.library.journalled import PROVENANCE, album, open_run, tagged, write
-from tests.unit.library.writing import JPEG, PNG, large, packet_hash, track
+from tests.unit.library.writing import JPEG, PNG, large, track
 
 
 @pytest.fixture
@@ -39,12 +41,13 @@ def songs(tmp_path: Path, original: bytes) -> list[Path]:
 
 
 def test_a_write_with_all_that_is_known_of_it(song: Path, journal: Journal) -> None:
-    before, stamp = file_hash(song), track(song, "flac")
+    before, stamp = song.with_name("before"), track(song, "flac")
+    shutil.copy(song, before)
     tagged(song, "flac", PNG)
     (found,) = journal.history(song)
     assert (found.path, found.container, found.run) == (song, "flac", 1)
-    assert (found.before, found.after) == (before, file_hash(song))
-    assert found.audio == packet_hash(song)
+    assert has_fingerprint(before, found.before)
+    assert has_fingerprint(song, found.after)
     assert (found.stamp_before.size, found.stamp_before.mtime_ns) == (stamp.size, stamp.mtime_ns)
     assert found.stamp_after.mtime_ns == song.stat().st_mtime_ns
     assert (found.album, found.provenance) == (album(song.parent), PROVENANCE)
@@ -91,6 +94,17 @@ def test_nothing_is_made_before_there_is_something_to_keep(journal: Journal) -> 
     with open_run(journal, Path("/music")):
         pass
     assert not state_folder().exists()
+
+
+def test_a_disk_that_does_not_answer_is_told(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "exists", failing)
+    with pytest.raises(JournalError, match=os.strerror(errno.EIO)):
+        journal.runs()
 
 
 def test_a_write_is_on_the_disk_before_its_file_is_replaced(

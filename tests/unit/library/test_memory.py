@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,21 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     memory = ScanMemory(path)
     memory.remember(_track("a.mp3"))
     assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["details = '[1'", "details = '[]'", "details = x'00'", "mtime_ns = 'soon'", "name = 7"],
+)
+def test_what_it_never_wrote_is_read_anew(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "scan.sqlite"
+    with closing(ScanMemory(path)) as memory:
+        memory.remember(_track("a.mp3"))
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute(f"UPDATE seen SET {change}")
+    with closing(ScanMemory(path)) as memory:
+        assert memory.recall(_FOLDER) == {}
+        memory.remember(_track("b.mp3"))
 
 
 def test_no_cache_folder_is_no_error(home: Path) -> None:

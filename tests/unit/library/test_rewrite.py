@@ -14,7 +14,7 @@ from covergen.library import rewrite
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
 from covergen.library.rewrite import RewriteOptions, write_cover
 from tests.media import decoded_hash
-from tests.unit.library.writing import PNG, assert_refused, packet_hash, track, write
+from tests.unit.library.writing import PNG, assert_refused, same_packets, track, write
 
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -145,17 +145,16 @@ def test_the_same_picture_is_not_written_again(song: Path) -> None:
     assert song.stat() == before
 
 
-def test_the_audio_of_each_file_is_hashed_once(song: Path) -> None:
-    hashed = []
+def test_the_audio_is_compared_once(song: Path) -> None:
+    compared = []
 
-    def digest(path: Path) -> str:
-        hashed.append(path)
-        return packet_hash(path)
+    def same_sound(one: Path, other: Path) -> bool:
+        compared.append(one)
+        return same_packets(one, other)
 
-    write(song, "flac", PNG, audio_digest=digest)
+    write(song, "flac", PNG, same_sound=same_sound)
 
-    assert len(hashed) == 2
-    assert hashed.count(song) == 1
+    assert compared == [song]
 
 
 def test_the_copy_is_on_the_disk_before_it_replaces_and_the_folder_after(
@@ -215,7 +214,7 @@ def test_a_file_that_changed_since_the_scan_is_refused(
 ) -> None:
     seen = replace(track(song, "flac"), **change)  # type: ignore[arg-type]  # both are numbers
 
-    outcome = write_cover(seen, PNG, audio_digest=packet_hash, options=RewriteOptions())
+    outcome = write_cover(seen, PNG, same_sound=same_packets, options=RewriteOptions())
 
     assert_refused(outcome, Reason.CHANGED, song, original)
 
@@ -224,7 +223,7 @@ def test_a_file_that_is_gone_is_an_outcome(song: Path) -> None:
     seen = track(song, "flac")
     song.unlink()
 
-    outcome = write_cover(seen, PNG, audio_digest=packet_hash, options=RewriteOptions())
+    outcome = write_cover(seen, PNG, same_sound=same_packets, options=RewriteOptions())
 
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
     assert list(song.parent.iterdir()) == []
@@ -246,10 +245,10 @@ def test_a_file_whose_tags_cannot_be_read_is_an_outcome(tmp_path: Path) -> None:
     assert_refused(write(text, "flac", PNG), Reason.UNREADABLE, text, b"no music")
 
 
-def test_audio_that_cannot_be_hashed_is_an_outcome(song: Path, original: bytes) -> None:
-    def undecodable(path: Path) -> str:
+def test_audio_that_cannot_be_heard_is_an_outcome(song: Path, original: bytes) -> None:
+    def undecodable(path: Path, _: Path) -> bool:
         raise DecodeError(path, "no packets")
 
-    outcome = write(song, "flac", PNG, audio_digest=undecodable)
+    outcome = write(song, "flac", PNG, same_sound=undecodable)
 
     assert_refused(outcome, Reason.UNDECODABLE, song, original)

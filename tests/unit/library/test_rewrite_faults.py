@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,7 +24,7 @@ from tests.unit.library.writing import (
     PNG,
     assert_refused,
     large,
-    packet_hash,
+    same_packets,
     track,
     write,
 )
@@ -179,12 +180,47 @@ def test_a_write_that_fails_half_way_leaves_no_trace(song: Path, original: bytes
 def test_the_replacing_itself_may_fail(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(self: Path, target: Path) -> Path:
+    def failing(*_: Path) -> Path:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "replace", failing)
-
+    monkeypatch.setattr(rewrite, "exchange", failing)
     assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
+
+    monkeypatch.setattr(rewrite, "exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "replace", failing)
+    assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
+
+
+def test_where_files_cannot_change_places_one_replaces_the_other(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewrite, "exchange", lambda *_: False)
+    assert write(song, "flac", PNG).status is Status.WRITTEN
+    assert list(song.parent.iterdir()) == [song]
+
+
+def test_a_disk_that_dies_when_the_file_is_replaced_makes_no_lie_of_it(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, patch = rewrite.exchange, pytest.MonkeyPatch()
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def last(copy: Path, path: Path) -> bool:
+        if not real(copy, path):
+            copy.replace(path)
+        for owner, name in ((Path, "lstat"), (Path, "unlink"), (os, "open"), (os, "close")):
+            patch.setattr(owner, name, failing)
+        return True
+
+    monkeypatch.setattr(rewrite, "exchange", last)
+    try:
+        outcome = write(song, "flac", PNG)
+    finally:
+        patch.undo()
+    assert outcome.status is Status.WRITTEN
+    assert song.read_bytes() != original
 
 
 def test_a_folder_that_cannot_be_synced_does_not_undo_the_write(
@@ -239,6 +275,43 @@ def test_a_change_by_someone_else_meanwhile_wins(
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
     assert b"other" in song.read_bytes() or song.read_bytes().endswith(b"more")
     assert list(song.parent.iterdir()) == [song]
+
+
+def let_a_link_take_its_place(song: Path) -> None:
+    song.unlink()
+    song.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_the_bytes, put_another_file_in_its_place, let_a_link_take_its_place, Path.unlink],
+)
+def test_a_change_in_the_very_last_instant_wins(
+    song: Path, monkeypatch: pytest.MonkeyPatch, change: Edit
+) -> None:
+    """Between the last look at the file and its replacement."""
+    real = rewrite.exchange
+    if not real(song, Path(shutil.copy(song, song.with_name("probe")))):
+        pytest.skip("this file system knows no exchange")
+    song.with_name("probe").unlink()
+    left = []
+
+    def late(copy: Path, path: Path) -> bool:
+        if not left:
+            change(song)
+            left.append(song.lstat() if os.path.lexists(song) else None)
+        return real(copy, path)
+
+    monkeypatch.setattr(rewrite, "exchange", late)
+
+    outcome = write(song, "flac", PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
+    (before,) = left
+    assert list(song.parent.iterdir()) == ([song] if before else [])
+    if before:
+        after = song.lstat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_a_file_whose_owner_cannot_be_kept_is_refused(
@@ -298,12 +371,10 @@ def test_what_could_not_be_undone_is_not_done_unless_nobody_keeps_it(
     monkeypatch.setattr(reversal, "_LARGEST_BYTES", -1)
     seen = track(song, "flac")
     options = RewriteOptions()
-    outcome = write_cover(seen, PNG, audio_digest=packet_hash, options=options, record=unasked)
+    outcome = write_cover(seen, PNG, same_sound=same_packets, options=options, record=unasked)
     assert_refused(outcome, Reason.IRREVERSIBLE, song, original)
     assert "--no-journal" in outcome.message
-    assert (
-        write_cover(seen, PNG, audio_digest=packet_hash, options=options).status is Status.WRITTEN
-    )
+    assert write_cover(seen, PNG, same_sound=same_packets, options=options).status is Status.WRITTEN
 
 
 def test_a_copy_is_the_same(song: Path, tmp_path: Path, original: bytes) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library import sidecar
-from covergen.library.sidecar import write_sidecar
+from covergen.library.sidecar import own_sidecars, write_sidecar
 from tests.unit.library.writing import JPEG, PNG
 
 
@@ -127,6 +128,19 @@ def test_a_read_only_folder_is_refused_even_to_root(tmp_path: Path) -> None:
 
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.READ_ONLY)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_does_not_answer_holds_no_files_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sidecar(tmp_path, replace(PNG, data=PNG.data + b"covergen:version"))
+    assert own_sidecars(tmp_path) == [tmp_path / "cover.png"]
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "stat", failing)
+    assert own_sidecars(tmp_path) == []
 
 
 def test_a_folder_that_is_gone_is_an_outcome(tmp_path: Path) -> None:

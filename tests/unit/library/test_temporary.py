@@ -1,9 +1,13 @@
 """Temporaries: hidden, locked while they are worked on, and removed when they are not."""
 
+import errno
+import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from covergen.library.rewrite import remove_stale
 from covergen.library.temporary import temporary
@@ -33,6 +37,19 @@ def test_a_temporary_at_work_is_left_alone(tmp_path: Path) -> None:
     with temporary(tmp_path) as path:
         remove_stale(tmp_path)
         assert path.exists()
+    assert not path.exists()
+
+
+def test_one_that_cannot_be_deleted_harms_nothing_and_goes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, temporary(tmp_path) as path:
+        patch.setattr(Path, "unlink", failing)
+    assert path.exists()
+    remove_stale(tmp_path)
     assert not path.exists()
 
 

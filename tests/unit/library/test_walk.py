@@ -11,7 +11,7 @@ import pytest
 
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome
+from covergen.core.types import Outcome, Status
 from covergen.library.folders import AlbumFolder
 from covergen.library.walk import walk
 
@@ -23,24 +23,24 @@ def _make(root: Path, *files: str) -> None:
         path.write_bytes(b"x")
 
 
-def _walk(*paths: Path, exclude: Sequence[str] = ()) -> list[AlbumFolder]:
-    return list(walk(paths, exclude))
+def _walk(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> list[AlbumFolder]:
+    return list(walk(paths, exclude, follow_symlinks=follow))
 
 
-def _files(*paths: Path, exclude: Sequence[str] = ()) -> list[str]:
+def _files(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> list[str]:
     """The files that are looked at, in order, as paths relative to the first one given."""
     return [
         (folder.path / name).relative_to(paths[0]).as_posix()
-        for place in _walk(*paths, exclude=exclude)
+        for place in _walk(*paths, exclude=exclude, follow=follow)
         for folder in place.folders
         for name, _ in folder.files
     ]
 
 
-def _problems(*paths: Path) -> list[Outcome]:
+def _problems(*paths: Path, follow: bool = False) -> list[Outcome]:
     return [
         problem
-        for place in _walk(*paths)
+        for place in _walk(*paths, follow=follow)
         for folder in place.folders
         for problem in folder.problems
     ]
@@ -173,7 +173,35 @@ def test_other_pictures_are_no_covers(tmp_path: Path) -> None:
 # Links, and what is no file.
 
 
-def test_links_to_the_outside_are_followed_once(tmp_path: Path) -> None:
+def test_links_to_the_outside_are_told_of_and_not_followed(tmp_path: Path) -> None:
+    _make(tmp_path, "outside/album/1.mp3", "library/0.mp3", "library/folder/cover.png")
+    library = tmp_path / "library"
+    (library / "a").symlink_to(tmp_path / "outside")
+    (library / "folder/c.mp3").symlink_to(tmp_path / "outside/album/1.mp3")
+    (library / "folder/gone.mp3").symlink_to(tmp_path / "outside/gone.mp3")
+    (library / "folder/notes.txt").symlink_to(tmp_path / "outside/notes.txt")
+    assert _files(library) == ["0.mp3"]
+    problems = _problems(library)
+    assert [p.path.relative_to(library).as_posix() for p in problems] == [
+        "a", "folder/c.mp3", "folder/gone.mp3",
+    ]  # fmt: skip
+    assert {(p.status, p.reason) for p in problems} == {(Status.SKIPPED, Reason.OUTSIDE)}
+    assert str(tmp_path / "outside") in problems[0].message
+    assert "--follow-symlinks" in problems[0].message
+
+
+def test_what_is_named_outright_may_be_a_link(tmp_path: Path) -> None:
+    _make(tmp_path, "outside/album/1.mp3")
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "a").symlink_to(tmp_path / "outside/album")
+    (library / "b.mp3").symlink_to(tmp_path / "outside/album/1.mp3")
+    assert _files(library / "a") == ["1.mp3"]
+    (place,) = _walk(library / "b.mp3")
+    assert [name for folder in place.folders for name, _ in folder.files] == ["b.mp3"]
+
+
+def test_links_to_the_outside_are_followed_once_if_asked(tmp_path: Path) -> None:
     _make(tmp_path, "outside/album/1.mp3", "other/single.mp3")
     library = tmp_path / "library"
     library.mkdir()
@@ -181,7 +209,7 @@ def test_links_to_the_outside_are_followed_once(tmp_path: Path) -> None:
     (library / "b").symlink_to(tmp_path / "outside/album")
     (library / "c.mp3").symlink_to(tmp_path / "other/single.mp3")
     (library / "d.mp3").symlink_to(tmp_path / "other/single.mp3")
-    assert _files(library) == ["c.mp3", "a/album/1.mp3"]
+    assert _files(library, follow=True) == ["c.mp3", "a/album/1.mp3"]
 
 
 def test_links_within_the_library_are_left_to_their_targets(tmp_path: Path) -> None:
@@ -209,8 +237,10 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
     (library / "b").symlink_to(tmp_path / "outside")
     (tmp_path / "outside/back").symlink_to(library)
     (tmp_path / "outside/round").symlink_to(tmp_path / "outside")
-    assert _files(library) == ["a/1.mp3", "b/2.mp3"]
-    assert _problems(library) == []
+    assert _files(library, follow=True) == ["a/1.mp3", "b/2.mp3"]
+    assert _problems(library, follow=True) == []
+    assert _files(library) == ["a/1.mp3"]
+    assert [problem.path for problem in _problems(library)] == [library / "b"]
 
 
 def test_links_to_nothing_are_reported_where_they_are_called_music(tmp_path: Path) -> None:

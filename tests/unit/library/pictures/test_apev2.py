@@ -8,6 +8,7 @@ from mutagen.apev2 import APEv2
 
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.rewrite import SameSound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.writing import OTHER, PNG, write
 
@@ -28,9 +29,9 @@ def ape_tag(*items: bytes, header: bool = True, version: int = 2000) -> bytes:
     return (first if header else b"") + body + footer
 
 
-def beginning(path: Path, length: int) -> str:
-    """The audio. FFmpeg takes an ID3v1 tag behind some of these for a damaged end."""
-    return path.read_bytes()[:length].hex()
+def same_beginning(length: int) -> SameSound:
+    """Whether the audio is equal. FFmpeg takes an ID3v1 tag behind some of it for a damaged end."""
+    return lambda one, other: one.read_bytes()[:length] == other.read_bytes()[:length]
 
 
 ITEMS = (
@@ -51,7 +52,7 @@ def test_every_item_survives(make: Make, container: str, header: bool) -> None:
     front = item(b"COVER ART (FRONT)", b"old.png\0" + OTHER, flags=2)
     path.write_bytes(bare + ape_tag(*ITEMS[:2], front, *ITEMS[2:], header=header) + ID3V1)
 
-    outcome = write(path, container, PNG, audio_digest=lambda p: beginning(p, len(bare)))
+    outcome = write(path, container, PNG, same_sound=same_beginning(len(bare)))
 
     assert outcome.status is Status.WRITTEN, outcome.message
     new = item(b"Cover Art (Front)", b"cover.png\0" + PNG.data, flags=2)
@@ -68,7 +69,7 @@ def test_a_new_tag_goes_before_id3v1(make: Make, container: str) -> None:
     bare = path.read_bytes()
     path.write_bytes(bare + ID3V1)
 
-    outcome = write(path, container, PNG, audio_digest=lambda p: beginning(p, len(bare)))
+    outcome = write(path, container, PNG, same_sound=same_beginning(len(bare)))
 
     assert outcome.status is Status.WRITTEN, outcome.message
     assert path.read_bytes().startswith(bare)

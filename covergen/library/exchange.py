@@ -1,0 +1,39 @@
+"""Two files that change places in one step, so that neither is lost if it is not the one expected.
+
+Sources: renameat2(2) of Linux 3.15, renamex_np(2) of macOS 10.12.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["exchange"]
+
+_AT_FDCWD = -100  # linux/fcntl.h
+_RENAME_EXCHANGE = 1 << 1  # linux/fs.h
+_RENAME_SWAP = 1 << 1  # macOS, sys/stdio.h
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files have each other's name, or change nothing.
+
+    Returns False where the system, or the file system, knows no such thing. Raises OSError, also
+    where one of them is not there.
+    """
+    if sys.platform == "win32":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+    elif hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, _RENAME_SWAP)
+    else:
+        return False
+    code = ctypes.get_errno()
+    if failed and code not in _CANNOT:
+        raise OSError(code, os.strerror(code), str(one), None, str(other))
+    return not failed

@@ -1,0 +1,149 @@
+"""A music library, a preview of it and covergen's own files, set up again for every trial.
+
+All lies in one folder, always the same one: the journal and the memory of scans know files by their
+absolute paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.core.types import AlbumPlan, Cover, Outcome, Provenance
+from covergen.jobs.plan_file import Candidate, PlanFile, PlanHeader
+from covergen.jobs.planned import file_stem, planned_album
+from covergen.jobs.preview_folder import COVERS, keep_cover
+from covergen.jobs.previews import new_preview_id
+from covergen.library.memory import ScanMemory
+from covergen.library.plan import plan_album
+from covergen.library.scan import ScanOptions, scan
+from tests.media import EXTENSION, picture_bytes, put_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["Bench"]
+
+_OWNER = 12_345  # whoever owned the files before, where the tests may give them away
+_PAINTED = Provenance(
+    version="1",
+    model="none",
+    base="none",
+    clap="none",
+    adapter="",
+    windows=1,
+    seed=1,
+    steps=1,
+    guidance=1.0,
+    scheduler="ddim",
+    album_key="",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The folder of the trials, and beside it what it was like at certain moments."""
+
+    folder: Path
+
+    @property
+    def library(self) -> Path:
+        return self.trial / "library"
+
+    @property
+    def preview(self) -> Path:
+        return self.trial / "preview"
+
+    @property
+    def choices(self) -> Path:
+        return self.preview / "choices.json"
+
+    @property
+    def home(self) -> Path:
+        return self.trial / "home"
+
+    @property
+    def trial(self) -> Path:
+        return self.folder / "trial"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where a covergen keeps its own files that works here."""
+        folders = {f"XDG_{n}_HOME": str(self.home / n.lower()) for n in ("CACHE", "CONFIG")}
+        state = {f"XDG_{n}_HOME": str(self.home / n.lower()) for n in ("STATE", "DATA")}
+        return {"HOME": str(self.home), **folders, **state}
+
+    def begin(self, files: Mapping[str, Path], *, covered: Iterable[str] = ()) -> None:
+        """Lay out an album of these files, by their containers, and a preview of it.
+
+        Those in `covered` have a front cover, from somebody else.
+        """
+        shutil.rmtree(self.trial, ignore_errors=True)
+        album = self.library / "Album"
+        album.mkdir(parents=True)
+        self.home.mkdir()
+        for container, file in files.items():
+            song = album / f"{container}{EXTENSION[container]}"
+            shutil.copy(file, song)
+            if container in covered:
+                put_picture(song, container, picture_bytes("jpeg", 90, (9, 99, 200)))
+            _mark(song)
+        self._lay_out_preview()
+
+    def keep(self, name: str) -> None:
+        """Keep the folder as it is now."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        _copy(self.trial, self.folder / name)
+
+    def restore(self, name: str) -> None:
+        """Make the folder what it was."""
+        shutil.rmtree(self.trial)
+        _copy(self.folder / name, self.trial)
+
+    def cover(self) -> bytes:
+        """The cover that the preview has for the album."""
+        (path,) = (self.preview / COVERS).iterdir()
+        return path.read_bytes()
+
+    def _lay_out_preview(self) -> None:
+        self.preview.mkdir()
+        for name in (COVERS, "thumbnails"):
+            (self.preview / name).mkdir()
+        header = PlanHeader(preview=new_preview_id(), roots=(self.library.name,), settings={})
+        memory = ScanMemory(self.folder / "scan.sqlite")
+        with closing(PlanFile.create(self.preview, header)) as plan, closing(memory):
+            for album in scan((self.library,), ScanOptions(), memory, checkpoint=lambda: None):
+                if not isinstance(album, Outcome):
+                    self._preview_album(plan, plan_album(album, force=True, fill=False))
+
+    def _preview_album(self, plan: PlanFile, album_plan: AlbumPlan) -> None:
+        album = planned_album(album_plan, (self.library,))
+        pixels = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
+        cover = Cover(pixels=pixels, provenance=replace(_PAINTED, album_key=album.key))
+        path = keep_cover(self.preview, f"{file_stem(album)}-1", cover)
+        candidate = Candidate(number=0, seed=_PAINTED.seed, cover=path.name)
+        plan.put(replace(album, candidates=(candidate,)))
+        choices = {"format": 1, "albums": {album.id: {"choice": 1, "seed": str(_PAINTED.seed)}}}
+        self.choices.write_text(json.dumps(choices))
+
+
+def _mark(song: Path) -> None:
+    """Give a file what a rewrite has to keep: a mode, an owner, an attribute."""
+    with suppress(OSError):
+        os.setxattr(song, "user.note", b"of the owner's")
+    with suppress(PermissionError):
+        os.chown(song, _OWNER, _OWNER)
+    song.chmod(0o640)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With owners and attributes, which shutil leaves behind."""
+    subprocess.run(["cp", "-a", source, target], check=True)

@@ -1,0 +1,56 @@
+"""System calls that fail: each in turn, once or with all that come after it."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.shim import ALL, GROWING, MOVING, MUTATING, Fault, Mode
+from tests.faults.trial import Scenario, Trials
+
+__all__ = ["fail"]
+
+_FOR_EVER = {
+    errno.ENOSPC: GROWING,
+    errno.EROFS: MUTATING - {"close"},
+    errno.EIO: ALL,
+}
+"""A disk that is full, read-only or gone, and what it refuses."""
+
+
+def fail(trials: Trials, scenario: Scenario, place: Path) -> None:
+    """Have every system call of a command at or below `place` go wrong.
+
+    One that changes something fails with every error that it may have; one that reads with one of
+    them, each time another one. Some do less than they were asked for, or report an error when
+    they have done it.
+    """
+    for number, kind in scenario.calls_at(place, ALL):
+        at = f"call {number} ({kind} in {place.name})"
+        for code in _errors(kind, number):
+            fault = Fault(place=place, mode=Mode.FAIL, at=number, code=code)
+            trials.run("failures", f"{errno.errorcode[code]} at {at}", scenario, fault)
+        if kind in MOVING:
+            fault = Fault(place=place, mode=Mode.SHORT, at=number)
+            trials.run("failures", f"half at {at}", scenario, fault)
+        if kind in {"rename", "link", "unlink"}:
+            fault = Fault(place=place, mode=Mode.LATE, at=number, code=errno.EIO)
+            trials.run("failures", f"EIO after {at}", scenario, fault)
+    for code, kinds in _FOR_EVER.items():
+        for number, kind in scenario.calls_at(place, kinds):
+            if kind in MUTATING:
+                name = f"{errno.errorcode[code]} from call {number} ({kind} in {place.name}) on"
+                fault = Fault(
+                    place=place, mode=Mode.FAIL, at=number, code=code, kinds=kinds, onward=True
+                )
+                trials.run("failures", name, scenario, fault)
+
+
+def _errors(kind: str, number: int) -> Iterator[int]:
+    if kind not in MUTATING:
+        yield (errno.EIO, errno.EACCES, errno.EINTR)[number % 3]
+        return
+    yield errno.EIO
+    if kind != "close":
+        yield from (errno.EINTR, errno.EACCES, errno.EROFS)
+    if kind in GROWING:
+        yield from (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,84 @@
+"""A disk that becomes full while covergen works, and a limit on the size of files."""
+
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.faults.command import Running
+from tests.faults.shim import GROWING, Fault, Mode
+from tests.faults.trial import Scenario, Trials
+
+__all__ = ["fill_disk", "limit_files", "small_disk"]
+
+_LARGEST_BYTES = 6_000  # more than a command prints, less than any song
+_SPARE_BYTES = (0, 5_000, 40_000)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
+    """Mount a file system that is soon full; whether this process may do that."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill_disk(trials: Trials, scenario: Scenario) -> None:
+    """Fill the bench's disk at each call that wants room, up to a few bytes, and let it go on."""
+    filler = trials.bench.folder / "filler"
+
+    def fill(spare: int) -> None:
+        with filler.open("wb", buffering=0) as file:
+            usage = os.statvfs(filler)
+            left = usage.f_bavail * usage.f_frsize - spare
+            os.posix_fallocate(file.fileno(), 0, max(1, left))
+
+    for spare in _SPARE_BYTES:
+
+        def work(_: Running, spare: int = spare) -> None:
+            fill(spare)
+
+        _stop_and(trials, scenario, f"{spare} bytes left", work, lambda: filler.unlink())
+
+
+def limit_files(trials: Trials, scenario: Scenario) -> None:
+    """Allow no file to grow beyond a few thousand bytes from a call on."""
+
+    def limit(running: Running) -> None:
+        resource.prlimit(running.process, resource.RLIMIT_FSIZE, (_LARGEST_BYTES,) * 2)
+
+    _stop_and(trials, scenario, "no large files", limit, lambda: None)
+
+
+def _stop_and(
+    trials: Trials,
+    scenario: Scenario,
+    name: str,
+    work: Callable[[Running], None],
+    end: Callable[[], None],
+) -> None:
+    bench = trials.bench
+    for number, kind in scenario.calls_at(bench.trial, GROWING):
+        fault = Fault(place=bench.trial, mode=Mode.STOP, at=number, kinds=GROWING)
+        with trials.trial(
+            "full-disk", f"{scenario.name} {name} from call {number} ({kind})"
+        ) as wanted:
+            if not wanted:
+                continue
+            bench.restore(scenario.state)
+            running = trials.commands.start(*scenario.command, fault=fault)
+            if running.wait():
+                trials.note("it never stopped")
+                continue
+            work(running)
+            ended = running.go_on()
+            trials.judge(scenario, ended)
+            end()
+            trials.complete(scenario)

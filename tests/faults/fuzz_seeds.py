@@ -1,0 +1,46 @@
+"""What is harmed: a small whole file of each container, bare and with all kinds of tags in it."""
+
+import shutil
+from pathlib import Path
+
+from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes, put_picture, put_tags
+
+__all__ = ["make_seeds", "read_seeds"]
+
+_TAGS = {
+    "title": "Überfahrt 海",
+    "artist": "Ana",
+    "album": "Inseln",
+    "album_artist": "Ana",
+    "date": "1997-05-21",
+    "track_number": "3/12",
+    "compilation": "1",
+}
+_ID3 = ("mp3", "wav", "aiff", "dsf", "dff", "tta")
+_SECONDS = 0.4
+
+
+def make_seeds(folder: Path) -> None:
+    """Write the whole files into a new folder."""
+    folder.mkdir(parents=True)
+    for container in CONTAINERS:
+        bare = folder / f"bare{EXTENSION[container]}"
+        encode(bare, container, seconds=_SECONDS, kind="melody", sample_rate=22_050)
+        for version in (3, 4) if container in _ID3 else (3,):
+            _tagged(bare, folder / f"tagged {version}{bare.suffix}", container, version)
+    encode(folder / "lossless.m4a", "mp4", seconds=_SECONDS, alac=True, tags={"title": "A"})
+    old = folder / "old.mp3"
+    v1 = b"TAG" + b"Title".ljust(125, b"\0")
+    old.write_bytes((folder / "bare.mp3").read_bytes() + v1)
+
+
+def read_seeds(folder: Path) -> list[tuple[str, bytes]]:
+    """Each file's extension and bytes, in a fixed order."""
+    return [(path.suffix, path.read_bytes()) for path in sorted(folder.iterdir())]
+
+
+def _tagged(bare: Path, path: Path, container: str, version: int) -> None:
+    shutil.copyfile(bare, path)
+    put_tags(path, container, _TAGS, id3_version=version)
+    for kind, size in ((3, 24), (4, 16)):
+        put_picture(path, container, picture_bytes("png", size), kind=kind, id3_version=version)

@@ -1,0 +1,191 @@
+"""Files through scan, decoding and writing: `python -m tests.faults.fuzz_worker SEEDS SEED`.
+
+A process of its own, so that whoever asks may end it. On stdin the number of a harmed file, or a
+file's path, in JSON; on stdout a line of JSON for each. The first line is the idle memory in KiB.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from covergen.audio.same_sound import same_sound
+from covergen.audio.span import sound_span
+from covergen.audio.windows import read_excerpt
+from covergen.core.errors import ItemError
+from covergen.core.picture import Picture
+from covergen.core.types import Outcome, Status, Track
+from covergen.library.change import Change
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.rewrite import RewriteOptions, write_cover
+from covergen.library.tags import read_track
+from tests.faults.fuzz_mutations import mutate
+from tests.faults.fuzz_seeds import read_seeds
+from tests.media import decoded_hash, picture_bytes
+
+__all__ = ["Journey", "journey"]
+
+_COVER = Picture.parse(picture_bytes("png", 48, (10, 120, 40)))
+_MEMORY = Path("/dev/shm")  # where nothing waits for a disk
+
+
+@dataclass(slots=True, kw_only=True)
+class Journey:
+    """How far a file came, what the product `said` of it, and which promises it broke.
+
+    `above_kib`: how much more memory it took than an idle process.
+    """
+
+    scanned: bool = False
+    heard: bool = False
+    written: bool = False
+    said: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    above_kib: int = 0
+
+
+def journey(path: Path, idle_kib: int, *, heard_anyway: bool = False) -> Journey:
+    """Take a file through the product, and hold it against the promise.
+
+    What the scan refuses is not heard, unless it is `heard_anyway`.
+    """
+    done = Journey()
+    original = Path(shutil.copy(path, path.with_suffix(".original")))
+    track = None
+    changes: list[Change] = []
+    _forget_peak()
+    with _told(done):
+        track = read_track(path, path.stat())
+        done.scanned = True
+    if track is not None or heard_anyway:
+        with _told(done):
+            read_excerpt(path, 2).decode()
+            done.heard = True
+    if track is not None:
+        with _told(done):
+            _write(path, track, done, changes)
+    done.above_kib = _peak_kib() - idle_kib
+    with _told(done):
+        done.faults += _broken_promises(path, original, done, track, changes)
+    original.unlink()
+    if stray := [other.name for other in path.parent.iterdir() if other != path]:
+        done.faults.append(f"left behind: {stray}")
+    return done
+
+
+def _write(path: Path, track: Track, done: Journey, changes: list[Change]) -> None:
+    @contextmanager
+    def record(change: Change) -> Iterator[None]:
+        changes.append(change)
+        yield
+
+    options = RewriteOptions()
+    outcome = write_cover(track, _COVER, same_sound=same_sound, options=options, record=record)
+    done.written = outcome.status is Status.WRITTEN
+    done.said.append(outcome.message)
+    if not (done.written or outcome.message or outcome.status is Status.UNCHANGED):
+        done.faults.append(f"nothing is said of {outcome}")
+
+
+def _broken_promises(
+    path: Path, original: Path, done: Journey, track: Track | None, changes: list[Change]
+) -> Iterator[str]:
+    before = original.read_bytes()
+    if not done.written:
+        if path.read_bytes() != before:
+            yield "it was not written, and is another file now"
+        return
+    assert track is not None
+    if read_pictures(path, track.container)[:1] != [EmbeddedPicture(_COVER.data, FRONT_COVER)]:
+        yield "the cover is not the first picture"
+    if done.heard and _decoded(path) != _decoded(original) and _sound(path) != _sound(original):
+        yield "it sounds otherwise"
+    (change,) = changes
+    assert change.reversal is not None
+    change.reversal.apply(path)
+    if path.read_bytes() != before:
+        yield "it cannot be taken back"
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return decoded_hash(path)
+    except Exception as error:  # noqa: BLE001 - damage that is there before and after is equal
+        return type(error).__name__
+
+
+def _sound(path: Path) -> bytes:
+    """All between the tags, which FFmpeg takes for a part of sound that is damaged."""
+    with path.open("rb") as file:
+        start, end = sound_span(file)
+        file.seek(start)
+        return file.read(end - start)
+
+
+@contextmanager
+def _told(done: Journey) -> Iterator[None]:
+    """Note what an item's own failure says, and every other exception as a fault."""
+    try:
+        yield
+    except ItemError as error:
+        message = Outcome.of_error(error).message
+        done.said.append(message)
+        if not message:
+            done.faults.append(f"nothing is said: {error!r}")
+    except Exception:  # noqa: BLE001 - what else it may be is the question
+        done.faults.append(traceback.format_exc())
+
+
+def _peak_kib() -> int:
+    """The most memory that this process held since `_forget_peak`."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def main(folder: str, seed: str) -> None:
+    """Answer until there are no more questions."""
+    seeds = read_seeds(Path(folder))
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as place:
+        for suffix, data in seeds:
+            assert not _journey_of(Path(place), suffix, data, 0).faults
+        _forget_peak()
+        idle = _peak_kib()
+        _say(idle)
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if isinstance(asked, str):
+                done = journey(Path(asked), idle)
+            else:
+                random = np.random.default_rng([int(seed), asked])
+                suffix, data = seeds[asked % len(seeds)]
+                _, other = seeds[random.integers(len(seeds))]
+                done = _journey_of(Path(place), suffix, mutate(data, other, random), idle)
+            _say(asdict(done))
+
+
+def _say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _journey_of(folder: Path, suffix: str, data: bytes, idle_kib: int) -> Journey:
+    path = folder / f"file{suffix}"
+    path.write_bytes(data)
+    done = journey(path, idle_kib, heard_anyway=True)
+    path.unlink()
+    return done
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,22 @@
+"""Commands that are killed: before each system call that changes something, and within writes."""
+
+from pathlib import Path
+
+from tests.faults.shim import MOVING, MUTATING, Fault, Mode
+from tests.faults.trial import Scenario, Trials
+
+__all__ = ["kill"]
+
+_IDLE = {"close", "flock", "open-write"}  # what was there before is there after
+
+
+def kill(trials: Trials, scenario: Scenario, place: Path) -> None:
+    """Kill a command at every moment of its work at or below `place`."""
+    kinds = MUTATING - _IDLE
+    for number, kind in scenario.calls_at(place, kinds):
+        at = f"call {number} ({kind} in {place.name})"
+        fault = Fault(place=place, mode=Mode.KILL, at=number, kinds=kinds)
+        trials.run("kills", f"before {at}", scenario, fault)
+        if kind in MOVING:
+            fault = Fault(place=place, mode=Mode.TEAR, at=number, kinds=kinds)
+            trials.run("kills", f"within {at}", scenario, fault)

@@ -1,0 +1,149 @@
+"""A library of a hundred thousand tracks: how long each command takes, and in how much memory."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from tests.media import encode, put_tags
+from tests.tiny_base import make_tiny_adapter, make_tiny_base
+from tests.tiny_clap import make_tiny_clap
+
+__all__ = ["LoadReport", "Step", "make_load", "run"]
+
+_ROOT = Path(__file__).parents[2]
+_APPLIED_ALBUMS = 40  # 500 tracks
+_CONTAINERS = ("mp3", "flac", "mp4")  # whose tags have no checksum
+_PLACE = "Album 000000"
+# A small process in between: the peak of a new process begins with that of its parent.
+_MEASURED = """
+import json, os, sys
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A command, its time in seconds by the clock and by the processor, and its peak in MiB."""
+
+    name: str
+    seconds: float
+    processor_seconds: float
+    peak_mib: int
+    summary: str
+
+    def __str__(self) -> str:
+        times = f"{self.seconds:8.1f} s {self.processor_seconds:8.1f} s of processor"
+        return f"{self.name:<34}{times}{self.peak_mib:>7,} MiB  {self.summary}"
+
+
+@dataclass(slots=True, kw_only=True)
+class LoadReport:
+    """What so many tracks cost."""
+
+    tracks: int
+    albums: int
+    steps: list[Step] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        head = f"{self.tracks:,} tracks in {self.albums:,} albums"
+        return "\n".join([head, *map(str, self.steps)])
+
+
+def run(seed: int = 0, count: int = 100_000) -> LoadReport:
+    """Scan, plan, scan again; preview, apply and undo 500 tracks. `seed` is that of the covers."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        library, preview = folder / "library", folder / "preview"
+        albums = make_load(library, count)
+        report = LoadReport(tracks=count, albums=albums)
+        environment = _environment(folder)
+        paint = ("-m", "tiny", "--seed", seed, "--limit", _APPLIED_ALBUMS, "--no-audio")
+        commands: dict[str, tuple[object, ...]] = {
+            "plan, every file read": ("tag", "-n", library),
+            "plan again, none changed": ("tag", "-n", library),
+            "preview of 500 tracks": ("tag", *paint, "-n", "--preview", preview, library),
+            "apply of that": ("apply", "--yes", preview),
+            "undo of that": ("undo", "--yes"),
+            "plan after that": ("tag", "-n", library),
+        }
+        for name, arguments in commands.items():
+            report.steps.append(_step(name, arguments, environment))
+            click.echo(report.steps[-1], err=True)
+    return report
+
+
+def make_load(library: Path, count: int) -> int:
+    """Make so many tracks of a tenth of a second each. Returns the number of their albums."""
+    albums = 0
+    numbers = iter(range(count))
+    templates = _templates(library.with_name("templates"))
+    while tracks := list(islice(numbers, 12 + albums % 2)):
+        suffix, data = templates[albums % len(templates)]
+        folder = library / f"Artist {albums // 8:04}" / f"Album {albums:06}"
+        folder.mkdir(parents=True)
+        own = data.replace(_PLACE.encode(), f"Album {albums:06}".encode())
+        for number in range(len(tracks)):
+            (folder / f"{number + 1:02} Song{suffix}").write_bytes(own)
+        albums += 1
+    return albums
+
+
+def _templates(folder: Path) -> list[tuple[str, bytes]]:
+    made = []
+    for container in _CONTAINERS:
+        path = encode(folder / container, container, seconds=0.1, kind="melody")
+        put_tags(path, container, {"artist": "Ana", "album": _PLACE, "date": "1997"})
+        made.append(({"mp4": ".m4a"}.get(container, f".{container}"), path.read_bytes()))
+    return made
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """A home of its own, with a small model."""
+    base = make_tiny_base(folder / "base")
+    clap, adapter = make_tiny_clap(folder / "clap"), folder / "adapter.safetensors"
+    make_tiny_adapter(adapter, base)
+    models = folder / "config/covergen/models.toml"
+    models.parent.mkdir(parents=True)
+    models.write_text(
+        f'[tiny]\nbase = "{base}"\nclap = "{clap}"\nadapter = "{adapter}"\n'
+        "steps = 1\nguidance = 1.0\nwindows = 1\n"
+    )
+    own = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CACHE", "CONFIG", "STATE")}
+    return {**os.environ, **own, "HF_HUB_OFFLINE": "1"}
+
+
+def _step(name: str, arguments: tuple[object, ...], environment: dict[str, str]) -> Step:
+    command = [sys.executable, "-m", "covergen", *map(str, arguments), "--json", "--quiet"]
+    with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as usage:
+        started = time.monotonic()
+        measured = [sys.executable, "-c", _MEASURED, usage.name, *command]
+        subprocess.run(measured, cwd=_ROOT, env=environment, stdout=output, check=True)
+        seconds = time.monotonic() - started
+        output.seek(0)
+        summary = json.loads(list(output)[-1])
+        processor_seconds, peak_kib = json.load(usage)
+    return Step(
+        name=name,
+        seconds=seconds,
+        processor_seconds=processor_seconds,
+        peak_mib=peak_kib >> 10,
+        summary=", ".join(_counts(summary)),
+    )
+
+
+def _counts(summary: dict[str, list[dict[str, object]]]) -> Iterator[str]:
+    for kind in ("albums", "files"):
+        for row in summary[kind]:
+            yield f"{row['count']:,} {kind} {row.get('action') or row.get('result') or ''}".strip()

@@ -1,0 +1,114 @@
+"""Somebody else works on a file while covergen does: nothing of theirs is lost."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults.promise import broken, look, misbehaved, strays
+from tests.faults.shim import ALL, MUTATING, Fault, Mode
+from tests.faults.trial import Scenario, Trials
+
+__all__ = ["meddle"]
+
+
+def _append(song: Path) -> None:
+    with song.open("ab") as file:
+        file.write(b"TAG" + bytes(125))
+
+
+def _change_unseen(song: Path) -> None:
+    """Size and time are what they were."""
+    status = song.stat()
+    with song.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _replace(song: Path) -> None:
+    other = song.with_name("other")
+    other.write_bytes(song.read_bytes()[::-1])
+    other.replace(song)
+
+
+def _rename(song: Path) -> None:
+    song.rename(song.with_name(f"renamed{song.suffix}"))
+
+
+def _delete(song: Path) -> None:
+    song.unlink()
+
+
+def _link(song: Path) -> None:
+    """Move the file elsewhere, and leave a link to it."""
+    elsewhere = song.parents[2] / "elsewhere"
+    elsewhere.mkdir()
+    song.rename(elsewhere / song.name)
+    song.symlink_to(elsewhere / song.name)
+
+
+def _link_to_another(song: Path) -> None:
+    other = song.parents[2] / "another"
+    other.write_bytes(song.read_bytes())
+    song.unlink()
+    song.symlink_to(other)
+
+
+def _move_folder(song: Path) -> None:
+    song.parent.rename(song.parent.with_name("Moved"))
+
+
+_WAYS: tuple[Callable[[Path], None], ...] = (
+    _append,
+    _change_unseen,
+    _replace,
+    _rename,
+    _delete,
+    _link,
+    _link_to_another,
+    _move_folder,
+)
+
+
+def meddle(trials: Trials, scenario: Scenario, *, wholly: bool) -> None:
+    """Stop a command at its calls on the library, do something to its song, and let it go on.
+
+    `wholly`: in every way at every call; else at those that change something, each time in another
+    way.
+    """
+    kinds = ALL if wholly else MUTATING - {"close"}
+    for number, kind in scenario.calls_at(trials.bench.library, kinds):
+        for way in _WAYS if wholly else (_WAYS[(number + len(scenario.name)) % len(_WAYS)],):
+            name = f"{scenario.name} {way.__name__[1:]} at call {number} ({kind})"
+            fault = Fault(place=trials.bench.library, mode=Mode.STOP, at=number, kinds=kinds)
+            with trials.trial("meddling", name) as wanted:
+                if wanted:
+                    _try(trials, scenario, fault, way)
+
+
+def _try(trials: Trials, scenario: Scenario, fault: Fault, way: Callable[[Path], None]) -> None:
+    bench, commands = trials.bench, trials.commands
+    bench.restore(scenario.state)
+    (song,) = (path for path in (bench.library / "Album").iterdir() if path.suffix != ".png")
+    running = commands.start(*scenario.command, fault=fault)
+    if running.wait():
+        trials.note("it never stopped")
+        return
+    way(song)
+    left = look(bench.trial)
+    trials.note(*misbehaved(running.go_on()))
+    # What covergen wrote into what it found is taken back, and then all is as it was left.
+    for command in (scenario.command, ("undo", "--yes"), ("undo", "--yes")):
+        trials.note(*misbehaved(commands.run(*command)))
+    now = look(bench.trial)
+    ours = {name for name in now.keys() | left.keys() if _is_ours(name)} | strays(left)
+    music = [{name: seen for name, seen in one.items() if name not in ours} for one in (now, left)]
+    trials.note(*broken(*music))
+    if way is not _move_folder:  # where nobody comes by any more
+        trials.note(*(f"{name} is left behind" for name in strays(now)))
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("home/", "preview/")) or name.endswith("/cover.png")

@@ -1,0 +1,95 @@
+"""Processes of covergen that need not import anything any more.
+
+`python -m tests.faults.server [MODULE…]`:
+
+For each pickled Request on stdin a child is forked that runs covergen's real command line. What
+becomes of it is a line on stdout: PID and its number, STOPPED, and ENDED with its exit code, or
+with the negative number of the signal that killed it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults.shim import arm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.shim import Fault
+
+__all__ = ["Request", "main"]
+
+_COMMANDS = ("apply", "info", "runs", "strip", "tag", "undo")
+_IMPORTED = (
+    *(f"covergen.cli.{name}" for name in (*_COMMANDS, "main")),
+    *(f"covergen.jobs.{name}" for name in _COMMANDS),
+    "PIL.PngImagePlugin",
+    "tqdm",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A command, the fault that it is to meet, and where its stdout, stderr and calls go."""
+
+    arguments: tuple[str, ...]
+    fault: Fault | None
+    output: Path
+
+
+def main() -> None:
+    """Serve until stdin ends. The modules named are imported beforehand as well."""
+    for name in (*_IMPORTED, *sys.argv[1:]):
+        importlib.import_module(name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client's own business
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        process = os.fork()
+        if not process:
+            _become_covergen(request)
+        _tell("PID", process)
+        while not _has_ended(process):
+            _tell("STOPPED")
+
+
+def _has_ended(process: int) -> bool:
+    """Wait until the process stops or ends; tell of its end."""
+    _, status = os.waitpid(process, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return False
+    _tell("ENDED", os.waitstatus_to_exitcode(status))
+    return True
+
+
+def _tell(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201 - the client reads it
+
+
+def _become_covergen(request: Request) -> None:
+    """Run the command and exit as it does."""
+    from covergen.__main__ import main as covergen
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream, name in enumerate((os.devnull, "stdout", "stderr")):
+        opened = os.open(request.output / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.dup2(opened, stream)
+    sys.argv = ["covergen", *request.arguments]
+    if request.fault:
+        calls = os.open(request.output / "calls", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        arm(request.fault, calls)
+    covergen()
+    sys.exit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The main job with a model: painting and writing meet faults, and so do the model's files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults.damage import damage, damaged
+from tests.faults.failures import fail
+from tests.faults.kills import kill
+from tests.faults.promise import broken, look, misbehaved, uncovered
+from tests.faults.shim import Fault, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.faults.trial import Scenario, Trials
+
+__all__ = ["MODULES", "try_tag"]
+
+MODULES = (
+    "torch",
+    "covergen.jobs.stages",
+    "covergen.diffusion.painter",
+    "covergen.diffusion.sampler",
+    "covergen.audio.clap",
+    "covergen.jobs.tag",
+)
+"""What a run with a model imports late."""
+
+_TAG = ("tag", "--model", "tiny", "--sidecar", "--jobs", "1", "--yes", "--json")
+
+
+def try_tag(trials: Trials, files: Mapping[str, Path]) -> None:
+    """Kill `covergen tag`, fail its calls, and damage what it reads, over an album of the files."""
+    bench = trials.bench
+    bench.begin(files)
+    _add_model(bench.trial / "model", bench.home)
+    bench.keep("bare")
+    bare = look(bench.library)
+    tag = trials.scenario("tag", "bare", (*_TAG, bench.library), bare)
+    album = bench.folder / "tag done/library/Album"
+    cover = (album / "cover.png").read_bytes()
+    trials.note(*uncovered(bench.folder / "bare/library/Album", album, cover))
+    for place in (bench.library, bench.home):
+        kill(trials, tag, place)
+        fail(trials, tag, place)
+    stopped = _stopped(trials, tag)
+    damage(trials, stopped, lambda name: name.parts[0] == "home", mended=False)
+    _damage_model(trials, tag)
+
+
+def _stopped(trials: Trials, tag: Scenario) -> Scenario:
+    """The run that goes on after one was killed when its first song was written."""
+    bench = trials.bench
+    bench.restore(tag.state)
+    second = Fault(place=bench.library, mode=Mode.KILL, at=2, kinds=frozenset({"rename"}))
+    assert trials.commands.run(*tag.command, fault=second).code < 0
+    bench.keep("tag killed")
+    return trials.scenario("tag again", "tag killed", tag.command, tag.undone)
+
+
+def _damage_model(trials: Trials, tag: Scenario) -> None:
+    """Another picture may come of it, but the same one for all songs; or a message."""
+    bench = trials.bench
+    model = bench.folder / tag.state / "model"
+    for file in sorted(path for path in model.rglob("*") if path.is_file()):
+        for how, data in damaged(file.read_bytes(), f"{trials.seed} {file.name}"):
+            name = file.relative_to(model)
+            with trials.trial("damage", f"tag {name} {how}") as wanted:
+                if wanted:
+                    bench.restore(tag.state)
+                    (bench.trial / "model" / name).write_bytes(data)
+                    trials.note(*misbehaved(trials.commands.run(*tag.command)))
+                    _judge(trials, tag)
+                    trials.undo(tag)
+
+
+def _judge(trials: Trials, tag: Scenario) -> None:
+    album = trials.bench.library / "Album"
+    cover = album / "cover.png"
+    if not cover.exists():
+        trials.note(*broken(look(trials.bench.library), tag.before))
+        return
+    picture = cover.read_bytes()
+    cover.rename(trials.bench.folder / "cover.png")
+    before = trials.bench.folder / tag.state / "library/Album"
+    trials.note(*uncovered(before, album, picture))
+    (trials.bench.folder / "cover.png").rename(cover)
+
+
+def _add_model(folder: Path, home: Path) -> None:
+    """A small model of the true classes, by the name of "tiny"."""
+    from tests.tiny_base import make_tiny_adapter, make_tiny_base
+    from tests.tiny_clap import make_tiny_clap
+
+    folder.mkdir()
+    base = make_tiny_base(folder / "base")
+    make_tiny_clap(folder / "clap")
+    make_tiny_adapter(folder / "adapter.safetensors", base)
+    presets = home / "config/covergen/models.toml"
+    presets.parent.mkdir(parents=True)
+    presets.write_text(
+        f'[tiny]\nbase = "{base}"\nclap = "{folder}/clap"\n'
+        f'adapter = "{folder}/adapter.safetensors"\nsteps = 2\nguidance = 3.0\n'
+    )

@@ -1,0 +1,117 @@
+"""A sample of `python -m tests.faults`, whose trials it names; and that the harness sees faults."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.__main__ import PARTS, attempt
+from tests.faults.bench import Bench
+from tests.faults.command import Commands
+from tests.faults.promise import broken, look, misbehaved, strays, uncovered
+from tests.faults.scenarios import scenarios
+from tests.faults.shim import Fault, Mode, can_build
+from tests.faults.trial import Trials
+from tests.media import Library
+
+pytestmark = pytest.mark.skipif(not can_build(), reason="the shim wants Linux and gcc")
+
+# One container of each family; the one that has the faults of covergen's own files has more.
+_SAMPLES = dict.fromkeys(("mp3", "mp4", "vorbis", "asf", "wavpack", "wav", "dff"), 900) | {
+    "flac": 600
+}
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """In memory, where syncing costs nothing, if there is such a place."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Bench(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def commands(bench: Bench) -> Iterator[Commands]:
+    with Commands(bench.folder, bench.environment) as running:
+        yield running
+
+
+@pytest.mark.parametrize("container", _SAMPLES)
+def test_every_file_is_as_it_was_or_complete(
+    bench: Bench, commands: Commands, shared_library: Library, container: str
+) -> None:
+    trials = Trials(bench=bench, commands=commands, every=_SAMPLES[container], seed=6)
+    for scenario in scenarios(trials, {container: shared_library.every_container[container]}):
+        attempt(trials, scenario, PARTS, thorough=container == "flac")
+    assert trials.done.total() > 0
+    assert trials.broken == []
+
+
+# What the harness itself must be able to do.
+
+
+@pytest.fixture
+def flac(bench: Bench, shared_library: Library) -> Path:
+    """A song in the bench's library."""
+    bench.begin({"flac": shared_library.every_container["flac"]})
+    return bench.library / "Album/flac.flac"
+
+
+def _apply(bench: Bench) -> tuple[object, ...]:
+    return ("apply", bench.preview, "--library", bench.library, "--json")
+
+
+def _rename(bench: Bench, mode: Mode, code: int = 0) -> Fault:
+    kinds = frozenset({"rename"})
+    return Fault(place=bench.library, mode=mode, at=1, kinds=kinds, code=code)
+
+
+def test_the_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
+    before = flac.read_bytes()
+    ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.KILL))
+    assert ended.code == -9
+    assert [kind for kind, _ in ended.calls] == ["rename"]
+    assert flac.read_bytes() == before
+    assert len(strays(look(bench.library))) == 1
+
+
+def test_the_shim_lets_a_call_fail(bench: Bench, commands: Commands, flac: Path) -> None:
+    before = flac.read_bytes()
+    ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.FAIL, errno.EDQUOT))
+    assert ended.code == 1
+    assert os.strerror(errno.EDQUOT) in ended.stdout
+    assert flac.read_bytes() == before
+
+
+def test_the_shim_stops_a_process_that_then_goes_on(
+    bench: Bench, commands: Commands, flac: Path
+) -> None:
+    running = commands.start(*_apply(bench), fault=_rename(bench, Mode.STOP))
+    assert running.wait() is None
+    before = flac.read_bytes()
+    ended = running.go_on()
+    assert ended
+    assert ended.code == 0
+    assert flac.read_bytes() != before
+
+
+def test_broken_promises_are_seen(
+    bench: Bench, commands: Commands, flac: Path, tmp_path: Path
+) -> None:
+    before, original = look(bench.library), tmp_path / "Album"
+    original.mkdir()
+    (original / flac.name).write_bytes(flac.read_bytes())
+    assert not list(broken(look(bench.library), before))
+    assert list(uncovered(original, flac.parent, bench.cover())), "it has no cover yet"
+    commands.run(*_apply(bench))
+    assert not list(uncovered(original, flac.parent, bench.cover()))
+    data = flac.read_bytes()
+    for spoiled in (data[:-300], data[:-1], data[:-300] + bytes(300)):
+        flac.write_bytes(spoiled)
+        assert list(broken(look(bench.library), before))
+    flac.unlink()
+    assert list(broken(look(bench.library), before))
+    assert not list(misbehaved(commands.run("--version")))

@@ -1,0 +1,38 @@
+"""Files built to cost more than they are worth: an end soon, little memory, a clear word."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fuzz_run import LIMIT_KIB, Worker, worker
+from tests.faults.hostile_files import HOSTILE
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="others tell memory otherwise")
+
+_MOST_SECONDS = 30  # on a busy machine
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with worker(tmp_path_factory.mktemp("no seeds")) as process:
+        yield process
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_costs_no_more_than_it_is_worth(
+    name: str, at_work: Worker, tmp_path: Path
+) -> None:
+    suffix, make, said = HOSTILE[name]
+    path = tmp_path / f"file{suffix}"
+    make(path)
+
+    started = time.monotonic()
+    answer = at_work.ask(str(path))
+
+    assert not answer["faults"]
+    assert answer["above_kib"] <= LIMIT_KIB
+    assert any(said in text for text in answer["said"]), answer["said"]
+    assert time.monotonic() - started < _MOST_SECONDS
