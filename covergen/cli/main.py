@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -74,6 +75,11 @@ class _Group(click.Group):
 
             kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
             raise kind(shown(str(error), keep="\n")) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:
+                raise
+            message = "What it prints cannot be written: the disk that it goes to is full."
+            raise click.ClickException(message) from error
 
 
 @click.group(

@@ -21,6 +21,21 @@ from tests.media import Library
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants the full device of Linux")
+def test_output_to_a_full_disk_is_told_in_a_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "covergen", "models", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "the disk that it goes to is full" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
