@@ -16,6 +16,7 @@ import pytest
 from covergen.core.errors import JournalError
 from covergen.core.paths import state_folder
 from covergen.core.picture import Picture
+from covergen.library.exchange import exchange
 from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
 from covergen.library.open_run import OpenRun
@@ -111,14 +112,13 @@ def test_a_write_is_on_the_disk_before_its_file_is_replaced(
     song: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = []
-    replace = Path.replace
 
-    def watched(self: Path, target: Path) -> Path:
-        with closing(sqlite3.connect(journal.path)) as other:
-            states.extend(other.execute("SELECT state FROM writes").fetchall())
-        return replace(self, target)
+    def watched(one: Path, other: Path) -> bool:
+        with closing(sqlite3.connect(journal.path)) as rows:
+            states.extend(rows.execute("SELECT state FROM writes").fetchall())
+        return exchange(one, other)
 
-    monkeypatch.setattr(Path, "replace", watched)
+    monkeypatch.setattr("covergen.library.rewrite.exchange", watched)
     tagged(song, "flac", PNG)
     assert states == [("planned",)]
     with closing(sqlite3.connect(journal.path)) as other:

@@ -11,6 +11,7 @@ from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library import rewrite
+from covergen.library.exchange import exchange
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
 from covergen.library.rewrite import RewriteOptions, write_cover
 from tests.media import decoded_hash
@@ -161,19 +162,19 @@ def test_the_copy_is_on_the_disk_before_it_replaces_and_the_folder_after(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    fsync, move = os.fsync, Path.replace
+    fsync = os.fsync
 
     def logged_fsync(descriptor: int) -> None:
         kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
         steps.append(f"sync {kind}")
         fsync(descriptor)
 
-    def logged_replace(self: Path, target: Path) -> Path:
+    def logged_exchange(one: Path, other: Path) -> bool:
         steps.append("replace")
-        return move(self, target)
+        return exchange(one, other)
 
     monkeypatch.setattr(os, "fsync", logged_fsync)
-    monkeypatch.setattr(Path, "replace", logged_replace)
+    monkeypatch.setattr("covergen.library.rewrite.exchange", logged_exchange)
 
     write(song, "flac", PNG)
 
