@@ -78,7 +78,11 @@ def test_it_paints_a_single_tracks_very_cover_again(
 
     run_again(run, value["command"])
 
-    assert (tmp_path / "cover.png").read_bytes() == cover_of(track)
+    again, first = Image.open(tmp_path / "cover.png"), Image.open(io.BytesIO(cover_of(track)))
+    levels = [np.asarray(picture, int) for picture in (again, first)]
+    # What is painted beside it may round a level otherwise.
+    assert np.abs(levels[0] - levels[1]).max() <= 1
+    assert again.info == first.info
 
 
 def test_a_picture_tells_the_same_beside_the_music_it_was_painted_for(
