@@ -22,7 +22,7 @@ from covergen.cli.options import (
     scan_options,
     verbose_option,
 )
-from covergen.cli.plans import count
+from covergen.cli.plans import count, print_totals
 from covergen.cli.run import run_job
 from covergen.core.errors import UsageError, WriteError
 from covergen.jobs.events import TrackHeard
@@ -113,12 +113,8 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
 
 
 def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in lines.totals_lines(totals):
-            click.echo(line)
+    print_totals(totals, lines.totals_lines(totals), options)
+    if not options["as_json"]:
         click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
     if totals.is_empty:
         click.echo("No music was found.", err=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["agreed", "count", "is_watched", "show_totals"]
+__all__ = ["agreed", "count", "is_watched", "print_totals", "show_totals"]
 
 
 def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
@@ -54,18 +54,24 @@ def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
 
 def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
     """The end of a dry run, and the step after it. Exits with 1 where a file would fail."""
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in lines.totals_lines(totals):
-            click.echo(line)
+    print_totals(totals, lines.totals_lines(totals), options)
+    if not options["as_json"]:
         if totals.is_empty:
             click.echo("No music was found.", err=True)
         elif totals.has_work and not options["quiet"]:
             click.echo("Next: the same command without --dry-run.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
+
+
+def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> None:
+    """What a plan adds up to: an object, or lines behind an empty one."""
+    if options["as_json"]:
+        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
+        return
+    click.echo()
+    for line in totals_lines:
+        click.echo(line)
 
 
 def is_watched(options: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli import jsonl, lines
+from covergen.cli import lines
 from covergen.cli.options import (
     json_option,
     model_choice,
@@ -24,7 +24,7 @@ from covergen.cli.options import (
     write_options,
     yes_option,
 )
-from covergen.cli.plans import agreed, count, is_watched
+from covergen.cli.plans import agreed, count, is_watched, print_totals
 from covergen.cli.preview import check_preview_use, recalled, run_preview
 from covergen.cli.run import run_job
 from covergen.core.errors import ModelError, UsageError
@@ -137,14 +137,9 @@ def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions
 
 def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
     totals = _counted(tag_options, options, show=True)
-    if options["as_json"]:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-    else:
-        click.echo()
-        for line in _totals_lines(totals, tag_options):
-            click.echo(line)
-        if not options["quiet"]:
-            _show_what_follows(totals, tag_options)
+    print_totals(totals, _totals_lines(totals, tag_options), options)
+    if not options["as_json"] and not options["quiet"]:
+        _show_what_follows(totals, tag_options)
     if totals.failed:
         click.get_current_context().exit(1)
 

@@ -139,13 +139,13 @@ def finetune(
         )
     if not examples:
         raise nothing_to_train_on(options)
-    alone = library_lock("finetune", (options.output,))
     names = Names(
         title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
         clap=options.preset.clap,
     )
     try:
+        alone = library_lock("finetune", (options.output,))
         with alone if state.is_main_process else nullcontext():
             trained = train(
                 checked.base,
