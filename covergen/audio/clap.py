@@ -105,7 +105,14 @@ class Tower:
 
     @cached_property
     def _model(self) -> Any:  # noqa: ANN401 - transformers' models are untyped
-        return _load(self._folder).to(self._device)
+        import torch
+
+        from covergen.core.onednn import pack
+
+        model = _load(self._folder).to(self._device)
+        if self._dtype == torch.float32:
+            pack(model)  # autocast passes packed layers over
+        return model
 
 
 def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are untyped

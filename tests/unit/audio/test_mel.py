@@ -87,3 +87,20 @@ def test_other_settings_are_followed() -> None:
     expected = extractor(waveform, sampling_rate=48_000, return_tensors="np")["input_features"]
     found = make_log_mel(settings, torch.device("cpu"))(torch.from_numpy(waveform)[None]).numpy()
     assert np.abs(found - expected).max() < 1e-3
+
+
+def test_bands_that_no_frequency_reaches_are_silent() -> None:
+    settings = MelSettings(
+        sampling_rate=48_000,
+        feature_size=128,
+        fft_window_size=256,
+        hop_length=240,
+        frequency_min=0,
+        frequency_max=24_000,
+    )
+    waveforms = torch.from_numpy(tone(440))[None]
+    with pytest.warns(UserWarning, match="mel filterbank"):
+        found = make_log_mel(settings, torch.device("cpu"))(waveforms)
+        expected = mel._with_torch(settings, torch.device("cpu"))(waveforms)
+    assert (found == -100).all(dim=2).any()
+    assert torch.allclose(found, expected, atol=1e-5)

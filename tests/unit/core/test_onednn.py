@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from covergen.diffusion.onednn import pack
+from covergen.core.onednn import pack
 
 
 def make_model() -> nn.Sequential:
