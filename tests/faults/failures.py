@@ -17,14 +17,16 @@ _FOR_EVER = {
 """A disk that is full, read-only or gone, and what it refuses."""
 
 
-def fail(trials: Trials, scenario: Scenario, place: Path) -> None:
-    """Have every system call of a command at or below `place` go wrong.
+def fail(trials: Trials, scenario: Scenario, place: Path, *, kinds: frozenset[str] = ALL) -> None:
+    """Have every system call of these kinds at or below `place` go wrong.
 
     One that changes something fails with every error that it may have; one that reads with one of
     them, each time another one. Some do less than they were asked for, or report an error when
     they have done it.
     """
     for number, kind in scenario.calls_at(place, ALL):
+        if kind not in kinds:
+            continue
         at = f"call {number} ({kind} in {place.name})"
         for code in _errors(kind, number):
             fault = Fault(place=place, mode=Mode.FAIL, at=number, code=code)
@@ -35,12 +37,12 @@ def fail(trials: Trials, scenario: Scenario, place: Path) -> None:
         if kind in {"rename", "link", "unlink"}:
             fault = Fault(place=place, mode=Mode.LATE, at=number, code=errno.EIO)
             trials.run("failures", f"EIO after {at}", scenario, fault)
-    for code, kinds in _FOR_EVER.items():
-        for number, kind in scenario.calls_at(place, kinds):
+    for code, refused in _FOR_EVER.items():
+        for number, kind in scenario.calls_at(place, refused):
             if kind in MUTATING:
                 name = f"{errno.errorcode[code]} from call {number} ({kind} in {place.name}) on"
                 fault = Fault(
-                    place=place, mode=Mode.FAIL, at=number, code=code, kinds=kinds, onward=True
+                    place=place, mode=Mode.FAIL, at=number, code=code, kinds=refused, onward=True
                 )
                 trials.run("failures", name, scenario, fault)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.damage import damage, damaged
 from tests.faults.failures import fail
 from tests.faults.kills import kill
 from tests.faults.promise import broken, look, misbehaved, uncovered
-from tests.faults.shim import Fault, Mode
+from tests.faults.shim import ALL, MUTATING, Fault, Mode
+from tests.media.oracle import front_cover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.faults.trial import Scenario, Trials
 
@@ -44,7 +47,9 @@ def try_tag(trials: Trials, files: Mapping[str, Path]) -> None:
     trials.note(*uncovered(bench.folder / "bare/library/Album", album, cover))
     for place in (bench.library, bench.home):
         kill(trials, tag, place)
-        fail(trials, tag, place)
+    fail(trials, tag, bench.home)
+    fail(trials, tag, bench.library, kinds=MUTATING)
+    _fail_reading(trials, tag)
     stopped = _stopped(trials, tag)
     damage(trials, stopped, lambda name: name.parts[0] == "home", mended=False)
     _damage_model(trials, tag)
@@ -58,6 +63,38 @@ def _stopped(trials: Trials, tag: Scenario) -> Scenario:
     assert trials.commands.run(*tag.command, fault=second).code < 0
     bench.keep("tag killed")
     return trials.scenario("tag again", "tag killed", tag.command, tag.undone)
+
+
+def _fail_reading(trials: Trials, tag: Scenario) -> None:
+    """A song that cannot be read is not heard: another picture comes of the rest, for all songs."""
+    bench = trials.bench
+    for number, kind in tag.calls_at(bench.library, ALL):
+        if kind not in MUTATING:
+            with trials.trial(
+                "failures", f"tag EIO at call {number} ({kind} in library)"
+            ) as wanted:
+                if wanted:
+                    bench.restore(tag.state)
+                    fault = Fault(place=bench.library, mode=Mode.FAIL, at=number, code=errno.EIO)
+                    trials.note(*misbehaved(trials.commands.run(*tag.command, fault=fault)))
+                    _judge_some(trials, tag)
+                    trials.note(*misbehaved(trials.commands.run(*tag.command)))
+                    _judge(trials, tag)
+                    trials.undo(tag)
+
+
+def _judge_some(trials: Trials, tag: Scenario) -> None:
+    """Songs are as they were, or have one and the same new cover."""
+    bench = trials.bench
+    now, album = look(bench.library), bench.library / "Album"
+    changed = [name for name in tag.before if now.get(name) != tag.before[name]]
+    if changed:
+        with tempfile.TemporaryDirectory() as name:
+            for song in changed:
+                whole = bench.folder / tag.state / "library" / song
+                (Path(name) / whole.name).symlink_to(whole)
+            picture = front_cover(bench.library / changed[0])
+            trials.note(*uncovered(Path(name), album, picture))
 
 
 def _damage_model(trials: Trials, tag: Scenario) -> None:
