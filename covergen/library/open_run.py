@@ -77,9 +77,9 @@ class OpenRun:
         )
 
     def stamp_before(self, track: Track) -> Stamp:
-        """What a track's file was like before this run came to it, even if it was stopped since."""
+        """What a track's file was like before covergen came to it, be it runs ago."""
         stamp = stamp_of(track)
-        for write in self._own_writes(track):
+        for write in self._journal.history(track.path):
             if write.stamp_after == stamp:
                 stamp = write.stamp_before
         return stamp

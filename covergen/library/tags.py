@@ -3,7 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,21 +179,28 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
         raise TagError(path, error.strerror or str(error)) from error
 
 
-def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
-    format_ = _FORMATS[container]
+@contextmanager
+def _parse_errors(path: Path, reader: BoundedReader) -> Iterator[None]:
+    """Raise TagError for damage, and the system's own errors as they are."""
     try:
         with tag_errors(path):
-            if format_.check:
-                with BoundedReader(path) as ahead:
-                    format_.check(ahead)
-            file = format_.open(reader)
-            own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
-            if container == "mp3":  # some programs put an APEv2 tag behind the sound
-                own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
-            texts = _texts(format_, file.tags)
-            seconds = float(file.info.length)
+            yield
     except TagError as error:
-        raise (reader.failure or error) from None  # a cause is left to the system's own errors
+        raise (reader.failure or error) from None
+
+
+def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
+    format_ = _FORMATS[container]
+    if format_.check:
+        with BoundedReader(path) as ahead, _parse_errors(path, ahead):
+            format_.check(ahead)
+    with _parse_errors(path, reader):
+        file = format_.open(reader)
+        own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
+        if container == "mp3":  # some programs put an APEv2 tag behind the sound
+            own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
+        texts = _texts(format_, file.tags)
+        seconds = float(file.info.length)
     return Track(
         path=path,
         size=stat.st_size,

@@ -1,5 +1,6 @@
 """Runs that are killed or stopped: nothing is lost, painted twice or written twice."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,5 +179,28 @@ def test_a_cover_file_that_is_missing_is_written(
     assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
     assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
     assert painted == [1]
+    run("undo")
+    assert snapshot(folder) == before
+
+
+def test_what_a_failing_disk_kept_out_is_written_by_the_next_run(
+    library: Library, run: Run, painted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sidecar, "_give_name", refuse)
+        run(*TAG, "--sidecar", folder, expect=1)
+    assert set(snapshot(folder)) == set(before)
+
+    run(*TAG, "--sidecar", folder)
+
+    assert (folder / "cover.png").read_bytes() == front_cover(folder / "01 Ash.mp3")
+    assert painted == [1]
+    run("undo")
     run("undo")
     assert snapshot(folder) == before

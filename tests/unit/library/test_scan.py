@@ -1,5 +1,7 @@
 """A library on disk becomes albums; the second time without a single file being opened."""
 
+import errno
+import io
 import itertools
 import os
 import shutil
@@ -215,6 +217,34 @@ def test_refused_files_are_tried_again(
     assert isinstance(outcome, Outcome)
     assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
     assert outcome.message == "Permission denied"
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_errors_of_the_disk_are_not_remembered(
+    memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    encode(tmp_path / "song.wav", "wav", seconds=0.1)
+    numbers = itertools.count(1)
+
+    class Failing(io.FileIO):
+        """The one that is opened second looks ahead."""
+
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            self.number = next(numbers)
+
+        def close(self) -> None:
+            was_open = not self.closed
+            super().close()
+            if was_open and self.number == failing:
+                raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("covergen.library.bounded_reader.io.FileIO", Failing)
+        (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert outcome.message == "Input/output error"
     assert len(_albums(_scan(memory, tmp_path))) == 1
 
 
