@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.benchmarks.process import covergen
 from tests.benchmarks.race import Figure
+from tests.measured import at_home, covergen
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 from tests.tiny_clap import make_tiny_clap
 
@@ -32,8 +32,8 @@ def memory(setting: Setting) -> Iterator[Row]:
     for tracks in (_FEW, _MANY):
         library = setting.folder / f"{tracks} tracks"
         _make(library, tracks)
-        home = setting.folder / f"home of {tracks}"
-        peaks[tracks] = covergen("tag", *model, library, home=home).peak_mb
+        home = at_home(setting.folder / f"home of {tracks}")
+        peaks[tracks] = covergen("tag", *model, library, environment=home).peak_bytes / 1e6
     yield Figure(
         name=f"memory: peak of tag, {_MANY:,} tracks more than {_FEW}",
         value=peaks[_MANY] - peaks[_FEW],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.process import covergen
 from tests.benchmarks.race import Figure
+from tests.measured import at_home, covergen
 from tests.media import encode, picture_bytes, put_picture
 
 if TYPE_CHECKING:
@@ -27,15 +27,16 @@ def rescan(setting: Setting) -> Iterator[Row]:
     """The first `tag`, which reads each file, and those after it, which read none."""
     library = setting.folder / "library"
     _make(library)
-    first = covergen("tag", library, home=setting.folder)
+    home = at_home(setting.folder)
+    first = covergen("tag", library, environment=home)
     yield Figure(
         name=f"rescan: the first tag over {_TRACKS:,} covered tracks",
         value=_TRACKS / first.seconds,
         unit="files/s",
         at_least=2500,
-        counts={"seconds": first.seconds, "of the processor": first.cpu_seconds},
+        counts={"seconds": first.seconds, "of the processor": first.processor_seconds},
     )
-    again = [covergen("tag", library, home=setting.folder) for _ in range(_ROUNDS)]
+    again = [covergen("tag", library, environment=home) for _ in range(_ROUNDS)]
     yield Figure(
         name=f"rescan: tag again (median of {_ROUNDS})",
         value=statistics.median(used.seconds for used in again),
@@ -43,12 +44,12 @@ def rescan(setting: Setting) -> Iterator[Row]:
         at_most=4,
         counts={
             "each": [round(used.seconds, 2) for used in again],
-            "of the processor": statistics.median(used.cpu_seconds for used in again),
+            "of the processor": statistics.median(used.processor_seconds for used in again),
         },
     )
     yield Figure(
         name="rescan: peak of tag again",
-        value=max(used.peak_mb for used in again),
+        value=max(used.peak_bytes for used in again) / 1e6,
         unit="MB",
         at_most=300,
     )

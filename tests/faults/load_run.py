@@ -1,11 +1,7 @@
 """A library of a hundred thousand tracks: how long each command takes, and in how much memory."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,24 +9,16 @@ from pathlib import Path
 
 import click
 
+from tests.measured import at_home, covergen
 from tests.media import encode, put_tags
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 from tests.tiny_clap import make_tiny_clap
 
 __all__ = ["LoadReport", "Step", "make_load", "run"]
 
-_ROOT = Path(__file__).parents[2]
 _APPLIED_ALBUMS = 40  # 500 tracks
 _CONTAINERS = ("mp3", "flac", "mp4")  # whose tags have no checksum
 _PLACE = "Album 000000"
-# A small process in between: the peak of a new process begins with that of its parent.
-_MEASURED = """
-import json, os, sys
-_, status, usage = os.wait4(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
-with open(sys.argv[1], "w") as file:
-    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,25 +108,19 @@ def _environment(folder: Path) -> dict[str, str]:
         f'[tiny]\nbase = "{base}"\nclap = "{clap}"\nadapter = "{adapter}"\n'
         "steps = 1\nguidance = 1.0\nwindows = 1\n"
     )
-    own = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CACHE", "CONFIG", "STATE")}
-    return {**os.environ, **own, "HF_HUB_OFFLINE": "1"}
+    return {**at_home(folder), "HF_HUB_OFFLINE": "1"}
 
 
 def _step(name: str, arguments: tuple[object, ...], environment: dict[str, str]) -> Step:
-    command = [sys.executable, "-m", "covergen", *map(str, arguments), "--json", "--quiet"]
-    with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as usage:
-        started = time.monotonic()
-        measured = [sys.executable, "-c", _MEASURED, usage.name, *command]
-        subprocess.run(measured, cwd=_ROOT, env=environment, stdout=output, check=True)
-        seconds = time.monotonic() - started
+    with tempfile.TemporaryFile() as output:
+        used = covergen(*arguments, "--json", "--quiet", environment=environment, output=output)
         output.seek(0)
         summary = json.loads(list(output)[-1])
-        processor_seconds, peak_kib = json.load(usage)
     return Step(
         name=name,
-        seconds=seconds,
-        processor_seconds=processor_seconds,
-        peak_mib=peak_kib >> 10,
+        seconds=used.seconds,
+        processor_seconds=used.processor_seconds,
+        peak_mib=used.peak_bytes >> 20,
         summary=", ".join(_counts(summary)),
     )
 
