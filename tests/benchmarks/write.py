@@ -15,13 +15,14 @@ import numpy as np
 from covergen.audio.same_sound import same_sound
 from covergen.audio.sound_file import write_sound
 from covergen.core.picture import Picture
-from covergen.core.types import Album, Status, Track
+from covergen.core.types import Album, Status
 from covergen.library.file_copy import sync_file
 from covergen.library.journal import Journal
 from covergen.library.open_run import OpenRun
 from covergen.library.rewrite import RewriteOptions, write_cover
 from tests.benchmarks.race import Race
 from tests.media import picture_bytes
+from tests.unit.library.writing import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +76,7 @@ def _write_all(files: Sequence[Path], cover: Picture, journal: Journal) -> None:
     run = OpenRun(journal, "tag", (folder,), {"cover": len(cover.data)})
     for path in files:
         outcome = write_cover(
-            _track(path),
+            track(path, "flac"),
             cover,
             same_sound=same_sound,
             options=RewriteOptions(),
@@ -83,17 +84,6 @@ def _write_all(files: Sequence[Path], cover: Picture, journal: Journal) -> None:
         )
         assert outcome.status is Status.WRITTEN, outcome
     run.finish()
-
-
-def _track(path: Path) -> Track:
-    status = path.stat()
-    return Track(
-        path=path,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        container="flac",
-        has_art=False,
-    )
 
 
 def _copy_all(files: Sequence[Path], copy: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tests.measured import at_home, covergen
+from tests.measured import Used, at_home, covergen
 from tests.media import encode, put_tags
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 from tests.tiny_clap import make_tiny_clap
@@ -23,17 +23,16 @@ _PLACE = "Album 000000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command, its time in seconds by the clock and by the processor, and its peak in MiB."""
+    """A command, what it took, and what it said of its work."""
 
     name: str
-    seconds: float
-    processor_seconds: float
-    peak_mib: int
+    used: Used
     summary: str
 
     def __str__(self) -> str:
-        times = f"{self.seconds:8.1f} s {self.processor_seconds:8.1f} s of processor"
-        return f"{self.name:<34}{times}{self.peak_mib:>7,} MiB  {self.summary}"
+        used = self.used
+        times = f"{used.seconds:8.1f} s {used.processor_seconds:8.1f} s of processor"
+        return f"{self.name:<34}{times}{used.peak_bytes >> 20:>7,} MiB  {self.summary}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,13 +115,7 @@ def _step(name: str, arguments: tuple[object, ...], environment: dict[str, str])
         used = covergen(*arguments, "--json", "--quiet", environment=environment, output=output)
         output.seek(0)
         summary = json.loads(list(output)[-1])
-    return Step(
-        name=name,
-        seconds=used.seconds,
-        processor_seconds=used.processor_seconds,
-        peak_mib=used.peak_bytes >> 20,
-        summary=", ".join(_counts(summary)),
-    )
+    return Step(name=name, used=used, summary=", ".join(_counts(summary)))
 
 
 def _counts(summary: dict[str, list[dict[str, object]]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tests.media.oracle import decoded_hash, front_cover, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tests.faults.command import Ended
 
@@ -64,13 +64,16 @@ def strays(now: Look) -> set[str]:
     return {name for name in now if _TEMPORARY.fullmatch(Path(name).name)}
 
 
-def uncovered(before: Path, after: Path, cover: bytes | None) -> Iterator[str]:
+def uncovered(
+    before: Path, after: Path, cover: bytes | None, songs: Iterable[str] | None = None
+) -> Iterator[str]:
     """What is wrong with the songs in `after`, which should be those in `before` with a cover.
 
+    All songs that are in `before`, or those of the names in `songs`.
     Sound as FFmpeg decodes it, tags as mutagen reads them, the picture as both show it.
     """
-    for song in sorted(before.iterdir()):
-        new = after / song.name
+    for song in sorted(before.iterdir() if songs is None else map(before.joinpath, songs)):
+        new = after / song.relative_to(before)
         if decoded_hash(new) != decoded_hash(song):
             yield f"{song.name} sounds otherwise"
         if texts(new) != texts(song):

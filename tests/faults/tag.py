@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.damage import damage, damaged
@@ -16,6 +14,7 @@ from tests.media.oracle import front_cover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from tests.faults.trial import Scenario, Trials
 
@@ -68,33 +67,28 @@ def _stopped(trials: Trials, tag: Scenario) -> Scenario:
 def _fail_reading(trials: Trials, tag: Scenario) -> None:
     """A song that cannot be read is not heard: another picture comes of the rest, for all songs."""
     bench = trials.bench
-    for number, kind in tag.calls_at(bench.library, ALL):
-        if kind not in MUTATING:
-            with trials.trial(
-                "failures", f"tag EIO at call {number} ({kind} in library)"
-            ) as wanted:
-                if wanted:
-                    bench.restore(tag.state)
-                    fault = Fault(place=bench.library, mode=Mode.FAIL, at=number, code=errno.EIO)
-                    trials.note(*misbehaved(trials.commands.run(*tag.command, fault=fault)))
-                    _judge_some(trials, tag)
-                    trials.note(*misbehaved(trials.commands.run(*tag.command)))
-                    _judge(trials, tag)
-                    trials.undo(tag)
+    reads = (call for call in tag.calls_at(bench.library, ALL) if call[1] not in MUTATING)
+    for number, kind in reads:
+        with trials.trial("failures", f"tag EIO at call {number} ({kind} in library)") as wanted:
+            if wanted:
+                bench.restore(tag.state)
+                fault = Fault(place=bench.library, mode=Mode.FAIL, at=number, code=errno.EIO)
+                trials.note(*misbehaved(trials.commands.run(*tag.command, fault=fault)))
+                _judge_some(trials, tag)
+                trials.note(*misbehaved(trials.commands.run(*tag.command)))
+                _judge(trials, tag)
+                trials.undo(tag)
 
 
 def _judge_some(trials: Trials, tag: Scenario) -> None:
     """Songs are as they were, or have one and the same new cover."""
     bench = trials.bench
-    now, album = look(bench.library), bench.library / "Album"
+    now = look(bench.library)
     changed = [name for name in tag.before if now.get(name) != tag.before[name]]
     if changed:
-        with tempfile.TemporaryDirectory() as name:
-            for song in changed:
-                whole = bench.folder / tag.state / "library" / song
-                (Path(name) / whole.name).symlink_to(whole)
-            picture = front_cover(bench.library / changed[0])
-            trials.note(*uncovered(Path(name), album, picture))
+        picture = front_cover(bench.library / changed[0])
+        before = bench.folder / tag.state / "library"
+        trials.note(*uncovered(before, bench.library, picture, changed))
 
 
 def _damage_model(trials: Trials, tag: Scenario) -> None:
@@ -120,10 +114,8 @@ def _judge(trials: Trials, tag: Scenario) -> None:
         trials.note(*broken(look(trials.bench.library), tag.before))
         return
     picture = cover.read_bytes()
-    cover.rename(trials.bench.folder / "cover.png")
     before = trials.bench.folder / tag.state / "library/Album"
     trials.note(*uncovered(before, album, picture))
-    (trials.bench.folder / "cover.png").rename(cover)
 
 
 def _add_model(folder: Path, home: Path) -> None:
