@@ -6,12 +6,14 @@ processors other than Intel's badly. The sums are the same, to rounding.
 """
 
 import platform
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["pack"]
+__all__ = ["pack", "pack_products"]
+
+_Layer = TypeVar("_Layer", bound=nn.Module)
 
 _ALONE: Any = ("none", [], "")  # no activation is fused to the operation
 
@@ -19,32 +21,66 @@ _ALONE: Any = ("none", [], "")  # no activation is fused to the operation
 def pack(model: nn.Module) -> None:
     """Let a frozen model compute with oneDNN, where it is float32 on an x86 CPU.
 
-    Its convolutions can be neither trained nor saved afterwards.
+    Its convolutions can be neither trained nor saved afterwards, nor gradients passed through them.
     """
+    if _is_for_onednn(model):
+        for parent, name, layer in _children(model, nn.Conv2d):
+            if layer.padding_mode == "zeros":
+                setattr(parent, name, _Convolution(layer))
+        pack_products(model)
+
+
+def pack_products(model: nn.Module) -> None:
+    """As `pack`, but for the linear layers alone; gradients pass through them, to what comes in."""
+    if _is_for_onednn(model):
+        for parent, name, layer in _children(model, nn.Linear):
+            setattr(parent, name, _Linear(layer))
+
+
+def _is_for_onednn(model: nn.Module) -> bool:
     first = next(model.parameters())
-    if (
-        first.device.type != "cpu"
-        or first.dtype != torch.float32
-        or platform.machine() not in ("x86_64", "AMD64")
-        or not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's own
-    ):
-        return
-    for module in list(model.modules()):
-        for name, layer in module.named_children():
-            if type(layer) is nn.Linear:
-                setattr(module, name, _Linear(layer))
-            elif type(layer) is nn.Conv2d and layer.padding_mode == "zeros":
-                setattr(module, name, _Convolution(layer))
+    return (
+        first.device.type == "cpu"
+        and first.dtype == torch.float32
+        and platform.machine() in ("x86_64", "AMD64")
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's own
+    )
 
 
-class _Linear(nn.Module):
+def _children(model: nn.Module, kind: type[_Layer]) -> list[tuple[nn.Module, str, _Layer]]:
+    """The layers of exactly this kind, with their parents and their names there."""
+    return [
+        (parent, name, layer)
+        for parent in model.modules()
+        for name, layer in parent.named_children()
+        if type(layer) is kind
+    ]
+
+
+class _Linear(nn.Linear):
+    """One of torch's, with its own weights."""
+
     def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
+        super().__init__(layer.in_features, layer.out_features, layer.bias is not None, "meta")
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, inputs: Tensor) -> Tensor:
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, *_ALONE)
+        output: Tensor = _Product.apply(inputs, self.weight, self.bias)  # type: ignore[no-untyped-call]  # torch's own
         return output
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(weight)
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, *_ALONE)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        (weight,) = ctx.saved_tensors
+        passed = torch.ops.mkldnn._linear_pointwise(gradient, weight.t(), None, *_ALONE)
+        return passed, None, None
 
 
 class _Convolution(nn.Module):

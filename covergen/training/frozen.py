@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from covergen.core.errors import UsageError
+from covergen.core.onednn import pack_products
 from covergen.diffusion.base import encode_empty_prompt, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet
@@ -58,6 +59,7 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
     parts = load_base(config, device=device, dtype=torch.float32, layout=layout)
     with quiet():
         parts.unet.to(_DTYPES[precision])
+    pack_products(parts.unet)
     if recipe.gradient_checkpointing:
         parts.unet.enable_gradient_checkpointing()
     return Frozen(

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from covergen.core.onednn import pack
+from covergen.core.onednn import pack, pack_products
 
 
 def make_model() -> nn.Sequential:
@@ -25,6 +25,20 @@ def test_the_same_to_rounding_for_any_batch() -> None:
     for count in (1, 3):
         inputs = torch.randn(count, 4, 8, 8)
         torch.testing.assert_close(packed(inputs), plain(inputs))
+
+
+def test_gradients_pass_through_packed_products() -> None:
+    plain, packed = make_model()[4:], make_model()[4:]
+    pack_products(packed)
+    assert not any(type(layer) is nn.Linear for layer in packed.children())
+    inputs = torch.randn(3, 2, 16)
+    towards = torch.randn(7, 2, 3).permute(2, 1, 0)  # not as it lies in memory
+    gradients = []
+    for model in (plain, packed):
+        heard = inputs.clone().requires_grad_()
+        torch.autograd.backward(model(heard), towards)
+        gradients.append(heard.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_other_precisions_are_left_alone() -> None:
