@@ -1,16 +1,18 @@
-"""Tracks to embeddings: decoded in threads ahead of the model, heard in batches, remembered."""
+"""Tracks to embeddings: decoded ahead of the model, heard in batches, remembered."""
 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
-from covergen.audio.windows import WINDOW_SAMPLES, read_excerpt
+from covergen.audio.decoder import Decoders
+from covergen.audio.windows import WINDOW_SAMPLES
 from covergen.core.errors import DecodeError
 from covergen.core.types import Outcome, TrackEmbedding
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import Tower
+    from covergen.audio.decoder import Decoder
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Track
 
@@ -58,25 +61,24 @@ def embed_tracks(
 ) -> Generator[TrackEmbedding | Outcome]:
     """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
 
-    `workers` threads decode so far ahead that the tower has its next batch at hand, as far as
+    `workers` processes decode so far ahead that the tower has its next batch at hand, as far as
     their waveforms fit into memory; no more is taken from `tracks`. `batch_size` is in windows,
     `windows` in windows a track. Whatever `store` holds costs neither decoding nor the tower's
     weights, and every batch is saved.
-    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the threads,
-    and waits until they have let go of `store`.
+    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the processes,
+    and waits until nothing uses `store` any more.
     """
     wanted = workers + max(1, batch_size // windows)
     ahead = max(1, min(wanted, _MOST_AHEAD // windows))
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
 
     def begin(track: Track) -> Future[_Result]:
         checkpoint()
         known = store.find(track, windows, tower.id)
         if known is None:
-            return pool.submit(_open, track, windows, tower.id, store)
+            return decoders.submit(_open, track, windows, tower.id, store)
         return _finished(TrackEmbedding(track=track, vector=known))
 
-    try:
+    with closing(Decoders(workers)) as decoders:
         results = (future.result() for future in _look_ahead(map(begin, tracks), ahead))
         for batch in _batches(results, batch_size):
             checkpoint()
@@ -88,8 +90,6 @@ def embed_tracks(
                     yield TrackEmbedding(track=result.track, vector=vectors[result])
                 else:
                     yield result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -98,15 +98,17 @@ def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
     return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
 
-def _open(track: Track, windows: int, tower: str, store: EmbeddingStore) -> _Opened | Outcome:
+def _open(
+    decoder: Decoder, track: Track, windows: int, tower: str, store: EmbeddingStore
+) -> _Opened | Outcome:
     """Do a thread's work on a track: read and, if its sound is not known yet, decode."""
     try:
-        excerpt = read_excerpt(track.path, windows)
-        vector = store.find_key(excerpt.key, tower)
-        waveforms = _SILENT if vector is not None else excerpt.decode()
+        key = decoder.read(track.path, windows)
+        vector = store.find_key(key, tower)
+        waveforms = _SILENT if vector is not None else decoder.decode(track.path)
     except DecodeError as error:
         return Outcome.of_error(error)
-    return _Opened(track=track, key=excerpt.key, vector=vector, waveforms=waveforms)
+    return _Opened(track=track, key=key, vector=vector, waveforms=waveforms)
 
 
 def _finished(result: _Result) -> Future[_Result]:

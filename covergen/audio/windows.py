@@ -96,12 +96,13 @@ class Excerpt:
         Shorter audio is repeated as often as it fits, then padded with silence. Windows of which
         less than half can be decoded are left out; DecodeError is raised where none is left.
         """
+        windows = np.zeros((len(self._stretches), WINDOW_SAMPLES), dtype=np.float32)
         with decode_errors(self.path):
-            heard = [_listen(self._codec, stretch) for stretch in self._stretches]
-        windows = [_fill(samples) for samples in heard if samples.size]
-        if not windows:
+            pairs = zip(self._stretches, windows, strict=True)
+            heard = [_listen(self._codec, stretch, window) for stretch, window in pairs]
+        if not any(heard):
             raise DecodeError(self.path, "its audio is empty or damaged throughout")
-        return np.stack(windows)
+        return windows if all(heard) else windows[heard]
 
 
 def read_excerpt(path: Path, windows: int) -> Excerpt:
@@ -232,7 +233,7 @@ def _tick(stream: AudioStream) -> Fraction:
 
 
 def _key(parameters: bytes, stretches: Iterable[_Stretch]) -> str:
-    digest = hashlib.blake2b(parameters, digest_size=20)
+    digest = hashlib.sha256(parameters)  # which processors have instructions for
     for stretch in stretches:
         first = stretch.packets[0]
         offset = stretch.start - (first.pts or 0) * first.time_base
@@ -240,25 +241,31 @@ def _key(parameters: bytes, stretches: Iterable[_Stretch]) -> str:
         for packet in stretch.packets:
             digest.update(f"{packet.size} ".encode())
             digest.update(memoryview(packet))
-    return digest.hexdigest()
+    return digest.hexdigest()[:40]
 
 
-def _listen(codec: AudioCodecContext, stretch: _Stretch) -> NDArray[np.float32]:
-    """Return a window's samples at 48 kHz, none where less than half of it can be decoded."""
+def _listen(codec: AudioCodecContext, stretch: _Stretch, window: NDArray[np.float32]) -> bool:
+    """Fill a window of zeros with its samples; False where less than half of it can be decoded."""
     with closing(_decode(codec, stretch.packets)) as frames:
         head = next(frames, None)
         if head is None:
-            return np.empty(0, dtype=np.float32)
+            return False
         rate = head.sample_rate
         first = stretch.packets[0]
         begin = (first.pts if head.pts is None else head.pts) or 0
         early = max(0, round((stretch.start - begin * first.time_base) * rate))
         if early > _MOST_SAMPLES_A_PACKET:
-            return np.empty(0, dtype=np.float32)
-        mono = _mono(chain([head], frames), early + WINDOW_SECONDS * rate)[early:]
-    if 2 * mono.size < stretch.seconds * rate:
-        return np.empty(0, dtype=np.float32)
-    return _resample(mono, rate)[:WINDOW_SAMPLES]
+            return False
+        mono = _between(_mono(chain([head], frames)), early, early + WINDOW_SECONDS * rate)
+        filled = 0
+        for part in _at_48_khz(mono, rate):
+            room = window[filled : filled + part.size]
+            room[:] = part[: room.size]
+            filled += room.size
+    if 2 * filled < stretch.seconds * SAMPLE_RATE_HZ:
+        return False
+    _repeat(window, filled)
+    return True
 
 
 def _decode(
@@ -293,24 +300,28 @@ def _decode_packet(
         return []
 
 
-def _mono(frames: Iterable[AudioFrame], most: int) -> NDArray[np.float32]:
-    """Return the mean of the channels, (samples,), full scale 1, without impossible samples.
-
-    No more frames are taken than it needs for `most` samples.
-    """
-    parts: list[NDArray[np.float32]] = []
-    missing = most
+def _mono(frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.float32]]:
+    """Yield the mean of the channels, (samples,), full scale 1, without impossible samples."""
     joined = av.AudioFifo()
     for frame in frames:
         frame.pts = None  # damage makes them jump, which a FIFO refuses
         joined.write(frame)
-        missing -= frame.samples
         if joined.samples >= _SAMPLES_AT_ONCE:
-            parts += _mean_of_channels(joined.read())
-        if missing <= 0:
+            yield from _mean_of_channels(joined.read())
+    yield from _mean_of_channels(joined.read())
+
+
+def _between(
+    blocks: Iterable[NDArray[np.float32]], first: int, end: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples from `first` to `end`; no more blocks are taken than hold these."""
+    for block in blocks:
+        part = block[max(0, first) : max(0, end)]
+        if part.size:
+            yield part
+        first, end = first - block.size, end - block.size
+        if end <= 0:
             break
-    mono = np.concatenate([*parts, *_mean_of_channels(joined.read())])[:most]
-    return np.where(np.abs(mono) < _LOUDEST, mono, np.float32(0))
 
 
 def _mean_of_channels(frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
@@ -319,7 +330,9 @@ def _mean_of_channels(frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]
         samples = frame.to_ndarray()
         if not frame.format.is_planar:
             samples = samples.reshape(-1, frame.layout.nb_channels).T
-        yield np.asarray(_full_scale_one(samples).mean(axis=0), dtype=np.float32)
+        mono = np.asarray(_full_scale_one(samples).mean(axis=0), dtype=np.float32)
+        mono[~(np.abs(mono) < _LOUDEST)] = 0
+        yield mono
 
 
 def _full_scale_one(samples: NDArray[Any]) -> NDArray[Any]:
@@ -331,20 +344,19 @@ def _full_scale_one(samples: NDArray[Any]) -> NDArray[Any]:
     return (samples.astype(np.float32, order="C") - centre) / half
 
 
-def _resample(mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+def _at_48_khz(blocks: Iterable[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
     if rate == SAMPLE_RATE_HZ:
-        return mono
+        yield from blocks
+        return
     resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE_HZ, options=_RESAMPLER)
-    parts = [mono[:0]]
-    for start in range(0, mono.size, _SAMPLES_AT_ONCE):
-        block = mono[np.newaxis, start : start + _SAMPLES_AT_ONCE]
-        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="mono")
+    for block in blocks:
+        frame = av.AudioFrame.from_ndarray(block[np.newaxis], format="flt", layout="mono")
         frame.sample_rate = rate
-        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    return np.concatenate([*parts, *(p.to_ndarray()[0] for p in resampler.resample(None))])
+        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+    yield from (part.to_ndarray()[0] for part in resampler.resample(None))
 
 
-def _fill(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat and pad shorter audio to a window, as ClapFeatureExtractor's "repeatpad" does."""
-    repeated = np.tile(samples, WINDOW_SAMPLES // samples.size)
-    return np.pad(repeated, (0, WINDOW_SAMPLES - repeated.size))
+def _repeat(window: NDArray[np.float32], filled: int) -> None:
+    """Repeat what is shorter than a window, as ClapFeatureExtractor's "repeatpad" does."""
+    times = window.size // filled
+    window[filled : times * filled] = np.tile(window[:filled], times - 1)

@@ -97,7 +97,7 @@ jobs_option = click.option(
     default=min(4, os.cpu_count() or 1),
     metavar="N",
     show_default="cores, at most 4",
-    help="Threads that decode audio.",
+    help="How many tracks are decoded at once.",
 )
 seed_option = click.option(
     "--seed",

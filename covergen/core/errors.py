@@ -21,6 +21,7 @@ Anything else that is raised is a bug, and stops the run with a traceback.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
@@ -119,6 +120,10 @@ class DecodeError(ItemError):
         self, path: Path, message: str, *, reason: Reason = Reason.UNDECODABLE, hint: str = ""
     ) -> None:
         super().__init__(path, reason, message, hint=hint)
+
+    def __reduce__(self) -> tuple[partial[DecodeError], tuple[Path, str]]:
+        """It comes from other processes."""
+        return partial(DecodeError, reason=self.reason, hint=self.hint), (self.path, self.message)
 
 
 class TagError(ItemError):

@@ -27,7 +27,7 @@ class FinetuneOptions:
 
     `preset` has the base and the CLAP. `from_scratch`: the projection does not begin as that of the
     preset's adapter. `device` and `dtype` are words of `choose_compute`, `dtype` that of CLAP.
-    `workers` threads decode audio. `save_as` is the name of a new model, None for none; with
+    `workers` processes decode audio. `save_as` is the name of a new model, None for none; with
     `force` it may be taken.
     """
 

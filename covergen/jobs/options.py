@@ -55,7 +55,7 @@ class PlanOptions:
 class PaintOptions:
     """With what, and how, covers are painted.
 
-    `device` and `dtype` are words of `choose_compute`. `workers` threads decode audio.
+    `device` and `dtype` are words of `choose_compute`. `workers` processes decode audio.
     `batch_size` is in covers, None to choose by free memory. `lora_rank` is what the adapter must
     have, None for any.
     """

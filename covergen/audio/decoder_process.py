@@ -1,0 +1,71 @@
+"""A process that decodes music files: `python -m covergen.audio.decoder_process`.
+
+Requests and replies are pickled, on stdin and stdout. (path, windows) asks for the key of the
+file's excerpt, None for that excerpt's windows. The reply to a file that cannot be decoded is the
+DecodeError, and to a fault of the program's own a RuntimeError of its traceback.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from covergen.audio.windows import read_excerpt
+from covergen.core.errors import DecodeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.audio.windows import Excerpt
+
+__all__ = ["Reply", "Request"]
+
+Request: TypeAlias = "tuple[Path, int] | None"
+Reply: TypeAlias = "str | NDArray[np.float32] | DecodeError | RuntimeError"
+
+# Enough for hours of music on a slow network. Damage might keep FFmpeg busy for ever.
+_MOST_SECONDS = 600.0
+
+
+def main() -> None:
+    """Answer until stdin ends, be it because the process that asks was killed."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # where whatever prints will print
+    decoding = _Decoding()
+    with Path(os.devnull).open("w") as nowhere, suppress(EOFError, BrokenPipeError):
+        while True:
+            request = pickle.load(sys.stdin.buffer)  # noqa: S301 - of covergen's own
+            faulthandler.dump_traceback_later(_MOST_SECONDS, exit=True, file=nowhere)
+            reply = decoding.answer(request)
+            faulthandler.cancel_dump_traceback_later()
+            pickle.dump(reply, replies, protocol=pickle.HIGHEST_PROTOCOL)
+            replies.flush()
+    os._exit(0)  # without a word about a pipe that nobody reads any more
+
+
+class _Decoding:
+    """The file that was asked for last."""
+
+    _excerpt: Excerpt
+
+    def answer(self, request: Request) -> Reply:
+        try:
+            if request is None:
+                return self._excerpt.decode()
+            self._excerpt = read_excerpt(*request)
+        except DecodeError as error:
+            return error
+        except Exception:  # noqa: BLE001 - it is raised by who asked
+            return RuntimeError(traceback.format_exc())
+        return self._excerpt.key
+
+
+if __name__ == "__main__":
+    main()
