@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covergen.audio.clap_folder import ClapFolder, read_clap_folder
-from covergen.audio.mel import make_log_mel
+from covergen.audio.mel import LogMel
 from covergen.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
@@ -49,32 +49,37 @@ class Tower:
         """The length of an embedding."""
         return self._folder.dimension
 
-    def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (B, D) float32, unit L2 norm. `waveforms`: (B, 480000), mono at 48 kHz.
+    @cached_property
+    def log_mel(self) -> LogMel:
+        """What the tower sees of windows: (B, 480000), mono at 48 kHz, to (B, 1, 1001, 64)."""
+        return LogMel(self._folder.mel)
+
+    def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (B, D) float32, unit L2 norm, of what `log_mel` gave.
 
         Weights and mel are float32; in another dtype the tower's large products are computed in
         it (autocast). Source: Wu et al. 2023, arXiv 2211.06687. A batch that does not fit into
         the device's memory is halved, and so are those after it. Raises ModelError.
         """
         heard: list[NDArray[np.float32]] = []
-        while len(waveforms):
-            batch = waveforms[: self._at_once]
+        while len(log_mel):
+            batch = log_mel[: self._at_once]
             vectors = self._try_batch(batch)
             if vectors is None:
                 self._at_once = len(batch) // 2
                 continue
             heard.append(vectors)
-            waveforms = waveforms[len(batch) :]
+            log_mel = log_mel[len(batch) :]
         return np.concatenate(heard)
 
-    def _try_batch(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def _try_batch(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return a batch's embeddings; None where it does not fit and could be smaller."""
         import torch
 
         try:
-            vectors = self._hear(waveforms)
+            vectors = self._hear(log_mel)
         except torch.OutOfMemoryError as error:
-            if len(waveforms) == 1:
+            if len(log_mel) == 1:
                 raise ModelError(
                     "Not even one window of sound fits into the device's memory beside CLAP.",
                     hint="Free some of it, or choose another --device.",
@@ -89,19 +94,15 @@ class Tower:
         torch.accelerator.empty_cache()  # of what the failed batch has left
         return None
 
-    def _hear(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _hear(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         half = self._dtype != torch.float32
         with torch.inference_mode():
-            mel = self._log_mel(torch.from_numpy(waveforms).to(self._device))
+            seen = torch.from_numpy(log_mel).to(self._device)
             with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
-                vectors = self._model(mel).audio_embeds
+                vectors = self._model(seen).audio_embeds
             return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy())
-
-    @cached_property
-    def _log_mel(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        return make_log_mel(self._folder.mel, self._device)
 
     @cached_property
     def _model(self) -> Any:  # noqa: ANN401 - transformers' models are untyped

@@ -1,4 +1,4 @@
-"""Decoding in processes beside this one.
+"""Music files to log-mel spectrograms, in processes beside this one.
 
 Threads would wait for each other: PyAV takes and gives Python's lock several times a packet. And
 what a damaged file does to FFmpeg, it does to that process alone.
@@ -29,21 +29,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.decoder_process import Reply, Request
+    from covergen.audio.mel import LogMel
 
     _Result = TypeVar("_Result")
     _Parameters = ParamSpec("_Parameters")
 
 __all__ = ["Decoder", "Decoders"]
 
-_PIPE_BYTES = 1 << 20  # fewer turns between the two processes than with 64 KB
-
 
 class Decoders:
     """At most so many processes that decode at once, and a thread for each that waits for it."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, log_mel: LogMel) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
-        self._all = [Decoder() for _ in range(count)]
+        self._all = [Decoder(log_mel) for _ in range(count)]
         self._free: LifoQueue[Decoder] = LifoQueue()  # the last, so that none is started for few
         for decoder in self._all:
             self._free.put(decoder)
@@ -82,7 +81,8 @@ class Decoder:
     It ends when it is closed, or when this process does, in whatever way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log_mel: LogMel) -> None:
+        self._log_mel = log_mel
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, path: Path, windows: int) -> str:
@@ -90,7 +90,7 @@ class Decoder:
         return cast("str", self._ask(path, (path, windows)))
 
     def decode(self, path: Path) -> NDArray[np.float32]:
-        """Do as Excerpt.decode with that of `path`, which was read last."""
+        """Return the log-mel of the windows of `path`, which was read last; as Excerpt.decode."""
         return cast("NDArray[np.float32]", self._ask(path, None))
 
     def stop(self) -> None:
@@ -106,12 +106,12 @@ class Decoder:
             self._process = None
 
     def _ask(self, path: Path, request: Request) -> Reply:
-        self._process = self._process or _begin()
-        requests = cast("IO[bytes]", self._process.stdin)
-        replies = cast("IO[bytes]", self._process.stdout)
         try:
-            pickle.dump(request, requests)
-            requests.flush()
+            if self._process is None:
+                self._process = _begin()
+                _send(self._process, self._log_mel)
+            _send(self._process, request)
+            replies = cast("IO[bytes]", self._process.stdout)
             reply: Reply = pickle.load(replies)  # noqa: S301 - of covergen's own
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.close()
@@ -129,7 +129,6 @@ def _begin() -> subprocess.Popen[bytes]:
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pipesize=_PIPE_BYTES,
             process_group=0,  # Ctrl-C is not for it
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -138,6 +137,12 @@ def _begin() -> subprocess.Popen[bytes]:
             f"No process can be started to decode music: {error.strerror}.",
             hint="Close other programs, or ask for fewer --jobs.",
         ) from error
+
+
+def _send(process: subprocess.Popen[bytes], message: LogMel | Request) -> None:
+    requests = cast("IO[bytes]", process.stdin)
+    pickle.dump(message, requests)
+    requests.flush()
 
 
 def _environment() -> dict[str, str]:

@@ -1,8 +1,9 @@
 """A process that decodes music files: `python -m covergen.audio.decoder_process`.
 
-Requests and replies are pickled, on stdin and stdout. (path, windows) asks for the key of the
-file's excerpt, None for that excerpt's windows. The reply to a file that cannot be decoded is the
-DecodeError, and to a fault of the program's own a RuntimeError of its traceback.
+What is said on stdin and stdout is pickled: first a LogMel, then requests and replies. (path,
+windows) asks for the key of the file's excerpt, None for the log-mel of its windows. The reply to
+a file that cannot be decoded is the DecodeError, to a fault of the program's own a RuntimeError
+of its traceback.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from covergen.audio.mel import LogMel
     from covergen.audio.windows import Excerpt
 
 __all__ = ["Reply", "Request"]
@@ -38,7 +40,7 @@ def main() -> None:
     """Answer until stdin ends, be it because the process that asks was killed."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # where whatever prints will print
-    decoding = _Decoding()
+    decoding = _Decoding(pickle.load(sys.stdin.buffer))  # noqa: S301 - of covergen's own
     with Path(os.devnull).open("w") as nowhere, suppress(EOFError, BrokenPipeError):
         while True:
             request = pickle.load(sys.stdin.buffer)  # noqa: S301 - of covergen's own
@@ -53,12 +55,14 @@ def main() -> None:
 class _Decoding:
     """The file that was asked for last."""
 
-    _excerpt: Excerpt
+    def __init__(self, log_mel: LogMel) -> None:
+        self._log_mel = log_mel
+        self._excerpt: Excerpt
 
     def answer(self, request: Request) -> Reply:
         try:
             if request is None:
-                return self._excerpt.decode()
+                return self._log_mel(self._excerpt.decode())
             self._excerpt = read_excerpt(*request)
         except DecodeError as error:
             return error

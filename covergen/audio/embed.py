@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 
 from covergen.audio.decoder import Decoders
-from covergen.audio.windows import WINDOW_SAMPLES
 from covergen.core.errors import DecodeError
 from covergen.core.types import Outcome, TrackEmbedding
 
@@ -31,22 +30,22 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_tracks", "mean_embedding"]
 
-_MOST_AHEAD = 512  # windows: 1 GB of waveforms
-_SILENT = np.empty((0, WINDOW_SAMPLES), dtype=np.float32)
+_MOST_AHEAD = 512  # windows: 131 MB
+_UNSEEN = np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Opened:
     """A track whose file had to be opened.
 
-    `vector` is its embedding where the same sound is known from elsewhere; else `waveforms` are
-    its windows, (N, 480000).
+    `vector` is its embedding where the same sound is known from elsewhere; else `log_mel` is that
+    of its windows, (N, 1, T, M).
     """
 
     track: Track
     key: str
     vector: NDArray[np.float32] | None
-    waveforms: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
 
 
 def embed_tracks(
@@ -62,7 +61,7 @@ def embed_tracks(
     """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
 
     `workers` processes decode so far ahead that the tower has its next batch at hand, as far as
-    their waveforms fit into memory; no more is taken from `tracks`. `batch_size` is in windows,
+    their spectrograms fit into memory; no more is taken from `tracks`. `batch_size` is in windows,
     `windows` in windows a track. Whatever `store` holds costs neither decoding nor the tower's
     weights, and every batch is saved.
     Raises ModelError, and what `checkpoint` raises; closing the iterator ends the processes,
@@ -78,7 +77,7 @@ def embed_tracks(
             return decoders.submit(_open, track, windows, tower.id, store)
         return _finished(TrackEmbedding(track=track, vector=known))
 
-    with closing(Decoders(workers)) as decoders:
+    with closing(Decoders(workers, tower.log_mel)) as decoders:
         results = (future.result() for future in _look_ahead(map(begin, tracks), ahead))
         for batch in _batches(results, batch_size):
             checkpoint()
@@ -105,10 +104,10 @@ def _open(
     try:
         key = decoder.read(track.path, windows)
         vector = store.find_key(key, tower)
-        waveforms = _SILENT if vector is not None else decoder.decode(track.path)
+        log_mel = _UNSEEN if vector is not None else decoder.decode(track.path)
     except DecodeError as error:
         return Outcome.of_error(error)
-    return _Opened(track=track, key=key, vector=vector, waveforms=waveforms)
+    return _Opened(track=track, key=key, vector=vector, log_mel=log_mel)
 
 
 def _finished(result: _Result) -> Future[_Result]:
@@ -134,7 +133,7 @@ def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Resu
     batch: list[_Result] = []
     filled = 0
     for result in results:
-        windows = len(result.waveforms) if isinstance(result, _Opened) else 0
+        windows = len(result.log_mel) if isinstance(result, _Opened) else 0
         if batch and filled + windows > batch_size:
             yield batch
             batch, filled = [], 0
@@ -155,10 +154,10 @@ def _hear(
     vectors = {one: one.vector for one in opened if one.vector is not None}
     unknown = [one for one in opened if one.vector is None]
     if unknown:
-        waveforms = np.concatenate([one.waveforms for one in unknown])
-        starts = range(0, len(waveforms), batch_size)
-        heard = [tower.embed(waveforms[start : start + batch_size]) for start in starts]
+        log_mel = np.concatenate([one.log_mel for one in unknown])
+        starts = range(0, len(log_mel), batch_size)
+        heard = [tower.embed(log_mel[start : start + batch_size]) for start in starts]
         rows = iter(np.concatenate(heard))
         for one in unknown:
-            vectors[one] = mean_embedding(list(islice(rows, len(one.waveforms))))
+            vectors[one] = mean_embedding(list(islice(rows, len(one.log_mel))))
     return vectors

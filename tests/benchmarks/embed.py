@@ -69,7 +69,9 @@ class _Ours:
         self, folder: Path, tracks: Sequence[Track], stores: Path, device: torch.device
     ) -> None:
         self._tower = Tower(folder, device=device, dtype=torch.float32)
-        self._tower.embed(np.zeros((1, WINDOW_SAMPLES), np.float32))  # the weights are loaded
+        self.log_mel = self._tower.log_mel
+        silence = np.zeros((1, WINDOW_SAMPLES), np.float32)
+        self._tower.embed(self.log_mel(silence))  # the weights are loaded
         self._tracks = tracks
         self._stores = (stores / f"{n}.sqlite" for n in count())
         self.id = self._tower.id
@@ -90,9 +92,9 @@ class _Ours:
             assert sum(isinstance(one, TrackEmbedding) for one in heard) == _TRACKS
         self.seconds = time.perf_counter() - begun
 
-    def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         begun = time.perf_counter()
-        vectors = self._tower.embed(waveforms)
+        vectors = self._tower.embed(log_mel)
         self.busy_seconds += time.perf_counter() - begun
         return vectors
 

@@ -51,7 +51,7 @@ def hear_music(tower: Tower, count: int, path: Path) -> Music:
             rows.append(attributes.row)
             track = play(attributes, rng, instruments=HELD_OUT)
             excerpts += [augment(track, rng).mean(axis=0) for _ in range(2)]
-        heard = tower.embed(np.stack(excerpts))
+        heard = tower.embed(tower.log_mel(np.stack(excerpts)))
         vectors.append(heard.reshape(len(excerpts) // 2, 2, -1))
     music = Music(np.array(rows), np.concatenate(vectors))
     path.parent.mkdir(parents=True, exist_ok=True)

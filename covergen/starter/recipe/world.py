@@ -21,12 +21,12 @@ from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
 from covergen.starter.painter import paint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
+    from covergen.audio.mel import LogMel
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import World
 
@@ -144,26 +144,16 @@ def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None
         track = play(attributes, _generator(world, split, "tracks", item), instruments=instruments)
         again = _generator(world, split, "excerpts", item)
         excerpts = [augment(track, again).mean(axis=0) for _ in range(world.excerpts)]
-        rows.append(_log_mel(np.stack(excerpts)))
+        rows.append(_log_mel()(np.stack(excerpts))[:, 0])
     save_array(_path(folder, shard), np.stack(rows).astype(np.float16))
 
 
-def _log_mel(mono: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, S) to (B, T, M) decibels."""
-    import torch
-
-    return np.asarray(_log_mel_function()(torch.from_numpy(mono))[:, 0])
-
-
 @cache
-def _log_mel_function() -> Callable[[Tensor], Tensor]:
-    import torch
-
-    from covergen.audio.mel import make_log_mel
+def _log_mel() -> LogMel:
+    from covergen.audio.mel import LogMel
     from covergen.starter.recipe.models import MEL
 
-    torch.set_num_threads(1)  # the workers share the cores
-    return make_log_mel(MEL, torch.device("cpu"))
+    return LogMel(MEL)
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

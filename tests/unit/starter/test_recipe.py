@@ -87,7 +87,8 @@ def trained(world: Path) -> Path:
 def test_what_is_exported_hears_and_paints(trained: Path) -> None:
     cpu = torch.device("cpu")
     tower = Tower(trained / "export" / "clap", device=cpu, dtype=torch.float32)
-    vectors = tower.embed(np.random.default_rng(0).normal(0, 0.1, (2, 480_000)).astype(np.float32))
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 480_000)).astype(np.float32)
+    vectors = tower.embed(tower.log_mel(noise))
     assert vectors.shape == (2, 512)
     painter = load_painter(
         trained / "export" / "base",
