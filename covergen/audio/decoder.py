@@ -146,7 +146,7 @@ def _send(process: subprocess.Popen[bytes], message: LogMel | Request) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Modules are found where this process finds them; BLAS, not needed, starts no threads."""
+    """Modules are found where this process finds them; BLAS starts no threads beside so many."""
     package = Path(covergen.__file__).parents[1]
     modules = os.pathsep.join([str(package), *filter(None, sys.path)])
     return {**os.environ, "PYTHONPATH": modules, "OPENBLAS_NUM_THREADS": "1"}

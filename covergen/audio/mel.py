@@ -35,45 +35,31 @@ class MelSettings:
 
 
 class LogMel:
-    """The function from waveforms to decibels; it can be sent to other processes.
-
-    It computes in the thread that calls it, and no other: torch's would wait for those that decode,
-    and a product of matrices would have BLAS's join in. So each band is the sum of its own few
-    frequencies.
-    """
+    """The function from waveforms to decibels, made once; it can be sent to other processes."""
 
     def __init__(self, settings: MelSettings) -> None:
         import torch
 
-        self._settings = settings
-        size, bands = settings.fft_window_size, settings.feature_size
-        self._window = torch.hann_window(size, dtype=torch.float64).numpy()
-        filters = _filters(settings)
-        self._count = len(filters)
-        heard = filters.T != 0
-        heard[:, 0] |= ~heard.any(axis=1)  # `reduceat` would give an empty band its neighbour's
-        of_bands, self._frequencies = np.nonzero(heard)
-        self._shares = filters[self._frequencies, of_bands]
-        self._starts = np.searchsorted(of_bands, np.arange(bands))
+        self._hop = settings.hop_length
+        self._window = torch.hann_window(settings.fft_window_size, dtype=torch.float64).numpy()
+        self._filters = _filters(settings)
 
     def __call__(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, S) to (B, 1, T, M).
 
         T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) for windows.
         """
-        return np.stack([self._one(waveform) for waveform in waveforms])[:, np.newaxis]
+        return np.stack([self._decibels(waveform) for waveform in waveforms])[:, np.newaxis]
 
-    def _one(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        size, hop = self._settings.fft_window_size, self._settings.hop_length
+    def _decibels(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        size, (reached, bands) = len(self._window), self._filters.shape
         centred = np.pad(waveform, size // 2, mode="reflect")
-        frames = np.lib.stride_tricks.sliding_window_view(centred, size)[::hop]
-        power = np.empty((len(frames), self._settings.feature_size))
+        frames = np.lib.stride_tricks.sliding_window_view(centred, size)[:: self._hop]
+        power = np.empty((len(frames), bands))
         for at in range(0, len(frames), _FRAMES_AT_ONCE):
             few = slice(at, at + _FRAMES_AT_ONCE)
-            spectrum = np.fft.rfft(frames[few] * self._window)[:, : self._count]
-            squares = spectrum.real**2 + spectrum.imag**2
-            shares = squares[:, self._frequencies] * self._shares
-            power[few] = np.add.reduceat(shares, self._starts, axis=1)
+            spectrum = np.fft.rfft(frames[few] * self._window)[:, :reached]
+            power[few] = (spectrum.real**2 + spectrum.imag**2) @ self._filters
         decibels = 10 * np.log10(np.maximum(power, _SMALLEST_POWER))
         return np.asarray(decibels, dtype=np.float32)
 

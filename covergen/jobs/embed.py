@@ -56,7 +56,7 @@ def embed(
             emit=emit,
             checkpoint=checkpoint,
         )
-        with closing(heard):  # its threads end before the store does
+        with closing(heard):  # nothing uses the store after that
             for embedding in heard:
                 done = outputs.write(embedding.plan, _file_bytes(embedding.vector, outputs.suffix))
                 plan = embedding.plan

@@ -66,7 +66,7 @@ def make_examples(
             workers=workers,
             checkpoint=checkpoint,
         )
-        with closing(heard):  # its threads end before the store does
+        with closing(heard):  # nothing uses the store after that
             for done, (stem, result) in enumerate(zip(tracks, heard, strict=True), start=1):
                 if isinstance(result, Outcome):
                     leave_out(stem, f"its sound cannot be heard: {result.message}")

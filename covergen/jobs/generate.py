@@ -50,7 +50,7 @@ def generate(
             emit=emit,
             checkpoint=checkpoint,
         )
-        with closing(painted):  # its threads end before the store does
+        with closing(painted):  # nothing uses the store after that
             for embedding, cover in painted:
                 done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
                 emit(

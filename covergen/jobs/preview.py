@@ -78,7 +78,7 @@ def _paint(painting: _Painting, options: PreviewOptions, checkpoint: Checkpoint)
             emit=painting.note,
             checkpoint=checkpoint,
         )
-        with closing(painted):  # its threads end before the store does
+        with closing(painted):  # nothing uses the store after that
             for embedding, cover in painted:
                 meter.cover_bytes += painting.keep(embedding, cover)
         meter.save(rates_key(paint, Encoding()), heard=store.saved)

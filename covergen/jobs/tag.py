@@ -68,7 +68,7 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             checkpoint=checkpoint,
             on_painted=tagging.pending.keep,
         )
-        with closing(painted):  # its threads end before the store does
+        with closing(painted):  # nothing uses the store after that
             for embedding, cover in painted:
                 meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.unheard)
         tagging.pending.prune()
