@@ -1,9 +1,7 @@
 """`covergen generate` and `covergen embed`: files made from tracks, and no music file touched."""
 
 from pathlib import Path
-from typing import Any
 
-import av
 import librosa
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import ClapFeatureExtractor, ClapModel
 
+from covergen.audio.decoder import Decoder
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.media import Library, encode
 from tests.plain_diffusion import difference, empty_prompt, pipeline_pictures, unmerged_unet
@@ -75,20 +74,20 @@ def test_quality_is_a_default_that_single_options_replace(
 def test_a_second_run_decodes_nothing(
     library: Library, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = 0
+    decoded: list[Path] = []
 
-    def counting(*arguments: Any, **options: Any) -> object:
-        nonlocal opened
-        opened += 1
-        return open_container(*arguments, **options)
+    def counting(self: Decoder, path: Path) -> NDArray[np.float32]:
+        decoded.append(path)
+        return decode(self, path)
 
-    open_container = av.open
-    monkeypatch.setattr(av, "open", counting)
-    run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "out")
-    assert opened >= 4, "every track was decoded once"
-    opened = 0
-    run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "out", "--force")
-    assert opened == 0
+    decode = Decoder.decode
+    monkeypatch.setattr(Decoder, "decode", counting)
+    album = library.root / "Two Discs"
+    run(*GENERATE, album, "-o", tmp_path / "out")
+    assert sorted(decoded) == sorted(album.glob("CD*/0*.mp3"))
+    decoded.clear()
+    run(*GENERATE, album, "-o", tmp_path / "out", "--force")
+    assert not decoded
 
 
 def test_existing_pictures_stay_unless_forced(library: Library, run: Run, tmp_path: Path) -> None:

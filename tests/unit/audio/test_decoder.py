@@ -186,9 +186,10 @@ def test_nothing_is_left_of_a_process_that_ends_in_whatever_way(
     """Killed while it waits for windows, which are more than a pipe holds."""
     path = encode(tmp_path / "a.flac", "flac", seconds=30)
     script = f"""
-import itertools, pathlib
+import itertools, pathlib, signal
 import numpy as np
 from covergen.audio.decoder import Decoder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which may be ignored here
 decoder = Decoder(np.positive)
 for _ in itertools.count():
     decoder.read(pathlib.Path({str(path)!r}), 3)
