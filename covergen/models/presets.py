@@ -48,7 +48,6 @@ def at_quality(sampling: Sampling, quality: str) -> Sampling:
             sampling,
             steps=min(sampling.steps, 10),
             guided_until=min(sampling.guided_until, 0.6),
-            reuse=max(sampling.reuse, 2),
         )
     if quality == "best":
         steps = max(sampling.steps, 50)

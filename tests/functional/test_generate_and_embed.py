@@ -56,8 +56,8 @@ def test_a_picture_is_named_and_its_provenance_paints_it_again(
     ("options", "painted"),
     [
         ((), "2 1.0 1"),
-        (("--quality", "draft", "--steps", 3), "3 0.6 2"),
-        (("--quality", "draft", "--reuse", 1, "--guided-until", 0.8), "2 0.8 1"),
+        (("--quality", "draft", "--steps", 3), "3 0.6 1"),
+        (("--quality", "draft", "--reuse", 2, "--guided-until", 0.8), "2 0.8 2"),
         (("--quality", "best"), "50 1.0 1"),
     ],
 )

@@ -68,6 +68,8 @@ def test_what_a_model_saves_is_its_own(tmp_path: Path) -> None:
     assert best.guidance == mine.guidance
     assert at_quality(replace(mine, steps=80), "best").steps == 80
     assert at_quality(replace(mine, steps=4), "draft").steps == 4
+    draft = at_quality(mine, "draft")
+    assert (draft.steps, draft.guided_from, draft.guided_until, draft.reuse) == (10, 0.1, 0.6, 3)
 
 
 def test_a_users_model_replaces_covergens_of_the_same_name_wholly(tmp_path: Path) -> None:
