@@ -10,9 +10,7 @@ import av
 from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 
-__all__ = ["HINT", "decode_errors"]
-
-HINT = "try to play it: if no player can, restore it from a backup or encode it again"
+__all__ = ["decode_errors"]
 
 
 @contextmanager
@@ -27,11 +25,12 @@ def decode_errors(path: Path) -> Iterator[None]:
         said = error.strerror or error
         why = "it claims to need more memory than music does" if error.errno == ENOMEM else said
         message = f"its audio cannot be decoded ({why})"
-        raise DecodeError(path, message, hint=HINT) from error
+        raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
     except (IndexError, OverflowError, ValueError) as error:
         # Streams that begin in the midst of a file, numbers that no clock can hold, and sample
         # formats that PyAV does not hand out.
-        raise DecodeError(path, f"its audio cannot be decoded ({error})", hint=HINT) from error
+        message = f"its audio cannot be decoded ({error})"
+        raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
     except OSError as error:
         message = f"it cannot be read ({error.strerror or error})"
         raise DecodeError(path, message, reason=Reason.UNREADABLE) from error

@@ -12,18 +12,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-import covergen
-from covergen.audio.av_errors import HINT
 from covergen.core.errors import CovergenError, DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from typing import IO
+    from pathlib import Path
+    from typing import IO, Any
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +33,12 @@ if TYPE_CHECKING:
     _Parameters = ParamSpec("_Parameters")
 
 __all__ = ["Decoder", "Decoders"]
+
+_ONE_THREAD = dict.fromkeys(
+    ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+_NO_REPLY = (EOFError, OSError, pickle.UnpicklingError)
+_TOO_SLOW = 1  # as faulthandler ends a process; a crash is a signal
 
 
 class Decoders:
@@ -84,9 +88,14 @@ class Decoder:
     def __init__(self, log_mel: LogMel) -> None:
         self._log_mel = log_mel
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def read(self, path: Path, windows: int) -> str:
-        """Return the key of a file's Excerpt; as `read_excerpt`."""
+        """Return the key of a file's Excerpt; as `read_excerpt`. Raises CovergenError too."""
+        if self._process and self._process.poll() is not None:  # killed while it had nothing to do
+            self.close()
+        if self._process is None:
+            self._begin()
         return cast("str", self._ask(path, (path, windows)))
 
     def decode(self, path: Path) -> NDArray[np.float32]:
@@ -94,7 +103,8 @@ class Decoder:
         return cast("NDArray[np.float32]", self._ask(path, None))
 
     def stop(self) -> None:
-        """End what is being decoded, whatever thread waits for it."""
+        """End what is being decoded, and whatever comes after it, in another thread."""
+        self._stopped = True
         if process := self._process:  # which its thread may be closing
             process.kill()
 
@@ -105,48 +115,50 @@ class Decoder:
                 process.kill()
             self._process = None
 
-    def _ask(self, path: Path, request: Request) -> Reply:
+    def _begin(self) -> None:
         try:
-            if self._process is None:
-                self._process = _begin()
-                _send(self._process, self._log_mel)
-            _send(self._process, request)
-            replies = cast("IO[bytes]", self._process.stdout)
-            reply: Reply = pickle.load(replies)  # noqa: S301 - of covergen's own
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            self._process = _start()
+            if self._stopped:
+                self._process.kill()
+            _say(self._process, self._log_mel)
+        except _NO_REPLY as error:
             self.close()
-            message = "FFmpeg crashed on it, or found no end in ten minutes"
-            raise DecodeError(path, message, hint=HINT) from error
+            raise CovergenError(
+                f"The process that decodes music does not start: {str(error) or 'it ended'}.",
+                hint="What it says above may tell why. If memory is short, ask for fewer --jobs.",
+            ) from error
+
+    def _ask(self, path: Path, request: Request) -> Reply:
+        process = cast("subprocess.Popen[bytes]", self._process)
+        try:
+            reply: Reply = _say(process, request)
+        except _NO_REPLY as error:
+            self.close()
+            slow = process.returncode == _TOO_SLOW
+            message = "half an hour was not enough" if slow else "FFmpeg crashed on it"
+            raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
         if isinstance(reply, Exception):
             raise reply
         return reply
 
 
-def _begin() -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "covergen.audio.decoder_process"],
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0,  # Ctrl-C is not for it
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
-    except OSError as error:
-        raise CovergenError(
-            f"No process can be started to decode music: {error.strerror}.",
-            hint="Close other programs, or ask for fewer --jobs.",
-        ) from error
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "covergen.audio.decoder_process"],
+        # Modules are found where this process finds them.
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(map(_place, sys.path))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C is not for it
+    )
 
 
-def _send(process: subprocess.Popen[bytes], message: LogMel | Request) -> None:
+def _place(entry: str) -> str:
+    return str(entry) or os.curdir
+
+
+def _say(process: subprocess.Popen[bytes], message: LogMel | Request) -> Any:  # noqa: ANN401 - as said in decoder_process
     requests = cast("IO[bytes]", process.stdin)
     pickle.dump(message, requests)
     requests.flush()
-
-
-def _environment() -> dict[str, str]:
-    """Modules are found where this process finds them; BLAS starts no threads beside so many."""
-    package = Path(covergen.__file__).parents[1]
-    modules = os.pathsep.join([str(package), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": modules, "OPENBLAS_NUM_THREADS": "1"}
+    return pickle.load(cast("IO[bytes]", process.stdout))  # noqa: S301 - of covergen's own

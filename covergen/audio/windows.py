@@ -233,7 +233,7 @@ def _tick(stream: AudioStream) -> Fraction:
 
 
 def _key(parameters: bytes, stretches: Iterable[_Stretch]) -> str:
-    digest = hashlib.sha256(parameters)  # which processors have instructions for
+    digest = hashlib.sha256(parameters)  # many processors have instructions for it
     for stretch in stretches:
         first = stretch.packets[0]
         offset = stretch.start - (first.pts or 0) * first.time_base
@@ -262,7 +262,7 @@ def _listen(codec: AudioCodecContext, stretch: _Stretch, window: NDArray[np.floa
             room = window[filled : filled + part.size]
             room[:] = part[: room.size]
             filled += room.size
-    if 2 * filled < stretch.seconds * SAMPLE_RATE_HZ:
+    if not filled or 2 * filled < stretch.seconds * SAMPLE_RATE_HZ:
         return False
     _repeat(window, filled)
     return True

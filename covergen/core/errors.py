@@ -116,13 +116,15 @@ class ItemError(CovergenError):
 class DecodeError(ItemError):
     """Audio that cannot be decoded: corrupt, empty, or of no known codec."""
 
+    DAMAGED = "try to play it: if no player can, restore it from a backup or encode it again"
+
     def __init__(
         self, path: Path, message: str, *, reason: Reason = Reason.UNDECODABLE, hint: str = ""
     ) -> None:
         super().__init__(path, reason, message, hint=hint)
 
     def __reduce__(self) -> tuple[partial[DecodeError], tuple[Path, str]]:
-        """It comes from other processes."""
+        """So that pickle keeps the reason and the hint."""
         return partial(DecodeError, reason=self.reason, hint=self.hint), (self.path, self.message)
 
 

@@ -19,10 +19,11 @@ _ALONE: Any = ("none", [], "")  # no activation is fused to the operation
 
 
 def pack(model: nn.Module) -> None:
-    """Let a frozen model compute with oneDNN, where it is float32 on an x86 CPU.
+    """Freeze a model, and let it compute with oneDNN where it is float32 on an x86 CPU.
 
     Its convolutions can be neither trained nor saved afterwards, nor gradients passed through them.
     """
+    model.requires_grad_(False)
     if _is_for_onednn(model):
         for parent, name, layer in _children(model, nn.Conv2d):
             if layer.padding_mode == "zeros":
@@ -31,7 +32,10 @@ def pack(model: nn.Module) -> None:
 
 
 def pack_products(model: nn.Module) -> None:
-    """As `pack`, but for the linear layers alone; gradients pass through them, to what comes in."""
+    """Let frozen linear layers compute with oneDNN; gradients pass through them to what comes in.
+
+    Layers that are trained stay torch's.
+    """
     if _is_for_onednn(model):
         for parent, name, layer in _children(model, nn.Linear):
             setattr(parent, name, _Linear(layer))
@@ -48,12 +52,12 @@ def _is_for_onednn(model: nn.Module) -> bool:
 
 
 def _children(model: nn.Module, kind: type[_Layer]) -> list[tuple[nn.Module, str, _Layer]]:
-    """The layers of exactly this kind, with their parents and their names there."""
+    """The frozen layers of exactly this kind, with their parents and their names there."""
     return [
         (parent, name, layer)
         for parent in model.modules()
         for name, layer in parent.named_children()
-        if type(layer) is kind
+        if type(layer) is kind and not any(p.requires_grad for p in layer.parameters())
     ]
 
 
@@ -79,8 +83,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
-        passed = torch.ops.mkldnn._linear_pointwise(gradient, weight.t(), None, *_ALONE)
-        return passed, None, None
+        return _Product.apply(gradient, weight.t(), None), None, None  # type: ignore[no-untyped-call]  # torch's own
 
 
 class _Convolution(nn.Module):

@@ -48,9 +48,9 @@ _CURVE = (
     Sampling(steps=10, guidance=3.0, scheduler="unipc"),
     Sampling(steps=50, guidance=3.0, scheduler="ddpm"),
     _REFERENCE,
-    *(replace(_DEFAULT, reuse=reuse) for reuse in (2, 3)),
     *(replace(_DEFAULT, guided_until=share) for share in (0.4, 0.6, 0.8)),
-    replace(_DEFAULT, guided_from=0.2),
+    *(replace(_DEFAULT, guided_until=0.6, reuse=reuse) for reuse in (2, 3)),
+    replace(_DEFAULT, guided_from=0.2, guided_until=0.6),
     at_quality(_DEFAULT, "draft"),
 )
 _SEEDS = 8

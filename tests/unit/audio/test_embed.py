@@ -1,6 +1,7 @@
 """Tracks to embeddings: order, batches, failures, memory of what was heard, and stopping."""
 
 import itertools
+import os
 import shutil
 import threading
 import time
@@ -214,7 +215,7 @@ def test_known_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: Embedd
 def test_the_spectrograms_ahead_fit_into_memory(
     tmp_path: Path, store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With many windows a track, fewer tracks than threads are begun."""
+    """With many windows a track, fewer tracks than workers are begun."""
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", lambda self, path, _: read(self, path, 1))
     path = encode(tmp_path / "a.wav", "wav", seconds=0.2)
@@ -289,8 +290,14 @@ def test_leaving_early_ends_the_threads(tracks: list[Track], store: EmbeddingSto
     assert not decoding()
 
 
-def decoding() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+def decoding() -> list[object]:
+    """Threads and, where they are easily found, processes."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    listed = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    begun = [
+        Path(f"/proc/{child}/cmdline") for file in listed for child in file.read_text().split()
+    ]
+    return [*threads, *(line for line in begun if b"decoder_process" in line.read_bytes())]
 
 
 def test_a_tower_that_fails_ends_the_run(tracks: list[Track], store: EmbeddingStore) -> None:
@@ -301,6 +308,17 @@ def test_a_tower_that_fails_ends_the_run(tracks: list[Track], store: EmbeddingSt
     with pytest.raises(ModelError):
         list(run(tracks, Deaf(), store))
     assert not decoding()
+
+
+def test_a_bug_is_not_hidden(
+    tracks: list[Track], store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Decoder, path: Path, windows: int) -> str:
+        raise RuntimeError(self, path, windows)
+
+    monkeypatch.setattr(Decoder, "read", broken)
+    with pytest.raises(RuntimeError):
+        list(run(tracks, Ear(), store))
 
 
 def test_the_tower_does_not_wait_for_decoding(

@@ -79,7 +79,7 @@ def test_other_settings_are_followed() -> None:
 
 
 def test_bands_that_no_frequency_reaches_are_silent() -> None:
-    """The others are those of torch, whose product of matrices knows no neighbours."""
+    """The others are those of torchaudio."""
     settings = MelSettings(
         sampling_rate=48_000,
         feature_size=128,

@@ -41,6 +41,25 @@ def test_gradients_pass_through_packed_products() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def test_what_is_trained_stays_as_it_is() -> None:
+    model = make_model()
+    model[4].requires_grad_(True)
+    pack_products(model)
+    assert type(model[4]) is nn.Linear
+    assert type(model[5]) is not nn.Linear
+
+
+def test_a_gradient_has_gradients_itself() -> None:
+    plain, packed = make_model()[4], make_model()[4:5]
+    pack_products(packed)
+    found = []
+    for model in (plain, packed):
+        inputs = torch.linspace(-1, 1, 16).requires_grad_()
+        (gradient,) = torch.autograd.grad(model(inputs).square().sum(), inputs, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), inputs))
+    torch.testing.assert_close(*found)
+
+
 def test_other_precisions_are_left_alone() -> None:
     model = make_model().bfloat16()
     pack(model)
