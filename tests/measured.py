@@ -31,7 +31,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """What a process took: seconds by the clock and of the processor, and its largest size."""
+    """What a command took: seconds by the clock and of the processor, also its own processes'.
+
+    `peak_bytes`: the most that one of them held, be it the command or one that it started.
+    """
 
     seconds: float
     processor_seconds: float

@@ -133,6 +133,35 @@ def test_a_sample_format_that_cannot_be_converted_is_a_decode_error(tmp_path: Pa
         read_excerpt(path, 1).decode()
 
 
+@pytest.mark.parametrize(("end", "left"), [(0.50, 3), (0.60, 2)])
+def test_a_window_counts_where_half_of_it_can_be_decoded(
+    tmp_path: Path, end: float, left: int
+) -> None:
+    """Of three, that in the middle is damaged from 36 % of the file on; it ends at two thirds."""
+    path = encode(tmp_path / "a.flac", "flac", seconds=30, kind="noise")
+    first, middle, last = read_excerpt(path, 3).decode()
+    data = bytearray(path.read_bytes())
+    gone = slice(int(0.36 * len(data)), int(end * len(data)))
+    data[gone] = bytes(gone.stop - gone.start)
+    path.write_bytes(data)
+    heard = read_excerpt(path, 3).decode()
+    assert len(heard) == left
+    np.testing.assert_array_equal(heard[0], first)
+    np.testing.assert_array_equal(heard[-1], last)
+    assert not any(np.array_equal(window, middle) for window in heard)
+
+
+def test_a_file_whose_padding_is_longer_than_its_sound_is_a_decode_error(tmp_path: Path) -> None:
+    """LAME's tag tells how many samples to leave out at both ends: here 1024, of some hundreds."""
+    path = encode(tmp_path / "a.mp3", "mp3", seconds=0.02, sample_rate=22_050)
+    data = bytearray(path.read_bytes())
+    lame = data.index(b"Info") + 120
+    data[lame + 21 : lame + 24] = bytes.fromhex("400400")
+    path.write_bytes(data)
+    with pytest.raises(DecodeError, match="damaged throughout"):
+        read_excerpt(path, 1).decode()
+
+
 @pytest.mark.parametrize("container", [c for c in LONG_ENCODED if c != "mp4"])
 def test_a_truncated_file_gives_what_it_has(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / "a", container, seconds=25, kind="noise")
