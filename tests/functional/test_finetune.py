@@ -271,7 +271,7 @@ def test_killed_or_interrupted_it_goes_on_to_the_very_same_adapter(
 ) -> None:
     words = ("finetune", dataset, *REFERENCE, "--epochs", 30, "--json")
     # In processes of their own, all of them: what threads a sum is shared by decides its last bit.
-    process(*words, "-o", tmp_path / "whole/out").communicate()
+    whole = process(*words, "-o", tmp_path / "whole/out")
     stopped = ("-o", tmp_path / "stopped/out")
 
     running = process(*words, *stopped)
@@ -288,6 +288,7 @@ def test_killed_or_interrupted_it_goes_on_to_the_very_same_adapter(
     resumed, _ = process(*words, *stopped, "--resume").communicate()
     (begun,) = [o for line in resumed.splitlines() if (o := json.loads(line))["type"] == "begin"]
     assert begun["step"] >= 24, "an interrupted training is saved where it stands"
+    whole.communicate()
     same = [
         (tmp_path / folder / "out/adapter.safetensors").read_bytes()
         for folder in ("whole", "stopped")
