@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from torch.nn import functional
 from covergen.core.errors import Interrupted
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
-from covergen.training.recipe import RECIPES, Recipe
+from covergen.training.recipe import RECIPES, Precision, Recipe
 from covergen.training.train import Names
 from covergen.training.train import train as train_adapter
 from tests.benchmarks.models import base_and_adapter
@@ -39,7 +40,7 @@ _ENDLESS = 100_000
 
 
 def train(setting: Setting) -> Generator[Row]:
-    """Steps of the same batch at 512 pixels."""
+    """Steps of the same batch at 512 pixels; on a CPU in float32, as the reference's, and bf16."""
     name = f"train, steps, {setting.device}"
     if setting.device == "cuda" and not torch.cuda.is_available():
         yield Missing(name=name, reason="no CUDA device here")
@@ -59,16 +60,20 @@ def train(setting: Setting) -> Generator[Row]:
     )
     device = torch.device(setting.device)
     reference = _Reference(base, device, batch)
-    with _stepper(base, examples, recipe, setting.folder / "trained", device) as make_steps:
-        yield Race(
-            name=f"{name}: batch of {batch} at 512 pixels",
-            covergen=lambda: make_steps(steps),
-            reference=lambda: [reference.step(examples) for _ in range(steps)],
-            unit="steps",
-            units=steps,
-            at_least=1.6,
-            rounds=5 if small else 2,
-        )
+    precisions: tuple[Precision, ...] = ("fp32", "bf16") if setting.device == "cpu" else ("auto",)
+    for precision in precisions:
+        output = setting.folder / f"trained in {precision}"
+        chosen = replace(recipe, precision=precision)
+        with _stepper(base, examples, chosen, output, device) as make_steps:
+            yield Race(
+                name=f"{name}: batch of {batch} at 512 pixels, {precision}",
+                covergen=partial(make_steps, steps),
+                reference=lambda: [reference.step(examples) for _ in range(steps)],
+                unit="steps",
+                units=steps,
+                at_least=1.6,
+                rounds=5 if small else 2,
+            )
 
 
 @contextmanager
