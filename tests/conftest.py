@@ -5,6 +5,8 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,34 @@ import pytest
 pytest_plugins = ["tests.functional.painted", "tests.media.fixtures"]
 
 _LOOPBACK = ("127.", "::1", "localhost")
+_MYPY = pytest.StashKey["subprocess.Popen[str]"]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin with the types: they take as long as a hundred tests, and so stand beside them."""
+    wanted = any("mypy" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        session.stash[_MYPY] = subprocess.Popen(
+            [Path(sys.executable).with_name("mypy")],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave nothing behind where the tests end early."""
+    if process := session.stash.get(_MYPY, None):
+        with process:
+            process.kill()
+
+
+@pytest.fixture
+def mypy(request: pytest.FixtureRequest) -> "subprocess.Popen[str]":
+    """mypy, looking at the whole tree."""
+    return request.session.stash[_MYPY]
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,8 @@
 """The figures on worlds whose answers are known."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -58,13 +61,15 @@ def test_near_duplicates_are_pairs_that_hardly_differ() -> None:
 
 @pytest.fixture(scope="module")
 def painted() -> tuple[NDArray[np.float64], Pictures]:
-    rows, pixels = [], []
-    for item in range(160):
-        rng = np.random.default_rng([5, item])
-        attributes = draw_attributes(rng)
-        rows.append(attributes.row)
-        pixels.append(paint(attributes, rng, size=128, grain=False).pixels)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        rows, pixels = zip(*pool.map(paint_one, range(160), chunksize=8), strict=True)
     return np.array(rows), measure(pixels)
+
+
+def paint_one(item: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    rng = np.random.default_rng([5, item])
+    attributes = draw_attributes(rng)
+    return attributes.row, paint(attributes, rng, size=128, grain=False).pixels
 
 
 def test_the_painters_own_pictures_are_found_far_above_chance_and_shuffled_ones_at_chance(
