@@ -14,9 +14,10 @@ import numpy as np
 from transformers import ClapFeatureExtractor
 
 from covergen.audio.embed import embed_tracks
-from covergen.audio.mel import LogMel, MelSettings
+from covergen.audio.mel import LogMel
 from covergen.audio.store import EmbeddingStore
 from covergen.core.types import TrackEmbedding
+from covergen.starter.recipe.models import MEL
 from tests.benchmarks.race import Race
 from tests.benchmarks.songs import FORMATS, make_songs
 
@@ -69,16 +70,7 @@ class _Front:
         self._tracks = tracks
         self._stores = (folder / f"{tracks[0].container} {windows} {n}.sqlite" for n in count())
         self._windows = windows
-        self.log_mel = LogMel(
-            MelSettings(
-                sampling_rate=_RATE_HZ,
-                feature_size=64,
-                fft_window_size=1024,
-                hop_length=480,
-                frequency_min=50,
-                frequency_max=14_000,
-            )
-        )
+        self.log_mel = LogMel(MEL)
 
     def run(self) -> None:
         with closing(EmbeddingStore(next(self._stores))) as store:

@@ -15,27 +15,20 @@ import numpy as np
 import pytest
 
 from covergen.audio.decoder import Decoder, Decoders
-from covergen.audio.mel import LogMel, MelSettings
+from covergen.audio.mel import LogMel
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import CovergenError, DecodeError
+from covergen.starter.recipe.models import MEL
 from tests.media import encode
+from tests.unit.audio.processes import children
 
-MEL = LogMel(
-    MelSettings(
-        sampling_rate=48_000,
-        feature_size=64,
-        fft_window_size=1024,
-        hop_length=480,
-        frequency_min=50,
-        frequency_max=14_000,
-    )
-)
+LOG_MEL = LogMel(MEL)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
 
 @pytest.fixture
 def decoder() -> Iterator[Decoder]:
-    with closing(Decoder(MEL)) as decoder:
+    with closing(Decoder(LOG_MEL)) as decoder:
         yield decoder
 
 
@@ -72,12 +65,6 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
 
 
-def children(process: int) -> set[int]:
-    """The numbers of the processes that a process has started, and that have not ended."""
-    listed = Path(f"/proc/{process}/task").glob("*/children")
-    return {int(number) for file in listed for number in file.read_text().split()}
-
-
 def is_alive(process: int) -> bool:
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
@@ -97,7 +84,7 @@ def test_the_same_comes_of_it_as_in_this_process(decoder: Decoder, tmp_path: Pat
         path = encode(tmp_path / "a", container, seconds=seconds, kind="noise")
         excerpt = read_excerpt(path, 2)
         assert decoder.read(path, 2) == excerpt.key
-        np.testing.assert_allclose(decoder.decode(path), MEL(excerpt.decode()), atol=1e-4)
+        np.testing.assert_allclose(decoder.decode(path), LOG_MEL(excerpt.decode()), atol=1e-4)
 
 
 def test_what_cannot_be_decoded_is_told_in_the_same_words(decoder: Decoder, tmp_path: Path) -> None:
@@ -196,7 +183,7 @@ def test_modules_are_found_as_in_this_process(
 def test_no_more_processes_are_begun_than_there_is_work_at_once(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.wav", "wav")
     before = children(os.getpid())
-    with closing(Decoders(4, MEL)) as decoders:
+    with closing(Decoders(4, LOG_MEL)) as decoders:
         assert children(os.getpid()) == before
         for _ in range(3):
             decoders.submit(Decoder.read, path, 1).result()
@@ -208,7 +195,7 @@ def test_no_more_processes_are_begun_than_there_is_work_at_once(tmp_path: Path) 
 @pytest.mark.usefixtures("faulty")
 def test_leaving_waits_for_no_file(tmp_path: Path) -> None:
     before = children(os.getpid())
-    decoders = Decoders(2, MEL)
+    decoders = Decoders(2, LOG_MEL)
     waiting = [decoders.submit(Decoder.read, tmp_path / "forever.wav", 1) for _ in range(4)]
     while len(children(os.getpid()) - before) < 2:
         time.sleep(0.01)

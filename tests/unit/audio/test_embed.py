@@ -23,6 +23,7 @@ from covergen.core.errors import Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track, TrackEmbedding
 from tests.media import encode, picture_bytes, put_picture, put_tags
+from tests.unit.audio.processes import children
 
 
 class Ear:
@@ -293,10 +294,7 @@ def test_leaving_early_ends_the_threads(tracks: list[Track], store: EmbeddingSto
 def decoding() -> list[object]:
     """Threads and, where they are easily found, processes."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
-    listed = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    begun = [
-        Path(f"/proc/{child}/cmdline") for file in listed for child in file.read_text().split()
-    ]
+    begun = [Path(f"/proc/{child}/cmdline") for child in children(os.getpid())]
     return [*threads, *(line for line in begun if b"decoder_process" in line.read_bytes())]
 
 

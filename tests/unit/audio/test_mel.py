@@ -11,16 +11,8 @@ from torchaudio.transforms import MelSpectrogram
 from transformers import ClapFeatureExtractor
 
 from covergen.audio.mel import LogMel, MelSettings
+from covergen.starter.recipe.models import MEL
 from tests.media import sound
-
-SETTINGS = MelSettings(
-    sampling_rate=48_000,
-    feature_size=64,
-    fft_window_size=1024,
-    hop_length=480,
-    frequency_min=50,
-    frequency_max=14_000,
-)
 
 
 def tone(frequency: float) -> NDArray[np.float32]:
@@ -41,14 +33,14 @@ def tone(frequency: float) -> NDArray[np.float32]:
 def test_it_is_what_clap_was_trained_on(waveform: NDArray[np.float32], tolerance: float) -> None:
     extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
     expected = extractor(waveform, sampling_rate=48_000, return_tensors="np")["input_features"]
-    found = LogMel(SETTINGS)(waveform[np.newaxis])
+    found = LogMel(MEL)(waveform[np.newaxis])
     assert found.shape == expected.shape == (1, 1, 1001, 64)
     assert np.abs(found - expected).max() < tolerance
 
 
 def test_a_batch_is_its_windows_one_by_one_wherever_they_are_computed() -> None:
     waveforms = np.stack([tone(220), tone(3_000)])
-    log_mel = LogMel(SETTINGS)
+    log_mel = LogMel(MEL)
     found = log_mel(waveforms)
     elsewhere = pickle.loads(pickle.dumps(log_mel))
     np.testing.assert_array_equal(found[:1], elsewhere(waveforms[:1]))
