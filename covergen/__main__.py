@@ -1,18 +1,33 @@
 """`covergen` and `python -m covergen`: the command line, also while that is being imported."""
 
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it with 130, as shells report it, and no traceback."""
+    """Run the command line. Ctrl-C and a broken dependency end it without a traceback."""
     try:
         from covergen.cli.main import main as run
 
         run()
     except KeyboardInterrupt:
         sys.exit(130)
+    except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+        _explain(error)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """Exit with the name of the package that is broken, or raise the error if none is."""
+    from covergen.core.dependencies import check_dependencies, dependency_names
+    from covergen.core.errors import DependencyError
+
+    try:
+        check_dependencies(dependency_names())
+    except DependencyError as broken:
+        sys.exit(f"Error: {broken}")
+    raise error
 
 
 if __name__ == "__main__":

@@ -32,16 +32,23 @@ __all__ = ["demo"]
 
 @click.command(short_help="Make a small library of real music files, and tag it.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--albums",
+    type=click.IntRange(1, 6),
+    default=6,
+    show_default=True,
+    help="Number of albums to make.",
+)
 @seed_option
 @paint_options
 @quiet_option
 @verbose_option
 @json_option
 def demo(folder: Path, **options: Any) -> None:
-    """Play six albums of different moods into DIR/Music, tag them, and show their covers.
+    """Make six short albums in DIR/Music, tag them, and show their covers.
 
-    The albums are synthesised on the spot, each in another container: MP3, FLAC, M4A, Ogg Vorbis,
-    Opus and WAV. DIR is new, or a demo's that is to be gone on with.
+    The albums are synthesized, each in a different mood and container: MP3, FLAC, M4A, Ogg Vorbis,
+    Opus and WAV. DIR is a new folder, or one of an earlier demo.
     """
     from covergen.jobs.demo import Demo, make_sheet
     from covergen.jobs.model import check_model
@@ -50,7 +57,7 @@ def demo(folder: Path, **options: Any) -> None:
     tag_options = _tag_options(place := Demo(folder), options)
     place.check()
     check_model(tag_options.paint)
-    _make_library(place, quiet=options["quiet"])
+    _make_library(place, options["albums"], quiet=options["quiet"])
     renderer = output_choice(options)
     try:
         run_job(partial(tag, tag_options), renderer)
@@ -62,16 +69,16 @@ def demo(folder: Path, **options: Any) -> None:
         click.echo("Next: covergen tag --dry-run ~/Music", err=True)
 
 
-def _make_library(place: Demo, *, quiet: bool) -> None:
+def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
     from covergen.jobs.demo import make_library, unplayed
 
-    if not (tracks := unplayed(place)):
+    if not (tracks := unplayed(place, albums)):
         return
     if not quiet:
-        albums = counted(len({track.path.parent for track in tracks}), "album")
-        click.echo(f"Playing {albums} into {place.library}.", err=True)
+        missing = counted(len({track.path.parent for track in tracks}), "album")
+        click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
-        bar("played ", "tracks", total=len(tracks), hidden=quiet) as played,
+        bar("made ", "tracks", total=len(tracks), hidden=quiet) as played,
         interruptible() as checkpoint,
     ):
         for _ in make_library(tracks, checkpoint):

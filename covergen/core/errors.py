@@ -6,6 +6,7 @@ CovergenError
 ├── ModelError            a model that cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
 │   └── AdapterError          the adapter does not fit the base, or is no adapter
+├── DependencyError       a package that is missing, outdated or broken; exit code 1
 ├── JournalError          the journal cannot be read or written; exit code 1
 ├── BusyError             another covergen writes at the same place; exit code 1
 ├── DownloadError         a server that cannot be read; exit code 1
@@ -35,6 +36,7 @@ __all__ = [
     "BusyError",
     "CovergenError",
     "DecodeError",
+    "DependencyError",
     "DownloadError",
     "Interrupted",
     "ItemError",
@@ -84,6 +86,10 @@ class ModelMissingError(ModelError):
 
 class AdapterError(ModelError):
     """A file that is no adapter, or one that does not fit the base."""
+
+
+class DependencyError(CovergenError):
+    """A Python package that is missing, has the wrong version or cannot be imported."""
 
 
 class JournalError(CovergenError):

@@ -69,7 +69,7 @@ class _Linear(nn.Linear):
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, inputs: Tensor) -> Tensor:
-        output: Tensor = _Product.apply(inputs, self.weight, self.bias)  # type: ignore[no-untyped-call]  # torch's own
+        output: Tensor = _Product.apply(inputs, self.weight, self.bias)
         return output
 
 
@@ -83,7 +83,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
-        return _Product.apply(gradient, weight.t(), None), None, None  # type: ignore[no-untyped-call]  # torch's own
+        return _Product.apply(gradient, weight.t(), None), None, None
 
 
 class _Convolution(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def choose_compute(device: str, dtype: str) -> Compute:
     """Turn the user's words into torch's: auto, cpu, cuda, mps; auto, fp32, bf16, fp16.
 
     "auto" takes CUDA, else Apple's MPS, else the CPU; bf16 on a CUDA device that has it, else
-    fp16, and fp32 elsewhere. Raises UsageError where the machine has no such device.
+    fp16, and fp32 elsewhere. Raises UsageError where the machine has no such device, and
+    DependencyError where PyTorch does not work.
     """
+    check_dependencies(("torch", "torchaudio"))
     import torch
 
     available = {

@@ -59,13 +59,13 @@ class Unplayed:
     song: Song
 
 
-def unplayed(demo: Demo) -> list[Unplayed]:
-    """The tracks that the library lacks: of six albums, each of another container."""
+def unplayed(demo: Demo, albums: int) -> list[Unplayed]:
+    """The tracks that the library lacks: of the first albums, each of another container."""
     from covergen.starter.songs import ALBUMS
 
     return [
         Unplayed(path, album, song)
-        for album, suffix in zip(ALBUMS, _SUFFIXES, strict=True)
+        for album, suffix in list(zip(ALBUMS, _SUFFIXES, strict=True))[:albums]
         for song in album.songs
         if not (path := _place(demo, album, song, suffix)).exists()
     ]
@@ -88,7 +88,7 @@ def make_sheet(demo: Demo) -> None:
 
     tiles = []
     for album in ALBUMS:
-        for path in sorted((demo.library / album.artist / album.title).iterdir())[:1]:
+        for path in sorted((demo.library / album.artist / album.title).glob("*"))[:1]:
             container = read_track(path, path.stat()).container
             tiles += [
                 Tile(picture=picture.data, caption=album.title, detail=album.genre)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError
 from covergen.core.types import Sampling
 from covergen.jobs.events import BaseChanged, ModelLoading
@@ -117,11 +118,15 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
 
 
 def check_model(options: PaintOptions) -> None:
-    """Raise what can be told without loading weights: ModelError, UsageError for the device."""
+    """Raise what can be told without loading weights.
+
+    Raises ModelError, UsageError for the device, and DependencyError for a broken package.
+    """
     from covergen.jobs.compute import choose_compute
 
     locate_model(options.preset)
     choose_compute(options.device, options.dtype)
+    check_dependencies(("transformers", "diffusers", "peft", "av"))
 
 
 def load_model(options: PaintOptions, emit: Emit) -> Model:

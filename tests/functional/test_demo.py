@@ -43,13 +43,20 @@ def test_every_album_gets_a_cover_in_its_own_container(run: Run, tmp_path: Path)
 
 def test_a_second_demo_in_the_same_place_finds_its_covers(run: Run, tmp_path: Path) -> None:
     first = run(*DEMO, tmp_path).stderr
-    assert "Playing 6 albums" in first
+    assert "Making 6 albums" in first
     assert first.splitlines()[-1].startswith("Next: covergen tag --dry-run ")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     *albums, _ = json_lines(run(*DEMO, "--json", tmp_path))
     assert {album["reason"] for album in albums} == {"has-art"}
-    assert "Playing" not in run(*DEMO, tmp_path).stderr
+    assert "Making" not in run(*DEMO, tmp_path).stderr
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_fewer_albums_can_be_asked_for(run: Run, tmp_path: Path) -> None:
+    *albums, _ = json_lines(run(*DEMO, "--albums", "1", "--json", tmp_path))
+    assert len(albums) == 1
+    with Image.open(tmp_path / "covers.png") as sheet:
+        assert sheet.width > 300
 
 
 def test_a_folder_of_something_else_is_left_alone(run: Run, tmp_path: Path) -> None:

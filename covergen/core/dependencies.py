@@ -1,0 +1,76 @@
+"""Checks that the packages covergen needs are installed in a version that works."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import DependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check_dependencies", "dependency_names"]
+
+# One is built against the other, so both are reinstalled together.
+_COUPLED = {"torch": ("torch", "torchaudio"), "torchaudio": ("torch", "torchaudio")}
+_MODULES = {"huggingface-hub": "huggingface_hub", "pillow": "PIL", "fonttools": "fontTools"}
+
+
+def check_dependencies(names: Iterable[str]) -> None:
+    """Check each package's version against covergen's own requirements, then import it.
+
+    Raises DependencyError, which names the first package that is missing, has the wrong version
+    or cannot be imported, and the command that repairs it.
+    """
+    required = _requirements()
+    for name in names:
+        specifier = required.get(name, "")
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise _broken(name, "is not installed", required) from None
+        if specifier and not _matches(installed, specifier):
+            raise _broken(name, f"is installed in version {installed}", required)
+        try:
+            import_module(_MODULES.get(name, name))
+        except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+            problem = f"{installed} is installed but cannot be imported ({_first_line(error)})"
+            raise _broken(name, problem, required) from error
+
+
+def dependency_names() -> tuple[str, ...]:
+    """The names of all packages that covergen requires, in the order of pyproject.toml."""
+    return tuple(_requirements())
+
+
+def _requirements() -> dict[str, str]:
+    """Each required package with its version specifier; empty where covergen is not installed."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = metadata.requires("covergen") or []
+    except metadata.PackageNotFoundError:
+        return {}
+    requirements = [Requirement(line) for line in lines]
+    return {r.name: str(r.specifier) for r in requirements if "extra" not in str(r.marker)}
+
+
+def _matches(version: str, specifier: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def _broken(name: str, problem: str, required: dict[str, str]) -> DependencyError:
+    wanted = [f'"{package}{required.get(package, "")}"' for package in _COUPLED.get(name, (name,))]
+    expected = f"; covergen needs {name}{required[name]}" if required.get(name) else ""
+    repair = f"{sys.executable} -m pip install --force-reinstall {' '.join(wanted)}"
+    return DependencyError(
+        f"The Python package {name} {problem}{expected}.", hint=f"Repair it with: {repair}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
