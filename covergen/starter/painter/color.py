@@ -13,6 +13,7 @@ __all__ = [
     "fit_gamut",
     "linear_from_oklab",
     "linear_from_srgb",
+    "oklab_from_linear",
     "oklab_from_oklch",
     "srgb_from_linear",
 ]
@@ -35,6 +36,8 @@ _LINEAR_FROM_LMS = np.array(
     ],
     np.float32,
 )
+_OKLAB_FROM_LMS = np.linalg.inv(_LMS_FROM_OKLAB.astype(np.float64))
+_LMS_FROM_LINEAR = np.linalg.inv(_LINEAR_FROM_LMS.astype(np.float64))
 _XYZ_FROM_LINEAR = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -82,6 +85,12 @@ def linear_from_oklab(oklab: Floats) -> Floats:
     """Linear sRGB light; outside 0..1 where the colour is out of gamut."""
     roots = oklab @ _LMS_FROM_OKLAB.T
     return (roots * roots * roots) @ _LINEAR_FROM_LMS.T
+
+
+def oklab_from_linear(linear: Floats) -> Floats:
+    """The way back."""
+    oklab: Floats = np.cbrt(linear @ _LMS_FROM_LINEAR.T) @ _OKLAB_FROM_LMS.T
+    return oklab.astype(np.float32)
 
 
 def cielab_from_linear(linear: Floats) -> Floats:

@@ -76,8 +76,8 @@ def weave(attributes: Attributes, rng: np.random.Generator) -> Weave:
     at = attributes
     busy = 0.7 * at.arousal + 0.2 * at.density + 0.1 * at.roughness
     return Weave(
-        edge_density=-4.0 + 1.6 * busy + rng.normal(0, 0.05),
-        element_scale=-2.75 + 1.1 * at.arousal + rng.normal(0, 0.03),
+        edge_density=-3.7 + 1.4 * busy + rng.normal(0, 0.05),
+        element_scale=-2.35 + 0.8 * at.arousal + rng.normal(0, 0.03),
     )
 
 

@@ -25,7 +25,7 @@ from covergen.starter.painter.families import (
     truchet,
 )
 from covergen.starter.painter.features import edge_density, element_scale
-from covergen.starter.painter.palette import draw_palette, mud, tune
+from covergen.starter.painter.palette import draw_palette, tune
 from covergen.starter.painter.sheet import Sheet, lerp, pick
 from covergen.starter.painter.texture import add_texture, draw_texture
 
@@ -50,16 +50,16 @@ _SKETCHES = 16
 _NEAR_ENOUGH = 1.9
 _SKETCH_SIZE = 128
 _STRIP = 16
-_BLENDING = frozenset({"gradient mesh", "ridge lines", "horizon landscape"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painting:
-    """A picture, (size, size, 3) uint8 sRGB, with its words and the first of them."""
+    """A picture, (size, size, 3) uint8 sRGB, with its words; `texture` is one of TEXTURES."""
 
     pixels: NDArray[np.uint8]
     caption: str
     family: str
+    texture: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,8 @@ def paint(
     pixels = srgb_from_linear(_linear(sheet, sketch.inks))
     if grain:
         pixels = add_texture(pixels, texture, rng)
-    caption = describe(family, sketch.tone, sketch.direction, texture)
-    return Painting(pixels=pixels, caption=caption, family=family)
+    caption = describe(family, sheet, sketch.inks, sketch.tone, sketch.direction)
+    return Painting(pixels=pixels, caption=caption, family=family, texture=texture)
 
 
 class _Wish(NamedTuple):
@@ -121,7 +121,7 @@ def _best_sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
 def _sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
     direction, seed = wish.direction.varied(rng), int(rng.integers(1 << 63))
     sheet = _draw(family, direction, seed, _SKETCH_SIZE)
-    inks = draw_palette(wish.tone, rng, blending=family in _BLENDING)
+    inks = draw_palette(wish.tone, rng)
     inks = tune(inks, sheet, wish.tone)
     lab = cielab_from_linear(np.clip(_linear(sheet, inks), 0, 1))
     got = measure(lab)
@@ -132,7 +132,6 @@ def _sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
         (got.chroma - wish.tone.chroma) / 3,
         (got.a - wish.tone.a) / 4,
         (got.b - wish.tone.b) / 4,
-        mud(lab) / 0.17,
     )
     miss = math.hypot(*misses)
     return _Sketch(direction=direction, seed=seed, inks=inks, tone=got, miss=miss)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,7 +42,8 @@ class Sheet:
     """A square of `size` pixels, at first all GROUND and evenly lit.
 
     `weights`: (inks, size, size), summing to 1 over the inks. `light`: (size, size) factors on
-    the OKLab colour, which is what scaling the linear light by their cubes does.
+    the OKLab colour, which is what scaling the linear light by their cubes does. `notes`: the
+    composition, and where its figure stands, in the words of a caption.
     """
 
     def __init__(self, size: int) -> None:
@@ -52,6 +53,11 @@ class Sheet:
         self.light = np.ones((size, size), np.float32)
         centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size
         self.x, self.y = centres[None, :], centres[:, None]
+        self.notes: list[str] = []
+
+    def note(self, composition: Callable[..., Any]) -> None:
+        """Name the composition for the caption, by the name of the function that draws it."""
+        self.notes.append(composition.__name__.strip("_").replace("_", " "))
 
     def lay(self, ink: Ink, mask: Floats | float = 1.0) -> None:
         """Cover what is there by one ink, as opaque as `mask` (0..1) says."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from covergen.starter.painter import VOCABULARY
+from covergen.starter.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid
 from covergen.starter.recipe.models import make_scheduler, make_text_encoder, make_unet
@@ -19,19 +19,15 @@ from covergen.starter.recipe.world import load_captions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from numpy.typing import NDArray
+
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import BaseSettings
 
 __all__ = ["TextToImage", "load_base_average", "train_base"]
 
-_SHOWN = (
-    "cool, muted, dark, sparse",
-    "warm, vivid, dim, bold",
-    "warm, muted, pale, open",
-    "warm, vivid, bright, bold",
-    "swiss geometry, warm, vivid, bright, bold",
-    "horizon landscape, cool, muted, dark, sparse",
-)
+_SHOWN = 24  # pictures of the validation: themselves, and below them what is painted by caption
 
 
 class TextToImage(nn.Module):
@@ -59,28 +55,36 @@ def train_base(run: Run) -> bool:
     torch.manual_seed(seed)
     model = TextToImage(settings, run.recipe.latents.channels).to(run.device)
     scheduler = make_scheduler()
-    latents = load_latents(run)
-    captions = load_captions(run, "train")
+    latents, held_out = load_latents(run), load_latents(run, "validation")[:, 0]
+    captions, told = load_captions(run, "train"), load_captions(run, "validation")
     basis = load_basis(run)
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([seed, step])
         chosen = rng.choice(len(latents), settings.optimisation.batch, replace=False)
-        tokens = model.tokens([shorten(captions[i], settings, rng) for i in chosen])
         mirrored = rng.integers(2, size=len(chosen))
+        seen = [
+            mirror(captions[i]) if m else captions[i] for i, m in zip(chosen, mirrored, strict=True)
+        ]
+        tokens = model.tokens([shorten(caption, settings, rng) for caption in seen])
         clean = torch.from_numpy(latents[chosen, mirrored])
-        loss = denoising_loss(model.unet, scheduler, clean, tokens, gamma=settings.min_snr)
-        return {"loss": loss}
+        return {"loss": denoising_loss(model.unet, scheduler, clean, tokens).mean()}
 
+    @torch.inference_mode()
     def judge() -> dict[str, float]:
-        with torch.inference_mode():
-            shown = [caption for caption in _SHOWN for _ in range(4)]
-            tokens, empty = model.tokens(shown), model.tokens([""])
+        tokens = torch.cat([model.tokens(told[k : k + 64]) for k in range(0, len(told), 64)])
         painted = paint_latents(
-            model.unet, scheduler, tokens, empty, guidance=3.0, steps=12, seed=0
+            model.unet,
+            scheduler,
+            tokens[:_SHOWN],
+            model.tokens([""]),
+            guidance=3.0,
+            steps=16,
+            seed=0,
         )
-        save_grid(stage.folder / "sheet.png", basis.decode(painted.cpu().numpy()), 8)
-        return {}
+        rows = np.concatenate([held_out[:_SHOWN].astype(np.float32), painted.cpu().numpy()])
+        save_grid(stage.folder / "sheet.png", basis.decode(rows), _SHOWN // 2, side=128)
+        return {"held_out": _held_out_loss(model.unet, scheduler, held_out, tokens)}
 
     stage = Stage(
         run=run,
@@ -91,6 +95,24 @@ def train_base(run: Run) -> bool:
         judge=judge,
     )
     return train(stage)
+
+
+def _held_out_loss(
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    latents: NDArray[np.float16],
+    tokens: Tensor,
+) -> float:
+    """The mean over times spread evenly, each picture with the same noise every time."""
+    draw = torch.Generator().manual_seed(0)
+    losses = []
+    for start in range(0, len(latents), 64):
+        clean = torch.from_numpy(latents[start : start + 64])
+        noise = torch.randn(clean.shape, generator=draw).to(unet.device)
+        times = torch.linspace(5, 994, len(clean), device=unet.device).long()
+        part = tokens[start : start + 64]
+        losses.append(denoising_loss(unet, scheduler, clean, part, times=times, noise=noise))
+    return float(torch.cat(losses).mean())
 
 
 def load_base_average(run: Run) -> TextToImage:

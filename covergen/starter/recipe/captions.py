@@ -38,15 +38,14 @@ def make_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
 
 
 def shorten(caption: str, settings: BaseSettings, rng: np.random.Generator) -> str:
-    """The caption without its texture, which is not rendered, and without other parts by chance.
+    """The caption, whole or without some of its parts, or nothing, by chance.
 
     So the base learns to choose what it is not told, as a picture for music has to.
     """
     if rng.random() < settings.empty:
         return ""
-    family, *slots = caption.split(", ")[:-1]
-    kept = [slot for slot in slots if rng.random() >= settings.dropped_slot]
-    return ", ".join(kept if rng.random() < settings.dropped_family else [family, *kept])
+    dropped = rng.random() if rng.random() < settings.short else 0.1
+    return ", ".join(part for part in caption.split(", ") if rng.random() >= dropped)
 
 
 def _learn_merges(words: list[str]) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covergen.diffusion.schedulers import make_scheduler
-from covergen.training.denoising import min_snr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +25,23 @@ def denoising_loss(
     latents: Tensor,
     tokens: Tensor,
     *,
-    gamma: float,
+    times: Tensor | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
-    """Of v-prediction, weighted as in min-SNR (Hang et al. 2023, arXiv 2303.09556).
+    """Of v-prediction, every time alike: the composition is decided where all but noise is lost.
 
-    latents: (B, C, h, w); tokens: (B, T, d).
+    latents: (B, C, h, w); tokens: (B, T, d). `times` and `noise` by chance if None. Returns (B,).
     """
     clean = latents.float().to(unet.device)
-    noise = torch.randn_like(clean)
-    times = torch.randint(len(scheduler.alphas_cumprod), (len(clean),), device=unet.device)
+    if noise is None:
+        noise = torch.randn_like(clean)
+    if times is None:
+        times = torch.randint(len(scheduler.alphas_cumprod), (len(clean),), device=unet.device)
     noisy = scheduler.add_noise(clean, noise, times)
     velocity = scheduler.get_velocity(clean, noise, times)
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     predicted = unet(noisy, times, encoder_hidden_states=tokens).sample
-    signal = scheduler.alphas_cumprod.to(unet.device)[times]
-    weight = min_snr(signal, gamma, velocity=True)
-    loss: Tensor = (weight * (predicted - velocity).square().mean((1, 2, 3))).mean()
+    loss: Tensor = (predicted - velocity).square().mean((1, 2, 3))
     return loss
 
 

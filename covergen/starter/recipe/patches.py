@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import LatentSettings
+    from covergen.starter.recipe.world import Split
 
 __all__ = ["PatchBasis", "encode_pictures", "load_basis", "load_latents"]
 
@@ -58,9 +59,15 @@ class PatchBasis:
 
 def encode_pictures(run: Run) -> bool:
     """Find the basis and encode every rendered picture, as it is and mirrored; always done."""
+    _encode(run, "train")
+    _encode(run, "validation")
+    return True
+
+
+def _encode(run: Run, split: Split) -> None:
     folder = _folder(run)
     folder.mkdir(parents=True, exist_ok=True)
-    shards = load_shards(run, "train", "pictures")
+    shards = load_shards(run, split, "pictures")
     settings = run.recipe.latents
     if not (folder / "basis.npz").exists():
         apart = max(1, len(shards) * run.recipe.world.shard // settings.measured)
@@ -73,11 +80,10 @@ def encode_pictures(run: Run) -> bool:
         )
     basis = load_basis(run)
     for number, pictures in enumerate(shards):
-        path = folder / f"{number:04d}.npy"
+        path = folder / f"{split}-{number:04d}.npy"
         if not path.exists():
             both = np.stack([basis.encode(p) for p in (pictures, pictures[:, :, ::-1])], axis=1)
             save_array(path, both.astype(np.float16))
-    return True
 
 
 def load_basis(run: Run) -> PatchBasis:
@@ -86,9 +92,9 @@ def load_basis(run: Run) -> PatchBasis:
         return PatchBasis(**saved)
 
 
-def load_latents(run: Run) -> NDArray[np.float16]:
+def load_latents(run: Run, split: Split = "train") -> NDArray[np.float16]:
     """(N, 2, C, h, w): the pictures' latents, as they are and mirrored."""
-    return np.concatenate([np.load(path) for path in sorted(_folder(run).glob("*.npy"))])
+    return np.concatenate([np.load(path) for path in sorted(_folder(run).glob(f"{split}-*.npy"))])
 
 
 def _find_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:

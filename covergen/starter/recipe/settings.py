@@ -30,18 +30,29 @@ __all__ = [
 class World:
     """What is rendered. Item i of a split is the same on every machine."""
 
-    seed: int = 20260
-    pictures: int = 4096
+    seed: int = 20261
+    families: tuple[str, ...] = (
+        "swiss geometry",
+        "gradient mesh",
+        "flow field",
+        "cut paper",
+        "record grooves",
+        "ridge lines",
+        "horizon landscape",
+    )
+    pictures: int = 40_960
+    picture_size: int = 128  # from which the base learns
+    large: int = 1024  # the first pictures again, from which the decoder learns
+    large_size: int = 512
     tracks: int = 4096
-    validation: int = 96
+    validation: int = 256
     excerpts: int = 2  # of each track, recorded differently
-    picture_size: int = 512
-    shard: int = 32
+    shard: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """AdamW; what is exported is the moving average.
+    """AdamW, and Muon at `muon` for the matrices of the UNet; exported is the moving average.
 
     The rate rises over `warm_up` steps, stays, and falls to 0 over the last `cooling` ones, so that
     a training may be made longer from where it stood (Hägele et al. 2024, arXiv 2405.18392).
@@ -51,6 +62,7 @@ class Optimisation:
     batch: int
     rate: float
     seed: int
+    muon: float | None = None
     warm_up: int = 100
     cooling: int = 1
     decay: float = 0.01
@@ -63,10 +75,10 @@ class Optimisation:
 class LatentSettings:
     """What stands for a patch of `side` pixels. With a `whitening` of 1 all are equally large."""
 
-    side: int = 16
-    channels: int = 16
+    side: int = 8  # of a picture of 128 pixels: 32 of one of 512
+    channels: int = 48
     whitening: float = 0.5
-    measured: int = 512  # pictures
+    measured: int = 2048  # pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +89,11 @@ class VaeSettings:
     weight of the squared error beside the absolute one; it is what counts in decibels.
     """
 
-    channels: tuple[int, ...] = (8, 16, 32, 64, 96)
+    channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # a factor of 32
     noise: float = 0.1
     squares: float = 8.0
     crops: tuple[tuple[int, int, int], ...] = (
-        (0, 64, 8),
-        (600, 128, 4),
+        (0, 128, 8),
         (1400, 256, 2),
         (4800, 512, 1),
     )
@@ -117,18 +128,23 @@ class TowerSettings:
 class BaseSettings:
     """A miniature of Stable Diffusion: text to latents of `side` by v-prediction."""
 
-    side: int = 32
-    channels: tuple[int, ...] = (48, 96, 160, 176)
+    side: int = 16
+    channels: tuple[int, ...] = (128, 192, 224)
     width: int = 128  # of a token
     text_layers: int = 2
     text_heads: int = 4
-    heads: tuple[int, ...] = (2, 3, 5, 4)
-    min_snr: float = 5.0
-    empty: float = 0.12  # captions dropped whole
-    dropped_slot: float = 0.15  # and each of their parts
-    dropped_family: float = 0.4
+    heads: tuple[int, ...] = (4, 6, 7)
+    empty: float = 0.1  # captions dropped whole
+    short: float = 0.3  # captions of which each part is dropped with a chance of its own
     optimisation: Optimisation = Optimisation(
-        steps=7000, cooling=2000, batch=16, rate=5e-4, seed=3, bfloat16=True
+        steps=80_000,
+        cooling=16_000,
+        batch=64,
+        rate=1e-3,
+        muon=2.5e-3,
+        seed=3,
+        bfloat16=True,
+        average=0.9995,
     )
 
 
@@ -190,4 +206,4 @@ class Recipe:
     adapter: TrainingRecipe = ADAPTER
 
 
-TOKENS = 16  # of a caption
+TOKENS = 32  # of a caption

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from covergen.starter.recipe.muon import Muon
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "load_average", "train"]
 
+_ENDS = ("unet.conv_in", "unet.conv_out")  # which are no maps between features
 _SAVED_EVERY_S = 240.0
 _LOGGED_EVERY = 20
 _SAMPLED_EVERY_S = 480.0
@@ -53,26 +56,27 @@ def train(stage: Stage) -> bool:
     """Train until all steps are done or it is late; whether all are done."""
     settings = stage.optimisation
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.decay
-    )
+    optimizers = _optimizers(stage.model, settings)
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     average = [p.detach().clone() for p in parameters]
-    step, seconds = _resume(stage, optimizer, average)
+    step, seconds = _resume(stage, optimizers, average)
     saved = sampled = time.monotonic()
     sums: dict[str, float] = {}
     stage.model.train()
     begun = time.monotonic()
     while step < settings.steps and not stage.run.late():
         torch.manual_seed(settings.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            risen, left = (step + 1) / settings.warm_up, (settings.steps - step) / settings.cooling
-            group["lr"] = settings.rate * min(1.0, risen, left)
+        share = min(1.0, (step + 1) / settings.warm_up, (settings.steps - step) / settings.cooling)
+        for optimizer, highest in zip(optimizers, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, highest, strict=True):
+                group["lr"] = rate * share
         with torch.autocast(stage.run.device.type, torch.bfloat16, enabled=settings.bfloat16):
             losses = stage.losses(step)
-        optimizer.zero_grad(set_to_none=True)
+        stage.model.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
         nn.utils.clip_grad_norm_(parameters, settings.clip)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         step += 1
         _follow(average, parameters, min(settings.average, (1 + step) / (10 + step)))
         for name, value in losses.items():
@@ -81,14 +85,31 @@ def train(stage: Stage) -> bool:
             _log(stage, {"step": step, "s": round(seconds + time.monotonic() - begun), **sums})
             sums = {}
         if time.monotonic() - saved > _SAVED_EVERY_S:
-            _save(stage, step, seconds + time.monotonic() - begun, optimizer, average)
+            _save(stage, step, seconds + time.monotonic() - begun, optimizers, average)
             saved = time.monotonic()
         if time.monotonic() - sampled > _SAMPLED_EVERY_S:
             _judge(stage, step, parameters, average)
             sampled = time.monotonic()
-    _save(stage, step, seconds + time.monotonic() - begun, optimizer, average)
+    _save(stage, step, seconds + time.monotonic() - begun, optimizers, average)
     _judge(stage, step, parameters, average)
     return step >= settings.steps
+
+
+def _optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
+    """AdamW for all, or Muon for what is a matrix within the UNet, and AdamW for the rest."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    matrices = {
+        name: p
+        for name, p in trained.items()
+        if p.ndim > 1 and name.startswith("unet.") and not name.startswith(_ENDS)
+    }
+    rest = [p for name, p in trained.items() if name not in matrices]
+    adamw = torch.optim.AdamW(
+        rest, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.decay
+    )
+    if not (settings.muon and matrices):
+        return [adamw]
+    return [Muon(matrices.values(), lr=settings.muon, weight_decay=settings.decay), adamw]
 
 
 def load_average(folder: Path, model: nn.Module) -> int:
@@ -103,14 +124,15 @@ def load_average(folder: Path, model: nn.Module) -> int:
 
 
 def _resume(
-    stage: Stage, optimizer: torch.optim.Optimizer, average: list[Tensor]
+    stage: Stage, optimizers: list[torch.optim.Optimizer], average: list[Tensor]
 ) -> tuple[int, float]:
     path = stage.folder / "checkpoint.pt"
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, map_location=stage.run.device, weights_only=True)
     stage.model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     for mean, saved in zip(average, state["average"], strict=True):
         mean.copy_(saved)
     return int(state["step"]), float(state["seconds"])
@@ -120,7 +142,7 @@ def _save(
     stage: Stage,
     step: int,
     seconds: float,
-    optimizer: torch.optim.Optimizer,
+    optimizers: list[torch.optim.Optimizer],
     average: list[Tensor],
 ) -> None:
     stage.folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +151,7 @@ def _save(
         "step": step,
         "seconds": seconds,
         "model": stage.model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "average": average,
     }
     torch.save(state, temporary)

@@ -32,15 +32,16 @@ def train_vae(run: Run) -> bool:
     torch.manual_seed(settings.optimisation.seed)
     basis = load_basis(run)
     vae = make_vae(settings, len(basis.scale)).to(run.device)
-    pictures = load_shards(run, "train", "pictures")
-    held_out = load_shards(run, "validation", "pictures")[0][:8]
+    pictures = load_shards(run, "train", "large")
+    held_out = load_shards(run, "validation", "large")[0][:8]
+    finer = run.recipe.world.large_size // run.recipe.world.picture_size
 
     def losses(step: int) -> dict[str, Tensor]:
         _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
         rng = np.random.default_rng([settings.optimisation.seed, step])
-        crops = _crops(pictures, side, batch, basis.side, rng)
+        crops = _crops(pictures, side, batch, basis.side * finer, rng)
         wanted = pixels_to_tensor(crops).to(run.device)
-        latents = torch.from_numpy(basis.encode(crops)).to(run.device)
+        latents = torch.from_numpy(basis.encode(_reduce(crops, finer))).to(run.device)
         encoded = vae.encode(wanted).latent_dist.mean
         latents_error = nn.functional.mse_loss(encoded, latents)
         # The decoder will be given what the base paints, and in training what the encoder finds.
@@ -53,7 +54,7 @@ def train_vae(run: Run) -> bool:
 
     def judge() -> dict[str, float]:
         wanted = pixels_to_tensor(held_out)
-        given = torch.from_numpy(basis.encode(held_out))
+        given = torch.from_numpy(basis.encode(_reduce(held_out, finer)))
         with torch.inference_mode():
             encoded = torch.cat([vae.encode(w).latent_dist.mean for w in _split(wanted, run)])
             both = torch.cat([vae.decode(g).sample.cpu() for g in _split(encoded, run)])
@@ -62,7 +63,6 @@ def train_vae(run: Run) -> bool:
         return {
             "psnr_db": psnr_db(both, wanted),
             "decoder_psnr_db": psnr_db(painted, wanted),
-            "linear_psnr_db": psnr_db(pixels_to_tensor(basis.decode(given.numpy())), wanted),
         }
 
     stage = Stage(
@@ -85,6 +85,13 @@ def load_vae_average(run: Run) -> AutoencoderKL:
         vae.quant_conv.weight[channels:] = 0
         vae.quant_conv.bias[channels:] = _LOG_VARIANCE
     return vae.to(run.device).eval().requires_grad_(False)
+
+
+def _reduce(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """(N, H, W, 3) levels to (N, H / times, W / times, 3): the means of squares."""
+    count, height, width, _ = pixels.shape
+    squares = pixels.reshape(count, height // times, times, width // times, times, 3)
+    return (squares.mean((2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
 
 
 def _split(tensor: Tensor, run: Run) -> list[Tensor]:

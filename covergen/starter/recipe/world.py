@@ -19,6 +19,7 @@ import numpy as np
 from covergen.starter.attributes import Attributes, draw_attributes
 from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
 from covergen.starter.painter import paint
+from covergen.starter.painter.sheet import pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.mel import LogMel
+    from covergen.starter.painter import Painting
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import World
 
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 Split = Literal["train", "validation"]
-Kind = Literal["pictures", "tracks"]
+Kind = Literal["pictures", "large", "tracks"]
 
 _STREAMS = {"attributes": 0, "pictures": 1, "tracks": 2, "excerpts": 3}
 _SPLITS = {"train": 0, "validation": 1}
@@ -58,7 +60,7 @@ def render(run: Run, split: Split, kind: Kind, *, workers: int) -> bool:
     world, destination = run.recipe.world, _folder(run, split, kind)
     destination.mkdir(parents=True, exist_ok=True)
     missing = [s for s in range(_shards(world, split, kind)) if not _path(destination, s).exists()]
-    work = {"pictures": _render_pictures, "tracks": _render_tracks}[kind]
+    work = {"pictures": _render_pictures, "large": _render_large, "tracks": _render_tracks}[kind]
     # Spawned, since a fork of a process with torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while missing and not run.late():
@@ -107,7 +109,7 @@ def _path(folder: Path, shard: int) -> Path:
 
 
 def _shards(world: World, split: Split, kind: Kind) -> int:
-    count = {"pictures": world.pictures, "tracks": world.tracks}[kind]
+    count = {"pictures": world.pictures, "large": world.large, "tracks": world.tracks}[kind]
     return (world.validation if split == "validation" else count) // world.shard
 
 
@@ -120,19 +122,25 @@ def _generator(world: World, split: Split, stream: str, item: int) -> np.random.
 
 
 def _render_pictures(folder: Path, world: World, split: Split, shard: int) -> None:
+    _paint_shard(folder, world, split, shard, world.picture_size)
+
+
+def _render_large(folder: Path, world: World, split: Split, shard: int) -> None:
+    _paint_shard(folder, world, split, shard, world.large_size)
+
+
+def _paint_shard(folder: Path, world: World, split: Split, shard: int, size: int) -> None:
     """Without grain: no autoencoder of this size keeps it."""
-    paintings = [
-        paint(
-            attributes_of(world, split, item),
-            _generator(world, split, "pictures", item),
-            size=world.picture_size,
-            grain=False,
-        )
-        for item in _items(world, shard)
-    ]
+    paintings = [_paint_item(world, split, item, size) for item in _items(world, shard)]
     path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
     save_array(path, np.stack([painting.pixels for painting in paintings]))
+
+
+def _paint_item(world: World, split: Split, item: int, size: int) -> Painting:
+    rng = _generator(world, split, "pictures", item)
+    family = pick(rng, world.families)
+    return paint(attributes_of(world, split, item), rng, size=size, family=family, grain=False)
 
 
 def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None:

@@ -44,10 +44,10 @@ def test_no_linear_code_of_that_size_is_closer(run: Run) -> None:
     basis = load_basis(run)
     back = basis.decode(basis.encode(pixels)).astype(np.float64) / 127.5 - 1
     rows = [
-        pixels[n, 16 * i : 16 * i + 16, 16 * j : 16 * j + 16].reshape(-1) / 127.5 - 1
+        pixels[n, 8 * i : 8 * i + 8, 8 * j : 8 * j + 8].reshape(-1) / 127.5 - 1
         for n in range(4)
-        for i in range(8)
-        for j in range(8)
+        for i in range(16)
+        for j in range(16)
     ]
     centred = np.array(rows) - np.mean(rows, axis=0)
     left_out = (np.linalg.svd(centred, compute_uv=False)[CHANNELS:] ** 2).sum()
@@ -57,7 +57,7 @@ def test_no_linear_code_of_that_size_is_closer(run: Run) -> None:
 
 def test_latents_are_centred_and_of_unit_variance_coarse_ones_largest(run: Run) -> None:
     latents = load_latents(run)[:, 0].astype(np.float32)
-    assert latents.shape == (4, CHANNELS, 8, 8)
+    assert latents.shape == (4, CHANNELS, 16, 16)
     variances = latents.var(axis=(0, 2, 3))
     assert variances.mean() == pytest.approx(1, rel=1e-2)
     assert np.abs(latents.mean(axis=(0, 2, 3))).max() < 1e-2

@@ -29,10 +29,10 @@ from covergen.starter.recipe.tower import train_tower
 from covergen.starter.recipe.vae import train_vae
 from covergen.starter.recipe.world import render
 
-WORLD = World(pictures=4, tracks=4, validation=2, shard=2, picture_size=128)
+WORLD = World(pictures=4, large=4, tracks=4, validation=2, shard=2, large_size=128)
 VAE = replace(
     VaeSettings(),
-    channels=(8, 8, 8, 8, 8),
+    channels=(8, 8, 8, 8),
     crops=((0, 64, 2),),
     optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
 )
@@ -45,9 +45,9 @@ TOWER = replace(
 )
 BASE = replace(
     BaseSettings(),
-    side=8,
-    channels=(16, 16, 32, 32),
-    heads=(1, 1, 2, 2),
+    side=16,
+    channels=(16, 16, 32),
+    heads=(1, 1, 2),
     width=32,
     optimisation=replace(BaseSettings().optimisation, steps=4, batch=2),
 )
@@ -71,7 +71,7 @@ def run_in(folder: Path, *, steps: int | None = None) -> Run:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_in(tmp_path_factory.mktemp("recipe"))
     for split in ("train", "validation"):
-        for kind in ("pictures", "tracks"):
+        for kind in ("pictures", "large", "tracks"):
             assert render(run, split, kind, workers=1)
     return run.folder
 
@@ -131,9 +131,10 @@ def test_each_word_is_one_token_and_others_are_spelled() -> None:
 
 
 def test_captions_lose_parts_but_say_nothing_new() -> None:
-    caption = "ink brush, cool, muted, dim, sparse, clean"
+    caption = "ink brush, enso, centred, few, navy and cream, cool, muted, dim"
     rng = np.random.default_rng(0)
     shortened = [shorten(caption, BaseSettings(), rng) for _ in range(2000)]
     for short in set(shortened) - {""}:
-        assert set(short.split(", ")) <= set(caption.split(", ")[:-1])
-    assert shortened.count("") / 2000 == pytest.approx(BaseSettings().empty, abs=0.03)
+        assert set(short.split(", ")) <= set(caption.split(", "))
+    assert shortened.count("") / 2000 == pytest.approx(BaseSettings().empty, abs=0.06)
+    assert shortened.count(caption) > 200

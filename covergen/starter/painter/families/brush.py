@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_enso, _bars, _swash, _moon))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_enso, _bars, _swash, _moon))
 
 
 def _stroke(
@@ -51,7 +51,7 @@ def _stroke(
 
 def _enso(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """The one-stroke ring."""
-    x, y, reach = stage(direction, rng, small=0.15, large=0.5)
+    x, y, reach = stage(sheet, direction, rng, small=0.15, large=0.5)
     radius, angle = sheet.polar(x, y)
     start = rng.uniform(0, math.tau)
     along = ((angle - start) % math.tau / math.tau).astype(np.float32)
@@ -64,7 +64,7 @@ def _enso(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Strokes side by side."""
-    x, y, reach = stage(direction, rng, small=0.19, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.19, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45, -20))), x, y)
     number = 2 + round(4 * direction.count)
     pitch = 2 * reach / number
@@ -82,7 +82,7 @@ def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """One or two broad waves of the brush across the sheet."""
-    x, y, reach = stage(direction, rng, small=0.2, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.2, large=0.75)
     turn = rng.uniform(-0.6, 0.6)
     across, down = sheet.turned(turn, x, y)
     for stroke, ink in enumerate((Ink.MAIN, Ink.SECOND)[: 1 + round(direction.count)]):
@@ -102,7 +102,7 @@ def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 def _moon(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A disc filled by parallel strokes."""
-    x, y, reach = stage(direction, rng, small=0.16, large=0.58)
+    x, y, reach = stage(sheet, direction, rng, small=0.16, large=0.58)
     across, down = sheet.turned(math.radians(pick(rng, (0, -20, 30, 90))), x, y)
     strokes = 3 + round(4 * direction.count)
     pitch = 2 * reach / strokes

@@ -26,9 +26,11 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
     The field and the paths have their own coordinates, in which the figure is the unit disc.
     """
-    x, y, reach = stage(direction, rng, small=0.21, large=0.85)
+    x, y, reach = stage(sheet, direction, rng, small=0.21, large=0.85)
     number = 9 + round(30 * direction.count)
-    field = pick(rng, (_current, _whirl, _comb))(rng)
+    current = pick(rng, (_current, _whirl, _comb))
+    sheet.note(current)
+    field = current(rng)
     paths = _follow(spaced(rng, number), field, rng.uniform(0.8, 1.3) / _STEPS)
     width = reach * lerp(0.20, 0.11, direction.count)
     _draw(sheet, paths * reach + np.array([x, y]), width, direction, rng)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, lerp, pick
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_record, _sliced, _ripples, _arches))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_record, _sliced, _ripples, _arches))
 
 
 def _rings(
@@ -38,7 +38,7 @@ def _rings(
 
 def _record(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A disc of rings with a label and two wedges of light."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.8)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     radius, angle = sheet.polar(x, y)
     _rings(sheet, radius, reach, 4 + round(6 * direction.count), rng)
     sheen = np.maximum(np.cos(angle - rng.uniform(0, math.tau)), -0.2) ** 2 - 0.35
@@ -49,7 +49,7 @@ def _record(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _sliced(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Rings cut into strips, every strip shifted."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45))), x, y)
     strips = pick(rng, (2, 2, 3))
     strip = np.floor((down / reach + 1) / 2 * strips)
@@ -60,7 +60,7 @@ def _sliced(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _ripples(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Two sources, each with its half of the picture."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.8)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     turn = math.radians(pick(rng, (0, 45, 90, 135)))
     across, down = sheet.turned(turn, x, y)
     apart = reach * rng.uniform(0.3, 0.5)
@@ -82,7 +82,7 @@ def _ripples(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> No
 def _arches(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Nested arches that stand on a line, one or several."""
     number = pick(rng, (1, 2, 2, 3)) if direction.count > 0.35 else 1
-    side = lerp(0.36, 1.0, direction.scale)
+    side = lerp(0.56, 1.0, direction.scale)
     half = side / number / 2
     floor = 0.5 + side * 0.46 if direction.scale < 0.7 else 1.1
     rings = 3 + round(4 * direction.count)

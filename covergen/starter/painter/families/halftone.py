@@ -22,6 +22,7 @@ __all__ = ["compose"]
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions: a tone in MAIN, a second one or a flat form in SECOND."""
     motif = pick(rng, (_ball, _twins, _swell, _fade))
+    sheet.note(motif)
     first, second, reach = motif(sheet, direction, rng)
     pitch = reach / lerp(2.8, 6.4, direction.count)
     screen = _lines if motif in (_ball, _twins) and rng.uniform() < 0.4 else _dots
@@ -61,7 +62,7 @@ def _ball(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
     """A lit sphere before a disc."""
-    x, y, reach = stage(direction, rng, small=0.17, large=0.6)
+    x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.6)
     angle = rng.uniform(0, math.tau)
     lit = np.hypot(
         sheet.x - x - reach * 0.45 * math.cos(angle), sheet.y - y - reach * 0.45 * math.sin(angle)
@@ -78,7 +79,7 @@ def _twins(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
     """Two discs that fade in opposite directions."""
-    x, y, reach = stage(direction, rng, small=0.17, large=0.6)
+    x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.6)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45))), x, y)
     shift = reach * 0.45
     left = np.hypot(across + shift, down)
@@ -92,7 +93,7 @@ def _swell(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
     """Waves about a small sun, within a square."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.8)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     sun_x, sun_y = (at + reach * pick(rng, (-0.4, 0.0, 0.4)) for at in (x, y))
     radius, _ = sheet.polar(sun_x, sun_y)
     waves = 0.5 - 0.5 * np.cos(radius / reach * rng.uniform(4.5, 7.0))
@@ -104,7 +105,7 @@ def _fade(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
     """A sun over a fading ground."""
-    x, _, reach = stage(direction, rng, small=0.13, large=0.42)
+    x, _, reach = stage(sheet, direction, rng, small=0.13, large=0.42)
     horizon = lerp(0.72, 0.58, direction.scale)
     depth = lerp(0.18, 0.45, direction.scale)
     ground = smooth((sheet.y - horizon) / depth) * (sheet.y > horizon)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.starter.painter.composition import draw_one
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_water, _dunes, _striped_sun, _fields, _bands))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_water, _dunes, _striped_sun, _fields, _bands))
 
 
 def _sky(sheet: Sheet, horizon: float, direction: Direction, rng: np.random.Generator) -> None:
@@ -30,7 +31,7 @@ def _sky(sheet: Sheet, horizon: float, direction: Direction, rng: np.random.Gene
 def _water(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A sun over water that mirrors it in strips."""
     horizon = rng.uniform(0.52, 0.68)
-    size = lerp(0.07, 0.36, direction.scale)
+    size = lerp(0.13, 0.36, direction.scale)
     x = pick(rng, (0.5, 0.5, 0.36, 0.64))
     rise = size * rng.uniform(-0.3, 0.9)
     _sky(sheet, horizon, direction, rng)
@@ -53,7 +54,7 @@ def _dunes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     """Dunes lit from one side, under a sun."""
     horizon = lerp(0.74, 0.42, direction.scale)
     _sky(sheet, horizon, direction, rng)
-    size = lerp(0.05, 0.19, direction.scale)
+    size = lerp(0.09, 0.19, direction.scale)
     sheet.lay(
         Ink.SPARK, sheet.disc(rng.uniform(0.22, 0.78), horizon - size * rng.uniform(0.6, 1.9), size)
     )
@@ -72,7 +73,7 @@ def _dunes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A large sun, cut into strips towards its foot."""
-    size = lerp(0.16, 0.40, direction.scale)
+    size = lerp(0.22, 0.40, direction.scale)
     x, y = pick(rng, (0.5, 0.5, 0.42, 0.58)), rng.uniform(0.44, 0.56)
     depth = (sheet.y - y + size) / (2 * size)
     strips = 3 + round(9 * direction.count)
@@ -89,8 +90,8 @@ def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -
 
 def _fields(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Two or three blocks of colour with breathing edges, one above the other."""
-    half = lerp(0.19, 0.43, direction.scale)
-    tall = lerp(0.22, 0.46, direction.scale)
+    half = lerp(0.28, 0.43, direction.scale)
+    tall = lerp(0.31, 0.46, direction.scale)
     cuts = pick(rng, ((0.0, 0.62, 1.0), (0.0, 0.38, 1.0), (0.0, 0.25, 0.62, 1.0)))
     inks = [Ink(k) for k in rng.permutation([Ink.MAIN, Ink.SECOND, Ink.THIRD])]
     edge = lerp(0.012, 0.03, direction.jag) * cloud(rng, sheet.size, lerp(5, 16, direction.jag))
@@ -105,7 +106,7 @@ def _fields(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _bands(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A sun over bands that grow towards the viewer."""
-    size = lerp(0.08, 0.30, direction.scale)
+    size = lerp(0.12, 0.30, direction.scale)
     horizon = lerp(0.74, 0.36, direction.scale)
     x = pick(rng, (0.5, 0.34, 0.66))
     _sky(sheet, horizon, direction, rng)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, smooth
 
 if TYPE_CHECKING:
@@ -28,14 +28,12 @@ _RAMPS = (
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_orb, _capsules, _capsules, _fluted, _fluted, _petals, _phases))(
-        sheet, direction, rng
-    )
+    draw_one(sheet, direction, rng, (_orb, _capsules, _fluted, _petals, _phases))
 
 
 def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A sphere of melting colours, with a glow about it."""
-    x, y, reach = stage(direction, rng, small=0.15, large=0.50)
+    x, y, reach = stage(sheet, direction, rng, small=0.15, large=0.50)
     across, down = sheet.turned(rng.uniform(0, math.tau), x, y)
     radius = np.hypot(across, down)
     warp = cloud(rng, sheet.size, 2.5) * 0.22
@@ -53,7 +51,7 @@ def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 def _capsules(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A row of upright or slanted capsules, each with its own gradient."""
-    x, y, reach = stage(direction, rng, small=0.20, large=0.80)
+    x, y, reach = stage(sheet, direction, rng, small=0.20, large=0.80)
     across, down = sheet.turned(math.radians(pick(rng, (0, 0, 90, 45, -30))), x, y)
     number = 3 + round(5 * direction.count)
     pitch = 2 * reach / number
@@ -73,7 +71,7 @@ def _capsules(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> N
 
 def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Soft colour seen through fluted glass, in a window."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45))), x, y)
     flute = reach / lerp(2.5, 8, direction.count)
     within = across / flute - np.floor(across / flute)
@@ -91,7 +89,7 @@ def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Discs about a centre, each fading over the one below."""
-    x, y, reach = stage(direction, rng, small=0.20, large=0.80)
+    x, y, reach = stage(sheet, direction, rng, small=0.20, large=0.80)
     number = 4 + round(6 * direction.count)
     start = rng.uniform(0, math.tau)
     size = reach * 0.52
@@ -107,7 +105,7 @@ def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _phases(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A square of spheres, each lit from a little further round."""
-    x, y, reach = stage(direction, rng, small=0.2, large=0.62)
+    x, y, reach = stage(sheet, direction, rng, small=0.2, large=0.62)
     columns = 2 + round(3.4 * direction.count)
     pitch = 2 * reach / columns
     ramp = pick(rng, _RAMPS)

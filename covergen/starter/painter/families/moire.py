@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, lerp, pick, smooth
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_two_discs, _waves, _bulge, _split))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_two_discs, _waves, _bulge, _split))
 
 
 def _pitch(reach: float, direction: Direction) -> float:
@@ -37,7 +37,7 @@ def _stripes(sheet: Sheet, phase: Floats, share: Floats | float = 0.5) -> Floats
 
 def _two_discs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Two gratings of rings; where both lie is a third colour."""
-    x, y, reach = stage(direction, rng, small=0.17, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.75)
     pitch = _pitch(reach, direction)
     turn = rng.uniform(0, math.pi)
     reach = round(reach / pitch) * pitch
@@ -55,7 +55,7 @@ def _two_discs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> 
 
 def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Stripes that swell in waves."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.85)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.85)
     degrees = pick(rng, (0, 90, 90, 45))
     across, down = sheet.turned(math.radians(degrees), x, y)
     beat = rng.uniform(1.2, 2.2) / reach
@@ -76,7 +76,7 @@ def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A sphere pressed out of a plane of stripes or squares."""
-    x, y, reach = stage(direction, rng, small=0.17, large=0.6)
+    x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.6)
     across, down = sheet.turned(math.radians(pick(rng, (0, 45, 90, 30))), x, y)
     radius = np.hypot(across, down) / reach
     lens = np.where(radius < 1, 0.45 + 0.55 * smooth(radius), 1).astype(np.float32)
@@ -97,7 +97,7 @@ def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 def _split(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A form that shows only by the turn of the stripes within it."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.75)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     turn = math.radians(pick(rng, (0, 45, 90, -45)))
     across, down = sheet.turned(turn, x, y)
     pitch = _pitch(reach, direction)

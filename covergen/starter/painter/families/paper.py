@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import spaced, stage
+from covergen.starter.painter.composition import draw_one, spaced, stage
 from covergen.starter.painter.sheet import Ink, blur, lerp, pick
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SHEETS = (Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP)
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_waves, _tunnel, _shards, _pebbles))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_waves, _tunnel, _shards, _pebbles))
 
 
 def _outline(angle: Floats, rng: np.random.Generator, jag: float) -> Floats:
@@ -47,7 +47,7 @@ def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
     pitch = (0.56 - top) / (layers + 0.3)
     swing = pitch * lerp(0.35, 0.8, direction.scale)
     if turn == 0 and rng.uniform() < 0.7:
-        size = lerp(0.05, 0.17, direction.scale)
+        size = lerp(0.09, 0.17, direction.scale)
         sun = sheet.disc(rng.uniform(0.25, 0.75), 0.5 + top - size * rng.uniform(-0.4, 1.2), size)
         sheet.lay(Ink.SPARK, sun)
     order = [Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP, Ink.MAIN]
@@ -67,7 +67,7 @@ def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 def _tunnel(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Holes within holes, deeper and deeper."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.72)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.72)
     layers = 3 + round(4 * direction.count)
     inks = [Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP, Ink.MAIN]
     if rng.uniform() < 0.5:
@@ -86,7 +86,7 @@ def _tunnel(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Voronoi pieces, pulled a little apart."""
-    x, y, reach = stage(direction, rng, small=0.17, large=0.85)
+    x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.85)
     number = 8 + round(22 * direction.count)
     seeds = spaced(rng, number) * reach * 1.1 + np.array([x, y])
     least = np.full((sheet.size, sheet.size), np.inf, np.float32)
@@ -119,7 +119,7 @@ def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _pebbles(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Rounded forms, some with a hole, strewn but spaced."""
-    x, y, reach = stage(direction, rng, small=0.18, large=0.72)
+    x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.72)
     number = 3 + round(6 * direction.count)
     for index, (px, py) in enumerate(spaced(rng, number) * reach * 0.72):
         cx, cy = x + float(px), y + float(py)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.starter.painter.composition import draw_one
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_lines, _ranges, _crown))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_lines, _ranges, _crown))
 
 
 def _profiles(
@@ -35,7 +36,7 @@ def _profiles(
 
 def _lines(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """A stack of lines that rise in the middle, like the pulses of a far star."""
-    side = lerp(0.36, 0.92, direction.scale / 0.65) if direction.scale < 0.65 else 1.3
+    side = lerp(0.56, 0.92, direction.scale / 0.65) if direction.scale < 0.65 else 1.3
     rows = 5 + round(4 * direction.count)
     pitch = side / rows
     thick = pitch * 0.18
@@ -67,7 +68,7 @@ def _ranges(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
     pitch = (0.95 - top) / rows
     near, far = (Ink.DEEP, Ink.THIRD) if rng.uniform() < 0.6 else (Ink.MAIN, Ink.SECOND)
     if rng.uniform() < 0.6:
-        size = lerp(0.05, 0.16, direction.scale)
+        size = lerp(0.08, 0.16, direction.scale)
         sun_x, sun_y = rng.uniform(0.2, 0.8), max(top - size * rng.uniform(-0.3, 0.9), size)
         sheet.lay(Ink.SPARK, sheet.disc(sun_x, sun_y, size))
     swing = lerp(0.10, 0.22, direction.scale)
@@ -88,7 +89,7 @@ def _ranges(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 def _crown(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Ridges round a circle, the outer behind the inner."""
-    reach = lerp(0.18, 0.66, direction.scale)
+    reach = lerp(0.28, 0.66, direction.scale)
     x, y = (0.5, 0.5) if reach > 0.35 or rng.uniform() < 0.5 else (0.5, pick(rng, (0.38, 0.62)))
     rows = 4 + round(4 * direction.count)
     pitch = reach * 0.78 / rows

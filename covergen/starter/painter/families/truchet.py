@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.composition import stage
+from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, pick
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["compose"]
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw one of the compositions."""
-    pick(rng, (_pipes, _weave, _triangles))(sheet, direction, rng)
+    draw_one(sheet, direction, rng, (_pipes, _weave, _triangles))
 
 
 class _Tiles:
@@ -28,7 +28,7 @@ class _Tiles:
 
     def __init__(self, sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
         self.columns = 2 + round(3 * direction.count)
-        x, y, reach = stage(direction, rng, small=0.18, large=0.5)
+        x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.5)
         if direction.scale > 0.62:  # the whole frame rather than a sliver of a margin
             x, y, reach = 0.5, 0.5, 0.5
         self.cell = 2 * reach / self.columns
