@@ -163,4 +163,6 @@ def sampling_text(sampling: Sampling | Provenance) -> str:
         text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of them"
     if sampling.reuse > 1:
         text += f", one in {sampling.reuse} whole"
+    if sampling.finish == "print":
+        text += f", printed in {sampling.inks} inks"
     return text

@@ -10,7 +10,7 @@ import click
 
 from covergen.cli.render import Renderer
 from covergen.core.errors import UsageError
-from covergen.core.types import QUALITIES, SCHEDULERS
+from covergen.core.types import FINISHES, QUALITIES, SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,6 +206,17 @@ paint_options = _together(
         help="Quick, as the model has it, or slow. What is set by an option of its own, stands.",
     ),
     click.option(
+        "--finish",
+        type=click.Choice(FINISHES),
+        help="print: flat inks with sharp edges at any size.  [default: the model's]",
+    ),
+    click.option(
+        "--inks",
+        type=click.IntRange(2, 24),
+        metavar="N",
+        help="Number of colors for --finish print.  [default: the model's]",
+    ),
+    click.option(
         "--batch-size",
         type=_BatchSize(),
         default="auto",
@@ -287,6 +298,7 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
         workers=options["jobs"],
         batch_size=options["batch_size"],
         lora_rank=options["lora_rank"],
+        size=options.get("size"),
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "FINISHES",
     "QUALITIES",
     "SCHEDULERS",
     "Action",
@@ -26,6 +27,7 @@ __all__ = [
     "AlbumPlan",
     "Cover",
     "Outcome",
+    "PaintRequest",
     "Provenance",
     "Sampling",
     "Status",
@@ -154,16 +156,26 @@ class AlbumEmbedding:
     unheard: tuple[Outcome, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaintRequest:
+    """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1."""
+
+    vector: NDArray[np.float32]
+    seed: int
+
+
+FINISHES = ("none", "print")
 QUALITIES = ("draft", "standard", "best")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a cover is sampled. `scheduler` is one of SCHEDULERS.
+    """How a cover is sampled and finished.
 
-    Guidance acts from one share of the steps until another. Every `reuse`-th step computes the
-    whole UNet, those between take over what is deep in it.
+    `scheduler` is one of SCHEDULERS. Guidance acts from one share of the steps until another. Every
+    `reuse`-th step computes the whole UNet, those between take over what is deep in it. `finish` is
+    one of FINISHES; "print" uses up to `inks` flat colors.
     """
 
     steps: int
@@ -172,6 +184,8 @@ class Sampling:
     guided_from: float = 0.0
     guided_until: float = 1.0
     reuse: int = 1
+    finish: str = "none"
+    inks: int = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +211,8 @@ class Provenance:
     guided_from: float = 0.0
     guided_until: float = 1.0
     reuse: int = 1
+    finish: str = "none"
+    inks: int = 6
 
     def as_texts(self) -> dict[str, str]:
         """Each field as text, named `covergen:FIELD`."""

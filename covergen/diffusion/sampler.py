@@ -11,22 +11,14 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from covergen.core.errors import ModelError
-from covergen.core.types import Sampling
+from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.memory import automatic_batch_size, is_out_of_memory, memory_error
-from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.reuse import ReusingUNet
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["PaintRequest", "Painter", "guides", "load_painter", "paint", "paint_batches"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaintRequest:
-    """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1."""
-
-    vector: NDArray[np.float32]
-    seed: int
+__all__ = ["guides", "paint", "paint_batches"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from covergen.core.errors import TrainingError
+from covergen.core.errors import TrainingError, UsageError
 from covergen.datasets.folder import read_dataset
 from covergen.jobs.model import locate_part
 from covergen.models.save import check_new_name
+from covergen.models.sources import PROCEDURAL
 from covergen.training.output import ADAPTER, check_output
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def check_finetune(options: FinetuneOptions) -> Checked:
     if options.save_as is not None:
         adapter = (options.output / ADAPTER).resolve()
         check_new_name(options.save_as, adapter, force=options.force)
+    if options.preset.base == PROCEDURAL:
+        raise UsageError(f"The model {options.preset.name!r} draws by rules and cannot be trained.")
     base, clap = locate_part(options.preset, "base"), locate_part(options.preset, "clap")
     dataset = read_dataset(options.dataset)
     if not dataset.pairs:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from covergen.core.dependencies import check_dependencies
-from covergen.core.errors import ModelError
+from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import Sampling
 from covergen.jobs.events import BaseChanged, ModelLoading
 from covergen.models.locate import locate
 from covergen.models.presets import at_quality, find_preset, load_presets
+from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from covergen.audio.clap import Tower
-    from covergen.diffusion.painter import Painter
-    from covergen.jobs.events import Emit
+    from covergen.core.types import PaintRequest
+    from covergen.jobs.compute import Compute
+    from covergen.jobs.events import Checkpoint, Emit
     from covergen.jobs.options import PaintOptions
     from covergen.models.files import Kind
     from covergen.models.presets import Preset
@@ -51,6 +58,8 @@ class ModelChoice:
     guided_from: float | None = None
     guided_until: float | None = None
     reuse: int | None = None
+    finish: str | None = None
+    inks: int | None = None
     quality: str = "standard"
     windows: int | None = None
 
@@ -64,12 +73,27 @@ class ModelFiles:
     adapter: Path
 
 
+class PaintBatches(Protocol):
+    """Paints pictures in the order of their requests, (H, W, 3) uint8 sRGB each, by batches."""
+
+    def __call__(
+        self,
+        requests: Iterable[PaintRequest],
+        sampling: Sampling,
+        *,
+        batch_size: int | None,
+        checkpoint: Checkpoint,
+    ) -> Iterator[Iterable[NDArray[np.uint8]]]:
+        """Paint. `checkpoint` may raise Interrupted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that is ready to listen and to paint."""
+    """A model that is ready to listen and to paint; `adapter` is its adapter file's SHA-256."""
 
     tower: Tower
-    painter: Painter
+    adapter: str
+    paint_batches: PaintBatches
 
 
 def choose_preset(choice: ModelChoice) -> Preset:
@@ -80,6 +104,8 @@ def choose_preset(choice: ModelChoice) -> Preset:
         for name in (field.name for field in fields(Sampling))
         if (value := getattr(choice, name)) is not None
     }
+    if (choice.base or preset.base) == PROCEDURAL:
+        _refuse_diffusion_options(preset, choice)
     return replace(
         preset,
         base=choice.base or preset.base,
@@ -88,6 +114,15 @@ def choose_preset(choice: ModelChoice) -> Preset:
         windows=choice.windows or preset.windows,
         sampling=replace(at_quality(preset.sampling, choice.quality), **wishes),
     )
+
+
+def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
+    """Raise UsageError for options of diffusion, unless they only repeat the model's own values."""
+    for name in ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse"):
+        value = getattr(choice, name)
+        if value is not None and value != getattr(preset.sampling, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} does not apply to {preset.name!r}: it draws by rules.")
 
 
 def locate_model(preset: Preset) -> ModelFiles:
@@ -135,8 +170,6 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     Raises ModelError, and UsageError for a device that this machine has not.
     """
     from covergen.audio.clap import Tower
-    from covergen.diffusion.base_config import mark_of
-    from covergen.diffusion.painter import load_painter
     from covergen.jobs.compute import choose_compute
 
     files = locate_model(options.preset)
@@ -144,16 +177,40 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     emit(ModelLoading(name=options.preset.name))
     try:
         tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)
-        painter = load_painter(
-            files.base,
-            files.adapter,
-            d_audio=tower.dimension,
-            device=compute.device,
-            dtype=compute.dtype,
-            lora_rank=options.lora_rank,
-        )
+        if options.preset.base == PROCEDURAL:
+            return _load_poster(tower, files, options)
+        return _load_diffusion(tower, files, compute, options, emit)
     except OSError as error:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Model:
+    from covergen.starter.poster import load_poster
+
+    poster = load_poster(files.adapter, d_audio=tower.dimension)
+    paint_batches = partial(poster.paint_batches, size=options.size)
+    return Model(tower=tower, adapter=poster.sha256, paint_batches=paint_batches)
+
+
+def _load_diffusion(
+    tower: Tower, files: ModelFiles, compute: Compute, options: PaintOptions, emit: Emit
+) -> Model:
+    from covergen.diffusion.base_config import mark_of
+    from covergen.diffusion.painter import load_painter
+    from covergen.diffusion.sampler import paint_batches
+
+    painter = load_painter(
+        files.base,
+        files.adapter,
+        d_audio=tower.dimension,
+        device=compute.device,
+        dtype=compute.dtype,
+        lora_rank=options.lora_rank,
+    )
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
-    return Model(tower=tower, painter=painter)
+    return Model(
+        tower=tower,
+        adapter=painter.adapter.sha256,
+        paint_batches=partial(paint_batches, painter),
+    )

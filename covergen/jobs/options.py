@@ -57,7 +57,7 @@ class PaintOptions:
 
     `device` and `dtype` are words of `choose_compute`. `workers` processes decode audio.
     `batch_size` is in covers, None to choose by free memory. `lora_rank` is what the adapter must
-    have, None for any.
+    have, None for any. `size` is the side of covers in pixels, None for the model's own.
     """
 
     preset: Preset
@@ -66,6 +66,7 @@ class PaintOptions:
     workers: int
     batch_size: int | None = None
     lora_rank: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,6 +167,8 @@ def _model_options(
         "guided-from": provenance.guided_from,
         "guided-until": provenance.guided_until,
         "reuse": provenance.reuse,
+        "finish": provenance.finish,
+        "inks": provenance.inks,
     }
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)

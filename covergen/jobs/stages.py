@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
 from covergen.core.reasons import Reason
-from covergen.core.types import AlbumEmbedding, Cover, Outcome, Provenance, TrackEmbedding
+from covergen.core.types import (
+    AlbumEmbedding,
+    Cover,
+    Outcome,
+    PaintRequest,
+    Provenance,
+    TrackEmbedding,
+)
 from covergen.jobs.events import AlbumDone, TrackHeard
 from covergen.jobs.model import load_model
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["embed_albums", "paint_plans"]
 
 _WINDOWS_AT_ONCE = 8
+_PRINT_SIZE = 1024  # pixels; a print is sharp at any size
 
 
 def paint_plans(
@@ -123,8 +131,6 @@ def _paint_albums(
     checkpoint: Checkpoint,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
     """Paint the covers of each album, batch by batch."""
-    from covergen.diffusion.sampler import PaintRequest, paint_batches
-
     painting: deque[tuple[AlbumEmbedding, int]] = deque()
     preset = options.preset
     sampling = preset.sampling
@@ -142,16 +148,15 @@ def _paint_albums(
             model=preset.name,
             base=preset.base,
             clap=preset.clap,
-            adapter=model.painter.adapter.sha256,
+            adapter=model.adapter,
             windows=preset.windows,
             seed=seed,
             **asdict(sampling),
             album_key=embedding.plan.album.key,
         )
-        return embedding, Cover(pixels=pixels, provenance=provenance)
+        return embedding, Cover(pixels=_finish(pixels, options), provenance=provenance)
 
-    batches = paint_batches(
-        model.painter,
+    batches = model.paint_batches(
         requests(),
         sampling,
         batch_size=options.batch_size,
@@ -159,6 +164,16 @@ def _paint_albums(
     )
     for pictures in batches:
         yield list(map(painted, pictures))
+
+
+def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
+    """What the model's finish makes of a picture."""
+    sampling = options.preset.sampling
+    if sampling.finish == "none":
+        return pixels
+    from covergen.finish.screen_print import screen_print
+
+    return screen_print(pixels, size=options.size or _PRINT_SIZE, inks=sampling.inks)
 
 
 def _handed_on(

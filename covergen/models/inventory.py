@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import ModelMissingError
 from covergen.models.files import KINDS, names_in, select
 from covergen.models.locate import locate
+from covergen.models.sources import PAINTER_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,4 +52,6 @@ def _part(source: str, kind: Kind, model: str) -> Part:
 def _size_bytes(path: Path, kind: Kind) -> int:
     if path.is_file():
         return path.stat().st_size
+    if path == PAINTER_FOLDER:
+        return 0  # it is code
     return sum((path / name).stat().st_size for name in select(kind, names_in(path)).files)

@@ -8,7 +8,13 @@ from covergen.core.errors import ModelMissingError
 from covergen.core.paths import config_folder
 from covergen.models import hub
 from covergen.models.files import names_in, select
-from covergen.models.sources import PACKAGE_PREFIX, HubName, parse_source
+from covergen.models.sources import (
+    PACKAGE_PREFIX,
+    PAINTER_FOLDER,
+    PROCEDURAL,
+    HubName,
+    parse_source,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +33,8 @@ def locate(source: str, kind: Kind, *, model: str = "") -> Path:
 
     Raises ModelMissingError, also where only some of the files that it takes are there.
     """
+    if source == PROCEDURAL and kind == "base":
+        return PAINTER_FOLDER
     place = parse_source(source)
     if isinstance(place, HubName):
         return _in_hub_cache(place, kind, model)

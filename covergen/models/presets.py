@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
-from covergen.core.types import SCHEDULERS, Sampling
+from covergen.core.types import FINISHES, SCHEDULERS, Sampling
 from covergen.models.sources import anchored
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         guided_from=float(values.pop("guided_from")),
         guided_until=float(values.pop("guided_until")),
         reuse=values.pop("reuse"),
+        finish=values.pop("finish"),
+        inks=values.pop("inks"),
     )
     return Preset(name=name, sampling=sampling, defined_in=file, **values)
 
@@ -177,6 +179,8 @@ _KEYS: dict[str, _Rule] = {
     "guided_from": _Rule(_is_number(1), "a number from 0 to 1", 0.0),
     "guided_until": _Rule(_is_number(1), "a number from 0 to 1", 1.0),
     "reuse": _Rule(_is_whole(1, 10), "a whole number from 1 to 10", 1),
+    "finish": _Rule(FINISHES.__contains__, f"one of {', '.join(FINISHES)}", "none"),
+    "inks": _Rule(_is_whole(2, 24), "a whole number from 2 to 24", 6),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "licence": _Rule(_is_text, "a text", ""),
     "size": _Rule(_is_text, "a text", ""),

@@ -7,11 +7,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PACKAGE_PREFIX", "HubName", "anchored", "parse_source"]
+__all__ = ["PACKAGE_PREFIX", "PAINTER_FOLDER", "PROCEDURAL", "HubName", "anchored", "parse_source"]
 
 PACKAGE_PREFIX = "package:"
+PROCEDURAL = "procedural"
+"""The base of models that draw by rules, without diffusion."""
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent
+PAINTER_FOLDER = _PACKAGE_FOLDER / "starter" / "painter"
 _HUB_NAME = re.compile(r"(?P<repo_id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 # Repositories that moved; the files are the same under both names.
@@ -59,7 +62,7 @@ def anchored(source: str, folder: Path) -> str:
 
     `folder` is that of the settings file in which it stands.
     """
-    if source.startswith(PACKAGE_PREFIX):
+    if source == PROCEDURAL or source.startswith(PACKAGE_PREFIX):
         return source
     path = folder / _expanded(source)
     return source if _hub_name(source) and not _exists(path) else str(path)

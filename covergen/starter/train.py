@@ -14,7 +14,7 @@ from pathlib import Path
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import Recipe
 
-_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "variants")
+_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "mood", "variants")
 
 
 def main() -> None:
@@ -75,6 +75,10 @@ def _run(stage: str, run: Run, workers: int) -> bool:
             from covergen.starter.recipe.adapter import train_adapter
 
             return train_adapter(run)
+        case "mood":
+            from covergen.starter.recipe.mood import fit_mood
+
+            return fit_mood(run)
         case _:
             from covergen.starter.recipe.adapter import train_variants
 
@@ -91,7 +95,7 @@ def _render_all(run: Run, workers: int) -> bool:
     return all(
         render(run, split, kind, workers=workers)
         for split in ("validation", "train")
-        for kind in ("pictures", "tracks")
+        for kind in ("pictures", "large", "tracks")
     )
 
 

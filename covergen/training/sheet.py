@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from covergen.core.types import Sampling
+from covergen.core.types import PaintRequest, Sampling
 from covergen.core.whole_file import write_whole
 from covergen.diffusion.painter import Painter
-from covergen.diffusion.sampler import PaintRequest, paint
+from covergen.diffusion.sampler import paint
 
 __all__ = ["SAMPLES", "paint_sheet"]
 

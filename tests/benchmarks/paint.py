@@ -21,8 +21,9 @@ from diffusers import (
 )
 
 from covergen.cli.lines import sampling_text
-from covergen.core.types import Sampling
-from covergen.diffusion.sampler import Painter, PaintRequest, guides, load_painter
+from covergen.core.types import PaintRequest, Sampling
+from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.sampler import guides
 from covergen.diffusion.sampler import paint as paint_requests
 from covergen.models.presets import find_preset, load_presets
 from tests.benchmarks.models import base_and_adapter

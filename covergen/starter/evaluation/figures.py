@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.starter.evaluation.pictures import EXPRESSED
 from covergen.starter.painter.agreement import explained, predict_held_out
-from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
 
 if TYPE_CHECKING:
     from collections.abc import Callable

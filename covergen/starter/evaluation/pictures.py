@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.starter.attributes import draw_attributes
 from covergen.starter.painter import paint as paint_by_hand
-from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
 from covergen.starter.painter.features import features
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def paint_music(
     path: Path,
 ) -> Pictures:
     """A cover for each (N, D) vector and its seed; kept in `path`."""
-    from covergen.diffusion.sampler import PaintRequest, paint
+    from covergen.core.types import PaintRequest
+    from covergen.diffusion.sampler import paint
 
     if (kept := _load(path)) is not None and len(kept.features) == len(vectors):
         return kept

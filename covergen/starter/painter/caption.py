@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.color import linear_from_srgb, oklab_from_linear
+from covergen.core.color import linear_from_srgb, oklab_from_linear
 
 if TYPE_CHECKING:
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
     from covergen.starter.painter.direction import Direction, Tone
     from covergen.starter.painter.sheet import Sheet
 

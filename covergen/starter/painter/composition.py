@@ -12,7 +12,7 @@ from covergen.starter.painter.sheet import pick
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from covergen.core.color import Floats
     from covergen.starter.attributes import Attributes
-    from covergen.starter.painter.color import Floats
 
 __all__ = ["Direction", "Tone", "Weave", "direct", "measure", "tone", "weave"]
 

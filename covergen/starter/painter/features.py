@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.color import cielab_from_linear, linear_from_srgb
+from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.starter.painter.direction import measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
 
 
 __all__ = ["Features", "edge_density", "element_scale", "features"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from covergen.core.color import cielab_from_linear, linear_from_oklab, srgb_from_linear
 from covergen.starter.painter.caption import FAMILY_NAMES, describe
-from covergen.starter.painter.color import cielab_from_linear, linear_from_oklab, srgb_from_linear
 from covergen.starter.painter.direction import direct, measure, tone, weave
 from covergen.starter.painter.families import (
     brush,
@@ -32,8 +32,8 @@ from covergen.starter.painter.texture import add_texture, draw_texture
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from covergen.core.color import Floats
     from covergen.starter.attributes import Attributes
-    from covergen.starter.painter.color import Floats
     from covergen.starter.painter.direction import Direction, Tone, Weave
 
 __all__ = ["FAMILIES", "Painting", "paint"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.painter.color import (
+from covergen.core.color import (
     cielab_from_linear,
     fit_gamut,
     linear_from_oklab,
@@ -17,7 +17,7 @@ from covergen.starter.painter.color import (
 from covergen.starter.painter.sheet import Ink
 
 if TYPE_CHECKING:
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
     from covergen.starter.painter.direction import Tone
     from covergen.starter.painter.sheet import Sheet
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
 
 
 Option = TypeVar("Option")

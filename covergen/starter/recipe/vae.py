@@ -91,7 +91,8 @@ def _reduce(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     """(N, H, W, 3) levels to (N, H / times, W / times, 3): the means of squares."""
     count, height, width, _ = pixels.shape
     squares = pixels.reshape(count, height // times, times, width // times, times, 3)
-    return (squares.mean((2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
+    reduced: NDArray[np.uint8] = (squares.mean((2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
+    return reduced
 
 
 def _split(tensor: Tensor, run: Run) -> list[Tensor]:

@@ -137,7 +137,9 @@ import warnings
 from pathlib import Path
 import numpy as np, torch
 from covergen.core.types import Sampling
-from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from covergen.core.types import PaintRequest
+from covergen.diffusion.painter import load_painter
+from covergen.diffusion.sampler import paint
 from tests.tiny_base import make_tiny_adapter
 base, adapter = Path({str(sd1)!r}), Path({str(tmp_path / "a.safetensors")!r})
 make_tiny_adapter(adapter, base)

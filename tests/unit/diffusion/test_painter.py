@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from covergen.core.errors import AdapterError
-from covergen.core.types import Sampling
-from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from covergen.core.types import PaintRequest, Sampling
+from covergen.diffusion.painter import load_painter
+from covergen.diffusion.sampler import paint
 from tests.plain_diffusion import (
     difference,
     embeddings,

@@ -25,8 +25,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from covergen.core.errors import Interrupted, ModelError, UsageError
-from covergen.core.types import SCHEDULERS, Sampling
-from covergen.diffusion.sampler import Painter, PaintRequest, load_painter, paint
+from covergen.core.types import SCHEDULERS, PaintRequest, Sampling
+from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.sampler import paint
 from tests.plain_diffusion import (
     difference,
     embeddings,

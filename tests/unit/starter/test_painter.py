@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from covergen.core.color import cielab_from_linear, linear_from_oklab
 from covergen.starter.attributes import Attributes, draw_attributes
 from covergen.starter.painter import FAMILIES, VOCABULARY, paint
 from covergen.starter.painter.agreement import cross_validated_r2
 from covergen.starter.painter.caption import mirror
-from covergen.starter.painter.color import cielab_from_linear, linear_from_oklab
 from covergen.starter.painter.features import features
 from covergen.starter.painter.palette import PALETTES
 

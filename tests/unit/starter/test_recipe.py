@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from covergen.audio.clap import Tower
-from covergen.core.types import Sampling
-from covergen.diffusion.sampler import PaintRequest, load_painter, paint
+from covergen.core.types import PaintRequest, Sampling
+from covergen.diffusion.painter import load_painter
+from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.base import train_base
 from covergen.starter.recipe.captions import make_tokenizer, shorten

@@ -14,9 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from covergen.core.types import PaintRequest
 from covergen.diffusion.adapter import inspect
 from covergen.diffusion.painter import load_painter
-from covergen.diffusion.sampler import PaintRequest, paint
+from covergen.diffusion.sampler import paint
 from covergen.training.events import (
     PairLeftOut,
     PictureEncoded,

@@ -11,7 +11,7 @@ from covergen.starter.painter.composition import draw_one, stage
 from covergen.starter.painter.sheet import Ink, cloud, lerp, pick, profile, smooth
 
 if TYPE_CHECKING:
-    from covergen.starter.painter.color import Floats
+    from covergen.core.color import Floats
     from covergen.starter.painter.direction import Direction
     from covergen.starter.painter.sheet import Sheet
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from covergen.starter.painter.color import (
+from covergen.core.color import (
     cielab_from_linear,
     fit_gamut,
     linear_from_oklab,

@@ -1,0 +1,184 @@
+"""A screen print: a few flat inks with smooth edges, sharp at any size."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from covergen.core.color import (
+    linear_from_oklab,
+    linear_from_srgb,
+    oklab_from_linear,
+    srgb_from_linear,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from covergen.core.color import Floats
+
+__all__ = ["find_inks", "screen_print"]
+
+_BINS = 40  # of each OKLab axis, for counting colours
+_LOWEST = np.array([0.0, -0.4, -0.4])
+_STEEP = 0.04  # OKLab units from one pixel to the next: an edge, whose colours are mixtures
+_EDGE_WEIGHT = 0.03
+_ACCENTS = 0.5  # exponent of an area's weight: below 1, small areas count for more
+_ROUNDS = 20
+_OFF_LINE = 0.07  # OKLab units: a colour so near the line between two others may be a mixture
+_THIN = 0.012  # of the side
+_NEAR = 0.045  # OKLab units: inks that are closer become one
+_SMOOTH = 1 / 240  # of the side: how far contours are smoothed
+_FINE = 2  # samples a pixel and direction, for antialiasing
+_STRIP = 128  # rows of the output at once
+_GRAIN = 0.012
+
+
+def screen_print(
+    pixels: NDArray[np.uint8], *, size: int, inks: int = 6, paper: bool = False
+) -> NDArray[np.uint8]:
+    """Print a picture in at most `inks` flat colours, with the grain of paper if `paper`.
+
+    pixels: (H, H, 3) sRGB. Returns (size, size, 3) sRGB. The same picture always gives the same
+    print.
+    """
+    oklab = oklab_from_linear(linear_from_srgb(pixels))
+    weight = _flatness(oklab)
+    colors = _without_mixtures(oklab, find_inks(oklab, weight, inks))
+    areas = _smooth_areas(oklab, weight, colors)
+    printed = _press(areas, linear_from_oklab(colors), size)
+    return _add_grain(printed) if paper else printed
+
+
+def find_inks(oklab: Floats, weight: Floats, count: int) -> Floats:
+    """The few colours that make up a picture: (N, 3) OKLab, N up to `count`, largest area first.
+
+    Weighted k-means of the picture's colours (Lloyd 1982), begun from colours that are far apart.
+    oklab: (H, W, 3); weight: (H, W), how much each pixel counts.
+    """
+    colors, areas = _count_colors(oklab, weight)
+    pull = areas**_ACCENTS
+    centres = colors[[int(areas.argmax())]]
+    while len(centres) < min(count, len(colors)):
+        distance = _distances(colors, centres).min(1)
+        centres = np.vstack([centres, colors[int((pull * distance).argmax())]])
+    for _ in range(_ROUNDS):
+        centres = _average_nearest(colors, centres, pull)
+    nearest = _distances(colors, centres).argmin(1)
+    # Mixtures drew the centres off the colours of even areas, which are the inks.
+    centres = _average_nearest(colors, centres, areas**2)
+    covered = np.bincount(nearest, areas, len(centres))
+    return _merge_near(centres[np.argsort(-covered, kind="stable")])
+
+
+def _without_mixtures(oklab: Floats, inks: Floats) -> Floats:
+    """The inks but for those that only line an edge, in a mixture of the colours of its sides."""
+    nearest = _distances(oklab.reshape(-1, 3), inks).argmin(1).reshape(oklab.shape[:2])
+    kept = list(range(len(inks)))
+    for ink in reversed(range(2, len(inks))):
+        others = inks[[k for k in kept if k != ink]]
+        if _is_mixture(inks[ink], others) and _is_thin(nearest == ink):
+            kept.remove(ink)
+    return inks[kept]
+
+
+def _is_mixture(color: Floats, others: Floats) -> bool:
+    """Whether a colour lies near the line between two of the others."""
+    for first, second in combinations(others, 2):
+        along = second - first
+        share = float((color - first) @ along / (along @ along))
+        off = np.linalg.norm(color - first - share * along)
+        if 0.1 < share < 0.9 and off < _OFF_LINE:
+            return True
+    return False
+
+
+def _is_thin(area: NDArray[np.bool_]) -> bool:
+    """Whether next to nothing is left of an area when its border is taken away."""
+    border = max(1, round(_THIN * len(area)))
+    core = Image.fromarray(np.uint8(255 * area)).filter(ImageFilter.MinFilter(2 * border + 1))
+    return bool(np.count_nonzero(core) < 0.1 * np.count_nonzero(area))
+
+
+def _average_nearest(colors: Floats, centres: Floats, weights: Floats) -> Floats:
+    """Each centre moved to the weighted mean of the colours that are nearest to it."""
+    nearest = _distances(colors, centres).argmin(1)
+    total = np.bincount(nearest, weights, len(centres))
+    sums = [np.bincount(nearest, colors[:, axis] * weights, len(centres)) for axis in range(3)]
+    means = np.stack(sums, axis=1) / np.maximum(total, 1e-12)[:, None]
+    moved: Floats = np.where(total[:, None] > 0, means, centres)
+    return moved
+
+
+def _flatness(oklab: Floats) -> Floats:
+    """(H, W): 1 within an even area, and near 0 on an edge."""
+    down, across = (np.gradient(oklab, axis=axis) for axis in (0, 1))
+    steepness = np.sqrt((down**2 + across**2).sum(-1))
+    weight: Floats = np.exp(-((steepness / _STEEP) ** 2)) + _EDGE_WEIGHT
+    return weight
+
+
+def _count_colors(oklab: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """The picture's distinct colours, (M, 3), and the weight of each, (M,)."""
+    flat = oklab.reshape(-1, 3)
+    bins = np.rint((flat - _LOWEST) * _BINS).astype(np.int64)
+    codes = bins @ np.array([1 << 16, 1 << 8, 1])
+    _, index = np.unique(codes, return_inverse=True)
+    areas: Floats = np.bincount(index, weight.ravel()).astype(np.float64)
+    sums = [np.bincount(index, flat[:, axis] * weight.ravel()) for axis in range(3)]
+    colors: Floats = np.stack(sums, axis=1) / areas[:, None]
+    return colors, areas
+
+
+def _distances(colors: Floats, centres: Floats) -> Floats:
+    """Squared, (M, N)."""
+    squared: Floats = ((colors[:, None] - centres[None]) ** 2).sum(-1)
+    return squared
+
+
+def _merge_near(inks: Floats) -> Floats:
+    kept: list[Any] = []
+    for ink in inks:
+        if all(np.linalg.norm(ink - other) > _NEAR for other in kept):
+            kept.append(ink)
+    return np.array(kept, np.float32)
+
+
+def _smooth_areas(oklab: Floats, weight: Floats, inks: Floats) -> list[Image.Image]:
+    """For each ink, how much it is the colour of each place, blurred; one image of floats each."""
+    nearest = _distances(oklab.reshape(-1, 3), inks).argmin(1).reshape(weight.shape)
+    blur = ImageFilter.GaussianBlur(_SMOOTH * len(oklab))
+    areas = []
+    for ink in range(len(inks)):
+        # Pillow blurs bytes alone: what is lost in rounding is far below what decides an edge.
+        share = Image.fromarray(np.uint8(255 * np.clip(weight, 0, 1) * (nearest == ink)))
+        areas.append(Image.fromarray(np.asarray(share.filter(blur), np.float32)))
+    return areas
+
+
+def _press(areas: list[Image.Image], inks: Floats, size: int) -> NDArray[np.uint8]:
+    """Print strip by strip: at each place the ink with the largest share. inks: linear light."""
+    side = areas[0].width
+    strips = []
+    for top in range(0, size, _STRIP):
+        rows = min(_STRIP, size - top)
+        box = (0, top * side / size, side, (top + rows) * side / size)
+        shape = (size * _FINE, rows * _FINE)
+        shares = [
+            np.asarray(area.resize(shape, Image.Resampling.BICUBIC, box=box)) for area in areas
+        ]
+        chosen = inks[np.argmax(shares, axis=0)]
+        fine = chosen.reshape(rows, _FINE, size, _FINE, 3)
+        strips.append(srgb_from_linear(fine.mean((1, 3))))
+    return np.concatenate(strips)
+
+
+def _add_grain(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tooth of paper: slight unevenness of the light, in all channels alike."""
+    noise = np.random.default_rng(0).standard_normal(pixels.shape[:2], np.float32)
+    soft = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) / np.float32(3**0.5)
+    grained = pixels * (1 + _GRAIN * soft)[..., None]
+    return np.clip(grained + np.float32(0.5), 0, 255).astype(np.uint8)

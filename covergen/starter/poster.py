@@ -1,0 +1,120 @@
+"""The poster model: the procedural painter, driven by the mood that a CLAP model hears."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from covergen.core.errors import AdapterError
+from covergen.starter.attributes import FASTEST_BPM, SLOWEST_BPM, Attributes
+from covergen.starter.painter import paint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.core.types import PaintRequest, Sampling
+
+__all__ = ["MoodProbe", "Poster", "load_poster"]
+
+_SIZE = 1024  # pixels
+_BATCH = 8
+_NAMES = tuple(field.name for field in fields(Attributes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoodProbe:
+    """A linear map from an embedding to the eleven attributes, each on the scale 0..1.
+
+    weight: (11, d_audio); bias: (11,). Its spread is that of music, not of a regression's
+    predictions, which crowd around the mean.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def read(self, vector: NDArray[np.float32]) -> Attributes:
+        """The attributes of a track or an album. vector: (d_audio,) float32, unit L2 norm."""
+        row = dict(
+            zip(_NAMES, np.clip(self.weight @ vector + self.bias, 0, 1).tolist(), strict=True)
+        )
+        row["tempo_bpm"] = SLOWEST_BPM + (FASTEST_BPM - SLOWEST_BPM) * row["tempo_bpm"]
+        return Attributes(**row)
+
+    @classmethod
+    def fit(
+        cls, vectors: NDArray[np.float32], attributes: NDArray[np.float32], *, ridge: float
+    ) -> MoodProbe:
+        """Ridge regression. vectors: (N, d_audio); attributes: (N, 11), each 0..1."""
+        middle, mean = vectors.mean(0), attributes.mean(0)
+        centred = (vectors - middle).astype(np.float64)
+        gram = centred.T @ centred
+        penalty = ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+        weight = np.linalg.solve(gram + penalty, centred.T @ (attributes - mean)).T
+        spread = attributes.std(0) / (centred @ weight.T).std(0)
+        weight = weight * spread[:, None]
+        bias = mean - weight @ middle
+        return cls(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+
+    def to_bytes(self) -> bytes:
+        """As a safetensors file, whose writer takes arrays for contiguous, whatever they are."""
+        return save({"weight": np.ascontiguousarray(self.weight), "bias": self.bias})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poster:
+    """A probe and the SHA-256 of its file."""
+
+    probe: MoodProbe
+    sha256: str
+
+    def paint_batches(
+        self,
+        requests: Iterable[PaintRequest],
+        sampling: Sampling,  # noqa: ARG002 - has no meaning for a model without diffusion
+        *,
+        batch_size: int | None,
+        checkpoint: Callable[[], None],
+        size: int | None = None,
+    ) -> Iterator[list[NDArray[np.uint8]]]:
+        """Paint pictures in the order of their requests, (size, size, 3) uint8 sRGB each.
+
+        `checkpoint` is called before each picture and may raise Interrupted.
+        """
+        waiting = iter(requests)
+        while batch := list(islice(waiting, batch_size or _BATCH)):
+            pictures = []
+            for request in batch:
+                checkpoint()
+                pictures.append(self._paint(request, size or _SIZE))
+            yield pictures
+
+    def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
+        even = size + size % 2  # as the painter wants it
+        rng = np.random.default_rng(request.seed)
+        return paint(self.probe.read(request.vector), rng, size=even).pixels
+
+
+def load_poster(file: Path, *, d_audio: int) -> Poster:
+    """Load a probe for embeddings of length `d_audio`. Raises AdapterError, and OSError."""
+    data = file.read_bytes()
+    try:
+        tensors = load(data)
+        probe = MoodProbe(weight=tensors["weight"], bias=tensors["bias"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise AdapterError(f"{file} is not a mood probe: {error}.") from error
+    expected = (len(_NAMES), d_audio)
+    if probe.weight.shape != expected or probe.bias.shape != expected[:1]:
+        raise AdapterError(
+            f"{file} does not fit the CLAP model: its probe has the shape {probe.weight.shape},"
+            f" expected {expected}."
+        )
+    return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())
