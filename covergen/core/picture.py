@@ -26,6 +26,7 @@ __all__ = [
 
 # What covers come in. Pillow knows more, such as PostScript, which it would run.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_PALETTE = 256
 _MOST_PIXELS = 1 << 26  # 8192 by 8192: more would take gigabytes
 
 _LARGEST_SIDE = 4096  # pixels: no cover is painted larger
@@ -143,7 +144,8 @@ def read_provenance(data: bytes) -> Provenance | None:
 def encode(cover: Cover, encoding: Encoding) -> Picture:
     """Encode a cover with its provenance, in PNG text chunks or the JPEG comment.
 
-    JPEG is baseline, since some players show no progressive pictures.
+    A PNG of at most 256 colors gets a palette, which makes it several times smaller. JPEG is
+    baseline, since some players show no progressive pictures.
     """
     import json
 
@@ -159,7 +161,7 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
         chunks = PngInfo()
         for name, value in texts.items():
             chunks.add_itxt(name, value)
-        image.save(stream, "PNG", pnginfo=chunks, optimize=True)
+        _with_palette(image).save(stream, "PNG", pnginfo=chunks)
     else:
         image.save(
             stream,
@@ -169,13 +171,25 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
             progressive=False,
             comment=json.dumps(texts).encode(),
         )
-    return Picture(
-        data=stream.getvalue(),
-        mime=f"image/{encoding.format}",
-        width=image.width,
-        height=image.height,
-        depth=24,
+    return Picture.parse(stream.getvalue())
+
+
+def _with_palette(image: PillowImage) -> PillowImage:
+    """The same picture with a palette, if it has at most 256 colors."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(image).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    if len(np.unique(pixels[::8, ::8])) > _PALETTE:
+        return image
+    colors, numbers = np.unique(pixels, return_inverse=True)
+    if len(colors) > _PALETTE:
+        return image
+    indexed = Image.fromarray(numbers.reshape(pixels.shape).astype(np.uint8), "P")
+    indexed.putpalette(
+        np.stack([colors >> 16, colors >> 8 & 255, colors & 255], 1).ravel().tolist()
     )
+    return indexed
 
 
 def decode(data: bytes) -> Cover:

@@ -100,7 +100,7 @@ def _is_thin(area: NDArray[np.bool_]) -> bool:
     """Whether next to nothing is left of an area when its border is taken away."""
     border = max(1, round(_THIN * len(area)))
     core = Image.fromarray(np.uint8(255 * area)).filter(ImageFilter.MinFilter(2 * border + 1))
-    return bool(np.count_nonzero(core) < 0.1 * np.count_nonzero(area))
+    return bool(np.count_nonzero(np.asarray(core)) < 0.1 * np.count_nonzero(area))
 
 
 def _average_nearest(colors: Floats, centres: Floats, weights: Floats) -> Floats:

@@ -100,7 +100,7 @@ class Poster:
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
         even = size + size % 2  # as the painter wants it
         rng = np.random.default_rng(request.seed)
-        return paint(self.probe.read(request.vector), rng, size=even).pixels
+        return paint(self.probe.read(request.vector), rng, size=even, grain=False).pixels
 
 
 def load_poster(file: Path, *, d_audio: int) -> Poster:

@@ -107,6 +107,8 @@ def test_a_finished_album() -> None:
             "guided_from": 0.0,
             "guided_until": 1.0,
             "reuse": 1,
+            "finish": "none",
+            "inks": 6,
         },
     }
 

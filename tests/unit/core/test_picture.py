@@ -39,6 +39,8 @@ _PROVENANCE = Provenance(
     guided_from=0.25,
     guided_until=0.75,
     reuse=2,
+    finish="print",
+    inks=5,
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -55,6 +57,8 @@ _TEXTS = {
     "covergen:guided_from": "0.25",
     "covergen:guided_until": "0.75",
     "covergen:reuse": "2",
+    "covergen:finish": "print",
+    "covergen:inks": "5",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
@@ -94,6 +98,19 @@ def test_png_holds_the_very_pixels_and_the_provenance_as_text() -> None:
     assert image.format == "PNG"
     assert image.text == _TEXTS
     np.testing.assert_array_equal(np.asarray(image), _pixels())
+
+
+def test_a_png_of_few_colors_has_a_palette_and_is_exact() -> None:
+    pixels = np.kron(np.random.default_rng(0).integers(0, 5, (16, 16)), np.ones((16, 16)))
+    pixels = np.stack([pixels * 50, 255 - pixels * 50, pixels], axis=-1).astype(np.uint8)
+    picture = encode(Cover(pixels=pixels, provenance=_PROVENANCE), _PNG)
+
+    image = _opened(picture)
+    assert image.mode == "P"
+    assert image.text == _TEXTS
+    np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
+    assert picture.depth == 8
+    assert picture.colors >= 5
 
 
 def test_jpeg_holds_the_provenance_as_a_comment() -> None:
@@ -245,10 +262,18 @@ def test_what_painted_a_cover_is_read_from_it(encoding: Encoding) -> None:
 
 def test_a_cover_that_says_nothing_of_saving_was_painted_with_none() -> None:
     texts = {**_TEXTS, "covergen:album_key": "k"}
-    for name in ("guided_from", "guided_until", "reuse"):
+    for name in ("guided_from", "guided_until", "reuse", "finish", "inks"):
         del texts[f"covergen:{name}"]
     found = read_provenance(_png_with(texts))
-    assert found == replace(_PROVENANCE, album_key="k", guided_from=0.0, guided_until=1.0, reuse=1)
+    assert found == replace(
+        _PROVENANCE,
+        album_key="k",
+        guided_from=0.0,
+        guided_until=1.0,
+        reuse=1,
+        finish="none",
+        inks=6,
+    )
 
 
 def _png_with(texts: dict[str, str]) -> bytes:

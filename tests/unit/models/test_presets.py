@@ -50,7 +50,7 @@ def test_a_users_models_stand_beside_covergens_own() -> None:
         'licence = "CC0"\nsize = "small"\n',
     )
     presets = load_presets()
-    assert list(presets) == ["starter", "sd15", "mine"]
+    assert list(presets) == ["starter", "poster", "sd15", "mine"]
     mine = presets["mine"]
     assert (mine.base, mine.clap, mine.adapter) == ("me/base", "me/clap@v2", "me/adapter")
     assert mine.sampling == Sampling(steps=40, guidance=5.0, scheduler="unipc")
@@ -76,7 +76,7 @@ def test_a_users_model_replaces_covergens_of_the_same_name_wholly(tmp_path: Path
     presets = load_presets(write(tmp_path, f"[sd15]\n{MINIMAL}"))
     assert presets["sd15"].base == "some/base"
     assert presets["sd15"].licence == ""
-    assert list(presets) == ["starter", "sd15"]
+    assert list(presets) == ["starter", "poster", "sd15"]
 
 
 def test_base_and_clap_suffice_and_the_rest_has_defaults(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(UsageError) as caught:
         find_preset("SD-15", load_presets())
     assert "Did you mean 'sd15'?" in str(caught.value)
-    assert "starter, sd15" in str(caught.value)
+    assert "starter, poster, sd15" in str(caught.value)
     assert str(config_folder() / "models.toml") in str(caught.value)
 
 

@@ -1,0 +1,96 @@
+"""`--model poster` and `--finish print`, from the command line to the picture and back."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.functional.conftest import Run
+from tests.media import Library
+
+POSTER = ("generate", "--model", "poster", "--json")
+
+
+def opened(path: Path) -> Image.Image:
+    image = Image.open(path)
+    image.load()
+    return image
+
+
+def test_a_poster_is_painted_at_any_size_and_names_its_model(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    run(*POSTER, track, "-o", tmp_path / "a.png")
+    run(*POSTER, track, "-o", tmp_path / "b.png", "--size", 300)
+    first, second = opened(tmp_path / "a.png"), opened(tmp_path / "b.png")
+    assert first.size == (1024, 1024)
+    assert second.size == (300, 300)
+    assert first.info["covergen:model"] == "poster"
+    assert first.info["covergen:base"] == "procedural"
+
+
+def test_another_seed_is_another_poster(library: Library, run: Run, tmp_path: Path) -> None:
+    track = library.every_container["flac"]
+    for seed in (1, 2):
+        run(*POSTER, track, "-o", tmp_path / f"{seed}.png", "--size", 64, "--seed", seed)
+    first, second = (np.asarray(opened(tmp_path / f"{seed}.png").convert("RGB")) for seed in (1, 2))
+    assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_the_command_that_info_prints_paints_the_poster_again(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    options = ("--size", 200, "--finish", "print", "--inks", 4)
+    run("tag", "--model", "poster", *options, "-y", track.parent)
+    command = next(
+        line.split(maxsplit=1)[1]
+        for line in run("info", track).output.splitlines()
+        if line.split()[:1] == ["again"]
+    )
+    painted = np.asarray(extracted(track).convert("RGB"))
+    words = shlex.split(command)
+    assert words[0] == "covergen"
+    run(*words[1:], "-y")
+    assert np.array_equal(np.asarray(extracted(track).convert("RGB")), painted)
+
+
+def extracted(track: Path) -> Image.Image:
+    import io
+
+    from mutagen.flac import FLAC
+
+    return Image.open(io.BytesIO(FLAC(track).pictures[0].data))
+
+
+@pytest.mark.parametrize("option", [("--steps", 30), ("--guidance", 5), ("--reuse", 2)])
+def test_options_of_diffusion_are_refused(
+    option: tuple[str, int], library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    result = run(*POSTER[:-1], track, "-o", tmp_path / "a.png", *option, expect=2)
+    assert f"{option[0]} does not apply to 'poster'" in result.output
+
+
+def test_it_is_listed_as_procedural_and_cannot_be_trained(run: Run, tmp_path: Path) -> None:
+    listed = run("models", "list").output.splitlines()
+    assert any(line.startswith("poster") and "Procedural" in line for line in listed)
+    assert "procedural" in run("models", "show", "poster").output
+
+
+def test_a_print_has_few_colors_and_the_default_size(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    options = ("--model", "tiny", "--finish", "print", "--inks", 3)
+    run("generate", track, "-o", tmp_path / "a.png", *options)
+    image = opened(tmp_path / "a.png")
+    assert image.size == (1024, 1024)
+    assert image.mode == "P"
+    assert image.info["covergen:finish"] == "print"
+    assert image.info["covergen:inks"] == "3"
+    _, counts = np.unique(np.asarray(image), return_counts=True)
+    assert np.sort(counts)[-3:].sum() / counts.sum() > 0.9
