@@ -92,6 +92,8 @@ def _provenance_rows(painted: Provenance) -> Iterator[tuple[str, str]]:
         "sampling",
         f"{sampling_text(painted)}; {painted.windows} windows of 10 s heard of each track",
     )
+    if painted.style:
+        yield "style", painted.style
     yield "seed", str(painted.seed)
     yield "key", painted.album_key
 

@@ -66,6 +66,8 @@ def show_model(name: str, *, as_json: bool) -> None:
     click.echo(
         f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s a track"
     )
+    for style in preset.styles:
+        click.echo(f"  style     {style}")
     missing = {str(part.missing): None for part in parts if part.missing}  # each only once
     for label, text in (("licence", preset.licence), ("size", preset.size)):
         if text:
@@ -145,6 +147,7 @@ def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
         },
         "sampling": asdict(preset.sampling),
         "windows": preset.windows,
+        "styles": list(preset.styles),
         "licence": preset.licence,
         "defined_in": str(preset.defined_in),
     }

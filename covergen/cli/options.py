@@ -206,6 +206,14 @@ paint_options = _together(
         help="Quick, as the model has it, or slow. What is set by an option of its own, stands.",
     ),
     click.option(
+        "--style",
+        "styles",
+        multiple=True,
+        metavar="TEXT",
+        help="Words that steer the picture next to the music. Repeatable: each album takes one."
+        "  [default: the model's]",
+    ),
+    click.option(
         "--finish",
         type=click.Choice(FINISHES),
         help="print: flat inks with sharp edges at any size.  [default: the model's]",

@@ -28,7 +28,8 @@ __all__ = ["check_preview_use", "recalled", "run_preview"]
 _REMEMBERED = (
     "per", "force", "fill", "limit", "exclude", "follow_symlinks", "seed", "candidates", "no_audio",
     "model", "base", "clap", "adapter", "windows", "lora_rank", "steps", "guidance", "scheduler",
-    "guided_from", "guided_until", "reuse", "quality",
+    "guided_from", "guided_until", "reuse", "finish", "inks", "size", "quality",
+    "styles",
     "sidecar", "no_embed", "hardlinks",
 )  # fmt: skip
 

@@ -158,10 +158,14 @@ class AlbumEmbedding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaintRequest:
-    """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1."""
+    """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1.
+
+    `style`: words that steer the picture next to the music, "" for none.
+    """
 
     vector: NDArray[np.float32]
     seed: int
+    style: str = ""
 
 
 FINISHES = ("none", "print")
@@ -193,8 +197,8 @@ class Provenance:
     """What painted a cover: enough to paint it again.
 
     `base` and `clap` are folders or names on the Hub, `adapter` is the SHA-256 of the adapter's
-    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track. The
-    rest is as in Sampling.
+    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track;
+    `style` is the words next to the music. The rest is as in Sampling.
     """
 
     version: str
@@ -213,6 +217,7 @@ class Provenance:
     reuse: int = 1
     finish: str = "none"
     inks: int = 6
+    style: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Each field as text, named `covergen:FIELD`."""

@@ -1,9 +1,10 @@
-"""The frozen diffusion model in diffusers' folder layout: its weights, and its empty prompt.
+"""The frozen diffusion model in diffusers' folder layout: its weights, and its prompts.
 
 Any model of the shape of Stable Diffusion 1.x or 2.x (Rombach et al. 2022, arXiv 2112.10752) will
 do; every size comes from its configs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,11 +13,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
+from covergen.core.errors import UsageError
 from covergen.diffusion.base_config import BaseConfig, base_error
 from covergen.diffusion.memory import is_out_of_memory, memory_error
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["Base", "encode_empty_prompt", "load_base"]
+__all__ = ["Base", "encode_prompts", "load_base"]
 
 # What diffusers and transformers raise for weights that do not fit their config.
 _LOADING_ERRORS = (
@@ -63,41 +65,55 @@ def load_base(
 
 
 @torch.no_grad()
-def encode_empty_prompt(config: BaseConfig, *, masked: bool) -> Tensor:
-    """Encode the empty prompt, and let the text encoder go.
+def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) -> list[Tensor]:
+    """Encode prompts, and let the text encoder go.
 
     `masked` hands the tokenizer's attention mask to the text encoder, which
-    `StableDiffusionPipeline` does only where the encoder's config asks for it. Returns (1, T, d)
-    float32 on the CPU. Raises ModelError.
+    `StableDiffusionPipeline` does only where the encoder's config asks for it. Returns for each
+    prompt (1, T, d) float32 on the CPU: the empty one padded to the encoder's full length, as
+    guidance wants it, the others from the start token to the end token. Raises ModelError, and
+    UsageError for a prompt that is too long.
     """
     encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
-    ids, mask = _tokenize_empty_prompt(config, encoder.config.max_position_embeddings)
+    ids, mask = _tokenize(config, prompts, encoder.config.max_position_embeddings)
     if int(ids.max()) >= encoder.config.vocab_size:
         raise base_error(
             f"{config.folder / 'tokenizer'}: expected at most {encoder.config.vocab_size} tokens, "
             f"as the text encoder has, found token {int(ids.max())}."
         )
     masked = masked or getattr(encoder.config, "use_attention_mask", False)
-    hidden: Tensor = encoder(ids, attention_mask=mask if masked else None)[0]
-    return hidden
+    encoded = []
+    # One by one, so that a prompt's tokens do not depend on the others.
+    for prompt, row, used in zip(prompts, ids, mask, strict=True):
+        hidden = encoder(row[None], attention_mask=used[None] if masked else None)[0]
+        encoded.append(hidden[:, : int(used.sum())] if prompt else hidden)
+    return encoded
 
 
-def _tokenize_empty_prompt(config: BaseConfig, longest: int) -> tuple[Tensor, Tensor]:
-    """Returns token ids and their mask, both (1, T)."""
+def _tokenize(config: BaseConfig, prompts: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
+    """Returns token ids and their mask, both (B, T)."""
     folder = config.folder / "tokenizer"
     try:
         with quiet():
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-            prompt = tokenizer(
-                "",
+            length = min(tokenizer.model_max_length, longest)
+            needed = [len(ids) for ids in tokenizer(list(prompts)).input_ids]
+            tokens = tokenizer(
+                list(prompts),
                 padding="max_length",
-                max_length=min(tokenizer.model_max_length, longest),
+                max_length=length,
                 truncation=True,
                 return_tensors="pt",
             )
     except Exception as error:  # the Rust tokenizer raises nothing finer
         raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
-    return prompt.input_ids, prompt.attention_mask
+    for prompt, count in zip(prompts, needed, strict=True):
+        if count > length:
+            raise UsageError(
+                f"The style {prompt!r} is too long: it has {count - 2} tokens, and the model's text"
+                f" encoder takes {length - 2}."
+            )
+    return tokens.input_ids, tokens.attention_mask
 
 
 def _load(

@@ -1,5 +1,6 @@
 """Everything that paints, loaded: the base with the adapter merged into it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from covergen.core.onednn import pack
 from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
-from covergen.diffusion.base import encode_empty_prompt, load_base
+from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 
 __all__ = ["Painter", "load_painter"]
@@ -20,7 +21,8 @@ class Painter:
     """The parts that paint, all on `device`.
 
     `projection` takes (B, d_audio) to (B, N, d_cross) in float32; `unconditional` is
-    (1, T, d_cross) float32; `dtype` is the UNet's, the VAE's own may differ.
+    (1, T, d_cross) float32; `styles` are the tokens of each style, (1, T, d_cross) float32;
+    `dtype` is the UNet's, the VAE's own may differ.
     """
 
     config: BaseConfig
@@ -29,6 +31,7 @@ class Painter:
     vae: AutoencoderKL
     projection: nn.Module
     unconditional: Tensor
+    styles: Mapping[str, Tensor]
     device: torch.device
     dtype: torch.dtype
 
@@ -41,18 +44,20 @@ def load_painter(
     device: torch.device,
     dtype: torch.dtype,
     lora_rank: int | None = None,
+    styles: Sequence[str] = (),
 ) -> Painter:
     """Load a base folder and an adapter file for embeddings of length `d_audio`.
 
     Whatever can be told from configs and headers is told before any weight of the base is read.
-    `lora_rank` is only checked against the file. Raises ModelError, ModelMissingError and
-    AdapterError.
+    `lora_rank` is only checked against the file. `styles` are those that requests may have. Raises
+    ModelError, ModelMissingError, AdapterError, and UsageError for a style that is too long.
     """
     config = read_config(base)
     info = inspect(adapter)
     check_fit(info, config, d_audio=d_audio, lora_rank=lora_rank)
     tensors = read_tensors(info)
-    unconditional = encode_empty_prompt(config, masked=info.empty_prompt == "masked")
+    masked = info.empty_prompt == "masked"
+    unconditional, *encoded = encode_prompts(config, ["", *styles], masked=masked)
     parts = load_base(config, device=device, dtype=dtype)
     projection = load(info, tensors, parts.unet)
     merge(parts.unet)
@@ -64,6 +69,7 @@ def load_painter(
         vae=parts.vae,
         projection=projection.requires_grad_(False),
         unconditional=unconditional.to(device),
+        styles={style: tokens.to(device) for style, tokens in zip(styles, encoded, strict=True)},
         device=device,
         dtype=dtype,
     )

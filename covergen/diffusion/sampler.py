@@ -141,10 +141,17 @@ def guides(sampling: Sampling, share: float) -> bool:
 
 def _make_condition(painter: Painter, batch: Sequence[PaintRequest]) -> _Condition:
     vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
-    conditional = painter.projection(vectors)
+    audio = painter.projection(vectors)
     unconditional = painter.unconditional.expand(len(batch), -1, -1)
-    length = max(unconditional.shape[1], conditional.shape[1])
-    aligned = [align(sequence, length) for sequence in (unconditional, conditional)]
+    # A picture's style comes before its music, in one sequence; styles differ in length.
+    conditional = [
+        torch.cat([painter.styles[request.style], tokens[None]], dim=1)
+        if request.style
+        else tokens[None]
+        for request, tokens in zip(batch, audio, strict=True)
+    ]
+    length = max(sequence.shape[1] for sequence in (unconditional, *conditional))
+    aligned = [align(sequence, length) for sequence in (unconditional, *conditional)]
     tokens = torch.cat([sequence for sequence, _ in aligned]).to(painter.dtype)
     mask = torch.cat([mask for _, mask in aligned])
     return _Condition(tokens=tokens, mask=None if mask.all() else mask, guided=True)

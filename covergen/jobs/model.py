@@ -61,6 +61,7 @@ class ModelChoice:
     finish: str | None = None
     inks: int | None = None
     quality: str = "standard"
+    styles: tuple[str, ...] = ()
     windows: int | None = None
 
 
@@ -112,6 +113,7 @@ def choose_preset(choice: ModelChoice) -> Preset:
         clap=choice.clap or preset.clap,
         adapter=choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
+        styles=choice.styles or preset.styles,
         sampling=replace(at_quality(preset.sampling, choice.quality), **wishes),
     )
 
@@ -187,7 +189,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Model:
     from covergen.starter.poster import load_poster
 
-    poster = load_poster(files.adapter, d_audio=tower.dimension)
+    poster = load_poster(files.adapter, d_audio=tower.dimension, styles=options.preset.styles)
     paint_batches = partial(poster.paint_batches, size=options.size)
     return Model(tower=tower, adapter=poster.sha256, paint_batches=paint_batches)
 
@@ -206,6 +208,7 @@ def _load_diffusion(
         device=compute.device,
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
+        styles=options.preset.styles,
     )
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))

@@ -173,6 +173,7 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "clap": preset.clap,
         "adapter": preset.adapter or "",
         "windows": preset.windows,
+        "styles": preset.styles,
         "seed": options.tag.seed,
         **asdict(preset.sampling),
     }

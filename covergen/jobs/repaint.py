@@ -170,6 +170,8 @@ def _model_options(
         "finish": provenance.finish,
         "inks": provenance.inks,
     }
+    if provenance.style:
+        options["style"] = provenance.style
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)
 

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
 from covergen.core.reasons import Reason
@@ -25,7 +27,6 @@ from covergen.jobs.model import load_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from covergen.audio.clap import Tower
@@ -131,18 +132,19 @@ def _paint_albums(
     checkpoint: Checkpoint,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
     """Paint the covers of each album, batch by batch."""
-    painting: deque[tuple[AlbumEmbedding, int]] = deque()
+    painting: deque[tuple[AlbumEmbedding, int, str]] = deque()
     preset = options.preset
     sampling = preset.sampling
 
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
             for seed in seeds_of(embedding.plan.album):
-                painting.append((embedding, seed))
-                yield PaintRequest(vector=embedding.vector, seed=seed)
+                style = _style_for(seed, preset.styles)
+                painting.append((embedding, seed, style))
+                yield PaintRequest(vector=embedding.vector, seed=seed, style=style)
 
     def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
-        embedding, seed = painting.popleft()
+        embedding, seed, style = painting.popleft()
         provenance = Provenance(
             version=covergen.__version__,
             model=preset.name,
@@ -152,6 +154,7 @@ def _paint_albums(
             windows=preset.windows,
             seed=seed,
             **asdict(sampling),
+            style=style,
             album_key=embedding.plan.album.key,
         )
         return embedding, Cover(pixels=_finish(pixels, options), provenance=provenance)
@@ -164,6 +167,11 @@ def _paint_albums(
     )
     for pictures in batches:
         yield list(map(painted, pictures))
+
+
+def _style_for(seed: int, styles: Sequence[str]) -> str:
+    """The style of the cover with this seed: always the same one of these styles."""
+    return styles[int(np.random.default_rng(seed).integers(len(styles)))] if styles else ""
 
 
 def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:

@@ -25,8 +25,9 @@ class Preset:
     """A model of a models.toml: the sources of its parts, and how covers are sampled from it.
 
     `base`, `clap` and `adapter` are as `locate` takes them; relative paths are already absolute.
-    `windows` is how many stretches of 10 s are heard of each track. `licence` and `size` are for
-    people to read. `defined_in` is the models.toml.
+    `windows` is how many stretches of 10 s are heard of each track. Each album takes one of the
+    `styles`, if there are any. `licence` and `size` are for people to read. `defined_in` is the
+    models.toml.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Preset:
     adapter: str | None
     sampling: Sampling
     windows: int
+    styles: tuple[str, ...]
     licence: str
     size: str
     defined_in: Path
@@ -131,11 +133,16 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         finish=values.pop("finish"),
         inks=values.pop("inks"),
     )
+    values["styles"] = tuple(values["styles"])
     return Preset(name=name, sampling=sampling, defined_in=file, **values)
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and v.strip() for v in value)
 
 
 def _is_source(value: object) -> bool:
@@ -182,6 +189,7 @@ _KEYS: dict[str, _Rule] = {
     "finish": _Rule(FINISHES.__contains__, f"one of {', '.join(FINISHES)}", "none"),
     "inks": _Rule(_is_whole(2, 24), "a whole number from 2 to 24", 6),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
+    "styles": _Rule(_are_texts, "a list of texts", ()),
     "licence": _Rule(_is_text, "a text", ""),
     "size": _Rule(_is_text, "a text", ""),
 }

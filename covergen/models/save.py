@@ -79,7 +79,7 @@ def _is_writable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _values(preset: Preset) -> dict[str, str | int | float]:
+def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
     values = {
         "description": preset.description,
         "base": preset.base,
@@ -87,6 +87,7 @@ def _values(preset: Preset) -> dict[str, str | int | float]:
         "adapter": preset.adapter,
         **asdict(preset.sampling),
         "windows": preset.windows,
+        "styles": list(preset.styles),
         "licence": preset.licence,
     }
-    return {key: value for key, value in values.items() if value not in (None, "")}
+    return {key: value for key, value in values.items() if value not in (None, "", [])}

@@ -11,12 +11,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from covergen.core.errors import AdapterError
+from covergen.core.errors import AdapterError, UsageError
 from covergen.starter.attributes import FASTEST_BPM, SLOWEST_BPM, Attributes
-from covergen.starter.painter import paint
+from covergen.starter.painter import FAMILIES, paint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class MoodProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poster:
-    """A probe and the SHA-256 of its file."""
+    """A probe and the SHA-256 of its file. A style names the family of a picture."""
 
     probe: MoodProbe
     sha256: str
@@ -100,11 +100,23 @@ class Poster:
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
         even = size + size % 2  # as the painter wants it
         rng = np.random.default_rng(request.seed)
-        return paint(self.probe.read(request.vector), rng, size=even, grain=False).pixels
+        family = _family_in(request.style)
+        return paint(
+            self.probe.read(request.vector), rng, size=even, family=family, grain=False
+        ).pixels
 
 
-def load_poster(file: Path, *, d_audio: int) -> Poster:
-    """Load a probe for embeddings of length `d_audio`. Raises AdapterError, and OSError."""
+def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
+    """Load a probe for embeddings of length `d_audio`.
+
+    Raises AdapterError, OSError, and UsageError for a style that names no family.
+    """
+    for style in styles:
+        if _family_in(style) is None:
+            raise UsageError(
+                f"The poster model does not know the style {style!r}.",
+                hint=f"Its styles are: {', '.join(FAMILIES)}.",
+            )
     data = file.read_bytes()
     try:
         tensors = load(data)
@@ -118,3 +130,7 @@ def load_poster(file: Path, *, d_audio: int) -> Poster:
             f" expected {expected}."
         )
     return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _family_in(style: str) -> str | None:
+    return next((family for family in FAMILIES if family in style.lower()), None)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from covergen.core.errors import UsageError
 from covergen.core.onednn import pack_products
-from covergen.diffusion.base import encode_empty_prompt, load_base
+from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet
 from covergen.training.denoising import Noise, read_noise
@@ -53,7 +53,7 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
     noise = read_noise(config)
     size = _size(config, recipe.resolution)
     precision = _choose_precision(recipe.precision, device)
-    empty = encode_empty_prompt(config, masked=recipe.empty_prompt == "masked")
+    (empty,) = encode_prompts(config, [""], masked=recipe.empty_prompt == "masked")
     # On a CPU, gradients with channels last differ in their last digits from run to run.
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     parts = load_base(config, device=device, dtype=torch.float32, layout=layout)

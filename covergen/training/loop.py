@@ -352,6 +352,7 @@ def _sample(run: Run, adapter: Path) -> None:
                 vae=run.frozen.vae,
                 projection=learner.projection,
                 unconditional=run.frozen.empty_prompt,
+                styles={},
                 device=run.device,
                 dtype=run.frozen.unet.conv_in.weight.dtype,
             )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.functional.conftest import Run
+from tests.functional.conftest import Run, json_lines
 from tests.media import Library
 
 POSTER = ("generate", "--model", "poster", "--json")
@@ -64,6 +64,30 @@ def extracted(track: Path) -> Image.Image:
     from mutagen.flac import FLAC
 
     return Image.open(io.BytesIO(FLAC(track).pictures[0].data))
+
+
+def test_a_style_names_the_family_of_a_poster(library: Library, run: Run, tmp_path: Path) -> None:
+    track = library.every_container["flac"]
+    for style in ("record grooves", "Cut paper, calm"):
+        run(*POSTER, track, "-o", tmp_path / f"{style}.png", "--size", 64, "--style", style)
+        assert opened(tmp_path / f"{style}.png").info["covergen:style"] == style
+    result = run(*POSTER, track, "-o", tmp_path / "c.png", "--style", "watercolor", expect=2)
+    assert "does not know the style 'watercolor'" in result.output
+    assert "record grooves" in result.output
+
+
+def test_albums_share_the_styles_out_and_remember_theirs(
+    library: Library, run: Run, home: Path
+) -> None:
+    styles = ("--style", "op art", "--style", "ink brush")
+    run("tag", "--model", "poster", *styles, "--size", 64, "--per", "track", "-y", library.root)
+    found = {
+        found["provenance"]["style"]
+        for path in library.root.rglob("*.mp3")
+        for found in json_lines(run("info", "--json", path))
+        if found["provenance"]
+    }
+    assert found == {"op art", "ink brush"}
 
 
 @pytest.mark.parametrize("option", [("--steps", 30), ("--guidance", 5), ("--reuse", 2)])

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from covergen.core.errors import ModelError
-from covergen.diffusion.base import encode_empty_prompt, load_base
+from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import read_config
 from tests.plain_diffusion import empty_prompt
 from tests.tiny_base import make_tiny_base
@@ -27,7 +27,7 @@ def test_the_empty_prompt_is_the_text_encoders_own(
     name: str, length: int, masked: bool, request: pytest.FixtureRequest
 ) -> None:
     base: Path = request.getfixturevalue(name)
-    found = encode_empty_prompt(read_config(base), masked=masked)
+    (found,) = encode_prompts(read_config(base), [""], masked=masked)
     assert found.shape == (1, length, 32)
     assert torch.equal(found, empty_prompt(base, masked=masked))
     other = empty_prompt(base, masked=not masked)
@@ -92,7 +92,7 @@ def test_a_text_encoder_of_another_shape_is_an_error(sd1: Path, tmp_path: Path) 
     weights = "text_encoder/model.safetensors"
     (base / weights).write_bytes((other / weights).read_bytes())
     with pytest.raises(ModelError, match="text_encoder: its weights cannot be loaded"):
-        encode_empty_prompt(read_config(base), masked=False)
+        encode_prompts(read_config(base), [""], masked=False)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\0"])
@@ -101,7 +101,7 @@ def test_a_tokenizer_that_is_none_is_an_error(content: bytes, sd1: Path, tmp_pat
     for path in (base / "tokenizer").iterdir():
         path.write_bytes(content)
     with pytest.raises(ModelError, match="tokenizer: expected a CLIP tokenizer"):
-        encode_empty_prompt(read_config(base), masked=False)
+        encode_prompts(read_config(base), [""], masked=False)
 
 
 def test_a_tokenizer_of_another_encoder_is_an_error(sd1: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_tokenizer_of_another_encoder_is_an_error(sd1: Path, tmp_path: Path) -
         tokenizer["post_processor"][special][1] += 1000
     path.write_text(json.dumps(tokenizer))
     with pytest.raises(ModelError, match="tokenizer: expected at most 190 tokens"):
-        encode_empty_prompt(read_config(base), masked=False)
+        encode_prompts(read_config(base), [""], masked=False)
 
 
 def test_a_tokenizer_of_the_old_layout_gives_the_same(sd1: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_tokenizer_of_the_old_layout_gives_the_same(sd1: Path, tmp_path: Path)
     (base / "tokenizer" / "vocab.json").write_text(json.dumps(vocabulary))
     (base / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
     path.unlink()
-    found = encode_empty_prompt(read_config(base), masked=False)
+    (found,) = encode_prompts(read_config(base), [""], masked=False)
     assert torch.equal(found, empty_prompt(sd1, masked=False))
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from covergen.core.errors import Interrupted, ModelError, UsageError
 from covergen.core.types import SCHEDULERS, PaintRequest, Sampling
@@ -169,6 +170,61 @@ def test_tokens_that_do_not_divide_the_prompt_are_masked(
         decoded = vae.decode(latents / 0.3).sample
     expected = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
     assert difference(paint_all(case.painter, wanted), expected) <= 1
+
+
+STYLES = ("ab", "a longer style", "")
+
+
+def style_tokens(base: Path, style: str) -> Tensor:
+    """(1, T, d): what the text encoder makes of a style, from start to end token."""
+    tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(base / "text_encoder").eval()
+    with torch.no_grad():
+        return encoder(tokenizer(style, return_tensors="pt").input_ids)[0]
+
+
+def test_a_style_comes_before_the_music_in_one_sequence(sd2: Path, tmp_path: Path) -> None:
+    """Held to each picture computed alone, its two branches apart, with nothing padded."""
+    case = make_case(sd2, tmp_path, tokens=3)
+    painter = load_painter(
+        sd2, case.adapter, d_audio=512, device=CPU, dtype=torch.float32, styles=STYLES[:2]
+    )
+    wanted = [dataclasses.replace(r, style=s) for r, s in zip(requests(3), STYLES, strict=True)]
+    pictures = paint_all(painter, wanted)
+    vae = AutoencoderKL.from_pretrained(sd2 / "vae")
+    unconditional = empty_prompt(sd2, masked=False)
+    for picture, request in zip(pictures, wanted, strict=True):
+        scheduler = DDIMScheduler.from_pretrained(sd2 / "scheduler")
+        scheduler.set_timesteps(4)
+        conditional = tokens_by_hand(case.adapter, [request.vector], width=32)
+        if request.style:
+            conditional = torch.cat([style_tokens(sd2, request.style), conditional], dim=1)
+        noise = torch.Generator().manual_seed(request.seed)
+        latents = torch.randn(1, 3, 12, 16, generator=noise)
+        with torch.no_grad():
+            for t in scheduler.timesteps:
+                uncond = case.plain_unet(latents, t, encoder_hidden_states=unconditional).sample
+                cond = case.plain_unet(latents, t, encoder_hidden_states=conditional).sample
+                latents = scheduler.step(uncond + 7.5 * (cond - uncond), t, latents).prev_sample
+            decoded = vae.decode(latents / 0.3).sample[0]
+        expected = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0)
+        assert difference(picture, expected) <= 1
+
+
+def test_a_painter_that_knows_styles_paints_the_same_without_one(sd2: Path, tmp_path: Path) -> None:
+    case = make_case(sd2, tmp_path, tokens=8)
+    painter = load_painter(
+        sd2, case.adapter, d_audio=512, device=CPU, dtype=torch.float32, styles=STYLES[:2]
+    )
+    assert np.array_equal(paint_all(painter, requests(2)), paint_all(case.painter, requests(2)))
+
+
+def test_a_style_that_is_too_long_is_refused(sd2: Path, tmp_path: Path) -> None:
+    adapter = make_tiny_adapter(tmp_path / "adapter.safetensors", sd2)
+    with pytest.raises(UsageError, match="too long: it has 200 tokens"):
+        load_painter(
+            sd2, adapter, d_audio=512, device=CPU, dtype=torch.float32, styles=["a " * 200]
+        )
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "ddpm", "dpm++"])

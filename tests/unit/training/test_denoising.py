@@ -12,7 +12,7 @@ from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 
 from covergen.core.errors import ModelError
-from covergen.diffusion.base import encode_empty_prompt
+from covergen.diffusion.base import encode_prompts
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.projection import make_projection
 from covergen.training.denoising import (
@@ -129,7 +129,7 @@ def test_chance_is_spread_as_it_should_be() -> None:
 @pytest.mark.parametrize("count", [8, 5])
 def test_a_dropped_condition_is_the_empty_prompt_of_guidance(sd2: Path, count: int) -> None:
     config = read_config(sd2)
-    empty = encode_empty_prompt(config, masked=False)
+    (empty,) = encode_prompts(config, [""], masked=False)
     assert empty.shape == (1, 16, 32)
     projection = make_projection("tokens", d_audio=6, d_cross=32, tokens=count)
     vectors = torch.randn(3, 6)
