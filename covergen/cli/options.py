@@ -268,6 +268,14 @@ rewrite_options = _together(
         show_default=True,
         help="Files with several hard links: leave alone, or detach from the others.",
     ),
+    click.option(
+        "--min-age",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Skip files that were modified less than this long ago.",
+    ),
 )
 
 journal_option = click.option(
@@ -328,7 +336,11 @@ def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
     """What the shared options say of how files are replaced."""
     from covergen.library.rewrite import RewriteOptions
 
-    return RewriteOptions(preserve_mtime=options["preserve_mtime"], hardlinks=options["hardlinks"])
+    return RewriteOptions(
+        preserve_mtime=options["preserve_mtime"],
+        hardlinks=options["hardlinks"],
+        min_age_seconds=options["min_age"],
+    )
 
 
 def write_choice(options: dict[str, Any]) -> WriteOptions:

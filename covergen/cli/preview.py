@@ -30,7 +30,7 @@ _REMEMBERED = (
     "model", "base", "clap", "adapter", "windows", "lora_rank", "steps", "guidance", "scheduler",
     "guided_from", "guided_until", "reuse", "finish", "inks", "size", "quality",
     "styles",
-    "sidecar", "no_embed", "hardlinks",
+    "sidecar", "no_embed", "hardlinks", "min_age",
 )  # fmt: skip
 
 

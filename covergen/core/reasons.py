@@ -62,6 +62,8 @@ class Reason(StrEnum):
     TOO_LARGE = "too-large", "the picture is larger than this container can hold"
     READ_ONLY = "read-only", "the file or its folder cannot be written to"
     NO_SPACE = "no-space", "not enough free space for a safe copy"
+    IN_USE = "in-use", "another program is still writing it"
+    TOO_NEW = "too-new", "modified too recently: see --min-age"
     HARD_LINKED = "hard-linked", "has several hard links: see --hardlinks"
     UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged, or that of another album"
     OUTSIDE = "outside", "lies outside of the library"

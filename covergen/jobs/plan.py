@@ -10,7 +10,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
-from covergen.library.rewrite import obstacle
+from covergen.library.rewrite import SKIPPED, obstacle
 from covergen.library.scan import scan
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan 
             yield replace(plan, targets=tuple(t for t in plan.targets if not hindered[t.path]))
             for path, reason in hindered.items():
                 if reason:
-                    skipped = reason is Reason.HARD_LINKED  # as if it were tried
-                    status = Status.SKIPPED if skipped else Status.FAILED
+                    status = Status.SKIPPED if reason in SKIPPED else Status.FAILED
                     yield Outcome(path=path, status=status, reason=reason)
 
 

@@ -7,6 +7,7 @@ goes wrong before that, the original is as it was, byte for byte, and the copy i
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from covergen.library.change import Change, Record, Stamp
 from covergen.library.exchange import exchange
 from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
 from covergen.library.fingerprint import fingerprints
+from covergen.library.in_use import is_being_written
 from covergen.library.os_errors import check_writable, write_errors
 from covergen.library.pictures import (
     FRONT_COVER,
@@ -35,11 +37,13 @@ from covergen.library.reversal import find_reversal
 from covergen.library.temporary import remove_stale, temporary
 
 __all__ = [
+    "SKIPPED",
     "RewriteOptions",
     "SameSound",
     "check_room",
     "obstacle",
     "put_in_place",
+    "reason_to_skip",
     "remove_own_cover",
     "remove_stale",
     "write_cover",
@@ -47,6 +51,9 @@ __all__ = [
 
 SameSound = Callable[[Path, Path], bool]
 """Whether two files hold the same sound; raises ItemError of the one that holds none."""
+
+SKIPPED = frozenset({Reason.HARD_LINKED, Reason.IN_USE, Reason.TOO_NEW})
+"""Why a file is left alone that could be written: no failure."""
 
 _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 
@@ -56,11 +63,13 @@ class RewriteOptions:
     """How files are replaced.
 
     `preserve_mtime`: the new file has the old one's modification time. `hardlinks`: a file with
-    several names is left alone, or parted from its other names.
+    several names is left alone, or parted from its other names. `min_age_seconds`: a file that was
+    modified later is left alone.
     """
 
     preserve_mtime: bool = False
     hardlinks: Literal["skip", "break"] = "skip"
+    min_age_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +90,25 @@ class _Edit:
 
 
 def obstacle(path: Path, options: RewriteOptions) -> Reason | None:
-    """What can be told without trying: HARD_LINKED or READ_ONLY, None if nothing is in the way."""
+    """What can be told without trying: one of SKIPPED, READ_ONLY, None if nothing is in the way."""
     try:
         real = Path(os.path.realpath(path, strict=True))
-        if real.stat().st_nlink > 1 and options.hardlinks == "skip":
-            return Reason.HARD_LINKED
+        if reason := reason_to_skip(real, real.stat(), options):
+            return reason
         check_writable(real, "the file")
         check_writable(real.parent, "its folder")
     except OSError:
         return Reason.READ_ONLY
     return None
+
+
+def reason_to_skip(path: Path, status: os.stat_result, options: RewriteOptions) -> Reason | None:
+    """Why a file is left alone that could be written. Raises OSError."""
+    if status.st_nlink > 1 and options.hardlinks == "skip":
+        return Reason.HARD_LINKED
+    if options.min_age_seconds and time.time() - status.st_mtime < options.min_age_seconds:
+        return Reason.TOO_NEW
+    return Reason.IN_USE if is_being_written(path) else None
 
 
 def write_cover(
@@ -141,7 +159,8 @@ def _rewritten(
         with write_errors(track.path):
             return _rewrite(track, edit, same_sound, options, record)
     except ItemError as error:
-        return replace(Outcome.of_error(error), path=track.path)
+        outcome = replace(Outcome.of_error(error), path=track.path)
+        return replace(outcome, status=Status.SKIPPED) if error.reason in SKIPPED else outcome
 
 
 def _rewrite(
@@ -157,8 +176,8 @@ def _rewrite(
     found = read_pictures(path, track.container)
     if edit.is_done(found):
         return Outcome(path=track.path, status=Status.UNCHANGED, reason=edit.nothing)
-    if before.st_nlink > 1 and options.hardlinks == "skip":
-        return Outcome(path=track.path, status=Status.SKIPPED, reason=Reason.HARD_LINKED)
+    if reason := reason_to_skip(path, before, options):
+        return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
     check_room(path, before.st_size + 2 * len(edit.new.data if edit.new else b""))
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
@@ -251,7 +270,18 @@ def put_in_place(copy: Path, path: Path, before: os.stat_result) -> None:
     elif _has_changed(copy, before):
         exchange(copy, path)  # somebody was faster by an instant, and nothing of theirs is lost
         raise changed
+    elif _is_open(copy):
+        exchange(copy, path)  # what they are still to write goes into the file that they opened
+        raise WriteError(path, Reason.IN_USE, "it was opened for writing while its copy was edited")
     sync_folder(path.parent)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether somebody has a file open to write; not if nobody can say."""
+    try:
+        return is_being_written(path)
+    except OSError:
+        return False
 
 
 def _has_changed(path: Path, before: os.stat_result) -> bool:

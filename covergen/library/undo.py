@@ -13,7 +13,7 @@ from covergen.library.file_copy import copy_bytes, copy_metadata, sync_file, syn
 from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import WriteState
 from covergen.library.os_errors import check_writable, write_errors
-from covergen.library.rewrite import check_room, put_in_place
+from covergen.library.rewrite import check_room, put_in_place, reason_to_skip
 from covergen.library.sidecar import create_file
 from covergen.library.temporary import temporary
 
@@ -71,8 +71,8 @@ def _take_back(
         if _is(path, write.before):
             return Outcome(path=path, status=Status.UNCHANGED, reason=Reason.UNDONE)
         raise _changed(write, journal)
-    if before and before.st_nlink > 1 and options.hardlinks == "skip":
-        return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HARD_LINKED)
+    if before and (reason := reason_to_skip(path, before, options)):
+        return Outcome(path=path, status=Status.SKIPPED, reason=reason)
     reversal = _reversal(write, journal) if write.before != NOTHING else None
     if write.container:
         check_room(path, write.stamp_after.size + write.stamp_before.size)

@@ -249,6 +249,26 @@ def test_hard_linked_albums_are_left_alone_unless_their_links_may_break(
     assert snapshot(seeds) == before
 
 
+def test_a_download_that_goes_on_is_left_alone_and_tagged_when_it_is_complete(
+    library: Library, run: Run
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+    marks = [path.with_name(f"{path.name}.part") for path in before]
+    for mark in marks:
+        mark.touch()
+    for options in (("--dry-run",), ()):
+        (album, *_) = json_lines(run(*TAG, *options, folder))
+        assert (album["action"], album["reason"]) == ("skip", "in-use")
+    for mark in marks:
+        mark.unlink()
+    (album, *_) = json_lines(run(*TAG, "--min-age", 3600, folder))
+    assert (album["action"], album["reason"]) == ("skip", "too-new")
+    assert snapshot(folder) == before
+    (album, *_) = json_lines(run(*TAG, folder))
+    assert album["result"] == "painted"
+
+
 def test_a_link_stays_and_what_it_leads_to_is_written(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
