@@ -9,13 +9,22 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line. Ctrl-C and a broken dependency end it without a traceback."""
     try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run() -> None:
+    try:
         from covergen.cli.main import main as run
 
         run()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+    except ImportError as error:
         _explain(error)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        _explain(error)  # a shared library does not load
 
 
 def _explain(error: Exception) -> NoReturn:

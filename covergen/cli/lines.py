@@ -158,11 +158,13 @@ def byte_size(count_bytes: float) -> str:
 
 def sampling_text(sampling: Sampling | Provenance) -> str:
     """How covers are sampled, in a few words."""
-    text = f"{sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance:g}"
+    text = (
+        f"{sampling.scheduler}, {counted(sampling.steps, 'step')}, guidance {sampling.guidance:g}"
+    )
     if (sampling.guided_from, sampling.guided_until) != (0, 1):
         text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of them"
     if sampling.reuse > 1:
         text += f", one in {sampling.reuse} whole"
-    if sampling.finish == "print":
-        text += f", printed in {sampling.inks} inks"
+    if sampling.finish != "none":
+        text += f", finish {sampling.finish}, up to {sampling.inks} inks"
     return text

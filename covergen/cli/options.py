@@ -210,19 +210,20 @@ paint_options = _together(
         "styles",
         multiple=True,
         metavar="TEXT",
-        help="Words that steer the picture next to the music. Repeatable: each album takes one."
+        help="Words that guide the picture along with the music. Repeatable: each album takes one."
         "  [default: the model's]",
     ),
     click.option(
         "--finish",
         type=click.Choice(FINISHES),
-        help="print: flat inks with sharp edges at any size.  [default: the model's]",
+        help="print: flat inks with sharp edges at any size; paper: the same on grained paper."
+        "  [default: the model's]",
     ),
     click.option(
         "--inks",
         type=click.IntRange(2, 24),
         metavar="N",
-        help="Number of colors for --finish print.  [default: the model's]",
+        help="Most colors that a print uses.  [default: the model's]",
     ),
     click.option(
         "--batch-size",
@@ -247,7 +248,7 @@ encoding_options = _together(
         "--size",
         type=click.IntRange(16, 4096),
         metavar="N",
-        help="Side in pixels.  [default: as painted]",
+        help="Side in pixels.  [default: as painted; 1024 for prints]",
     ),
     click.option(
         "--jpeg-quality",

@@ -88,7 +88,7 @@ def linear_from_oklab(oklab: Floats) -> Floats:
 
 
 def oklab_from_linear(linear: Floats) -> Floats:
-    """The way back."""
+    """OKLab of linear sRGB light; the inverse of `linear_from_oklab`."""
     oklab: Floats = np.cbrt(linear @ _LMS_FROM_LINEAR.T) @ _OKLAB_FROM_LMS.T
     return oklab.astype(np.float32)
 

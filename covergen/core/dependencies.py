@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
@@ -24,7 +25,11 @@ def check_dependencies(names: Iterable[str]) -> None:
     Raises DependencyError, which names the first package that is missing, has the wrong version
     or cannot be imported, and the command that repairs it.
     """
-    required = _requirements()
+    try:
+        required = _requirements()
+    except ImportError:  # of packaging, without which no version can be compared
+        required = {}
+        names = ("packaging",)
     for name in names:
         specifier = required.get(name, "")
         try:
@@ -35,9 +40,9 @@ def check_dependencies(names: Iterable[str]) -> None:
             raise _broken(name, f"is installed in version {installed}", required)
         try:
             import_module(_MODULES.get(name, name))
-        except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+        except Exception as error:  # a broken package may raise anything
             problem = f"{installed} is installed but cannot be imported ({_first_line(error)})"
-            raise _broken(name, problem, required) from error
+            raise _broken(name, problem, required, "--force-reinstall ") from error
 
 
 def dependency_names() -> tuple[str, ...]:
@@ -63,10 +68,10 @@ def _matches(version: str, specifier: str) -> bool:
     return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
-def _broken(name: str, problem: str, required: dict[str, str]) -> DependencyError:
+def _broken(name: str, problem: str, required: dict[str, str], option: str = "") -> DependencyError:
     wanted = [f'"{package}{required.get(package, "")}"' for package in _COUPLED.get(name, (name,))]
     expected = f"; covergen needs {name}{required[name]}" if required.get(name) else ""
-    repair = f"{sys.executable} -m pip install --force-reinstall {' '.join(wanted)}"
+    repair = f"{shlex.quote(sys.executable)} -m pip install {option}{' '.join(wanted)}"
     return DependencyError(
         f"The Python package {name} {problem}{expected}.", hint=f"Repair it with: {repair}"
     )

@@ -160,7 +160,7 @@ class AlbumEmbedding:
 class PaintRequest:
     """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1.
 
-    `style`: words that steer the picture next to the music, "" for none.
+    `style`: words that guide the picture along with the music, "" for none.
     """
 
     vector: NDArray[np.float32]
@@ -168,7 +168,7 @@ class PaintRequest:
     style: str = ""
 
 
-FINISHES = ("none", "print")
+FINISHES = ("none", "print", "paper")
 QUALITIES = ("draft", "standard", "best")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
 
@@ -179,7 +179,7 @@ class Sampling:
 
     `scheduler` is one of SCHEDULERS. Guidance acts from one share of the steps until another. Every
     `reuse`-th step computes the whole UNet, those between take over what is deep in it. `finish` is
-    one of FINISHES; "print" uses up to `inks` flat colors.
+    one of FINISHES; "print" uses up to `inks` flat colors, "paper" adds the grain of paper.
     """
 
     steps: int

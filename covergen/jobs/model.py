@@ -15,7 +15,7 @@ from covergen.models.presets import at_quality, find_preset, load_presets
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
 
 __all__ = [
+    "DIFFUSION_OPTIONS",
     "Model",
     "ModelChoice",
     "ModelFiles",
@@ -39,6 +40,10 @@ __all__ = [
     "locate_model",
     "locate_part",
 ]
+
+
+DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
+"""Fields of Sampling that mean nothing to a model that draws by rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +95,10 @@ class PaintBatches(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that is ready to listen and to paint; `adapter` is its adapter file's SHA-256."""
+    """A model that is ready to listen and to paint."""
 
     tower: Tower
-    adapter: str
+    adapter_sha256: str
     paint_batches: PaintBatches
 
 
@@ -105,26 +110,43 @@ def choose_preset(choice: ModelChoice) -> Preset:
         for name in (field.name for field in fields(Sampling))
         if (value := getattr(choice, name)) is not None
     }
-    if (choice.base or preset.base) == PROCEDURAL:
+    base = choice.base or preset.base
+    sampling = preset.sampling
+    if base == PROCEDURAL:
         _refuse_diffusion_options(preset, choice)
+    else:
+        sampling = at_quality(sampling, choice.quality)
+    sampling = replace(sampling, **wishes)
+    if choice.inks is not None and sampling.finish == "none":
+        raise UsageError("--inks applies to --finish print and --finish paper only.")
+    _check_text(choice.styles)
     return replace(
         preset,
-        base=choice.base or preset.base,
+        base=base,
         clap=choice.clap or preset.clap,
         adapter=choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
         styles=choice.styles or preset.styles,
-        sampling=replace(at_quality(preset.sampling, choice.quality), **wishes),
+        sampling=sampling,
     )
 
 
 def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
-    """Raise UsageError for options of diffusion, unless they only repeat the model's own values."""
-    for name in ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse"):
-        value = getattr(choice, name)
-        if value is not None and value != getattr(preset.sampling, name):
+    for name in DIFFUSION_OPTIONS:
+        if getattr(choice, name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} does not apply to {preset.name!r}: it draws by rules.")
+            raise UsageError(
+                f"{option} does not apply to {preset.name!r}: it draws by rules.",
+                hint=f"Leave out {option}, also in config.toml.",
+            )
+
+
+def _check_text(styles: Sequence[str]) -> None:
+    for style in styles:
+        try:
+            style.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The style {style!r} is not valid UTF-8.") from None
 
 
 def locate_model(preset: Preset) -> ModelFiles:
@@ -155,13 +177,17 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
 
 
 def check_model(options: PaintOptions) -> None:
-    """Raise what can be told without loading weights.
+    """Raise what can be known without loading weights.
 
     Raises ModelError, UsageError for the device, and DependencyError for a broken package.
     """
     from covergen.jobs.compute import choose_compute
 
     locate_model(options.preset)
+    if options.preset.base == PROCEDURAL:
+        from covergen.starter.poster import check_styles
+
+        check_styles(_styles(options))
     choose_compute(options.device, options.dtype)
     check_dependencies(("transformers", "diffusers", "peft", "av"))
 
@@ -183,15 +209,22 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
             return _load_poster(tower, files, options)
         return _load_diffusion(tower, files, compute, options, emit)
     except OSError as error:
+        if error.filename is None:  # a shared library that does not load
+            raise
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Model:
     from covergen.starter.poster import load_poster
 
-    poster = load_poster(files.adapter, d_audio=tower.dimension, styles=options.preset.styles)
+    poster = load_poster(files.adapter, d_audio=tower.dimension, styles=_styles(options))
     paint_batches = partial(poster.paint_batches, size=options.size)
-    return Model(tower=tower, adapter=poster.sha256, paint_batches=paint_batches)
+    return Model(tower=tower, adapter_sha256=poster.sha256, paint_batches=paint_batches)
+
+
+def _styles(options: PaintOptions) -> list[str]:
+    """The styles that pictures may have; "" stands for none."""
+    return [style for style in options.preset.styles if style]
 
 
 def _load_diffusion(
@@ -208,12 +241,12 @@ def _load_diffusion(
         device=compute.device,
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
-        styles=options.preset.styles,
+        styles=_styles(options),
     )
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
         tower=tower,
-        adapter=painter.adapter.sha256,
+        adapter_sha256=painter.adapter.sha256,
         paint_batches=partial(paint_batches, painter),
     )

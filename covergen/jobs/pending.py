@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import covergen
 from covergen.core.errors import ModelError
 from covergen.core.paths import state_folder
 from covergen.core.reasons import Reason
@@ -109,7 +110,8 @@ class PendingCovers:
             files = locate_model(paint.preset)
             model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
             encoding = self._options.plan.write.encoding
-            settings = (model, paint.preset, paint.dtype, self._options.seed, encoding)
+            own = (covergen.__version__, paint.preset, paint.dtype, self._options.seed)
+            settings = (model, *own, encoding)
             self._known_settings = as_json(settings)
         return self._known_settings
 

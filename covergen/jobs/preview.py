@@ -81,7 +81,7 @@ def _paint(painting: _Painting, options: PreviewOptions, checkpoint: Checkpoint)
         with closing(painted):  # nothing uses the store after that
             for embedding, cover in painted:
                 meter.cover_bytes += painting.keep(embedding, cover)
-        meter.save(rates_key(paint, Encoding()), heard=store.saved)
+        meter.save(rates_key(paint, Encoding(size=paint.size)), heard=store.saved)
 
 
 class _Painting:

@@ -173,7 +173,8 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "clap": preset.clap,
         "adapter": preset.adapter or "",
         "windows": preset.windows,
-        "styles": preset.styles,
+        "styles": ", ".join(preset.styles),
+        "size": options.tag.paint.size or "",
         "seed": options.tag.seed,
         **asdict(preset.sampling),
     }

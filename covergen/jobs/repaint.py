@@ -12,12 +12,14 @@ from covergen.core.errors import ModelError
 from covergen.core.picture import open_picture
 from covergen.core.seeds import seed_for
 from covergen.core.types import Album
+from covergen.jobs.model import DIFFUSION_OPTIONS
 from covergen.library.change import file_hash
 from covergen.library.folders import above_discs
 from covergen.library.memory import ScanMemory
 from covergen.library.scan import ScanOptions, scan
 from covergen.models.locate import locate
 from covergen.models.presets import load_presets
+from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Repaint", "repaint"]
 
 _MODEL = "starter"  # lends its name where a cover's own model is gone: all else is given anyway
+_DIFFUSION = [name.replace("_", "-") for name in DIFFUSION_OPTIONS]
 _SEEDS_TRIED = 10_000
 _BEST_QUALITY = 95
 
@@ -167,11 +170,14 @@ def _model_options(
         "guided-from": provenance.guided_from,
         "guided-until": provenance.guided_until,
         "reuse": provenance.reuse,
+        "style": provenance.style,
         "finish": provenance.finish,
         "inks": provenance.inks,
     }
-    if provenance.style:
-        options["style"] = provenance.style
+    if provenance.base == PROCEDURAL:
+        options = {name: v for name, v in options.items() if name not in _DIFFUSION}
+    if provenance.finish == "none":
+        del options["inks"]
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)
 

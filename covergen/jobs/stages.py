@@ -8,11 +8,10 @@ from dataclasses import asdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
 from covergen.core.reasons import Reason
+from covergen.core.seeds import seed_for
 from covergen.core.types import (
     AlbumEmbedding,
     Cover,
@@ -27,6 +26,7 @@ from covergen.jobs.model import load_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from covergen.audio.clap import Tower
@@ -139,7 +139,7 @@ def _paint_albums(
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
             for seed in seeds_of(embedding.plan.album):
-                style = _style_for(seed, preset.styles)
+                style = _style_for(embedding.plan.album, seed, preset.styles)
                 painting.append((embedding, seed, style))
                 yield PaintRequest(vector=embedding.vector, seed=seed, style=style)
 
@@ -150,7 +150,7 @@ def _paint_albums(
             model=preset.name,
             base=preset.base,
             clap=preset.clap,
-            adapter=model.adapter,
+            adapter=model.adapter_sha256,
             windows=preset.windows,
             seed=seed,
             **asdict(sampling),
@@ -169,9 +169,9 @@ def _paint_albums(
         yield list(map(painted, pictures))
 
 
-def _style_for(seed: int, styles: Sequence[str]) -> str:
-    """The style of the cover with this seed: always the same one of these styles."""
-    return styles[int(np.random.default_rng(seed).integers(len(styles)))] if styles else ""
+def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
+    """The style of an album's cover with this seed: always the same one of these styles."""
+    return styles[seed_for(album.key, seed) % len(styles)] if styles else ""
 
 
 def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
@@ -181,7 +181,12 @@ def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint
         return pixels
     from covergen.finish.screen_print import screen_print
 
-    return screen_print(pixels, size=options.size or _PRINT_SIZE, inks=sampling.inks)
+    return screen_print(
+        pixels,
+        size=options.size or _PRINT_SIZE,
+        inks=sampling.inks,
+        paper=sampling.finish == "paper",
+    )
 
 
 def _handed_on(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from covergen.core.types import PaintRequest, Sampling
 
-__all__ = ["MoodProbe", "Poster", "load_poster"]
+__all__ = ["MoodProbe", "Poster", "check_styles", "load_poster"]
 
 _SIZE = 1024  # pixels
 _BATCH = 8
@@ -65,7 +65,8 @@ class MoodProbe:
         return cls(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        """As a safetensors file, whose writer takes arrays for contiguous, whatever they are."""
+        """As a safetensors file."""
+        # safetensors ignores strides.
         return save({"weight": np.ascontiguousarray(self.weight), "bias": self.bias})
 
 
@@ -98,25 +99,30 @@ class Poster:
             yield pictures
 
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
-        even = size + size % 2  # as the painter wants it
+        even = size + size % 2  # as the painter needs it
         rng = np.random.default_rng(request.seed)
         family = _family_in(request.style)
-        return paint(
-            self.probe.read(request.vector), rng, size=even, family=family, grain=False
-        ).pixels
+        attributes = self.probe.read(request.vector)
+        painting = paint(attributes, rng, size=even, family=family, grain=False)
+        return painting.pixels[:size, :size]
 
 
-def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
-    """Load a probe for embeddings of length `d_audio`.
-
-    Raises AdapterError, OSError, and UsageError for a style that names no family.
-    """
+def check_styles(styles: Iterable[str]) -> None:
+    """Raise UsageError for a style that names no family of pictures."""
     for style in styles:
         if _family_in(style) is None:
             raise UsageError(
                 f"The poster model does not know the style {style!r}.",
                 hint=f"Its styles are: {', '.join(FAMILIES)}.",
             )
+
+
+def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
+    """Load a probe for embeddings of length `d_audio`.
+
+    Raises AdapterError, OSError, and UsageError as `check_styles`.
+    """
+    check_styles(styles)
     data = file.read_bytes()
     try:
         tensors = load(data)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.fuzz_run import LIMIT_KIB, Worker, worker
 from tests.faults.hostile_files import HOSTILE
+from tests.media import encode
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="others tell memory otherwise")
 
@@ -17,7 +18,9 @@ _MOST_SECONDS = 30  # on a busy machine
 
 @pytest.fixture(scope="module")
 def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    with worker(tmp_path_factory.mktemp("no seeds")) as process:
+    seeds = tmp_path_factory.mktemp("seeds")
+    encode(seeds / "a.m4a", "mp4", seconds=0.2)  # so that idle memory has all modules in it
+    with worker(seeds) as process:
         yield process
 
 

@@ -45,7 +45,7 @@ def test_the_command_that_info_prints_paints_the_poster_again(
 ) -> None:
     track = library.every_container["flac"]
     options = ("--size", 200, "--finish", "print", "--inks", 4)
-    run("tag", "--model", "poster", *options, "-y", track.parent)
+    run("tag", "--model", "poster", *options, "--quality", "best", "-y", track.parent)
     command = next(
         line.split(maxsplit=1)[1]
         for line in run("info", track).output.splitlines()
@@ -54,6 +54,8 @@ def test_the_command_that_info_prints_paints_the_poster_again(
     painted = np.asarray(extracted(track).convert("RGB"))
     words = shlex.split(command)
     assert words[0] == "covergen"
+    run("tag", "--model", "poster", *options, "--force", "--seed", 9, "-y", track.parent)
+    assert not np.array_equal(np.asarray(extracted(track).convert("RGB")), painted)
     run(*words[1:], "-y")
     assert np.array_equal(np.asarray(extracted(track).convert("RGB")), painted)
 
@@ -80,12 +82,23 @@ def test_albums_share_the_styles_out_and_remember_theirs(
     library: Library, run: Run, home: Path
 ) -> None:
     styles = ("--style", "op art", "--style", "ink brush")
-    run("tag", "--model", "poster", *styles, "--size", 64, "--per", "track", "-y", library.root)
+    run(
+        "tag",
+        "--model",
+        "poster",
+        *styles,
+        "--size",
+        64,
+        "--per",
+        "track",
+        "-y",
+        library.root,
+        expect=1,
+    )
     found = {
         found["provenance"]["style"]
-        for path in library.root.rglob("*.mp3")
+        for path in library.every_container.values()
         for found in json_lines(run("info", "--json", path))
-        if found["provenance"]
     }
     assert found == {"op art", "ink brush"}
 
@@ -99,10 +112,39 @@ def test_options_of_diffusion_are_refused(
     assert f"{option[0]} does not apply to 'poster'" in result.output
 
 
-def test_it_is_listed_as_procedural_and_cannot_be_trained(run: Run, tmp_path: Path) -> None:
+def test_it_is_listed_as_procedural_and_cannot_be_trained(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    run("dataset", "from-library", library.root / "Fully Covered", tmp_path / "pairs")
+    result = run("finetune", tmp_path / "pairs", "--model", "poster", expect=2)
+    assert "draws by rules and cannot be trained" in result.output
     listed = run("models", "list").output.splitlines()
     assert any(line.startswith("poster") and "Procedural" in line for line in listed)
     assert "procedural" in run("models", "show", "poster").output
+
+
+def test_a_style_that_poster_does_not_know_is_told_before_anything_is_made(
+    run: Run, tmp_path: Path
+) -> None:
+    run("demo", tmp_path / "demo", "--model", "poster", "--style", "watercolor", expect=2)
+    assert not (tmp_path / "demo").exists()
+
+
+def test_inks_without_a_print_are_refused(library: Library, run: Run, tmp_path: Path) -> None:
+    track = library.every_container["flac"]
+    options = ("--model", "tiny", "--inks", 3)
+    result = run("generate", track, "-o", tmp_path / "a.png", *options, expect=2)
+    assert "--inks applies to --finish print" in result.output
+
+
+def test_a_cover_without_a_style_is_painted_again_without_one(
+    library: Library, run: Run, home: Path
+) -> None:
+    track = library.every_container["flac"]
+    run("tag", "--model", "poster", "--size", 64, "-y", track.parent)
+    (found,) = json_lines(run("info", "--json", track))
+    words = found["command"]
+    assert words[words.index("--style") + 1] == ""
 
 
 def test_a_print_has_few_colors_and_the_default_size(

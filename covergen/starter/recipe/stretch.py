@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import Optimisation
 
-__all__ = ["Stage", "load_average", "train"]
+__all__ = ["Stage", "load_average", "make_optimizers", "train"]
 
 _ENDS = ("unet.conv_in", "unet.conv_out")  # which are no maps between features
 _SAVED_EVERY_S = 240.0
@@ -56,7 +56,7 @@ def train(stage: Stage) -> bool:
     """Train until all steps are done or it is late; whether all are done."""
     settings = stage.optimisation
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
-    optimizers = _optimizers(stage.model, settings)
+    optimizers = make_optimizers(stage.model, settings)
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     average = [p.detach().clone() for p in parameters]
     step, seconds = _resume(stage, optimizers, average)
@@ -95,13 +95,13 @@ def train(stage: Stage) -> bool:
     return step >= settings.steps
 
 
-def _optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
     """AdamW for all, or Muon for what is a matrix within the UNet, and AdamW for the rest."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = {
         name: p
         for name, p in trained.items()
-        if p.ndim > 1 and name.startswith("unet.") and not name.startswith(_ENDS)
+        if settings.muon and p.ndim > 1 and name.startswith("unet.") and not name.startswith(_ENDS)
     }
     rest = [p for name, p in trained.items() if name not in matrices]
     adamw = torch.optim.AdamW(

@@ -109,6 +109,7 @@ def test_a_finished_album() -> None:
             "reuse": 1,
             "finish": "none",
             "inks": 6,
+            "style": "",
         },
     }
 

@@ -44,6 +44,14 @@ def test_a_demo_with_a_broken_torchaudio_makes_nothing_and_says_how_to_repair_it
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_package_that_raises_anything_is_a_message(tmp_path: Path) -> None:
+    content = "raise RuntimeError('compiled with different CUDA major versions')"
+    done = run_with_broken("torchaudio", content, tmp_path, "demo", tmp_path / "demo")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "different CUDA major versions" in done.stderr
+
+
 @pytest.mark.parametrize("package", ["mutagen", "click", "platformdirs", "tqdm"])
 def test_any_broken_package_is_a_message(package: str, tmp_path: Path) -> None:
     (tmp_path / "a.mp3").touch()

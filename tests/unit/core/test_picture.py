@@ -41,6 +41,7 @@ _PROVENANCE = Provenance(
     reuse=2,
     finish="print",
     inks=5,
+    style="cut paper",
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -59,6 +60,7 @@ _TEXTS = {
     "covergen:reuse": "2",
     "covergen:finish": "print",
     "covergen:inks": "5",
+    "covergen:style": "cut paper",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
@@ -262,7 +264,7 @@ def test_what_painted_a_cover_is_read_from_it(encoding: Encoding) -> None:
 
 def test_a_cover_that_says_nothing_of_saving_was_painted_with_none() -> None:
     texts = {**_TEXTS, "covergen:album_key": "k"}
-    for name in ("guided_from", "guided_until", "reuse", "finish", "inks"):
+    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style"):
         del texts[f"covergen:{name}"]
     found = read_provenance(_png_with(texts))
     assert found == replace(
@@ -273,6 +275,7 @@ def test_a_cover_that_says_nothing_of_saving_was_painted_with_none() -> None:
         reuse=1,
         finish="none",
         inks=6,
+        style="",
     )
 
 

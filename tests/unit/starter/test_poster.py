@@ -90,7 +90,7 @@ def test_pictures_follow_the_mood_and_do_not_depend_on_their_batch(poster: Poste
 
 def test_an_odd_size_and_the_default_size(poster: Poster) -> None:
     assert paint(poster, [request(0.5, 0.5, 1)])[0].shape == (1024, 1024, 3)
-    assert paint(poster, [request(0.5, 0.5, 1)], size=301)[0].shape == (302, 302, 3)
+    assert paint(poster, [request(0.5, 0.5, 1)], size=301)[0].shape == (301, 301, 3)
 
 
 def test_it_stops_when_asked(poster: Poster) -> None:

@@ -13,7 +13,7 @@ from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter
-from covergen.starter.recipe.base import train_base
+from covergen.starter.recipe.base import TextToImage, train_base
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.export import export
 from covergen.starter.recipe.patches import encode_pictures
@@ -26,6 +26,7 @@ from covergen.starter.recipe.settings import (
     VaeSettings,
     World,
 )
+from covergen.starter.recipe.stretch import make_optimizers
 from covergen.starter.recipe.tower import train_tower
 from covergen.starter.recipe.vae import train_vae
 from covergen.starter.recipe.world import render
@@ -139,3 +140,13 @@ def test_captions_lose_parts_but_say_nothing_new() -> None:
         assert set(short.split(", ")) <= set(caption.split(", "))
     assert shortened.count("") / 2000 == pytest.approx(BaseSettings().empty, abs=0.06)
     assert shortened.count(caption) > 200
+
+
+@pytest.mark.parametrize("muon", [None, 1e-3])
+def test_every_parameter_of_the_base_is_trained_once(muon: float | None) -> None:
+    model = TextToImage(BASE, 8)
+    settings = replace(BASE.optimisation, muon=muon)
+    optimizers = make_optimizers(model, settings)
+    trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert len(trained) == len({id(p) for p in trained}) == len(list(model.parameters()))
+    assert len(optimizers) == (2 if muon else 1)
