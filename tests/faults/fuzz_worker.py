@@ -4,6 +4,7 @@ A process of its own, so that whoever asks may end it. On stdin the number of a 
 file's path, in JSON; on stdout a line of JSON for each. The first line is the idle memory in KiB.
 """
 
+import gc
 import json
 import shutil
 import sys
@@ -60,6 +61,7 @@ def journey(path: Path, idle_kib: int, *, heard_anyway: bool = False) -> Journey
     original = Path(shutil.copy(path, path.with_suffix(".original")))
     track = None
     changes: list[Change] = []
+    gc.collect()  # what earlier files left behind is not counted
     _forget_peak()
     with _told(done):
         track = read_track(path, path.stat())
