@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["train_adapter", "train_variants"]
 
 _NAMES = Names(title="covergen starter", base="covergen starter", clap="covergen starter")
+_MOOD_PARTS = (
+    8  # at the end of a caption: number, size, edges, order, colours, warmth, chroma, light
+)
 _RIDGE = 1e-2  # of the embeddings' mean variance
 
 
@@ -105,12 +108,12 @@ def _caption_projection(
 ) -> dict[str, Tensor]:
     """The state of the projection that is the best linear guess at the caption's tokens.
 
-    The base knows those: training has only to add what captions do not say. Family and texture
-    are left out, and every other position of the encoded caption. Ridge regression.
-    embeddings: (N, excerpts, D).
+    The base knows those: training has only to add what captions do not say. Family and composition,
+    which no music decides, are left out, and every other position of the encoded caption. Ridge
+    regression. embeddings: (N, excerpts, D).
     """
     norm = base.text_encoder.final_layer_norm
-    said = [", ".join(caption.split(", ")[1:-1]) for caption in captions]
+    said = [", ".join(caption.split(", ")[-_MOOD_PARTS:]) for caption in captions]
     hidden = torch.cat([base.tokens(said[k : k + 64]) for k in range(0, len(said), 64)])
     chosen = torch.arange(1, hidden.shape[1], 2)[:tokens]
     # What LayerNorm is to give, before its own scale and shift.
