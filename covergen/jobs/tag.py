@@ -97,6 +97,8 @@ class _Tagging:
             elif _may_be_unfinished(plan) and (painted := self.pending.find(plan)):
                 self.write(plan, *painted)
             elif plan.action is Action.PAINT:
+                if self.writer.run:  # before the model is loaded
+                    self.writer.run.check_writable()
                 yield plan
             elif plan.action is Action.FILL:
                 self.emit(fill_album(plan, self.writer))

@@ -7,7 +7,9 @@ without it runs cannot be undone, and nothing else is lost.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +38,20 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "JournalSize", "Run", "Write", "WriteState"]
 
 _KEPT_BYTES = 2 << 30
+_ROOM_BYTES = 1 << 20  # less free space than this, and not even a small run can be journalled
+_UNUSABLE = (
+    "No music depends on it: what writes goes on without it with --no-journal. Move it away, and a"
+    " new one is begun: what it knew can then no longer be undone, but `covergen strip` still takes"
+    " covers out."
+)
+_NO_ROOM = (
+    "It is intact: make room on that disk, and run the command again. With --no-journal covers are"
+    " written without it, and cannot be undone."
+)
+_OUT_OF_REACH = (
+    "It is intact: make it and its folder writable, and run the command again. With --no-journal"
+    " covers are written without it, and cannot be undone."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +189,18 @@ class Journal:
                 return []  # nothing was ever journalled, which is no reason to make a file
             return self._open().execute(query, values).fetchall()
 
+    def check_writable(self) -> None:
+        """Raise JournalError where a run could not be journalled, as far as can be known before."""
+        with self._errors():
+            there = next(place for place in self.path.parents if place.exists())
+            if shutil.disk_usage(there).free < _ROOM_BYTES:
+                raise self._error("cannot grow: its disk is full", _NO_ROOM)
+            if self.path.exists():
+                self._open().execute("BEGIN IMMEDIATE")
+                self._open().execute("ROLLBACK")
+            elif not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One transaction, which is on the disk when it ends."""
@@ -190,19 +218,37 @@ class Journal:
         try:
             yield
         except OtherVersionError as error:
-            raise self._error("was made by another version of covergen") from error
+            raise self._error("was made by another version of covergen", _UNUSABLE) from error
         except sqlite3.Error as error:
-            state = "is damaged" if is_damaged(error) else "cannot be used"
-            raise self._error(f"{state}: {error}") from error
+            raise self._error(*self._explain(error)) from error
         except OSError as error:
-            raise self._error(f"cannot be used: {error.strerror}") from error
+            hint = _UNUSABLE if self._is_strange() else _OUT_OF_REACH
+            raise self._error(f"cannot be used: {error.strerror}", hint) from error
         except (KeyError, TypeError, ValueError) as error:
-            raise self._error("is damaged: it holds what covergen never wrote") from error
+            raise self._error(
+                "is damaged: it holds what covergen never wrote", _UNUSABLE
+            ) from error
 
-    def _error(self, message: str) -> JournalError:
-        return JournalError(
-            f"The journal {self.path} {message}.",
-            hint="No music depends on it: what writes goes on without it with --no-journal. Move it"
-            " away, and a new one is begun: what it knew can then no longer be undone, but"
-            " `covergen strip` still takes covers out.",
-        )
+    def _explain(self, error: sqlite3.Error) -> tuple[str, str]:
+        """What is the matter, and what to do."""
+        if is_damaged(error):
+            return f"is damaged: {error}", _UNUSABLE
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return "cannot grow: its disk is full", _NO_ROOM
+        if self._is_strange():
+            return f"cannot be used: {error}", _UNUSABLE
+        return f"cannot be used: {error}", _OUT_OF_REACH
+
+    def _is_strange(self) -> bool:
+        """Whether something that is no file has the journal's name, or that of its folder."""
+        path, folder = self.path, self.path.parent
+        try:
+            return (path.exists() and not path.is_file()) or (
+                folder.exists() and not folder.is_dir()
+            )
+        except OSError:
+            return False
+
+    def _error(self, message: str, hint: str) -> JournalError:
+        return JournalError(f"The journal {self.path} {message}.", hint=hint)

@@ -47,6 +47,10 @@ class OpenRun:
         """What journals the writes of an album. `provenance` is that of its new cover."""
         return partial(self._recorded, album, provenance)
 
+    def check_writable(self) -> None:
+        """Raise JournalError where this run could not be journalled."""
+        self._journal.check_writable()
+
     def undo(self, *writes: Write) -> None:
         """Note that this run took writes back, if any."""
         if not writes:

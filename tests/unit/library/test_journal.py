@@ -314,6 +314,46 @@ def test_a_journal_with_flipped_bits_is_told_or_can_be_read(damaged: bytes, tmp_
         is_told(path)
 
 
+def fill(journal: Journal) -> None:
+    with journal.transaction() as rows:
+        for _ in range(1000):
+            rows.execute("INSERT INTO pictures VALUES (hex(randomblob(16)), zeroblob(4000))")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "message", "hint"),
+    [
+        ("max_page_count = 1", "its disk is full", "make room"),
+        ("query_only = 1", "readonly", "is intact"),
+    ],
+)
+def test_a_journal_that_cannot_be_written_is_intact_and_says_so(
+    song: Path, original: bytes, pragma: str, message: str, hint: str
+) -> None:
+    tagged(song, "flac", PNG)
+    with closing(Journal()) as journal:
+        rows = journal._open()
+        rows.execute(f"PRAGMA {pragma}")
+        with pytest.raises(JournalError, match=message) as caught:
+            fill(journal)
+        assert hint in caught.value.hint
+        assert "Move it away" not in caught.value.hint
+
+
+def test_a_run_that_cannot_be_journalled_is_known_before_it_begins(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Journal()) as journal:
+        journal.check_writable()
+        assert not journal.path.exists()
+        tagged(song, "flac", PNG)
+        journal.check_writable()
+        usage = shutil.disk_usage("/")._replace(free=0)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(JournalError, match="its disk is full"):
+            journal.check_writable()
+
+
 def test_no_file_is_written_that_cannot_be_journalled(song: Path, original: bytes) -> None:
     path = state_folder() / "journal.sqlite"
     path.mkdir(parents=True)
