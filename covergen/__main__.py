@@ -1,6 +1,8 @@
 """`covergen` and `python -m covergen`: the command line, also while that is being imported."""
 
 import sys
+from pathlib import Path
+from traceback import walk_tb
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -19,12 +21,20 @@ def _run() -> None:
         from covergen.cli.main import main as run
 
         run()
-    except ImportError as error:
-        _explain(error)
-    except OSError as error:
-        if error.errno is not None:
+    except Exception as error:  # what a broken package raises may be anything
+        if not _is_from_import(error):
             raise
-        _explain(error)  # a shared library does not load
+        _explain(error)
+
+
+def _is_from_import(error: Exception) -> bool:
+    """Whether the error was raised while another package was imported."""
+    if isinstance(error, ImportError):
+        return True
+    own = str(Path(__file__).parent)
+    frames = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    last_own = max(k for k, code in enumerate(frames) if code.co_filename.startswith(own))
+    return any(code.co_name == "<module>" for code in frames[last_own + 1 :])
 
 
 def _explain(error: Exception) -> NoReturn:

@@ -223,7 +223,7 @@ paint_options = _together(
         "--inks",
         type=click.IntRange(2, 24),
         metavar="N",
-        help="Most colors that a print uses.  [default: the model's]",
+        help="Most inks that a print uses.  [default: the model's]",
     ),
     click.option(
         "--batch-size",

@@ -4,6 +4,7 @@ Any model of the shape of Stable Diffusion 1.x or 2.x (Rombach et al. 2022, arXi
 do; every size comes from its configs.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,8 +110,9 @@ def _tokenize(config: BaseConfig, prompts: Sequence[str], longest: int) -> tuple
         raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
     for prompt, count in zip(prompts, needed, strict=True):
         if count > length:
+            shown = textwrap.shorten(prompt, 40)
             raise UsageError(
-                f"The style {prompt!r} is too long: it has {count - 2} tokens, and the model's text"
+                f"The style '{shown}' is too long: it has {count - 2} tokens, and the model's text"
                 f" encoder takes {length - 2}."
             )
     return tokens.input_ids, tokens.attention_mask

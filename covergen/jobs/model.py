@@ -112,21 +112,25 @@ def choose_preset(choice: ModelChoice) -> Preset:
     }
     base = choice.base or preset.base
     sampling = preset.sampling
+    styles = choice.styles or preset.styles
+    _check_text(styles)
     if base == PROCEDURAL:
+        from covergen.starter.poster import check_styles
+
         _refuse_diffusion_options(preset, choice)
+        check_styles(filter(None, styles))
     else:
         sampling = at_quality(sampling, choice.quality)
     sampling = replace(sampling, **wishes)
     if choice.inks is not None and sampling.finish == "none":
         raise UsageError("--inks applies to --finish print and --finish paper only.")
-    _check_text(choice.styles)
     return replace(
         preset,
         base=base,
         clap=choice.clap or preset.clap,
         adapter=choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
-        styles=choice.styles or preset.styles,
+        styles=styles,
         sampling=sampling,
     )
 
@@ -184,10 +188,6 @@ def check_model(options: PaintOptions) -> None:
     from covergen.jobs.compute import choose_compute
 
     locate_model(options.preset)
-    if options.preset.base == PROCEDURAL:
-        from covergen.starter.poster import check_styles
-
-        check_styles(_styles(options))
     choose_compute(options.device, options.dtype)
     check_dependencies(("transformers", "diffusers", "peft", "av"))
 

@@ -130,6 +130,11 @@ def test_a_style_that_poster_does_not_know_is_told_before_anything_is_made(
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would_refuse(library: Library, run: Run) -> None:
+    options = ("--model", "poster", "--style", "purple")
+    assert "does not know" in run("tag", "-n", *options, library.root, expect=2).output
+
+
 def test_inks_without_a_print_are_refused(library: Library, run: Run, tmp_path: Path) -> None:
     track = library.every_container["flac"]
     options = ("--model", "tiny", "--inks", 3)

@@ -53,9 +53,10 @@ def test_a_package_that_raises_anything_is_a_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["mutagen", "click", "platformdirs", "tqdm"])
-def test_any_broken_package_is_a_message(package: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError", "OSError"])
+def test_any_broken_package_is_a_message(package: str, error: str, tmp_path: Path) -> None:
     (tmp_path / "a.mp3").touch()
-    content = "raise ImportError('it is broken')"
+    content = f"raise {error}('it is broken')"
     done = run_with_broken(package, content, tmp_path, "tag", "--dry-run", tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
