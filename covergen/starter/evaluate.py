@@ -18,11 +18,12 @@ import torch
 from PIL import Image
 
 from covergen.audio.clap import Tower
-from covergen.core.types import Sampling
+from covergen.core.types import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
-from covergen.models.presets import at_quality
+from covergen.models.presets import at_quality, load_presets
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.autoencoder import reconstruct
+from covergen.starter.evaluation.families import FamilyClassifier
 from covergen.starter.evaluation.music import Music, hear_music
 from covergen.starter.evaluation.pictures import (
     EXPRESSED,
@@ -31,6 +32,9 @@ from covergen.starter.evaluation.pictures import (
     paint_music,
     painters_own,
 )
+from covergen.starter.evaluation.recordings import hear_recordings, rank_correlation
+from covergen.starter.poster import load_poster
+from covergen.starter.recipe.settings import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +59,10 @@ _CURVE = (
 )
 _SEEDS = 8
 _PROBED = 768  # pictures of the painter, which a probe learns from
+_CLASSIFIED = 4096  # pictures of the painter, which the classifier of families learns from
+_HELD_OUT = 1024  # and those that it is tested on
+_STYLED = 24  # covers of each family
+_FAMILIES = World().families
 
 
 def main() -> None:
@@ -65,6 +73,8 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="base/, clap/, the adapter")
     parser.add_argument("--variants", type=Path, help="a folder of adapters trained otherwise")
+    parser.add_argument("--recordings", type=Path, help="a folder of real music; needs librosa")
+    parser.add_argument("--finish", choices=FINISHES, help="instead of the starter's own")
     parser.add_argument("--tracks", type=int, default=192, help="a multiple of 64")
     parser.add_argument("--curve", type=int, default=64, help="tracks for each setting; 0: none")
     parser.add_argument("--threads", type=int, default=2)
@@ -83,22 +93,27 @@ class _Evaluation:
         self.options = options
         self.folder: Path = options.work_dir
         self.weights: Path = options.weights
+        shipped = load_presets()["starter"].sampling
+        self.sampling = replace(shipped, finish=options.finish or shipped.finish)
         self.tower = Tower(self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32)
         self.music = hear_music(self.tower, options.tracks, self.folder / "music.npz")
-        self.probed = painters_own(1, _PROBED, self.folder / "painter-1.npz")
-        self.own = painters_own(2, options.tracks, self.folder / "painter-2.npz")
+        self.probed = self._painters_own(1, _PROBED)
+        self.own = self._painters_own(2, options.tracks)
 
     def run(self) -> dict[str, Any]:
         """All figures, by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
-        covers = self._paint(painter, "default", _DEFAULT)
+        covers = self._paint(painter, "default", self.sampling)
         found: dict[str, Any] = {
             "painter": self._judge(self.own[0], self.own[1]),
             "default": self._judge(self.music.attributes, covers),
             "tower": _hearing(self.music),
             "seeds": self._vary_seeds(painter, covers),
+            "families": self._recognise_families(painter),
             "autoencoder": self._reconstruct(painter),
         }
+        if self.options.recordings:
+            found["recordings"] = self._hear_recordings()
         if self.options.curve:
             found["curve"] = [self._try(painter, sampling) for sampling in (_DEFAULT, *_CURVE)]
             half = self._painter(self.weights / "adapter.safetensors", torch.bfloat16)
@@ -108,6 +123,12 @@ class _Evaluation:
             found["variants"] = {adapter.stem: self._judge_variant(adapter) for adapter in adapters}
         return found
 
+    def _painters_own(
+        self, seed: int, count: int, size: int = 512
+    ) -> tuple[NDArray[np.float64], Pictures]:
+        path = self.folder / f"painter-{seed}.npz"
+        return painters_own(seed, count, path, size=size, families=_FAMILIES)
+
     def _painter(self, adapter: Path, dtype: torch.dtype = torch.float32) -> Painter:
         return load_painter(
             self.weights / "base",
@@ -115,14 +136,22 @@ class _Evaluation:
             d_audio=self.tower.dimension,
             device=torch.device("cpu"),
             dtype=dtype,
+            styles=_FAMILIES,
         )
 
     def _paint(
         self, painter: Painter, name: str, sampling: Sampling, count: int | None = None
     ) -> Pictures:
         vectors = self.music.vectors[:count, 0]
-        path = self.folder / "covers" / f"{name}-{painter.adapter.sha256[:12]}.npz"
+        path = self._covers_file(painter, name)
         return paint_music(painter, vectors, range(len(vectors)), sampling, path)
+
+    def _covers_file(self, painter: Painter, name: str) -> Path:
+        return (
+            self.folder
+            / "covers"
+            / f"{name}-{self.sampling.finish}-{painter.adapter.sha256[:12]}.npz"
+        )
 
     def _judge(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
         """Figures 1, 2 and 4, with the control of figure 1."""
@@ -136,22 +165,61 @@ class _Evaluation:
             "agreement_shuffled": _row(figures.agreement(attributes[shuffled, :2], covers)[0]),
             "retrieval": _row(figures.retrieval(attributes, covers, *self.probed)),
             "distance_to_painter": _row(figures.closeness(covers, self.probed[1])),
+            "relative_sharpness": _row(figures.relative_sharpness(covers, self.own[1])),
+        }
+
+    def _recognise_families(self, painter: Painter) -> dict[str, Any]:
+        """Covers painted with the name of a family as style, named by a classifier."""
+        classifier = FamilyClassifier(len(_FAMILIES))
+        path = self.folder / "families.pt"
+        if path.exists():
+            classifier.load(path)
+        else:
+            known = self._painters_own(4, _CLASSIFIED, size=128)[1].thumbs
+            classifier.fit(known, np.arange(len(known)) % len(_FAMILIES))
+            classifier.save(path)
+        held_out = self._painters_own(5, _HELD_OUT, size=128)[1].thumbs
+        right = classifier.predict(held_out) == np.arange(len(held_out)) % len(_FAMILIES)
+        count = _STYLED * len(_FAMILIES)
+        vectors = np.resize(self.music.vectors[:, 0], (count, self.tower.dimension))
+        covers = paint_music(
+            painter,
+            vectors,
+            range(2000, 2000 + count),
+            self.sampling,
+            self._covers_file(painter, "families"),
+            styles=_FAMILIES,
+        )
+        wanted = np.arange(count) % len(_FAMILIES)
+        found = classifier.predict(covers.thumbs)
+        self._lay_out("families", covers.thumbs[: 7 * _SEEDS])
+        return {
+            "painter_recognised": round(float(right.mean()), 4),
+            "recognised": _row(figures.recognised(found, wanted)),
+            "each": {
+                family: round(float((found == wanted)[wanted == k].mean()), 3)
+                for k, family in enumerate(_FAMILIES)
+            },
         }
 
     def _vary_seeds(self, painter: Painter, covers: Pictures) -> dict[str, Any]:
         """Figure 3: 24 tracks with 8 seeds each, and how many of all covers look the same."""
         vectors = self.music.vectors[:24, 0].repeat(_SEEDS, axis=0)
-        path = self.folder / "covers" / f"seeds-{painter.adapter.sha256[:12]}.npz"
-        varied = paint_music(painter, vectors, range(1000, 1000 + len(vectors)), _DEFAULT, path)
+        seeds = range(1000, 1000 + len(vectors))
+        varied = paint_music(
+            painter, vectors, seeds, self.sampling, self._covers_file(painter, "seeds")
+        )
         self._lay_out("tracks", covers.thumbs[:48])
         self._lay_out("seeds", varied.thumbs[: 6 * _SEEDS])
         both = Pictures(
             np.concatenate([covers.features, varied.features]),
+            np.concatenate([covers.sharpness, varied.sharpness]),
             np.concatenate([covers.thumbs, varied.thumbs]),
         )
         return {
             "control_ratio": _row(figures.control(varied, _SEEDS)),
             "near_duplicates": figures.near_duplicates(both),
+            "empty": figures.empty_covers(both, self.probed[1]),
             "among": len(both.thumbs),
         }
 
@@ -160,6 +228,20 @@ class _Evaluation:
         rows = thumbs.reshape(-1, _SEEDS, *thumbs.shape[1:])
         sheet = np.concatenate(list(np.concatenate(list(rows), axis=1)), axis=1)
         Image.fromarray(sheet).save(self.folder / f"sheet-{name}.png")
+
+    def _hear_recordings(self) -> dict[str, Any]:
+        """Rank correlations of the arousal that the probe reads, with what librosa measures."""
+        files = (path for path in self.options.recordings.rglob("*") if path.is_file())
+        heard = hear_recordings(self.tower, files, self.folder / "recordings.npz")
+        probe = load_poster(self.weights / "mood.safetensors", d_audio=self.tower.dimension).probe
+        arousal = np.array([probe.read(vector).arousal for vector in heard.vectors])
+        both = heard.loudness.argsort().argsort() + heard.onsets.argsort().argsort()
+        return {
+            "loudness": round(rank_correlation(arousal, heard.loudness), 3),
+            "onset_rate": round(rank_correlation(arousal, heard.onsets), 3),
+            "both": round(rank_correlation(arousal, both.astype(np.float64)), 3),
+            "count": len(arousal),
+        }
 
     def _reconstruct(self, painter: Painter) -> dict[str, Any]:
         """The rest of figure 4: what the autoencoder alone changes."""

@@ -10,6 +10,7 @@ import torch
 from covergen.starter.attributes import draw_attributes
 from covergen.starter.evaluation.pictures import Pictures, measure
 from covergen.starter.painter import paint
+from covergen.starter.recipe.settings import World
 from covergen.starter.recipe.vae import pixels_to_tensor, psnr_db, tensor_to_pixels
 
 if TYPE_CHECKING:
@@ -31,19 +32,29 @@ def reconstruct(vae: AutoencoderKL, path: Path) -> tuple[float, Pictures]:
     """
     if path.exists():
         with np.load(path) as saved:
-            return float(saved["psnr_db"]), Pictures(saved["features"], saved["thumbs"])
+            return float(saved["psnr_db"]), Pictures(
+                saved["features"], saved["sharpness"], saved["thumbs"]
+            )
     decibels: list[float] = []
     rebuilt = measure(_pictures(vae, decibels))
     mean = float(np.mean(decibels))
-    np.savez(path, psnr_db=mean, features=rebuilt.features, thumbs=rebuilt.thumbs)
+    np.savez(
+        path,
+        psnr_db=mean,
+        features=rebuilt.features,
+        sharpness=rebuilt.sharpness,
+        thumbs=rebuilt.thumbs,
+    )
     return mean, rebuilt
 
 
 @torch.inference_mode()
 def _pictures(vae: AutoencoderKL, decibels: list[float]) -> Iterator[NDArray[np.uint8]]:
+    families = World().families
     for item in range(_COUNT):
         rng = np.random.default_rng([_SEED, item])
-        pixels = paint(draw_attributes(rng), rng, grain=False).pixels
+        family = families[item % len(families)]
+        pixels = paint(draw_attributes(rng), rng, family=family, grain=False).pixels
         wanted = pixels_to_tensor(pixels[None]).to(vae.dtype)
         painted = vae.decode(vae.encode(wanted).latent_dist.mode()).sample
         decibels.append(psnr_db(painted.float(), wanted.float()))

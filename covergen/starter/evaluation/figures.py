@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_srgb
-from covergen.starter.evaluation.pictures import EXPRESSED
+from covergen.starter.evaluation.pictures import EDGE_DENSITY, EXPRESSED
 from covergen.starter.painter.agreement import explained, predict_held_out
 
 if TYPE_CHECKING:
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from covergen.starter.evaluation.pictures import Pictures
 
-__all__ = ["Figure", "agreement", "closeness", "control", "near_duplicates", "retrieval"]
+__all__ = [
+    "Figure",
+    "agreement",
+    "closeness",
+    "control",
+    "empty_covers",
+    "near_duplicates",
+    "recognised",
+    "relative_sharpness",
+    "retrieval",
+]
 
 _RESAMPLED = 500
 _AMONG = 64  # tracks, for retrieval
@@ -114,6 +124,25 @@ def near_duplicates(covers: Pictures) -> int:
     squares = (flat**2).sum(1)
     apart = (squares[:, None] + squares[None] - 2 * flat @ flat.T) / lab.shape[1]
     return int((np.triu(apart < _ALIKE**2, k=1)).sum())
+
+
+def empty_covers(covers: Pictures, others: Pictures) -> int:
+    """How many have fewer edges than all but one in a hundred of the others."""
+    least = np.percentile(others.features[:, EDGE_DENSITY], 1)
+    return int((covers.features[:, EDGE_DENSITY] < least).sum())
+
+
+def relative_sharpness(covers: Pictures, others: Pictures) -> Figure:
+    """The mean steepness of edges as a ratio to that of the others, at the same size."""
+    wanted = others.sharpness.mean()
+    given = covers.sharpness
+    return _bootstrap(len(given), lambda rows: float(given[rows].mean() / wanted))
+
+
+def recognised(found: NDArray[np.intp], wanted: NDArray[np.intp]) -> Figure:
+    """The share of (N,) labels that are found right."""
+    hits = (found == wanted).astype(float)
+    return _bootstrap(len(hits), lambda rows: float(hits[rows].mean()))
 
 
 def closeness(covers: Pictures, others: Pictures) -> Figure:

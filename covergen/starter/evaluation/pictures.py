@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_srgb
+from covergen.core.types import PaintRequest
+from covergen.finish.screen_print import screen_print
 from covergen.starter.attributes import draw_attributes
+from covergen.starter.painter import FAMILIES
 from covergen.starter.painter import paint as paint_by_hand
 from covergen.starter.painter.features import features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,9 +24,19 @@ if TYPE_CHECKING:
     from covergen.core.types import Sampling
     from covergen.diffusion.painter import Painter
 
-__all__ = ["EXPRESSED", "FEATURES", "Pictures", "measure", "paint_music", "painters_own"]
+__all__ = [
+    "EDGE_DENSITY",
+    "EXPRESSED",
+    "FEATURES",
+    "Pictures",
+    "measure",
+    "paint_music",
+    "painters_own",
+    "sharpness",
+]
 
 FEATURES = ("lightness", "chroma", "a", "b", "contrast", "edge_density", "element_scale")
+EDGE_DENSITY = FEATURES.index("edge_density")
 EXPRESSED = [0, 1, 2, 3, 5, 6]  # contrast is measured, and no goal
 _THUMB = 128
 _CELLS = 4
@@ -32,13 +45,14 @@ _QUANTILES = np.linspace(0.02, 0.98, 6)
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """features: (N, 7); thumbs: (N, 128, 128, 3) levels."""
+    """features: (N, 7); sharpness: (N,); thumbs: (N, 128, 128, 3) levels."""
 
     features: NDArray[np.float64]
+    sharpness: NDArray[np.float64]
     thumbs: NDArray[np.uint8]
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> Pictures:
-        return Pictures(self.features[rows], self.thumbs[rows])
+        return Pictures(self.features[rows], self.sharpness[rows], self.thumbs[rows])
 
     def describe(self) -> NDArray[np.float64]:
         """(N, 125): the features, colours by place and by quantile, and edges by direction."""
@@ -68,13 +82,26 @@ def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def measure(pictures: Iterable[NDArray[np.uint8]]) -> Pictures:
     """Square pictures whose side is a multiple of 128."""
-    rows, thumbs = [], []
+    rows, edges, thumbs = [], [], []
     for pixels in pictures:
         rows.append(astuple(features(pixels)))
+        edges.append(sharpness(pixels))
         step = len(pixels) // _THUMB
         parts = pixels.reshape(_THUMB, step, _THUMB, step, 3).mean((1, 3))
         thumbs.append(parts.round().astype(np.uint8))
-    return Pictures(np.array(rows, np.float64), np.stack(thumbs))
+    return Pictures(np.array(rows, np.float64), np.array(edges), np.stack(thumbs))
+
+
+def sharpness(pixels: NDArray[np.uint8]) -> float:
+    """How steep the edges of a picture are, in L* per pixel.
+
+    The mean of the gradient of L*, weighted by the gradient itself: unlike a percentile, it
+    depends neither on how many edges there are nor on the even areas. 0 for a plain picture.
+    """
+    lightness = cielab_from_linear(linear_from_srgb(pixels))[..., 0].astype(np.float64)
+    steepness = np.hypot(np.diff(lightness, axis=0)[:, :-1], np.diff(lightness, axis=1)[:-1])
+    total = float(steepness.sum())
+    return float((steepness**2).sum()) / total if total else 0.0
 
 
 def paint_music(
@@ -83,22 +110,44 @@ def paint_music(
     seeds: Iterable[int],
     sampling: Sampling,
     path: Path,
+    *,
+    styles: Sequence[str] = ("",),
 ) -> Pictures:
-    """A cover for each (N, D) vector and its seed; kept in `path`."""
-    from covergen.core.types import PaintRequest
+    """A cover for each (N, D) vector and its seed, the styles in turn; kept in `path`."""
     from covergen.diffusion.sampler import paint
 
     if (kept := _load(path)) is not None and len(kept.features) == len(vectors):
         return kept
-    requests = [PaintRequest(vector=v, seed=s) for v, s in zip(vectors, seeds, strict=True)]
+    requests = [
+        PaintRequest(vector=vector, seed=seed, style=styles[number % len(styles)])
+        for number, (vector, seed) in enumerate(zip(vectors, seeds, strict=True))
+    ]
     covers = paint(painter, requests, sampling, batch_size=8, checkpoint=lambda: None)
-    return _keep(measure(covers), path)
+    return _keep(measure(_finished(covers, sampling)), path)
+
+
+def _finished(
+    covers: Iterable[NDArray[np.uint8]], sampling: Sampling
+) -> Iterator[NDArray[np.uint8]]:
+    for pixels in covers:
+        if sampling.finish == "none":
+            yield pixels
+        else:
+            yield screen_print(pixels, size=len(pixels), inks=sampling.inks)
 
 
 def painters_own(
-    seed: int, count: int, path: Path, *, size: int = 512
+    seed: int,
+    count: int,
+    path: Path,
+    *,
+    size: int = 512,
+    families: Sequence[str] = tuple(FAMILIES),
 ) -> tuple[NDArray[np.float64], Pictures]:
-    """`count` pictures by the painter, with the (count, 11) attributes that he was given."""
+    """`count` pictures by the painter, the families in turn; kept in `path`.
+
+    Also the (count, 11) attributes that they were painted from.
+    """
     rows, pictures = [], []
     kept = _load(path)
     for item in range(count):
@@ -106,7 +155,9 @@ def painters_own(
         attributes = draw_attributes(rng)
         rows.append(attributes.row)
         if kept is None:
-            pictures.append(paint_by_hand(attributes, rng, size=size, grain=False).pixels)
+            family = families[item % len(families)]
+            painting = paint_by_hand(attributes, rng, size=size, family=family, grain=False)
+            pictures.append(painting.pixels)
     return np.array(rows), kept if kept is not None else _keep(measure(pictures), path)
 
 
@@ -114,10 +165,15 @@ def _load(path: Path) -> Pictures | None:
     if not path.exists():
         return None
     with np.load(path) as saved:
-        return Pictures(saved["features"], saved["thumbs"])
+        return Pictures(saved["features"], saved["sharpness"], saved["thumbs"])
 
 
 def _keep(pictures: Pictures, path: Path) -> Pictures:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, features=pictures.features, thumbs=pictures.thumbs)
+    np.savez(
+        path,
+        features=pictures.features,
+        sharpness=pictures.sharpness,
+        thumbs=pictures.thumbs,
+    )
     return pictures

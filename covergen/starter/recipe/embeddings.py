@@ -1,4 +1,4 @@
-"""What the trained tower hears in every rendered track."""
+"""The embeddings of every rendered track by the trained audio encoder."""
 
 from __future__ import annotations
 
@@ -9,34 +9,73 @@ import torch
 
 from covergen.starter.recipe.stretch import load_average
 from covergen.starter.recipe.tower import ATTRIBUTES, Listener
-from covergen.starter.recipe.world import load_shards
+from covergen.starter.recipe.world import load_shards, save_array
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.world import Split
 
-__all__ = ["embed_split", "load_listener"]
+__all__ = ["embed_split", "load_listener", "wiener_filter"]
+
+_RIDGE = 0.03  # of the mean variance between excerpts of one track
 
 
 def load_listener(run: Run) -> Listener:
-    """The averaged tower, frozen."""
+    """The averaged tower, frozen, with the Wiener filter merged into its projection."""
+    listener = _load_unfiltered(run)
+    path = _folder(run) / "filter.npy"
+    if not path.exists():
+        unfiltered = _embed_all(listener, run, "train")
+        save_array(path, wiener_filter(unfiltered, noise=run.recipe.tower.noise))
+    listener.project(torch.from_numpy(np.load(path)).to(run.device))
+    return listener
+
+
+def embed_split(run: Run, split: Split) -> NDArray[np.float32]:
+    """(N, excerpts, D), kept in embeddings/ from the first call on."""
+    path = _folder(run) / f"{split}.npy"
+    if not path.exists():
+        save_array(path, _embed_all(load_listener(run), run, split))
+    embeddings: NDArray[np.float32] = np.load(path)
+    return embeddings
+
+
+def wiener_filter(embeddings: NDArray[np.float32], *, noise: float) -> NDArray[np.float32]:
+    """The (D, D) map that weakens directions in which excerpts of one track differ.
+
+    The best linear estimate of a track's mean from one excerpt (Wiener 1949), for a `noise` of 1;
+    a larger one weakens them more. embeddings: (N, excerpts, D).
+    """
+    rows = embeddings.astype(np.float64)
+    means = rows.mean(axis=1)
+    within = (rows - means[:, None]).reshape(-1, rows.shape[-1])
+    within_covariance = within.T @ within / (len(means) * (rows.shape[1] - 1))
+    between = means - means.mean(axis=0)
+    covariance = between.T @ between / len(between)
+    ridge = _RIDGE * np.trace(within_covariance) / len(covariance) * np.eye(len(covariance))
+    total = covariance + noise * within_covariance + ridge
+    return np.linalg.solve(total, covariance).T.astype(np.float32)
+
+
+def _load_unfiltered(run: Run) -> Listener:
     listener = Listener(run.recipe.tower, ATTRIBUTES)
     load_average(run.folder / "tower", listener)
     return listener.to(run.device).eval().requires_grad_(False)
 
 
-def embed_split(run: Run, split: Split) -> NDArray[np.float32]:
-    """(N, excerpts, D), kept in embeddings/ from the first call on."""
-    path = run.folder / "embeddings" / f"{split}.npy"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        listener = load_listener(run)
-        shards = load_shards(run, split, "tracks")
-        np.save(path, np.concatenate([_embed(listener, shard) for shard in shards]))
-    embeddings: NDArray[np.float32] = np.load(path)
-    return embeddings
+def _folder(run: Run) -> Path:
+    folder = run.folder / "embeddings"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _embed_all(listener: Listener, run: Run, split: Split) -> NDArray[np.float32]:
+    shards = load_shards(run, split, "tracks")
+    return np.concatenate([_embed(listener, shard) for shard in shards])
 
 
 @torch.inference_mode()

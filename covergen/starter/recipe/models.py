@@ -21,7 +21,15 @@ from covergen.starter.recipe.settings import TOKENS
 if TYPE_CHECKING:
     from covergen.starter.recipe.settings import BaseSettings, TowerSettings, VaeSettings
 
-__all__ = ["MEL", "make_scheduler", "make_text_encoder", "make_tower", "make_unet", "make_vae"]
+__all__ = [
+    "MEL",
+    "make_discriminator",
+    "make_scheduler",
+    "make_text_encoder",
+    "make_tower",
+    "make_unet",
+    "make_vae",
+]
 
 _MAIN_WAY = (
     "conv_in",
@@ -46,7 +54,7 @@ MEL = MelSettings(
 
 
 def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
-    """Pictures in -1..1 to latents a 16th of their side, and back."""
+    """Pictures in -1..1 to latents a 32nd of their side, and back."""
     stages = len(settings.channels)
     vae = AutoencoderKL(
         block_out_channels=settings.channels,
@@ -64,6 +72,17 @@ def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
     _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
     _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
     return vae.to(memory_format=torch.channels_last)
+
+
+def make_discriminator(settings: VaeSettings) -> nn.Sequential:
+    """Pictures in -1..1 to a score of each patch of about 50 pixels (Isola et al. 2017)."""
+    layers: list[nn.Module] = []
+    previous = 3
+    for channels in settings.discriminator:
+        layers += [nn.Conv2d(previous, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        previous = channels
+    layers.append(nn.Conv2d(previous, 1, 3, padding=1))
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

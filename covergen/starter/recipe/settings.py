@@ -87,11 +87,16 @@ class VaeSettings:
 
     `noise`: how far off, at most, the latents are from which the decoder learns. `squares`: the
     weight of the squared error beside the absolute one; it is what counts in decibels.
+    `adversarial` is the weight of the adversarial loss, from the step `adversarial_from`;
+    `discriminator` is the discriminator's channels.
     """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # a factor of 32
     noise: float = 0.1
     squares: float = 8.0
+    adversarial: float = 0.05
+    adversarial_from: int = 2000
+    discriminator: tuple[int, ...] = (16, 32, 64, 96)
     crops: tuple[tuple[int, int, int], ...] = (
         (0, 128, 8),
         (1400, 256, 2),
@@ -105,7 +110,8 @@ class TowerSettings:
     """An audio tower of CLAP's class; two views of each track are compared.
 
     `weighed_from`: the step from which arousal and valence, which the painter speaks of most,
-    weigh `moods` times as much in the reading as each other attribute.
+    weigh `moods` times as much in the reading as each other attribute. `noise`: how much
+    directions are weakened in which excerpts of one track differ.
     """
 
     width: int = 48
@@ -119,6 +125,7 @@ class TowerSettings:
     together: float = 0.1
     weighed_from: int = 4000
     moods: tuple[float, float] = (2.0, 5.0)
+    noise: float = 2.0
     optimisation: Optimisation = Optimisation(
         steps=8000, cooling=2000, batch=12, rate=1e-3, seed=2, bfloat16=True
     )

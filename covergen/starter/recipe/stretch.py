@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,7 +62,7 @@ def train(stage: Stage) -> bool:
     average = [p.detach().clone() for p in parameters]
     step, seconds = _resume(stage, optimizers, average)
     saved = sampled = time.monotonic()
-    sums: dict[str, float] = {}
+    recent: list[dict[str, float]] = []
     stage.model.train()
     begun = time.monotonic()
     while step < settings.steps and not stage.run.late():
@@ -79,11 +80,11 @@ def train(stage: Stage) -> bool:
             optimizer.step()
         step += 1
         _follow(average, parameters, min(settings.average, (1 + step) / (10 + step)))
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) / _LOGGED_EVERY
+        recent.append({name: float(value.detach()) for name, value in losses.items()})
         if step % _LOGGED_EVERY == 0:
-            _log(stage, {"step": step, "s": round(seconds + time.monotonic() - begun), **sums})
-            sums = {}
+            means = {name: fmean(row[name] for row in recent) for name in recent[0]}
+            _log(stage, {"step": step, "s": round(seconds + time.monotonic() - begun), **means})
+            recent = []
         if time.monotonic() - saved > _SAVED_EVERY_S:
             _save(stage, step, seconds + time.monotonic() - begun, optimizers, average)
             saved = time.monotonic()

@@ -48,6 +48,13 @@ class Listener(nn.Module):
         first.bias -= nn.functional.linear(pooled, first.weight).mean(0)
         second.bias -= self.tower.audio_projection(pooled).mean(0)
 
+    @torch.no_grad()
+    def project(self, matrix: Tensor) -> None:
+        """Multiply every later embedding by a (D, D) matrix, before it is normalised."""
+        last = self.tower.audio_projection.linear2
+        last.weight.copy_(matrix @ last.weight)
+        last.bias.copy_(matrix @ last.bias)
+
     def embed(self, log_mel: Tensor) -> Tensor:
         """(B, T, M) decibels to (B, D) of unit length."""
         return nn.functional.normalize(self.tower(log_mel[:, None]).audio_embeds, dim=-1)

@@ -1,4 +1,9 @@
-"""The autoencoder: crops of the painter's pictures to latents and back."""
+"""The autoencoder: crops of the painter's pictures to latents and back.
+
+The decoder learns from a discriminator too (Esser et al. 2021, arXiv 2012.09841):
+where the latents leave open where an edge runs, the error of the pixels alone is least when the
+edge is blurred.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from covergen.starter.recipe.models import make_vae
+from covergen.starter.recipe.models import make_discriminator, make_vae
 from covergen.starter.recipe.patches import load_basis
 from covergen.starter.recipe.stretch import Stage, load_average, train
 from covergen.starter.recipe.world import load_shards
@@ -20,10 +25,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.settings import VaeSettings
 
 __all__ = ["load_vae_average", "pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
 
 _LOG_VARIANCE = -12.0
+
+
+class _AdversarialVae(nn.Module):
+    """The autoencoder and its discriminator, trained together."""
+
+    def __init__(self, settings: VaeSettings, latent_channels: int) -> None:
+        super().__init__()
+        self.vae = make_vae(settings, latent_channels)
+        self.discriminator = make_discriminator(settings)
+
+    def generator_loss(self, painted: Tensor) -> Tensor:
+        """For the decoder: how well its pictures are told from real ones."""
+        frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
+        scores: Tensor = torch.func.functional_call(self.discriminator, frozen, (painted,))
+        return -scores.mean()
+
+    def discriminator_loss(self, painted: Tensor, wanted: Tensor) -> Tensor:
+        """The hinge loss (Lim & Ye 2017, arXiv 1705.02894)."""
+        real, fake = self.discriminator(wanted), self.discriminator(painted.detach())
+        loss: Tensor = nn.functional.relu(1 - real).mean() + nn.functional.relu(1 + fake).mean()
+        return loss
 
 
 def train_vae(run: Run) -> bool:
@@ -31,7 +58,8 @@ def train_vae(run: Run) -> bool:
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
     basis = load_basis(run)
-    vae = make_vae(settings, len(basis.scale)).to(run.device)
+    model = _AdversarialVae(settings, len(basis.scale)).to(run.device)
+    vae = model.vae
     pictures = load_shards(run, "train", "large")
     held_out = load_shards(run, "validation", "large")[0][:8]
     finer = run.recipe.world.large_size // run.recipe.world.picture_size
@@ -46,11 +74,20 @@ def train_vae(run: Run) -> bool:
         latents_error = nn.functional.mse_loss(encoded, latents)
         # The decoder will be given what the base paints, and in training what the encoder finds.
         off = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
-        found = (torch.arange(batch, device=run.device) + step) % 2 == 0
+        own = (torch.arange(batch, device=run.device) + step) % 2 == 0
         noisy = latents + off * torch.randn_like(latents)
-        given = torch.where(found[:, None, None, None], encoded.detach(), noisy)
-        pixels, edges = _differences(vae.decode(given).sample, wanted, settings.squares)
-        return {"loss": pixels + edges + latents_error, "pixels": pixels, "latents": latents_error}
+        given = torch.where(own[:, None, None, None], encoded.detach(), noisy)
+        painted = vae.decode(given).sample
+        pixels, edges = _differences(painted, wanted, settings.squares)
+        found = {"pixels": pixels, "latents": latents_error}
+        loss = pixels + edges + latents_error
+        if step >= settings.adversarial_from:
+            found |= {
+                "generator": model.generator_loss(painted),
+                "discriminator": model.discriminator_loss(painted, wanted),
+            }
+            loss = loss + settings.adversarial * found["generator"] + found["discriminator"]
+        return {"loss": loss, **found}
 
     def judge() -> dict[str, float]:
         wanted = pixels_to_tensor(held_out)
@@ -68,7 +105,7 @@ def train_vae(run: Run) -> bool:
     stage = Stage(
         run=run,
         name="vae",
-        model=vae,
+        model=model,
         optimisation=settings.optimisation,
         losses=losses,
         judge=judge,
@@ -79,8 +116,9 @@ def train_vae(run: Run) -> bool:
 def load_vae_average(run: Run) -> AutoencoderKL:
     """The averaged autoencoder, frozen, and all but certain of its latents."""
     channels = run.recipe.latents.channels
-    vae = make_vae(run.recipe.vae, channels)
-    load_average(run.folder / "vae", vae)
+    model = _AdversarialVae(run.recipe.vae, channels)
+    load_average(run.folder / "vae", model)
+    vae = model.vae
     with torch.no_grad():
         vae.quant_conv.weight[channels:] = 0
         vae.quant_conv.bias[channels:] = _LOG_VARIANCE

@@ -9,13 +9,21 @@ from numpy.typing import NDArray
 
 from covergen.starter.attributes import draw_attributes
 from covergen.starter.evaluation import figures
-from covergen.starter.evaluation.pictures import EXPRESSED, Pictures, measure
+from covergen.starter.evaluation.families import FamilyClassifier
+from covergen.starter.evaluation.pictures import (
+    EDGE_DENSITY,
+    EXPRESSED,
+    Pictures,
+    measure,
+    sharpness,
+)
 from covergen.starter.painter import paint
 
 
 def pictures_of(features: NDArray[np.float64]) -> Pictures:
     """Pictures of which only the features matter."""
-    return Pictures(features, np.zeros((len(features), 128, 128, 3), np.uint8))
+    count = len(features)
+    return Pictures(features, np.zeros(count), np.zeros((count, 128, 128, 3), np.uint8))
 
 
 def mood(count: int, seed: int = 0) -> NDArray[np.float64]:
@@ -56,7 +64,42 @@ def test_near_duplicates_are_pairs_that_hardly_differ() -> None:
     rng = np.random.default_rng(0)
     thumbs = rng.integers(0, 256, (5, 128, 128, 3), dtype=np.uint8)
     thumbs[3] = np.clip(thumbs[1].astype(int) + 1, 0, 255)
-    assert figures.near_duplicates(Pictures(np.zeros((5, 7)), thumbs)) == 1
+    assert figures.near_duplicates(Pictures(np.zeros((5, 7)), np.zeros(5), thumbs)) == 1
+
+
+def disc(blur: float) -> NDArray[np.uint8]:
+    """A white disc on black, of which the edge is `blur` pixels wide."""
+    rows, columns = np.indices((256, 256)) - 127.5
+    inside = np.clip((60 - np.hypot(rows, columns)) / blur + 0.5, 0, 1)
+    return np.repeat(np.uint8(255 * inside)[..., None], 3, axis=2)
+
+
+def test_sharpness_falls_with_the_width_of_edges_and_not_with_their_number() -> None:
+    assert sharpness(disc(8)) == pytest.approx(sharpness(disc(4)) / 2, rel=0.1)
+    two = np.concatenate([disc(4), disc(4)], axis=1)
+    assert sharpness(two) == pytest.approx(sharpness(disc(4)), rel=0.01)
+    assert sharpness(np.full((128, 128, 3), 90, np.uint8)) == 0
+
+
+def test_empty_covers_are_those_with_next_to_no_edges() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 1, (400, 7))
+    own = pictures_of(rows)
+    rows = rows.copy()
+    rows[:3, EDGE_DENSITY] = rows[:, EDGE_DENSITY].min() - 1
+    assert figures.empty_covers(pictures_of(rows[:100]), own) - 3 in (0, 1, 2, 3)
+    assert figures.empty_covers(pictures_of(rows[3:4] + 9), own) == 0
+
+
+def test_the_classifier_learns_to_tell_forms_apart() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((128, 128))
+    labels = np.arange(192) % 2
+    waves = [np.sin((rows if label else columns) / rng.uniform(3, 9)) for label in labels]
+    thumbs = np.stack([np.repeat(np.uint8(127 + 90 * w)[..., None], 3, axis=2) for w in waves])
+    classifier = FamilyClassifier(2)
+    classifier.fit(thumbs[:128], labels[:128])
+    assert figures.recognised(classifier.predict(thumbs[128:]), labels[128:]).value > 0.75
 
 
 @pytest.fixture(scope="module")

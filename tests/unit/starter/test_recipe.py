@@ -15,6 +15,7 @@ from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.base import TextToImage, train_base
 from covergen.starter.recipe.captions import make_tokenizer, shorten
+from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
 from covergen.starter.recipe.patches import encode_pictures
 from covergen.starter.recipe.run import Run
@@ -36,6 +37,7 @@ VAE = replace(
     VaeSettings(),
     channels=(8, 8, 8, 8),
     crops=((0, 64, 2),),
+    adversarial_from=2,
     optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
 )
 TOWER = replace(
@@ -150,3 +152,14 @@ def test_every_parameter_of_the_base_is_trained_once(muon: float | None) -> None
     trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
     assert len(trained) == len({id(p) for p in trained}) == len(list(model.parameters()))
     assert len(optimizers) == (2 if muon else 1)
+
+
+def test_the_wiener_filter_keeps_what_excerpts_of_a_track_share() -> None:
+    rng = np.random.default_rng(0)
+    tracks = rng.normal(0, 1, (4000, 1, 2))
+    excerpts = tracks + rng.normal(0, (0.1, 1), (4000, 2, 2))
+    # Along each direction: signal / (signal + noise), the signal that of the mean of two excerpts.
+    signal, noise = np.array([1.005, 1.5]), np.array([0.01, 1])
+    found = wiener_filter(excerpts.astype(np.float32), noise=1.0)
+    assert np.diag(found) == pytest.approx(signal / (signal + noise), abs=0.03)
+    assert found[0, 1] == pytest.approx(0, abs=0.03)
