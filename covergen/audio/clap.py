@@ -74,11 +74,13 @@ class Tower:
 
     def _try_batch(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return a batch's embeddings; None where it does not fit and could be smaller."""
-        import torch
+        from covergen.compute.memory import is_out_of_memory, release_cached
 
         try:
             vectors = self._hear(log_mel)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             if len(log_mel) == 1:
                 raise ModelError(
                     "Not even one window of sound fits into the device's memory beside CLAP.",
@@ -91,7 +93,7 @@ class Tower:
                     hint="Use --dtype fp32, or fetch the model again.",
                 )
             return vectors
-        torch.accelerator.empty_cache()  # of what the failed batch has left
+        release_cached(self._device)
         return None
 
     def _hear(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,7 +110,7 @@ class Tower:
     def _model(self) -> Any:  # noqa: ANN401 - transformers' models are untyped
         import torch
 
-        from covergen.core.onednn import pack
+        from covergen.compute.onednn import pack
 
         model = _load(self._folder).to(self._device)
         if self._dtype == torch.float32:

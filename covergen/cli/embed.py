@@ -46,7 +46,7 @@ __all__ = ["embed"]
 @json_option
 def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     """Write the CLAP embedding of each audio file of PATH."""
-    from covergen.jobs.compute import choose_compute
+    from covergen.compute.device import choose_compute
     from covergen.jobs.embed import embed as embed_to_files
     from covergen.jobs.model import choose_preset, locate_part
     from covergen.jobs.tracks import TrackOutputs

@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
+from covergen.jobs.events import GpuUnused
 from covergen.jobs.examples import PairHeard
 from covergen.training.events import (
     LOSSES_TOGETHER,
@@ -75,9 +76,12 @@ class FinetuneRenderer:
         for shown in self._bars.values():
             shown.close()
 
-    def __call__(self, event: Event | PairHeard) -> None:
+    def __call__(self, event: Event | PairHeard | GpuUnused) -> None:
         """Show an event."""
         match event:
+            case GpuUnused(why=why):
+                click.echo(f"Note: the GPU is not used: {why}", err=True)
+                return
             case PairHeard(done=done, pairs=total):
                 self._advance("heard  ", "sounds", done, total)
                 return

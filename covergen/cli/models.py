@@ -13,7 +13,10 @@ from covergen.cli.lines import sampling_text, shown
 from covergen.cli.options import json_option, quiet_option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from covergen.diffusion.export import Layout
+    from covergen.models.files import Kind
     from covergen.models.inventory import Part
     from covergen.models.presets import Preset
 
@@ -88,8 +91,19 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
     preset = find_preset(name, load_presets())
     for part in parts_of(preset):
-        path = part.path or pull(part.source, part.kind, progress=not quiet)
+        path = part.path or pull(
+            part.source, part.kind, progress=not quiet, check=_check_of(part.kind)
+        )
         click.echo(f"{part.kind:<10}{path}")
+
+
+def _check_of(kind: Kind) -> Callable[[Path], None] | None:
+    """What is checked of a part before its weights are fetched."""
+    if kind != "base":
+        return None
+    from covergen.diffusion.base_config import check_configs
+
+    return check_configs
 
 
 @models.command("export")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -50,6 +51,20 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+class _Device(click.ParamType[str]):
+    """A device by PyTorch's name, or "auto"."""
+
+    name = "device"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value).lower()
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", text):
+            self.fail(f"{value!r} is not auto, cpu, cuda, cuda:N or mps.", param, ctx)
+        return text
 
 
 class _BatchSize(click.ParamType[int | None]):
@@ -138,17 +153,18 @@ clap_options = _together(
 compute_options = _together(
     click.option(
         "--device",
-        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        type=_Device(),
         default="auto",
         show_default=True,
-        help="Where to compute.",
+        metavar="DEVICE",
+        help="Where to compute: auto, cpu, cuda, cuda:N for the N-th GPU from 0, or mps.",
     ),
     click.option(
         "--dtype",
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         default="auto",
         show_default=True,
-        help="Precision. auto: bf16 or fp16 on CUDA, fp32 elsewhere.",
+        help="Precision. auto: bf16 or fp16 on a GPU, fp32 on the CPU.",
     ),
     jobs_option,
 )

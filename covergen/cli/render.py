@@ -11,7 +11,15 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.core.types import Action, Status
-from covergen.jobs.events import AlbumDone, BaseChanged, FileFailed, ModelLoading, Tally, TrackHeard
+from covergen.jobs.events import (
+    AlbumDone,
+    BaseChanged,
+    FileFailed,
+    GpuUnused,
+    ModelLoading,
+    Tally,
+    TrackHeard,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,6 +81,8 @@ class Renderer:
         match event:
             case ModelLoading(name=name):
                 self._begin(name)
+            case GpuUnused(why=why):
+                click.echo(f"Note: the GPU is not used: {why}", err=True)
             case BaseChanged(name=name):
                 self._warn_of_base(name)
             case TrackHeard():

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
+from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import UsageError
 from covergen.diffusion.base_config import BaseConfig, base_error
-from covergen.diffusion.memory import is_out_of_memory, memory_error
+from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
 __all__ = ["Base", "encode_prompts", "load_base"]
@@ -46,13 +47,15 @@ def load_base(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    layout: torch.memory_format = torch.channels_last,
+    layout: torch.memory_format | None = None,
 ) -> Base:
     """Load the UNet and the VAE, the latter in fp32 where it is known to overflow in fp16.
 
-    `layout` is of the weights; convolutions are quickest with a pixel's channels side by side.
-    Raises ModelError where the weights do not fit their config, or the device's memory.
+    `layout` is of the weights, None for the one that is fastest on the device. Raises ModelError
+    where the weights do not fit their config, or the device's memory.
     """
+    if layout is None:
+        layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     upcast = config.vae_overflows and dtype == torch.float16
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
     vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig
 from covergen.core.errors import ModelError, ModelMissingError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["BaseConfig", "base_error", "empty_unet", "mark_of", "read_config"]
+__all__ = ["BaseConfig", "base_error", "check_configs", "empty_unet", "mark_of", "read_config"]
 
 _WEIGHTS_STEM = {
     "unet": "diffusion_pytorch_model",
@@ -92,10 +92,21 @@ def read_config(folder: Path) -> BaseConfig:
         scheduler=_read_json(folder / "scheduler" / "scheduler_config.json"),
         variants={part: _find_variant(folder / part, stem) for part, stem in _WEIGHTS_STEM.items()},
     )
-    _check_unet(config)
-    _check_text_encoder(config)
+    _check_unet(folder, config.unet, config.vae)
+    _check_text_encoder(folder, config.unet)
     _check_tokenizer(config)
     return config
+
+
+def check_configs(folder: Path) -> None:
+    """Check the config.json files of a base whose weights are not there yet.
+
+    Raises ModelError for a model of another family, such as SDXL.
+    """
+    unet = _read_model_config(folder / "unet", UNet2DConditionModel)
+    vae = _read_model_config(folder / "vae", AutoencoderKL)
+    _check_unet(folder, unet, vae)
+    _check_text_encoder(folder, unet)
 
 
 def empty_unet(config: BaseConfig) -> UNet2DConditionModel:
@@ -134,8 +145,8 @@ def _read_model_config(folder: Path, model_class: type[ModelMixin]) -> Mapping[s
     return resolved
 
 
-def _check_unet(config: BaseConfig) -> None:
-    unet, path = config.unet, config.folder / "unet" / "config.json"
+def _check_unet(folder: Path, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> None:
+    path = folder / "unet" / "config.json"
     for name in _FOREIGN_INPUTS:
         if unet.get(name) is not None:
             raise base_error(
@@ -143,7 +154,7 @@ def _check_unet(config: BaseConfig) -> None:
                 f"found {unet[name]}."
             )
     for name in ("in_channels", "out_channels"):
-        channels = config.vae["latent_channels"]
+        channels = vae["latent_channels"]
         if unet[name] != channels:
             raise base_error(
                 f"{path}: expected {name} = {channels}, as the VAE has, found {unet[name]}."
@@ -155,17 +166,17 @@ def _check_unet(config: BaseConfig) -> None:
         raise base_error(f"{path}: expected a sample_size, found none.")
 
 
-def _check_text_encoder(config: BaseConfig) -> None:
-    path = config.folder / "text_encoder" / "config.json"
+def _check_text_encoder(folder: Path, unet: Mapping[str, Any]) -> None:
+    path = folder / "text_encoder" / "config.json"
     found = _read_json(path)
     if "CLIPTextModel" not in (found.get("architectures") or ()):
         raise base_error(
             f"{path}: expected the class CLIPTextModel, found {found.get('architectures')}."
         )
     width = CLIPTextConfig.from_dict(found).hidden_size
-    if width != config.cross_attention_dim:
+    if width != unet["cross_attention_dim"]:
         raise base_error(
-            f"{path}: expected hidden_size = {config.cross_attention_dim}, as the UNet's "
+            f"{path}: expected hidden_size = {unet['cross_attention_dim']}, as the UNet's "
             f"cross_attention_dim, found {width}."
         )
 

@@ -1,11 +1,11 @@
-"""What fits into memory: how many pictures at once, and what it means when they do not."""
+"""How many pictures fit into a device's memory at once."""
 
 import torch
 
 from covergen.core.errors import ModelError
 from covergen.diffusion.base_config import BaseConfig
 
-__all__ = ["automatic_batch_size", "is_out_of_memory", "memory_error"]
+__all__ = ["automatic_batch_size", "memory_error"]
 
 # A UNet's activations for one picture under guidance, counted in feature maps of its first stage:
 # measured on Stable Diffusion 1.5, where one such map is 5 MiB in fp32.
@@ -20,21 +20,14 @@ def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: tor
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         usable = free * _USED_SHARE
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        usable = free * _USED_SHARE
     else:
         usable = _CPU_BYTES
     _, height, width = config.latent_shape
     map_bytes = height * width * config.unet["block_out_channels"][0] * dtype.itemsize
     return max(1, min(_MOST, int(usable / (map_bytes * _MAPS_PER_PICTURE))))
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up; only CUDA's has an exception of its own."""
-    text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "DefaultCPUAllocator" in text
-        or "out of memory" in text
-    )
 
 
 def memory_error(problem: str) -> ModelError:

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
-from covergen.core.onednn import pack
+from covergen.compute.onednn import pack
 from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
 from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config

@@ -10,9 +10,10 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import ModelError
 from covergen.core.types import PaintRequest, Sampling
-from covergen.diffusion.memory import automatic_batch_size, is_out_of_memory, memory_error
+from covergen.diffusion.memory import automatic_batch_size, memory_error
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.reuse import ReusingUNet
@@ -102,7 +103,7 @@ def _try_batch(
             raise
         if len(batch) == 1:
             raise memory_error("Not even one picture fits into memory.") from error
-    torch.accelerator.empty_cache()  # of what the failed batch has left
+    release_cached(painter.device)
     return None
 
 

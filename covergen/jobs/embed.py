@@ -11,7 +11,7 @@ import torch
 
 from covergen.audio.clap import Tower
 from covergen.audio.store import EmbeddingStore
-from covergen.jobs.events import AlbumDone, ModelLoading
+from covergen.jobs.events import AlbumDone, GpuUnused, ModelLoading
 from covergen.jobs.stages import embed_albums
 from covergen.library.memory import ScanMemory
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.jobs.compute import Compute
+    from covergen.compute.device import Compute
     from covergen.jobs.events import Checkpoint, Emit
     from covergen.jobs.tracks import TrackOutputs
 
@@ -44,6 +44,8 @@ def embed(
     under the key "embedding". Raises ModelError, and Interrupted when `checkpoint` says so.
     """
     tower = Tower(clap, device=compute.device, dtype=compute.dtype)
+    if compute.unused:
+        emit(GpuUnused(why=compute.unused))
     emit(ModelLoading(name=clap.name))
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
         plans = outputs.plans(memory, emit, checkpoint)

@@ -16,6 +16,7 @@ __all__ = [
     "Emit",
     "Event",
     "FileFailed",
+    "GpuUnused",
     "ModelLoading",
     "PlanTotals",
     "Tally",
@@ -36,6 +37,13 @@ class ModelLoading:
     """The weights of a model are about to be loaded."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUnused:
+    """The CPU computes although there is a GPU, and why."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +104,7 @@ _RESULTS = {
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | BaseChanged | TrackHeard | Waiting | AlbumDone
+Event = FileFailed | ModelLoading | GpuUnused | BaseChanged | TrackHeard | Waiting | AlbumDone
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""

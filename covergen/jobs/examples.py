@@ -47,14 +47,17 @@ def make_examples(
     leave_out: LeaveOut,
     emit: Callable[[PairHeard], None],
     checkpoint: Checkpoint,
+    process: tuple[int, int] = (0, 1),
 ) -> list[Example]:
     """Give each pair its embedding: read from its file, remembered, or heard now.
 
-    `leave_out` is called with the stem of a pair that has none, and why. Raises TrainingError for
-    an embedding of another CLAP's length, ModelError, and what `checkpoint` raises.
+    `process` is this process's number and how many on this machine do the same at once: each
+    begins with its own share and then takes what the others have not embedded yet. `leave_out` is
+    called with the stem of a pair that has none, and why. Raises TrainingError for an embedding of
+    another CLAP's length, ModelError, and what `checkpoint` raises.
     """
     vectors = dict(_read(pairs, tower, leave_out))
-    unheard = [pair for pair in pairs if pair.stem not in vectors]
+    unheard = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
     tracks = dict(_tracks(unheard, leave_out))
     with closing(EmbeddingStore()) as store:
         heard = embed_tracks(
@@ -78,6 +81,13 @@ def make_examples(
         for pair in pairs
         if pair.stem in vectors
     ]
+
+
+def _own_first(pairs: Sequence[Pair], number: int, processes: int) -> Sequence[Pair]:
+    """The share of one of several processes, then the others' shares from their ends."""
+    own = pairs[number::processes]
+    others = [pair for k, pair in enumerate(pairs) if k % processes != number]
+    return [*own, *reversed(others)]
 
 
 def _read(

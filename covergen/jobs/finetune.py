@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from accelerate import PartialState
 
 from covergen.audio.clap import Tower
 from covergen.audio.clap_folder import read_clap_folder
+from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
 from covergen.diffusion.adapter_file import PROJECTION_PREFIX, inspect, read_tensors
 from covergen.diffusion.base_config import read_config
-from covergen.jobs.compute import choose_compute
+from covergen.jobs.events import GpuUnused
 from covergen.jobs.examples import make_examples
 from covergen.jobs.finetune_check import nothing_to_train_on
 from covergen.jobs.lock import library_lock
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from covergen.compute.device import Compute
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.examples import PairHeard
     from covergen.jobs.finetune_check import Checked, FinetuneOptions
@@ -98,7 +102,7 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
 
 
 def finetune(
-    checked: Checked, emit: Callable[[Event | PairHeard], None], checkpoint: Checkpoint
+    checked: Checked, emit: Callable[[Event | PairHeard | GpuUnused], None], checkpoint: Checkpoint
 ) -> Finetuned | None:
     """Train an adapter for the preset's base, write its report, and save it as a model if asked.
 
@@ -109,11 +113,14 @@ def finetune(
     options = checked.options
     recipe, initial = _begin(checked)
     compute = choose_compute(options.device, options.dtype)
-    state = PartialState(cpu=compute.device.type == "cpu")
+    process = _process_on_this_machine()
+    is_first = os.environ.get("RANK", "0") == "0"
+    if compute.unused and is_first:
+        emit(GpuUnused(why=compute.unused))
     left_out: dict[str, str] = {}
 
     def tell(event: Event | PairHeard) -> None:
-        if state.is_main_process:
+        if is_first:
             emit(event)
 
     def leave_out(name: str, reason: str) -> None:
@@ -125,20 +132,22 @@ def finetune(
                 hint="Mend it or take it away, or leave out --strict.",
             )
 
-    with state.main_process_first():  # the others find remembered what it has heard
-        for name, reason in checked.left_out.items():
-            leave_out(name, reason)
-        examples = make_examples(
-            checked.dataset.pairs,
-            Tower(checked.clap, device=compute.device, dtype=compute.dtype),
-            windows=options.preset.windows,
-            workers=options.workers,
-            leave_out=leave_out,
-            emit=tell,
-            checkpoint=checkpoint,
-        )
+    for name, reason in checked.left_out.items():
+        leave_out(name, reason)
+    # Embedding may take longer than processes of a group wait for one another.
+    examples = make_examples(
+        checked.dataset.pairs,
+        Tower(checked.clap, device=_own_device(compute, process[0]), dtype=compute.dtype),
+        windows=options.preset.windows,
+        workers=options.workers,
+        leave_out=leave_out,
+        emit=tell,
+        checkpoint=checkpoint,
+        process=process,
+    )
     if not examples:
         raise nothing_to_train_on(options)
+    state = PartialState(cpu=compute.device.type == "cpu")
     names = Names(
         title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
@@ -169,6 +178,21 @@ def finetune(
         return None
     report = _report(options, names, left_out)
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
+
+
+def _process_on_this_machine() -> tuple[int, int]:
+    """This process's number, and how many `accelerate launch` started on this machine."""
+    environment = os.environ
+    count = environment.get("LOCAL_WORLD_SIZE", environment.get("WORLD_SIZE", "1"))
+    return int(environment.get("LOCAL_RANK", "0")), int(count)
+
+
+def _own_device(compute: Compute, process: int) -> torch.device:
+    """The GPU of one of several processes, as accelerate deals them out."""
+    device = compute.device
+    if str(device) != "cuda":  # the CPU, or one that the user named
+        return device
+    return torch.device("cuda", process % torch.cuda.device_count())
 
 
 def _begin(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:

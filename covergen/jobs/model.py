@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import Sampling
-from covergen.jobs.events import BaseChanged, ModelLoading
+from covergen.jobs.events import BaseChanged, GpuUnused, ModelLoading
 from covergen.models.locate import locate
 from covergen.models.presets import at_quality, find_preset, load_presets
 from covergen.models.sources import PROCEDURAL
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import Tower
+    from covergen.compute.device import Compute
     from covergen.core.types import PaintRequest
-    from covergen.jobs.compute import Compute
     from covergen.jobs.events import Checkpoint, Emit
     from covergen.jobs.options import PaintOptions
     from covergen.models.files import Kind
@@ -185,7 +185,7 @@ def check_model(options: PaintOptions) -> None:
 
     Raises ModelError, UsageError for the device, and DependencyError for a broken package.
     """
-    from covergen.jobs.compute import choose_compute
+    from covergen.compute.device import choose_compute
 
     locate_model(options.preset)
     choose_compute(options.device, options.dtype)
@@ -198,10 +198,12 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     Raises ModelError, and UsageError for a device that this machine has not.
     """
     from covergen.audio.clap import Tower
-    from covergen.jobs.compute import choose_compute
+    from covergen.compute.device import choose_compute
 
     files = locate_model(options.preset)
     compute = choose_compute(options.device, options.dtype)
+    if compute.unused:
+        emit(GpuUnused(why=compute.unused))
     emit(ModelLoading(name=options.preset.name))
     try:
         tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
+from covergen.core.whole_file import write_whole
 from covergen.models.files import select
 from covergen.models.hub_errors import disk_full, hub_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from covergen.models.files import Kind
     from covergen.models.sources import HubName
@@ -44,10 +45,14 @@ def cached_snapshot(name: HubName) -> Path | None:
     return None
 
 
-def download(name: HubName, kind: Kind, *, progress: bool) -> None:
+def download(
+    name: HubName, kind: Kind, *, progress: bool, check: Callable[[Path], None] | None = None
+) -> None:
     """Fetch the files of a part into the Hub's cache; those that are there are not fetched again.
 
-    Bars on stderr where it is a terminal, unless `progress` is off. Raises ModelError.
+    All are of the commit that the revision names at the start. `check` is called with the folder
+    when it holds the part's JSON files and no weights yet; what it raises ends the download. Bars
+    on stderr where it is a terminal, unless `progress` is off. Raises ModelError.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
@@ -60,18 +65,41 @@ def download(name: HubName, kind: Kind, *, progress: bool) -> None:
                 f"{name.page} cannot be used as a {kind}: it {selection.fault}.",
                 hint="Name another repository, or a local folder.",
             )
-        _check_space(name, {file: sizes[file] for file in selection.files})
-        for file in selection.files:
-            hf_hub_download(name.repo_id, file, revision=name.revision)
+        commit = str(info.sha)
+        _check_space(name, commit, {file: sizes[file] for file in selection.files})
+        configs = [file for file in selection.files if file.endswith(".json")]
+        for file in configs:
+            path = hf_hub_download(name.repo_id, file, revision=commit)
+        if configs and check:
+            check(Path(path.removesuffix(file)))
+        for file in sorted(set(selection.files) - set(configs)):
+            hf_hub_download(name.repo_id, file, revision=commit)
+        _point_to(name, commit)
 
 
-def _check_space(name: HubName, sizes: Mapping[str, int]) -> None:
+def _point_to(name: HubName, commit: str) -> None:
+    """Let the revision's name stand for a commit in the cache, now that all of it is there.
+
+    Source: huggingface_hub's guide "Understand caching", on refs.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    revision = name.revision or constants.DEFAULT_REVISION
+    if revision != commit:
+        folder = repo_folder_name(repo_id=name.repo_id, repo_type="model")
+        path = Path(constants.HF_HUB_CACHE, folder, "refs", revision)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, commit.encode())
+
+
+def _check_space(name: HubName, commit: str, sizes: Mapping[str, int]) -> None:
     from huggingface_hub import constants, try_to_load_from_cache
 
     needed_bytes = sum(
         size
         for file, size in sizes.items()
-        if not isinstance(try_to_load_from_cache(name.repo_id, file, revision=name.revision), str)
+        if not isinstance(try_to_load_from_cache(name.repo_id, file, revision=commit), str)
     )
     cache = Path(constants.HF_HUB_CACHE)
     folder = next(f for f in (cache, *cache.parents) if f.exists())

@@ -17,6 +17,7 @@ from covergen.models.sources import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from covergen.models.files import Kind
@@ -43,12 +44,19 @@ def locate(source: str, kind: Kind, *, model: str = "") -> Path:
     return _on_disk(place, kind)
 
 
-def pull(source: str, kind: Kind, *, progress: bool = True) -> Path:
+def pull(
+    source: str,
+    kind: Kind,
+    *,
+    progress: bool = True,
+    check: Callable[[Path], None] | None = None,
+) -> Path:
     """Find a part of a model as `locate` does, fetching it from the Hub if it is not here yet.
 
     Only the files that covergen reads are fetched, into the Hub's own cache. A pull that was cut
     off goes on with the files that have not arrived. `progress` shows bars on stderr, never where
-    that is no terminal.
+    that is no terminal. `check` is called with the folder of a base or a CLAP before its weights
+    are fetched; what it raises ends the pull.
 
     Raises ModelError: no network, no such repository, no access, no space; and ModelMissingError
     for a source that is not the Hub's.
@@ -58,7 +66,7 @@ def pull(source: str, kind: Kind, *, progress: bool = True) -> Path:
         try:
             return locate(source, kind)
         except ModelMissingError:
-            hub.download(place, kind, progress=progress)
+            hub.download(place, kind, progress=progress, check=check)
     return locate(source, kind)
 
 

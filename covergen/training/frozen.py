@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
+from covergen.compute.onednn import pack_products
 from covergen.core.errors import UsageError
-from covergen.core.onednn import pack_products
 from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet

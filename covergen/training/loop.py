@@ -30,7 +30,16 @@ from covergen.training.output import last_step
 from covergen.training.recipe import Recipe
 from covergen.training.sheet import SAMPLES, paint_sheet
 
-__all__ = ["Names", "Progress", "Run", "judge", "make_steps", "save_adapter", "saved_hint"]
+__all__ = [
+    "Names",
+    "Progress",
+    "Run",
+    "judge",
+    "make_steps",
+    "save_adapter",
+    "saved_hint",
+    "steps_ahead",
+]
 
 # What randomness is for, so that no two purposes share any.
 _STEPS, _ORDER, _VALIDATION = range(3)
@@ -118,7 +127,7 @@ def make_steps(run: Run) -> None:
     Raises TrainingError where the training diverges, and what `save_state` raises.
     """
     learner = run.learner
-    ahead = _steps_ahead(run.device)
+    ahead = steps_ahead(run.device)
     waiting: deque[_Made] = deque()
     run.progress.lap()
     run.frozen.unet.train()
@@ -210,7 +219,7 @@ def saved_hint(checkpoints: Path) -> str:
     return f"Saved is step {step}: the same command with --resume goes on from there."
 
 
-def _steps_ahead(device: torch.device) -> int:
+def steps_ahead(device: torch.device) -> int:
     """A GPU's step is looked at when the next is under way, so that it never waits for us."""
     return 1 if device.type == "cuda" else 0
 

@@ -11,9 +11,9 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
+from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import ModelError, TrainingError, UsageError
 from covergen.core.types import Sampling
-from covergen.diffusion.memory import is_out_of_memory
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.events import (
     CheckpointDamaged,

@@ -21,6 +21,7 @@ from torch.nn import functional
 from covergen.core.errors import Interrupted
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
+from covergen.training.loop import steps_ahead
 from covergen.training.recipe import RECIPES, Precision, Recipe
 from covergen.training.train import Names
 from covergen.training.train import train as train_adapter
@@ -109,6 +110,9 @@ def _stepper(
             )
         except BaseException as error:  # noqa: BLE001 - handed to who waits
             made.put(error)
+
+    for _ in range(steps_ahead(device)):  # which are under way when a step is reported
+        asked.put(True)
 
     def make_steps(count: int) -> None:
         for _ in range(count):

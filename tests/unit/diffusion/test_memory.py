@@ -1,4 +1,4 @@
-"""The automatic batch size, and what counts as out of memory."""
+"""The automatic batch size."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from covergen.diffusion.base_config import BaseConfig, read_config
-from covergen.diffusion.memory import automatic_batch_size, is_out_of_memory
+from covergen.diffusion.memory import automatic_batch_size
 
 CPU = torch.device("cpu")
 
@@ -39,10 +39,9 @@ def test_a_gpu_is_filled_but_not_to_the_brim(sd1: Path, monkeypatch: pytest.Monk
     assert sizes == [2, 17, 57, 64]
 
 
-def test_out_of_memory_is_told_from_other_errors() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(1 << 60, dtype=torch.uint8)
-    assert is_out_of_memory(caught.value)
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
-    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
-    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+def test_memory_that_metal_recommends_is_used(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = of_size(sd1, sample_size=64, width=320)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 << 30)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 6 << 30)
+    gpu = torch.device("mps")
+    assert automatic_batch_size(config, device=gpu, dtype=torch.float16) == 17

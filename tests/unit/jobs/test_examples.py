@@ -28,7 +28,7 @@ class Maker:
         self.left_out: dict[str, str] = {}
         self.events: list[PairHeard] = []
 
-    def __call__(self, *pairs: Pair) -> list[Example]:
+    def __call__(self, *pairs: Pair, process: tuple[int, int] = (0, 1)) -> list[Example]:
         return make_examples(
             pairs,
             self.tower,
@@ -37,6 +37,7 @@ class Maker:
             leave_out=self.left_out.__setitem__,
             emit=self.events.append,
             checkpoint=lambda: None,
+            process=process,
         )
 
 
@@ -94,3 +95,19 @@ def test_an_embedding_of_another_clap_stops_it(make: Maker, tmp_path: Path) -> N
     other = saved(tmp_path / "a.pt", torch.ones(1, 256))
     with pytest.raises(TrainingError, match=r"a\.pt.*256.*512"):
         make(pair("a", embedding=other))
+
+
+def test_processes_begin_with_shares_of_their_own_and_then_help_one_another(
+    clap: Path, tmp_path: Path
+) -> None:
+    pairs = [pair(stem, audio=tmp_path / f"{stem}.flac") for stem in "abcde"]  # none is there
+    for process, order in (((0, 2), "acedb"), ((1, 2), "bdeca")):
+        make = Maker(clap)
+        make(*pairs, process=process)
+        assert "".join(make.left_out) == order
+
+
+def test_examples_keep_the_order_of_the_pairs(make: Maker, tmp_path: Path) -> None:
+    sounds = [encode(tmp_path / f"{stem}.wav", "wav", seconds=1) for stem in "ab"]
+    pairs = [pair(sound.stem, audio=sound) for sound in sounds]
+    assert [example.stem for example in make(*pairs, process=(1, 2))] == ["a", "b"]

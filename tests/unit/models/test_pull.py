@@ -1,5 +1,6 @@
 """Pulling from the Hub: a real HTTP server on the loopback, a fresh process for each pull."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from covergen.models.files import Kind
 from covergen.models.locate import locate
-from tests.unit.models.fake_hub import FakeHub, running
+from tests.unit.models.fake_hub import COMMIT, FakeHub, running
 from tests.unit.models.layouts import (
     BASE,
     BASE_READ,
@@ -23,12 +24,23 @@ from tests.unit.models.layouts import (
 )
 
 SCRIPT = """
+import json
 import sys
+from pathlib import Path
 from covergen.core.errors import ModelError
 from covergen.models.locate import pull
 
+
+def check(folder):
+    unet = folder / "unet/config.json"
+    if b"addition_embed_type" in unet.read_bytes():  # the others' configs are empty
+        from covergen.diffusion.base_config import check_configs
+
+        check_configs(folder)
+
+
 try:
-    print(pull(sys.argv[1], sys.argv[2]))
+    print(pull(sys.argv[1], sys.argv[2], check=check if sys.argv[2] == "base" else None))
 except ModelError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -196,3 +208,24 @@ def test_offline_mode_is_told(hub: FakeHub, hf_home: Path) -> None:
 def test_a_name_that_the_hub_does_not_allow_is_told(hub: FakeHub, hf_home: Path) -> None:
     text = failure("some/double--dash", "clap", hub.endpoint, hf_home)
     assert "some/double--dash is no name that the Hub allows" in text
+
+
+def test_all_files_are_of_the_commit_that_the_pull_began_with(hub: FakeHub, hf_home: Path) -> None:
+    assert run_pull(BASE, "base", hub.endpoint, hf_home).returncode == 0
+    files = [line.split(" ")[1] for line in hub.requests if "/resolve/" in line]
+    assert files
+    assert {path.split("/resolve/")[1].split("/")[0] for path in files} == {COMMIT}
+    assert locate(BASE, "base").name == COMMIT
+
+
+def test_a_base_of_another_family_is_refused_before_its_weights_are_fetched(
+    hub: FakeHub, hf_home: Path
+) -> None:
+    config = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time"}
+    config |= {"projection_class_embeddings_input_dim": 2816, "addition_time_embed_dim": 256}
+    files = hub.repositories[BASE]
+    files["unet/config.json"] = json.dumps(config).encode()
+    files["vae/config.json"] = json.dumps({"_class_name": "AutoencoderKL"}).encode()
+    error = failure(BASE, "base", hub.endpoint, hf_home)
+    assert "expected no addition_embed_type" in error
+    assert not [name for name in hub.served if name.endswith(".safetensors")]

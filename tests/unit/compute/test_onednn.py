@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from covergen.core.onednn import pack, pack_products
+from covergen.compute.onednn import pack, pack_products
 
 
 def make_model() -> nn.Sequential:

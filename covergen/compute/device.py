@@ -1,0 +1,138 @@
+"""Which device computes, and in which precision."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.core.dependencies import check_dependencies
+from covergen.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+__all__ = ["Compute", "choose_compute", "runs_on"]
+
+_DRIVERS = "https://www.nvidia.com/drivers"
+_INSTALL = "https://pytorch.org/get-started/locally"
+_TOO_OLD = re.compile(r"driver on your system is too old \(found version (\d+)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """A device and the precision of the models on it.
+
+    `unused` says why a GPU of this machine is not used, "" where there is none or it is.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    unused: str = ""
+
+
+def choose_compute(device: str, dtype: str) -> Compute:
+    """Turn the user's words into torch's: auto, cpu, cuda, cuda:N, mps; auto, fp32, bf16, fp16.
+
+    "auto" takes CUDA, else Apple's MPS, else the CPU; bf16 on a CUDA device that has it, fp16 on
+    other GPUs, and fp32 on the CPU. Raises UsageError where the machine has no such device or
+    PyTorch cannot use it, and DependencyError where PyTorch does not work.
+    """
+    check_dependencies(("torch", "torchaudio"))
+    import torch
+
+    unused = ""
+    if device == "auto":
+        device, unused = _best_device()
+    else:
+        _check_device(device)
+    if dtype == "auto":
+        dtype = _half_precision(device)
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return Compute(device=torch.device(device), dtype=names[dtype], unused=unused)
+
+
+def runs_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Whether kernels for some of torch's `architectures` run on a CUDA device.
+
+    Machine code ("sm_86") runs on devices of the same major version and at least this minor one,
+    and PTX ("compute_90") on any later device. Source: CUDA C++ Programming Guide, section
+    "Application Compatibility".
+    """
+    for name in architectures:
+        kind, _, number = name.rstrip("af").partition("_")
+        major, minor = int(number[:-1]), int(number[-1])
+        if kind == "sm" and major == capability[0] and minor <= capability[1]:
+            return True
+        if kind == "compute" and (major, minor) <= capability:
+            return True
+    return False
+
+
+def _best_device() -> tuple[str, str]:
+    """The device for "auto", and why a CUDA device is not it."""
+    import torch
+
+    problem = _cuda_problem("cuda")
+    if problem is None:
+        return "cuda", ""
+    return ("mps" if torch.backends.mps.is_available() else "cpu"), problem
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and (problem := _cuda_problem(device)) is not None:
+        raise UsageError(f"--device {device}: {problem or 'this machine has no CUDA device.'}")
+    if kind == "cuda" and index and int(index) >= (count := torch.cuda.device_count()):
+        raise UsageError(f"--device {device}: this machine has cuda:0 to cuda:{count - 1} only.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: this machine has no GPU that Metal supports.")
+
+
+def _cuda_problem(device: str) -> str | None:
+    """Why a CUDA device cannot be used: None if it can, "" if there is none."""
+    import torch
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    if not available:
+        old = next(filter(None, (_TOO_OLD.search(str(w.message)) for w in caught)), None)
+        if old is None:
+            return ""
+        return (
+            f"the NVIDIA driver is too old for this PyTorch (it supports CUDA"
+            f" {_cuda_version(int(old[1]))}, PyTorch was built for {torch.version.cuda}). Update"
+            f" the driver ({_DRIVERS}), or install a PyTorch for an older CUDA ({_INSTALL})."
+        )
+    index = torch.device(device).index or 0
+    if index >= torch.cuda.device_count():
+        return None
+    capability = torch.cuda.get_device_capability(index)
+    if runs_on(capability, torch.cuda.get_arch_list()):
+        return None
+    return (
+        f"this PyTorch has no kernels for {torch.cuda.get_device_name(index)}"
+        f" (sm_{capability[0]}{capability[1]}; it has {', '.join(torch.cuda.get_arch_list())})."
+        f" Install a PyTorch that supports it ({_INSTALL})."
+    )
+
+
+def _cuda_version(number: int) -> str:
+    """12040 to "12.4", as the CUDA driver API counts."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _half_precision(device: str) -> str:
+    import torch
+
+    if device == "cpu":
+        return "fp32"
+    if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp16"

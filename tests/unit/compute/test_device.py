@@ -1,0 +1,118 @@
+"""The choice of a device, on machines with and without GPUs."""
+
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from covergen.compute.device import choose_compute, runs_on
+from covergen.core.errors import UsageError
+
+WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Two CUDA devices of this compute capability."""
+
+    def install(capability: tuple[int, int], *, bf16: bool = True) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GeForce GTX 1080")
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: WHEEL)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
+
+    return install
+
+
+@pytest.fixture
+def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU whose driver is older than the CUDA that PyTorch was built for."""
+
+    def is_available() -> bool:
+        warnings.warn(
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version"
+            " 11040). Please update your GPU driver.",
+            stacklevel=1,
+        )
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+
+
+def test_a_machine_without_a_gpu_computes_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    compute = choose_compute("auto", "auto")
+    assert (compute.device.type, compute.dtype, compute.unused) == ("cpu", torch.float32, "")
+    with pytest.raises(UsageError, match="--device cuda: this machine has no CUDA device"):
+        choose_compute("cuda", "auto")
+    with pytest.raises(UsageError, match="--device mps"):
+        choose_compute("mps", "auto")
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_is_used_in_half_precision(
+    gpu: Callable[..., None], bf16: bool, dtype: torch.dtype
+) -> None:
+    gpu((8, 6), bf16=bf16)
+    compute = choose_compute("auto", "auto")
+    assert (str(compute.device), compute.dtype, compute.unused) == ("cuda", dtype, "")
+
+
+def test_one_of_several_gpus_is_named_by_its_number(gpu: Callable[..., None]) -> None:
+    gpu((9, 0))
+    assert choose_compute("cuda:1", "auto").device == torch.device("cuda", 1)
+    with pytest.raises(UsageError, match="cuda:2: this machine has cuda:0 to cuda:1 only"):
+        choose_compute("cuda:2", "auto")
+
+
+def test_metal_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    compute = choose_compute("auto", "auto")
+    assert (compute.device.type, compute.dtype) == ("mps", torch.float16)
+
+
+@pytest.mark.usefixtures("old_driver")
+def test_a_driver_that_is_too_old_is_named() -> None:
+    compute = choose_compute("auto", "auto")
+    assert compute.device.type == "cpu"
+    assert "driver is too old" in compute.unused
+    assert "CUDA 11.4" in compute.unused
+    assert "built for 13.0" in compute.unused
+    with pytest.raises(UsageError, match="driver is too old"):
+        choose_compute("cuda", "auto")
+
+
+def test_a_gpu_without_kernels_is_named(gpu: Callable[..., None]) -> None:
+    gpu((6, 1))
+    compute = choose_compute("auto", "auto")
+    assert compute.device.type == "cpu"
+    assert "no kernels for GeForce GTX 1080 (sm_61" in compute.unused
+    with pytest.raises(UsageError, match="no kernels"):
+        choose_compute("cuda:0", "auto")
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"),
+    [
+        ((6, 1), False),
+        ((7, 0), False),  # older than sm_75 of the same major version
+        ((7, 5), True),
+        ((8, 9), True),  # by the machine code for sm_86
+        ((12, 0), True),
+        ((13, 0), True),  # by PTX
+    ],
+)
+def test_kernels_run_on_the_same_major_version_and_ptx_on_later_ones(
+    capability: tuple[int, int], runs: bool
+) -> None:
+    assert runs_on(capability, WHEEL) == runs
+
+
+def test_architectures_with_a_suffix_are_understood() -> None:
+    assert runs_on((9, 0), ["sm_90a"])
+    assert not runs_on((8, 0), ["sm_90a"])
