@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -109,8 +109,8 @@ _APEV2 = {
 class _Format:
     """How a container is opened, its keys, and from its tags a function from key to values.
 
-    `check` raises OverflowError for what mutagen would take for ever over. `place` is where ID3v2
-    tags lie, `texts` what tags of other kinds say.
+    `check` raises OverflowError for what mutagen would take for ever over. `place` is where players
+    find ID3v2 tags and others beside them; `texts` what those of other kinds say.
     """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
@@ -157,8 +157,8 @@ def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
 
 
 _FORMATS = {
-    "mp3": _id3(MP3, id3_places.START),
-    "flac": _vorbis(FLAC),
+    "mp3": _id3(MP3, id3_places.MP3),
+    "flac": replace(_vorbis(FLAC), place=id3_places.START, texts=id3_places.START.texts),
     "mp4": _Format(open=MP4, keys=_MP4, lookup=lambda tags: tags.__getitem__),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
@@ -216,7 +216,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
         further = []
         if place := format_.place:
-            further = id3.further_tags(reader, place, seen=file.tags is not None)
+            further = id3.further_tags(reader, place, file)
             pictures = id3.further_pictures(reader, place, further)
             own += [False for picture in pictures if picture.kind not in ICONS]
         texts = _texts(format_.keys, format_.lookup, file.tags)

@@ -60,7 +60,8 @@ class _Container:
     """How mutagen opens a container and where it shows what, and how the raw file is handled.
 
     A new tag may have to repeat what others say: `begin` shows an opened file with such a tag, and
-    `begun_rest` is the `rest` of it. `options` are for mutagen.
+    `begun_rest` is the `rest` of it. `place` is where players find ID3v2 tags. `options` are for
+    mutagen.
     """
 
     opened_by: type[mutagen.FileType]
@@ -109,13 +110,15 @@ def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
 
 
 _CONTAINERS = {
-    "mp3": _id3(MP3, id3_places.START),
+    "mp3": _id3(MP3, id3_places.MP3),
     "tta": _id3(TrueAudio, id3_places.START),
     "wav": _id3(WAVE, id3_places.WAV),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
-    "flac": _Container(FLAC, flac.pictures, flac.others, flac.edit, flac.rest),
+    "flac": _Container(
+        FLAC, flac.pictures, flac.others, flac.edit, flac.rest, place=id3_places.START
+    ),
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
@@ -150,7 +153,7 @@ def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
         found = row.pictures(file)
         if row.place:
             with path.open("rb") as raw:
-                tags = id3.further_tags(raw, row.place, seen=file.tags is not None)
+                tags = id3.further_tags(raw, row.place, file)
                 found += id3.further_pictures(raw, row.place, tags)
         return found
 

@@ -80,14 +80,12 @@ class _Tag:
 
 
 def check_cost(file: BinaryIO, place: Place) -> None:
-    """Raise OverflowError for tags that would cost a parser much more than their bytes are worth.
+    """Raise OverflowError for a tag that would cost a parser much more than its bytes are worth.
 
     Raises OSError.
     """
-    for read in (lambda: [place.read(file)], lambda: place.others(file)):
-        with suppress(ValueError, struct.error):  # a parser does not get far either
-            for data in read():
-                _check_cost(data)
+    with suppress(ValueError, struct.error):  # a parser does not get far either
+        _check_cost(place.read(file))
 
 
 def _check_cost(data: bytes) -> None:
@@ -118,16 +116,19 @@ def others(file: mutagen.FileType) -> object:
     return {key: repr(frame) for key, frame in tags.items() if frame.FrameID != "APIC"}
 
 
-def further_tags(file: BinaryIO, place: Place, *, seen: bool) -> list[ID3]:
+def further_tags(file: BinaryIO, place: Place, opened: mutagen.FileType) -> list[ID3]:
     """The ID3v2 tags that mutagen passes over, as players prefer them, as far as they are whole.
 
-    `seen`: it does see the first. Raises OSError.
+    `opened` is the file as mutagen sees it. Raises OSError.
     """
+    found: list[ID3] = []
     with suppress(*DAMAGE):
         first = place.read(file)
-        passed_over = [*([] if seen or not first else [first]), *place.others(file)]
-        return [_as_mutagen(data) for data in passed_over]
-    return []
+        seen = isinstance(opened.tags, ID3)
+        for data in [*([] if seen or not first else [first]), *place.others(file)]:
+            _check_cost(data)
+            found += [_as_mutagen(data)]
+    return found
 
 
 def further_pictures(file: BinaryIO, place: Place, tags: Iterable[ID3]) -> list[EmbeddedPicture]:

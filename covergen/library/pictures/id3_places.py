@@ -5,7 +5,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
@@ -20,7 +20,7 @@ from covergen.library.pictures.texts import (
     from_info_chunks,
 )
 
-__all__ = ["AIFF", "DFF", "DSF", "START", "WAV", "Place"]
+__all__ = ["AIFF", "DFF", "DSF", "MP3", "START", "WAV", "Place"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ def _tag_at(file: BinaryIO, offset: int) -> bytes:
     return data
 
 
-# MP3 and TTA: in front of everything. What is at the end, ID3v1 or APEv2, is not touched.
+# MP3 and TTA, and FLAC for readers: in front of everything. What is at the end, ID3v1 or APEv2, is
+# not touched.
 # Source: ID3v2.4.0 structure, section 5: tags may also be stacked, or lie at the end.
 
 _MOST_TAGS = 8
@@ -65,8 +66,16 @@ def _store_at_start(file: BinaryIO, tag: bytes) -> None:
 
 
 def _other_tags(file: BinaryIO) -> list[bytes]:
-    """Tags stacked behind the first or behind garbage at the start, then those at the end."""
-    at = len(_tag_at(file, 0)) or _garbage_before_tag(file)
+    """Tags stacked behind the first, then those at the end."""
+    return _tags_from(file, len(_tag_at(file, 0)))
+
+
+def _other_tags_of_mp3(file: BinaryIO) -> list[bytes]:
+    """As `_other_tags`; the first may lie behind garbage, which players of MP3s skip."""
+    return _tags_from(file, len(_tag_at(file, 0)) or _garbage_before_tag(file))
+
+
+def _tags_from(file: BinaryIO, at: int) -> list[bytes]:
     found: list[bytes] = []
     while len(found) < _MOST_TAGS and (tag := _whole_tag_at(file, at)):
         found.append(tag)
@@ -77,13 +86,11 @@ def _other_tags(file: BinaryIO) -> list[bytes]:
 def _garbage_before_tag(file: BinaryIO) -> int:
     """How much that is no MPEG frame lies before the first tag."""
     file.seek(0)
-    head = file.read(_GARBAGE_BYTES)
-    found = _PLAUSIBLE_HEADER.search(head)
-    return found.start() if found and not _is_frame_sync(head) else 0
-
-
-def _is_frame_sync(head: bytes) -> bool:
-    return head[:1] == b"\xff" and head[1:2] >= b"\xe0"
+    head = file.read(2)
+    if head[:1] == b"\xff" and head[1:] >= b"\xe0":
+        return 0
+    found = _PLAUSIBLE_HEADER.search(head + file.read(_GARBAGE_BYTES))
+    return found.start() if found else 0
 
 
 def _whole_tag_at(file: BinaryIO, offset: int) -> bytes:
@@ -108,6 +115,7 @@ START = Place(
     texts=apev2.texts_at_end,
     pictures=apev2.pictures_at_end,
 )
+MP3 = replace(START, others=_other_tags_of_mp3)
 
 
 # DSF: at the end, where the header points. Source: DSF File Format Specification 1.01.

@@ -93,8 +93,11 @@ _AIFF = {b"NAME": "TIT2", b"AUTH": "TPE1", b"(c) ": "TCOP", b"ANNO": "COMM"}
 _NO_TEXT = 0b110  # flags of an APEv2 item that is binary, or an address
 _MP3GAIN = "mp3gain_"  # what mp3gain needs to take its own changes back; it reads APEv2 alone
 
-# High bytes that no Western word has: three in a row, none beside an ASCII letter, no letters.
-_NO_WESTERN_WORD = re.compile(
+_WESTERN = "iso8859-1"
+_OTHER_LATIN = ("iso8859-2", "iso8859-9", "iso8859-13")  # Central European, Turkish, Baltic
+
+# High bytes that are hardly Latin: three in a row, not beside an ASCII letter, or no letters.
+_NO_LATIN_WORD = re.compile(
     r"[\x80-\xff]{3}|(?<![A-Za-z\x80-\xff])[\x80-\xff]+(?![A-Za-z\x80-\xff])|[\x80-\xbf×÷]"
 )
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2}))?")
@@ -202,13 +205,14 @@ def _from_bytes(source: str, fields: Iterable[tuple[str, bytes]]) -> Texts:
 def _decoded(data: bytes) -> tuple[str, bool]:
     """A text in an encoding that nobody declared, and whether it can be no other.
 
-    It can where it is no UTF-8, unless it reads the same in Western and in Central European.
+    What is no UTF-8 is certain only where all Latin alphabets agree on it, as on most of German.
     """
     try:
         return data.decode(), True
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-        return text, text == data.decode("latin-2") and not _NO_WESTERN_WORD.search(text)
+        text = data.decode(_WESTERN)
+        alike = all(data.decode(other) == text for other in _OTHER_LATIN)
+        return text, alike and not _NO_LATIN_WORD.search(text)
 
 
 def _frames(key: str, values: Sequence[str]) -> list[Any]:
