@@ -253,7 +253,8 @@ def _texts(
     """Each field's first value that is not empty."""
     if tags is None:
         return dict.fromkeys(keys, "")
-    return {field: _first(lookup(tags), names) for field, names in keys.items()}
+    values = lookup(tags)
+    return {field: _first(values, names) for field, names in keys.items()}
 
 
 def _filled(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:

@@ -150,7 +150,7 @@ def _begun(file: BinaryIO, tag: _Tag) -> tuple[tuple[bytes, ...], str]:
     items = tuple(
         _item(_NAMES_OF_TEXTS[key], value.encode()) for key, (value,) in texts.values.items()
     )
-    return items, "its ID3v1 tag was carried over into a new APEv2 tag"
+    return items, "its ID3v1 texts were copied into a new APEv2 tag"
 
 
 def _id3v1(file: BinaryIO) -> Texts | None:

@@ -51,9 +51,9 @@ def _tag_at(file: BinaryIO, offset: int) -> bytes:
     return data
 
 
-# MP3 and TTA, and FLAC for readers: in front of everything. What is at the end, ID3v1 or APEv2, is
-# not touched.
-# Source: ID3v2.4.0 structure, section 5: tags may also be stacked, or lie at the end.
+# MP3 and TTA: in front of everything. What is at the end, ID3v1 or APEv2, is not touched. Some
+# FLACs have such tags as well, which are only read. Tags may also be stacked, or lie at the end.
+# Source: ID3v2.4.0 structure, section 5.
 
 _MOST_TAGS = 8
 _PLAUSIBLE_HEADER = re.compile(rb"ID3[\x02-\x04][^\xff].[\0-\x7f]{4}", re.DOTALL)
