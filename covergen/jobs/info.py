@@ -16,7 +16,7 @@ from covergen.jobs.repaint import repaint
 from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
 from covergen.library.memory import ScanMemory
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, shown_pictures
 from covergen.library.scan import scan
 from covergen.library.sidecar import is_own_file
 from covergen.library.tags import read_track
@@ -120,7 +120,7 @@ def _contents(path: Path) -> tuple[Track | None, list[EmbeddedPicture]]:
         if error.reason is not Reason.NOT_AUDIO or status.st_size > _LARGEST_PICTURE_BYTES:
             raise
         return None, [EmbeddedPicture(_picture_file(path), FRONT_COVER)]
-    return track, read_pictures(path, track.container)
+    return track, shown_pictures(path, track.container)
 
 
 def _picture_file(path: Path) -> bytes:

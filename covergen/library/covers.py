@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import TagError
-from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, read_pictures
+from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, shown_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def covers_of(album: Album) -> Iterator[bytes]:
     for track in album.tracks:
         if track.has_art:
             with suppress(TagError):
-                pictures = read_pictures(track.path, track.container)
+                pictures = shown_pictures(track.path, track.container)
                 yield from (picture.data for picture in sorted(pictures, key=_rank)[:1])
     if album.cover_file is not None:
         with suppress(OSError):

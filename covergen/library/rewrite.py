@@ -215,7 +215,7 @@ def check_room(path: Path, needed_bytes: int) -> None:
 
 def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: SameSound) -> None:
     """Compare the edited copy, read anew, with the original. Raises WriteError, ItemError."""
-    tags = remaining(path, container, edit.gone)
+    tags = remaining(path, container, edit.gone, begun=edit.new is not None)
     try:
         if not edit.is_done(read_pictures(copy, container)):
             difference = "its pictures do not read back as they should be"

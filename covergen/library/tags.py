@@ -3,14 +3,15 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import mutagen
+import mutagen.id3
 from mutagen.aiff import AIFF
 from mutagen.asf import ASF
 from mutagen.dsdiff import DSDIFF
@@ -34,13 +35,17 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
-from covergen.library.mutagen_errors import tag_errors
+from covergen.library.mutagen_errors import DAMAGE, tag_errors
 from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in
+from covergen.library.pictures.texts import Texts, as_id3
 
 __all__ = ["read_track"]
 
 _LONGEST_TEXT = 1000
 _LONGEST_SECONDS = 1e7
+
+# Where one of these is missing, what further tags say is read as well.
+_LOOKED_FOR = ("title", "artist", "album", "date", "track_number")
 
 # Keys in order of preference, as MusicBrainz Picard's table of tag mappings has them.
 _ID3 = {
@@ -104,22 +109,31 @@ _APEV2 = {
 class _Format:
     """How a container is opened, its keys, and from its tags a function from key to values.
 
-    `check` raises OverflowError for what mutagen would take for ever over.
+    `check` raises OverflowError for what mutagen would take for ever over. `place` is where players
+    find ID3v2 tags and others beside them; `texts` what those of other kinds say.
     """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
     keys: Mapping[str, tuple[str, ...]]
     lookup: Callable[[Any], Callable[[str], Any]]
     check: Callable[[BinaryIO], None] | None = None
+    place: id3_places.Place | None = None
+    texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
+
+
+def _by_frame(tags: mutagen.id3.ID3) -> Callable[[str], Any]:
+    return lambda key: tags[key].text
 
 
 def _id3(kind: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Format:
     # Untranslated, a date is as tagged, and a fifth of the time is saved.
     return _Format(
-        open=partial(kind, translate=False),
+        open=partial(kind, translate=False, load_v1=False),
         keys=_ID3,
-        lookup=lambda tags: lambda key: tags[key].text,
+        lookup=_by_frame,
         check=partial(id3.check_cost, place=place),
+        place=place,
+        texts=place.texts,
     )
 
 
@@ -135,13 +149,16 @@ def _vorbis(kind: Callable[..., mutagen.FileType]) -> _Format:
 
 def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
     return _Format(
-        open=kind, keys=_APEV2, lookup=lambda tags: lambda key: str(tags[key]).split("\0")
+        open=kind,
+        keys=_APEV2,
+        lookup=lambda tags: lambda key: str(tags[key]).split("\0"),
+        texts=apev2.texts_at_end,
     )
 
 
 _FORMATS = {
-    "mp3": _id3(MP3, id3_places.START),
-    "flac": _vorbis(FLAC),
+    "mp3": _id3(MP3, id3_places.MP3),
+    "flac": replace(_vorbis(FLAC), place=id3_places.START, texts=id3_places.START.texts),
     "mp4": _Format(open=MP4, keys=_MP4, lookup=lambda tags: tags.__getitem__),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
@@ -197,9 +214,16 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
     with _parse_errors(path, reader):
         file = format_.open(reader)
         own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
-        if container == "mp3":  # some programs put an APEv2 tag behind the sound
-            own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
-        texts = _texts(format_, file.tags)
+        further = []
+        if place := format_.place:
+            further = id3.further_tags(reader, place, file)
+            pictures = id3.further_pictures(reader, place, further)
+            own += [False for picture in pictures if picture.kind not in ICONS]
+        texts = _texts(format_.keys, format_.lookup, file.tags)
+        if not all(texts[field] for field in _LOOKED_FOR):
+            with suppress(*DAMAGE):
+                further.append(as_id3(format_.texts(reader)))
+            texts = _filled(texts, further)
         seconds = float(file.info.length)
     return Track(
         path=path,
@@ -221,12 +245,24 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
     )
 
 
-def _texts(format_: _Format, tags: Any) -> dict[str, str]:  # noqa: ANN401 - mutagen is untyped
+def _texts(
+    keys: Mapping[str, tuple[str, ...]],
+    lookup: Callable[[Any], Callable[[str], Any]],
+    tags: Any,  # noqa: ANN401 - mutagen is untyped
+) -> dict[str, str]:
     """Each field's first value that is not empty."""
     if tags is None:
-        return dict.fromkeys(format_.keys, "")
-    lookup = format_.lookup(tags)
-    return {field: _first(lookup, keys) for field, keys in format_.keys.items()}
+        return dict.fromkeys(keys, "")
+    values = lookup(tags)
+    return {field: _first(values, names) for field, names in keys.items()}
+
+
+def _filled(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
+    """The texts with those of further tags where they are empty."""
+    for tags in further:
+        found = _texts(_ID3, _by_frame, tags)
+        texts = {field: text or found[field] for field, text in texts.items()}
+    return texts
 
 
 def _first(lookup: Callable[[str], Any], keys: tuple[str, ...]) -> str:

@@ -1,9 +1,11 @@
 """What is harmed: a small whole file of each container, bare and with all kinds of tags in it."""
 
 import shutil
+import struct
 from pathlib import Path
 
 from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes, put_picture, put_tags
+from tests.unit.library.pictures.tag_bytes import ape_tag, chunk, id3v1, info, item
 
 __all__ = ["make_seeds", "read_seeds"]
 
@@ -29,9 +31,14 @@ def make_seeds(folder: Path) -> None:
         for version in (3, 4) if container in _ID3 else (3,):
             _tagged(bare, folder / f"tagged {version}{bare.suffix}", container, version)
     encode(folder / "lossless.m4a", "mp4", seconds=_SECONDS, alac=True, tags={"title": "A"})
-    old = folder / "old.mp3"
-    v1 = b"TAG" + b"Title".ljust(125, b"\0")
-    old.write_bytes((folder / "bare.mp3").read_bytes() + v1)
+    song, wav = (folder / "bare.mp3").read_bytes(), (folder / "bare.wav").read_bytes()
+    (folder / "old.mp3").write_bytes(song + id3v1("Title"))
+    items = ape_tag(item(b"Title", b"Title"), item(b"Track", b"3/12"))
+    (folder / "apev2.mp3").write_bytes(song + items + id3v1("Title"))
+    behind = chunk(b"id3 ", b"ID3\3\0\0\0\0\0\x0cTIT2\0\0\0\2\0\0\0T")
+    (folder / "behind.wav").write_bytes(wav + behind)
+    texts = wav + info(INAM="Title", IART="Ana")
+    (folder / "info.wav").write_bytes(texts[:4] + struct.pack("<I", len(texts) - 8) + texts[8:])
 
 
 def read_seeds(folder: Path) -> list[tuple[str, bytes]]:

@@ -4,9 +4,9 @@ One file for each family of containers, one row of the table for each container.
 splice raw bytes and touch nothing but the cover; mutagen then reads back what they wrote.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -51,23 +51,45 @@ __all__ = [
     "pictures_in",
     "read_pictures",
     "remaining",
+    "shown_pictures",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """How mutagen opens a container and where it shows what, and how the raw file is handled."""
+    """How mutagen opens a container and where it shows what, and how the raw file is handled.
+
+    A new tag may have to repeat what others say: `begin` shows an opened file with such a tag, and
+    `begun_rest` is the `rest` of it. `place` is where players find ID3v2 tags. `options` are for
+    mutagen.
+    """
 
     opened_by: type[mutagen.FileType]
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
     rest: Callable[[Path, Gone], object]
+    begin: Callable[[mutagen.FileType, Path], None] | None = None
+    begun_rest: Callable[[Path, Gone], object] | None = None
+    place: id3_places.Place | None = None
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+    def opened(self, path: Path) -> mutagen.FileType:
+        return self.opened_by(path, **self.options)
 
 
 def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
-    edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
-    return _Container(opened_by, id3.pictures, id3.others, edit, rest)
+    return _Container(
+        opened_by=opened_by,
+        pictures=id3.pictures,
+        others=id3.others,
+        edit=partial(id3.edit, place=place),
+        rest=partial(id3.rest, place=place, begun=False),
+        begin=partial(id3.begin, place=place),
+        begun_rest=partial(id3.rest, place=place, begun=True),
+        place=place,
+        options={"load_v1": False},  # which mutagen mixes into ID3v2
+    )
 
 
 def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
@@ -76,17 +98,27 @@ def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
 
 
 def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
-    return _Container(opened_by, apev2.pictures, apev2.others, apev2.edit, apev2.rest)
+    return _Container(
+        opened_by=opened_by,
+        pictures=apev2.pictures,
+        others=apev2.others,
+        edit=apev2.edit,
+        rest=partial(apev2.rest, begun=False),
+        begin=apev2.begin,
+        begun_rest=partial(apev2.rest, begun=True),
+    )
 
 
 _CONTAINERS = {
-    "mp3": _id3(MP3, id3_places.START),
+    "mp3": _id3(MP3, id3_places.MP3),
     "tta": _id3(TrueAudio, id3_places.START),
     "wav": _id3(WAVE, id3_places.WAV),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
-    "flac": _Container(FLAC, flac.pictures, flac.others, flac.edit, flac.rest),
+    "flac": _Container(
+        FLAC, flac.pictures, flac.others, flac.edit, flac.rest, place=id3_places.START
+    ),
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
@@ -107,10 +139,23 @@ def pictures_in(file: mutagen.FileType) -> list[EmbeddedPicture]:
 
 
 def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
-    """Every picture in a file's tags, in their order. Raises TagError."""
+    """Every picture in the tag that an edit goes into, in their order. Raises TagError."""
     row = _CONTAINERS[container]
     with tag_errors(path):
-        return row.pictures(row.opened_by(path))
+        return row.pictures(row.opened(path))
+
+
+def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
+    """As `read_pictures`, and those in further tags, which some players show. Raises TagError."""
+    row = _CONTAINERS[container]
+    with tag_errors(path):
+        file = row.opened(path)
+        found = row.pictures(file)
+        if row.place:
+            with path.open("rb") as raw:
+                tags = id3.further_tags(raw, row.place, file)
+                found += id3.further_pictures(raw, row.place, tags)
+        return found
 
 
 def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
@@ -124,21 +169,25 @@ def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -
         return _CONTAINERS[container].edit(path, gone, new)
 
 
-def remaining(path: Path, container: str, gone: Gone) -> object:
+def remaining(path: Path, container: str, gone: Gone, *, begun: bool = False) -> object:
     """All that an edit must leave as it is: equal before and after. Raises TagError.
 
     The raw bytes of all tags and hashes of the pictures that are not `gone`, in their order,
     together with what mutagen makes of them. `gone` has to hold for a new front cover as well.
+    `begun`: of a file without a tag, what a new one is to hold.
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
-        file = row.opened_by(path)
-        kept = [
-            sha256(picture.data).digest() for picture in row.pictures(file) if not gone(picture)
-        ]
-        seen = row.others(file)
+        file = row.opened(path)
     with _damage(path):
-        return kept, seen, row.rest(path, gone)
+        if begun and row.begin:
+            row.begin(file, path)
+        rest = row.begun_rest if begun and row.begun_rest else row.rest
+        raw = rest(path, gone)
+    with tag_errors(path):
+        pictures = row.pictures(file)
+        kept = [sha256(picture.data).digest() for picture in pictures if not gone(picture)]
+        return kept, row.others(file), raw
 
 
 @contextmanager

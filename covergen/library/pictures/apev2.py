@@ -3,20 +3,39 @@
 Source: APEv2 specification (Hydrogenaudio wiki).
 """
 
+import io
 import os
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import mutagen
+from mutagen.apev2 import APEv2
 
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, splice
+from covergen.library.pictures.texts import (
+    ID3V1_BYTES,
+    Texts,
+    carried,
+    from_apev2_items,
+    from_id3v1,
+)
 
-__all__ = ["edit", "kinds_at_end", "others", "pictures", "rest"]
+__all__ = [
+    "begin",
+    "edit",
+    "ends",
+    "others",
+    "pictures",
+    "pictures_at_end",
+    "rest",
+    "texts_at_end",
+]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -33,7 +52,16 @@ _MAGIC = b"APETAGEX"
 _VERSION = 2000
 _HAS_HEADER, _IS_HEADER = 1 << 31, 1 << 29
 _BINARY = 1 << 1
-_ID3V1_BYTES = 128
+
+_NAMES_OF_TEXTS = {
+    "TIT2": b"Title",
+    "TPE1": b"Artist",
+    "TALB": b"Album",
+    "TDRC": b"Year",
+    "TRCK": b"Track",
+    "TCON": b"Genre",
+    "COMM": b"Comment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +90,89 @@ def others(file: mutagen.FileType) -> object:
     return {name: (item.kind, item.value) for name, item in items if name.lower() not in _KINDS}
 
 
+def begin(file: mutagen.FileType, path: Path) -> None:
+    """Give an opened file without items the texts that go into a new tag with its cover."""
+    with path.open("rb") as raw:
+        items = _begun(raw, _read(raw))[0]
+    if items and not file.tags:
+        file.tags = APEv2(io.BytesIO(_join(items)))
+
+
 def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the front cover. An ID3v1 tag behind stays where it is."""
+    """Take pictures out; make `new` the front cover. An ID3v1 tag behind stays where it is.
+
+    A new tag repeats what ID3v1 says, since players then read no ID3v1. Returns a note, or "".
+    """
     with path.open("r+b") as file:
         tag = _read(file)
+        items, note = _begun(file, tag) if new else (tag.items, "")
         # Small items first, as the specification recommends.
-        items = [*_without(tag, gone), *([_front_cover(new)] if new else [])]
+        items = (*_without(items, gone), *((_front_cover(new),) if new else ()))
         splice(file, tag.start, tag.end, _join(items) if items else b"")
-    return ""
+    return note
 
 
-def kinds_at_end(file: BinaryIO) -> list[int]:
-    """The types of the pictures in the APEv2 tag at the end of an open file, none without one."""
-    try:
-        items = _read(file).items
-    except DAMAGE:
-        return []
-    names = [_name(item) for item in items]
-    return [_KINDS[name] for name in names if name in _KINDS]
+def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
+    """The pictures in the APEv2 tag at the end of a file of another kind, none without one."""
+    return [found for item in _whole(file).items if (found := _picture(item))]
 
 
-def rest(path: Path, gone: Gone) -> object:
-    """All raw items but the pictures that go, and what lies around the tag."""
+def texts_at_end(file: BinaryIO) -> list[Texts]:
+    """What an APEv2 tag and an ID3v1 tag at the end of a file say, as far as they are there."""
+    items = _whole(file).items
+    found = [from_apev2_items(items) if items else None, _id3v1(file)]
+    return [texts for texts in found if texts]
+
+
+def ends(file: BinaryIO) -> list[int]:
+    """Where a tag of another kind may end: with the file, or before those at its end."""
+    size = file.seek(0, os.SEEK_END)
+    tag = _whole(file)
+    return sorted({size, tag.end, tag.start}, reverse=True)
+
+
+def rest(path: Path, gone: Gone, *, begun: bool) -> object:
+    """All raw items but the pictures that go, and what lies around the tag.
+
+    `begun`: also the texts that a new tag begins with.
+    """
     with path.open("rb") as file:
         tag = _read(file)
-        return _without(tag, gone), outside(file, tag.start, tag.end)
+        items = _begun(file, tag)[0] if begun else tag.items
+        return _without(items, gone), outside(file, tag.start, tag.end)
+
+
+def _begun(file: BinaryIO, tag: _Tag) -> tuple[tuple[bytes, ...], str]:
+    """The items that a cover joins, and what has to be said of them."""
+    texts = _id3v1(file)
+    if tag.items or texts is None or not carried([texts]):
+        return tag.items, ""
+    items = tuple(
+        _item(_NAMES_OF_TEXTS[key], value.encode()) for key, (value,) in texts.values.items()
+    )
+    return items, "its ID3v1 texts were copied into a new APEv2 tag"
+
+
+def _id3v1(file: BinaryIO) -> Texts | None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - ID3V1_BYTES))
+    return from_id3v1(file.read(ID3V1_BYTES))
+
+
+def _whole(file: BinaryIO) -> _Tag:
+    """The tag at the end, an empty one where that is damaged or not there."""
+    try:
+        return _read(file)
+    except DAMAGE:
+        end = file.seek(0, os.SEEK_END)
+        return _Tag((), end, end)
 
 
 def _read(file: BinaryIO) -> _Tag:
     end = file.seek(0, os.SEEK_END)
-    file.seek(max(0, end - _ID3V1_BYTES))
+    file.seek(max(0, end - ID3V1_BYTES))
     if file.read(3) == b"TAG":
-        end -= _ID3V1_BYTES
+        end -= ID3V1_BYTES
     if end < _FRAME.size:
         return _Tag((), end, end)
     file.seek(end - _FRAME.size)
@@ -123,26 +202,35 @@ def _split(data: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(items)
 
 
-def _without(tag: _Tag, gone: Gone) -> list[bytes]:
-    return [item for item in tag.items if not _is_gone(item, gone)]
+def _without(items: Iterable[bytes], gone: Gone) -> list[bytes]:
+    return [item for item in items if not _is_gone(item, gone)]
 
 
 def _is_gone(item: bytes, gone: Gone) -> bool:
+    picture = _picture(item)
+    return picture is not None and gone(picture)
+
+
+def _picture(item: bytes) -> EmbeddedPicture | None:
     kind = _KINDS.get(_name(item))
     value = item[8:].partition(b"\0")[2]
-    return kind is not None and gone(EmbeddedPicture(value.partition(b"\0")[2], kind))
+    return None if kind is None else EmbeddedPicture(value.partition(b"\0")[2], kind)
 
 
 def _front_cover(picture: Picture) -> bytes:
     value = b"cover" + picture.extension.encode() + b"\0" + picture.data
-    return struct.pack("<II", len(value), _BINARY) + _FRONT + b"\0" + value
+    return _item(_FRONT, value, _BINARY)
+
+
+def _item(name: bytes, value: bytes, flags: int = 0) -> bytes:
+    return struct.pack("<II", len(value), flags) + name + b"\0" + value
 
 
 def _name(item: bytes) -> str:
     return item[8:].partition(b"\0")[0].lower().decode("ascii", "replace")
 
 
-def _join(items: list[bytes]) -> bytes:
+def _join(items: Sequence[bytes]) -> bytes:
     body = b"".join(items)
     size = len(body) + _FRAME.size
     header = _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER | _IS_HEADER)

@@ -17,17 +17,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 import mutagen
-from mutagen.id3 import ID3, Frames_2_2, ID3NoHeaderError
+from mutagen.id3 import ID3, Frames_2_2
 
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
+from covergen.library.mutagen_errors import DAMAGE
 from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
 from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
+from covergen.library.pictures.texts import as_id3, carried
 
-__all__ = ["check_cost", "edit", "others", "pictures", "rest"]
+__all__ = [
+    "begin",
+    "check_cost",
+    "edit",
+    "further_pictures",
+    "further_tags",
+    "others",
+    "pictures",
+    "rest",
+]
 
 _NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
 
@@ -73,11 +84,12 @@ def check_cost(file: BinaryIO, place: Place) -> None:
 
     Raises OSError.
     """
-    try:
-        data = place.read(file)
-        tag = _parse(data)
-    except (ValueError, struct.error):
-        return  # a parser does not get far either
+    with suppress(ValueError, struct.error):  # a parser does not get far either
+        _check_cost(place.read(file))
+
+
+def _check_cost(data: bytes) -> None:
+    tag = _parse(data)
     if len(tag.frames) * len(data) > _MOST_COPIED:
         raise _too_many_frames()
     packed = (f.body for f in tag.frames if f.flags[1] & _COMPRESSED.get(tag.version, 0))
@@ -90,7 +102,11 @@ def check_cost(file: BinaryIO, place: Place) -> None:
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
     """The attached pictures in the order of the tag; a link to one is none."""
-    frames = [] if file.tags is None else file.tags.getall("APIC")
+    return [] if file.tags is None else _pictures_of(file.tags)
+
+
+def _pictures_of(tags: ID3) -> list[EmbeddedPicture]:
+    frames = tags.getall("APIC")
     return [EmbeddedPicture(f.data, int(f.type)) for f in frames if f.mime != LINK]
 
 
@@ -100,6 +116,34 @@ def others(file: mutagen.FileType) -> object:
     return {key: repr(frame) for key, frame in tags.items() if frame.FrameID != "APIC"}
 
 
+def further_tags(file: BinaryIO, place: Place, opened: mutagen.FileType) -> list[ID3]:
+    """The ID3v2 tags that mutagen passes over, as players prefer them, as far as they are whole.
+
+    `opened` is the file as mutagen sees it. Raises OSError.
+    """
+    found: list[ID3] = []
+    with suppress(*DAMAGE):
+        first = place.read(file)
+        seen = isinstance(opened.tags, ID3)
+        for data in [*([] if seen or not first else [first]), *place.others(file)]:
+            _check_cost(data)
+            found += [_as_mutagen(data)]
+    return found
+
+
+def further_pictures(file: BinaryIO, place: Place, tags: Iterable[ID3]) -> list[EmbeddedPicture]:
+    """The pictures in `tags`, the further ones of a file, and in its tags of other kinds."""
+    return [*(picture for tag in tags for picture in _pictures_of(tag)), *place.pictures(file)]
+
+
+def begin(file: mutagen.FileType, path: Path, place: Place) -> None:
+    """Give an opened file without frames those that go into a new tag with its cover."""
+    if not file.tags:
+        with path.open("rb") as raw:
+            tag, _ = _begun(raw, place)
+        file.tags = _as_mutagen(_join(tag, 0), translate=True) if _holds_any(tag) else None
+
+
 def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
     """Take pictures out; make `new` the first of them. Returns a note, or "".
 
@@ -107,7 +151,7 @@ def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
     """
     with path.open("r+b") as file:
         old = place.read(file)
-        tag, note = _loaded(old, path, place)
+        tag, note = _begun(file, place) if new else _loaded(old)
         tag = _without(tag, gone)
         if new:
             tag = _with_front_cover(tag, new)
@@ -115,34 +159,59 @@ def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
     return note
 
 
-def rest(path: Path, gone: Gone, place: Place) -> object:
-    """All raw frames but the pictures that go, and what lies in the file around the tag."""
+def rest(path: Path, gone: Gone, place: Place, *, begun: bool) -> object:
+    """All raw frames but the pictures that go, and what lies in the file around the tag.
+
+    `begun`: also the frames that a new tag begins with.
+    """
     with path.open("rb") as file:
-        tag = _without(_loaded(place.read(file), path, place)[0], gone)
+        tag, _ = _begun(file, place) if begun else _loaded(place.read(file))
+        tag = _without(tag, gone)
         return tag if _holds_any(tag) else None, place.around(file)
 
 
-def _loaded(data: bytes, path: Path, place: Place) -> tuple[_Tag, str]:
-    """The tag to begin with, and what has to be said of it."""
+def _begun(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
+    """The tag that a cover joins, and what has to be said of it.
+
+    Players that find a new one, or frames where there were none, look no further. So it begins
+    with what they found: the frames of a tag elsewhere, or the texts of tags of other kinds.
+    """
+    tag, note = _loaded(place.read(file))
+    if _holds_any(tag):
+        return tag, note
+    for data in place.others(file):
+        with suppress(ValueError):  # it is damaged, and no player reads it
+            tag, _ = _loaded(data)
+            if _holds_any(tag):
+                return tag, "the ID3v2 tag that lies elsewhere in it was copied into a new one"
+    found = place.texts(file)
+    texts = carried(found)
+    if not texts:
+        unsure = next((each.source for each in found if not each.certain), "")
+        note = f"its {unsure} texts, whose encoding is unclear, stay where they are"
+        return _Tag(version=_NEW_VERSION), note if unsure else ""
+    stream = io.BytesIO()
+    as_id3(texts).save(stream, v1=0, v2_version=_NEW_VERSION, v23_sep=None)
+    sources = " and ".join(each.source for each in texts)
+    return _parse(stream.getvalue()), f"its {sources} texts were copied into a new ID3v2.3 tag"
+
+
+def _as_mutagen(data: bytes, *, translate: bool = False) -> ID3:
+    return ID3(io.BytesIO(data), translate=translate, load_v1=False)
+
+
+def _loaded(data: bytes) -> tuple[_Tag, str]:
+    """A tag as it is to be written, and what has to be said of it."""
     if not data.strip(b"\0"):
-        return _from_id3v1(path) if place.beside_id3v1 else (_Tag(version=_NEW_VERSION), "")
+        return _Tag(version=_NEW_VERSION), ""
     tag = _parse(data)
+    if not _holds_any(tag):
+        return _Tag(version=_NEW_VERSION), ""
     if tag.version != 2:
         return tag, ""
     if tag.tail or not all(frame.name in _NAMES_OF_2_2 for frame in tag.frames):
         return tag, "its ID3v2.2 tag holds frames that 2.3 does not know, and stays 2.2"
     return _upgraded(tag), "its ID3v2.2 tag became 2.3"
-
-
-def _from_id3v1(path: Path) -> tuple[_Tag, str]:
-    # Players that find an ID3v2 tag read no ID3v1 any more: its title and artist go along.
-    try:
-        tags = ID3(path, v2_version=_NEW_VERSION)
-    except ID3NoHeaderError:
-        return _Tag(version=_NEW_VERSION), ""
-    stream = io.BytesIO()
-    tags.save(stream, v1=0, v2_version=_NEW_VERSION, v23_sep=None)
-    return _parse(stream.getvalue()), "its ID3v1 tag was carried over into a new ID3v2.3 tag"
 
 
 def _parse(data: bytes) -> _Tag:
@@ -267,9 +336,8 @@ def _is_picture(frame: _Frame) -> bool:
 
 def _is_gone(tag: _Tag, frame: _Frame, gone: Gone) -> bool:
     # mutagen knows what a frame's flags do to its body.
-    data = io.BytesIO(_join(replace(tag, frames=(frame,), tail=b""), 0))
-    found = ID3(data, translate=False, load_v1=False).getall("APIC")
-    return any(gone(EmbeddedPicture(p.data, int(p.type))) for p in found if p.mime != LINK)
+    alone = _as_mutagen(_join(replace(tag, frames=(frame,), tail=b""), 0))
+    return any(map(gone, _pictures_of(alone)))
 
 
 def _front_cover(tag: _Tag, picture: Picture) -> _Frame:

@@ -1,31 +1,44 @@
 """Where an ID3v2 tag lies in the kinds of files that carry one, and how to put another there."""
 
 import os
+import re
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-from covergen.library.pictures.id3_header import id3_size
+from covergen.library.pictures import apev2
+from covergen.library.pictures.embedded import EmbeddedPicture
+from covergen.library.pictures.id3_header import from_synchsafe, id3_size
 from covergen.library.pictures.splice import outside, splice
+from covergen.library.pictures.texts import (
+    Texts,
+    from_aiff_chunks,
+    from_diin_chunks,
+    from_info_chunks,
+)
 
-__all__ = ["AIFF", "DFF", "DSF", "START", "WAV", "Place"]
+__all__ = ["AIFF", "DFF", "DSF", "MP3", "START", "WAV", "Place"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """`read` gives the tag's bytes, b"" without one; `store` puts others in their place, or none.
 
-    `around` gives what else lies in the file, as far as it is cheap to read. `beside_id3v1`: such
-    files may carry an ID3v1 tag at their end. All raise ValueError or struct.error where the file
-    is not built as its format says.
+    `around` gives what else lies in the file, as far as it is cheap to read. `others` gives the
+    bytes of ID3v2 tags that lie elsewhere, where some readers look; `texts` and `pictures` give
+    what tags of other kinds hold; each in the order of precedence. All raise ValueError or
+    struct.error where the file is not built as its format says.
     """
 
     read: Callable[[BinaryIO], bytes]
     store: Callable[[BinaryIO, bytes], None]
     around: Callable[[BinaryIO], object]
-    beside_id3v1: bool = False
+    others: Callable[[BinaryIO], list[bytes]] = lambda _: []
+    texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
+    pictures: Callable[[BinaryIO], list[EmbeddedPicture]] = lambda _: []
 
 
 def _tag_at(file: BinaryIO, offset: int) -> bytes:
@@ -38,19 +51,71 @@ def _tag_at(file: BinaryIO, offset: int) -> bytes:
     return data
 
 
-# MP3 and TTA: in front of everything. What is at the end, ID3v1 or APEv2, is not touched.
+# MP3 and TTA: in front of everything. What is at the end, ID3v1 or APEv2, is not touched. Some
+# FLACs have such tags as well, which are only read. Tags may also be stacked, or lie at the end.
+# Source: ID3v2.4.0 structure, section 5.
+
+_MOST_TAGS = 8
+_PLAUSIBLE_HEADER = re.compile(rb"ID3[\x02-\x04][^\xff].[\0-\x7f]{4}", re.DOTALL)
+_GARBAGE_BYTES = 64 << 10
+_FOOTER_BYTES = 10
 
 
 def _store_at_start(file: BinaryIO, tag: bytes) -> None:
     splice(file, 0, len(_tag_at(file, 0)), tag)
 
 
+def _other_tags(file: BinaryIO) -> list[bytes]:
+    """Tags stacked behind the first, then those at the end."""
+    return _tags_from(file, len(_tag_at(file, 0)))
+
+
+def _other_tags_of_mp3(file: BinaryIO) -> list[bytes]:
+    """As `_other_tags`; the first may lie behind garbage, which players of MP3s skip."""
+    return _tags_from(file, len(_tag_at(file, 0)) or _garbage_before_tag(file))
+
+
+def _tags_from(file: BinaryIO, at: int) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < _MOST_TAGS and (tag := _whole_tag_at(file, at)):
+        found.append(tag)
+        at += len(tag)
+    return found + [tag for end in apev2.ends(file) if (tag := _tag_before(file, end, at))]
+
+
+def _garbage_before_tag(file: BinaryIO) -> int:
+    """How much that is no MPEG frame lies before the first tag."""
+    file.seek(0)
+    head = file.read(2)
+    if head[:1] == b"\xff" and head[1:] >= b"\xe0":
+        return 0
+    found = _PLAUSIBLE_HEADER.search(head + file.read(_GARBAGE_BYTES))
+    return found.start() if found else 0
+
+
+def _whole_tag_at(file: BinaryIO, offset: int) -> bytes:
+    with suppress(ValueError):
+        return _tag_at(file, offset)
+    return b""
+
+
+def _tag_before(file: BinaryIO, end: int, least: int) -> bytes:
+    """The tag whose footer ends there, b"" without one, or where it would begin before `least`."""
+    file.seek(max(0, end - _FOOTER_BYTES))
+    footer = file.read(_FOOTER_BYTES)
+    start = end - 2 * _FOOTER_BYTES - from_synchsafe(footer[6:])
+    return _whole_tag_at(file, start) if footer[:3] == b"3DI" and least <= start < end else b""
+
+
 START = Place(
     read=partial(_tag_at, offset=0),
     store=_store_at_start,
     around=lambda file: outside(file, 0, len(_tag_at(file, 0))),
-    beside_id3v1=True,
+    others=_other_tags,
+    texts=apev2.texts_at_end,
+    pictures=apev2.pictures_at_end,
 )
+MP3 = replace(START, others=_other_tags_of_mp3)
 
 
 # DSF: at the end, where the header points. Source: DSF File Format Specification 1.01.
@@ -88,15 +153,25 @@ DSF = Place(read=lambda file: _dsf_tag(file)[1], store=_store_in_dsf, around=_ar
 
 # WAV, AIFF, DFF: in a chunk of its own. Sources: EA IFF 85, RIFF 1991, DSDIFF 1.5.
 
+_MOST_BEHIND = 16
+_LONGEST_TEXT = 64 << 10
+
 
 class _Form(NamedTuple):
-    """A family of chunked files. The first of `tag_names` is for a new chunk."""
+    """A family of chunked files. The first of `tag_names` is for a new chunk.
+
+    `texts` reads what other chunks say: those of the file, or those in its chunks `text_list`,
+    given as their name and what their bodies begin with. A chunk `tag_list` may hold a tag too.
+    """
 
     name: bytes
     kinds: tuple[bytes, ...]
     head: struct.Struct
     tag_names: tuple[bytes, ...]
     audio_names: tuple[bytes, ...]
+    texts: Callable[[Iterable[tuple[bytes, bytes]]], Texts]
+    text_list: tuple[bytes, bytes] | None = None
+    tag_list: tuple[bytes, bytes] | None = None
 
 
 class _Chunk(NamedTuple):
@@ -110,7 +185,7 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
-    """All chunks, and where the form ends."""
+    """All chunks, and where the form ends: behind the tag, if that is what its size leaves out."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     name, length = form.head.unpack(file.read(form.head.size))
@@ -119,15 +194,45 @@ def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
         raise ValueError(f"its {form.name.decode()} header is damaged or its end is missing")
     chunks, at = [], form.head.size + 4
     while at + form.head.size <= end:
-        file.seek(at)
-        name, length = form.head.unpack(file.read(form.head.size))
-        body = at + form.head.size
-        following = min(body + length + length % 2, size)
-        chunks.append(_Chunk(name, at, body, body + length, following))
-        at = following
-        if body + length > end:
+        chunk = _chunk_at(form, file, at, size)
+        chunks.append(chunk)
+        at = chunk.next
+        if chunk.end > end:
             raise ValueError("a chunk runs past the end of the file")
+    if _tag_chunk(form, chunks) is None and (behind := _up_to_tag(form, file, max(at, end))):
+        chunks += behind
+        at = behind[-1].next
     return chunks, max(at, end)
+
+
+def _chunk_at(form: _Form, file: BinaryIO, at: int, size: int) -> _Chunk:
+    file.seek(at)
+    name, length = form.head.unpack(file.read(form.head.size))
+    body = at + form.head.size
+    return _Chunk(name, at, body, body + length, min(body + length + length % 2, size))
+
+
+def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[_Chunk]:
+    """The chunks behind the form up to one with a tag, [] without one.
+
+    Some programs add it, and leave the size of the form as it was.
+    """
+    size = file.seek(0, os.SEEK_END)
+    found: list[_Chunk] = []
+    while at + form.head.size <= size and len(found) < _MOST_BEHIND:
+        chunk = _chunk_at(form, file, at, size)
+        if chunk.end > size or not chunk.name.isascii():
+            break
+        found.append(chunk)
+        if chunk.name in form.tag_names and _body(file, chunk).startswith(b"ID3"):
+            return found
+        at = chunk.next
+    return []
+
+
+def _body(file: BinaryIO, chunk: _Chunk) -> bytes:
+    file.seek(chunk.body)
+    return file.read(chunk.end - chunk.body)
 
 
 def _tag_chunk(form: _Form, chunks: list[_Chunk]) -> _Chunk | None:
@@ -136,10 +241,7 @@ def _tag_chunk(form: _Form, chunks: list[_Chunk]) -> _Chunk | None:
 
 def _read_chunk(form: _Form, file: BinaryIO) -> bytes:
     chunk = _tag_chunk(form, _chunks(form, file)[0])
-    if chunk is None:
-        return b""
-    file.seek(chunk.body)
-    return file.read(chunk.end - chunk.body)
+    return _body(file, chunk) if chunk else b""
 
 
 def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
@@ -167,11 +269,46 @@ def _around_chunk(form: _Form, file: BinaryIO) -> object:
         if chunk.name in form.audio_names:
             found.append((chunk.name, chunk.end - chunk.body))
         elif chunk is not _tag_chunk(form, chunks):
-            file.seek(chunk.body)
-            found.append((chunk.name, file.read(chunk.end - chunk.body)))
+            found.append((chunk.name, _body(file, chunk)))
     size = file.seek(0, os.SEEK_END)
     file.seek(end)
     return found, size - end, file.read(64 << 10)
+
+
+def _other_chunks(form: _Form, file: BinaryIO) -> list[bytes]:
+    """Tags in further chunks, in a list of properties, and behind the form."""
+    chunks, end = _chunks(form, file)
+    further = [chunk for chunk in chunks if chunk.name in form.tag_names][1:]
+    further += _up_to_tag(form, file, end)[-1:]
+    listed = _chunks_in(form, file, chunks, form.tag_list) if form.tag_list else []
+    return [
+        *(_body(file, chunk) for chunk in further),
+        *(data for name, data in listed if name in form.tag_names),
+    ]
+
+
+def _chunk_texts(form: _Form, file: BinaryIO) -> list[Texts]:
+    chunks, _ = _chunks(form, file)
+    if form.text_list:
+        return [form.texts(_chunks_in(form, file, chunks, form.text_list))]
+    small = (chunk for chunk in chunks if chunk.end - chunk.body <= _LONGEST_TEXT)
+    return [form.texts((chunk.name, _body(file, chunk)) for chunk in small)]
+
+
+def _chunks_in(
+    form: _Form, file: BinaryIO, chunks: Iterable[_Chunk], wanted: tuple[bytes, bytes]
+) -> Iterable[tuple[bytes, bytes]]:
+    """Name and body of each chunk in those of one name, behind the bytes that these begin with."""
+    name, kind = wanted
+    for chunk in chunks:
+        file.seek(chunk.body)
+        if chunk.name == name and file.read(len(kind)) == kind:
+            data, at = _body(file, chunk), len(kind)
+            while at + form.head.size <= len(data):
+                inner, length = form.head.unpack_from(data, at)
+                at += form.head.size
+                yield inner, data[at : at + length]
+                at += length + length % 2
 
 
 def _in_chunk(form: _Form) -> Place:
@@ -179,9 +316,41 @@ def _in_chunk(form: _Form) -> Place:
         read=partial(_read_chunk, form),
         store=partial(_store_chunk, form),
         around=partial(_around_chunk, form),
+        others=partial(_other_chunks, form),
+        texts=partial(_chunk_texts, form),
     )
 
 
-WAV = _in_chunk(_Form(b"RIFF", (b"WAVE",), struct.Struct("<4sI"), (b"id3 ", b"ID3 "), (b"data",)))
-AIFF = _in_chunk(_Form(b"FORM", (b"AIFF", b"AIFC"), struct.Struct(">4sI"), (b"ID3 ",), (b"SSND",)))
-DFF = _in_chunk(_Form(b"FRM8", (b"DSD ",), struct.Struct(">4sQ"), (b"ID3 ",), (b"DSD ", b"DST ")))
+WAV = _in_chunk(
+    _Form(
+        name=b"RIFF",
+        kinds=(b"WAVE",),
+        head=struct.Struct("<4sI"),
+        tag_names=(b"id3 ", b"ID3 "),
+        audio_names=(b"data",),
+        texts=from_info_chunks,
+        text_list=(b"LIST", b"INFO"),
+    )
+)
+AIFF = _in_chunk(
+    _Form(
+        name=b"FORM",
+        kinds=(b"AIFF", b"AIFC"),
+        head=struct.Struct(">4sI"),
+        tag_names=(b"ID3 ",),
+        audio_names=(b"SSND",),
+        texts=from_aiff_chunks,
+    )
+)
+DFF = _in_chunk(
+    _Form(
+        name=b"FRM8",
+        kinds=(b"DSD ",),
+        head=struct.Struct(">4sQ"),
+        tag_names=(b"ID3 ",),
+        audio_names=(b"DSD ", b"DST "),
+        texts=from_diin_chunks,
+        text_list=(b"DIIN", b""),
+        tag_list=(b"PROP", b"SND "),
+    )
+)

@@ -17,6 +17,7 @@ from covergen.library.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.tags import read_track
 from tests.media import CONTAINERS, decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make, make, originals
+from tests.unit.library.pictures.tag_bytes import id3v1
 from tests.unit.library.writing import OTHER, PNG, same_packets, track, write
 
 __all__ = ["make", "originals"]  # fixtures
@@ -188,3 +189,15 @@ def test_a_file_whose_sound_would_change_is_left_as_it_is(make: Make) -> None:
 
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.NOT_VERIFIED)
     assert path.read_bytes() == before
+
+
+def test_a_tag_of_nothing_but_the_cover_goes_though_there_is_another(make: Make) -> None:
+    path = make("mp3")
+    assert write(path, "mp3", own()).status is Status.WRITTEN
+    bare = make("mp3", name="bare").read_bytes() + id3v1("Title", "Ana")
+    path.write_bytes(path.read_bytes() + id3v1("Title", "Ana"))
+
+    outcome = remove(path, "mp3")
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert path.read_bytes() == bare

@@ -5,6 +5,7 @@ import io
 import itertools
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -22,6 +23,7 @@ from covergen.library.scan import ScanOptions, scan
 from covergen.library.tags import read_track
 from tests.media import encode, put_tags
 from tests.media.library import make_library
+from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, info, item
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,24 @@ def _scan(
 def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
     assert not [item for item in items if isinstance(item, Outcome)]
     return [item for item in items if isinstance(item, Album)]
+
+
+def test_an_album_is_known_by_apev2_and_by_list_info(tmp_path: Path, memory: ScanMemory) -> None:
+    for number in (1, 2):
+        song = encode(tmp_path / f"one/{number} song.mp3", "mp3", seconds=0.1)
+        texts = {b"Album": b"An Album", b"Artist": b"Ana", b"Track": b"%d" % number}
+        tag = ape_tag(*(item(name, value) for name, value in texts.items()))
+        song.write_bytes(song.read_bytes() + tag + id3v1("cut", track=9))
+        wav = encode(tmp_path / f"two/{number} song.wav", "wav", seconds=0.1)
+        data = wav.read_bytes() + info(IPRD="A WAV", IART="Ben", ITRK=str(number))
+        wav.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+
+    albums = _albums(_scan(memory, tmp_path))
+
+    assert [(a.title, a.artist, len(a.tracks)) for a in albums] == [
+        ("An Album", "Ana", 2),
+        ("A WAV", "Ben", 2),
+    ]
 
 
 def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:

@@ -1,6 +1,7 @@
 """What was tagged is what is read, from every container; and no damage is more than a TagError."""
 
 import base64
+import io
 import shutil
 import struct
 import tracemalloc
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.flac import FLAC
-from mutagen.id3 import ID3, TIT2, TPE1
+from mutagen.id3 import APIC, ID3, TIT2, TPE1
 from mutagen.mp3 import MP3
 from mutagen.oggvorbis import OggVorbis
 
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
+from covergen.library.pictures import shown_pictures
 from covergen.library.tags import read_track
 from tests.media import (
     CONTAINERS,
@@ -28,6 +30,7 @@ from tests.media import (
     put_tags,
     truncated,
 )
+from tests.unit.library.pictures.tag_bytes import ape_tag, chunk, id3v1, info, item
 
 _TAGS = {
     "title": "Große Fuge 🎻",
@@ -181,6 +184,114 @@ def test_a_cover_in_an_apev2_tag_behind_an_mp3_is_art(clip: Callable[[str], Path
     tag["Cover Art (Front)"] = APEValue(b"cover.png\0" + picture_bytes(), BINARY)
     tag.save(path)
     assert _read(path).has_art
+
+
+def _id3(*, art: bool, version: int = 3) -> bytes:
+    tags = ID3()
+    tags.add(TIT2(text="Title"))
+    if art:
+        tags.add(APIC(encoding=0, mime="image/png", type=3, desc="", data=picture_bytes()))
+    stream = io.BytesIO()
+    tags.save(stream, v1=0, v2_version=version, padding=lambda _: 0)
+    return stream.getvalue()
+
+
+def _footed(tag: bytes) -> bytes:
+    header = tag[3:5] + b"\x10" + tag[6:10]
+    return b"ID3" + header + tag[10:] + b"3DI" + header
+
+
+_ART, _BARE = _id3(art=True, version=4), _id3(art=False)
+_V1 = id3v1("Title")
+_APE = ape_tag(item(b"Artist", b"Ana"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (_BARE + _ART, b""),
+        (_BARE + _BARE + _ART, b""),
+        (bytes(500) + _ART, b""),
+        (b"", _footed(_ART)),
+        (_BARE, _footed(_ART) + _V1),
+        (b"", _footed(_ART) + _APE + _V1),
+    ],
+    ids=["second", "third", "behind zeros", "at the end", "before ID3v1", "before APEv2"],
+)
+def test_a_cover_in_a_further_id3_tag_is_art(
+    before: bytes, after: bytes, clip: Callable[[str], Path]
+) -> None:
+    path = clip("mp3")
+    bare = path.read_bytes()
+    path.write_bytes(before + bare + after)
+    track = _read(path)
+    assert (track.title, track.has_art, track.own_art) == ("Title", True, False)
+    assert [p.data for p in shown_pictures(path, "mp3")] == [picture_bytes()]
+    path.write_bytes(before.replace(_ART, _BARE) + bare + after.replace(_footed(_ART), b""))
+    assert not _read(path).has_art
+
+
+@pytest.mark.parametrize("container", ["wav", "aiff", "dff"])
+def test_a_cover_in_a_second_chunk_is_art(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_tags(path, container, {"title": "Title"})
+    size = {"wav": "<I", "aiff": ">I", "dff": ">Q"}[container]
+    path.write_bytes(path.read_bytes() + chunk(b"ID3 ", _ART, size=size))
+    assert _read(path).has_art
+
+
+def test_a_cover_in_an_id3_tag_before_a_flac_is_art(clip: Callable[[str], Path]) -> None:
+    path = clip("flac")
+    path.write_bytes(_ART + path.read_bytes())
+    track = _read(path)
+    assert (track.container, track.title, track.has_art) == ("flac", "Title", True)
+
+
+@pytest.mark.parametrize("container", ["mp3", "tta"])
+def test_apev2_is_read_before_id3v1(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    items = {
+        b"title": b"A title of more than thirty letters",
+        b"ARTIST": b"Ana\0Ben",
+        b"Year": b"1997",
+    }
+    items |= {b"Track": b"3/12", b"MUSICBRAINZ_ALBUMID": b"an id", b"Compilation": b"1"}
+    tag = ape_tag(*(item(name, value) for name, value in items.items()))
+    v1 = id3v1("A title of more than thirty letters", "Ana", "An album", 4)
+    path.write_bytes(path.read_bytes() + tag + v1)
+    track = _read(path)
+    assert (track.title, track.artist) == ("A title of more than thirty letters", "Ana")
+    assert (track.album, track.date, track.track_number) == ("An album", "1997", 3)
+    assert (track.compilation, track.musicbrainz_album_id) == (True, "an id")
+
+
+def test_what_id3_lacks_is_read_from_apev2(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    path.write_bytes(_ART + path.read_bytes() + ape_tag(item(b"Title", b"x"), item(b"Album", b"B")))
+    track = _read(path)
+    assert (track.title, track.album) == ("Title", "B")
+
+
+@pytest.mark.parametrize("number", ["ITRK", "IPRT"])
+def test_list_info_is_read(number: str, clip: Callable[[str], Path]) -> None:
+    path = clip("wav")
+    texts = {"INAM": "Große Fuge", "IART": "Ana", "IPRD": "An Album", "ICRD": "1997-05-21"}
+    data = path.read_bytes()
+    added = info(**texts, **{number: "7"})
+    head = b"RIFF" + struct.pack("<I", len(data) - 8 + len(added)) + b"WAVE"
+    path.write_bytes(head + added + data[12:])
+    track = _read(path)
+    assert (track.title, track.artist, track.album) == ("Große Fuge", "Ana", "An Album")
+    assert (track.date, track.track_number) == ("1997", 7)
+
+
+def test_the_texts_of_an_aiff_are_read(clip: Callable[[str], Path]) -> None:
+    path = clip("aiff")
+    data = path.read_bytes()
+    added = chunk(b"NAME", b"Title", size=">I") + chunk(b"AUTH", b"Ana", size=">I")
+    head = b"FORM" + struct.pack(">I", len(data) - 8 + len(added))
+    path.write_bytes(head + data[8:] + added)
+    assert (_read(path).title, _read(path).artist) == ("Title", "Ana")
 
 
 # What is no music, and what is damaged.

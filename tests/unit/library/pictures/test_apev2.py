@@ -1,6 +1,5 @@
 """APEv2: items survive byte for byte, and so does an ID3v1 tag behind them."""
 
-import struct
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,11 @@ from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
 from covergen.library.rewrite import SameSound
 from tests.unit.library.pictures.conftest import Make
+from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, item
 from tests.unit.library.writing import OTHER, PNG, write
 
 APE = ("ape", "wavpack", "musepack")
-ID3V1 = b"TAG" + b"Old title".ljust(125, b"\0")
-
-
-def item(name: bytes, value: bytes, flags: int = 0) -> bytes:
-    return struct.pack("<II", len(value), flags) + name + b"\0" + value
-
-
-def ape_tag(*items: bytes, header: bool = True, version: int = 2000) -> bytes:
-    body = b"".join(items)
-    flags = 1 << 31 if header else 0
-    numbers = (version, len(body) + 32, len(items))
-    footer = b"APETAGEX" + struct.pack("<IIII8x", *numbers, flags)
-    first = b"APETAGEX" + struct.pack("<IIII8x", *numbers, flags | 1 << 29)
-    return (first if header else b"") + body + footer
+ID3V1 = id3v1("Old title")
 
 
 def same_beginning(length: int) -> SameSound:

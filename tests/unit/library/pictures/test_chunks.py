@@ -10,6 +10,7 @@ from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_picture
 from tests.media import decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, read_tag, tag
+from tests.unit.library.pictures.tag_bytes import chunk
 from tests.unit.library.writing import OTHER, PNG, large, write
 
 FORMS = {"wav": ("<I", b"id3 "), "aiff": (">I", b"ID3 "), "dff": (">Q", b"ID3 ")}
@@ -63,9 +64,9 @@ def test_other_chunks_stay_in_their_order(make: Make, container: str, place: str
 
         assert outcome.status is Status.WRITTEN, outcome.message
         after = chunks_of(path.read_bytes(), container)
-        (new,) = [chunk for chunk in after if chunk[0] == name]
+        (new,) = [each for each in after if each[0] == name]
         assert after.index(new) == (len(others) if at is None else at)
-        assert [chunk for chunk in after if chunk[0] != name] == others
+        assert [each for each in after if each[0] != name] == others
         frames = read_tag(new[1]).frames
         assert [f.name for f in frames] == [b"TIT2"] * (at is not None) + [b"APIC"]
         assert decoded_hash(path) == sound
@@ -142,3 +143,43 @@ def test_the_version_of_a_tag_stays(make: Make, tmp_path: Path, container: str) 
     data = path.read_bytes()
     assert read_tag(data[data.index(b"ID3\x04") :]).version == 4
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("container", FORMS)
+@pytest.mark.parametrize("between", [[], [(b"note", b"an odd number")]], ids=["alone", "note"])
+def test_a_tag_behind_the_form_is_edited_and_the_form_counts_it(
+    make: Make, container: str, between: list[Chunk]
+) -> None:
+    path = make(container)
+    size, name = FORMS[container]
+    chunks = chunks_of(path.read_bytes(), container)
+    old = tag(3, frame(3, b"TIT2", b"\0T") + frame(3, b"APIC", b"\0image/png\0\x04\0" + OTHER))
+    behind = b"".join(chunk(n, data, size=size) for n, data in [*between, (name, old)])
+    path.write_bytes(path.read_bytes() + behind)
+
+    outcome = write(path, container, PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    *others, (last, new) = chunks_of(path.read_bytes(), container)
+    assert (others, last) == ([*chunks, *between], name)
+    assert [f.name for f in read_tag(new).frames] == [b"TIT2", b"APIC", b"APIC"]
+    assert read_pictures(path, container) == [
+        EmbeddedPicture(PNG.data, FRONT_COVER),
+        EmbeddedPicture(OTHER, 4),
+    ]
+
+
+def test_a_tag_among_the_properties_of_a_dff_is_copied(make: Make) -> None:
+    path = make("dff")
+    title = chunk(b"ID3 ", tag(3, frame(3, b"TIT2", b"\0T")), size=">Q")
+    chunks = [
+        (name, data + title if name == b"PROP" else data)
+        for name, data in chunks_of(path.read_bytes(), "dff")
+    ]
+    path.write_bytes(with_chunks(path.read_bytes(), "dff", chunks))
+
+    assert write(path, "dff", PNG).status is Status.WRITTEN
+
+    *others, (name, new) = chunks_of(path.read_bytes(), "dff")
+    assert (others, name) == (chunks, b"ID3 ")
+    assert [f.name for f in read_tag(new).frames] == [b"TIT2", b"APIC"]

@@ -294,6 +294,24 @@ def test_two_tags_in_a_row_both_stay(make: Make) -> None:
     assert data[-2000:] == audio
 
 
+def test_a_new_tag_begins_with_the_frames_of_one_at_the_end(make: Make) -> None:
+    frames = frame(4, b"TIT2", b"\x03T") + frame(4, b"XABC", b"unknown")
+    body = frames + picture_frame(4, 3, OTHER) + picture_frame(4, 4, OTHER, b"back\0")
+    header = b"ID3\x04\0\x10" + synchsafe(len(body))
+    path = song(make, b"", header + body + b"3DI" + header[3:])
+    before = path.read_bytes()
+
+    outcome = write(path, "mp3", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert "copied" in outcome.message
+    after = read_tag(path.read_bytes())
+    back = picture_frame(4, 4, OTHER, b"back\0")
+    kept = read_tag(tag(4, frames)).frames
+    assert after.frames == [*kept, cover_frame(PNG.data), *read_tag(tag(4, back)).frames]
+    assert path.read_bytes()[after.size :] == before
+
+
 def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> None:
     path = song(make, tag(3, frame(3, b"TIT2", b"\0T"), padding=5000))
     size = path.stat().st_size
