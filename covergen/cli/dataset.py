@@ -13,6 +13,7 @@ from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.dataset_jamendo import from_jamendo
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     jobs_option,
     json_option,
@@ -61,7 +62,7 @@ dataset.add_command(from_jamendo)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; make nothing.")
 @click.option(
     "--seconds",
-    type=click.IntRange(_WINDOW_SECONDS, 600),
+    type=WholeNumber(_WINDOW_SECONDS, 600),
     default=30,
     show_default=True,
     metavar="N",
@@ -69,7 +70,7 @@ dataset.add_command(from_jamendo)
 )
 @click.option(
     "--per-album",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=3,
     show_default=True,
     metavar="N",

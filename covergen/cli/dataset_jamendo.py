@@ -13,6 +13,7 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import json_option, output_choice, quiet_option, verbose_option
 from covergen.cli.run import run_job
 from covergen.core.errors import DownloadError, UsageError
@@ -45,7 +46,7 @@ def _day(text: str | date) -> date:
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--pairs",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=250,
     show_default=True,
     metavar="N",
@@ -70,6 +71,7 @@ def _day(text: str | date) -> date:
     "--tag",
     "tags",
     multiple=True,
+    metavar="TAG",
     help="Only music with this genre, instrument or mood. Repeatable: with all of them.",
 )
 @click.option(
@@ -90,7 +92,7 @@ def _day(text: str | date) -> date:
 )
 @click.option(
     "--seconds",
-    type=click.IntRange(10, 600),
+    type=WholeNumber(10, 600),
     default=30,
     show_default=True,
     metavar="N",
@@ -106,7 +108,7 @@ def _day(text: str | date) -> date:
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.01, 10),
+    type=Number(0.01, 10),
     default=2,
     show_default=True,
     metavar="X",

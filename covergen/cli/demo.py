@@ -11,6 +11,7 @@ import click
 from covergen.cli.bars import bar
 from covergen.cli.interrupt import interruptible
 from covergen.cli.lines import counted
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     json_option,
     model_choice,
@@ -34,9 +35,10 @@ __all__ = ["demo"]
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--albums",
-    type=click.IntRange(1, 6),
+    type=WholeNumber(1, 6),
     default=6,
     show_default=True,
+    metavar="N",
     help="Number of albums to make.",
 )
 @seed_option

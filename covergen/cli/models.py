@@ -107,6 +107,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
+    metavar="DIR",
     help="A folder, made if need be.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")

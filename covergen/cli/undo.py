@@ -9,6 +9,7 @@ import click
 
 from covergen.cli.bars import bar
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     json_option,
     output_choice,
@@ -29,7 +30,7 @@ __all__ = ["undo"]
 
 
 @click.command(short_help="Put files back as they were before a run.")
-@click.argument("number", metavar="[RUN]", required=False, type=click.IntRange(1))
+@click.argument("number", metavar="[RUN]", required=False, type=WholeNumber(1))
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be done; touch nothing.")
 @click.option(
     "-f", "--force", is_flag=True, help="Take our cover out also where a file was changed since."

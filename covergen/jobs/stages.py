@@ -152,6 +152,7 @@ def _paint_albums(
             clap=preset.clap,
             adapter=model.adapter_sha256,
             windows=preset.windows,
+            padding=preset.padding or "",
             seed=seed,
             **asdict(sampling),
             style=style,
