@@ -75,7 +75,7 @@ _RECIPE_OPTIONS = (
     type=click.Choice(["default", "reference"]),
     default="default",
     show_default=True,
-    help="How to train; reference: precisely as art-from-audio does.",
+    help="How to train; reference: as art-from-audio does, step for step in fp32.",
 )
 @click.option(
     "--max-steps",
@@ -123,6 +123,12 @@ _RECIPE_OPTIONS = (
     "--crop",
     type=click.Choice(["center", "random", "stretch"]),
     help="How pictures become square.  [default: the recipe's, center; reference: stretch]",
+)
+@click.option(
+    "--save-every",
+    type=WholeNumber(1),
+    metavar="EPOCHS",
+    help="Epochs between checkpoints.  [default: the recipe's, 250 steps; reference: 10 epochs]",
 )
 @click.option(
     "--validation",
@@ -183,6 +189,8 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     from covergen.training.recipe import RECIPES
 
     given = {name: options[name] for name in _RECIPE_OPTIONS if options[name] is not None}
+    if options["save_every"] is not None:
+        given |= {"checkpoint_every": options["save_every"], "checkpoint_unit": "epochs"}
     return replace(
         RECIPES[options["recipe_name"]],
         **given,
@@ -288,7 +296,13 @@ def _next_command(choice: ModelChoice, done: Finetuned, save_as: str | None) -> 
     """How to paint with what was trained."""
     if save_as is not None:
         return f"covergen tag --model {save_as} PATH"
-    given = {"base": choice.base, "clap": choice.clap, "windows": choice.windows}
+    given = {
+        "base": choice.base,
+        "clap": choice.clap,
+        "quality": choice.quality if choice.quality == "reference" else None,
+        "windows": choice.windows,
+        "padding": choice.padding,
+    }
     parts = {"model": choice.model, **given, "adapter": done.trained.adapter}
     words = [word for k, v in parts.items() if v is not None for word in (f"--{k}", str(v))]
     return shlex.join(["covergen", "tag", *words, "PATH"])
