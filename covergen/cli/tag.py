@@ -169,7 +169,7 @@ def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
         totals = _counted(tag_options, options, show=False)
         if totals.covers:
             check_model(tag_options.paint)
-        if totals.has_work and not agreed(_totals_lines(totals, tag_options), options):
+        if totals.has_work and not agreed(totals, _totals_lines(totals, tag_options), options):
             return
         renderer.tracks, renderer.albums = totals.heard, totals.covers
     run_job(_job(tag_options), renderer)

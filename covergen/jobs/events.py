@@ -10,6 +10,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
 __all__ = [
+    "MOST_LISTED",
     "AlbumDone",
     "BaseChanged",
     "Checkpoint",
@@ -22,6 +23,10 @@ __all__ = [
     "TrackHeard",
     "Waiting",
 ]
+
+
+MOST_LISTED = 20
+"""Albums that a question shows. To go ahead with more has to be typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +111,15 @@ Checkpoint = Callable[[], None]
 class PlanTotals:
     """What a plan adds up to, in constant memory.
 
-    `files` are those that were told of on their own: unreadable, or out of a run's reach.
+    `files` are those that were told of on their own: unreadable, or out of a run's reach. `first`
+    are the first MOST_LISTED albums that would be worked on.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
+    first: list[AlbumPlan] = field(default_factory=list)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
         """Count an album, or a file."""
@@ -122,6 +129,8 @@ class PlanTotals:
         self.albums[item.action, item.reason] += 1
         self.tracks[item.action, item.reason] += len(item.album.tracks)
         self.targets += len(item.targets)
+        if item.action is not Action.SKIP and len(self.first) < MOST_LISTED:
+            self.first.append(item)
 
     @property
     def covers(self) -> int:

@@ -15,8 +15,9 @@ import click
 import pytest
 
 from covergen.cli.main import cli
+from covergen.jobs.events import MOST_LISTED
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.media import Library
+from tests.media import Library, encode
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,9 +177,26 @@ def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library,
     terminal = Terminal("tag", "-m", "tiny", folder)
     terminal.wait_for("Go ahead?")
     assert "1 cover, 4 files to write" in terminal.output
+    assert "Bo Ek – Two Discs (2001)" in terminal.output
+    assert "[Y/n]" in terminal.output
     terminal.type("n\n")
     assert terminal.finish() == 0
     assert snapshot(folder) == before
+
+
+def test_more_albums_than_are_listed_have_to_be_agreed_to(run: Run, tmp_path: Path) -> None:
+    song = encode(tmp_path / "song.mp3", "mp3", seconds=0.2).read_bytes()
+    for number in range(MOST_LISTED + 1):
+        folder = tmp_path / "Music" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "song.mp3").write_bytes(song)
+    before = snapshot(tmp_path)
+    terminal = Terminal("tag", "-m", "tiny", tmp_path / "Music")
+    terminal.wait_for("[y/N]")
+    assert "To list these 21 albums: the same command with --dry-run." in terminal.output
+    terminal.type("\n")
+    assert terminal.finish() == 0
+    assert snapshot(tmp_path) == before
 
 
 def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> None:
