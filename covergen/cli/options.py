@@ -222,7 +222,7 @@ paint_options = _together(
         "--style",
         "styles",
         multiple=True,
-        metavar="TEXT",
+        metavar="WORDS",
         help="Words that guide the picture along with the music. Repeatable: each album takes one."
         "  [default: the model's]",
     ),

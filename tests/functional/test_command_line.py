@@ -274,3 +274,64 @@ def test_ctrl_c_while_it_is_imported_leaves_no_traceback() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (result.returncode, result.stderr) == (130, "")
+
+
+def test_the_version_has_a_short_option(run: Run) -> None:
+    assert run("-V").output == run("--version").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("tag", "--json"), "Missing argument 'PATH...'"),
+        (("tag", "--json", "--steps", "many", "."), "'many' is not a whole number from 1 to 1000."),
+        (("--nope", "tag", "--json", "."), "No such option"),
+        (("tga", "--json", "."), "No such command 'tga'"),
+        (("tag", "--json", "--model", "none", "."), "There is no model 'none'."),
+        (("models", "show", "--json"), "Missing argument 'NAME'"),
+    ],
+)
+def test_with_json_wrong_use_is_an_object_too(
+    arguments: tuple[str, ...], told: str, run: Run
+) -> None:
+    result = run(*arguments, expect=2)
+    (error,) = json_lines(result)
+    assert (error["type"], error["exit_code"]) == ("error", 2)
+    assert told in error["message"]
+    assert told in result.stderr
+    assert run(*(word for word in arguments if word != "--json"), expect=2).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--jobs", "abc", "'abc' is not a whole number from 1 to 64."),
+        ("--jobs", "0", "'0' is not a whole number from 1 to 64."),
+        ("--limit", "-1", "'-1' is not a whole number of at least 0."),
+        ("--steps", "2.5", "'2.5' is not a whole number from 1 to 1000."),
+        ("--guidance", "high", "'high' is not a number from 0 to 100."),
+        ("--guidance", "nan", "'nan' is not a number from 0 to 100."),
+        ("--batch-size", "all", "'all' is neither 'auto' nor a whole number from 1."),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_with_what_does(
+    option: str, value: str, told: str, run: Run
+) -> None:
+    assert told in run("tag", option, value, ".", expect=2).stderr
+
+
+def test_numbers_in_the_settings_are_held_to_the_same(run: Run, home: Path) -> None:
+    file = home / "config/covergen/config.toml"
+    file.write_text("[tag]\njobs = true\nsteps = 2.5\nguidance = nan\nlimit = 3\n")
+    error = run("tag", ".", expect=2).stderr
+    for told in ("tag.jobs: 'True' is", "tag.steps: '2.5' is", "tag.guidance: 'nan' is"):
+        assert told in error
+    assert "limit" not in error
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
+def test_no_option_is_described_by_its_type_alone(name: str, command: click.Command) -> None:
+    """As `--model TEXT` would be."""
+    for option in command.params:
+        if isinstance(option, click.Option) and not (option.is_flag or option.hidden):
+            assert option.metavar or isinstance(option.type, click.Choice), option.name
