@@ -126,7 +126,7 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
 def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset_library import collect
 
-    with bar("cut    ", "tracks", total=totals.targets, hidden=options["quiet"]) as shown:
+    with bar("cut    ", "track", total=totals.targets, hidden=options["quiet"]) as shown:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:
@@ -172,7 +172,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         raise UsageError(f"{sheet}: a sheet is a .png.")
     found = read_dataset(folder)
     with (
-        bar("checked", "pairs", total=len(found.pairs), hidden=options["quiet"]) as shown,
+        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as shown,
         interruptible() as checkpoint,
     ):
 

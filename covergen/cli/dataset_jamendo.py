@@ -230,7 +230,7 @@ def _collect(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> No
     from covergen.jobs.dataset_jamendo import collect_from_jamendo, pairs_there
 
     quiet = options["quiet"]
-    with bar("collected", "pairs", total=jamendo.pairs - there, hidden=quiet) as shown:
+    with bar("collected", "pair", total=jamendo.pairs - there, hidden=quiet) as shown:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def told(event: Event) -> None:

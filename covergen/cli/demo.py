@@ -80,7 +80,7 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
         missing = counted(len({track.path.parent for track in tracks}), "album")
         click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
-        bar("made ", "tracks", total=len(tracks), hidden=quiet) as played,
+        bar("made ", "track", total=len(tracks), hidden=quiet) as played,
         interruptible() as checkpoint,
     ):
         for _ in make_library(tracks, checkpoint):

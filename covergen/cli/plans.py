@@ -29,7 +29,7 @@ def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
     """Add up a plan, and where `show` says so, print it album by album."""
     totals = PlanTotals()
     with (
-        bar("scanned", "tracks", hidden=options["quiet"]) as scanned,
+        bar("scanned", "track", hidden=options["quiet"]) as scanned,
         interruptible() as checkpoint,
     ):
         for item in plans(checkpoint):

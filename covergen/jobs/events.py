@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "FileFailed",
     "ModelLoading",
+    "Painting",
     "PlanTotals",
     "Tally",
     "TrackHeard",
@@ -55,6 +56,16 @@ class TrackHeard:
     """A track was embedded, or failed to be."""
 
     plan: AlbumPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painting:
+    """Painting went on by this many albums: a fraction for each step of a batch.
+
+    It is negative where a batch is begun anew, since it did not fit into memory.
+    """
+
+    albums: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +112,7 @@ _RESULTS = {
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | BaseChanged | TrackHeard | Waiting | AlbumDone
+Event = FileFailed | ModelLoading | BaseChanged | TrackHeard | Painting | Waiting | AlbumDone
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""

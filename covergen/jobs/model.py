@@ -21,7 +21,7 @@ from covergen.models.presets import (
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -99,8 +99,12 @@ class PaintBatches(Protocol):
         *,
         batch_size: int | None,
         checkpoint: Checkpoint,
-    ) -> Iterator[Iterable[NDArray[np.uint8]]]:
-        """Paint. `checkpoint` may raise Interrupted."""
+        on_step: Callable[[int, float], None],
+    ) -> Iterator[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]:
+        """Paint. `checkpoint` may raise Interrupted.
+
+        `on_step` is told the size of a batch, and the share of its work that is done.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -207,6 +207,15 @@ def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> N
     assert "Bo Ek – Two Discs (2001)" in terminal.output
 
 
+def test_the_bar_of_covers_goes_on_at_each_step_of_a_batch(library: Library, run: Run) -> None:
+    folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
+    terminal = Terminal("tag", "-m", "tiny", "--yes", "--steps", 100, *folders)
+    assert terminal.finish() == 0
+    shown = re.findall(r"painted: +(\d+)%[^\r]* (\d)/3 ", terminal.output)
+    assert any(0 < int(percent) < 100 and done == "0" for percent, done in shown)
+    assert shown[-1] == ("100", "3")
+
+
 def test_ctrl_c_writes_what_is_painted_and_the_next_run_does_the_rest(
     library: Library, run: Run
 ) -> None:
