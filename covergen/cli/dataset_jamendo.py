@@ -58,7 +58,7 @@ def _day(text: str | date) -> date:
     try:
         return text if isinstance(text, date) else date.fromisoformat(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no day such as 2024-12-31.") from error
+        raise click.BadParameter(f"{text!r} is not a date such as 2024-12-31.") from error
 
 
 @click.command("from-jamendo", short_help="Make a dataset of Creative Commons music.")

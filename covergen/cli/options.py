@@ -66,7 +66,7 @@ class _BatchSize(click.ParamType[int | None]):
             return None
         number = int(str(value)) if str(value).isdecimal() else 0
         if number < 1:
-            self.fail(f"{value!r} is neither 'auto' nor a whole number from 1.", param, ctx)
+            self.fail(f"{value!r} is neither 'auto' nor a whole number of at least 1.", param, ctx)
         return number
 
 

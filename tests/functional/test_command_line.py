@@ -320,7 +320,7 @@ def test_with_json_wrong_use_is_an_object_too(
         ("--steps", "2.5", "'2.5' is not a whole number from 1 to 1000."),
         ("--guidance", "high", "'high' is not a number from 0 to 100."),
         ("--guidance", "nan", "'nan' is not a number from 0 to 100."),
-        ("--batch-size", "all", "'all' is neither 'auto' nor a whole number from 1."),
+        ("--batch-size", "all", "neither 'auto' nor a whole number of at least 1."),
     ],
 )
 def test_a_number_that_does_not_fit_is_told_with_what_does(

@@ -144,7 +144,7 @@ def test_the_key_may_stand_in_the_working_folders_env_file(
         (("--licence", "gpl"), "by-nc-sa"),
         (("--image-size", "1000"), "600"),
         (("--since", "2020-13-01"), "2020-13-01"),
-        (("--since", "yesterday"), "no day such as 2024-12-31"),
+        (("--since", "yesterday"), "not a date such as 2024-12-31"),
         (("--since", "2020-02-02", "--until", "2020-02-01"), "later than"),
         (("--pairs", "0"), "--pairs"),
         (("--client-id", "wr0ng"), "devportal.jamendo.com"),
