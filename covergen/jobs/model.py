@@ -133,7 +133,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         preset = at_quality(preset, choice.quality)
     styles = choice.styles or preset.styles
     _check_text(styles)
-    if base == PROCEDURAL and not makes_adapter:  # which it has none of
+    if base == PROCEDURAL and not makes_adapter:  # a training of it is refused later
         from covergen.starter.poster import check_styles
 
         _refuse_diffusion_options(preset, choice)
