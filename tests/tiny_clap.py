@@ -19,23 +19,27 @@ __all__ = ["make_tiny_clap"]
 _SAMPLE_RATE = 48_000
 
 
-def make_tiny_clap(folder: Path, *, projection_dim: int = 512, seed: int = 0) -> Path:
+def make_tiny_clap(
+    folder: Path, *, projection_dim: int = 512, seed: int = 0, fusion: bool = False
+) -> Path:
     """Save a whole ClapModel and its `preprocessor_config.json`, 2.4 MB; return the folder.
 
     The same arguments make the same files. A random tower hears much the same in everything: here
     the mean embedding of a few sounds is taken off, so that different sounds point in different
     directions.
     """
-    extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
+    truncation = "fusion" if fusion else "rand_trunc"
+    extractor = ClapFeatureExtractor(frequency_min=50, truncation=truncation)
     sounds = [sound(kind, 10, sample_rate=_SAMPLE_RATE, channels=1)[0] for kind in KINDS]
     heard = extractor(sounds, sampling_rate=_SAMPLE_RATE, return_tensors="pt")["input_features"]
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        model = ClapModel(_config(projection_dim)).eval()
+        model = ClapModel(_config(projection_dim, fusion=fusion)).eval()
         norm = model.audio_model.audio_encoder.batch_norm
         norm.running_mean.fill_(heard.mean())
         norm.running_var.fill_(heard.var())
-        pooled = model.audio_model(input_features=heard).pooler_output
+        no_longer = torch.zeros(len(sounds), 1, dtype=torch.bool)
+        pooled = model.audio_model(input_features=heard, is_longer=no_longer).pooler_output
         model.audio_projection.linear2.bias -= model.audio_projection(pooled).mean(dim=0)
     logging.disable_progress_bar()
     model.save_pretrained(folder)
@@ -43,8 +47,10 @@ def make_tiny_clap(folder: Path, *, projection_dim: int = 512, seed: int = 0) ->
     return folder
 
 
-def _config(projection_dim: int) -> ClapConfig:
+def _config(projection_dim: int, *, fusion: bool) -> ClapConfig:
     audio = ClapAudioConfig(
+        enable_fusion=fusion,
+        aff_block_r=4,
         patch_size=16,
         patch_stride=(16, 16),
         patch_embeds_hidden_size=16,

@@ -29,12 +29,20 @@ _SHOWN = 3  # of the problems with the weights
 class Tower:
     """The audio tower of a CLAP model of any size; the text tower is never loaded.
 
-    Raises ModelError (or ModelMissingError) for a folder that is not a CLAP model's, before any
-    weight is loaded; that happens at the first `embed`.
+    `padding`, one of PADDINGS, is what fills a window that is longer than the audio; None for what
+    the model's own settings say. Raises ModelError (or ModelMissingError) for a folder that is not
+    a CLAP model's, before any weight is loaded; that happens at the first `embed`.
     """
 
-    def __init__(self, folder: Path, *, device: torch.device, dtype: torch.dtype) -> None:
-        self._folder = read_clap_folder(folder)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        padding: str | None = None,
+    ) -> None:
+        self._folder = read_clap_folder(folder, padding=padding)
         self._device = device
         self._dtype = dtype
         self._at_once: int | None = None  # windows; None until too many did not fit into memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from covergen.audio.mel import MelSettings
@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["ClapFolder", "read_clap_folder"]
 
 _HINT = (
-    "Give the folder of a CLAP model without fusion, such as laion/larger_clap_music_and_speech:"
-    " it holds config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
+    "Give the folder of a CLAP model, such as laion/larger_clap_music_and_speech: it holds"
+    " config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
 )
 # The features that this room makes: one mel of one window.
-_FEATURES = {
-    "sampling_rate": SAMPLE_RATE_HZ,
-    "max_length_s": WINDOW_SECONDS,
-    "padding": "repeatpad",
-    "truncation": "rand_trunc",
+_FEATURES: dict[str, tuple[object, ...]] = {
+    "sampling_rate": (SAMPLE_RATE_HZ,),
+    "max_length_s": (WINDOW_SECONDS,),
+    "padding": ("repeatpad", "pad"),
+    "truncation": ("rand_trunc", "fusion"),
 }
+_PADDINGS = {"repeat": "repeatpad", "silence": "pad"}
+_NUMBERS = (
+    "sampling_rate",
+    "feature_size",
+    "fft_window_size",
+    "hop_length",
+    "frequency_min",
+    "frequency_max",
+)
 # transformers' defaults for what a configuration leaves out.
 _DEFAULTS = {"projection_dim": 512, "num_mel_bins": 64}
 _PIECES = 64
@@ -49,13 +58,16 @@ class ClapFolder:
     fingerprint: str
 
 
-def read_clap_folder(folder: Path) -> ClapFolder:
+def read_clap_folder(folder: Path, *, padding: str | None = None) -> ClapFolder:
     """Read the settings of a CLAP model, and a little of its weights.
 
-    Raises ModelMissingError where a file is missing, ModelError where it is not CLAP's.
+    `padding`, one of PADDINGS, takes the place of the model's own. Raises ModelMissingError where a
+    file is missing, ModelError where it is not CLAP's.
     """
     audio_config = _audio_config(folder / "config.json")
     mel = _mel_settings(folder)
+    if padding is not None:
+        mel = replace(mel, padding=_PADDINGS[padding])
     if mel.feature_size != audio_config["num_mel_bins"]:
         raise ModelError(
             f"The CLAP model in {folder} expects {audio_config['num_mel_bins']} mel bands, but"
@@ -84,9 +96,8 @@ def _audio_config(path: Path) -> dict[str, Any]:
         audio = config
     else:
         raise ModelError(f'{path}: expected model_type "clap", found {kind!r}.', hint=_HINT)
-    if audio.get("enable_fusion"):
-        raise ModelError(f"{path} is of a CLAP model with fusion.", hint=_HINT)
-    return _DEFAULTS | audio
+    # Fusion joins the views of audio that is longer than a window, and windows never are.
+    return _DEFAULTS | audio | {"enable_fusion": False}
 
 
 def _mel_settings(folder: Path) -> MelSettings:
@@ -96,11 +107,11 @@ def _mel_settings(folder: Path) -> MelSettings:
     found = _read_json(path)
     found = found.get("feature_extractor", found)
     wrong = [
-        f"{name} {found.get(name)!r} (expected {value!r})"
-        for name, value in _FEATURES.items()
-        if found.get(name) != value
+        f"{name} {found.get(name)!r} (expected {' or '.join(map(repr, accepted))})"
+        for name, accepted in _FEATURES.items()
+        if found.get(name) not in accepted
     ]
-    numbers = {field.name: found.get(field.name) for field in fields(MelSettings)}
+    numbers = {name: found.get(name) for name in _NUMBERS}
     wrong += [
         f"{name} {value!r} (expected a number)"
         for name, value in numbers.items()
@@ -108,7 +119,7 @@ def _mel_settings(folder: Path) -> MelSettings:
     ]
     if wrong:
         raise ModelError(f"{path} asks for other features: {', '.join(wrong)}.", hint=_HINT)
-    return MelSettings(**numbers)
+    return MelSettings(**numbers, truncation=found["truncation"], padding=found["padding"])
 
 
 def _weights(folder: Path) -> list[Path]:

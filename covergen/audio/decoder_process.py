@@ -82,7 +82,8 @@ class _Decoding:
     def answer(self, request: Request) -> Reply:
         try:
             if request is None:
-                return self._log_mel(self._excerpts.pop().decode())
+                windows = self._excerpts.pop().decode(repeat=self._log_mel.repeats)
+                return self._log_mel(windows)
             self._excerpts = [read_excerpt(*request)]
         except DecodeError as error:
             return error

@@ -23,7 +23,9 @@ _FRAMES_AT_ONCE = 100  # they fit into a processor's cache, and are few calls
 class MelSettings:
     """The parameters of the spectrogram, named as in a CLAP folder's `preprocessor_config.json`.
 
-    Frequencies in Hz, the others in samples, `feature_size` in mel bands.
+    Frequencies in Hz, the others in samples, `feature_size` in mel bands. `truncation` decides the
+    scale of the bands: Slaney's for "rand_trunc", HTK's for "fusion". `padding` is what follows
+    audio that is shorter than a window: itself again ("repeatpad"), or silence ("pad").
     """
 
     sampling_rate: int
@@ -32,6 +34,8 @@ class MelSettings:
     hop_length: int
     frequency_min: float
     frequency_max: float
+    truncation: str = "rand_trunc"
+    padding: str = "repeatpad"
 
 
 class LogMel:
@@ -43,6 +47,7 @@ class LogMel:
         self._hop = settings.hop_length
         self._window = torch.hann_window(settings.fft_window_size, dtype=torch.float64).numpy()
         self._filters = _filters(settings)
+        self.repeats = settings.padding == "repeatpad"
 
     def __call__(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, S) to (B, 1, T, M).
@@ -71,6 +76,7 @@ def _filters(settings: MelSettings) -> NDArray[np.float64]:
     """
     from torchaudio.functional import melscale_fbanks
 
+    fusion = settings.truncation == "fusion"
     filters: NDArray[np.float64] = (
         melscale_fbanks(
             settings.fft_window_size // 2 + 1,
@@ -78,8 +84,8 @@ def _filters(settings: MelSettings) -> NDArray[np.float64]:
             settings.frequency_max,
             settings.feature_size,
             settings.sampling_rate,
-            norm="slaney",
-            mel_scale="slaney",
+            norm=None if fusion else "slaney",
+            mel_scale="htk" if fusion else "slaney",
         )
         .double()
         .numpy()

@@ -90,16 +90,19 @@ class Excerpt:
     _codec: AudioCodecContext = field(repr=False)
     _stretches: tuple[_Stretch, ...] = field(repr=False)
 
-    def decode(self) -> NDArray[np.float32]:
+    def decode(self, *, repeat: bool = True) -> NDArray[np.float32]:
         """Return the windows, (N, 480000) float32, mono at 48 kHz, full scale 1.
 
-        Shorter audio is repeated as often as it fits, then padded with silence. Windows of which
-        less than half can be decoded are left out; DecodeError is raised where none is left.
+        Shorter audio is repeated as often as it fits, if `repeat`, then padded with silence.
+        Windows of which less than half can be decoded are left out; DecodeError is raised where
+        none is left.
         """
         windows = np.zeros((len(self._stretches), WINDOW_SAMPLES), dtype=np.float32)
         with decode_errors(self.path):
             pairs = zip(self._stretches, windows, strict=True)
-            heard = [_listen(self._codec, stretch, window) for stretch, window in pairs]
+            heard = [
+                _listen(self._codec, stretch, window, repeat=repeat) for stretch, window in pairs
+            ]
         if not any(heard):
             raise DecodeError(self.path, "its audio is empty or damaged throughout")
         return windows if all(heard) else windows[heard]
@@ -244,7 +247,9 @@ def _key(parameters: bytes, stretches: Iterable[_Stretch]) -> str:
     return digest.hexdigest()[:40]
 
 
-def _listen(codec: AudioCodecContext, stretch: _Stretch, window: NDArray[np.float32]) -> bool:
+def _listen(
+    codec: AudioCodecContext, stretch: _Stretch, window: NDArray[np.float32], *, repeat: bool
+) -> bool:
     """Fill a window of zeros with its samples; False where less than half of it can be decoded."""
     with closing(_decode(codec, stretch.packets)) as frames:
         head = next(frames, None)
@@ -264,7 +269,8 @@ def _listen(codec: AudioCodecContext, stretch: _Stretch, window: NDArray[np.floa
             filled += room.size
     if not filled or 2 * filled < stretch.seconds * SAMPLE_RATE_HZ:
         return False
-    _repeat(window, filled)
+    if repeat:
+        _repeat(window, filled)
     return True
 
 

@@ -69,7 +69,7 @@ def apply(folder: Path, **options: Any) -> None:
     totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])
     if options["dry_run"]:
         show_totals(totals, options)
-    elif not totals.has_work or agreed(lines.totals_lines(totals), options):
+    elif not totals.has_work or agreed(totals, lines.totals_lines(totals), options):
         renderer = output_choice(options)
         renderer.writes = totals.worked_on
         run_job(partial(apply_preview, apply_options), renderer)

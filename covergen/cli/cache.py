@@ -11,6 +11,7 @@ import click
 
 from covergen.cli import jsonl
 from covergen.cli.lines import byte_size, counted, shown
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import yes_option
 from covergen.core.errors import UsageError
 from covergen.jobs.cache import MADE_AGAIN, PRUNED_UNASKED, STORES, stored, stored_models
@@ -54,7 +55,7 @@ def _show(one: Stored) -> None:
 @click.argument("names", metavar="[WHAT]...", nargs=-1, type=click.Choice(list(STORES)))
 @click.option(
     "--unused",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="DAYS",
     help="Throw away what was not used for so long.  [default: half a year to a year]",
 )

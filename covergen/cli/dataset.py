@@ -13,6 +13,7 @@ from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.dataset_jamendo import from_jamendo
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     jobs_option,
     json_option,
@@ -61,7 +62,7 @@ dataset.add_command(from_jamendo)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; make nothing.")
 @click.option(
     "--seconds",
-    type=click.IntRange(_WINDOW_SECONDS, 600),
+    type=WholeNumber(_WINDOW_SECONDS, 600),
     default=30,
     show_default=True,
     metavar="N",
@@ -69,7 +70,7 @@ dataset.add_command(from_jamendo)
 )
 @click.option(
     "--per-album",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=3,
     show_default=True,
     metavar="N",
@@ -125,7 +126,7 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
 def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset_library import collect
 
-    with bar("cut    ", "tracks", total=totals.targets, hidden=options["quiet"]) as shown:
+    with bar("cut    ", "track", total=totals.targets, hidden=options["quiet"]) as shown:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:
@@ -171,7 +172,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         raise UsageError(f"{sheet}: a sheet is a .png.")
     found = read_dataset(folder)
     with (
-        bar("checked", "pairs", total=len(found.pairs), hidden=options["quiet"]) as shown,
+        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as shown,
         interruptible() as checkpoint,
     ):
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import json_option, output_choice, quiet_option, verbose_option
 from covergen.cli.run import run_job
 from covergen.core.errors import DownloadError, UsageError
@@ -29,8 +31,26 @@ if TYPE_CHECKING:
 __all__ = ["from_jamendo"]
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
+_DOT_ENV = Path(".env")  # of the working folder
+_RECIPES: dict[str, dict[str, Any]] = {
+    "default": {"order": "id", "image_size": max(IMAGE_SIZES), "rate": 2.0},
+    # As art-from-audio's jamendo_collector.py has it.
+    "reference": {
+        "order": "popularity_total",
+        "since": date(2000, 1, 1),
+        "until": date(2024, 12, 31),
+        "image_size": 300,
+        "rate": 1.0,
+    },
+}
 _PARTS = {"albumtrack": "albums", "single": "singles"}
 _WORTH_TELLING_SECONDS = 5
+# NAME=VALUE on a line of its own, with or without quotes, an "export" or a comment behind it.
+_SET = re.compile(
+    r"""^\s*(?:export\s+)?(?P<name>\w+)[ \t]*=[ \t]*"""
+    r"""(?:(?P<mark>["'])(?P<quoted>.*?)(?P=mark)|(?P<plain>[^\s#]*))[ \t]*(?:\#.*)?$""",
+    re.MULTILINE,
+)
 
 
 def _day(text: str | date) -> date:
@@ -38,25 +58,33 @@ def _day(text: str | date) -> date:
     try:
         return text if isinstance(text, date) else date.fromisoformat(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no day such as 2024-12-31.") from error
+        raise click.BadParameter(f"{text!r} is not a date such as 2024-12-31.") from error
 
 
 @click.command("from-jamendo", short_help="Make a dataset of Creative Commons music.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--pairs",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     default=250,
     show_default=True,
     metavar="N",
     help="Pairs from Jamendo that DIR has at the end, those that are there included.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(list(_RECIPES)),
+    default="default",
+    show_default=True,
+    help="reference: what art-from-audio's collector asks for, unless other options say otherwise.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Ask what there is; collect nothing.")
 @click.option(
     "--client-id",
     is_eager=True,  # so it is no setting: a key has no place in config.toml
     metavar="ID",
-    help="Your application's, from devportal.jamendo.com.  [env var: JAMENDO_CLIENT_ID]",
+    help="Your application's, from devportal.jamendo.com.  [env var: JAMENDO_CLIENT_ID or"
+    " JAMENDO_API_KEY, also in ./.env]",
 )
 @click.option(
     "--licence",
@@ -70,6 +98,7 @@ def _day(text: str | date) -> date:
     "--tag",
     "tags",
     multiple=True,
+    metavar="TAG",
     help="Only music with this genre, instrument or mood. Repeatable: with all of them.",
 )
 @click.option(
@@ -79,18 +108,27 @@ def _day(text: str | date) -> date:
     multiple=True,
     help="Only music with one of these, or something like it. Repeatable.",
 )
-@click.option("--since", type=_day, metavar="DATE", help="Only music released from this day on.")
-@click.option("--until", type=_day, metavar="DATE", help="Only music released until this day.")
+@click.option(
+    "--since",
+    type=_day,
+    metavar="DATE",
+    help="Only music released from this day on.  [default: any; reference: 2000-01-01]",
+)
+@click.option(
+    "--until",
+    type=_day,
+    metavar="DATE",
+    help="Only music released until this day.  [default: any; reference: 2024-12-31]",
+)
 @click.option(
     "--order",
     type=click.Choice(tuple(ORDERS)),
-    default="id",
-    show_default=True,
-    help="What comes first. Only that of ids never changes while it is read.",
+    help="What comes first. Only that of ids never changes while it is read.  [default: id;"
+    " reference: popularity_total]",
 )
 @click.option(
     "--seconds",
-    type=click.IntRange(10, 600),
+    type=WholeNumber(10, 600),
     default=30,
     show_default=True,
     metavar="N",
@@ -99,18 +137,14 @@ def _day(text: str | date) -> date:
 @click.option(
     "--image-size",
     type=click.Choice(IMAGE_SIZES),
-    default=max(IMAGE_SIZES),
-    show_default=True,
     metavar="N",
-    help="Side of the covers in pixels, 25 to 600.",
+    help="Side of the covers in pixels, 25 to 600.  [default: 600; reference: 300]",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.01, 10),
-    default=2,
-    show_default=True,
+    type=Number(0.01, 10),
     metavar="X",
-    help="Most requests a second.",
+    help="Most requests a second.  [default: 2; reference: 1]",
 )
 @click.option("--base-url", is_eager=True, hidden=True, help="Another server, for tests.")
 @quiet_option
@@ -125,7 +159,8 @@ def from_jamendo(folder: Path, **options: Any) -> None:
     """
     from covergen.jobs.dataset_jamendo import pairs_there
 
-    jamendo = _jamendo_options(folder, options)
+    given = {name: value for name, value in options.items() if value is not None}
+    jamendo = _jamendo_options(folder, options | _RECIPES[options["recipe"]] | given)
     there = pairs_there(folder)
     if options["dry_run"]:
         _preview(jamendo, there, options)
@@ -171,21 +206,31 @@ def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
 
 def _client_id(option: str | None) -> str:
     """Not left to Click, which would let `covergen config` print the environment's."""
-    for value in (option, *map(os.environ.get, _VARIABLES)):
-        if value and value.strip():
-            return value.strip()
+    for places in (os.environ, _dot_env()):
+        for value in (option, *map(places.get, _VARIABLES)):
+            if value and value.strip():
+                return value.strip()
     raise UsageError(
         "Jamendo answers only who has a client id.",
         hint="Get one for nothing at https://devportal.jamendo.com, and set JAMENDO_CLIENT_ID"
-        " to it or give it with --client-id.",
+        " to it, in the environment or in a file .env here, or give it with --client-id.",
     )
+
+
+def _dot_env() -> dict[str, str]:
+    """The variables that the working folder's .env sets, as far as it can be read."""
+    try:
+        text = _DOT_ENV.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return {}
+    return {found["name"]: found["quoted"] or found["plain"] or "" for found in _SET.finditer(text)}
 
 
 def _collect(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset_jamendo import collect_from_jamendo, pairs_there
 
     quiet = options["quiet"]
-    with bar("collected", "pairs", total=jamendo.pairs - there, hidden=quiet) as shown:
+    with bar("collected", "pair", total=jamendo.pairs - there, hidden=quiet) as shown:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def told(event: Event) -> None:

@@ -11,6 +11,7 @@ import click
 from covergen.cli.bars import bar
 from covergen.cli.interrupt import interruptible
 from covergen.cli.lines import counted
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     json_option,
     model_choice,
@@ -34,9 +35,10 @@ __all__ = ["demo"]
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--albums",
-    type=click.IntRange(1, 6),
+    type=WholeNumber(1, 6),
     default=6,
     show_default=True,
+    metavar="N",
     help="Number of albums to make.",
 )
 @seed_option
@@ -78,7 +80,7 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
         missing = counted(len({track.path.parent for track in tracks}), "album")
         click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
-        bar("made ", "tracks", total=len(tracks), hidden=quiet) as played,
+        bar("made ", "track", total=len(tracks), hidden=quiet) as played,
         interruptible() as checkpoint,
     ):
         for _ in make_library(tracks, checkpoint):

@@ -28,7 +28,14 @@ __all__ = ["embed"]
 
 @click.command(short_help="Write CLAP embeddings of audio files.")
 @paths_argument
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A folder.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder.",
+)
 @click.option(
     "--format",
     "file_format",
@@ -67,6 +74,7 @@ def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         clap,
         choose_compute(options["device"], options["dtype"]),
         windows=preset.windows,
+        padding=preset.padding,
         workers=options["jobs"],
     )
     run_job(job, output_choice(options))

@@ -11,6 +11,7 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.interrupt import interruptible
+from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import (
     base_option,
     clap_options,
@@ -52,6 +53,7 @@ _RECIPE_OPTIONS = (
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
     help="A folder for adapter, checkpoints and report.  [default: ./NAME-adapter, NAME being"
     " that of --save-as or of DATASET]",
 )
@@ -73,47 +75,47 @@ _RECIPE_OPTIONS = (
     type=click.Choice(["default", "reference"]),
     default="default",
     show_default=True,
-    help="How to train; reference: precisely as art-from-audio does.",
+    help="How to train; reference: as art-from-audio does, step for step in fp32.",
 )
 @click.option(
     "--max-steps",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Steps to make.  [default: as many as the epochs have]",
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Times to see every pair.  [default: the recipe's, 30]",
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Pairs a step.  [default: the recipe's, 16; reference: 32]",
 )
 @click.option(
     "--accumulation",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Batches a step, one after another: less memory than a larger one.  [default: 1]",
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="X",
     help="Its highest.  [default: the recipe's, 0.0001]",
 )
 @click.option(
     "--rank",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Rank of the LoRA.  [default: the recipe's, 4]",
 )
 @click.option(
     "--resolution",
-    type=click.IntRange(8),
+    type=WholeNumber(8),
     metavar="N",
     help="Side of the pictures in pixels.  [default: as the base paints; reference: 512]",
 )
@@ -123,14 +125,20 @@ _RECIPE_OPTIONS = (
     help="How pictures become square.  [default: the recipe's, center; reference: stretch]",
 )
 @click.option(
+    "--save-every",
+    type=WholeNumber(1),
+    metavar="EPOCHS",
+    help="Epochs between checkpoints.  [default: the recipe's, 250 steps; reference: 10 epochs]",
+)
+@click.option(
     "--validation",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     metavar="X",
     help="Share of albums held back.  [default: the recipe's, 0.05; reference: 0]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=WholeNumber(0, 2**63 - 1),
     default=0,
     show_default=True,
     metavar="N",
@@ -153,10 +161,12 @@ def finetune(dataset: Path, **options: Any) -> None:
     from covergen.jobs.model import choose_preset
 
     choice = model_choice(options)
+    if options["recipe_name"] == "reference":  # heard as there, and painted as there by --save-as
+        choice = replace(choice, quality="reference")
     name = options["save_as"] or dataset.resolve().name
     finetune_options = FinetuneOptions(
         dataset=dataset,
-        preset=choose_preset(choice),
+        preset=choose_preset(choice, makes_adapter=True),
         recipe=_recipe(options),
         output=options["output"] or Path(f"{name}-adapter"),
         device=options["device"],
@@ -179,6 +189,8 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     from covergen.training.recipe import RECIPES
 
     given = {name: options[name] for name in _RECIPE_OPTIONS if options[name] is not None}
+    if options["save_every"] is not None:
+        given |= {"checkpoint_every": options["save_every"], "checkpoint_unit": "epochs"}
     return replace(
         RECIPES[options["recipe_name"]],
         **given,
@@ -284,7 +296,13 @@ def _next_command(choice: ModelChoice, done: Finetuned, save_as: str | None) -> 
     """How to paint with what was trained."""
     if save_as is not None:
         return f"covergen tag --model {save_as} PATH"
-    given = {"base": choice.base, "clap": choice.clap, "windows": choice.windows}
+    given = {
+        "base": choice.base,
+        "clap": choice.clap,
+        "quality": choice.quality if choice.quality == "reference" else None,
+        "windows": choice.windows,
+        "padding": choice.padding,
+    }
     parts = {"model": choice.model, **given, "adapter": done.trained.adapter}
     words = [word for k, v in parts.items() if v is not None for word in (f"--{k}", str(v))]
     return shlex.join(["covergen", "tag", *words, "PATH"])

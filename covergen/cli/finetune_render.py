@@ -83,10 +83,10 @@ class FinetuneRenderer:
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
                 return
             case PairHeard(done=done, pairs=total):
-                self._advance("heard  ", "sounds", done, total)
+                self._advance("heard  ", "sound", done, total)
                 return
             case PictureEncoded(done=done, pictures=total):
-                self._advance("encoded", "pictures", done, total)
+                self._advance("encoded", "picture", done, total)
                 return
             case TrainingBegun():
                 self._begin(event)
@@ -117,7 +117,7 @@ class FinetuneRenderer:
         if not self.quiet:
             for line in self._begun(event):
                 click.echo(line, err=True)
-        trained = bar("trained", "steps", total=event.steps, hidden=self.quiet)
+        trained = bar("trained", "step", total=event.steps, hidden=self.quiet)
         trained.initial = trained.n = event.step  # so that the rate is of the steps made now
         self._bars = {"trained": trained}
 
@@ -144,9 +144,9 @@ class FinetuneRenderer:
         losses = self._losses
         return f", loss {sum(losses) / len(losses):.4f}{self._held_back}" if losses else ""
 
-    def _advance(self, name: str, unit: str, done: int, total: int) -> None:
+    def _advance(self, name: str, noun: str, done: int, total: int) -> None:
         if name not in self._bars:
-            self._bars[name] = bar(name, unit, total=total, hidden=self.quiet)
+            self._bars[name] = bar(name, noun, total=total, hidden=self.quiet)
         self._bars[name].update(done - self._bars[name].n)
 
     def _print(self, line: str) -> None:

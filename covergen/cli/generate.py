@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     encoding_choice,
     encoding_options,
@@ -39,13 +40,14 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
     "--output",
     required=True,
     type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
     help="A folder; for a single track also a picture's name (.png, .jpg).",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace pictures that are already there.")
 @scan_options
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=WholeNumber(0, 2**63 - 1),
     default=0,
     show_default=True,
     metavar="N",

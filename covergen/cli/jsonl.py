@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
     from covergen.core.types import Album, AlbumPlan, Outcome
     from covergen.jobs.events import AlbumDone, PlanTotals, Tally
 
@@ -14,6 +19,7 @@ __all__ = [
     "FORMAT",
     "done_object",
     "dumps",
+    "error_object",
     "file_object",
     "plan_object",
     "plan_summary",
@@ -24,8 +30,35 @@ FORMAT = 1
 
 
 def dumps(kind: str, value: dict[str, Any]) -> str:
-    """One line. A byte of a name that is no UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF."""
-    return json.dumps({"format": FORMAT, "type": kind, **value})
+    """One line.
+
+    A byte of a name that is no UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which jq and more
+    replace: such a name stands in KEY_bytes, too, in base64, beside its KEY; of a list, all do.
+    """
+    return json.dumps(_with_bytes({"format": FORMAT, "type": kind, **value}))
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - of whatever JSON can hold
+    if isinstance(value, dict):
+        return dict(_pairs_with_bytes(value))
+    return list(map(_with_bytes, value)) if isinstance(value, list) else value
+
+
+def _pairs_with_bytes(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        yield key, _with_bytes(item)
+        if isinstance(item, str) and _is_broken(item):
+            yield f"{key}_bytes", _base64(item)
+        elif isinstance(item, list) and any(isinstance(i, str) and _is_broken(i) for i in item):
+            yield f"{key}_bytes", list(map(_base64, item))
+
+
+def _is_broken(text: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _base64(name: str) -> str:
+    return b64encode(name.encode(errors="surrogateescape")).decode()
 
 
 def plan_object(plan: AlbumPlan) -> dict[str, Any]:
@@ -58,6 +91,11 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
         "reason": outcome.reason.value,
         "message": outcome.message,
     }
+
+
+def error_object(error: click.ClickException) -> dict[str, Any]:
+    """What ended a command before its end."""
+    return {"message": error.format_message(), "exit_code": error.exit_code}
 
 
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -15,6 +16,7 @@ from covergen.core.errors import CovergenError, Interrupted, UsageError
 
 __all__ = ["cli", "main"]
 
+_AS_JSON = "covergen.as_json"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 # Each is the command of this name in the module of this name, with its line in the root's help.
@@ -64,22 +66,42 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for --json first: which command it belongs to is not known where parsing fails."""
+        ctx.meta[_AS_JSON] = "--json" in args[: args.index("--") if "--" in args else None]
+        with _errors_as_json(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command: exit code 2 for wrong use, 1 for failure, 130 when interrupted."""
-        try:
-            return super().invoke(ctx)
-        except (Interrupted, KeyboardInterrupt, click.Abort):
-            ctx.exit(INTERRUPTED)
-        except CovergenError as error:
-            from covergen.cli.lines import shown
+        with _errors_as_json(ctx):
+            try:
+                return super().invoke(ctx)
+            except (Interrupted, KeyboardInterrupt, click.Abort):
+                ctx.exit(INTERRUPTED)
+            except CovergenError as error:
+                from covergen.cli.lines import shown
 
-            kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
-            raise kind(shown(str(error), keep="\n")) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC or error.filename is not None:
-                raise
-            message = "What it prints cannot be written: the disk that it goes to is full."
-            raise click.ClickException(message) from error
+                kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
+                raise kind(shown(str(error), keep="\n")) from error
+            except OSError as error:
+                if error.errno != errno.ENOSPC or error.filename is not None:
+                    raise
+                message = "What it prints cannot be written: the disk that it goes to is full."
+                raise click.ClickException(message) from error
+
+
+@contextmanager
+def _errors_as_json(ctx: click.Context) -> Iterator[None]:
+    """With --json, print what ends the command as an object too. Click prints it on stderr."""
+    try:
+        yield
+    except click.ClickException as error:
+        if ctx.meta[_AS_JSON]:
+            from covergen.cli import jsonl
+
+            click.echo(jsonl.dumps("error", jsonl.error_object(error)))
+        raise
 
 
 @click.group(
@@ -91,7 +113,7 @@ class _Group(click.Group):
         "max_content_width": 100,
     },
 )
-@click.version_option(covergen.__version__, prog_name="covergen")
+@click.version_option(covergen.__version__, "-V", "--version", prog_name="covergen")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Album art for music libraries, painted from the sound itself.

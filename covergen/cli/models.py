@@ -121,6 +121,7 @@ def _check_of(kind: Kind) -> Callable[[Path], None] | None:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
+    metavar="DIR",
     help="A folder, made if need be.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.render import Renderer
 from covergen.core.errors import UsageError
-from covergen.core.types import FINISHES, QUALITIES, SCHEDULERS
+from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ class _Device(click.ParamType[str]):
 class _BatchSize(click.ParamType[int | None]):
     """A number of covers, or "auto"."""
 
-    name = "n|auto"
+    name = "number"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -80,7 +81,7 @@ class _BatchSize(click.ParamType[int | None]):
             return None
         number = int(str(value)) if str(value).isdecimal() else 0
         if number < 1:
-            self.fail(f"{value!r} is neither 'auto' nor a whole number from 1.", param, ctx)
+            self.fail(f"{value!r} is neither 'auto' nor a whole number of at least 1.", param, ctx)
         return number
 
 
@@ -108,7 +109,7 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a lin
 jobs_option = click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(1, 64),
+    type=WholeNumber(1, 64),
     default=min(4, os.cpu_count() or 1),
     metavar="N",
     show_default="cores, at most 4",
@@ -116,7 +117,7 @@ jobs_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=WholeNumber(0),
     default=0,
     show_default=True,
     metavar="N",
@@ -140,13 +141,24 @@ scan_options = _together(
 )
 
 clap_options = _together(
-    click.option("-m", "--model", default="starter", show_default=True, help="A model's name."),
+    click.option(
+        "-m",
+        "--model",
+        metavar="NAME",
+        help="A model's name.  [default: starter, or none if all parts are given]",
+    ),
     click.option("--clap", metavar="NAME|DIR", help="Another CLAP than the model's."),
     click.option(
         "--windows",
-        type=click.IntRange(1, 100),
+        type=WholeNumber(1, 100),
         metavar="N",
         help="Stretches of 10 s heard of each track.  [default: the model's]",
+    ),
+    click.option(
+        "--padding",
+        type=click.Choice(PADDINGS),
+        help="What follows a track shorter than 10 s: itself again, or silence."
+        "  [default: the model's]",
     ),
 )
 
@@ -177,19 +189,19 @@ paint_options = _together(
     base_option,
     click.option(
         "--lora-rank",
-        type=click.IntRange(1),
+        type=WholeNumber(1),
         metavar="N",
         help="The rank that the adapter must have. Files know theirs: this only checks.",
     ),
     click.option(
         "--steps",
-        type=click.IntRange(1, 1000),
+        type=WholeNumber(1, 1000),
         metavar="N",
         help="Denoising steps.  [default: the model's]",
     ),
     click.option(
         "--guidance",
-        type=click.FloatRange(0, 100),
+        type=Number(0, 100),
         metavar="X",
         help="Classifier-free guidance; up to 1 is none.  [default: the model's]",
     ),
@@ -198,19 +210,19 @@ paint_options = _together(
     ),
     click.option(
         "--guided-from",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         metavar="X",
         help="Guide from this share of the steps on.  [default: the model's]",
     ),
     click.option(
         "--guided-until",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         metavar="X",
         help="Guide until this share of them; the others cost half.  [default: the model's]",
     ),
     click.option(
         "--reuse",
-        type=click.IntRange(1, 10),
+        type=WholeNumber(1, 10),
         metavar="N",
         help="Compute the whole UNet at every N-th step alone.  [default: the model's]",
     ),
@@ -219,13 +231,14 @@ paint_options = _together(
         type=click.Choice(QUALITIES),
         default="standard",
         show_default=True,
-        help="Quick, as the model has it, or slow. What is set by an option of its own, stands.",
+        help="Quick, as the model has it, slow, or exactly as art-from-audio. Options of their own"
+        " take precedence.",
     ),
     click.option(
         "--style",
         "styles",
         multiple=True,
-        metavar="TEXT",
+        metavar="WORDS",
         help="Words that guide the picture along with the music. Repeatable: each album takes one."
         "  [default: the model's]",
     ),
@@ -237,7 +250,7 @@ paint_options = _together(
     ),
     click.option(
         "--inks",
-        type=click.IntRange(2, 24),
+        type=WholeNumber(2, 24),
         metavar="N",
         help="Most inks that a print uses.  [default: the model's]",
     ),
@@ -246,6 +259,7 @@ paint_options = _together(
         type=_BatchSize(),
         default="auto",
         show_default=True,
+        metavar="N|auto",
         help="Covers painted at once.",
     ),
     compute_options,
@@ -262,13 +276,13 @@ encoding_options = _together(
     ),
     click.option(
         "--size",
-        type=click.IntRange(16, 4096),
+        type=WholeNumber(16, 4096),
         metavar="N",
         help="Side in pixels.  [default: as painted; 1024 for prints]",
     ),
     click.option(
         "--jpeg-quality",
-        type=click.IntRange(1, 95),
+        type=WholeNumber(1, 95),
         default=90,
         show_default=True,
         metavar="N",
@@ -287,7 +301,7 @@ rewrite_options = _together(
     ),
     click.option(
         "--min-age",
-        type=click.IntRange(0),
+        type=WholeNumber(0),
         default=0,
         show_default=True,
         metavar="SECONDS",
@@ -324,10 +338,13 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
     """What the shared options say of painting with a preset."""
     from covergen.jobs.options import PaintOptions
 
+    dtype = options["dtype"]
+    if dtype == "auto" and options.get("quality") == "reference":
+        dtype = "fp32"
     return PaintOptions(
         preset=preset,
         device=options["device"],
-        dtype=options["dtype"],
+        dtype=dtype,
         workers=options["jobs"],
         batch_size=options["batch_size"],
         lora_rank=options["lora_rank"],

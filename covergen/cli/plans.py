@@ -12,7 +12,7 @@ from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
 from covergen.cli.render import file_line
 from covergen.core.types import AlbumPlan
-from covergen.jobs.events import PlanTotals
+from covergen.jobs.events import MOST_LISTED, PlanTotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["agreed", "count", "is_watched", "print_totals", "show_totals"]
+__all__ = ["agreed", "count", "is_watched", "print_totals", "show_totals", "would_ask"]
 
 
 def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
     """Add up a plan, and where `show` says so, print it album by album."""
     totals = PlanTotals()
     with (
-        bar("scanned", "tracks", hidden=options["quiet"]) as scanned,
+        bar("scanned", "track", hidden=options["quiet"]) as scanned,
         interruptible() as checkpoint,
     ):
         for item in plans(checkpoint):
@@ -76,18 +76,31 @@ def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[
 
 def is_watched(options: dict[str, Any]) -> bool:
     """Whether somebody is asked, or sees bars; else a plan need not be known beforehand."""
-    asked = not options["yes"] and sys.stdin.isatty()
-    return asked or (not options["quiet"] and sys.stderr.isatty())
+    return would_ask(options) or (not options["quiet"] and sys.stderr.isatty())
 
 
-def agreed(totals_lines: Iterable[str], options: dict[str, Any]) -> bool:
-    """Show what would be written and ask once; without a terminal to ask on, go ahead."""
-    if options["yes"] or not sys.stdin.isatty():
+def would_ask(options: dict[str, Any]) -> bool:
+    """Whether there is somebody to ask, who wants to be asked."""
+    return not options["yes"] and sys.stdin.isatty()
+
+
+def agreed(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> bool:
+    """Show what would be written and ask once; without a terminal to ask on, go ahead.
+
+    Up to MOST_LISTED albums are listed, and Enter means yes; for more, it means no.
+    """
+    if not would_ask(options):
         return True
+    few = totals.worked_on <= MOST_LISTED
+    for plan in totals.first if few else ():
+        click.echo(lines.plan_line(plan), err=True)
     for line in totals_lines:
         click.echo(line, err=True)
+    if not few:
+        albums = lines.counted(totals.worked_on, "album")
+        click.echo(f"To list these {albums}: the same command with --dry-run.", err=True)
     try:
-        agrees = click.confirm("Go ahead?", default=True, err=True)
+        agrees = click.confirm("Go ahead?", default=few, err=True)
     except click.Abort:
         click.echo("\nNothing was written.", err=True)
         raise

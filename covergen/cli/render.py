@@ -17,6 +17,7 @@ from covergen.jobs.events import (
     FileFailed,
     GpuUnused,
     ModelLoading,
+    Painting,
     Tally,
     TrackHeard,
 )
@@ -56,13 +57,14 @@ class Renderer:
     writes: int = 0
     tally: Tally = field(default_factory=Tally)
     _ticked: float = 0.0
+    _ahead: float = 0.0  # albums that the bar counts as painted, and that are not done yet
     _heard: tqdm[Never] | None = None
     _painted: tqdm[Never] | None = None
     _written: tqdm[Never] | None = None
 
     def __enter__(self) -> Self:
         if self.writes:
-            self._written = bar("written", "albums", total=self.writes, hidden=self.quiet)
+            self._written = bar("written", "album", total=self.writes, hidden=self.quiet)
         return self
 
     def __exit__(
@@ -88,6 +90,10 @@ class Renderer:
             case TrackHeard():
                 if self._heard is not None:
                     self._heard.update()
+            case Painting(albums=albums):
+                self._ahead += albums
+                if self._painted is not None:
+                    self._painted.update(albums)
             case FileFailed(outcome=outcome):
                 self._print(file_line(outcome, as_json=self.as_json))
             case AlbumDone():
@@ -105,8 +111,8 @@ class Renderer:
     def _begin(self, model: str) -> None:
         if not self.quiet:
             click.echo(f"Loading the model {model}.", err=True)
-        self._heard = bar("heard  ", "tracks", total=self.tracks, hidden=self.quiet)
-        self._painted = bar("painted", "albums", total=self.albums, hidden=self.quiet)
+        self._heard = bar("heard  ", "track", total=self.tracks, hidden=self.quiet)
+        self._painted = bar("painted", "album", total=self.albums, hidden=self.quiet)
 
     def _warn_of_base(self, model: str) -> None:
         with aside():
@@ -118,7 +124,8 @@ class Renderer:
 
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:
-            self._painted.update()
+            self._painted.update(1 - min(1.0, self._ahead))
+            self._ahead = max(0.0, self._ahead - 1)
         if self._written is not None and done.plan.action is not Action.SKIP:
             self._written.update()
         if self.as_json:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_line", "runs"]
 
+_HEADER = f"{'RUN':>5}  {'BEGAN':<16}  {'ACTION':<9}{'ALBUMS':>12}{'FILES':>31}  {'STATE':<14}PLACE"
+
 
 @click.command(short_help="List the runs that wrote, and which are undone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object a run.")
@@ -26,6 +28,8 @@ def runs(*, as_json: bool) -> None:
     from covergen.jobs.runs import known_runs
 
     known = known_runs()
+    if known and not as_json:
+        click.echo(_HEADER)
     for run in known:
         click.echo(jsonl.dumps("run", _object(run)) if as_json else run_line(run))
     if not known and not as_json:

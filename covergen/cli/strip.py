@@ -58,5 +58,5 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
     totals = count(partial(plan_strip, strip_options), options, show=options["dry_run"])
     if options["dry_run"]:
         show_totals(totals, options)
-    elif not totals.has_work or agreed(lines.totals_lines(totals), options):
+    elif not totals.has_work or agreed(totals, lines.totals_lines(totals), options):
         run_job(partial(strip_library, strip_options), output_choice(options))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen.cli import lines
+from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     json_option,
     model_choice,
@@ -56,9 +57,7 @@ __all__ = ["plan_choice", "tag"]
 @click.option(
     "--fill", is_flag=True, help="Put an album's own picture into its tracks that lack it."
 )
-@click.option(
-    "--limit", type=click.IntRange(0), metavar="N", help="Work on at most so many albums."
-)
+@click.option("--limit", type=WholeNumber(0), metavar="N", help="Work on at most so many albums.")
 @scan_options
 @seed_option
 @click.option(
@@ -69,7 +68,7 @@ __all__ = ["plan_choice", "tag"]
 )
 @click.option(
     "--candidates",
-    type=click.IntRange(1, 16),
+    type=WholeNumber(1, 16),
     default=1,
     show_default=True,
     metavar="N",
@@ -170,7 +169,7 @@ def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
         totals = _counted(tag_options, options, show=False)
         if totals.covers:
             check_model(tag_options.paint)
-        if totals.has_work and not agreed(_totals_lines(totals, tag_options), options):
+        if totals.has_work and not agreed(totals, _totals_lines(totals, tag_options), options):
             return
         renderer.tracks, renderer.albums = totals.heard, totals.covers
     run_job(_job(tag_options), renderer)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINISHES",
+    "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
     "Action",
@@ -169,7 +170,8 @@ class PaintRequest:
 
 
 FINISHES = ("none", "print", "paper")
-QUALITIES = ("draft", "standard", "best")
+PADDINGS = ("repeat", "silence")
+QUALITIES = ("draft", "standard", "best", "reference")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
 
 
@@ -198,7 +200,8 @@ class Provenance:
 
     `base` and `clap` are folders or names on the Hub, `adapter` is the SHA-256 of the adapter's
     file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track;
-    `style` is the words next to the music. The rest is as in Sampling.
+    `padding` is one of PADDINGS, or "" for the CLAP's own; `style` is the words next to the music.
+    The rest is as in Sampling.
     """
 
     version: str
@@ -218,6 +221,7 @@ class Provenance:
     finish: str = "none"
     inks: int = 6
     style: str = ""
+    padding: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Each field as text, named `covergen:FIELD`."""

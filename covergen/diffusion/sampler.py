@@ -66,12 +66,14 @@ def paint_batches(
     *,
     batch_size: int | None,
     checkpoint: Callable[[], None],
+    on_step: Callable[[int, float], None] = lambda *_: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Paint pictures in the order of their requests, each batch at once: (B, H, W, 3) uint8, sRGB.
 
     At most one batch of requests is taken ahead; a picture does not depend on what shares its
     batch. None for `batch_size` picks it from the free memory; a batch that does not fit is halved,
-    and so are those after it. `checkpoint` is called before each step. Raises ModelError where not
+    and so are those after it. `checkpoint` is called before each step; `on_step` after it, with the
+    size of the batch and the share of its work that is done. Raises ModelError where not
     even one picture fits into memory, or the model gives no numbers, and UsageError for a sampling
     that is impossible.
     """
@@ -81,7 +83,7 @@ def paint_batches(
     waiting = iter(requests)
     batch: list[PaintRequest] = []
     while batch := batch or list(islice(waiting, size)):
-        pictures = _try_batch(painter, batch[:size], sampling, checkpoint)
+        pictures = _try_batch(painter, batch[:size], sampling, checkpoint, on_step)
         if pictures is None:
             size = max(1, len(batch[:size]) // 2)
             continue
@@ -94,10 +96,11 @@ def _try_batch(
     batch: Sequence[PaintRequest],
     sampling: Sampling,
     checkpoint: Callable[[], None],
+    on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8] | None:
     """Paint one batch; None where it does not fit into memory and could be smaller."""
     try:
-        return _paint_batch(painter, batch, sampling, checkpoint)
+        return _paint_batch(painter, batch, sampling, checkpoint, on_step)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -113,6 +116,7 @@ def _paint_batch(
     batch: Sequence[PaintRequest],
     sampling: Sampling,
     checkpoint: Callable[[], None],
+    on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8]:
     """Returns (B, H, W, 3). The latents stay in float32, whatever the UNet's type."""
     scheduler = make_scheduler(sampling.scheduler, painter.config.scheduler, steps=sampling.steps)
@@ -131,6 +135,7 @@ def _paint_batch(
         condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
         prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
+        on_step(len(batch), (number + 1) / (len(scheduler.timesteps) + 1))  # decoding is another
     checkpoint()
     return _decode(painter, latents)
 

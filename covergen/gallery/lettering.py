@@ -1,7 +1,8 @@
 """A line of text in any script, drawn with the fonts there are, and never as boxes.
 
 Each character comes from the first font that has it. What none has is transliterated, and so are,
-where Pillow lacks libraqm, the scripts that run from right to left.
+where Pillow lacks libraqm, the scripts that run from right to left. Han characters are left out
+then, with an ellipsis: how they are read depends on the language, which nobody knows.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class Lettering:
         for cluster in clusters:
             last = runs[-1] if runs else None
             text, face = self._spelled(cluster, last.face if last else None)
+            if last and last.text.endswith(text) and text != cluster and _is_han(cluster):
+                continue  # one ellipsis is enough for several
             if last and last.face is face:
                 runs[-1] = _Run(last.text + text, face)
             else:
@@ -102,7 +105,12 @@ class Lettering:
         ):
             return cluster, previous  # which keeps the words of a phrase in one run
         face = self._best(cluster)
-        return (cluster, face) if face else (anyascii(cluster), self._best("a") or BUILT_IN)
+        if face:
+            return cluster, face
+        if _is_han(cluster):
+            return self._spelled("…", None)
+        latin = self._best("a") or BUILT_IN
+        return (cluster if latin is BUILT_IN and latin.has(cluster) else anyascii(cluster)), latin
 
     def _best(self, cluster: str) -> Face | None:
         if cluster not in self._found:
@@ -165,6 +173,10 @@ def _continues(cluster: str, character: str) -> bool:
 
 def _is_between_words(cluster: str) -> bool:
     return unicodedata.category(cluster[0])[0] in "PZ"
+
+
+def _is_han(cluster: str) -> bool:
+    return cluster[0] == "々" or unicodedata.name(cluster[0], "").startswith("CJK ")
 
 
 def _is_flag_half(character: str) -> bool:

@@ -36,6 +36,7 @@ def embed(
     checkpoint: Checkpoint,
     *,
     windows: int,
+    padding: str | None,
     workers: int,
 ) -> None:
     """Write each track's embedding as (1, D) float32.
@@ -43,7 +44,7 @@ def embed(
     The suffix of `outputs` decides the format: ".pt" as torch.save writes it, ".safetensors"
     under the key "embedding". Raises ModelError, and Interrupted when `checkpoint` says so.
     """
-    tower = Tower(clap, device=compute.device, dtype=compute.dtype)
+    tower = Tower(clap, device=compute.device, dtype=compute.dtype, padding=padding)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     emit(ModelLoading(name=clap.name))

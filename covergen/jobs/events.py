@@ -10,6 +10,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
 __all__ = [
+    "MOST_LISTED",
     "AlbumDone",
     "BaseChanged",
     "Checkpoint",
@@ -18,11 +19,16 @@ __all__ = [
     "FileFailed",
     "GpuUnused",
     "ModelLoading",
+    "Painting",
     "PlanTotals",
     "Tally",
     "TrackHeard",
     "Waiting",
 ]
+
+
+MOST_LISTED = 20
+"""Albums that a question shows. To go ahead with more has to be typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,16 @@ class TrackHeard:
     """A track was embedded, or failed to be."""
 
     plan: AlbumPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painting:
+    """Painting went on by this many albums: a fraction for each step of a batch.
+
+    It is negative where a batch is begun anew, since it did not fit into memory.
+    """
+
+    albums: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +120,16 @@ _RESULTS = {
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | GpuUnused | BaseChanged | TrackHeard | Waiting | AlbumDone
+Event = (
+    FileFailed
+    | ModelLoading
+    | GpuUnused
+    | BaseChanged
+    | TrackHeard
+    | Painting
+    | Waiting
+    | AlbumDone
+)
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""
@@ -114,13 +139,15 @@ Checkpoint = Callable[[], None]
 class PlanTotals:
     """What a plan adds up to, in constant memory.
 
-    `files` are those that were told of on their own: unreadable, or out of a run's reach.
+    `files` are those that were told of on their own: unreadable, or out of a run's reach. `first`
+    are the first MOST_LISTED albums that would be worked on.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
+    first: list[AlbumPlan] = field(default_factory=list)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
         """Count an album, or a file."""
@@ -130,6 +157,8 @@ class PlanTotals:
         self.albums[item.action, item.reason] += 1
         self.tracks[item.action, item.reason] += len(item.album.tracks)
         self.targets += len(item.targets)
+        if item.action is not Action.SKIP and len(self.first) < MOST_LISTED:
+            self.first.append(item)
 
     @property
     def covers(self) -> int:

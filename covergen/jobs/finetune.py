@@ -22,7 +22,7 @@ from covergen.jobs.examples import make_examples
 from covergen.jobs.finetune_check import nothing_to_train_on
 from covergen.jobs.lock import library_lock
 from covergen.jobs.model import locate_part
-from covergen.models.presets import find_preset, load_presets
+from covergen.models.presets import load_presets
 from covergen.models.save import save_preset
 from covergen.models.sources import anchored
 from covergen.training.disk import disk_bytes
@@ -137,7 +137,12 @@ def finetune(
     # Embedding may take longer than processes of a group wait for one another.
     examples = make_examples(
         checked.dataset.pairs,
-        Tower(checked.clap, device=_own_device(compute, process[0]), dtype=compute.dtype),
+        Tower(
+            checked.clap,
+            device=_own_device(compute, process[0]),
+            dtype=compute.dtype,
+            padding=options.preset.padding,
+        ),
         windows=options.preset.windows,
         workers=options.workers,
         leave_out=leave_out,
@@ -202,9 +207,10 @@ def _begin(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:
     """
     options = checked.options
     preset, recipe = options.preset, options.recipe
-    own = find_preset(preset.name, load_presets())
-    foreign = (preset.base, preset.clap) != (own.base, own.clap)
-    if options.from_scratch or foreign or own.adapter is None or recipe.projection != "tokens":
+    own = load_presets().get(preset.name)
+    if options.from_scratch or own is None or own.adapter is None or recipe.projection != "tokens":
+        return recipe, None
+    if (preset.base, preset.clap) != (own.base, own.clap):
         return recipe, None
     info = inspect(locate_part(own, "adapter"))
     if info.projection != "tokens" or recipe.tokens not in (None, info.tokens):

@@ -11,11 +11,17 @@ from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import Sampling
 from covergen.jobs.events import BaseChanged, GpuUnused, ModelLoading
 from covergen.models.locate import locate
-from covergen.models.presets import at_quality, find_preset, load_presets
+from covergen.models.presets import (
+    UNNAMED,
+    at_quality,
+    find_preset,
+    load_presets,
+    unnamed_preset,
+)
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
 
 __all__ = [
+    "DEFAULT_MODEL",
     "DIFFUSION_OPTIONS",
     "Model",
     "ModelChoice",
@@ -42,6 +49,7 @@ __all__ = [
 ]
 
 
+DEFAULT_MODEL = "starter"
 DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
 """Fields of Sampling that mean nothing to a model that draws by rules."""
 
@@ -50,10 +58,11 @@ DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_un
 class ModelChoice:
     """What the user said of the model. None: as the preset has it, at this quality.
 
+    `model` is None where none was named: the default, or none at all where its parts are given.
     `base` and `clap` are a folder or a name on the Hub.
     """
 
-    model: str
+    model: str | None = None
     base: str | None = None
     clap: str | None = None
     adapter: str | None = None
@@ -68,6 +77,7 @@ class ModelChoice:
     quality: str = "standard"
     styles: tuple[str, ...] = ()
     windows: int | None = None
+    padding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +99,12 @@ class PaintBatches(Protocol):
         *,
         batch_size: int | None,
         checkpoint: Checkpoint,
-    ) -> Iterator[Iterable[NDArray[np.uint8]]]:
-        """Paint. `checkpoint` may raise Interrupted."""
+        on_step: Callable[[int, float], None],
+    ) -> Iterator[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]:
+        """Paint. `checkpoint` may raise Interrupted.
+
+        `on_step` is told the size of a batch, and the share of its work that is done.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,26 +116,29 @@ class Model:
     paint_batches: PaintBatches
 
 
-def choose_preset(choice: ModelChoice) -> Preset:
-    """The preset with the user's own wishes over it; looks for no files."""
-    preset = find_preset(choice.model, load_presets())
+def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset:
+    """The preset with the user's own wishes over it; looks for no files.
+
+    Where every part is given and no model is named, no model's settings apply. A command that
+    `makes_adapter` is given all with base and CLAP.
+    """
+    preset = _named_preset(choice, makes_adapter=makes_adapter)
     wishes = {
         name: value
         for name in (field.name for field in fields(Sampling))
         if (value := getattr(choice, name)) is not None
     }
     base = choice.base or preset.base
-    sampling = preset.sampling
+    if base != PROCEDURAL:
+        preset = at_quality(preset, choice.quality)
     styles = choice.styles or preset.styles
     _check_text(styles)
-    if base == PROCEDURAL:
+    if base == PROCEDURAL and not makes_adapter:  # a training of it is refused later
         from covergen.starter.poster import check_styles
 
         _refuse_diffusion_options(preset, choice)
         check_styles(filter(None, styles))
-    else:
-        sampling = at_quality(sampling, choice.quality)
-    sampling = replace(sampling, **wishes)
+    sampling = replace(preset.sampling, **wishes)
     if choice.inks is not None and sampling.finish == "none":
         raise UsageError("--inks applies to --finish print and --finish paper only.")
     return replace(
@@ -130,12 +147,24 @@ def choose_preset(choice: ModelChoice) -> Preset:
         clap=choice.clap or preset.clap,
         adapter=choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
+        padding=choice.padding or preset.padding,
         styles=styles,
         sampling=sampling,
     )
 
 
+def _named_preset(choice: ModelChoice, *, makes_adapter: bool) -> Preset:
+    base, clap = choice.base, choice.clap
+    if choice.model is None and base and clap and (choice.adapter or makes_adapter):
+        return unnamed_preset(base, clap, choice.adapter)
+    return find_preset(choice.model or DEFAULT_MODEL, load_presets())
+
+
 def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
+    if choice.quality == "reference":
+        raise UsageError(
+            f"--quality reference does not apply to {preset.name!r}: it draws by rules."
+        )
     for name in DIFFUSION_OPTIONS:
         if getattr(choice, name) is not None:
             option = f"--{name.replace('_', '-')}"
@@ -176,8 +205,9 @@ def locate_model(preset: Preset) -> ModelFiles:
 def locate_part(preset: Preset, kind: Kind) -> Path:
     """Find one part of a preset. Raises ModelMissingError, which names the preset to be pulled."""
     source = getattr(preset, kind)
-    as_defined = getattr(find_preset(preset.name, load_presets()), kind)
-    return locate(source, kind, model=preset.name if source == as_defined else "")
+    defined = load_presets().get(preset.name)
+    is_own = defined is not None and source == getattr(defined, kind)
+    return locate(source, kind, model=preset.name if is_own else "")
 
 
 def check_model(options: PaintOptions) -> None:
@@ -204,9 +234,15 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     compute = choose_compute(options.device, options.dtype)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
-    emit(ModelLoading(name=options.preset.name))
+    name = options.preset.name
+    emit(ModelLoading(name=files.adapter.name if name == UNNAMED else name))
     try:
-        tower = Tower(files.clap, device=compute.device, dtype=compute.dtype)
+        tower = Tower(
+            files.clap,
+            device=compute.device,
+            dtype=compute.dtype,
+            padding=options.preset.padding,
+        )
         if options.preset.base == PROCEDURAL:
             return _load_poster(tower, files, options)
         return _load_diffusion(tower, files, compute, options, emit)

@@ -173,6 +173,7 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "clap": preset.clap,
         "adapter": preset.adapter or "",
         "windows": preset.windows,
+        "padding": preset.padding or "",
         "styles": ", ".join(preset.styles),
         "size": options.tag.paint.size or "",
         "seed": options.tag.seed,

@@ -12,7 +12,7 @@ from covergen.core.errors import ModelError
 from covergen.core.picture import open_picture
 from covergen.core.seeds import seed_for
 from covergen.core.types import Album
-from covergen.jobs.model import DIFFUSION_OPTIONS
+from covergen.jobs.model import DEFAULT_MODEL, DIFFUSION_OPTIONS
 from covergen.library.change import file_hash
 from covergen.library.folders import above_discs
 from covergen.library.memory import ScanMemory
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Repaint", "repaint"]
 
-_MODEL = "starter"  # lends its name where a cover's own model is gone: all else is given anyway
 _DIFFUSION = [name.replace("_", "-") for name in DIFFUSION_OPTIONS]
 _SEEDS_TRIED = 10_000
 _BEST_QUALITY = 95
@@ -159,11 +158,13 @@ def _model_options(
             f" {provenance.adapter}: none of your models has it."
         )
     options = {
-        "model": provenance.model if provenance.model in presets else _MODEL,
+        # The default lends its name where a cover's own model is gone: all else is given anyway.
+        "model": provenance.model if provenance.model in presets else DEFAULT_MODEL,
         "base": provenance.base,
         "clap": provenance.clap,
         "adapter": adapter or "ADAPTER",
         "windows": provenance.windows,
+        "padding": provenance.padding,
         "steps": provenance.steps,
         "guidance": provenance.guidance,
         "scheduler": provenance.scheduler,
@@ -178,6 +179,8 @@ def _model_options(
         options = {name: v for name, v in options.items() if name not in _DIFFUSION}
     if provenance.finish == "none":
         del options["inks"]
+    if not provenance.padding:
+        del options["padding"]
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)
 

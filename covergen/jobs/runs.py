@@ -54,6 +54,8 @@ def journalled(
 
 
 def known_runs() -> list[Run]:
-    """Every run in the journal, the latest first, but undoings of nothing. Raises JournalError."""
+    """Every run in the journal, the latest first, that did anything. Raises JournalError."""
     with closing(Journal()) as journal:
-        return [run for run in journal.runs() if run.written or run.action != "undo"]
+        return [
+            run for run in journal.runs() if run.written or (run.albums and run.action != "undo")
+        ]

@@ -20,7 +20,7 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
-from covergen.jobs.events import AlbumDone, TrackHeard
+from covergen.jobs.events import AlbumDone, Painting, TrackHeard
 from covergen.jobs.model import load_model
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ def paint_plans(
         checkpoint=checkpoint,
     )
     batches = _paint_albums(
-        meter.hearing(embeddings), model, options, seeds_of=seeds_of, checkpoint=checkpoint
+        meter.hearing(embeddings),
+        model,
+        options,
+        seeds_of=seeds_of,
+        emit=emit,
+        checkpoint=checkpoint,
     )
     covers = _handed_on(batches, on_painted)
     with closing(embeddings):
@@ -129,22 +134,34 @@ def _paint_albums(
     options: PaintOptions,
     *,
     seeds_of: Callable[[Album], Sequence[int]],
+    emit: Emit,
     checkpoint: Checkpoint,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
     """Paint the covers of each album, batch by batch."""
     painting: deque[tuple[AlbumEmbedding, int, str]] = deque()
+    shares: deque[float] = deque()  # of an album, for each of these pictures
+    told = 0.0
     preset = options.preset
     sampling = preset.sampling
 
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
-            for seed in seeds_of(embedding.plan.album):
+            seeds = seeds_of(embedding.plan.album)
+            for seed in seeds:
                 style = _style_for(embedding.plan.album, seed, preset.styles)
                 painting.append((embedding, seed, style))
+                shares.append(1 / len(seeds))
                 yield PaintRequest(vector=embedding.vector, seed=seed, style=style)
+
+    def tell(pictures: int, share: float) -> None:
+        nonlocal told
+        albums = share * sum(islice(shares, pictures))
+        emit(Painting(albums=albums - told))
+        told = albums
 
     def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
         embedding, seed, style = painting.popleft()
+        shares.popleft()
         provenance = Provenance(
             version=covergen.__version__,
             model=preset.name,
@@ -152,6 +169,7 @@ def _paint_albums(
             clap=preset.clap,
             adapter=model.adapter_sha256,
             windows=preset.windows,
+            padding=preset.padding or "",
             seed=seed,
             **asdict(sampling),
             style=style,
@@ -164,8 +182,11 @@ def _paint_albums(
         sampling,
         batch_size=options.batch_size,
         checkpoint=checkpoint,
+        on_step=tell,
     )
     for pictures in batches:
+        tell(len(pictures), 1.0)
+        told = 0.0
         yield list(map(painted, pictures))
 
 

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from covergen.library.journal import Run, Write
     from covergen.library.open_run import OpenRun
 
-__all__ = ["UndoOptions", "has_left", "known_run", "last_to_undo", "plan_undo", "undo"]
+__all__ = [
+    "UndoOptions",
+    "has_left",
+    "known_run",
+    "last_to_undo",
+    "plan_undo",
+    "share_a_place",
+    "undo",
+]
 
 _FORCEABLE = (Reason.CHANGED, Reason.IRREVERSIBLE)
 _SETTLED = (Status.WRITTEN, Status.UNCHANGED)
@@ -64,16 +72,26 @@ def has_left(run: Run) -> bool:
 def last_to_undo(options: UndoOptions, checkpoint: Checkpoint) -> tuple[Run | None, list[Run]]:
     """The last run of which something can be undone, and the later ones of which nothing can.
 
-    Where that is so of all that have something left, it is the last of them; None without any.
-    Raises JournalError, and what `checkpoint` raises.
+    Those that wrote nothing are among them, those that are undone are not. Where nothing can be
+    undone of any that has something left, it is the last of them; None without any. Raises
+    JournalError, and what `checkpoint` raises.
     """
-    passed_over: list[Run] = []
     with closing(Journal()) as journal:
-        for run in journal.left_to_undo():
+        left = journal.left_to_undo()
+        for run in left:
             if any(isinstance(item, AlbumPlan) for item in plan_undo(run, options, checkpoint)):
-                return run, passed_over
-            passed_over.append(run)
-    return next(iter(passed_over), None), []
+                later = (other for other in journal.runs() if other.id > run.id)
+                return run, [
+                    other
+                    for other in later
+                    if other.action != "undo" and (not other.written or other in left)
+                ]
+    return next(iter(left), None), []
+
+
+def share_a_place(one: Run, other: Run) -> bool:
+    """Whether two runs worked on the same library, or one on a part of the other's."""
+    return any(a.is_relative_to(b) or b.is_relative_to(a) for a in one.roots for b in other.roots)
 
 
 def plan_undo(

@@ -154,7 +154,10 @@ class Journal:
         Their history stays, and the last `keep_runs` runs can be undone however much that takes.
         Returns how many runs no longer can.
         """
-        query = "SELECT id FROM runs WHERE action != 'undo' ORDER BY id DESC LIMIT -1 OFFSET ?"
+        query = (
+            "SELECT id FROM runs WHERE action != 'undo' AND id IN (SELECT run FROM albums)"
+            " ORDER BY id DESC LIMIT -1 OFFSET ?"
+        )
         runs = self.read(query, keep_runs)
         pruned = 0
         while runs and self.size().reversal_bytes > keep_bytes:

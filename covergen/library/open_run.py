@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import covergen
+from covergen.core.errors import JournalError
 from covergen.library.change import bytes_hash, stamp_of
 from covergen.library.journal_rows import WriteState, album_row, as_json, change_row
 
@@ -97,11 +98,34 @@ class OpenRun:
     def finish(self) -> None:
         """Note that the run came to its end. The journal sheds what has become too much."""
         self.stop()
-        if self._id is not None:
+        if self._id is None:
+            self._note_nothing()
+        else:
             with self._journal.transaction() as rows:
                 values = (time.time(), self._id)
                 rows.execute("UPDATE runs SET finished = ? WHERE id = ?", values)
             self._journal.prune()
+
+    def _note_nothing(self) -> None:
+        """Note that a run had nothing to do, lest `undo` takes an older one for the last.
+
+        Only the latest of them is kept, and none where there is nothing to be undone.
+        """
+        action = self._command[0]
+        if action == "undo" or not self._journal.left_to_undo():
+            return
+        forget = (
+            "DELETE FROM runs WHERE action != 'undo' AND finished IS NOT NULL"
+            " AND id NOT IN (SELECT run FROM albums)"
+        )
+        query = (
+            "INSERT INTO runs (action, roots, settings, version, started, finished)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        values = (*self._command, covergen.__version__, time.time(), time.time())
+        with suppress(JournalError), self._journal.transaction() as rows:
+            rows.execute(forget)
+            rows.execute(query, values)
 
     def _own_writes(self, track: Track) -> list[Write]:
         """What this run wrote to a file before it was stopped, the latest first."""

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
-from covergen.core.types import FINISHES, SCHEDULERS, Sampling
+from covergen.core.types import FINISHES, PADDINGS, SCHEDULERS, Sampling
 from covergen.models.sources import anchored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["Preset", "at_quality", "find_preset", "is_name", "load_presets", "user_file"]
+__all__ = [
+    "UNNAMED",
+    "Preset",
+    "at_quality",
+    "find_preset",
+    "is_name",
+    "load_presets",
+    "unnamed_preset",
+    "user_file",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +34,10 @@ class Preset:
     """A model of a models.toml: the sources of its parts, and how covers are sampled from it.
 
     `base`, `clap` and `adapter` are as `locate` takes them; relative paths are already absolute.
-    `windows` is how many stretches of 10 s are heard of each track. Each album takes one of the
-    `styles`, if there are any. `licence` and `size` are for people to read. `defined_in` is the
-    models.toml.
+    `windows` is how many stretches of 10 s are heard of each track, `padding` what fills one that
+    is longer than the track: one of PADDINGS, or None for what the CLAP's own settings say. Each
+    album takes one of the `styles`, if there are any. `licence` and `size` are for people to read.
+    `defined_in` is the models.toml.
     """
 
     name: str
@@ -37,24 +47,37 @@ class Preset:
     adapter: str | None
     sampling: Sampling
     windows: int
+    padding: str | None
     styles: tuple[str, ...]
     licence: str
     size: str
     defined_in: Path
 
 
-def at_quality(sampling: Sampling, quality: str) -> Sampling:
-    """A model's own sampling at one of QUALITIES: quicker, as it is, or with nothing saved."""
+UNNAMED = "custom"
+"""The name of a model that is none of a models.toml."""
+
+_REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
+
+
+def at_quality(preset: Preset, quality: str) -> Preset:
+    """A model at one of QUALITIES: quicker, as it is, with nothing saved, or as the reference does.
+
+    Of "reference", nothing is the model's own but its three parts.
+    """
+    sampling = preset.sampling
+    if quality == "reference":
+        return replace(preset, sampling=_REFERENCE, windows=1, padding="silence", styles=())
     if quality == "draft":
-        return replace(
+        sampling = replace(
             sampling,
             steps=min(sampling.steps, 10),
             guided_until=min(sampling.guided_until, 0.6),
         )
     if quality == "best":
         steps = max(sampling.steps, 50)
-        return replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
-    return sampling
+        sampling = replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
+    return replace(preset, sampling=sampling)
 
 
 def user_file() -> Path:
@@ -83,6 +106,11 @@ def find_preset(name: str, presets: Mapping[str, Preset]) -> Preset:
         f"There is no model {name!r}.{_did_you_mean(name, presets)}",
         hint=f"The models are {', '.join(presets)}; add your own to {user_file()}.",
     )
+
+
+def unnamed_preset(base: str, clap: str, adapter: str | None) -> Preset:
+    """A model of parts given by hand: its settings are those of a table that has no other keys."""
+    return _preset(UNNAMED, {"base": base, "clap": clap, "adapter": adapter}, Path())
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -189,6 +217,7 @@ _KEYS: dict[str, _Rule] = {
     "finish": _Rule(FINISHES.__contains__, f"one of {', '.join(FINISHES)}", "none"),
     "inks": _Rule(_is_whole(2, 24), "a whole number from 2 to 24", 6),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
+    "padding": _Rule(PADDINGS.__contains__, f"one of {', '.join(PADDINGS)}"),
     "styles": _Rule(_are_texts, "a list of texts", ()),
     "licence": _Rule(_is_text, "a text", ""),
     "size": _Rule(_is_text, "a text", ""),

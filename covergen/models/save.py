@@ -87,6 +87,7 @@ def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
         "adapter": preset.adapter,
         **asdict(preset.sampling),
         "windows": preset.windows,
+        "padding": preset.padding,
         "styles": list(preset.styles),
         "licence": preset.licence,
     }

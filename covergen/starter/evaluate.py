@@ -20,7 +20,7 @@ from PIL import Image
 from covergen.audio.clap import Tower
 from covergen.core.types import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
-from covergen.models.presets import at_quality, load_presets
+from covergen.models.presets import load_presets
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.autoencoder import reconstruct
 from covergen.starter.evaluation.families import FamilyClassifier
@@ -55,7 +55,7 @@ _CURVE = (
     *(replace(_DEFAULT, guided_until=share) for share in (0.4, 0.6, 0.8)),
     *(replace(_DEFAULT, guided_until=0.6, reuse=reuse) for reuse in (2, 3)),
     replace(_DEFAULT, guided_from=0.2, guided_until=0.6),
-    at_quality(_DEFAULT, "draft"),
+    replace(_DEFAULT, steps=10, guided_until=0.6),
 )
 _SEEDS = 8
 _PROBED = 768  # pictures of the painter, which a probe learns from

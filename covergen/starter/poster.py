@@ -84,11 +84,13 @@ class Poster:
         *,
         batch_size: int | None,
         checkpoint: Callable[[], None],
+        on_step: Callable[[int, float], None] = lambda *_: None,
         size: int | None = None,
     ) -> Iterator[list[NDArray[np.uint8]]]:
         """Paint pictures in the order of their requests, (size, size, 3) uint8 sRGB each.
 
-        `checkpoint` is called before each picture and may raise Interrupted.
+        `checkpoint` is called before each picture and may raise Interrupted; `on_step` after it,
+        with the size of the batch and the share of it that is done.
         """
         waiting = iter(requests)
         while batch := list(islice(waiting, batch_size or _BATCH)):
@@ -96,6 +98,7 @@ class Poster:
             for request in batch:
                 checkpoint()
                 pictures.append(self._paint(request, size or _SIZE))
+                on_step(len(batch), len(pictures) / len(batch))
             yield pictures
 
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:

@@ -15,8 +15,9 @@ import click
 import pytest
 
 from covergen.cli.main import cli
+from covergen.jobs.events import MOST_LISTED
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.media import Library
+from tests.media import Library, encode
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,9 +177,26 @@ def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library,
     terminal = Terminal("tag", "-m", "tiny", folder)
     terminal.wait_for("Go ahead?")
     assert "1 cover, 4 files to write" in terminal.output
+    assert "Bo Ek – Two Discs (2001)" in terminal.output
+    assert "[Y/n]" in terminal.output
     terminal.type("n\n")
     assert terminal.finish() == 0
     assert snapshot(folder) == before
+
+
+def test_more_albums_than_are_listed_have_to_be_agreed_to(run: Run, tmp_path: Path) -> None:
+    song = encode(tmp_path / "song.mp3", "mp3", seconds=0.2).read_bytes()
+    for number in range(MOST_LISTED + 1):
+        folder = tmp_path / "Music" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "song.mp3").write_bytes(song)
+    before = snapshot(tmp_path)
+    terminal = Terminal("tag", "-m", "tiny", tmp_path / "Music")
+    terminal.wait_for("[y/N]")
+    assert "To list these 21 albums: the same command with --dry-run." in terminal.output
+    terminal.type("\n")
+    assert terminal.finish() == 0
+    assert snapshot(tmp_path) == before
 
 
 def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> None:
@@ -187,6 +205,15 @@ def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> N
     assert "4/4" in terminal.output
     assert "painted" in terminal.output
     assert "Bo Ek – Two Discs (2001)" in terminal.output
+
+
+def test_the_bar_of_covers_goes_on_at_each_step_of_a_batch(library: Library, run: Run) -> None:
+    folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
+    terminal = Terminal("tag", "-m", "tiny", "--yes", "--steps", 100, *folders)
+    assert terminal.finish() == 0
+    shown = re.findall(r"painted: +(\d+)%[^\r]* (\d)/3 ", terminal.output)
+    assert any(0 < int(percent) < 100 and done == "0" for percent, done in shown)
+    assert shown[-1] == ("100", "3")
 
 
 def test_ctrl_c_writes_what_is_painted_and_the_next_run_does_the_rest(
@@ -256,3 +283,64 @@ def test_ctrl_c_while_it_is_imported_leaves_no_traceback() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (result.returncode, result.stderr) == (130, "")
+
+
+def test_the_version_has_a_short_option(run: Run) -> None:
+    assert run("-V").output == run("--version").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("tag", "--json"), "Missing argument 'PATH...'"),
+        (("tag", "--json", "--steps", "many", "."), "'many' is not a whole number from 1 to 1000."),
+        (("--nope", "tag", "--json", "."), "No such option"),
+        (("tga", "--json", "."), "No such command 'tga'"),
+        (("tag", "--json", "--model", "none", "."), "There is no model 'none'."),
+        (("models", "show", "--json"), "Missing argument 'NAME'"),
+    ],
+)
+def test_with_json_wrong_use_is_an_object_too(
+    arguments: tuple[str, ...], told: str, run: Run
+) -> None:
+    result = run(*arguments, expect=2)
+    (error,) = json_lines(result)
+    assert (error["type"], error["exit_code"]) == ("error", 2)
+    assert told in error["message"]
+    assert told in result.stderr
+    assert run(*(word for word in arguments if word != "--json"), expect=2).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--jobs", "abc", "'abc' is not a whole number from 1 to 64."),
+        ("--jobs", "0", "'0' is not a whole number from 1 to 64."),
+        ("--limit", "-1", "'-1' is not a whole number of at least 0."),
+        ("--steps", "2.5", "'2.5' is not a whole number from 1 to 1000."),
+        ("--guidance", "high", "'high' is not a number from 0 to 100."),
+        ("--guidance", "nan", "'nan' is not a number from 0 to 100."),
+        ("--batch-size", "all", "neither 'auto' nor a whole number of at least 1."),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_with_what_does(
+    option: str, value: str, told: str, run: Run
+) -> None:
+    assert told in run("tag", option, value, ".", expect=2).stderr
+
+
+def test_numbers_in_the_settings_are_held_to_the_same(run: Run, home: Path) -> None:
+    file = home / "config/covergen/config.toml"
+    file.write_text("[tag]\njobs = true\nsteps = 2.5\nguidance = nan\nlimit = 3\n")
+    error = run("tag", ".", expect=2).stderr
+    for told in ("tag.jobs: 'True' is", "tag.steps: '2.5' is", "tag.guidance: 'nan' is"):
+        assert told in error
+    assert "limit" not in error
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
+def test_no_option_is_described_by_its_type_alone(name: str, command: click.Command) -> None:
+    """As `--model TEXT` would be."""
+    for option in command.params:
+        if isinstance(option, click.Option) and not (option.is_flag or option.hidden):
+            assert option.metavar or isinstance(option.type, click.Choice), option.name

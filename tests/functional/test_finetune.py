@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from covergen.core.types import Sampling
 from covergen.jobs.lock import library_lock
+from covergen.models.presets import load_presets
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python
 from tests.media import KINDS, Library, encode
@@ -236,12 +238,37 @@ def test_an_adapter_whose_base_has_changed_says_so(
 def test_the_reference_recipe_gives_the_references_tensors(
     dataset: Path, run: Run, tmp_path: Path
 ) -> None:
-    run("finetune", dataset, *REFERENCE, "--max-steps", 2, "-o", tmp_path / "out")
+    done = run("finetune", dataset, *REFERENCE, "--max-steps", 2, "-o", tmp_path / "out")
+    assert "--quality reference" in done.stderr
     tensors = load_file(tmp_path / "out/adapter.safetensors")
     assert tensors["audio_projection.weight"].shape == (32, 512)
     assert tensors["audio_projection.bias"].shape == (32,)
     ranks = {t.shape[0] for name, t in tensors.items() if "lora_A" in name}
     assert ranks == {4}
+
+
+def test_what_the_reference_recipe_trained_paints_as_the_reference_does(
+    dataset: Path, run: Run, tmp_path: Path
+) -> None:
+    """Its checkpoints, too, are counted in epochs; here of one step each."""
+    words = ("finetune", dataset, *REFERENCE, "--epochs", 4, "--save-every", 2)
+    run(*words, "-o", tmp_path / "out", "--save-as", "mine")
+    saved = sorted(path.name for path in (tmp_path / "out/checkpoints").glob("step-?.safetensors"))
+    assert saved == ["step-2.safetensors", "step-4.safetensors"]
+    mine = load_presets()["mine"]
+    assert mine.sampling == Sampling(steps=50, guidance=7.5, scheduler="ddpm")
+    assert (mine.windows, mine.padding) == (1, "silence")
+
+
+def test_a_base_and_a_clap_given_by_hand_make_a_model_of_their_own(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    parts = ("--base", tiny_model.base, "--clap", tiny_model.clap)
+    words = ("finetune", dataset, *parts, "--max-steps", 1, "--batch-size", 2, "--resolution", 64)
+    result = run(*words, "-o", tmp_path / "out", "--save-as", "mine")
+    assert "starter" not in result.output
+    mine = load_presets()["mine"]
+    assert (mine.sampling.guidance, mine.sampling.guided_until) == (7.5, 1.0)
 
 
 def process(*arguments: object) -> "subprocess.Popen[str]":

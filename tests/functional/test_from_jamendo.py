@@ -100,13 +100,51 @@ def test_options_become_what_is_asked(jamendo: FakeJamendo, run: Run, tmp_path: 
     assert "ccnc" not in asked
 
 
+def test_the_references_questions_can_be_asked_and_changed(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path
+) -> None:
+    jamendo.songs = [make_song(1, released="2024-12-31")]
+    words = command(jamendo, tmp_path, "--dry-run", "--recipe", "reference")
+    run(*words)
+    run(*words, "--order", "popularity_week", "--since", "2010-01-01")
+    asked = [
+        (query["order"], query["datebetween"], query["imagesize"])
+        for query in jamendo.queries
+        if query["type"] == "albumtrack"
+    ]
+    assert asked == [
+        ("popularity_total", "2000-01-01_2024-12-31", "300"),
+        ("popularity_week", "2010-01-01_2024-12-31", "300"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"JAMENDO_API_KEY={CLIENT_ID}\n",
+        f"# keys\nOTHER='a b'\nexport JAMENDO_API_KEY = \"{CLIENT_ID}\"  # mine\r\n",
+        f"JAMENDO_API_KEY='{CLIENT_ID}'",
+    ],
+)
+def test_the_key_may_stand_in_the_working_folders_env_file(
+    text: str, jamendo: FakeJamendo, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAMENDO_CLIENT_ID")
+    monkeypatch.chdir(tmp_path)
+    assert ".env" in run(*command(jamendo, tmp_path / "data", "--dry-run"), expect=2).stderr
+    (tmp_path / ".env").write_text(text)
+    assert CLIENT_ID not in run(*command(jamendo, tmp_path / "data", "--dry-run")).stderr
+    monkeypatch.setenv("JAMENDO_API_KEY", "wr0ng")  # the environment comes first
+    run(*command(jamendo, tmp_path / "data", "--dry-run"), expect=2)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         (("--licence", "gpl"), "by-nc-sa"),
         (("--image-size", "1000"), "600"),
         (("--since", "2020-13-01"), "2020-13-01"),
-        (("--since", "yesterday"), "no day such as 2024-12-31"),
+        (("--since", "yesterday"), "not a date such as 2024-12-31"),
         (("--since", "2020-02-02", "--until", "2020-02-01"), "later than"),
         (("--pairs", "0"), "--pairs"),
         (("--client-id", "wr0ng"), "devportal.jamendo.com"),

@@ -117,31 +117,71 @@ def test_the_adapters_rank_is_checked(library: Library, run: Run, tmp_path: Path
     assert "8" in error
 
 
-def test_a_reference_checkpoint_paints_the_references_own_picture(
-    tiny_model: TinyModel, run: Run, tmp_path: Path
+@pytest.mark.parametrize("seconds", [10, 3.3])
+def test_quality_reference_paints_the_references_own_picture(
+    seconds: float, tiny_model: TinyModel, run: Run, home: Path, tmp_path: Path
 ) -> None:
+    """With all parts given by hand, whatever the default model is set to."""
+    (home / "config/covergen/models.toml").write_text(
+        f"""
+        [starter]
+        base = "{tiny_model.base}"
+        clap = "{tiny_model.clap}"
+        adapter = "{tiny_model.adapter}"
+        guided_until = 0.1
+        reuse = 3
+        finish = "print"
+        styles = ["cut paper"]
+        """
+    )
     adapter = make_tiny_adapter(
         tmp_path / "ref.safetensors", tiny_model.base, projection="linear", reference=True
     )
-    track = encode(tmp_path / "ten.wav", "wav", seconds=10, sample_rate=48_000, kind="melody")
-    run(*GENERATE, track, "-o", tmp_path / "ours.png", "--adapter", adapter, "--seed", 11,
-        "--scheduler", "ddpm", "--windows", 1, "--steps", 5, "--guidance", 7.5)  # fmt: skip
+    track = encode(tmp_path / "a.wav", "wav", seconds=seconds, sample_rate=48_000, kind="melody")
+    done = run(
+        "generate", track, "-o", tmp_path / "ours.png", "--quality", "reference", "--seed", 11,
+        "--base", tiny_model.base, "--clap", tiny_model.clap, "--adapter", adapter,
+    )  # fmt: skip
     ours = np.asarray(Image.open(tmp_path / "ours.png"))
-    assert difference(ours, reference_picture(tiny_model, adapter, track)) <= 2
+    assert difference(ours, reference_picture(tiny_model, adapter, track)) <= 1
     assert ours.std() > 1
+    assert "starter" not in done.output
+
+
+def test_parts_given_by_hand_have_no_models_settings(
+    tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
+) -> None:
+    """Those of the default model would be 20 steps and a guidance of 3."""
+    parts = "--base", tiny_model.base, "--clap", tiny_model.clap, "--adapter", tiny_model.adapter
+    track = library.every_container["flac"]
+    run("generate", track, "-o", tmp_path / "a.png", *parts, "--steps", 1)
+    run("generate", track, "-o", tmp_path / "b.png", *parts, "--steps", 1, "--model", "starter")
+    found = []
+    for name in ("a.png", "b.png"):
+        with Image.open(tmp_path / name) as image:
+            text = image.text  # type: ignore[attr-defined]  # PNGs have it
+        keys = ("model", "guidance", "guided_until")
+        found.append(" ".join(text[f"covergen:{key}"] for key in keys))
+    assert found == ["custom 7.5 1.0", "starter 3.0 0.6"]
+
+
+def test_embeddings_with_silence_are_the_references(
+    tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    track = encode(tmp_path / "a.wav", "wav", seconds=3.3, sample_rate=48_000, kind="melody")
+    run(*EMBED, track, "-o", tmp_path / "repeated")
+    run(*EMBED, track, "-o", tmp_path / "silence", "--padding", "silence")
+    expected = reference_embedding(tiny_model, track)
+    repeated, silence = (torch.load(tmp_path / name / "a.pt") for name in ("repeated", "silence"))
+    assert float(silence @ expected.T) > 0.99999
+    assert float(repeated @ expected.T) < 0.999
 
 
 def reference_picture(model: TinyModel, adapter: Path, track: Path) -> NDArray[np.uint8]:
     """The reference's scripts in short: librosa, the whole of CLAP, peft unmerged, diffusers."""
-    waveform, _ = librosa.load(track, sr=48_000, mono=True)
-    features = ClapFeatureExtractor.from_pretrained(model.clap)(
-        waveform, sampling_rate=48_000, return_tensors="pt"
-    )
     tensors = load_file(adapter)
     weight, bias = (tensors[f"audio_projection.{name}"] for name in ("weight", "bias"))
-    with torch.no_grad():
-        clap = ClapModel.from_pretrained(model.clap).eval()
-        heard = clap.get_audio_features(**features).pooler_output
+    heard = reference_embedding(model, track)
     unconditional = empty_prompt(model.base, masked=True)
     conditional = (heard @ weight.T + bias).unsqueeze(1).repeat(1, unconditional.shape[1], 1)
     (picture,) = pipeline_pictures(
@@ -151,10 +191,22 @@ def reference_picture(model: TinyModel, adapter: Path, track: Path) -> NDArray[n
         conditional=conditional,
         unconditional=unconditional,
         seeds=[11],
-        steps=5,
+        steps=50,
         guidance=7.5,
     )
     return picture
+
+
+def reference_embedding(model: TinyModel, track: Path) -> torch.Tensor:
+    """(1, 512): padded with silence, as `padding=True` did in transformers 4."""
+    waveform, _ = librosa.load(track, sr=48_000, mono=True)
+    features = ClapFeatureExtractor.from_pretrained(model.clap)(
+        waveform, sampling_rate=48_000, return_tensors="pt", padding="pad"
+    )
+    with torch.no_grad():
+        clap = ClapModel.from_pretrained(model.clap).eval()
+        heard: torch.Tensor = clap.get_audio_features(**features).pooler_output
+    return heard
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])

@@ -103,21 +103,23 @@ def test_albums_share_the_styles_out_and_remember_theirs(
     assert found == {"op art", "ink brush"}
 
 
-@pytest.mark.parametrize("option", [("--steps", 30), ("--guidance", 5), ("--reuse", 2)])
+@pytest.mark.parametrize("option", [("--steps", 30), ("--guidance", 5), ("--quality", "reference")])
 def test_options_of_diffusion_are_refused(
-    option: tuple[str, int], library: Library, run: Run, tmp_path: Path
+    option: tuple[str, str | int], library: Library, run: Run, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
     result = run(*POSTER[:-1], track, "-o", tmp_path / "a.png", *option, expect=2)
-    assert f"{option[0]} does not apply to 'poster'" in result.output
+    name = option[0] if isinstance(option[1], int) else " ".join(map(str, option))
+    assert f"{name} does not apply to 'poster'" in result.output
 
 
 def test_it_is_listed_as_procedural_and_cannot_be_trained(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     run("dataset", "from-library", library.root / "Fully Covered", tmp_path / "pairs")
-    result = run("finetune", tmp_path / "pairs", "--model", "poster", expect=2)
-    assert "draws by rules and cannot be trained" in result.output
+    for options in ((), ("--recipe", "reference")):
+        result = run("finetune", tmp_path / "pairs", "--model", "poster", *options, expect=2)
+        assert "draws by rules and cannot be trained" in result.output
     listed = run("models", "list").output.splitlines()
     assert any(line.startswith("poster") and "Procedural" in line for line in listed)
     assert "procedural" in run("models", "show", "poster").output

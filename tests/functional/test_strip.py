@@ -173,4 +173,4 @@ def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(
     assert len(done) == 1
     albums = [o for o in json_lines(run("strip", "--json", *folders)) if o["type"] == "album"]
     assert [album["result"] for album in albums] == ["skipped", "stripped"]
-    assert len(run("runs").stdout.splitlines()) == 1, "the second goes on with the first"
+    assert len(run("runs").stdout.splitlines()) == 2, "the second goes on with the first"

@@ -225,15 +225,36 @@ def test_what_cannot_be_undone_does_not_stand_in_the_way_of_earlier_runs(
     tag(other)
     for path in tracks(other):
         rename(path, "changed")
-    error = run("undo", "--yes").stderr
-    assert "run 2 can be undone: passed over" in error
-    assert error.splitlines()[-1].split()[0] == "1", "it says which run that is"
-    assert str(sampler) in error
+    written = snapshot(sampler)
+    error = run("undo", "--yes", expect=2).stderr
+    assert "nothing that is left of run 2 can be undone" in error
+    assert f"run 1, and it is of another place: {sampler}" in error
+    assert snapshot(sampler) == written
+    run("undo", "--yes", 1)
     assert snapshot(sampler) == before
     assert "changed" in run("undo", expect=1).stdout
-    assert [line.split()[0] for line in run("runs").stdout.splitlines()] == ["3", "2", "1"], (
+    assert [line.split()[0] for line in run("runs").stdout.splitlines()[1:]] == ["3", "2", "1"], (
         "what undid nothing is no run"
     )
+
+
+def test_after_a_run_that_wrote_nothing_no_run_of_another_library_is_undone_unasked(
+    library: Library, run: Run, sampler: Path
+) -> None:
+    tag(sampler)
+    written = snapshot(sampler)
+    covered = library.root / "Two Discs"
+    run(*TAG, covered)
+    run("undo")
+    run(*TAG, "--limit", 0, covered)  # finds nothing to do
+    error = run("undo", "-y", expect=2).stderr
+    assert f"tag of {covered} wrote nothing" in error
+    assert "covergen undo 1" in error
+    assert snapshot(sampler) == written
+    assert f"tag of {covered} wrote nothing" in run("undo", "--dry-run").stderr
+    run(*TAG, sampler)  # finds nothing to do, either, but where run 1 has been
+    run("undo", "-y")
+    assert snapshot(sampler) != written
 
 
 def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
@@ -273,7 +294,9 @@ def test_runs_lists_what_was_done_where_and_when(run: Run, sampler: Path) -> Non
     run(*TAG, sampler)
     run(*TAG, sampler)  # which finds nothing to do
     run("undo")
-    undoing, tagging = run("runs").stdout.splitlines()
+    header, undoing, tagging = run("runs").stdout.splitlines()
+    assert header.split() == ["RUN", "BEGAN", "ACTION", "ALBUMS", "FILES", "STATE", "PLACE"]
+    assert header.index("PLACE") == tagging.index(str(sampler))
     assert tagging.split()[0] == "1"
     assert "1 album        2 written      0 failed  undone" in tagging
     assert "undo 1" in undoing

@@ -13,7 +13,12 @@ from covergen.datasets.jamendo.licences import ADAPTABLE, licence_filters
 __all__ = ["IMAGE_SIZES", "ORDERS", "PAGE_SIZE", "Query", "searches"]
 
 IMAGE_SIZES = (25, 35, 50, 55, 60, 65, 70, 75, 85, 100, 130, 150, 200, 300, 400, 500, 600)
-ORDERS = {"id": "id_asc", "newest": "releasedate_desc", "popularity": "popularity_total"}
+ORDERS = {
+    "id": "id_asc",
+    "newest": "releasedate_desc",
+    "popularity_total": "popularity_total",
+    "popularity_week": "popularity_week",
+}
 PAGE_SIZE = 200  # the most that Jamendo gives
 
 _EARLIEST, _LATEST = date(1900, 1, 1), date(2100, 1, 1)

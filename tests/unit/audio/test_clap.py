@@ -55,6 +55,21 @@ def test_it_hears_as_the_whole_model_does(clap: Path, waveforms: NDArray[np.floa
     assert (found * expected).sum(axis=1).min() >= 0.99999
 
 
+def test_a_model_with_fusion_hears_windows_as_it_hears_short_audio(
+    tmp_path: Path, waveforms: NDArray[np.float32]
+) -> None:
+    folder = make_tiny_clap(tmp_path / "fused", projection_dim=48, fusion=True)
+    extractor = ClapFeatureExtractor.from_pretrained(folder)
+    features = extractor(list(waveforms), sampling_rate=48_000, return_tensors="pt")
+    assert features["input_features"].shape == (3, 4, 1001, 64)
+    # The extractor calls one at random longer than a window where none is.
+    features["is_longer"] = torch.zeros(3, 1, dtype=torch.bool)
+    model = ClapModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        expected = model.get_audio_features(**features).pooler_output.numpy()
+    assert (embed(folder, waveforms) * expected).sum(axis=1).min() >= 0.99999
+
+
 def test_the_small_model_tells_sounds_apart(clap: Path, waveforms: NDArray[np.float32]) -> None:
     found = embed(clap, waveforms)
     cosines = found @ found.T
@@ -107,8 +122,9 @@ def test_the_id_tells_models_apart_and_does_not_depend_on_the_place(
         return Tower(folder, device=CPU, dtype=dtype).id
 
     other = make_tiny_clap(tmp_path / "other", projection_dim=48, seed=1)
-    names = {name(clap), name(clap, torch.bfloat16), name(other)}
-    assert len(names) == 3
+    padded = Tower(clap, device=CPU, dtype=torch.float32, padding="silence").id
+    names = {name(clap), name(clap, torch.bfloat16), name(other), padded}
+    assert len(names) == 4
     assert name(copy) == name(clap)
 
 
@@ -171,10 +187,9 @@ def test_a_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "config.json").write_text("[]"), "no settings"),
         (edit_json("config.json", model_type="clip"), 'expected model_type "clap", found .clip'),
-        (edit_audio(enable_fusion=True), "fusion"),
         (edit_audio(num_mel_bins=80), "80 mel bands"),
         (edit_json("preprocessor_config.json", sampling_rate=16_000), "16000 .expected 48000"),
-        (edit_json("preprocessor_config.json", truncation="fusion"), "fusion"),
+        (edit_json("preprocessor_config.json", truncation="x"), "'rand_trunc' or 'fusion'"),
         (edit_json("preprocessor_config.json", hop_length="x"), "hop_length 'x'"),
     ],
 )

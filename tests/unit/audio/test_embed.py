@@ -23,7 +23,7 @@ from covergen.core.errors import Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track, TrackEmbedding
 from tests.media import encode, picture_bytes, put_picture, put_tags
-from tests.unit.audio.processes import children
+from tests.unit.audio.processes import Windows, children
 
 
 class Ear:
@@ -31,7 +31,7 @@ class Ear:
 
     id = "ear"
     dimension = 2
-    log_mel = np.positive  # the windows themselves
+    log_mel = Windows()
 
     def __init__(self) -> None:
         self.batches: list[int] = []

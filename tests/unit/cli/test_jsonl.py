@@ -2,6 +2,7 @@
 
 import json
 import os
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ _OF_THE_ALBUM = {
     "title": "An Album",
     "date": "1997-05-21",
     "folder": str(_FOLDER),
+    "folder_bytes": b64encode(b"/music/" + _NAME).decode(),
     "tracks": 1,
 }
+_PATH_BYTES = b64encode(b"/music/" + _NAME + b"/" + _NAME).decode()
 
 
 def _read(line: str) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def test_a_planned_album() -> None:
         "action": "paint",
         "reason": "no-cover",
         "targets": [str(_TRACK.path)],
+        "targets_bytes": [_PATH_BYTES],
     }
 
 
@@ -81,12 +85,14 @@ def test_a_finished_album() -> None:
         "files": [
             {
                 "path": str(_TRACK.path),
+                "path_bytes": _PATH_BYTES,
                 "status": "written",
                 "reason": "written",
                 "message": "a note",
             },
             {
                 "path": str(_TRACK.path),
+                "path_bytes": _PATH_BYTES,
                 "status": "failed",
                 "reason": "unreadable",
                 "message": "",
@@ -110,6 +116,7 @@ def test_a_finished_album() -> None:
             "finish": "none",
             "inks": 6,
             "style": "",
+            "padding": "",
         },
     }
 
@@ -127,6 +134,7 @@ def test_a_file() -> None:
         "format": 1,
         "type": "file",
         "path": str(_TRACK.path),
+        "path_bytes": _PATH_BYTES,
         "status": "failed",
         "reason": "unreadable",
         "message": "",
@@ -174,3 +182,10 @@ def test_a_name_that_is_no_text_comes_back_byte_for_byte() -> None:
 
     assert os.fsencode(planned["folder"]) == b"/music/" + _NAME
     assert os.fsencode(failed["path"]) == b"/music/" + _NAME + b"/" + _NAME
+    # Where lone surrogates are replaced, as by jq, these are what is left of it.
+    assert b64decode(planned["folder_bytes"]) == b"/music/" + _NAME
+    assert b64decode(failed["path_bytes"]) == b"/music/" + _NAME + b"/" + _NAME
+    assert [os.fsencode(p) for p in planned["targets"]] == [
+        b64decode(p) for p in planned["targets_bytes"]
+    ]
+    assert "path_bytes" not in _read(jsonl.dumps("file", {"path": "/music/André"}))

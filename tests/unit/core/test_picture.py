@@ -42,6 +42,7 @@ _PROVENANCE = Provenance(
     finish="print",
     inks=5,
     style="cut paper",
+    padding="silence",
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -61,6 +62,7 @@ _TEXTS = {
     "covergen:finish": "print",
     "covergen:inks": "5",
     "covergen:style": "cut paper",
+    "covergen:padding": "silence",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}

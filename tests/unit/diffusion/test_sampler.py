@@ -28,7 +28,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from covergen.core.errors import Interrupted, ModelError, UsageError
 from covergen.core.types import SCHEDULERS, PaintRequest, Sampling
 from covergen.diffusion.painter import Painter, load_painter
-from covergen.diffusion.sampler import paint
+from covergen.diffusion.sampler import paint, paint_batches
 from tests.plain_diffusion import (
     difference,
     embeddings,
@@ -379,6 +379,22 @@ def test_checkpoint_stops_between_steps(painter: Painter) -> None:
     with pytest.raises(Interrupted):
         next(pictures)
     assert batches == [4, 4]
+
+
+def test_each_step_is_told_with_the_share_of_the_work_that_is_done(painter: Painter) -> None:
+    told: list[tuple[int, float]] = []
+    watched, _ = watch(painter, exhausted)
+    batches = paint_batches(
+        watched,
+        requests(3),
+        DDIM,
+        batch_size=3,
+        checkpoint=lambda: None,
+        on_step=lambda pictures, share: told.append((pictures, share)),
+    )
+    assert len(list(batches)) == 3
+    steps = [0.2, 0.4, 0.6, 0.8]  # decoding is the last fifth
+    assert told == [(1, share) for share in steps * 3], "what failed had made no step"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

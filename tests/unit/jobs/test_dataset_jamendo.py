@@ -169,7 +169,7 @@ def test_another_track_of_a_known_album_is_a_repeat(
 ) -> None:
     jamendo.songs = [make_song(1, album_id=5), make_song(2, album_id=5, popularity=9)]
     collected(options)
-    assert not collected(replace(options, query=Query(order="popularity")))
+    assert not collected(replace(options, query=Query(order="popularity_total")))
     assert ids(options.folder) == ["1"]
 
 

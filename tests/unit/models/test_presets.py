@@ -60,15 +60,21 @@ def test_a_users_models_stand_beside_covergens_own() -> None:
 
 def test_what_a_model_saves_is_its_own(tmp_path: Path) -> None:
     saving = "guided_from = 0.1\nguided_until = 1\nreuse = 3\n"
-    mine = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}{saving}"))["mine"].sampling
+    model = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}{saving}"))["mine"]
+    mine = model.sampling
+
+    def at(quality: str, steps: int = mine.steps) -> Sampling:
+        of_steps = replace(model, sampling=replace(mine, steps=steps))
+        return at_quality(of_steps, quality).sampling
+
     assert (mine.guided_from, mine.guided_until, mine.reuse) == (0.1, 1.0, 3)
-    assert at_quality(mine, "standard") == mine
-    best = at_quality(mine, "best")
+    assert at_quality(model, "standard") == model
+    best = at("best")
     assert (best.steps, best.guided_from, best.guided_until, best.reuse) == (50, 0.0, 1.0, 1)
     assert best.guidance == mine.guidance
-    assert at_quality(replace(mine, steps=80), "best").steps == 80
-    assert at_quality(replace(mine, steps=4), "draft").steps == 4
-    draft = at_quality(mine, "draft")
+    assert at("best", steps=80).steps == 80
+    assert at("draft", steps=4).steps == 4
+    draft = at("draft")
     assert (draft.steps, draft.guided_from, draft.guided_until, draft.reuse) == (10, 0.1, 0.6, 3)
 
 

@@ -20,6 +20,7 @@ MINE = Preset(
     adapter="/home/me/C:\\odd 'name'/adapter.safetensors",
     sampling=Sampling(steps=12, guidance=2.5, scheduler="ddim"),
     windows=5,
+    padding="silence",
     styles=("cut paper", 'a "quoted" style'),
     licence="CC0",
     size="",

@@ -72,7 +72,7 @@ def test_jamendo_knows_all_that_it_is_asked(jamendo: FakeJamendo, fetcher: Fetch
         any_tags=("jazz", "folk"),
         since=date(2012, 1, 1),
         until=date(2012, 12, 31),
-        order="popularity",
+        order="popularity_total",
         image_size=300,
     )
     assert ids(jamendo, fetcher, query) == [1]
@@ -93,7 +93,7 @@ def test_jamendo_knows_all_that_it_is_asked(jamendo: FakeJamendo, fetcher: Fetch
         (Query(any_tags=("jazz", "folk")), [2, 3, 4]),
         (Query(tags=("jazz", "folk")), [4]),
         (Query(order="newest"), [4, 3, 2, 1]),
-        (Query(order="popularity"), [2, 4, 1, 3]),
+        (Query(order="popularity_total"), [2, 4, 1, 3]),
     ],
 )
 def test_a_query_narrows_and_orders(
