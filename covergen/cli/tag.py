@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import lines
 from covergen.cli.options import (
+    cover_names_option,
     json_option,
     model_choice,
     output_choice,
@@ -60,6 +61,7 @@ __all__ = ["plan_choice", "tag"]
     "--limit", type=click.IntRange(0), metavar="N", help="Work on at most so many albums."
 )
 @scan_options
+@cover_names_option
 @seed_option
 @click.option(
     "--preview",

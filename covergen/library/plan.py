@@ -11,17 +11,17 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
 
     An album in which some tracks have a picture and some lack it is never painted unasked: not
     even where a cover file lies beside it. Where that picture is covergen's own, from a run that
-    was stopped in the album's midst, it goes into the rest.
+    was stopped in the album's midst, it goes into the rest. What is no picture counts as none.
     """
     lacking = tuple(track for track in album.tracks if not track.has_art)
     embedded = len(lacking) < len(album.tracks)
-    has_art = embedded or album.cover_file is not None
-    if force:
-        reason = Reason.FORCED if has_art else Reason.NO_COVER
+    if not embedded and album.cover_file is None:
+        broken = album.broken_file or any(track.broken_art for track in album.tracks)
+        reason = Reason.BROKEN_COVER if broken else Reason.NO_COVER
         return AlbumPlan(album=album, action=Action.PAINT, reason=reason, targets=album.tracks)
-    if not has_art:
+    if force:
         return AlbumPlan(
-            album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks
+            album=album, action=Action.PAINT, reason=Reason.FORCED, targets=album.tracks
         )
     if lacking and embedded and all(track.own_art for track in album.tracks if track.has_art):
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.RESUMED, targets=lacking)

@@ -29,7 +29,7 @@ from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
-from covergen.core.picture import is_own
+from covergen.core.picture import is_image, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
@@ -196,18 +196,20 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             format_.check(ahead)
     with _parse_errors(path, reader):
         file = format_.open(reader)
-        own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
+        pictures = [p.data for p in pictures_in(file) if p.kind not in ICONS]
         if container == "mp3":  # some programs put an APEv2 tag behind the sound
-            own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
+            pictures += [p.data for p in apev2.pictures_at_end(reader) if p.kind not in ICONS]
         texts = _texts(format_, file.tags)
         seconds = float(file.info.length)
+    images = list(filter(is_image, pictures))
     return Track(
         path=path,
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         container=container,
-        has_art=bool(own),
-        own_art=bool(own) and all(own),
+        has_art=bool(images),
+        own_art=bool(images) and all(map(is_own, images)),
+        broken_art=len(images) < len(pictures),
         duration_seconds=seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0,
         title=texts["title"],
         artist=texts["artist"],

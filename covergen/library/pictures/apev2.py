@@ -16,7 +16,7 @@ from covergen.library.mutagen_errors import DAMAGE
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, splice
 
-__all__ = ["edit", "kinds_at_end", "others", "pictures", "rest"]
+__all__ = ["edit", "others", "pictures", "pictures_at_end", "rest"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -72,14 +72,14 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
     return ""
 
 
-def kinds_at_end(file: BinaryIO) -> list[int]:
-    """The types of the pictures in the APEv2 tag at the end of an open file, none without one."""
+def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
+    """The pictures in the APEv2 tag at the end of an open file, none without one."""
     try:
         items = _read(file).items
     except DAMAGE:
         return []
-    names = [_name(item) for item in items]
-    return [_KINDS[name] for name in names if name in _KINDS]
+    found = (_picture_in(item) for item in items)
+    return [picture for picture in found if picture is not None]
 
 
 def rest(path: Path, gone: Gone) -> object:
@@ -128,9 +128,15 @@ def _without(tag: _Tag, gone: Gone) -> list[bytes]:
 
 
 def _is_gone(item: bytes, gone: Gone) -> bool:
+    picture = _picture_in(item)
+    return picture is not None and gone(picture)
+
+
+def _picture_in(item: bytes) -> EmbeddedPicture | None:
+    """The image behind the name of its file; no bytes where there is none."""
     kind = _KINDS.get(_name(item))
     value = item[8:].partition(b"\0")[2]
-    return kind is not None and gone(EmbeddedPicture(value.partition(b"\0")[2], kind))
+    return None if kind is None else EmbeddedPicture(value.partition(b"\0")[2], kind)
 
 
 def _front_cover(picture: Picture) -> bytes:

@@ -1,0 +1,91 @@
+"""The picture files beside the tracks that are covers of albums."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from covergen.core.picture import is_image
+from covergen.core.types import Album
+from covergen.library.cover_names import CoverNames
+from covergen.library.folders import AlbumFolder, Folder, pictures_in
+
+__all__ = ["find_cover_file", "is_picture", "with_cover_files"]
+
+_HEAD_BYTES = 512
+
+IsPicture = Callable[[Path], bool | None]
+"""Whether a file is a picture; None where it is no file."""
+
+
+def with_cover_files(
+    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, look: IsPicture
+) -> Iterator[Album]:
+    """The albums of a folder and its discs, each with the cover file that is its own.
+
+    A cover file is that of the only album whose tracks lie in its folder, or, in the folder above
+    the discs, in any of them; or it is named as the album. One that is no picture is none.
+    """
+    if not place.pictures and not any(folder.pictures for folder in place.folders):
+        yield from albums
+        return
+    lodgers: dict[Path, set[int]] = {}
+    for number, album in enumerate(albums):
+        for track in album.tracks:
+            lodgers.setdefault(track.path.parent, set()).add(number)
+    for number, album in enumerate(albums):
+        above = (Folder(path=place.path, pictures=place.pictures), len(albums) == 1)
+        inside = (
+            (folder, lodgers[folder.path] == {number})
+            for folder in place.folders
+            if number in lodgers.get(folder.path, ())
+        )
+        yield _with_cover_file(album, [above, *inside], names, look)
+
+
+def _with_cover_file(
+    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, look: IsPicture
+) -> Album:
+    broken = None
+    for folder, own in places:
+        titles = _titles(album, folder.path, own=own)
+        for name in names.ranked(folder.pictures, titles, own=own):
+            path = folder.path / name
+            verdict = look(path)
+            if verdict:
+                return replace(album, cover_file=path)
+            if verdict is False:
+                broken = broken or path
+    return replace(album, broken_file=broken) if broken else album
+
+
+def _titles(album: Album, folder: Path, *, own: bool) -> list[str]:
+    """What a picture of the album can be named after: its title, its folder, its only file."""
+    titles = [album.title]
+    if own:
+        titles.append(folder.name)
+    if len(album.tracks) == 1:
+        titles.append(album.tracks[0].path.stem)
+    return list(dict.fromkeys(titles))
+
+
+def find_cover_file(album: Album, names: CoverNames) -> Path | None:
+    """The cover file of an album as it lies there now, or None."""
+    folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
+    own = not album.shares_folder
+    places = [(Folder(path=path, pictures=pictures_in(path, names)), own) for path in folders]
+    return _with_cover_file(album, places, names, _may_be_picture).cover_file
+
+
+def is_picture(path: Path) -> bool | None:
+    """Whether a file begins as an image does. None where it is no file. Raises OSError."""
+    if not path.is_file():  # a pipe would keep us waiting
+        return None
+    with path.open("rb") as file:
+        return is_image(file.read(_HEAD_BYTES))
+
+
+def _may_be_picture(path: Path) -> bool | None:
+    try:
+        return is_picture(path)
+    except OSError:
+        return True  # what nobody can look into is not to be taken for none
