@@ -32,14 +32,13 @@ def with_cover_files(
     for number, album in enumerate(albums):
         for track in album.tracks:
             lodgers.setdefault(track.path.parent, set()).add(number)
+    above = Folder(path=place.path, pictures=place.pictures)
     for number, album in enumerate(albums):
-        above = (Folder(path=place.path, pictures=place.pictures), len(albums) == 1)
-        inside = (
-            (folder, lodgers[folder.path] == {number})
-            for folder in place.folders
-            if number in lodgers.get(folder.path, ())
-        )
-        yield _with_cover_file(album, [above, *inside], names, look)
+        places = {above.path: (above, len(albums) == 1)}
+        for folder in place.folders:
+            if number in lodgers.get(folder.path, ()):
+                places[folder.path] = folder, lodgers[folder.path] == {number}
+        yield _with_cover_file(album, list(places.values()), names, look)
 
 
 def _with_cover_file(

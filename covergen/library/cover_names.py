@@ -27,7 +27,7 @@ class CoverNames:
 
     def is_art_folder(self, name: str) -> bool:
         """Whether covers are looked for in a sub-folder of this name."""
-        name = folded(name)
+        name = name.casefold()
         return any(folder.match(name) for folder in self._folders)
 
     def ranked(
@@ -37,14 +37,22 @@ class CoverNames:
 
         Without `own`, since the folder is not the album's alone, only those that have its title.
         """
-        names = {name: folded(name) for name in pictures}
+        left = {name: folded(name) for name in pictures}
         for glob, compiled in zip(self._globs, self._compiled, strict=True):
             if compiled is None:
                 patterns = [_compiled(glob.replace(_ALBUM, text)) for text in _globs_of(titles)]
             else:
                 patterns = [compiled] if own else []
+            depth = glob.count("/")  # or a "*" would take in folders
             for pattern in patterns:
-                yield from (name for name, text in names.items() if pattern.match(text))
+                fit = [
+                    n
+                    for n, text in left.items()
+                    if text.count("/") == depth and pattern.match(text)
+                ]
+                for name in fit:
+                    del left[name]
+                    yield name
 
 
 def _compiled(glob: str) -> re.Pattern[str]:

@@ -34,6 +34,7 @@ class Folder:
     path: Path
     names: frozenset[str] | None = None
     files: tuple[tuple[str, os.stat_result], ...] = ()
+    subfolders: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
     problems: tuple[Outcome, ...] = ()
 

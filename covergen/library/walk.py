@@ -78,9 +78,12 @@ class _Place:
     trail: str = ""
     rules: IgnoreRules = field(default_factory=IgnoreRules)
 
-    def below(self, name: str) -> "_Place":
-        """A sub-folder; the rules that hold here are above it."""
-        return _Place(self.path / name, f"{self.trail}{name}{os.sep}", self.rules)
+    def below(self, folder: Folder, rules: IgnoreRules) -> list["_Place"]:
+        """The sub-folders of this one, in which `rules` hold."""
+        return [
+            _Place(self.path / name, f"{self.trail}{name}{os.sep}", rules)
+            for name in folder.subfolders
+        ]
 
 
 class _Walk:
@@ -123,38 +126,39 @@ class _Walk:
     def _below(self, root: Path) -> Iterator[AlbumFolder]:
         pending = [_Place(root)]  # no recursion: folders can lie deeper than Python's stack
         while pending:
-            folder, inner = self._look_into(pending.pop())
+            place = pending.pop()
+            folder, rules = self._look_into(place)
             discs, others = [], []
-            for place in inner:
-                if disc_number(place.path.name):
-                    disc, inner_of_disc = self._look_into(place)
+            for inner in place.below(folder, rules):
+                if disc_number(inner.path.name):
+                    disc, rules_of_disc = self._look_into(inner)
                     discs.append(disc)
-                    others += inner_of_disc
+                    others += inner.below(disc, rules_of_disc)
                 else:
-                    others.append(place)
+                    others.append(inner)
             yield self._album_folder(folder, discs)
             pending += reversed(others)
 
-    def _look_into(self, place: _Place) -> tuple[Folder, list[_Place]]:
-        """List a folder, and say where to go on."""
+    def _look_into(self, place: _Place) -> tuple[Folder, IgnoreRules]:
+        """List a folder, and say which rules hold in it."""
         path, trail = place.path, place.trail
         try:
             if not self._first_visit(path.stat()):
-                return Folder(path=path), []
+                return Folder(path=path), place.rules
             everything = listing(path)
             names = frozenset(entry.name for entry in everything)
             rules = place.rules.within(path, trail, names)
         except OSError as error:
-            return Folder(path=path, problems=(problem(path, error),)), []
+            return Folder(path=path, problems=(problem(path, error),)), place.rules
         except HiddenError as error:
-            return Folder(path=path, problems=(_ignored(path, str(error)),)), []
-        return self._sorted_out(everything, names, replace(place, rules=rules))
+            return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
+        return self._sorted_out(everything, names, replace(place, rules=rules)), rules
 
     def _sorted_out(
         self, entries: Iterable[os.DirEntry[str]], names: frozenset[str], place: _Place
-    ) -> tuple[Folder, list[_Place]]:
-        """What lies in a folder; `place.rules` hold in it."""
-        files, inner, problems, pictures = [], [], [], []
+    ) -> Folder:
+        """What lies in a folder, in which `place.rules` hold."""
+        files, subfolders, problems, pictures = [], [], [], []
         for entry in entries:
             name, relative = entry.name, place.trail + entry.name
             if not self._admits(name, relative):
@@ -175,20 +179,20 @@ class _Walk:
                 elif not self._belongs_here(entry):
                     continue
                 elif is_folder:
-                    inner.append(place.below(name))
+                    subfolders.append(name)
                 elif modes.S_ISREG((stat := entry.stat()).st_mode):
                     files.append((name, stat))
             except OSError as error:
                 if is_audio or error.errno != errno.ELOOP:
                     problems.append(problem(place.path / name, error))
-        folder = Folder(
+        return Folder(
             path=place.path,
             names=names,
             files=tuple(files),
+            subfolders=tuple(subfolders),
             pictures=tuple(pictures),
             problems=tuple(problems),
         )
-        return folder, inner
 
     def _named(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
         """The files named outright that the walk has not come to, by their albums' folders."""

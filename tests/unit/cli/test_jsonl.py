@@ -54,6 +54,8 @@ _OF_THE_ALBUM = {
     "date": "1997-05-21",
     "folder": str(_FOLDER),
     "tracks": 1,
+    "cover_file": None,
+    "broken_file": None,
 }
 
 

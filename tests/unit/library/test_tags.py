@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.flac import FLAC
-from mutagen.id3 import ID3, TIT2, TPE1
+from mutagen.id3 import APIC, ID3, TIT2, TPE1
 from mutagen.mp3 import MP3
 from mutagen.oggvorbis import OggVorbis
 
@@ -181,6 +181,44 @@ def test_a_cover_in_an_apev2_tag_behind_an_mp3_is_art(clip: Callable[[str], Path
     tag["Cover Art (Front)"] = APEValue(b"cover.png\0" + picture_bytes(), BINARY)
     tag.save(path)
     assert _read(path).has_art
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_what_is_no_picture_is_no_art_but_broken(
+    container: str, clip: Callable[[str], Path]
+) -> None:
+    path = clip(container)
+    put_picture(path, container, b"not a picture at all" * 20)
+    track = _read(path)
+    assert (track.has_art, track.own_art, track.broken_art) == (False, False, True)
+    put_picture(path, container, picture_bytes(), kind=0)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (True, True)
+
+
+@pytest.mark.parametrize("container", ["mp3", "flac", "mp4", "vorbis", "asf", "ape"])
+def test_an_empty_picture_is_no_art(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_picture(path, container, b"")
+    assert not _read(path).has_art
+
+
+def test_a_link_to_a_picture_is_neither_art_nor_broken(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tags = ID3()
+    tags.add(APIC(mime="-->", type=3, data=b"http://example.com/cover.jpg"))
+    tags.save(path)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (False, False)
+
+
+def test_a_broken_picture_behind_an_mp3_is_no_art(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tag = APEv2()
+    tag["Cover Art (Front)"] = APEValue(b"cover.png\0" + b"<html>" * 20, BINARY)
+    tag.save(path)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (False, True)
 
 
 # What is no music, and what is damaged.
