@@ -39,8 +39,10 @@ def albums_in(
     if per == "track":
         albums = [_single(track, place) for track in ordered]
     else:
-        tagged = [track for track in ordered if names_album(track)]
-        loose = [track for track in ordered if not names_album(track)]
+        tagged: list[Track] = []
+        loose: list[Track] = []
+        for track in ordered:
+            (tagged if names_album(track) else loose).append(track)
         albums = [_tagged_album(group, place) for group in tagged_groups(tagged)]
         if is_untagged_album(loose):
             albums.append(_untagged_album(loose, place))

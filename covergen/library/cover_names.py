@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from covergen.library.grouping import folded
 
@@ -31,26 +31,28 @@ class CoverNames:
         return any(folder.match(name) for folder in self._folders)
 
     def ranked(
-        self, pictures: Collection[str], titles: Iterable[str], *, own: bool
+        self, pictures: Collection[str], titles: Callable[[], Iterable[str]], *, own: bool
     ) -> Iterator[str]:
         """Those of the picture files that are covers, the most preferred first.
 
-        Without `own`, since the folder is not the album's alone, only those that have its title.
+        Without `own`, since the folder is not the album's alone, only those that have one of its
+        `titles`.
         """
+        if not pictures:
+            return
         left = {name: folded(name) for name in pictures}
+        named: list[str] | None = None
         for glob, compiled in zip(self._globs, self._compiled, strict=True):
-            if compiled is None:
-                patterns = [_compiled(glob.replace(_ALBUM, text)) for text in _globs_of(titles)]
-            else:
+            if compiled is not None:
                 patterns = [compiled] if own else []
+            else:
+                if named is None:
+                    named = list(_globs_of(titles(), left.values()))
+                patterns = [_compiled(glob.replace(_ALBUM, title)) for title in named]
             depth = glob.count("/")  # or a "*" would take in folders
             for pattern in patterns:
-                fit = [
-                    n
-                    for n, text in left.items()
-                    if text.count("/") == depth and pattern.match(text)
-                ]
-                for name in fit:
+                found = (name for name, text in left.items() if pattern.match(text))
+                for name in [name for name in found if name.count("/") == depth]:
                     del left[name]
                     yield name
 
@@ -59,9 +61,13 @@ def _compiled(glob: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(glob))
 
 
-def _globs_of(titles: Iterable[str]) -> Iterator[str]:
-    """Titles as files are named by them, without what file systems do not allow in names."""
+def _globs_of(titles: Iterable[str], names: Collection[str]) -> Iterator[str]:
+    """Titles as files are named by them, without what file systems do not allow in names.
+
+    Only those that some of the names can match, since a glob costs more than to see that.
+    """
     for title in titles:
-        glob = _SPECIAL.sub("*", folded(title))
-        if any(map(str.isalnum, glob)):
-            yield glob
+        parts = _SPECIAL.split(folded(title))
+        longest = max(parts, key=len)
+        if any(map(str.isalnum, longest)) and any(longest in name for name in names):
+            yield "*".join(parts)

@@ -116,8 +116,8 @@ class ScanMemory:
             # Not one by one: faster.
             all_details = json.loads(f"[{','.join(row[3] for row in rows)}]")
             return {
-                os.fsdecode(name): _seen(folder / os.fsdecode(name), size, int(mtime_ns), details)
-                for (name, size, mtime_ns, *_), details in zip(rows, all_details, strict=True)
+                (name := os.fsdecode(row[0])): _seen(folder / name, row[1], int(row[2]), details)
+                for row, details in zip(rows, all_details, strict=True)
             }
         except (KeyError, RecursionError, TypeError, ValueError):  # what covergen never wrote
             return {}

@@ -1,9 +1,13 @@
 """What a run would do with an album, and why."""
 
+from pathlib import Path
+
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan
 
 __all__ = ["plan_album"]
+
+_BESIDE_ALONE = (".jxl", ".heic")  # kinds that players show in folders, and in no tags
 
 
 def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
@@ -25,8 +29,12 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
         )
     if lacking and embedded and all(track.own_art for track in album.tracks if track.has_art):
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.RESUMED, targets=lacking)
-    if fill and lacking:
+    if fill and lacking and (embedded or _can_be_embedded(album.cover_file)):
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=lacking)
     partial = embedded and bool(lacking)
     reason = Reason.PARTIAL_ART if partial else Reason.HAS_ART
     return AlbumPlan(album=album, action=Action.SKIP, reason=reason)
+
+
+def _can_be_embedded(cover_file: Path | None) -> bool:
+    return cover_file is not None and cover_file.suffix.lower() not in _BESIDE_ALONE

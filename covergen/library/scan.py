@@ -116,15 +116,17 @@ class _Look:
         finally:
             self._memory.remember(*unsaved)
 
-    def is_picture(self, path: Path) -> bool | None:
-        """Whether a cover file is a picture, None where it is no file at all."""
+    def is_picture(self, folder: Path, name: str) -> bool | None:
+        """Whether a cover file in or below a folder is a picture, None where it is no file."""
         try:
-            stat = path.stat()
+            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 - of each folder: a path costs
         except OSError:
             return None
-        known = self._recall(path.parent).get(path.name)
+        inner, _, file_name = name.rpartition("/")
+        known = self._recall(folder / inner if inner else folder).get(file_name)
         if isinstance(known, PictureFile) and _unchanged(known, stat):
             return known.is_image
+        path = folder / name
         try:
             verdict = is_picture(path)
         except OSError:

@@ -1,6 +1,7 @@
 """Which picture files are covers, and of which albums."""
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -40,9 +41,15 @@ class Shelf:
         path.write_bytes(data)
         return path
 
-    def albums(self, options: ScanOptions | None = None, memory: Path | None = None) -> list[Album]:
+    def albums(
+        self,
+        options: ScanOptions | None = None,
+        memory: Path | None = None,
+        paths: Sequence[Path] = (),
+    ) -> list[Album]:
+        roots = paths or [self.root]
         with closing(ScanMemory(memory)) as seen:
-            found = list(scan([self.root], options or ScanOptions(), seen, checkpoint=lambda: None))
+            found = list(scan(roots, options or ScanOptions(), seen, checkpoint=lambda: None))
         assert all(isinstance(item, Album) for item in found)
         return [item for item in found if isinstance(item, Album)]
 
@@ -94,7 +101,7 @@ def test_other_pictures_are_no_covers(name: str, shelf: Shelf) -> None:
 
 def test_the_usual_names_come_first() -> None:
     names = ["cover.png", "folder.jpg", "album x.jpg", "my front.jpg", "Scans/front.jpg"]
-    ranked = CoverNames(COVER_NAMES).ranked(names[::-1], ["Album X"], own=True)
+    ranked = CoverNames(COVER_NAMES).ranked(names[::-1], lambda: ["Album X"], own=True)
     assert list(ranked) == names
 
 
@@ -140,6 +147,17 @@ def test_in_a_shared_folder_a_cover_is_whose_name_it_has(shelf: Shelf) -> None:
     for name in ("Folder.jpg", "one.jpg", "3.jpg"):
         shelf.put(name)
     assert shelf.covers() == {"One": "one.jpg", "Two": None, "Three": "3.jpg"}
+
+
+def test_a_single_named_outright_is_not_known_to_be_alone(shelf: Shelf) -> None:
+    shelf.add("Single.flac", title="Single", artist="A")
+    shelf.add("Of an album.flac", title="One", album="Album", artist="A")
+    shelf.put("Folder.jpg")
+    found = {
+        name: shelf.albums(paths=[shelf.root / name])[0].cover_file is not None
+        for name in ("Single.flac", "Of an album.flac")
+    }
+    assert found == {"Single.flac": False, "Of an album.flac": True}
 
 
 def test_the_cover_above_the_discs_comes_before_those_in_them(shelf: Shelf) -> None:

@@ -84,3 +84,9 @@ def test_a_cover_file_that_is_no_picture_is_painted_over() -> None:
     for force in (False, True):
         plan = plan_album(album, force=force, fill=False)
         assert (plan.action, plan.reason) == (_PAINT, Reason.BROKEN_COVER)
+
+
+def test_a_picture_of_a_kind_that_tags_do_not_hold_is_not_spread() -> None:
+    album = replace(_album("--"), cover_file=_FOLDER / "cover.JXL")
+    plan = plan_album(album, force=False, fill=True)
+    assert (plan.action, plan.reason) == (_SKIP, Reason.HAS_ART)
