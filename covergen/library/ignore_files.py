@@ -7,6 +7,7 @@ Jellyfin, "Excluding directories"; Plex, "Excluding files", whose wildcards also
 """
 
 import re
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,8 @@ def _read(file: Path) -> GitIgnoreSpec | None:
         if most > _MOST_WILDCARDS:
             raise HiddenError(f"its {file.name} has a pattern of too many wildcards: {line}")
     try:
-        return GitIgnoreSpec.from_lines(lines)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of what a "[[" may mean some day
+            return GitIgnoreSpec.from_lines(lines)
     except (GitIgnorePatternError, re.error) as error:
         raise HiddenError(f"its {file.name} cannot be understood: {error}") from error

@@ -415,6 +415,12 @@ def test_a_pattern_that_cannot_be_used_hides_its_folder(line: str, tmp_path: Pat
     assert ".ndignore" in _ignored(tmp_path)["a"]
 
 
+def test_odd_brackets_cause_no_noise(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    _rules(tmp_path / ".ndignore", "[[a]")
+    assert _files(tmp_path) == ["b/2.mp3"]
+
+
 def test_an_ignore_file_that_cannot_be_read_hides_its_folder(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     with (tmp_path / "a/.ndignore").open("wb") as file:
