@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import lines
 from covergen.cli.options import (
+    cover_names_option,
     follow_symlinks_option,
     json_option,
     output_choice,
@@ -45,6 +46,7 @@ __all__ = ["apply"]
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
 @follow_symlinks_option
+@cover_names_option
 @write_options
 @yes_option
 @quiet_option
@@ -64,6 +66,7 @@ def apply(folder: Path, **options: Any) -> None:
         choices=options["choices"],
         libraries=options["libraries"],
         follow_symlinks=options["follow_symlinks"],
+        cover_names=options["cover_names"],
         write=write_choice(options),
     )
     totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])

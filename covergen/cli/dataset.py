@@ -15,6 +15,7 @@ from covergen.cli.dataset_jamendo import from_jamendo
 from covergen.cli.interrupt import interruptible
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    cover_names_option,
     jobs_option,
     json_option,
     output_choice,
@@ -78,6 +79,7 @@ dataset.add_command(from_jamendo)
 )
 @click.option("--include-painted", is_flag=True, help="Take covers that covergen painted, too.")
 @scan_options
+@cover_names_option
 @jobs_option
 @quiet_option
 @verbose_option

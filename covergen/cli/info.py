@@ -104,8 +104,8 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
         **jsonl.plan_object(info.plan),
         "tracks_with_art": sum(track.has_art for track in album.tracks),
         "tracks_with_own_art": sum(track.own_art for track in album.tracks),
-        "cover_file": str(album.cover_file) if album.cover_file else None,
         "own_cover_file": info.own_cover_file,
+        "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
         "alternatives": [
             {
                 "options": other.options,

@@ -8,7 +8,16 @@ import string
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from covergen.cli.lines import album_name, byte_size, counted, duration, sampling_text, shown
+from covergen.cli.lines import (
+    album_name,
+    byte_size,
+    cause_of,
+    counted,
+    duration,
+    file_name,
+    sampling_text,
+    shown,
+)
 from covergen.core.types import Action
 
 if TYPE_CHECKING:
@@ -120,8 +129,12 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
     yield "tracks", _covers_of(info)
     if album.cover_file:
         own = ", painted by covergen" if info.own_cover_file else ""
-        yield "beside", f"{album.cover_file.name}{own}"
+        yield "beside", f"{file_name(album.cover_file, album)}{own}"
+    if album.broken_file:
+        yield "beside", f"{file_name(album.broken_file, album)}, which is no picture"
     yield "tag", _would(info.plan)
+    for outcome in info.plan.hindered:
+        yield "", f"but not {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"
     for other in info.alternatives:
         yield "", f"with {other.options}: {_would(other.plan)}"
 
@@ -146,4 +159,5 @@ def _would(plan: AlbumPlan) -> str:
             does = f"puts a picture into {files}"
         case _:
             does = "leaves it alone"
-    return f"{does} ({plan.reason.value}: {plan.reason.text})"
+    cause = cause_of(plan.reason, plan.album) or plan.reason.text
+    return f"{does} ({plan.reason.value}: {cause})"

@@ -135,4 +135,6 @@ def _album(album: Album) -> dict[str, Any]:
         "date": album.date,
         "folder": str(album.folder),
         "tracks": len(album.tracks),
+        "cover_file": str(album.cover_file) if album.cover_file else None,
+        "broken_file": str(album.broken_file) if album.broken_file else None,
     }

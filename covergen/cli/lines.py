@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from covergen.core.reasons import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan, Outcome, Provenance, Sampling
     from covergen.jobs.estimate import Rates
@@ -20,9 +23,11 @@ __all__ = [
     "album_line",
     "album_name",
     "byte_size",
+    "cause_of",
     "cost_line",
     "counted",
     "duration",
+    "file_name",
     "outcome_line",
     "plan_line",
     "sampling_text",
@@ -66,18 +71,36 @@ def _escaped(character: str) -> str:
 
 def plan_line(plan: AlbumPlan) -> str:
     """What would be done with an album, and why."""
-    return _columns(plan.action.value, plan.reason.value, plan.album)
+    return _columns(plan.action.value, plan.reason, plan.album)
 
 
 def album_line(done: AlbumDone) -> str:
     """What was done with an album, and why."""
-    return _columns(done.result, done.reason.value, done.plan.album)
+    return _columns(done.result, done.reason, done.plan.album)
 
 
-def _columns(verb: str, reason: str, album: Album) -> str:
+def _columns(verb: str, reason: Reason, album: Album) -> str:
     tracks = counted(len(album.tracks), "track")
     word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
-    return f"{word}{reason:<16}{tracks:>10}  {album_name(album)}"
+    cause = cause_of(reason, album)
+    behind = f": {shown(cause)}" if cause else ""
+    return f"{word}{reason.value:<16}{tracks:>10}  {album_name(album)}{behind}"
+
+
+def cause_of(reason: Reason, album: Album) -> str:
+    """The picture file, as seen from the album's folder, that a reason is owed to, or ""."""
+    embedded = any(track.has_art for track in album.tracks)
+    of_file = reason in (Reason.HAS_ART, Reason.FILLED, Reason.FORCED) and not embedded
+    file = album.broken_file if reason is Reason.BROKEN_COVER else album.cover_file
+    if file is None or not (of_file or reason is Reason.BROKEN_COVER):
+        return ""
+    return file_name(file, album)
+
+
+def file_name(file: Path, album: Album) -> str:
+    """A file's path as seen from the album's folder."""
+    inside = file.is_relative_to(album.folder)
+    return str(file.relative_to(album.folder) if inside else file)
 
 
 def album_name(album: Album) -> str:
@@ -102,7 +125,7 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
         files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
     for (status, cause), count in sorted(totals.files.items()):
-        yield f"{_sum(status.value, 0, '')}{counted(count, 'file'):>15}  {cause.text}"
+        yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {cause.text}"
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
@@ -127,7 +150,11 @@ def tally_lines(tally: Tally) -> Iterator[str]:
     for (result, reason), count in sorted(tally.albums.items()):
         yield f"{_sum(result, count, 'album')}  {reason.text}"
     for (status, cause), count in sorted(tally.files.items()):
-        yield f"{_sum(status.value, count, 'file')}  {cause.text}"
+        yield f"{_sum(status.value, count, _noun(cause))}  {cause.text}"
+
+
+def _noun(reason: Reason) -> str:
+    return "path" if reason is Reason.IGNORED else "file"  # a whole folder may be ignored
 
 
 def _sum(verb: str, count: int, noun: str) -> str:

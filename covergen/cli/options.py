@@ -13,6 +13,7 @@ from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.render import Renderer
 from covergen.core.errors import UsageError
 from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
+from covergen.library.names import COVER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ __all__ = [
     "base_option",
     "clap_options",
     "compute_options",
+    "cover_names_option",
     "encoding_choice",
     "encoding_options",
     "follow_symlinks_option",
@@ -85,6 +87,22 @@ class _BatchSize(click.ParamType[int | None]):
         return number
 
 
+class _CoverGlob(click.ParamType[str]):
+    """A glob of a file's name, or of a sub-folder's and a file's."""
+
+    name = "glob"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The glob as it is."""
+        glob = str(value)
+        parts = glob.split("/")
+        if len(parts) > 2 or not all(parts):
+            self.fail(f"{glob!r} is neither NAME nor FOLDER/NAME.", param, ctx)
+        return glob
+
+
 def _together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         for decorator in reversed(decorators):
@@ -128,6 +146,16 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before w
 
 follow_symlinks_option = click.option(
     "--follow-symlinks", is_flag=True, help="Follow links also where they lead out of the library."
+)
+
+cover_names_option = click.option(
+    "--cover-names",
+    type=_CoverGlob(),
+    metavar="GLOB",
+    multiple=True,
+    default=COVER_NAMES,
+    help="Names that cover files have, instead of the usual ones: covergen config lists them. "
+    "FOLDER/NAME is one in a sub-folder, <album> the album's title. Repeatable.",
 )
 
 scan_options = _together(
@@ -357,7 +385,10 @@ def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album
     from covergen.library.scan import ScanOptions
 
     return ScanOptions(
-        exclude=options["exclude"], follow_symlinks=options["follow_symlinks"], per=per
+        exclude=options["exclude"],
+        follow_symlinks=options["follow_symlinks"],
+        per=per,
+        cover_names=options.get("cover_names", COVER_NAMES),
     )
 
 

@@ -10,7 +10,7 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
-from covergen.cli.render import file_line
+from covergen.cli.render import file_line, is_told
 from covergen.core.types import AlbumPlan
 from covergen.jobs.events import MOST_LISTED, PlanTotals
 
@@ -42,14 +42,19 @@ def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
 
 
 def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
+    as_json = options["as_json"]
     if not isinstance(item, AlbumPlan):
-        click.echo(file_line(item, as_json=options["as_json"]))
-    elif options["as_json"]:
+        if is_told(item, as_json=as_json, verbose=options["verbose"]):
+            click.echo(file_line(item, as_json=as_json))
+        return
+    if as_json:
         click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
     elif not options["quiet"]:
         click.echo(lines.plan_line(item))
         for track in item.targets if options["verbose"] else ():
             click.echo(f"        {lines.shown(track.path)}")
+    for outcome in item.hindered:
+        click.echo(file_line(outcome, as_json=as_json))
 
 
 def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:

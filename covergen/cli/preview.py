@@ -26,7 +26,8 @@ __all__ = ["check_preview_use", "recalled", "run_preview"]
 
 # What decides which albums are painted, and how: a retry goes by it.
 _REMEMBERED = (
-    "per", "force", "fill", "limit", "exclude", "follow_symlinks", "seed", "candidates", "no_audio",
+    "per", "force", "fill", "limit", "exclude", "follow_symlinks", "cover_names",
+    "seed", "candidates", "no_audio",
     "model", "base", "clap", "adapter", "windows", "padding", "lora_rank", "steps", "guidance",
     "scheduler", "guided_from", "guided_until", "reuse", "finish", "inks", "size", "quality",
     "styles",

@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
+from covergen.core.reasons import Reason
 from covergen.core.types import Action, Status
 from covergen.jobs.events import (
     AlbumDone,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from covergen.core.types import Outcome
     from covergen.jobs.events import Event
 
-__all__ = ["Renderer", "file_line"]
+__all__ = ["Renderer", "file_line", "is_told"]
 
 
 def file_line(outcome: Outcome, *, as_json: bool) -> str:
@@ -39,6 +40,11 @@ def file_line(outcome: Outcome, *, as_json: bool) -> str:
     if as_json:
         return jsonl.dumps("file", jsonl.file_object(outcome))
     return lines.outcome_line(outcome)
+
+
+def is_told(outcome: Outcome, *, as_json: bool, verbose: bool) -> bool:
+    """Whether a file that belongs to no album gets a line: there may be many that are ignored."""
+    return as_json or verbose or outcome.reason is not Reason.IGNORED
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +101,8 @@ class Renderer:
                 if self._painted is not None:
                     self._painted.update(albums)
             case FileFailed(outcome=outcome):
-                self._print(file_line(outcome, as_json=self.as_json))
+                if is_told(outcome, as_json=self.as_json, verbose=self.verbose):
+                    self._print(file_line(outcome, as_json=self.as_json))
             case AlbumDone():
                 self._show_album(event)
 

@@ -11,6 +11,7 @@ import click
 from covergen.cli import lines
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    cover_names_option,
     json_option,
     model_choice,
     output_choice,
@@ -59,6 +60,7 @@ __all__ = ["plan_choice", "tag"]
 )
 @click.option("--limit", type=WholeNumber(0), metavar="N", help="Work on at most so many albums.")
 @scan_options
+@cover_names_option
 @seed_option
 @click.option(
     "--preview",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "Picture",
     "decode",
     "encode",
+    "is_image",
     "is_own",
     "open_picture",
     "read_provenance",
@@ -28,6 +30,18 @@ __all__ = [
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _PALETTE = 256
 _MOST_PIXELS = 1 << 26  # 8192 by 8192: more would take gigabytes
+
+# How images begin: those that Pillow opens, and JPEG XL and HEIF, which others show. The last line
+# is of files by ISO/IEC 14496-12, and what they are for.
+_IMAGE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM....\0{4}|II\*\0|MM\0\*|P[1-7]\s"
+    rb"|\xff\x0a|....JXL \r\n\x87\n|....jP  \r\n\x87\n|\xff\x4f\xff\x51"
+    rb"|....ftyp(?:avi[fs]|hei[cfmsx]|hev[cx]|mif1|msf1)",
+    re.DOTALL,
+)
+# Some programs leave bytes of a picture's description in front of it.
+_IMAGE_BEHIND = re.compile(rb".{0,255}(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n)", re.DOTALL)
+_SMALLEST_BYTES = 26  # a GIF of one pixel
 
 _LARGEST_SIDE = 4096  # pixels: no cover is painted larger
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
@@ -108,6 +122,15 @@ def open_picture(source: Path | BinaryIO) -> PillowImage:
         image.close()
         raise ValueError(f"it is {image.width} by {image.height} pixels large")
     return image
+
+
+def is_image(head: bytes) -> bool:
+    """Whether an image begins here, by its magic number: whole or not, players try to show it.
+
+    `head` is all of a picture, or its first bytes: 512 are enough.
+    """
+    found = _IMAGE.match(head) or _IMAGE_BEHIND.match(head)
+    return found is not None and len(head) >= _SMALLEST_BYTES
 
 
 def is_own(data: bytes) -> bool:

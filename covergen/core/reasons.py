@@ -20,6 +20,7 @@ class Reason(StrEnum):
 
     # Why an album is worked on.
     NO_COVER = "no-cover", "no cover yet"
+    BROKEN_COVER = "broken-cover", "what it has for a cover is empty or no picture"
     FORCED = "forced", "has a cover, replaced because of --force"
     FILLED = "filled", "the album's own picture goes into the tracks that lack it"
 
@@ -49,6 +50,7 @@ class Reason(StrEnum):
     BAD_COVER = "bad-cover", "none of its covers can be read"
 
     # What happened to a file.
+    IGNORED = "ignored", "passed over, as an ignore file says: see -v"
     WRITTEN = "written", "the cover is in the file"
     MADE = "made", "the file was made"
     EQUAL = "equal", "already holds this very picture"

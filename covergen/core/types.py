@@ -43,7 +43,8 @@ class Track:
 
     `container` is the name of a row of the table in `library/containers.py`. Texts are "" and
     numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21"). `has_art`: it
-    holds a picture, icons aside; `own_art`: one that covergen painted, and no other.
+    holds a picture, icons aside; `own_art`: one that covergen painted, and no other; `broken_art`:
+    something in the place of a picture that is none.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Track:
     container: str
     has_art: bool
     own_art: bool = False
+    broken_art: bool = False
     duration_seconds: float = 0.0
     title: str = ""
     artist: str = ""
@@ -69,8 +71,9 @@ class Album:
     """The tracks that share one cover, in playing order.
 
     `key` is stable under moving the library: it is made of tags, or, without tags, of the names
-    of the folder and its files. `cover_file` is a picture beside the tracks under a name that
-    servers read. `shares_folder`: tracks of other albums lie in the same folder.
+    of the folder and its files. `cover_file` is a picture beside the tracks, under a name that
+    covers have, and of this album alone; `broken_file` has such a name and is no picture.
+    `shares_folder`: tracks of other albums lie in the same folder, or may.
     """
 
     key: str
@@ -80,6 +83,7 @@ class Album:
     date: str
     tracks: tuple[Track, ...]
     cover_file: Path | None = None
+    broken_file: Path | None = None
     shares_folder: bool = False
 
 
@@ -100,13 +104,15 @@ class Action(StrEnum):
 class AlbumPlan:
     """What a run would do with an album, and why.
 
-    `targets` are the tracks that would be written.
+    `targets` are the tracks that would be written, `hindered` those that would be if nothing stood
+    in the way, as far as that was looked into.
     """
 
     album: Album
     action: Action
     reason: Reason
     targets: tuple[Track, ...] = ()
+    hindered: tuple[Outcome, ...] = ()
 
 
 class Status(StrEnum):

@@ -36,8 +36,8 @@ def plan_apply(options: ApplyOptions, checkpoint: Checkpoint) -> Iterator[AlbumP
     with closing(Review(options)) as review:
         yield from review.damage()
         for reviewed in review.albums(checkpoint):
-            yield reviewed.plan
-            yield from (one for one in reviewed.outcomes if one.status is Status.FAILED)
+            failed = (one for one in reviewed.outcomes if one.status is Status.FAILED)
+            yield replace(reviewed.plan, hindered=tuple(failed))
 
 
 def apply(options: ApplyOptions, emit: Emit, checkpoint: Checkpoint) -> None:

@@ -139,13 +139,15 @@ Checkpoint = Callable[[], None]
 class PlanTotals:
     """What a plan adds up to, in constant memory.
 
-    `files` are those that were told of on their own: unreadable, or out of a run's reach. `first`
-    are the first MOST_LISTED albums that would be worked on.
+    `files` are those reported on their own: unreadable, or out of a run's reach; `tracks` are all
+    others. `heard` is how many tracks would be embedded. `first` are the first MOST_LISTED albums
+    that would be worked on.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
+    heard: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
     first: list[AlbumPlan] = field(default_factory=list)
 
@@ -154,21 +156,20 @@ class PlanTotals:
         if isinstance(item, Outcome):
             self.files[item.status, item.reason] += 1
             return
+        tracks = len(item.album.tracks)
         self.albums[item.action, item.reason] += 1
-        self.tracks[item.action, item.reason] += len(item.album.tracks)
+        self.tracks[item.action, item.reason] += tracks - len(item.hindered)
         self.targets += len(item.targets)
         if item.action is not Action.SKIP and len(self.first) < MOST_LISTED:
             self.first.append(item)
+        self.heard += tracks if item.action is Action.PAINT else 0
+        for outcome in item.hindered:
+            self.add(outcome)
 
     @property
     def covers(self) -> int:
         """How many covers would be painted."""
-        return _painted(self.albums)
-
-    @property
-    def heard(self) -> int:
-        """How many tracks would be heard."""
-        return _painted(self.tracks)
+        return sum(n for (action, _), n in self.albums.items() if action is Action.PAINT)
 
     @property
     def is_empty(self) -> bool:
@@ -223,7 +224,3 @@ class Tally:
     def count(self, result: str) -> int:
         """How many albums had this result."""
         return sum(count for (kind, _), count in self.albums.items() if kind == result)
-
-
-def _painted(counts: Counter[tuple[Action, Reason]]) -> int:
-    return sum(count for (action, _), count in counts.items() if action is Action.PAINT)

@@ -11,7 +11,7 @@ from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture, is_own, read_provenance
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome
-from covergen.jobs.plan import plan_one
+from covergen.jobs.plan import plan_one, within_reach
 from covergen.jobs.repaint import repaint
 from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import AlbumPlan, Provenance, Track
+    from covergen.core.types import Album, AlbumPlan, Provenance, Track
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.options import PlanOptions
     from covergen.jobs.repaint import Repaint
@@ -184,9 +184,9 @@ def album_infos(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumI
             if isinstance(item, Outcome):
                 yield item
                 continue
-            plan = plan_one(item, options)
+            plan = _plan(item, options)
             others = (
-                Alternative(options=name, plan=plan_one(item, other))
+                Alternative(options=name, plan=_plan(item, other))
                 for name, other in _other_options(options)
             )
             yield AlbumInfo(
@@ -194,6 +194,10 @@ def album_infos(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumI
                 own_cover_file=item.cover_file is not None and is_own_file(item.cover_file),
                 alternatives=tuple(other for other in others if other.plan != plan),
             )
+
+
+def _plan(album: Album, options: PlanOptions) -> AlbumPlan:
+    return within_reach(plan_one(album, options), options.write)
 
 
 def _other_options(options: PlanOptions) -> Iterator[tuple[str, PlanOptions]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.picture import Encoding
+from covergen.library.names import COVER_NAMES
 from covergen.library.rewrite import RewriteOptions
 from covergen.library.scan import ScanOptions
 
@@ -100,11 +101,13 @@ class ApplyOptions:
     """A preview's folder, the choices.json that was made of it, and how covers are written.
 
     `libraries` say where the folders of the library are now; without them, they are where they
-    were. `follow_symlinks`: links in them may lead out of them.
+    were. `follow_symlinks`: links in them may lead out of them. `cover_names`: globs of cover
+    files.
     """
 
     folder: Path
     choices: Path | None = None
     libraries: tuple[Path, ...] = ()
     follow_symlinks: bool = False
+    cover_names: tuple[str, ...] = COVER_NAMES
     write: WriteOptions = field(default_factory=WriteOptions)

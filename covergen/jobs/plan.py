@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from covergen.jobs.events import Checkpoint
     from covergen.jobs.options import PlanOptions, WriteOptions
 
-__all__ = ["plan_library", "plan_one", "planned"]
+__all__ = ["plan_library", "plan_one", "planned", "within_reach"]
 
 
 def plan_library(
@@ -43,34 +43,50 @@ def plan_library(
 def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
     """The plan of one album, whatever the limit."""
     plan = plan_album(album, force=options.force, fill=options.fill)
-    return plan if plan.action is Action.SKIP else _within_reach(plan, options.write)
+    return plan if plan.action is Action.SKIP else _worth_painting(plan, options.write)
 
 
 def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
-    """The plan, from the memory of scans as far as that reaches.
-
-    A target that cannot be written, as can be told without trying, is none, and an Outcome too.
-    """
+    """The plan, from the memory of scans as far as that reaches, without what is `hindered`."""
     with closing(ScanMemory()) as memory:
         for plan in plan_library(options, memory, checkpoint):
-            if isinstance(plan, Outcome) or not options.write.embed:
-                yield plan
-                continue
-            hindered = {t.path: obstacle(t.path, options.write.rewrite) for t in plan.targets}
-            yield replace(plan, targets=tuple(t for t in plan.targets if not hindered[t.path]))
-            for path, reason in hindered.items():
-                if reason:
-                    status = Status.SKIPPED if reason in SKIPPED else Status.FAILED
-                    yield Outcome(path=path, status=status, reason=reason)
+            yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
 
 
-def _within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+    """A plan less the targets that cannot be written, as can be told without trying."""
+    if not write.embed:
+        return plan
+    found = {track.path: obstacle(track.path, write.rewrite) for track in plan.targets}
+    hindered = tuple(
+        Outcome(
+            path=path,
+            status=Status.SKIPPED if reason in SKIPPED else Status.FAILED,
+            reason=reason,
+        )
+        for path, reason in found.items()
+        if reason
+    )
+    targets = tuple(track for track in plan.targets if not found[track.path])
+    return replace(plan, targets=targets, hindered=hindered)
+
+
+def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """Paint nothing that could then go nowhere."""
     if not write.embed:
-        return _skipped(plan, Reason.SHARED_FOLDER) if plan.album.shares_folder else plan
+        if plan.album.shares_folder:
+            return _skipped(plan, Reason.SHARED_FOLDER)
+        return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan
     obstacles = (obstacle(track.path, write.rewrite) for track in plan.targets)
     first = next(obstacles, None)
     return _skipped(plan, first) if first and all(obstacles) else plan
+
+
+def _is_taken(album: Album, write: WriteOptions) -> bool:
+    """Whether another file has the very name of the cover file to be written."""
+    name = f"cover{'.png' if write.encoding.format == 'png' else '.jpg'}"
+    files = filter(None, (album.cover_file, album.broken_file))
+    return any(file.parent == album.folder and file.name.lower() == name for file in files)
 
 
 def _skipped(plan: AlbumPlan, reason: Reason) -> AlbumPlan:

@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 PLAN_NAME = "plan.jsonl"
 _KIND = "covergen preview"
-_FORMAT = 1
+_FORMAT = 2
 _REASONS = {reason.value: reason for reason in Reason}
 _FILE_NAME = re.compile("[a-z0-9-]+[.](png|mp3)")
 _HOW_TO_MAKE = "Make one with: covergen tag --dry-run --preview DIR PATH"
@@ -77,7 +77,8 @@ class Candidate:
 class PlannedAlbum:
     """An album with its action, its reason, and what was painted for it so far.
 
-    `id` names it in this preview. `folder` is relative to the root, and "" is the root itself.
+    `id` names it in this preview. `folder` is relative to the root, and "" is the root itself, as
+    is `cover_file`, the picture beside the tracks, "" for none.
     `excerpt` is a file's name, or "". `tries` counts how often it was painted; the candidates of
     the last try are numbered from `first`, and `retry` names the choices that asked for it.
     """
@@ -90,6 +91,7 @@ class PlannedAlbum:
     root: int
     folder: str
     shares_folder: bool
+    cover_file: str
     seconds: float
     tracks: tuple[PlannedTrack, ...]
     action: Action
@@ -257,6 +259,7 @@ def _album(line: bytes) -> PlannedAlbum:
         root=_get(value, "root", int),
         folder=_name(value, "folder") if value["folder"] != "" else "",
         shares_folder=_get(value, "shares_folder", bool),
+        cover_file=_name(value, "cover_file") if value["cover_file"] != "" else "",
         seconds=_get(value, "seconds", float),
         tracks=tuple(map(_track, _get(value, "tracks", list))),
         action=Action(_get(value, "action", str)),

@@ -68,6 +68,7 @@ def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
         root=root,
         folder="" if folder == "." else folder,
         shares_folder=album.shares_folder,
+        cover_file=name(album.cover_file) if album.cover_file else "",
         seconds=float(sum(track.duration_seconds for track in album.tracks)),
         tracks=tuple(
             PlannedTrack(

@@ -17,8 +17,8 @@ from covergen.gallery.thumbnail import save_thumbnail
 from covergen.jobs.plan_file import PLAN_NAME, PlanFile, PlanHeader
 from covergen.jobs.planned import roots_of
 from covergen.jobs.previews import Origin, new_preview_id, recall_origin, remember_origin
+from covergen.library.ignore_files import IGNORE_FILE
 from covergen.library.inside import inside
-from covergen.library.names import IGNORE_FILE
 from covergen.library.os_errors import write_errors
 
 if TYPE_CHECKING:

@@ -72,9 +72,9 @@ def repaint(
 ) -> Repaint:
     """Tell how to paint a cover again: `picture`, which lies in `path` or is that file.
 
-    A track's cover is painted into a new picture file, an album's into its tracks once more. Looks
-    for the music in the folder of `path` alone, and for the adapter among those of the models and
-    at `adapter_hint`.
+    A track's cover is painted into a new picture file, an album's into its tracks once more, be it
+    one. Looks for the music in the folder of `path` alone, and for the adapter among those of the
+    models and at `adapter_hint`.
     """
     found = _painted_for(path.absolute(), provenance.album_key, checkpoint)
     if found is None:
@@ -82,7 +82,7 @@ def repaint(
     album, paths = found
     options, provisos = _model_options(provenance, adapter_hint)
     options += _encoding_options(picture)
-    if len(album.tracks) == 1:
+    if _is_a_tracks_own(album, checkpoint):
         options += ("--seed", str(provenance.seed), "--output", f"cover{picture.extension}")
         return Repaint(command=_command("generate", options, paths), provisos=provisos)
     seed = _album_seed(provenance)
@@ -131,6 +131,15 @@ def _albums_at(
                 return albums, False
             albums.append(album)
     return albums, True
+
+
+def _is_a_tracks_own(album: Album, checkpoint: Checkpoint) -> bool:
+    """Whether a cover was painted for a track as such, which is all that `generate` paints."""
+    if len(album.tracks) > 1:
+        return False
+    with closing(ScanMemory()) as memory:
+        singles, _ = _albums_at(album.tracks[0].path, "track", memory, checkpoint)
+    return [single.key for single in singles] == [album.key]
 
 
 def _album_seed(provenance: Provenance) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from covergen.gallery.choices import Choices, read_choices
 from covergen.jobs.plan_file import PlanFile
 from covergen.jobs.preview_folder import COVERS
 from covergen.jobs.previews import recall_origin
-from covergen.library.folders import cover_in
+from covergen.library.cover_files import find_cover_file
+from covergen.library.cover_names import CoverNames
 from covergen.library.inside import inside
 from covergen.library.os_errors import write_errors
 from covergen.library.sidecar import is_own_file
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Review", "Reviewed"]
 
+_BARE = (Reason.NO_COVER, Reason.BROKEN_COVER)
 _MOST_BYTES = 1 << 26  # no PNG of the largest cover is larger
 
 
@@ -56,6 +59,7 @@ class Review:
         """Raises UsageError without a preview or its library, SettingsError for bad choices."""
         self._folder = options.folder
         self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
+        self._names = CoverNames(options.cover_names)
         self._plan = PlanFile(options.folder)
         self.preview = self._plan.header.preview
         try:
@@ -116,7 +120,7 @@ class Review:
         candidate = self._chosen(planned)
         if isinstance(candidate, Reason):
             return _skipped(album, candidate)
-        if planned.reason is Reason.NO_COVER and _has_foreign_cover(album):
+        if planned.reason in _BARE and self._has_foreign_cover(album):
             return _skipped(album, Reason.HAS_ART)
         found = [self._look(root, track) for track in planned.tracks if track.target]
         targets = tuple(one for one in found if isinstance(one, Track))
@@ -136,14 +140,24 @@ class Review:
 
     def _lacks_file_beside(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
         """Whether a run was stopped when its cover was in all the tracks, but not beside them."""
-        lacks = self._writes_beside and not album.shares_folder and cover_in(album.folder) is None
+        may_write = self._writes_beside and not album.shares_folder
+        lacks = may_write and find_cover_file(album, self._names) is None
         return lacks and bool(outcomes) and all(map(_holds_own, outcomes))
+
+    def _has_foreign_cover(self, album: Album) -> bool:
+        """Whether a cover file lies beside the tracks, and is not from an earlier run of this."""
+        cover = find_cover_file(album, self._names)
+        return cover is not None and not is_own_file(cover)
 
     def _with_covers(self, album: Album, root: Path, planned: PlannedAlbum) -> Album:
         """An album of only the tracks whose own covers may be spread over the others."""
         found = [self._look(root, track) for track in planned.tracks if not track.target]
         tracks = tuple(one for one in found if isinstance(one, Track))
-        return replace(album, tracks=tracks, cover_file=cover_in(album.folder))
+        cover_file = None
+        if planned.cover_file:
+            with suppress(ValueError):
+                cover_file = inside(root, planned.cover_file, also=self._reach)
+        return replace(album, tracks=tracks, cover_file=cover_file)
 
     def _chosen(self, planned: PlannedAlbum) -> Candidate | Reason | None:
         """The cover to be written, None where the album's own is to be spread, or why none is."""
@@ -247,13 +261,6 @@ def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
         ),
         shares_folder=planned.shares_folder,
     )
-
-
-def _has_foreign_cover(album: Album) -> bool:
-    """Whether a cover file lies beside the tracks, and is not from an earlier run of this one."""
-    folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
-    covers = filter(None, map(cover_in, folders))
-    return any(not is_own_file(cover) for cover in covers)
 
 
 def _holds_own(outcome: Outcome) -> bool:

@@ -16,6 +16,7 @@ from covergen.library.grouping import (
     folded,
     is_untagged_album,
     musicbrainz_id_of,
+    names_album,
     playing_order,
     tagged_groups,
     without_featured,
@@ -38,8 +39,10 @@ def albums_in(
     if per == "track":
         albums = [_single(track, place) for track in ordered]
     else:
-        loose = [track for track in ordered if not (track.album or track.musicbrainz_album_id)]
-        tagged = [track for track in ordered if track.album or track.musicbrainz_album_id]
+        tagged: list[Track] = []
+        loose: list[Track] = []
+        for track in ordered:
+            (tagged if names_album(track) else loose).append(track)
         albums = [_tagged_album(group, place) for group in tagged_groups(tagged)]
         if is_untagged_album(loose):
             albums.append(_untagged_album(loose, place))
@@ -64,7 +67,6 @@ def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         artist=artist,
         date=_commonest(track.date for track in tracks),
         tracks=tuple(tracks),
-        cover_file=_cover_file(tracks, place),
     )
 
 
@@ -76,7 +78,6 @@ def _untagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         artist=_commonest(track.artist for track in tracks),
         date=_commonest(track.date for track in tracks),
         tracks=tuple(tracks),
-        cover_file=_cover_file(tracks, place),
     )
 
 
@@ -94,7 +95,6 @@ def _single(track: Track, place: AlbumFolder) -> Album:
         artist=track.artist or track.album_artist,
         date=track.date,
         tracks=(track,),
-        cover_file=_cover_file([track], place),
     )
 
 
@@ -114,15 +114,6 @@ def _commonest(texts: Iterable[str]) -> str:
     """The commonest text but ""; of equally common ones the first by alphabet."""
     counts = Counter(filter(None, texts))
     return min(counts, key=lambda text: (-counts[text], text), default="")
-
-
-def _cover_file(tracks: Sequence[Track], place: AlbumFolder) -> Path | None:
-    if place.cover is not None:
-        return place.cover
-    for folder in place.folders:
-        if folder.cover and any(track.path.parent == folder.path for track in tracks):
-            return folder.cover
-    return None
 
 
 def _key(*parts: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import TagError
+from covergen.core.picture import is_image
 from covergen.library.pictures import FRONT_COVER, ICONS, EmbeddedPicture, shown_pictures
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def covers_of(album: Album) -> Iterator[bytes]:
         if track.has_art:
             with suppress(TagError):
                 pictures = shown_pictures(track.path, track.container)
-                yield from (picture.data for picture in sorted(pictures, key=_rank)[:1])
+                images = (picture for picture in pictures if is_image(picture.data))
+                yield from (picture.data for picture in sorted(images, key=_rank)[:1])
     if album.cover_file is not None:
         with suppress(OSError):
             if album.cover_file.stat().st_size <= _MOST_BYTES:

@@ -1,22 +1,23 @@
-"""One folder: what lies in it, what its names mean, and whether a cover file is among it."""
+"""One folder: what lies in it, and what its names mean."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.names import COVER_NAMES, disc_number
+from covergen.library.containers import is_audio_name
+from covergen.library.cover_names import CoverNames
+from covergen.library.names import disc_number, is_picture_name
 
 __all__ = [
     "AlbumFolder",
     "Folder",
     "above_discs",
-    "cover_among",
-    "cover_in",
+    "art_in",
     "listing",
+    "pictures_in",
     "problem",
 ]
 
@@ -25,15 +26,16 @@ __all__ = [
 class Folder:
     """What matters in one folder, sorted by name.
 
-    `names` is everything in it, or None where it was not looked into. `cover` is a picture under a
-    name that servers read. `problems` are what could not be looked at.
+    `names` is everything in it, or None where it was not looked into. `pictures` are the names of
+    picture files in it, and, as "scans/front.jpg", in its sub-folders for art. `problems` are what
+    could not be looked at, or was passed over because of an ignore file.
     """
 
     path: Path
     names: frozenset[str] | None = None
     files: tuple[tuple[str, os.stat_result], ...] = ()
     subfolders: tuple[str, ...] = ()
-    cover: Path | None = None
+    pictures: tuple[str, ...] = ()
     problems: tuple[Outcome, ...] = ()
 
 
@@ -41,13 +43,13 @@ class Folder:
 class AlbumFolder:
     """A folder with its disc sub-folders: the place within which tracks can share an album.
 
-    `path` is above the disc folders, and `cover` lies there. `partial`: there may be other audio
-    files that were not asked for.
+    `path` is above the disc folders, and `pictures` are those there. `partial`: there may be other
+    audio files that were not asked for.
     """
 
     path: Path
     folders: tuple[Folder, ...]
-    cover: Path | None = None
+    pictures: tuple[str, ...] = ()
     partial: bool = False
 
 
@@ -63,28 +65,29 @@ def listing(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=attrgetter("name"))
 
 
-def cover_in(folder: Path) -> Path | None:
-    """The cover file of a folder, or None, also where the folder cannot be read."""
+def pictures_in(folder: Path, names: CoverNames) -> tuple[str, ...]:
+    """The picture files of a folder and its sub-folders for art; none if it cannot be read."""
     try:
-        return cover_among(listing(folder))
+        entries = listing(folder)
+        pictures = [entry.name for entry in entries if is_picture_name(entry.name)]
+        for entry in entries:
+            if names.is_art_folder(entry.name) and entry.is_dir():
+                pictures += art_in(entry)
     except OSError:
-        return None
+        return ()
+    return tuple(pictures)
 
 
-def cover_among(entries: Iterable[os.DirEntry[str]]) -> Path | None:
-    """The first by COVER_NAMES that is a file with something in it, or None."""
-    by_name = {entry.name.lower(): entry for entry in entries}
-    for name in COVER_NAMES:
-        if name in by_name and _has_content(by_name[name]):
-            return Path(by_name[name].path)
-    return None
-
-
-def _has_content(entry: os.DirEntry[str]) -> bool:
+def art_in(entry: os.DirEntry[str]) -> list[str]:
+    """The picture files in a sub-folder for art; none where music lies in it, whose they are."""
     try:
-        return entry.is_file() and entry.stat().st_size > 0
+        names = [inner.name for inner in listing(Path(entry.path))]
     except OSError:
-        return False
+        return []
+    if any(map(is_audio_name, names)):
+        return []
+    shown = (name for name in names if is_picture_name(name) and not name.startswith("."))
+    return [f"{entry.name}/{name}" for name in shown]
 
 
 def problem(path: Path, error: OSError) -> Outcome:

@@ -4,11 +4,13 @@ Within such a place, tracks with the same album title are one album unless somet
 apart: the album artist, or the MusicBrainz album id; or, where two tracks claim the same number of
 the same disc, the artist (without the featured ones) or the year. So a guest does not split an
 album, nor do the original years of a compilation's tracks; and two editions in one folder are two
-albums. A track that lacks the tag goes with the only album that it can belong to. A MusicBrainz
-album id joins tracks whatever their other tags say.
+albums. Without numbers, two years tell editions apart where several artists are named, or two
+tracks have the same title. A track that lacks the tag goes with the only album that it can belong
+to. A MusicBrainz album id joins tracks whatever their other tags say.
 
-Tracks without an album title are singles, each on its own; but where most of them are numbered, no
-number comes twice, and no two artists are named, they are an album that nobody tagged.
+Tracks without an album title, or with one such as "Unknown Album", are singles, each on its own;
+but where most of them are numbered, no number comes twice, and no two artists are named, they are
+an album that nobody tagged.
 """
 
 import re
@@ -26,6 +28,7 @@ __all__ = [
     "folded",
     "is_untagged_album",
     "musicbrainz_id_of",
+    "names_album",
     "playing_order",
     "tagged_groups",
     "without_featured",
@@ -36,12 +39,24 @@ _FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re
 _NAME_NUMBER = re.compile(r"(?:([0-9]{1,2})-)?(?:track[ _]*)?([0-9]{1,3})(?![0-9])", re.IGNORECASE)
 _DIGITS = re.compile("([0-9]+)")
 _YEAR = re.compile("[0-9]{4}")
+# What rippers, players and taggers write where they know no album: Windows Media Player (with the
+# date behind), iTunes, Android, Picard.
+_NO_TITLE = re.compile(
+    r"[\W_]*(?:unknown(?: album)?|unbekanntes album|album inconnu|álbum desconocido|onbekend album"
+    r"|album sconosciuto|неизвестный альбом|不明なアルバム|未知专辑|non-album tracks"
+    r"|standalone recordings?)(?: \([\d/.: apm-]+\)|[\W_]*)"
+)
 _AFTER_ALL_NUMBERS = 1 << 30
 _MOST_TEXTS = 1 << 10  # remembered, since the tracks of an album say much the same
 
 
+def names_album(track: Track) -> bool:
+    """Whether the tags say of which album a track is."""
+    return bool(_title(track) or track.musicbrainz_album_id)
+
+
 def tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
-    """Group tracks that have an album title or a MusicBrainz album id, in playing order."""
+    """Group tracks that name their album, in playing order."""
     groups = list(_parts(tracks, _title).values())
     groups = [part for group in groups for part in _by_album_artist(group)]
     groups = [part for group in groups for part in _told_apart(group, musicbrainz_id_of)]
@@ -89,9 +104,14 @@ def _editions(group: list[Track]) -> list[list[Track]]:
 
 def _by_year(group: list[Track]) -> list[list[Track]]:
     editions = _told_apart(group, year_of)
-    if len(editions) > 1 and any(_position(track)[1] for track in group):
+    if len(editions) == 1:
+        return editions
+    if any(_position(track)[1] for track in group):
         return editions if _clash(group, year_of) else [group]
-    return editions
+    artists = _parts(group, album_artist_of).keys() - {""} or _parts(group, artist_of).keys()
+    titles = {(folded(track.title), year_of(track)) for track in group if track.title}
+    again = len({title for title, _ in titles}) < len(titles)
+    return editions if len(artists) > 1 or again else [group]
 
 
 def _clash(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
@@ -153,8 +173,15 @@ def year_of(track: Track) -> str:
     return found[0] if found else ""
 
 
+@lru_cache(_MOST_TEXTS)
+def _album_title(album: str) -> str:
+    title = folded(album)
+    return "" if _NO_TITLE.fullmatch(title) else title
+
+
 def _title(track: Track) -> str:
-    return folded(track.album)
+    """The album's title, folded, or "" where it says that it is not known."""
+    return _album_title(track.album)
 
 
 def _position(track: Track) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 
-__all__ = ["Failure", "ScanMemory", "Seen", "remembered_files"]
+__all__ = ["Failure", "PictureFile", "ScanMemory", "Seen", "remembered_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +35,30 @@ class Failure:
         )
 
 
-Seen = Track | Failure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFile:
+    """A file called as cover files are: whether it is a picture, and what it was when seen."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    is_image: bool
+
+
+Seen = Track | Failure | PictureFile
 """What is remembered of a file."""
 
 _OWN_COLUMNS = ("path", "size", "mtime_ns")
 _TRACK_DETAILS = tuple(f.name for f in fields(Track) if f.name not in _OWN_COLUMNS)
 _FAILURE_DETAILS = tuple(f.name for f in fields(Failure) if f.name not in _OWN_COLUMNS)
+_PICTURE_DETAILS = tuple(f.name for f in fields(PictureFile) if f.name not in _OWN_COLUMNS)
+_DETAILS = {Track: _TRACK_DETAILS, Failure: _FAILURE_DETAILS, PictureFile: _PICTURE_DETAILS}
 
 _REASONS = {reason.value: reason for reason in Reason}
 
 # Paths are bytes: a name need not be text. mtime_ns is text: file systems know times that SQLite's
-# integers do not. `details` is JSON: the values of the other fields, of a Track or of a Failure,
-# which has fewer. `used`: a day.
+# integers do not. `details` is JSON: the values of the other fields, of a Track, or of a Failure or
+# PictureFile, which have fewer. `used`: a day.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     folder BLOB NOT NULL,
@@ -68,7 +80,7 @@ _READING = 3  # to be raised when tags are read differently, so that files are r
 
 def _version() -> int:
     """Another one whenever the fields change, so that old rows are never taken for new."""
-    shape = repr((_READING, _SCHEMA, _TRACK_DETAILS, _FAILURE_DETAILS, *_REASONS))
+    shape = repr((_READING, _SCHEMA, *_DETAILS.values(), *_REASONS))
     return zlib.crc32(shape.encode()) & 0x7FFFFFFF
 
 
@@ -104,8 +116,8 @@ class ScanMemory:
             # Not one by one: faster.
             all_details = json.loads(f"[{','.join(row[3] for row in rows)}]")
             return {
-                os.fsdecode(name): _seen(folder / os.fsdecode(name), size, int(mtime_ns), details)
-                for (name, size, mtime_ns, *_), details in zip(rows, all_details, strict=True)
+                (name := os.fsdecode(row[0])): _seen(folder / name, row[1], int(row[2]), details)
+                for row, details in zip(rows, all_details, strict=True)
             }
         except (KeyError, RecursionError, TypeError, ValueError):  # what covergen never wrote
             return {}
@@ -161,8 +173,7 @@ def _key(path: Path) -> tuple[bytes, bytes]:
 
 
 def _row(seen: Seen) -> tuple[object, ...]:
-    names = _TRACK_DETAILS if isinstance(seen, Track) else _FAILURE_DETAILS
-    details = json.dumps([getattr(seen, name) for name in names])
+    details = json.dumps([getattr(seen, name) for name in _DETAILS[type(seen)]])
     return (*_key(seen.path), seen.size, str(seen.mtime_ns), details, today())
 
 
@@ -171,5 +182,7 @@ def _seen(path: Path, size: int, mtime_ns: int, details: Sequence[Any]) -> Seen:
         code, message = details
         reason = _REASONS[code]
         return Failure(path=path, size=size, mtime_ns=mtime_ns, reason=reason, message=message)
+    if len(details) == len(_PICTURE_DETAILS):
+        return PictureFile(path=path, size=size, mtime_ns=mtime_ns, is_image=details[0])
     values = dict(zip(_TRACK_DETAILS, details, strict=True))
     return Track(path=path, size=size, mtime_ns=mtime_ns, **values)

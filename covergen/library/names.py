@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["COVER_NAMES", "IGNORE_FILE", "SYSTEM_FOLDERS", "disc_number"]
+__all__ = ["COVER_NAMES", "SYSTEM_FOLDERS", "disc_number", "is_picture_name"]
 
 SYSTEM_FOLDERS = frozenset({
     "$recycle.bin", "recycler", "recycled", "system volume information", "config.msi", "found.000",
@@ -14,14 +14,21 @@ SYSTEM_FOLDERS = frozenset({
 Those that begin with a dot (.Trash-1000, .Spotlight-V100) are hidden anyway.
 """
 
-IGNORE_FILE = ".ndignore"
-"""A folder with such a file is passed over by Navidrome, with all below it."""
+_ART_FOLDERS = ("scans", "artwork", "covers", "scan", "art")
+_ART_NAMES = ("cover.*", "folder.*", "*front*.*", "<album>.*")
 
-_COVER_STEMS = ("cover", "folder", "front", "poster", "jacket", "default", "albumart", "album")
-_COVER_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+COVER_NAMES = (
+    "cover.*", "folder.*", "front.*", "poster.*", "jacket.*", "default.*", "albumart.*", "album.*",
+    "<album>.*", "albumart_*_large.*", "cover (*).*", "folder (*).*", "cover[0-9].*",
+    "cover?large.*", "*front*.*",
+    *(f"{folder}/{name}" for folder in _ART_FOLDERS for name in _ART_NAMES),
+)  # fmt: skip
+"""Globs of cover files, the most usual first: what Plex, Jellyfin and Navidrome read, what Windows
+Media Player writes, and what people call their scans."""
 
-COVER_NAMES = tuple(f"{stem}.{end}" for stem in _COVER_STEMS for end in _COVER_EXTENSIONS)
-"""Cover files that Plex, Jellyfin or Navidrome read, in lower case, the most usual first."""
+_PICTURES = frozenset({
+    "jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jxl", "avif", "heic",
+})  # fmt: skip
 
 _DISC = re.compile(r"[(\[]?(?:cd|dis[ck]|dvd)[ ._-]*0*([0-9]{1,3})(?![0-9a-z])", re.IGNORECASE)
 
@@ -30,3 +37,9 @@ def disc_number(folder_name: str) -> int:
     """The number of a disc's folder ("CD 1", "Disc 02 - Bonus"), or 0 for any other folder."""
     found = _DISC.match(folder_name)
     return int(found[1]) if found else 0
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name is taken for a picture."""
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in _PICTURES

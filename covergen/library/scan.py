@@ -9,8 +9,11 @@ from typing import Literal
 from covergen.core.errors import TagError
 from covergen.core.types import Album, Outcome, Track
 from covergen.library.albums import albums_in
+from covergen.library.cover_files import is_picture, with_cover_files
+from covergen.library.cover_names import CoverNames
 from covergen.library.folders import AlbumFolder, Folder
-from covergen.library.memory import Failure, ScanMemory, Seen
+from covergen.library.memory import Failure, PictureFile, ScanMemory, Seen
+from covergen.library.names import COVER_NAMES
 from covergen.library.tags import read_track
 from covergen.library.walk import walk
 
@@ -24,12 +27,13 @@ class ScanOptions:
     """What is passed over, and whether an album is what its tags say, or every track its own.
 
     `exclude`: globs of names, or of paths relative to the folder given. `follow_symlinks`: also
-    out of that folder.
+    out of that folder. `cover_names`: globs of cover files, as in `CoverNames`.
     """
 
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool = False
     per: Literal["album", "track"] = "album"
+    cover_names: tuple[str, ...] = COVER_NAMES
 
 
 def scan(
@@ -41,67 +45,114 @@ def scan(
 ) -> Iterator[Album | Outcome]:
     """Yield the albums in folders and files, each when its folder and its discs have been read.
 
-    An Outcome is a file or folder that failed, or a link that is not followed. A file that `memory`
-    knows, unchanged in size and mtime, is not opened. Files named outright are scanned whatever
+    An Outcome is a file or folder that failed or was passed over because of an ignore file, or a
+    link that is not followed. A file that `memory` knows, unchanged in size and mtime, is not
+    opened, be it music or a cover file. Files named outright are scanned whatever
     their extension, and without their neighbours.
 
     Raises UsageError at once, before the iteration, for paths that cannot be looked at, and
     Interrupted when `checkpoint` says so.
     """
-    found = walk(paths, options.exclude, follow_symlinks=options.follow_symlinks)
-    return _scan(found, options, memory, checkpoint)
+    names = CoverNames(options.cover_names)
+    found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
+    return _scan(found, options, names, memory, checkpoint)
 
 
 def _scan(
     album_folders: Iterator[AlbumFolder],
     options: ScanOptions,
+    names: CoverNames,
     memory: ScanMemory,
     checkpoint: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
     for album_folder in album_folders:
         checkpoint()
+        look = _Look(memory, checkpoint)
         tracks = []
         for folder in album_folder.folders:
             yield from folder.problems
-            for found in _look_at(folder, memory, checkpoint):
+            for found in look.at_files(folder):
                 if isinstance(found, Track):
                     tracks.append(found)
                 else:
                     yield found
-        yield from albums_in(album_folder, tracks, per=options.per)
+        albums = albums_in(album_folder, tracks, per=options.per)
+        albums = list(with_cover_files(albums, album_folder, names, look.is_picture))
+        look.remember_pictures()
+        yield from albums
 
 
-def _look_at(
-    folder: Folder, memory: ScanMemory, checkpoint: Callable[[], None]
-) -> Iterator[Track | Outcome]:
-    """Each file of a folder, remembered or read; what was read is remembered, however it ends."""
-    known = {} if folder.names is None and not folder.files else memory.recall(folder.path)
-    if folder.names is not None:
-        memory.forget(*(folder.path / name for name in known.keys() - folder.names))
-    unsaved: list[Seen] = []
-    try:
-        for name, stat in folder.files:
-            remembered = known.get(name)
-            if remembered is not None and _unchanged(remembered, stat):
-                found: Seen | Outcome = remembered
-            else:
-                checkpoint()
-                found = _read(folder.path / name, stat)
-                if not isinstance(found, Outcome):
+class _Look:
+    """A look at the files of one album folder, as they are remembered or else as they are."""
+
+    def __init__(self, memory: ScanMemory, checkpoint: Callable[[], None]) -> None:
+        self._memory = memory
+        self._checkpoint = checkpoint
+        self._known: dict[Path, dict[str, Seen]] = {}
+        self._new_pictures: list[PictureFile] = []
+
+    def at_files(self, folder: Folder) -> Iterator[Track | Outcome]:
+        """Each file of a folder; what was read is remembered, however it ends."""
+        known = {} if folder.names is None and not folder.files else self._recall(folder.path)
+        if folder.names is not None:
+            gone = known.keys() - folder.names
+            self._memory.forget(*(folder.path / name for name in gone))
+        unsaved: list[Seen] = []
+        try:
+            for name, stat in folder.files:
+                found = known.get(name)
+                if found is None or isinstance(found, PictureFile) or not _unchanged(found, stat):
+                    self._checkpoint()
+                    read = _read(folder.path / name, stat)
+                    if isinstance(read, Outcome):
+                        yield read
+                        continue
+                    found = read
                     unsaved.append(found)
-            if len(unsaved) >= _MOST_UNSAVED:
-                memory.remember(*unsaved)
-                unsaved.clear()
-            yield found.outcome() if isinstance(found, Failure) else found
-    finally:
-        memory.remember(*unsaved)
+                if len(unsaved) >= _MOST_UNSAVED:
+                    self._memory.remember(*unsaved)
+                    unsaved.clear()
+                yield found.outcome() if isinstance(found, Failure) else found
+        finally:
+            self._memory.remember(*unsaved)
+
+    def is_picture(self, folder: Path, name: str) -> bool | None:
+        """Whether a cover file in or below a folder is a picture, None where it is no file."""
+        try:
+            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 - of each folder: a path costs
+        except OSError:
+            return None
+        inner, _, file_name = name.rpartition("/")
+        known = self._recall(folder / inner if inner else folder).get(file_name)
+        if isinstance(known, PictureFile) and _unchanged(known, stat):
+            return known.is_image
+        path = folder / name
+        try:
+            verdict = is_picture(path)
+        except OSError:
+            return True  # what nobody can look into is not to be taken for none
+        if verdict is not None:
+            size, mtime_ns = stat.st_size, stat.st_mtime_ns
+            seen = PictureFile(path=path, size=size, mtime_ns=mtime_ns, is_image=verdict)
+            self._new_pictures.append(seen)
+        return verdict
+
+    def remember_pictures(self) -> None:
+        """Keep what cover files were found to be, in one transaction."""
+        self._memory.remember(*self._new_pictures)
+        self._new_pictures.clear()
+
+    def _recall(self, folder: Path) -> dict[str, Seen]:
+        if folder not in self._known:
+            self._known[folder] = self._memory.recall(folder)
+        return self._known[folder]
 
 
 def _unchanged(seen: Seen, stat: os.stat_result) -> bool:
     return (seen.size, seen.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
-def _read(path: Path, stat: os.stat_result) -> Seen | Outcome:
+def _read(path: Path, stat: os.stat_result) -> Track | Failure | Outcome:
     """A Track, or a Failure to be remembered, or the Outcome of what may be mended meanwhile."""
     try:
         return read_track(path, stat)

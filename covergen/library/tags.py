@@ -30,7 +30,7 @@ from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
-from covergen.core.picture import is_own
+from covergen.core.picture import is_image, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
@@ -213,25 +213,28 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             format_.check(ahead)
     with _parse_errors(path, reader):
         file = format_.open(reader)
-        own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
-        further = []
+        pictures = [p.data for p in pictures_in(file) if p.kind not in ICONS]
+        elsewhere, further = [], []
         if place := format_.place:
             further = id3.further_tags(reader, place, file)
-            pictures = id3.further_pictures(reader, place, further)
-            own += [False for picture in pictures if picture.kind not in ICONS]
+            found = id3.further_pictures(reader, place, further)
+            elsewhere = [p.data for p in found if p.kind not in ICONS]
         texts = _texts(format_.keys, format_.lookup, file.tags)
         if not all(texts[field] for field in _LOOKED_FOR):
             with suppress(*DAMAGE):
                 further.append(as_id3(format_.texts(reader)))
             texts = _filled(texts, further)
         seconds = float(file.info.length)
+    images = list(filter(is_image, pictures))
+    others = list(filter(is_image, elsewhere))
     return Track(
         path=path,
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         container=container,
-        has_art=bool(own),
-        own_art=bool(own) and all(own),
+        has_art=bool(images or others),
+        own_art=bool(images) and not others and all(map(is_own, images)),
+        broken_art=len(images) + len(others) < len(pictures) + len(elsewhere),
         duration_seconds=seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0,
         title=texts["title"],
         artist=texts["artist"],

@@ -5,7 +5,8 @@ import fnmatch
 import os
 import re
 import stat as modes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,34 +14,41 @@ from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name
+from covergen.library.cover_names import CoverNames
 from covergen.library.folders import (
     AlbumFolder,
     Folder,
     above_discs,
-    cover_among,
-    cover_in,
+    art_in,
     listing,
+    pictures_in,
     problem,
 )
-from covergen.library.names import IGNORE_FILE, SYSTEM_FOLDERS, disc_number
+from covergen.library.ignore_files import HiddenError, IgnoreRules
+from covergen.library.names import SYSTEM_FOLDERS, disc_number, is_picture_name
 
 __all__ = ["walk"]
 
 
 def walk(
-    paths: Sequence[Path], exclude: Sequence[str], *, follow_symlinks: bool = False
+    paths: Sequence[Path],
+    exclude: Sequence[str],
+    cover_names: CoverNames,
+    *,
+    follow_symlinks: bool = False,
 ) -> Iterator[AlbumFolder]:
     """Find the audio files in folders, and those named outright, each once.
 
     What is named outright may be a link. Links in folders are followed within the folders given,
     and out of them with `follow_symlinks`; else each is a problem. `exclude` are globs of names, or
-    of paths relative to the folder given, as case-sensitive as the system. Raises UsageError,
-    before anything starts, for paths that cannot be looked at.
+    of paths relative to the folder given, as case-sensitive as the system. What ignore files in the
+    folders say is passed over, and each such file or folder is a problem. Raises UsageError, before
+    anything starts, for paths that cannot be looked at.
     """
     kinds = _kinds(paths)
     folders = [path for path, kind in kinds if modes.S_ISDIR(kind)]
     files = [path for path, kind in kinds if modes.S_ISREG(kind)]
-    return _Walk(folders, exclude, follow_symlinks=follow_symlinks).run(files)
+    return _Walk(folders, exclude, cover_names, follow_symlinks=follow_symlinks).run(files)
 
 
 def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
@@ -59,6 +67,25 @@ def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
     return kinds
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder to look into: `trail` is its path relative to the root, with a separator at the end.
+
+    `rules` are those of the ignore files above it.
+    """
+
+    path: Path
+    trail: str = ""
+    rules: IgnoreRules = field(default_factory=IgnoreRules)
+
+    def below(self, folder: Folder, rules: IgnoreRules) -> list["_Place"]:
+        """The sub-folders of this one, in which `rules` hold."""
+        return [
+            _Place(self.path / name, f"{self.trail}{name}{os.sep}", rules)
+            for name in folder.subfolders
+        ]
+
+
 class _Walk:
     """One walk: where it starts, what it passes over, and the folders it has been to.
 
@@ -66,9 +93,15 @@ class _Walk:
     """
 
     def __init__(
-        self, roots: Sequence[Path], exclude: Sequence[str], *, follow_symlinks: bool
+        self,
+        roots: Sequence[Path],
+        exclude: Sequence[str],
+        cover_names: CoverNames,
+        *,
+        follow_symlinks: bool,
     ) -> None:
         self._follow_symlinks = follow_symlinks
+        self._cover_names = cover_names
         globs = (os.path.normcase(glob).rstrip(os.sep) for glob in exclude)
         self._excluded = [re.compile(fnmatch.translate(glob)) for glob in globs]
         self._visited: set[int] = set()
@@ -91,58 +124,73 @@ class _Walk:
         return [root for root in real if root in kept]
 
     def _below(self, root: Path) -> Iterator[AlbumFolder]:
-        pending = [(root, "")]  # no recursion: folders can lie deeper than Python's stack
+        pending = [_Place(root)]  # no recursion: folders can lie deeper than Python's stack
         while pending:
-            path, trail = pending.pop()
-            folder = self._look_into(path, trail)
+            place = pending.pop()
+            folder, rules = self._look_into(place)
             discs, others = [], []
-            for name in folder.subfolders:
-                place = (path / name, f"{trail}{name}{os.sep}")
-                if disc_number(name):
-                    disc = self._look_into(*place)
+            for inner in place.below(folder, rules):
+                if disc_number(inner.path.name):
+                    disc, rules_of_disc = self._look_into(inner)
                     discs.append(disc)
-                    others += [
-                        (disc.path / name, f"{place[1]}{name}{os.sep}") for name in disc.subfolders
-                    ]
+                    others += inner.below(disc, rules_of_disc)
                 else:
-                    others.append(place)
-            yield _album_folder(folder, discs)
+                    others.append(inner)
+            yield self._album_folder(folder, discs)
             pending += reversed(others)
 
-    def _look_into(self, path: Path, trail: str) -> Folder:
-        """List a folder. `trail` is its path relative to the root, with a separator at the end."""
+    def _look_into(self, place: _Place) -> tuple[Folder, IgnoreRules]:
+        """List a folder, and say which rules hold in it."""
+        path, trail = place.path, place.trail
         try:
             if not self._first_visit(path.stat()):
-                return Folder(path=path)
+                return Folder(path=path), place.rules
             everything = listing(path)
+            names = frozenset(entry.name for entry in everything)
+            rules = place.rules.within(path, trail, names)
         except OSError as error:
-            return Folder(path=path, problems=(problem(path, error),))
-        names = frozenset(entry.name for entry in everything)
-        if IGNORE_FILE in names:
-            return Folder(path=path)
-        files, subfolders, problems = [], [], []
-        entries = [entry for entry in everything if self._admits(entry.name, trail + entry.name)]
+            return Folder(path=path, problems=(problem(path, error),)), place.rules
+        except HiddenError as error:
+            return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
+        return self._sorted_out(everything, names, replace(place, rules=rules)), rules
+
+    def _sorted_out(
+        self, entries: Iterable[os.DirEntry[str]], names: frozenset[str], place: _Place
+    ) -> Folder:
+        """What lies in a folder, in which `place.rules` hold."""
+        files, subfolders, problems, pictures = [], [], [], []
         for entry in entries:
+            name, relative = entry.name, place.trail + entry.name
+            if not self._admits(name, relative):
+                continue
+            is_audio = is_audio_name(name)
+            if is_picture_name(name):
+                pictures.append(name)
             try:
-                if self._leads_out(entry):
-                    if entry.is_dir() or is_audio_name(entry.name):
-                        problems.append(_outside(path / entry.name))
-                elif entry.is_dir():
-                    if self._belongs_here(entry):
-                        subfolders.append(entry.name)
-                elif is_audio_name(entry.name) and self._belongs_here(entry):
-                    stat = entry.stat()
-                    if modes.S_ISREG(stat.st_mode):
-                        files.append((entry.name, stat))
+                is_folder, leads_out = entry.is_dir(), self._leads_out(entry)
+                if is_folder and not leads_out and self._cover_names.is_art_folder(name):
+                    pictures += art_in(entry)
+                if not (is_folder or is_audio):
+                    continue
+                if ignoring := place.rules.ignoring(relative, is_folder=is_folder):
+                    problems.append(_ignored(place.path / name, f"{ignoring} says so"))
+                elif leads_out:
+                    problems.append(_outside(place.path / name))
+                elif not self._belongs_here(entry):
+                    continue
+                elif is_folder:
+                    subfolders.append(name)
+                elif modes.S_ISREG((stat := entry.stat()).st_mode):
+                    files.append((name, stat))
             except OSError as error:
-                if is_audio_name(entry.name) or error.errno != errno.ELOOP:
-                    problems.append(problem(path / entry.name, error))
+                if is_audio or error.errno != errno.ELOOP:
+                    problems.append(problem(place.path / name, error))
         return Folder(
-            path=path,
+            path=place.path,
             names=names,
             files=tuple(files),
             subfolders=tuple(subfolders),
-            cover=cover_among(entries),
+            pictures=tuple(pictures),
             problems=tuple(problems),
         )
 
@@ -158,8 +206,34 @@ class _Walk:
             by_folder: dict[Path, list[Path]] = {}
             for path in sorted(named.values()):
                 by_folder.setdefault(path.parent, []).append(path)
-            folders = tuple(_folder_of(folder, paths) for folder, paths in by_folder.items())
-            yield AlbumFolder(path=above, folders=folders, cover=cover_in(above), partial=True)
+            folders = tuple(self._folder_of(folder, paths) for folder, paths in by_folder.items())
+            pictures = pictures_in(above, self._cover_names)
+            yield AlbumFolder(path=above, folders=folders, pictures=pictures, partial=True)
+
+    def _album_folder(self, folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
+        above = above_discs(folder.path)
+        inside = above == folder.path  # else the walk began at a disc, and has not seen the others
+        return AlbumFolder(
+            path=above,
+            folders=(folder, *discs),
+            pictures=folder.pictures if inside else pictures_in(above, self._cover_names),
+            partial=not inside,
+        )
+
+    def _folder_of(self, folder: Path, paths: Sequence[Path]) -> Folder:
+        """A folder of which only some files are looked at."""
+        files, problems = [], []
+        for path in paths:
+            try:
+                files.append((path.name, path.stat()))
+            except OSError as error:
+                problems.append(problem(path, error))
+        return Folder(
+            path=folder,
+            files=tuple(files),
+            pictures=pictures_in(folder, self._cover_names),
+            problems=tuple(problems),
+        )
 
     def _first_visit(self, stat: os.stat_result) -> bool:
         identity = stat.st_dev << 64 | stat.st_ino
@@ -216,23 +290,5 @@ def _outside(link: Path) -> Outcome:
     return Outcome(path=link, status=Status.SKIPPED, reason=Reason.OUTSIDE, message=message)
 
 
-def _album_folder(folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
-    above = above_discs(folder.path)
-    inside = above == folder.path  # else the walk began at a disc, and has not seen the others
-    return AlbumFolder(
-        path=above,
-        folders=(folder, *discs),
-        cover=folder.cover if inside else cover_in(above),
-        partial=not inside,
-    )
-
-
-def _folder_of(folder: Path, paths: Sequence[Path]) -> Folder:
-    """A folder of which only some files are looked at."""
-    files, problems = [], []
-    for path in paths:
-        try:
-            files.append((path.name, path.stat()))
-        except OSError as error:
-            problems.append(problem(path, error))
-    return Folder(path=folder, files=tuple(files), cover=cover_in(folder), problems=tuple(problems))
+def _ignored(path: Path, message: str) -> Outcome:
+    return Outcome(path=path, status=Status.SKIPPED, reason=Reason.IGNORED, message=message)

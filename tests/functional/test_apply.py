@@ -214,6 +214,17 @@ def test_an_album_that_got_a_cover_file_meanwhile_is_left_alone(
     assert front_cover(library.root / "Two Discs/CD1/01 Up.mp3") is None
 
 
+def test_a_stray_or_broken_cover_file_meanwhile_is_none_of_an_albums(
+    library: Library, preview: Preview, apply: Run
+) -> None:
+    preview.change("Wood", shares_folder=True)
+    (library.root / "Two Discs/folder.jpg").write_text("<html>")
+    (library.root / "Sampler/folder.jpg").write_bytes(picture_bytes("jpeg"))
+    apply()
+    assert front_cover(library.root / "Two Discs/CD1/01 Up.mp3")
+    assert front_cover(library.root / "Sampler/01 Ash.mp3")
+
+
 def test_half_an_album_is_finished(library: Library, preview: Preview, apply: Run) -> None:
     """As after a kill between two of its files."""
     bare = library.every_container["ape"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.conftest import Run, json_lines
-from tests.media import encode, put_tags
+from tests.media import encode, picture_bytes, put_tags
 
 _ROOT = Path(__file__).parents[2]
 _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]")
@@ -106,6 +106,7 @@ def test_a_cover_file_of_a_gigabyte_is_not_read(tmp_path: Path, run: Run) -> Non
     library = tmp_path / "library"
     encode(library / "01 Song.flac", "flac", seconds=0.2)
     with (library / "cover.jpg").open("wb") as file:
+        file.write(picture_bytes("jpeg"))
         file.truncate(1 << 30)
 
     run("tag", "--fill", "--yes", library, expect=1)

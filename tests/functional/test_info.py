@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,25 @@ def test_it_paints_a_single_tracks_very_cover_again(
     # What is painted beside it may round a level otherwise.
     assert np.abs(levels[0] - levels[1]).max() <= 1
     assert again.info == first.info
+
+
+def test_an_album_of_one_track_is_painted_again_as_an_album(
+    painted: Library, run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "One Track"
+    folder.mkdir()
+    track = folder / "01 Up.mp3"
+    shutil.copy(painted.root / "Two Discs/CD1/01 Up.mp3", track)
+    run("strip", folder)
+    run("tag", "-m", "tiny", folder)
+    cover = cover_of(track)
+    value = info_of(run, track)
+    assert value["command"][1] == "tag"
+    run("strip", folder)
+
+    run_again(run, value["command"])
+
+    assert cover_of(track) == cover
 
 
 def test_a_picture_tells_the_same_beside_the_music_it_was_painted_for(
@@ -217,6 +237,28 @@ def test_an_album_is_explained_under_the_settings_of_tag(
     (home / "config/covergen/config.toml").write_text("[tag]\nforce = true\n")
     value = info_of(run, library.root / "Fully Covered")
     assert (value["action"], value["reason"]) == ("paint", "forced")
+
+
+def test_an_album_is_explained_without_the_files_that_are_in_use(
+    library: Library, run: Run
+) -> None:
+    folder = library.root / "Two Discs"
+    track = folder / "CD1/01 Up.mp3"
+    track.with_name(f"{track.name}.part").touch()
+    value = info_of(run, folder)
+    assert len(value["targets"]) == 3
+    assert [(h["path"], h["reason"]) for h in value["hindered"]] == [(str(track), "in-use")]
+    text = run("info", folder).stdout
+    assert "paints a cover for 3 files" in text
+    assert f"but not {track} (in-use: another program is still writing it)" in text
+
+
+def test_a_cover_file_is_named_as_the_reason(library: Library, run: Run) -> None:
+    assert "(has-art: cover.jpg)" in run("info", library.cover_file.parent).stdout
+    library.cover_file.write_bytes(b"")
+    value = info_of(run, library.cover_file.parent)
+    assert (value["cover_file"], value["broken_file"]) == (None, str(library.cover_file))
+    assert "cover.jpg, which is no picture" in run("info", library.cover_file.parent).stdout
 
 
 def test_own_covers_are_counted(painted_home: Library, run: Run) -> None:

@@ -77,8 +77,12 @@ def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
         mine = [o for o in objects if o["type"] == "album" and o["folder"] == str(folder)]
         assert {o["reason"] for o in mine} == {expected.reason.value}, folder
         assert (len(mine), sum(o["tracks"] for o in mine)) == (expected.albums, expected.tracks)
-    failures = {Path(o["path"]): Reason(o["reason"]) for o in objects if o["type"] == "file"}
-    assert failures == {**library.failures, library.read_only: Reason.READ_ONLY}
+    told = {Path(o["path"]): Reason(o["reason"]) for o in objects if o["type"] == "file"}
+    assert told == {
+        **library.failures,
+        library.read_only: Reason.READ_ONLY,
+        library.root / "Podcasts": Reason.IGNORED,
+    }
 
 
 def test_a_second_run_paints_and_writes_nothing(library: Library, run: Run) -> None:
@@ -181,7 +185,7 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
     cost = "1 cover, 4 files to write; time: known after a first run; added disk space: at most"
     assert result.stdout.splitlines() == [
         "paint     no-cover          4 tracks  Bo Ek – Two Discs (2001)",
-        "skip      has-art           2 tracks  Mo – Beside",
+        "skip      has-art           2 tracks  Mo – Beside: cover.jpg",
         "",
         "paint            1 album        4 files  no cover yet",
         "skip             1 album        2 files  already has a cover",
@@ -331,3 +335,67 @@ def test_the_readme_lists_every_reason() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for reason in Reason:
         assert f"| `{reason}` | {reason.text} |" in readme
+
+
+# What counts as a cover, and what is passed over.
+
+
+def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> None:
+    folder = library.root / "Cover Beside"
+    library.cover_file.write_text("<!DOCTYPE html><html>404 Not Found</html>")
+    broken = library.root / "Sampler"
+    put_picture(broken / "01 Ash.mp3", "mp3", b"no picture")
+
+    planned = run("tag", "-m", "tiny", "-n", folder, broken).stdout
+    assert "broken-cover      2 tracks  Mo – Beside: cover.jpg\n" in planned
+    assert "what it has for a cover is empty or no picture" in planned
+    run(*TAG, folder, broken)
+
+    assert front_cover(folder / "01 Left.opus", "opus")
+    assert front_cover(broken / "01 Ash.mp3", "mp3") == front_cover(broken / "02 Elm.mp3", "mp3")
+    assert library.cover_file.read_text().startswith("<!DOCTYPE"), "a file beside is left alone"
+
+
+@pytest.mark.parametrize("per", ["album", "track"])
+def test_a_stray_cover_file_goes_into_no_single(library: Library, run: Run, per: str) -> None:
+    folder = library.root / "Loose Singles"
+    (folder / "Folder.jpg").write_bytes(picture_bytes("jpeg"))
+
+    objects = json_lines(run(*TAG, "-n", "--fill", "--per", per, folder))
+
+    assert [(o["action"], o["reason"]) for o in objects[:-1]] == [("paint", "no-cover")] * 3
+
+
+def test_the_names_of_covers_can_be_set(library: Library, run: Run, home: Path) -> None:
+    folder = library.root / "Two Discs"
+    (folder / "Booklet").mkdir()
+    (folder / "Booklet/Two Discs 01.JPG").write_bytes(picture_bytes("jpeg"))
+    plan = ("tag", "-m", "tiny", "-n", folder)
+    assert "no-cover" in run(*plan).stdout
+    config = home / "config/covergen/config.toml"
+    config.write_text('[tag]\ncover-names = ["booklet/<album> 01.*"]\n')
+
+    assert run(*plan).stdout.splitlines()[0].endswith(": Booklet/Two Discs 01.JPG")
+    assert "no-cover" in run(*plan, "--cover-names", "cover.*").stdout
+    assert "neither NAME nor FOLDER/NAME" in run(*plan, "--cover-names", "a/b/c", expect=2).stderr
+
+
+def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Run) -> None:
+    podcasts = library.root / "Podcasts"
+    (library.root / ".ndignore").write_text("Podcasts/\n/[C-Z]*\n")
+    plan = ("tag", "-m", "tiny", "-n", library.root)
+    ignored = [path for path in library.root.iterdir() if re.match("[C-Z]", path.name)]
+
+    told = run(*plan).stdout
+    assert str(podcasts) not in told
+    assert f"{len(ignored)} paths  passed over, as an ignore file says" in told
+    named = f"{podcasts}: {library.root / '.ndignore'} says so"
+    assert named in run(*plan, "--verbose").stdout
+
+
+def test_a_library_that_is_all_ignored_says_so(library: Library, run: Run) -> None:
+    (library.root / ".nomedia").touch()
+    for flags in (("--dry-run",), ("--yes",)):
+        result = run("tag", "-m", "tiny", *flags, library.root)
+        assert "1 path" in result.stdout
+        assert "ignore file" in result.stdout

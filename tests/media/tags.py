@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 __all__ = ["put_picture", "put_tags"]
 
@@ -124,7 +125,7 @@ def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version
 def put_picture(
     path: Path, container: str, data: bytes, *, kind: int = 3, id3_version: int = 3
 ) -> None:
-    """Embed one more PNG or JPEG picture.
+    """Embed one more PNG or JPEG picture, or bytes that are none, said to be a JPEG.
 
     `kind` is the ID3 picture type; MP4 keeps no type, APEv2 tells front, back and other apart.
     """
@@ -191,9 +192,9 @@ def _set_mp4(file: MP4, name: str, value: str) -> None:
 
 
 def _described(data: bytes, kind: int) -> Picture:
-    with Image.open(io.BytesIO(data)) as image:
-        picture = Picture()
-        picture.data, picture.type, picture.depth = data, kind, 24
+    picture = Picture()
+    picture.data, picture.type, picture.depth, picture.mime = data, kind, 24, "image/jpeg"
+    with suppress(UnidentifiedImageError), Image.open(io.BytesIO(data)) as image:
         picture.mime = Image.MIME[image.format or ""]
         picture.width, picture.height = image.size
     return picture

@@ -212,6 +212,7 @@ def _is_gone(item: bytes, gone: Gone) -> bool:
 
 
 def _picture(item: bytes) -> EmbeddedPicture | None:
+    """The image behind the name of its file; no bytes where there is none."""
     kind = _KINDS.get(_name(item))
     value = item[8:].partition(b"\0")[2]
     return None if kind is None else EmbeddedPicture(value.partition(b"\0")[2], kind)

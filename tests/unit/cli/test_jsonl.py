@@ -56,6 +56,8 @@ _OF_THE_ALBUM = {
     "folder": str(_FOLDER),
     "folder_bytes": b64encode(b"/music/" + _NAME).decode(),
     "tracks": 1,
+    "cover_file": None,
+    "broken_file": None,
 }
 _PATH_BYTES = b64encode(b"/music/" + _NAME + b"/" + _NAME).decode()
 

@@ -17,6 +17,7 @@ from covergen.core.picture import (
     Encoding,
     Picture,
     encode,
+    is_image,
     is_own,
     open_picture,
     read_provenance,
@@ -331,3 +332,38 @@ def test_more_pixels_than_a_cover_has_are_an_error_and_no_warning(side: int) -> 
         open_picture(io.BytesIO(data))
     with pytest.raises(ValueError, match="not a readable image"):
         Picture.parse(data)
+
+
+@pytest.mark.parametrize(
+    "form", ["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "jpeg2000", "ppm"]
+)
+def test_every_kind_of_image_is_known_by_its_beginning(form: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, form)
+    assert is_image(stream.getvalue())
+    assert is_image(stream.getvalue()[:512])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\x18ftypheic"],
+    ids=["JPEG XL", "JPEG XL in a container", "HEIF"],
+)
+def test_kinds_that_pillow_lacks_are_known_too(head: bytes) -> None:
+    assert is_image(head + bytes(100))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x89PNG\r\n\x1a\n", bytes(600), b"not a picture at all" * 20, b"BMW and other cars" * 9,
+     b"RIFF\0\0\0\0WAVEfmt " + bytes(600), b"\0\0\0\x18ftypM4A " + bytes(600),
+     b"<svg xmlns='http://www.w3.org/2000/svg'>" * 20, b"%PDF-1.7" + bytes(600)],
+    ids=["empty", "cut off", "zeros", "text", "BM", "WAV", "M4A", "SVG", "PDF"],
+)  # fmt: skip
+def test_what_is_no_image_is_none(data: bytes) -> None:
+    assert not is_image(data)
+
+
+def test_an_image_behind_bytes_of_its_description_is_one() -> None:
+    assert is_image(b"\0cover\0" + picture_bytes("jpeg"))
+    assert not is_image(bytes(4096) + picture_bytes("jpeg"))

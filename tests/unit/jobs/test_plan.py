@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.jobs.events import PlanTotals
 from covergen.jobs.options import PlanOptions, WriteOptions
 from covergen.jobs.plan import plan_library, planned
 from covergen.library.memory import ScanMemory
@@ -118,14 +120,38 @@ def test_what_cannot_be_written_is_told_of_and_not_counted(shelf: Shelf, tmp_pat
     locked.chmod(0o444)
     _link(linked, tmp_path / "elsewhere")
 
-    plan, *others = planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None)
+    (plan,) = planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None)
 
     assert isinstance(plan, AlbumPlan)
     assert [track.path for track in plan.targets] == [free]
-    assert [(o.path, o.status, o.reason) for o in others if isinstance(o, Outcome)] == [
+    assert [(o.path, o.status, o.reason) for o in plan.hindered] == [
         (locked, Status.FAILED, Reason.READ_ONLY),
         (linked, Status.SKIPPED, Reason.HARD_LINKED),
     ]
+
+
+def test_each_file_is_counted_once(shelf: Shelf) -> None:
+    writing, *_ = shelf.add("Mixed", "1", "2", "3")
+    writing.with_name(writing.name + ".part").touch()  # a download program's
+    totals = PlanTotals()
+
+    for plan in planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None):
+        totals.add(plan)
+
+    assert totals.tracks == {(Action.PAINT, Reason.NO_COVER): 2}
+    assert totals.files == {(Status.SKIPPED, Reason.IN_USE): 1}
+    assert (totals.targets, totals.heard) == (2, 3), "an album is heard as a whole"
+
+
+def test_no_cover_is_painted_where_its_file_could_not_be_written(shelf: Shelf) -> None:
+    (path, _) = shelf.add("Broken")
+    (path.parent / "COVER.png").write_bytes(b"")
+
+    assert _told(shelf.plans(write=_SIDECAR_ONLY)) == [
+        ("Broken", Action.SKIP, Reason.SIDECAR_EXISTS, 0)
+    ]
+    jpeg = WriteOptions(embed=False, sidecar=True, encoding=Encoding(format="jpeg"))
+    assert _told(shelf.plans(write=jpeg)) == [("Broken", Action.PAINT, Reason.BROKEN_COVER, 2)]
 
 
 def test_only_the_tracks_that_lack_a_cover_are_asked_for_when_filling(shelf: Shelf) -> None:

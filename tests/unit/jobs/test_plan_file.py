@@ -32,6 +32,7 @@ def _album(number: int) -> PlannedAlbum:
         root=0,
         folder="",
         shares_folder=True,
+        cover_file="Cover.jpg",
         seconds=1.5,
         tracks=(track, replace(track, target=False)),
         action=Action.PAINT,
@@ -121,9 +122,9 @@ def test_a_flipped_bit_costs_no_more_than_its_line(plan: PlanFile, tmp_path: Pat
 @pytest.mark.parametrize(
     ("field", "value"),
     [("root", 1), ("root", -1), ("root", 0.0), ("shares_folder", 0), ("seconds", "1"),
-     ("folder", ".."), ("folder", None), ("excerpt", "../a.mp3"), ("excerpt", "a/b.mp3"),
-     ("action", "delete"), ("reason", "x"), ("tracks", {}), ("tracks", [1]), ("id", None),
-     ("candidates", [{"number": 0, "seed": 0, "cover": "a.txt"}])],
+     ("cover_file", "../a.jpg"), ("folder", ".."), ("folder", None), ("excerpt", "../a.mp3"),
+     ("excerpt", "a/b.mp3"), ("action", "delete"), ("reason", "x"), ("tracks", {}), ("tracks", [1]),
+     ("id", None), ("candidates", [{"number": 0, "seed": 0, "cover": "a.txt"}])],
 )  # fmt: skip
 def test_impossible_values_are_damage(
     plan: PlanFile, tmp_path: Path, field: str, value: object

@@ -125,10 +125,30 @@ def test_editions_of_two_years_are_two_albums() -> None:
         _track("2", **same, date="1997-05-21", track_number=2),
         _track("3", **same, date="2017", track_number=1),
     ) == {"1 2", "3"}
-    assert _grouped(_track("a", **same, date="1997"), _track("b", **same, date="2017")) == {
+    again = {**same, "title": "Song"}
+    assert _grouped(_track("a", **again, date="1997"), _track("b", **again, date="2017")) == {
         "a",
         "b",
     }
+
+
+@pytest.mark.parametrize("tags", [{"album_artist": "Artist"}, {"artist": "Artist"}])
+def test_a_best_of_with_the_years_of_its_songs_is_one_album(tags: dict[str, Any]) -> None:
+    years = {"a": "1963", "b": "1966-05", "c": "1969", "d": ""}
+    (album,) = _albums(
+        *(
+            _track(name, album="Best Of", title=name, date=date, **tags)
+            for name, date in years.items()
+        )
+    )
+    assert len(album.tracks) == 4
+
+
+def test_two_artists_with_the_same_title_and_other_years_are_two_albums() -> None:
+    assert _grouped(
+        _track("a", album="Greatest Hits", artist="Queen", date="1981"),
+        _track("b", album="Greatest Hits", artist="ABBA", date="1976"),
+    ) == {"a", "b"}
 
 
 def test_a_missing_date_or_album_artist_does_not_split() -> None:
@@ -169,6 +189,34 @@ def test_loose_singles_are_each_on_their_own() -> None:
         ("One", "A"),
         ("Two", "B"),
     ]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Unknown Album", "<unknown>", "[Unknown]", "Unknown Album (3/4/2005 1:23:45 PM)",
+        "Unbekanntes Album", "[non-album tracks]",
+    ],
+)  # fmt: skip
+def test_a_title_that_says_nothing_joins_nothing(title: str) -> None:
+    albums = _albums(*(_track(name, title=name, artist=name, album=title) for name in "ABC"))
+    assert [album.title for album in albums] == ["A", "B", "C"]
+
+
+def test_a_numbered_disc_of_an_unknown_album_is_one_album() -> None:
+    (album,) = _albums(
+        *(
+            _track(f"Track {n}", track_number=n, artist="Unknown Artist", album="Unknown Album")
+            for n in (1, 2, 3)
+        )
+    )
+    assert album.title == "Folder"
+
+
+@pytest.mark.parametrize("title", ["The Unknown", "Unknown Pleasures", "Untitled"])
+def test_titles_that_only_sound_like_it_are_titles(title: str) -> None:
+    (album,) = _albums(_track("a", album=title, artist="A"), _track("b", album=title, artist="B"))
+    assert album.title == title
 
 
 def test_numbered_singles_of_several_artists_are_no_album() -> None:
@@ -305,22 +353,3 @@ def test_different_albums_have_different_keys() -> None:
 
 def test_names_that_are_no_text_have_keys() -> None:
     assert _key(_track(os.fsdecode(b"\xff.mp3"))) != _key(_track(os.fsdecode(b"\xfe.mp3")))
-
-
-# Cover files.
-
-
-def test_the_cover_above_the_discs_comes_first_then_the_one_beside_the_tracks() -> None:
-    tracks = [_track("CD1/01", album="Album"), _track("CD2/01", album="Album")]
-    beside = (
-        Folder(path=_HOME),
-        Folder(path=_HOME / "CD1"),
-        Folder(path=_HOME / "CD2", cover=_HOME / "CD2/cover.jpg"),
-    )
-    place = AlbumFolder(path=_HOME, folders=beside)
-    (album,) = albums_in(place, tracks, per="album")
-    assert album.cover_file == _HOME / "CD2/cover.jpg"
-    (album,) = albums_in(replace(place, cover=_HOME / "folder.png"), tracks, per="album")
-    assert album.cover_file == _HOME / "folder.png"
-    (album,) = albums_in(place, tracks[:1], per="album")
-    assert album.cover_file is None

@@ -21,7 +21,7 @@ from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
 from covergen.library.scan import ScanOptions, scan
 from covergen.library.tags import read_track
-from tests.media import encode, put_tags
+from tests.media import encode, picture_bytes, put_tags
 from tests.media.library import make_library
 from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, info, item
 
@@ -90,6 +90,7 @@ def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
     for _ in ("first", "from memory"):
         items = _scan(memory, library.root)
         outcomes = {item.path: item for item in items if isinstance(item, Outcome)}
+        assert outcomes.pop(library.root / "Podcasts").reason is Reason.IGNORED
         assert {path: item.reason for path, item in outcomes.items()} == library.failures
         assert all(item.status is Status.FAILED and item.message for item in outcomes.values())
         albums = [item for item in items if isinstance(item, Album)]
@@ -100,6 +101,15 @@ def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
             assert sum(len(album.tracks) for album in here) == expected.tracks, folder
             plans = [plan_album(album, force=False, fill=False) for album in here]
             assert {plan.reason for plan in plans} == {expected.reason}, folder
+
+
+def test_what_is_ignored_is_told(tmp_path: Path, memory: ScanMemory) -> None:
+    (tmp_path / "Podcasts").mkdir()
+    (tmp_path / "Podcasts/.ndignore").touch()
+    (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IGNORED)
+    assert outcome.path == tmp_path / "Podcasts"
 
 
 def test_missing_paths_are_an_error_before_the_iteration(
@@ -117,16 +127,6 @@ def test_a_file_given_outright_may_have_any_name(
     (album,) = _albums(_scan(memory, path))
     assert [track.path for track in album.tracks] == [path]
     assert album.title == "Album"
-
-
-def test_a_cover_beside_loose_singles_is_theirs(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
-) -> None:
-    add("a.flac", title="A", artist="A")
-    add("b.flac", title="B", artist="B")
-    (tmp_path / "cover.jpg").write_bytes(b"a picture")
-    albums = _albums(_scan(memory, tmp_path))
-    assert [album.cover_file for album in albums] == [tmp_path / "cover.jpg"] * 2
 
 
 def test_per_track(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
@@ -162,6 +162,9 @@ def test_a_second_scan_opens_no_file(add: Callable[..., Path], tmp_path: Path) -
     for album, track in itertools.product("AB", "123"):
         add(f"library/{album}/{track}.flac", album=album)
     (tmp_path / "library/A/text.mp3").write_text("no music\n")
+    (tmp_path / "library/A/cover.jpg").write_bytes(picture_bytes("jpeg"))
+    (tmp_path / "library/B/Scans").mkdir()
+    (tmp_path / "library/B/Scans/front.jpg").write_text("<html>" * 100)
     program = f"""
 import os, sys
 from pathlib import Path
@@ -184,7 +187,7 @@ print(len(opened), found)
         ).stdout.strip()
         for _ in range(2)
     ]
-    assert runs == ["7 [3]", "0 [3]"]
+    assert runs == ["9 [3]", "0 [3]"]
 
 
 def test_only_changed_files_are_read_again(

@@ -294,6 +294,44 @@ def test_the_texts_of_an_aiff_are_read(clip: Callable[[str], Path]) -> None:
     assert (_read(path).title, _read(path).artist) == ("Title", "Ana")
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_what_is_no_picture_is_no_art_but_broken(
+    container: str, clip: Callable[[str], Path]
+) -> None:
+    path = clip(container)
+    put_picture(path, container, b"not a picture at all" * 20)
+    track = _read(path)
+    assert (track.has_art, track.own_art, track.broken_art) == (False, False, True)
+    put_picture(path, container, picture_bytes(), kind=0)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (True, True)
+
+
+@pytest.mark.parametrize("container", ["mp3", "flac", "mp4", "vorbis", "asf", "ape"])
+def test_an_empty_picture_is_no_art(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_picture(path, container, b"")
+    assert not _read(path).has_art
+
+
+def test_a_link_to_a_picture_is_neither_art_nor_broken(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tags = ID3()
+    tags.add(APIC(mime="-->", type=3, data=b"http://example.com/cover.jpg"))
+    tags.save(path)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (False, False)
+
+
+def test_a_broken_picture_behind_an_mp3_is_no_art(clip: Callable[[str], Path]) -> None:
+    path = clip("mp3")
+    tag = APEv2()
+    tag["Cover Art (Front)"] = APEValue(b"cover.png\0" + b"<html>" * 20, BINARY)
+    tag.save(path)
+    track = _read(path)
+    assert (track.has_art, track.broken_art) == (False, True)
+
+
 # What is no music, and what is damaged.
 
 

@@ -12,8 +12,12 @@ import pytest
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
+from covergen.library.cover_names import CoverNames
 from covergen.library.folders import AlbumFolder
+from covergen.library.names import COVER_NAMES
 from covergen.library.walk import walk
+
+_NAMES = CoverNames(COVER_NAMES)
 
 
 def _make(root: Path, *files: str) -> None:
@@ -24,7 +28,7 @@ def _make(root: Path, *files: str) -> None:
 
 
 def _walk(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> list[AlbumFolder]:
-    return list(walk(paths, exclude, follow_symlinks=follow))
+    return list(walk(paths, exclude, _NAMES, follow_symlinks=follow))
 
 
 def _files(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> list[str]:
@@ -57,12 +61,12 @@ def test_audio_names_are_found_in_order(tmp_path: Path) -> None:
         ".hidden.mp3", "._song.mp3", ".hidden/song.mp3", ".Trash-1000/song.mp3",
         "$RECYCLE.BIN/song.mp3", "System Volume Information/song.mp3", "lost+found/song.mp3",
         "@eaDir/song.mp3", "#recycle/song.mp3", "__MACOSX/song.mp3", "#snapshot/deep/song.mp3",
-        "Podcasts/deep/song.mp3",
     ],
 )  # fmt: skip
-def test_hidden_trash_system_and_ignored_are_passed_over(name: str, tmp_path: Path) -> None:
-    _make(tmp_path, name, "heard/song.mp3", "Podcasts/.ndignore")
+def test_hidden_trash_and_system_are_passed_over(name: str, tmp_path: Path) -> None:
+    _make(tmp_path, name, "heard/song.mp3")
     assert _files(tmp_path) == ["heard/song.mp3"]
+    assert _problems(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -140,34 +144,37 @@ def test_a_disc_given_alone_still_belongs_to_its_album(
     _make(tmp_path, "Album/CD1/1.mp3", "Album/CD2/1.mp3", "Album/cover.jpg")
     (place,) = _walk(tmp_path / "Album/CD1")
     assert place.path == tmp_path / "Album"
-    assert place.cover == tmp_path / "Album/cover.jpg"
+    assert place.pictures == ("cover.jpg",)
     assert [f.path for f in place.folders] == [tmp_path / "Album/CD1"]
     assert place.partial
     monkeypatch.chdir(tmp_path / "Album/CD1")
     (place,) = _walk(Path())
-    assert place.cover is not None
-    assert place.cover.samefile(tmp_path / "Album/cover.jpg")
+    assert place.path.samefile(tmp_path / "Album")
+    assert place.pictures == ("cover.jpg",)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cover.jpg", "Folder.JPG", "FRONT.png", "poster.webp", "jacket.jpeg", "default.gif",
-        "albumart.bmp", "album.tiff",
-    ],
-)  # fmt: skip
-def test_covers_of_names_that_servers_read(name: str, tmp_path: Path) -> None:
-    _make(tmp_path, "1.mp3", name)
-    (place,) = _walk(tmp_path)
-    assert place.cover == tmp_path / name
+def test_pictures_are_those_in_the_folder_and_in_its_folders_for_art(tmp_path: Path) -> None:
+    _make(tmp_path, "1.mp3", "back.jpg", "cover.txt", "cover", ".jpg", "._cover.jpg", "x.AVIF")
+    _make(tmp_path, "Scans/front.jpg", "Scans/notes.txt", "Scans/.x.jpg", "Scans/deep/front.jpg")
+    _make(tmp_path, "Booklet/front.jpg")
+    album = _walk(tmp_path)[0]
+    assert set(album.pictures) == {"back.jpg", "x.AVIF", "Scans/front.jpg"}
+    assert album.folders[0].pictures == album.pictures
 
 
-def test_other_pictures_are_no_covers(tmp_path: Path) -> None:
-    _make(tmp_path, "1.mp3", "back.jpg", "cover.txt", "cover", "my cover.jpg", "._cover.jpg")
-    (tmp_path / "front.jpg").mkdir()
-    (tmp_path / "cover.png").touch()  # empty
-    (tmp_path / "folder.png").symlink_to("missing")
-    assert _walk(tmp_path)[0].cover is None
+def test_an_album_called_covers_keeps_its_picture(tmp_path: Path) -> None:
+    _make(tmp_path, "single.mp3", "Covers/1.mp3", "Covers/front.jpg")
+    artist, album = _walk(tmp_path)
+    assert artist.pictures == ()
+    assert album.pictures == ("front.jpg",)
+
+
+def test_a_folder_for_art_outside_of_the_library_is_not_looked_into(tmp_path: Path) -> None:
+    _make(tmp_path, "outside/front.jpg", "library/1.mp3")
+    library = tmp_path / "library"
+    (library / "scans").symlink_to(tmp_path / "outside")
+    assert _walk(library)[0].pictures == ()
+    assert _walk(library, follow=True)[0].pictures == ("scans/front.jpg",)
 
 
 # Links, and what is no file.
@@ -261,7 +268,7 @@ def test_pipes_and_sockets_are_not_music(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / "device.mp3").symlink_to("/dev/zero")
         assert _files(tmp_path) == []
         with pytest.raises(UsageError, match="neither a file nor a folder"):
-            walk([tmp_path / "pipe.mp3"], [])
+            walk([tmp_path / "pipe.mp3"], [], _NAMES)
 
 
 def test_a_folder_that_cannot_be_read_is_reported(
@@ -306,7 +313,8 @@ def test_a_file_is_taken_without_its_neighbours(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "a/2.mp3", "a/cover.jpg", "b/odd.name")
     (place,) = _walk(tmp_path / "a/1.mp3")
     assert [name for name, _ in place.folders[0].files] == ["1.mp3"]
-    assert (place.path, place.cover) == (tmp_path / "a", tmp_path / "a/cover.jpg")
+    assert (place.path, place.pictures) == (tmp_path / "a", ("cover.jpg",))
+    assert place.folders[0].pictures == ("cover.jpg",)
     assert place.partial
     (place,) = _walk(tmp_path / "b/odd.name")
     assert [name for name, _ in place.folders[0].files] == ["odd.name"]
@@ -338,6 +346,109 @@ def test_relative_paths_stay_relative(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_all_missing_paths_are_named_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        walk([tmp_path, tmp_path / "one", tmp_path / "two"], [])
+        walk([tmp_path, tmp_path / "one", tmp_path / "two"], [], _NAMES)
     assert "one: No such file or directory" in caught.value.message
     assert "two" in caught.value.message
+
+
+# Ignore files.
+
+
+def _ignored(root: Path) -> dict[str, str]:
+    """What is passed over because of an ignore file, relative to the root, and why."""
+    problems = _problems(root)
+    assert {(p.status, p.reason) for p in problems} <= {(Status.SKIPPED, Reason.IGNORED)}
+    return {problem.path.relative_to(root).as_posix(): problem.message for problem in problems}
+
+
+def _rules(file: Path, *lines: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [".ndignore", ".ignore", ".plexignore", ".nomedia"])
+def test_an_empty_ignore_file_hides_its_folder_and_all_below(name: str, tmp_path: Path) -> None:
+    _make(tmp_path, "heard/song.mp3", "Podcasts/1.mp3", "Podcasts/deep/2.mp3")
+    (tmp_path / "Podcasts" / name).touch()
+    assert _files(tmp_path) == ["heard/song.mp3"]
+    assert list(_ignored(tmp_path)) == ["Podcasts"]
+    assert name in _ignored(tmp_path)["Podcasts"]
+
+
+@pytest.mark.parametrize("name", [".ndignore", ".ignore", ".plexignore"])
+def test_patterns_hide_what_they_match_alone(name: str, tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "a/2.wav", "a/Podcasts/3.mp3", "b/4.wav", "keep.wav")
+    _rules(tmp_path / name, "# not for the server", "", "Podcasts/", "*.wav", "!keep.wav")
+    assert _files(tmp_path) == ["keep.wav", "a/1.mp3"]
+    assert _ignored(tmp_path) == dict.fromkeys(
+        ["a/2.wav", "a/Podcasts", "b/4.wav"], f"{tmp_path / name} says so"
+    )
+
+
+def test_patterns_are_relative_to_their_file_and_the_innermost_wins(tmp_path: Path) -> None:
+    _make(tmp_path, "a/x/1.mp3", "a/y/2.mp3", "x/3.mp3", "a/b/y/4.mp3")
+    _rules(tmp_path / ".ndignore", "y")
+    _rules(tmp_path / "a/.ndignore", "/x/")
+    _rules(tmp_path / "a/b/.ignore", "!y/")
+    assert _files(tmp_path) == ["a/b/y/4.mp3", "x/3.mp3"]
+    assert list(_ignored(tmp_path)) == ["a/x", "a/y"]
+
+
+def test_nomedia_hides_whatever_it_holds(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    _rules(tmp_path / "a/.nomedia", "/storage/emulated/0/Music/a")
+    assert _files(tmp_path) == ["b/2.mp3"]
+
+
+def test_comments_alone_hide_the_folder_but_for_plex(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    _rules(tmp_path / "a/.ndignore", "# Podcasts/")
+    _rules(tmp_path / "b/.plexignore", "# Podcasts/")
+    assert _files(tmp_path) == ["b/2.mp3"]
+
+
+@pytest.mark.parametrize("line", ["\\", "*a*b*c*d*", "**/a/**/b/**/c/**/d"])
+def test_a_pattern_that_cannot_be_used_hides_its_folder(line: str, tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    _rules(tmp_path / "a/.ndignore", "*.wav", line)
+    assert _files(tmp_path) == ["b/2.mp3"]
+    assert ".ndignore" in _ignored(tmp_path)["a"]
+
+
+def test_odd_brackets_cause_no_noise(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    _rules(tmp_path / ".ndignore", "[[a]")
+    assert _files(tmp_path) == ["b/2.mp3"]
+
+
+def test_an_ignore_file_that_cannot_be_read_hides_its_folder(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "b/2.mp3")
+    with (tmp_path / "a/.ndignore").open("wb") as file:
+        file.truncate(1 << 30)
+    assert _files(tmp_path) == ["b/2.mp3"]
+    assert list(_ignored(tmp_path)) == ["a"]
+
+
+def test_folders_called_as_ignore_files_say_nothing(tmp_path: Path) -> None:
+    _make(tmp_path, "a/1.mp3", "a/.nomedia/x", "a/.ndignore/x")
+    assert _files(tmp_path) == ["a/1.mp3"]
+
+
+def test_names_that_are_no_text_can_be_ignored(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xe9t\xe9.mp3")
+    _make(tmp_path, name, "1.mp3")
+    (tmp_path / ".ndignore").write_bytes(b"\xe9t\xe9.mp3\r\n")
+    assert _files(tmp_path) == ["1.mp3"]
+
+
+def test_what_is_ignored_can_be_given_outright(tmp_path: Path) -> None:
+    _make(tmp_path, "Podcasts/1.mp3")
+    _rules(tmp_path / ".ndignore", "Podcasts/")
+    assert _files(tmp_path / "Podcasts") == ["1.mp3"]
+    assert _files(tmp_path / "Podcasts", tmp_path / "Podcasts/1.mp3") == ["1.mp3"]
+
+
+def test_covers_are_seen_whatever_is_ignored(tmp_path: Path) -> None:
+    _make(tmp_path, "1.mp3", "cover.jpg", "Scans/front.jpg")
+    _rules(tmp_path / ".ndignore", "*.jpg", "Scans/")
+    assert set(_walk(tmp_path)[0].pictures) == {"cover.jpg", "Scans/front.jpg"}

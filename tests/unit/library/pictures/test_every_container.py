@@ -46,6 +46,22 @@ def tags_by_ffmpeg(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("broken", [b"", b"not a picture at all" * 20], ids=["empty", "garbage"])
+def test_a_broken_front_cover_is_replaced(
+    tmp_path: Path, make: Make, container: str, broken: bytes
+) -> None:
+    path = make(container, tags=TAGS)
+    put_picture(path, container, broken)
+    sound = decoded_hash(path)
+
+    outcome = write(path, container, PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, FRONT_COVER)]
+    assert decoded_hash(path) == sound
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("picture", [PNG, JPEG, large(PNG, 300_000)], ids=["png", "jpeg", "large"])
 def test_the_cover_goes_in_and_all_else_stays(
     tmp_path: Path, make: Make, container: str, picture: Picture
