@@ -9,14 +9,14 @@ from mutagen.mp3 import MPEGInfo
 __all__ = ["AUDIO_EXTENSIONS", "CONTAINERS", "identify", "identify_stream", "is_audio_name"]
 
 CONTAINERS: dict[str, tuple[str, ...]] = {
-    "mp3": (".mp3",),
+    "mp3": (".mp3", ".mp2", ".mp1"),
     "flac": (".flac", ".fla"),
-    "mp4": (".m4a", ".m4b", ".mp4"),
+    "mp4": (".m4a", ".m4b", ".m4r", ".mp4"),
     "vorbis": (".ogg", ".oga"),
     "opus": (".opus",),
     "speex": (".spx",),
-    "oggflac": (".oga", ".ogg"),
-    "wav": (".wav", ".wave"),
+    "oggflac": (".oga", ".ogg", ".oggflac"),
+    "wav": (".wav", ".wave", ".bwf"),
     "aiff": (".aiff", ".aif", ".aifc"),
     "asf": (".wma", ".asf"),
     "ape": (".ape",),

@@ -20,7 +20,6 @@ from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
-from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
@@ -35,7 +34,7 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in
+from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in, vorbis
 
 __all__ = ["read_track"]
 
@@ -146,7 +145,7 @@ _FORMATS = {
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
     "speex": _vorbis(OggSpeex),
-    "oggflac": _vorbis(OggFLAC),
+    "oggflac": _vorbis(vorbis.OggFlacFile),
     "wav": _id3(WAVE, id3_places.WAV),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "asf": _Format(
@@ -196,7 +195,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             format_.check(ahead)
     with _parse_errors(path, reader):
         file = format_.open(reader)
-        own = [is_own(p.data) for p in pictures_in(file) if p.kind not in ICONS]
+        own = [is_own(p.data) for p in pictures_in(file, container) if p.kind not in ICONS]
         if container == "mp3":  # some programs put an APEv2 tag behind the sound
             own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
         texts = _texts(format_, file.tags)

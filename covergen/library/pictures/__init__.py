@@ -6,7 +6,7 @@ splice raw bytes and touch nothing but the cover; mutagen then reads back what t
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,6 @@ from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
-from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
@@ -56,27 +55,27 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """How mutagen opens a container and where it shows what, and how the raw file is handled."""
+    """How a container is opened and where that shows what, and how the raw file is handled."""
 
-    opened_by: type[mutagen.FileType]
+    open: Callable[[Path], mutagen.FileType]
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
     rest: Callable[[Path, Gone], object]
 
 
-def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
+def _id3(open_: type[mutagen.FileType], place: id3_places.Place) -> _Container:
     edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
-    return _Container(opened_by, id3.pictures, id3.others, edit, rest)
+    return _Container(open_, id3.pictures, id3.others, edit, rest)
 
 
-def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
+def _ogg(open_: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
     edit, rest = partial(vorbis.edit, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(opened_by, comments.pictures, comments.others, edit, rest)
+    return _Container(open_, comments.pictures, comments.others, edit, rest)
 
 
-def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
-    return _Container(opened_by, apev2.pictures, apev2.others, apev2.edit, apev2.rest)
+def _apev2(open_: type[mutagen.FileType]) -> _Container:
+    return _Container(open_, apev2.pictures, apev2.others, apev2.edit, apev2.rest)
 
 
 _CONTAINERS = {
@@ -90,7 +89,9 @@ _CONTAINERS = {
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
-    "oggflac": _ogg(OggFLAC, vorbis.OGG_FLAC),
+    "oggflac": replace(
+        _ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures
+    ),
     "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
     "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
     "ape": _apev2(MonkeysAudio),
@@ -99,18 +100,16 @@ _CONTAINERS = {
 }
 
 
-def pictures_in(file: mutagen.FileType) -> list[EmbeddedPicture]:
+def pictures_in(file: mutagen.FileType, container: str) -> list[EmbeddedPicture]:
     """Every picture in the tags of an opened file, icons included, front cover or not."""
-    rows = (row for row in _CONTAINERS.values() if isinstance(file, row.opened_by))
-    row = next(rows, None)
-    return row.pictures(file) if row else []
+    return _CONTAINERS[container].pictures(file)
 
 
 def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
     """Every picture in a file's tags, in their order. Raises TagError."""
     row = _CONTAINERS[container]
     with tag_errors(path):
-        return row.pictures(row.opened_by(path))
+        return row.pictures(row.open(path))
 
 
 def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
@@ -132,7 +131,7 @@ def remaining(path: Path, container: str, gone: Gone) -> object:
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
-        file = row.opened_by(path)
+        file = row.open(path)
         kept = [
             sha256(picture.data).digest() for picture in row.pictures(file) if not gone(picture)
         ]
