@@ -18,7 +18,6 @@ from mutagen.dsf import DSF
 from mutagen.flac import FLAC
 from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
@@ -34,7 +33,7 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in, vorbis
+from covergen.library.pictures import ICONS, apev2, id3, id3_places, mp4, pictures_in, vorbis
 
 __all__ = ["read_track"]
 
@@ -141,7 +140,7 @@ def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
 _FORMATS = {
     "mp3": _id3(MP3, id3_places.START),
     "flac": _vorbis(FLAC),
-    "mp4": _Format(open=MP4, keys=_MP4, lookup=lambda tags: tags.__getitem__),
+    "mp4": _Format(open=mp4.opened, keys=_MP4, lookup=lambda tags: tags.__getitem__),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
     "speex": _vorbis(OggSpeex),

@@ -19,7 +19,6 @@ from mutagen.dsf import DSF
 from mutagen.flac import FLAC
 from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
@@ -89,10 +88,8 @@ _CONTAINERS = {
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
-    "oggflac": replace(
-        _ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures
-    ),
-    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
+    "oggflac": replace(_ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures),
+    "mp4": _Container(mp4.opened, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
     "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),

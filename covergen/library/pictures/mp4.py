@@ -6,13 +6,16 @@ into it follow.
 Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and their types).
 """
 
+import io
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import mutagen
+from mutagen.mp4 import MP4
 
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
@@ -20,7 +23,7 @@ from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["edit", "opened", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -38,6 +41,22 @@ class _Atom(NamedTuple):
     start: int
     body: int
     end: int
+
+
+def opened(source: Path | BinaryIO) -> MP4:
+    """As mutagen opens it, and where its `meta` atom is one of QuickTime's, with its tags as well.
+
+    Raises what mutagen raises, and ValueError.
+    """
+    file = MP4(source)
+    if file.tags is None:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as raw:
+            moov, _ = _moov_and_room(raw)
+            body = _body(raw, moov)
+        full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
+        if len(full) > len(body) and _holds(body, _META):
+            return MP4(io.BytesIO(_join(b"moov", full)))
+    return file
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -148,6 +167,14 @@ def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]
         old, start = b"", end
     new = _edited(old, tuple(further), edit) if further else edit(old)
     return body[:start] + _join(name, new) + body[end:]
+
+
+def _holds(body: bytes, path: tuple[bytes, ...]) -> bool:
+    name, *further = path
+    for atom in _atoms(body):
+        if atom.name == name:
+            return not further or _holds(body[atom.body : atom.end], tuple(further))
+    return False
 
 
 def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:
