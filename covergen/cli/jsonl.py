@@ -61,7 +61,10 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:
-    """The last line of a dry run: albums by action and reason, lone files by status and reason."""
+    """The last line of a dry run: albums by action and reason, lone files by status and reason.
+
+    `small_covers`: how many targets are WMA, where a cover above 64 KiB becomes a smaller JPEG.
+    """
     return {
         "albums": [
             {"action": action.value, "reason": reason.value, "count": count}
@@ -71,6 +74,7 @@ def plan_summary(totals: PlanTotals) -> dict[str, Any]:
             {"status": status.value, "reason": reason.value, "count": count}
             for (status, reason), count in sorted(totals.files.items())
         ],
+        "small_covers": totals.small_covers,
     }
 
 

@@ -103,6 +103,11 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
     for (status, cause), count in sorted(totals.files.items()):
         yield f"{_sum(status.value, 0, '')}{counted(count, 'file'):>15}  {cause.text}"
+    if totals.small_covers:
+        yield (
+            f"A cover above 64 KiB goes into {counted(totals.small_covers, 'WMA file')} as a"
+            " smaller JPEG: most players show no larger one there."
+        )
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:

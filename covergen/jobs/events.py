@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from covergen.core.picture import MOST_SHOWN_BYTES
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
@@ -107,11 +108,13 @@ class PlanTotals:
     """What a plan adds up to, in constant memory.
 
     `files` are those that were told of on their own: unreadable, or out of a run's reach.
+    `small_covers` is how many of the targets get a small JPEG instead of a large cover.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
+    small_covers: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
@@ -122,6 +125,7 @@ class PlanTotals:
         self.albums[item.action, item.reason] += 1
         self.tracks[item.action, item.reason] += len(item.album.tracks)
         self.targets += len(item.targets)
+        self.small_covers += sum(track.container in MOST_SHOWN_BYTES for track in item.targets)
 
     @property
     def covers(self) -> int:

@@ -147,6 +147,7 @@ def test_the_sum_of_a_plan() -> None:
             {"action": "skip", "reason": "limit", "count": 1},
         ],
         "files": [{"status": "failed", "reason": "unreadable", "count": 1}],
+        "small_covers": 0,
     }
 
 

@@ -1,5 +1,6 @@
 """Lines for people: safe to print, one line each, and their figures right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -184,6 +185,18 @@ def test_a_plan_adds_up() -> None:
         "skip 1 album 7 files past --limit",
         "failed 1 file no audio file, whatever its name says",
     ]
+
+
+def test_a_plan_tells_that_wma_gets_small_covers() -> None:
+    album = _album(3)
+    wma = tuple(replace(track, container="asf") for track in album.tracks[:2])
+    totals = PlanTotals()
+    totals.add(_plan(replace(album, tracks=(*wma, album.tracks[2]))))
+
+    *_, told = lines.totals_lines(totals)
+
+    assert "2 WMA files" in told
+    assert "64 KiB" in told
 
 
 def test_a_run_adds_up() -> None:
