@@ -33,7 +33,7 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, mp4, pictures_in, vorbis
+from covergen.library.pictures import ICONS, apev2, id3, id3_places, mp4, pictures_in, rf64, vorbis
 
 __all__ = ["read_track"]
 
@@ -146,6 +146,7 @@ _FORMATS = {
     "speex": _vorbis(OggSpeex),
     "oggflac": _vorbis(vorbis.OggFlacFile),
     "wav": _id3(WAVE, id3_places.WAV),
+    "rf64": _id3(rf64.opened, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "asf": _Format(
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]

@@ -42,9 +42,13 @@ def front_cover(path: Path) -> bytes | None:
 
 
 def texts(path: Path) -> dict[str, str]:
-    """All tags as mutagen knows them, pictures left out."""
+    """All tags as mutagen knows them, or else FFmpeg, pictures left out."""
+    parsed = mutagen.File(path)
+    if parsed is None:
+        with av.open(path) as file:
+            return dict(file.metadata)
     pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
-    tags = mutagen.File(path).tags or {}
+    tags = parsed.tags or {}
     return {
         k: str(v)
         for k, v in tags.items()

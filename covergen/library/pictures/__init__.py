@@ -30,7 +30,7 @@ from mutagen.wavpack import WavPack
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, vorbis
+from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, rf64, vorbis
 from covergen.library.pictures.embedded import (
     FRONT_COVER,
     ICONS,
@@ -63,7 +63,7 @@ class _Container:
     rest: Callable[[Path, Gone], object]
 
 
-def _id3(open_: type[mutagen.FileType], place: id3_places.Place) -> _Container:
+def _id3(open_: Callable[[Path], mutagen.FileType], place: id3_places.Place) -> _Container:
     edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
     return _Container(open_, id3.pictures, id3.others, edit, rest)
 
@@ -81,6 +81,7 @@ _CONTAINERS = {
     "mp3": _id3(MP3, id3_places.START),
     "tta": _id3(TrueAudio, id3_places.START),
     "wav": _id3(WAVE, id3_places.WAV),
+    "rf64": _id3(rf64.opened, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
