@@ -63,7 +63,8 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:
     """The last line of a dry run: albums by action and reason, lone files by status and reason.
 
-    `small_covers`: how many targets are WMA, where a cover above 64 KiB becomes a smaller JPEG.
+    `bare`: how many files cannot hold a cover, by extension. `small_covers`: how many targets are
+    WMA, where a cover above 64 KiB becomes a smaller JPEG.
     """
     return {
         "albums": [
@@ -74,6 +75,7 @@ def plan_summary(totals: PlanTotals) -> dict[str, Any]:
             {"status": status.value, "reason": reason.value, "count": count}
             for (status, reason), count in sorted(totals.files.items())
         ],
+        "bare": dict(sorted(totals.bare.items())),
         "small_covers": totals.small_covers,
     }
 
@@ -89,6 +91,7 @@ def run_summary(tally: Tally, *, interrupted: bool) -> dict[str, Any]:
             {"status": status.value, "reason": reason.value, "count": count}
             for (status, reason), count in sorted(tally.files.items())
         ],
+        "bare": dict(sorted(tally.bare.items())),
         "interrupted": interrupted,
     }
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
+    from covergen.core.reasons import Reason
     from covergen.core.types import Album, AlbumPlan, Outcome, Provenance, Sampling
     from covergen.jobs.estimate import Rates
     from covergen.jobs.events import AlbumDone, PlanTotals, Tally
@@ -102,7 +104,8 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
         files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
     for (status, cause), count in sorted(totals.files.items()):
-        yield f"{_sum(status.value, 0, '')}{counted(count, 'file'):>15}  {cause.text}"
+        text = _cause_text(cause, totals.bare)
+        yield f"{_sum(status.value, 0, '')}{counted(count, 'file'):>15}  {text}"
     if totals.small_covers:
         yield (
             f"A cover above 64 KiB goes into {counted(totals.small_covers, 'WMA file')} as a"
@@ -132,7 +135,13 @@ def tally_lines(tally: Tally) -> Iterator[str]:
     for (result, reason), count in sorted(tally.albums.items()):
         yield f"{_sum(result, count, 'album')}  {reason.text}"
     for (status, cause), count in sorted(tally.files.items()):
-        yield f"{_sum(status.value, count, 'file')}  {cause.text}"
+        yield f"{_sum(status.value, count, 'file')}  {_cause_text(cause, tally.bare)}"
+
+
+def _cause_text(cause: Reason, bare: Counter[str]) -> str:
+    if cause.value != "bare":
+        return cause.text
+    return f"{cause.text}: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(bare.items()))}"
 
 
 def _sum(verb: str, count: int, noun: str) -> str:

@@ -10,7 +10,7 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.cli.interrupt import interruptible
-from covergen.cli.render import file_line
+from covergen.cli.render import file_line, is_only_counted
 from covergen.core.types import AlbumPlan
 from covergen.jobs.events import PlanTotals
 
@@ -43,7 +43,8 @@ def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
 
 def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
     if not isinstance(item, AlbumPlan):
-        click.echo(file_line(item, as_json=options["as_json"]))
+        if options["as_json"] or options["verbose"] or not is_only_counted(item):
+            click.echo(file_line(item, as_json=options["as_json"]))
     elif options["as_json"]:
         click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
     elif not options["quiet"]:

@@ -10,6 +10,7 @@ import click
 
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
+from covergen.core.reasons import Reason
 from covergen.core.types import Action, Status
 from covergen.jobs.events import AlbumDone, BaseChanged, FileFailed, ModelLoading, Tally, TrackHeard
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from covergen.core.types import Outcome
     from covergen.jobs.events import Event
 
-__all__ = ["Renderer", "file_line"]
+__all__ = ["Renderer", "file_line", "is_only_counted"]
 
 
 def file_line(outcome: Outcome, *, as_json: bool) -> str:
@@ -30,6 +31,11 @@ def file_line(outcome: Outcome, *, as_json: bool) -> str:
     if as_json:
         return jsonl.dumps("file", jsonl.file_object(outcome))
     return lines.outcome_line(outcome)
+
+
+def is_only_counted(outcome: Outcome) -> bool:
+    """Whether there may be so many of a kind that their sum tells enough."""
+    return outcome.reason in (Reason.BARE, Reason.VIDEO)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +85,8 @@ class Renderer:
                 if self._heard is not None:
                     self._heard.update()
             case FileFailed(outcome=outcome):
-                self._print(file_line(outcome, as_json=self.as_json))
+                if self.as_json or self.verbose or not is_only_counted(outcome):
+                    self._print(file_line(outcome, as_json=self.as_json))
             case AlbumDone():
                 self._show_album(event)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from covergen.core.picture import MOST_SHOWN_BYTES
@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailed:
-    """A file that belongs to no album, since it could not be read."""
+    """A file that belongs to no album, since it could not be read, or is passed over."""
 
     outcome: Outcome
 
@@ -108,7 +108,8 @@ class PlanTotals:
     """What a plan adds up to, in constant memory.
 
     `files` are those that were told of on their own: unreadable, or out of a run's reach.
-    `small_covers` is how many of the targets get a small JPEG instead of a large cover.
+    `bare` counts those that cannot hold a cover by their extensions. `small_covers` is how many of
+    the targets get a small JPEG instead of a large cover.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
@@ -116,11 +117,13 @@ class PlanTotals:
     targets: int = 0
     small_covers: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
+    bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
         """Count an album, or a file."""
         if isinstance(item, Outcome):
             self.files[item.status, item.reason] += 1
+            self.bare.update(_bare(item))
             return
         self.albums[item.action, item.reason] += 1
         self.tracks[item.action, item.reason] += len(item.album.tracks)
@@ -160,16 +163,21 @@ class PlanTotals:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run adds up to, in constant memory: albums by result, files by status."""
+    """What a run adds up to, in constant memory: albums by result, files by status.
+
+    `bare` counts files that cannot hold a cover by their extensions.
+    """
 
     albums: Counter[tuple[str, Reason]] = field(default_factory=Counter)
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
+    bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
         """Count an event."""
         match event:
             case FileFailed(outcome=outcome):
                 self.files[outcome.status, outcome.reason] += 1
+                self.bare.update(_bare(outcome))
             case AlbumDone(result=result, reason=reason, outcomes=outcomes):
                 self.albums[result, reason] += 1
                 for outcome in outcomes:
@@ -190,6 +198,11 @@ class Tally:
     def count(self, result: str) -> int:
         """How many albums had this result."""
         return sum(count for (kind, _), count in self.albums.items() if kind == result)
+
+
+def _bare(outcome: Outcome) -> Iterator[str]:
+    if outcome.reason is Reason.BARE:
+        yield outcome.path.suffix.lower()
 
 
 def _painted(counts: Counter[tuple[Action, Reason]]) -> int:

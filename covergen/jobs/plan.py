@@ -66,7 +66,7 @@ def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan 
 
 def _within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """Paint nothing that could then go nowhere."""
-    if not write.embed:
+    if not (write.embed and plan.targets):
         return _skipped(plan, Reason.SHARED_FOLDER) if plan.album.shares_folder else plan
     obstacles = (obstacle(track.path, write.rewrite) for track in plan.targets)
     first = next(obstacles, None)

@@ -6,7 +6,15 @@ from typing import BinaryIO
 from mutagen import MutagenError
 from mutagen.mp3 import MPEGInfo
 
-__all__ = ["AUDIO_EXTENSIONS", "CONTAINERS", "identify", "identify_stream", "is_audio_name"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "CONTAINERS",
+    "holds_covers",
+    "identify",
+    "identify_stream",
+    "is_audio_name",
+    "is_bare_name",
+]
 
 CONTAINERS: dict[str, tuple[str, ...]] = {
     "mp3": (".mp3", ".mp2", ".mp1"),
@@ -31,6 +39,11 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
 
 AUDIO_EXTENSIONS = frozenset(e for extensions in CONTAINERS.values() for e in extensions)
 """The extensions that are looked at in folders: lower case, with their dot."""
+
+_BARE_EXTENSIONS = frozenset(
+    (".aac", ".ac3", ".amr", ".au", ".caf", ".dts", ".ec3", ".eac3", ".w64")
+)
+"""Music that can be heard, but has no place that players look for a cover in."""
 
 _HEAD_BYTES = 512
 _MOST_ID3_TAGS = 8  # Windows Media Player has been seen to stack them
@@ -64,9 +77,23 @@ _OGG_CODECS = (
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name is looked at when its folder is scanned."""
+    """Whether a file of this name may hold music and a cover."""
+    return _extension(name) in AUDIO_EXTENSIONS
+
+
+def is_bare_name(name: str) -> bool:
+    """Whether a file of this name holds music that no cover can be put into."""
+    return _extension(name) in _BARE_EXTENSIONS
+
+
+def holds_covers(container: str) -> bool:
+    """Whether covers can be put into a track of this container."""
+    return container in CONTAINERS
+
+
+def _extension(name: str) -> str:
     _, dot, extension = name.rpartition(".")
-    return f"{dot}{extension.lower()}" in AUDIO_EXTENSIONS
+    return f"{dot}{extension.lower()}"
 
 
 def identify(path: Path) -> str | None:

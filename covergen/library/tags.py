@@ -31,7 +31,7 @@ from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
-from covergen.library.containers import identify_stream
+from covergen.library.containers import identify_stream, is_bare_name
 from covergen.library.mutagen_errors import tag_errors
 from covergen.library.pictures import ICONS, apev2, id3, id3_places, mp4, pictures_in, rf64, vorbis
 
@@ -102,13 +102,15 @@ _APEV2 = {
 class _Format:
     """How a container is opened, its keys, and from its tags a function from key to values.
 
-    `check` raises OverflowError for what mutagen would take for ever over.
+    `check` raises OverflowError for what mutagen would take for ever over. `is_video` tells of an
+    opened file whether it is one.
     """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
     keys: Mapping[str, tuple[str, ...]]
     lookup: Callable[[Any], Callable[[str], Any]]
     check: Callable[[BinaryIO], None] | None = None
+    is_video: Callable[[mutagen.FileType], bool] | None = None
 
 
 def _id3(kind: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Format:
@@ -140,7 +142,12 @@ def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
 _FORMATS = {
     "mp3": _id3(MP3, id3_places.START),
     "flac": _vorbis(FLAC),
-    "mp4": _Format(open=mp4.opened, keys=_MP4, lookup=lambda tags: tags.__getitem__),
+    "mp4": _Format(
+        open=mp4.Mp4File,
+        keys=_MP4,
+        lookup=lambda tags: tags.__getitem__,
+        is_video=lambda file: file.is_video,
+    ),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
     "speex": _vorbis(OggSpeex),
@@ -169,6 +176,8 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
     try:
         with BoundedReader(path) as reader:
             container = identify_stream(reader)
+            if container in (None, "mp3") and is_bare_name(path.name):  # some have ID3 in front
+                return _bare_track(path, stat)
             if container is None:
                 no_music = TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
                 raise reader.failure or no_music
@@ -176,6 +185,16 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
             return _parse(reader, path, stat, container)
     except OSError as error:
         raise TagError(path, error.strerror or str(error)) from error
+
+
+def _bare_track(path: Path, stat: os.stat_result) -> Track:
+    return Track(
+        path=path,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        container=path.suffix.lower().removeprefix("."),
+        has_art=False,
+    )
 
 
 @contextmanager
@@ -200,6 +219,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
         texts = _texts(format_, file.tags)
         seconds = float(file.info.length)
+        is_video = format_.is_video is not None and format_.is_video(file)
     return Track(
         path=path,
         size=stat.st_size,
@@ -217,6 +237,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         track_number=_number(texts["track_number"]),
         compilation=texts["compilation"].lower() in ("1", "true", "yes"),
         musicbrainz_album_id=texts["musicbrainz_album_id"],
+        is_video=is_video,
     )
 
 

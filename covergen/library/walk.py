@@ -12,7 +12,7 @@ from pathlib import Path
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.containers import is_audio_name
+from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.folders import (
     AlbumFolder,
     Folder,
@@ -125,17 +125,17 @@ class _Walk:
         for entry in entries:
             try:
                 if self._leads_out(entry):
-                    if entry.is_dir() or is_audio_name(entry.name):
+                    if entry.is_dir() or _is_music_name(entry.name):
                         problems.append(_outside(path / entry.name))
                 elif entry.is_dir():
                     if self._belongs_here(entry):
                         subfolders.append(entry.name)
-                elif is_audio_name(entry.name) and self._belongs_here(entry):
+                elif _is_music_name(entry.name) and self._belongs_here(entry):
                     stat = entry.stat()
                     if modes.S_ISREG(stat.st_mode):
                         files.append((entry.name, stat))
             except OSError as error:
-                if is_audio_name(entry.name) or error.errno != errno.ELOOP:
+                if _is_music_name(entry.name) or error.errno != errno.ELOOP:
                     problems.append(problem(path / entry.name, error))
         return Folder(
             path=path,
@@ -151,7 +151,7 @@ class _Walk:
         albums: dict[Path, dict[Path, Path]] = {}
         for path in files:
             real = path.resolve()
-            walked = is_audio_name(real.name) and self._comes_to(real)
+            walked = _is_music_name(real.name) and self._comes_to(real)
             if not walked and not self._excludes(path.name, path.name):
                 albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
         for above, named in albums.items():
@@ -186,7 +186,7 @@ class _Walk:
         if entry.is_dir():
             upwards = any(root.is_relative_to(real) for root in self._real_roots)
             return not upwards and not self._comes_to(real)
-        walked = is_audio_name(real.name) and self._comes_to(real)
+        walked = _is_music_name(real.name) and self._comes_to(real)
         return not walked and self._first_visit(entry.stat())
 
     def _comes_to(self, real: Path) -> bool:
@@ -209,6 +209,10 @@ class _Walk:
             return False
         texts = (os.path.normcase(name), os.path.normcase(relative))
         return any(glob.match(text) for glob in self._excluded for text in texts)
+
+
+def _is_music_name(name: str) -> bool:
+    return is_audio_name(name) or is_bare_name(name)
 
 
 def _outside(link: Path) -> Outcome:

@@ -64,6 +64,10 @@ _RECIPES = {
     "vorbis": _Recipe(muxer="ogg", codec="vorbis", codec_options={"strict": "experimental"}),
     "opus": _Recipe(muxer="opus", codec="libopus", sample_rate=48_000),
     "alac": _Recipe(muxer="ipod", codec="alac"),
+    "adts": _Recipe(muxer="adts", codec="aac"),
+    "ac3": _Recipe(muxer="ac3", codec="ac3", bit_rate=192_000),
+    "caf": _Recipe(muxer="caf", codec="pcm_s16le"),
+    "w64": _Recipe(muxer="w64", codec="pcm_s16le"),
     "oggflac": _Recipe(muxer="ogg", codec="flac"),
     "wav": _Recipe(muxer="wav", codec="pcm_s16le"),
     "aiff": _Recipe(muxer="aiff", codec="pcm_s16be"),
@@ -90,6 +94,7 @@ def encode(
     `samples`: (channels, samples) float32 at `sample_rate` Hz, else `sound(kind, seconds, …)`.
     Tags are named as in `put_tags`. Speex, APE and Musepack have no encoder here: those files are
     copies of a fixture, whatever sound is asked for. `alac`: MP4 with that codec instead of AAC.
+    "adts", "ac3", "caf" and "w64" are made as well, and take no tags.
     Raises ValueError where there is no sound to encode: the muxers write nothing then, or hang.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,7 @@ _CONTAINERS = {
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
     "oggflac": replace(_ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures),
-    "mp4": _Container(mp4.opened, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
+    "mp4": _Container(mp4.Mp4File, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
     "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),

@@ -7,9 +7,10 @@ Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and t
 """
 
 import io
+import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -23,7 +24,7 @@ from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["edit", "opened", "others", "pictures", "rest"]
+__all__ = ["Mp4File", "edit", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -31,6 +32,7 @@ _FILLERS = (b"free", b"skip")
 _META = (b"udta", b"meta")
 _HANDLER = b"\0\0\0\0" + struct.pack(">I4s", 33, b"hdlr") + bytes(8) + b"mdirappl" + bytes(9)
 _FIXED_HEAD = 8
+_STILLS = (b"jpeg", b"mjpa", b"png ")  # codecs
 _VALUE_HEAD = 8  # the type and the locale
 
 
@@ -43,20 +45,23 @@ class _Atom(NamedTuple):
     end: int
 
 
-def opened(source: Path | BinaryIO) -> MP4:
-    """As mutagen opens it, and where its `meta` atom is one of QuickTime's, with its tags as well.
+class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
+    """As mutagen reads it. `is_video`: it has a track of moving pictures, not of chapters' stills.
 
-    Raises what mutagen raises, and ValueError.
+    Where its `meta` atom is one of QuickTime's, mutagen finds no tags in it; here they are.
     """
-    file = MP4(source)
-    if file.tags is None:
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as raw:
-            moov, _ = _moov_and_room(raw)
-            body = _body(raw, moov)
-        full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
-        if len(full) > len(body) and _holds(body, _META):
-            return MP4(io.BytesIO(_join(b"moov", full)))
-    return file
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        super().__init__(source)
+        self.is_video = False
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            with suppress(ValueError, struct.error):  # damage is told of by who needs it whole
+                self.is_video = _has_moving_pictures(file)
+            if self.tags is None:
+                body = _body(file, _moov_and_room(file)[0])
+                full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
+                if len(full) > len(body) and _holds(body, _META):
+                    self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -100,14 +105,48 @@ def rest(path: Path, gone: Gone) -> object:
 
 
 def _top_level(file: BinaryIO) -> list[_Atom]:
-    size = file.seek(0, 2)
-    atoms, at = [], 0
-    while at + _FIXED_HEAD <= size:
-        file.seek(at)
-        atom = _atom(file.read(16), at, size)
-        atoms.append(atom)
-        at = atom.end
-    return atoms
+    return list(_atoms_of(file, 0, file.seek(0, os.SEEK_END)))
+
+
+def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
+    """The atoms between two places of a file. Raises ValueError."""
+    while start + _FIXED_HEAD <= end:
+        file.seek(start)
+        atom = _atom(file.read(16), start, end)
+        yield atom
+        start = atom.end
+
+
+def _first(file: BinaryIO, outer: _Atom, *path: bytes) -> _Atom:
+    """The first atom at a path within another one. Raises ValueError where there is none."""
+    for name in path:
+        found = (atom for atom in _atoms_of(file, outer.body, outer.end) if atom.name == name)
+        inner = next(found, None)
+        if inner is None:
+            raise ValueError(f"it has no {name!r} atom where one should be")
+        outer = inner
+    return outer
+
+
+def _has_moving_pictures(file: BinaryIO) -> bool:
+    whole = _Atom(b"", 0, 0, file.seek(0, os.SEEK_END))
+    moov = _first(file, whole, b"moov")
+    tracks = [atom for atom in _atoms_of(file, moov.body, moov.end) if atom.name == b"trak"]
+    return any(_moves(file, track) for track in tracks)
+
+
+def _moves(file: BinaryIO, track: _Atom) -> bool:
+    """Whether a track is a video's: its stills are for the chapters of an audio book."""
+
+    def four_bytes(at: int, *path: bytes) -> bytes:
+        file.seek(_first(file, track, b"mdia", *path).body + at)
+        return file.read(4)
+
+    if four_bytes(8, b"hdlr") != b"vide":
+        return False
+    table = (b"minf", b"stbl")
+    codec, count = four_bytes(12, *table, b"stsd"), four_bytes(8, *table, b"stsz")
+    return codec not in _STILLS and count != b"\0\0\0\1"
 
 
 def _atom(head: bytes, at: int, limit: int) -> _Atom:

@@ -199,6 +199,18 @@ def test_a_plan_tells_that_wma_gets_small_covers() -> None:
     assert "64 KiB" in told
 
 
+def test_files_that_cannot_hold_a_cover_are_counted_by_kind() -> None:
+    totals, tally = PlanTotals(), Tally()
+    for name in ("1.aac", "2.AAC", "3.ac3"):
+        outcome = Outcome(path=_FOLDER / name, status=Status.SKIPPED, reason=Reason.BARE)
+        totals.add(outcome)
+        tally.add(FileFailed(outcome=outcome))
+
+    told = "skipped 3 files of a kind that cannot hold a cover: .aac (2), .ac3 (1)"
+    for summed in (lines.totals_lines(totals), lines.tally_lines(tally)):
+        assert [" ".join(line.split()) for line in summed] == [told]
+
+
 def test_a_run_adds_up() -> None:
     tally = Tally()
     plan = _plan(_album())
