@@ -34,6 +34,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
     "tta": (".tta",),
     "dsf": (".dsf",),
     "dff": (".dff",),
+    "matroska": (".mka", ".weba", ".webm"),
 }
 """Each container with the extensions it usually goes by. What counts is `identify`."""
 
@@ -66,6 +67,11 @@ _MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("dsf", ((0, b"DSD "),)),
     ("dff", ((0, b"FRM8"), (12, b"DSD "))),
 )
+
+# Matroska and WebM tell in a header of variable order what they are (RFC 9559, section 5.1.1).
+_EBML = bytes.fromhex("1a45dfa3")
+_EBML_HEAD_BYTES = 80
+_EBML_KINDS = (b"matroska", b"webm")
 
 # What the first packet of an Ogg stream begins with.
 _OGG_CODECS = (
@@ -113,6 +119,8 @@ def identify_stream(file: BinaryIO) -> str | None:
             return container
     if head.startswith(b"OggS"):
         return _ogg_codec(head)
+    if head.startswith(_EBML):
+        return "matroska" if any(kind in head[:_EBML_HEAD_BYTES] for kind in _EBML_KINDS) else None
     # An ID3v2 tag before anything else than the above is an MP3's, whole or not.
     return "mp3" if tagged or _has_mpeg_frames(file) else None
 

@@ -65,7 +65,8 @@ def _scan(
 ) -> Iterator[Album | Outcome]:
     for album_folder in album_folders:
         checkpoint()
-        tracks, bare = [], []
+        tracks: list[Track] = []
+        bare: list[Track] = []
         for folder in album_folder.folders:
             yield from folder.problems
             for found in _look_at(folder, memory, checkpoint):

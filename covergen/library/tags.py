@@ -33,7 +33,17 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream, is_bare_name
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, mp4, pictures_in, rf64, vorbis
+from covergen.library.pictures import (
+    ICONS,
+    apev2,
+    id3,
+    id3_places,
+    matroska,
+    mp4,
+    pictures_in,
+    rf64,
+    vorbis,
+)
 
 __all__ = ["read_track"]
 
@@ -97,6 +107,19 @@ _APEV2 = {
     "musicbrainz_album_id": ("MUSICBRAINZ_ALBUMID",),
 }
 
+# By level (matroska.org, Tagging): 50 is the album, 30 the track; FFmpeg tells none.
+_MATROSKA = {
+    "title": ("30:TITLE", ":TITLE", "info:TITLE"),
+    "artist": ("30:ARTIST", ":ARTIST", "50:ARTIST"),
+    "album": (":ALBUM", "30:ALBUM", "50:ALBUM", "50:TITLE"),
+    "album_artist": (":ALBUM_ARTIST", ":ALBUMARTIST", "50:ALBUM_ARTIST", "50:ARTIST"),
+    "date": ("50:DATE_RELEASED", "30:DATE_RELEASED", ":DATE_RELEASED", ":DATE", ":YEAR"),
+    "disc_number": ("50:PART_NUMBER", ":DISC", ":DISCNUMBER"),
+    "track_number": ("30:PART_NUMBER", ":PART_NUMBER", ":TRACK", ":TRACKNUMBER"),
+    "compilation": (":COMPILATION", "50:COMPILATION", "30:COMPILATION"),
+    "musicbrainz_album_id": tuple(f"{level}:MUSICBRAINZ_ALBUMID" for level in ("", "50", "30")),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
@@ -155,6 +178,12 @@ _FORMATS = {
     "wav": _id3(WAVE, id3_places.WAV),
     "rf64": _id3(rf64.opened, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
+    "matroska": _Format(
+        open=matroska.MatroskaFile,
+        keys=_MATROSKA,
+        lookup=lambda tags: tags.__getitem__,
+        is_video=lambda file: file.is_video,
+    ),
     "asf": _Format(
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
     ),

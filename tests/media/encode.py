@@ -35,6 +35,7 @@ EXTENSION = {
     "tta": ".tta",
     "dsf": ".dsf",
     "dff": ".dff",
+    "matroska": ".mka",
 }
 CONTAINERS = tuple(EXTENSION)
 
@@ -64,6 +65,7 @@ _RECIPES = {
     "vorbis": _Recipe(muxer="ogg", codec="vorbis", codec_options={"strict": "experimental"}),
     "opus": _Recipe(muxer="opus", codec="libopus", sample_rate=48_000),
     "alac": _Recipe(muxer="ipod", codec="alac"),
+    "matroska": _Recipe(muxer="matroska", codec="flac"),
     "adts": _Recipe(muxer="adts", codec="aac"),
     "ac3": _Recipe(muxer="ac3", codec="ac3", bit_rate=192_000),
     "caf": _Recipe(muxer="caf", codec="pcm_s16le"),

@@ -28,6 +28,7 @@ from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 from PIL import Image
 
+from tests.media.matroska import put_matroska_picture, put_matroska_tags
 from tests.media.rf64 import rf64_of, riff_of
 
 __all__ = ["put_picture", "put_tags"]
@@ -109,6 +110,9 @@ def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version
 
     Numbers may be "3" or "3/12"; `compilation` is "1" or absent. `id3_version` is 3 or 4.
     """
+    if container == "matroska":
+        put_matroska_tags(path, tags)
+        return
     with _understood(path, container):
         _put_tags(path, container, tags, id3_version)
 
@@ -135,8 +139,12 @@ def put_picture(
 ) -> None:
     """Embed one more PNG or JPEG picture.
 
-    `kind` is the ID3 picture type; MP4 keeps no type, APEv2 tells front, back and other apart.
+    `kind` is the ID3 picture type; MP4 keeps no type, APEv2 and Matroska tell front, back and other
+    apart.
     """
+    if container == "matroska":
+        put_matroska_picture(path, data, kind)
+        return
     with _understood(path, container):
         _put_picture(path, container, data, kind, id3_version)
 

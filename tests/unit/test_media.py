@@ -49,6 +49,7 @@ NAMES = {
     "tta": ("tta", "tta", "TrueAudio"),
     "dsf": ("dsf", "dsd_lsbf_planar", "DSF"),
     "dff": ("iff", "dsd_msbf", "DSDIFF"),
+    "matroska": ("matroska,webm", "flac", ""),
 }
 TAGS = {
     "title": "Größe 雪",

@@ -30,7 +30,18 @@ from mutagen.wavpack import WavPack
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, rf64, vorbis
+from covergen.library.pictures import (
+    apev2,
+    asf,
+    comments,
+    flac,
+    id3,
+    id3_places,
+    matroska,
+    mp4,
+    rf64,
+    vorbis,
+)
 from covergen.library.pictures.embedded import (
     FRONT_COVER,
     ICONS,
@@ -92,6 +103,9 @@ _CONTAINERS = {
     "oggflac": replace(_ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures),
     "mp4": _Container(mp4.Mp4File, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
     "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
+    "matroska": _Container(
+        matroska.MatroskaFile, matroska.pictures, matroska.others, matroska.edit, matroska.rest
+    ),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),
     "musepack": _apev2(Musepack),

@@ -53,6 +53,7 @@ class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
 
     def __init__(self, source: Path | BinaryIO) -> None:
         super().__init__(source)
+        self.tags: mutagen.Tags | None
         self.is_video = False
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             with suppress(ValueError, struct.error):  # damage is told of by who needs it whole

@@ -177,7 +177,7 @@ def test_a_video_is_no_track_unless_it_is_named(tmp_path: Path, memory: ScanMemo
 def test_stills_make_no_video(tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]) -> None:
     video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
     (album,) = _albums(_scan(memory, tmp_path))
-    assert [track.title for track in album.tracks] == ["Book"]
+    assert [track.path.name for track in album.tracks] == ["book.m4b"]
 
 
 def test_excluded_files_are_not_scanned(
