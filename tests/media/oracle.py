@@ -43,12 +43,11 @@ def front_cover(path: Path) -> bytes | None:
 
 def texts(path: Path) -> dict[str, str]:
     """All tags as mutagen knows them, or else FFmpeg, pictures left out."""
-    parsed = mutagen.File(path)
-    if parsed is None:
+    if path.suffix in (".mka", ".rf64"):  # which mutagen does not know
         with av.open(path) as file:
             return dict(file.metadata)
     pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
-    tags = parsed.tags or {}
+    tags = mutagen.File(path).tags or {}
     return {
         k: str(v)
         for k, v in tags.items()

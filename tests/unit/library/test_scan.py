@@ -163,8 +163,11 @@ def test_an_mp4_called_aac_holds_a_cover(tmp_path: Path, memory: ScanMemory) -> 
     assert [(track.path, track.container) for track in album.tracks] == [(path, "mp4")]
 
 
-def test_a_video_is_no_track_unless_it_is_named(tmp_path: Path, memory: ScanMemory) -> None:
-    path = video(tmp_path / "clip.mp4", tags={"title": "Clip"})
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.webm", "libvpx")])
+def test_a_video_is_no_track_unless_it_is_named(
+    tmp_path: Path, memory: ScanMemory, name: str, codec: str
+) -> None:
+    path = video(tmp_path / name, codec=codec, tags={"title": "Clip"})
     for _ in ("first", "from memory"):
         (passed,) = _scan(memory, tmp_path)
         assert isinstance(passed, Outcome)
