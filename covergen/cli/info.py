@@ -11,7 +11,7 @@ from covergen.cli import jsonl
 from covergen.cli.info_lines import info_lines
 from covergen.cli.interrupt import interruptible
 from covergen.cli.options import paths_argument
-from covergen.cli.render import file_line, is_only_counted
+from covergen.cli.render import file_line
 from covergen.cli.tag import plan_choice, tag
 from covergen.core.errors import TagError
 from covergen.core.types import Outcome, Status
@@ -42,8 +42,7 @@ def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
             found = True
             if isinstance(item, Outcome):
                 failed |= item.status is Status.FAILED
-                if as_json or not is_only_counted(item):
-                    click.echo(file_line(item, as_json=as_json))
+                click.echo(file_line(item, as_json=as_json))
             elif as_json:
                 click.echo(_json(item))
             else:
