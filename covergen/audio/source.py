@@ -31,7 +31,10 @@ AnyStream = TypeVar("AnyStream", bound="Stream")
 __all__ = ["audio_stream", "codec_parameters", "is_music", "open_source", "packets_of"]
 
 # The formats of music files. FFmpeg also knows playlists, which would make it open other files.
-_FORMATS = "aac,aiff,ape,asf,dsf,flac,iff,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
+_FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,mov,mp3,mpc,mpc8,ogg,tta,w64,"
+    "wav,wv"
+)
 # Read to recognise a file. FFmpeg's usual 5 MB would cost a WAV file 20 ms, and change nothing.
 _PROBE_BYTES = 1 << 18
 # What damage, not music, exceeds, at the price of gigabytes: DSD1024 in bytes a second, and the

@@ -99,7 +99,11 @@ def error_object(error: click.ClickException) -> dict[str, Any]:
 
 
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:
-    """The last line of a dry run: albums by action and reason, lone files by status and reason."""
+    """The last line of a dry run: albums by action and reason, lone files by status and reason.
+
+    `bare`: how many files cannot hold a cover, by extension. `small_covers`: how many targets are
+    WMA, where a cover above 64 KiB becomes a smaller JPEG.
+    """
     return {
         "albums": [
             {"action": action.value, "reason": reason.value, "count": count}
@@ -109,6 +113,8 @@ def plan_summary(totals: PlanTotals) -> dict[str, Any]:
             {"status": status.value, "reason": reason.value, "count": count}
             for (status, reason), count in sorted(totals.files.items())
         ],
+        "bare": dict(sorted(totals.bare.items())),
+        "small_covers": totals.small_covers,
     }
 
 
@@ -123,6 +129,7 @@ def run_summary(tally: Tally, *, interrupted: bool) -> dict[str, Any]:
             {"status": status.value, "reason": reason.value, "count": count}
             for (status, reason), count in sorted(tally.files.items())
         ],
+        "bare": dict(sorted(tally.bare.items())),
         "interrupted": interrupted,
     }
 

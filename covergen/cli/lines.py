@@ -11,6 +11,7 @@ import click
 from covergen.core.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -125,7 +126,13 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
         files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
     for (status, cause), count in sorted(totals.files.items()):
-        yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {cause.text}"
+        text = _cause_text(cause, totals.bare)
+        yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {text}"
+    if totals.small_covers:
+        yield (
+            f"A cover above 64 KiB goes into {counted(totals.small_covers, 'WMA file')} as a"
+            " smaller JPEG: most players show no larger one there."
+        )
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
@@ -150,11 +157,17 @@ def tally_lines(tally: Tally) -> Iterator[str]:
     for (result, reason), count in sorted(tally.albums.items()):
         yield f"{_sum(result, count, 'album')}  {reason.text}"
     for (status, cause), count in sorted(tally.files.items()):
-        yield f"{_sum(status.value, count, _noun(cause))}  {cause.text}"
+        yield f"{_sum(status.value, count, _noun(cause))}  {_cause_text(cause, tally.bare)}"
 
 
 def _noun(reason: Reason) -> str:
     return "path" if reason is Reason.IGNORED else "file"  # a whole folder may be ignored
+
+
+def _cause_text(cause: Reason, bare: Counter[str]) -> str:
+    if cause is not Reason.BARE:
+        return cause.text
+    return f"{cause.text}: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(bare.items()))}"
 
 
 def _sum(verb: str, count: int, noun: str) -> str:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Renderer", "file_line", "is_told"]
 
+_COUNTED = (Reason.BARE, Reason.IGNORED, Reason.VIDEO)  # there may be thousands of these
+
 
 def file_line(outcome: Outcome, *, as_json: bool) -> str:
     """A file that belongs to no album, as a line of text or of JSON."""
@@ -43,8 +45,8 @@ def file_line(outcome: Outcome, *, as_json: bool) -> str:
 
 
 def is_told(outcome: Outcome, *, as_json: bool, verbose: bool) -> bool:
-    """Whether a file that belongs to no album gets a line: there may be many that are ignored."""
-    return as_json or verbose or outcome.reason is not Reason.IGNORED
+    """Whether a file that belongs to no album gets a line, rather than only being counted."""
+    return as_json or verbose or outcome.reason not in _COUNTED
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,9 +127,10 @@ def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions
     """What the options of this command say of the plan."""
     from covergen.jobs.options import PlanOptions
 
+    scan = scan_choice(options, options["per"])
     return PlanOptions(
         paths=paths,
-        scan=scan_choice(options, options["per"]),
+        scan=replace(scan, bare=options["sidecar"]),
         force=options["force"],
         fill=options["fill"],
         limit=options["limit"],

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from covergen.core.types import Cover, Provenance
 
 __all__ = [
+    "MOST_SHOWN_BYTES",
     "Encoding",
     "Picture",
     "decode",
     "encode",
+    "fitted",
     "is_image",
     "is_own",
     "open_picture",
@@ -42,8 +44,16 @@ _IMAGE = re.compile(
 # Some programs leave bytes of a picture's description in front of it.
 _IMAGE_BEHIND = re.compile(rb".{0,255}(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n)", re.DOTALL)
 _SMALLEST_BYTES = 26  # a GIF of one pixel
+MOST_SHOWN_BYTES = {"asf": (1 << 16) - 64}
+"""By container, the largest picture that most players show, if that is less than it can hold.
+
+An ASF attribute's size has 16 bits in the list that all of them read: 64 are for what is around the
+picture. Only Windows and a few others look for larger ones.
+"""
 
 _LARGEST_SIDE = 4096  # pixels: no cover is painted larger
+_SMALLEST_SIDE = 64
+_QUALITIES = (90, 80, 70)  # of JPEGs that have to be small
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
 
@@ -195,6 +205,51 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
             comment=json.dumps(texts).encode(),
         )
     return Picture.parse(stream.getvalue())
+
+
+def fitted(picture: Picture, container: str) -> Picture:
+    """The picture that goes into a container: itself, or a JPEG of it that players show.
+
+    The best quality that fits is taken, then the largest side. Its provenance stays. What cannot be
+    opened is left as it is.
+    """
+    most = MOST_SHOWN_BYTES.get(container)
+    if most is None or len(picture.data) <= most:
+        return picture
+    try:
+        with open_picture(io.BytesIO(picture.data)) as image:
+            comment = _provenance_comment(image)
+            pixels = image.convert("RGB")
+        return Picture.parse(_jpeg_within(pixels, comment, most))
+    except (OSError, RuntimeError, SyntaxError, ValueError):
+        return picture
+
+
+def _provenance_comment(image: PillowImage) -> bytes:
+    import json
+
+    if image.format == "JPEG":
+        comment = image.info.get("comment", b"")
+        return bytes(comment) if is_own(comment) else b""
+    texts = {str(n): str(t) for n, t in image.info.items() if str(n).startswith("covergen:")}
+    return json.dumps(texts).encode() if texts else b""
+
+
+def _jpeg_within(image: PillowImage, comment: bytes, most: int) -> bytes:
+    """Raises ValueError where not even a very small one fits."""
+    from PIL import Image
+
+    side = max(image.size)
+    while side >= _SMALLEST_SIDE:
+        smaller = image.copy()
+        smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+        for quality in _QUALITIES:
+            stream = io.BytesIO()
+            smaller.save(stream, "JPEG", quality=quality, progressive=False, comment=comment)
+            if stream.tell() <= most:
+                return stream.getvalue()
+        side = side * 3 // 4
+    raise ValueError(f"no JPEG of it has fewer than {most} bytes")
 
 
 def _with_palette(image: PillowImage) -> PillowImage:

@@ -68,6 +68,8 @@ class Reason(StrEnum):
     TOO_NEW = "too-new", "modified too recently: see --min-age"
     HARD_LINKED = "hard-linked", "has several hard links: see --hardlinks"
     UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged, or that of another album"
+    BARE = "bare", "of a kind that cannot hold a cover"
+    VIDEO = "video", "a video, which is covered if it is named outright"
     OUTSIDE = "outside", "lies outside of the library"
     CHANGED = "changed", "changed by someone else meanwhile"
     GONE = "gone", "is not there any more"

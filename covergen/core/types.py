@@ -41,10 +41,11 @@ __all__ = [
 class Track:
     """One audio file, as it was when it was scanned.
 
-    `container` is the name of a row of the table in `library/containers.py`. Texts are "" and
-    numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21"). `has_art`: it
-    holds a picture, icons aside; `own_art`: one that covergen painted, and no other; `broken_art`:
-    something in the place of a picture that is none.
+    `container` is the name of a row of the table in `library/containers.py`, or the extension of a
+    kind that cannot hold a cover. Texts are "" and numbers 0 where the tags are silent; `date` is
+    as tagged ("1997", "1997-05-21"). `has_art`: it holds a picture, icons aside; `own_art`: one
+    that covergen painted, and no other; `broken_art`: something in the place of a picture that is
+    not an image. `is_video`: it has a video track.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Track:
     track_number: int = 0
     compilation: bool = False
     musicbrainz_album_id: str = ""
+    is_video: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from covergen.core.picture import MOST_SHOWN_BYTES
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
 
@@ -33,7 +34,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailed:
-    """A file that belongs to no album, since it could not be read."""
+    """A file that belongs to no album, since it could not be read, or is passed over."""
 
     outcome: Outcome
 
@@ -141,7 +142,9 @@ class PlanTotals:
 
     `files` are those reported on their own: unreadable, or out of a run's reach; `tracks` are all
     others. `heard` is how many tracks would be embedded. `first` are the first MOST_LISTED albums
-    that would be worked on.
+    that would be worked on. `bare` counts files that cannot hold a cover
+    by their extensions. `small_covers` is how many targets get a small JPEG instead of a large
+    cover.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
@@ -150,11 +153,14 @@ class PlanTotals:
     heard: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
     first: list[AlbumPlan] = field(default_factory=list)
+    small_covers: int = 0
+    bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
         """Count an album, or a file."""
         if isinstance(item, Outcome):
             self.files[item.status, item.reason] += 1
+            self.bare.update(_bare(item))
             return
         tracks = len(item.album.tracks)
         self.albums[item.action, item.reason] += 1
@@ -165,6 +171,7 @@ class PlanTotals:
         self.heard += tracks if item.action is Action.PAINT else 0
         for outcome in item.hindered:
             self.add(outcome)
+        self.small_covers += sum(track.container in MOST_SHOWN_BYTES for track in item.targets)
 
     @property
     def covers(self) -> int:
@@ -194,16 +201,21 @@ class PlanTotals:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run adds up to, in constant memory: albums by result, files by status."""
+    """What a run adds up to, in constant memory: albums by result, files by status.
+
+    `bare` counts files that cannot hold a cover by their extensions.
+    """
 
     albums: Counter[tuple[str, Reason]] = field(default_factory=Counter)
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
+    bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
         """Count an event."""
         match event:
             case FileFailed(outcome=outcome):
                 self.files[outcome.status, outcome.reason] += 1
+                self.bare.update(_bare(outcome))
             case AlbumDone(result=result, reason=reason, outcomes=outcomes):
                 self.albums[result, reason] += 1
                 for outcome in outcomes:
@@ -224,3 +236,8 @@ class Tally:
     def count(self, result: str) -> int:
         """How many albums had this result."""
         return sum(count for (kind, _), count in self.albums.items() if kind == result)
+
+
+def _bare(outcome: Outcome) -> Iterator[str]:
+    if outcome.reason is Reason.BARE:
+        yield outcome.path.suffix.lower()

@@ -13,6 +13,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Outcome
 from covergen.jobs.plan import plan_one, within_reach
 from covergen.jobs.repaint import repaint
+from covergen.library.containers import holds_covers
 from covergen.library.fingerprint import has_fingerprint
 from covergen.library.journal import Journal, WriteState
 from covergen.library.memory import ScanMemory
@@ -120,7 +121,7 @@ def _contents(path: Path) -> tuple[Track | None, list[EmbeddedPicture]]:
         if error.reason is not Reason.NOT_AUDIO or status.st_size > _LARGEST_PICTURE_BYTES:
             raise
         return None, [EmbeddedPicture(_picture_file(path), FRONT_COVER)]
-    return track, shown_pictures(path, track.container)
+    return track, shown_pictures(path, track.container) if holds_covers(track.container) else []
 
 
 def _picture_file(path: Path) -> bytes:

@@ -73,7 +73,7 @@ def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
 
 def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """Paint nothing that could then go nowhere."""
-    if not write.embed:
+    if not (write.embed and plan.targets):
         if plan.album.shares_folder:
             return _skipped(plan, Reason.SHARED_FOLDER)
         return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan

@@ -139,10 +139,10 @@ class Review:
         return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate, folders=folders)
 
     def _lacks_file_beside(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
-        """Whether a run was stopped when its cover was in all the tracks, but not beside them."""
+        """Whether only the file beside is missing: after a run was stopped, or of bare tracks."""
         may_write = self._writes_beside and not album.shares_folder
         lacks = may_write and find_cover_file(album, self._names) is None
-        return lacks and bool(outcomes) and all(map(_holds_own, outcomes))
+        return lacks and all(map(_holds_own, outcomes))
 
     def _has_foreign_cover(self, album: Album) -> bool:
         """Whether a cover file lies beside the tracks, and is not from an earlier run of this."""
@@ -282,7 +282,7 @@ def _left_alone(album: Album, outcomes: tuple[Outcome, ...]) -> Reviewed:
     """An album of which no file is written, for the reason that is told first."""
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     first = next(iter((*failed, *outcomes)), None)
-    return _skipped(album, first.reason if first else Reason.NOTHING_HEARD, *outcomes)
+    return _skipped(album, first.reason if first else Reason.BARE, *outcomes)
 
 
 def _failed(path: Path, reason: Reason, message: str) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ class TrackOutputs:
 
     def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
         """One plan for each track whose output is to be made."""
-        for album in scan(self.paths, self.scan, memory, checkpoint=checkpoint):
+        options = replace(self.scan, bare=True)  # they are only heard
+        for album in scan(self.paths, options, memory, checkpoint=checkpoint):
             if isinstance(album, Outcome):
                 emit(FileFailed(outcome=album))
                 continue

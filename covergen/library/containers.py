@@ -6,17 +6,26 @@ from typing import BinaryIO
 from mutagen import MutagenError
 from mutagen.mp3 import MPEGInfo
 
-__all__ = ["AUDIO_EXTENSIONS", "CONTAINERS", "identify", "identify_stream", "is_audio_name"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "CONTAINERS",
+    "holds_covers",
+    "identify",
+    "identify_stream",
+    "is_audio_name",
+    "is_bare_name",
+]
 
 CONTAINERS: dict[str, tuple[str, ...]] = {
-    "mp3": (".mp3",),
+    "mp3": (".mp3", ".mp2", ".mp1"),
     "flac": (".flac", ".fla"),
-    "mp4": (".m4a", ".m4b", ".mp4"),
+    "mp4": (".m4a", ".m4b", ".m4r", ".mp4"),
     "vorbis": (".ogg", ".oga"),
     "opus": (".opus",),
     "speex": (".spx",),
-    "oggflac": (".oga", ".ogg"),
-    "wav": (".wav", ".wave"),
+    "oggflac": (".oga", ".ogg", ".oggflac"),
+    "wav": (".wav", ".wave", ".bwf"),
+    "rf64": (".wav", ".wave", ".bwf", ".rf64"),
     "aiff": (".aiff", ".aif", ".aifc"),
     "asf": (".wma", ".asf"),
     "ape": (".ape",),
@@ -25,11 +34,17 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
     "tta": (".tta",),
     "dsf": (".dsf",),
     "dff": (".dff",),
+    "matroska": (".mka", ".weba", ".webm"),
 }
 """Each container with the extensions it usually goes by. What counts is `identify`."""
 
 AUDIO_EXTENSIONS = frozenset(e for extensions in CONTAINERS.values() for e in extensions)
 """The extensions that are looked at in folders: lower case, with their dot."""
+
+_BARE_EXTENSIONS = frozenset(
+    (".aac", ".ac3", ".amr", ".au", ".caf", ".dts", ".ec3", ".eac3", ".w64")
+)
+"""Music that can be heard, but has no place that players look for a cover in."""
 
 _HEAD_BYTES = 512
 _MOST_ID3_TAGS = 8  # Windows Media Player has been seen to stack them
@@ -39,7 +54,8 @@ _MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("flac", ((0, b"fLaC"),)),
     ("mp4", ((4, b"ftyp"),)),
     ("wav", ((0, b"RIFF"), (8, b"WAVE"))),
-    ("wav", ((0, b"RF64"), (8, b"WAVE"))),
+    ("rf64", ((0, b"RF64"), (8, b"WAVE"))),
+    ("rf64", ((0, b"BW64"), (8, b"WAVE"))),
     ("aiff", ((0, b"FORM"), (8, b"AIFF"))),
     ("aiff", ((0, b"FORM"), (8, b"AIFC"))),
     ("asf", ((0, bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")),)),
@@ -52,6 +68,11 @@ _MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("dff", ((0, b"FRM8"), (12, b"DSD "))),
 )
 
+# Matroska and WebM tell in a header of variable order what they are (RFC 9559, section 5.1.1).
+_EBML = bytes.fromhex("1a45dfa3")
+_EBML_HEAD_BYTES = 80
+_EBML_KINDS = (b"matroska", b"webm")
+
 # What the first packet of an Ogg stream begins with.
 _OGG_CODECS = (
     (b"\x01vorbis", "vorbis"),
@@ -62,9 +83,23 @@ _OGG_CODECS = (
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name is looked at when its folder is scanned."""
+    """Whether a file of this name may hold music and a cover."""
+    return _extension(name) in AUDIO_EXTENSIONS
+
+
+def is_bare_name(name: str) -> bool:
+    """Whether a file of this name holds music that no cover can be put into."""
+    return _extension(name) in _BARE_EXTENSIONS
+
+
+def holds_covers(container: str) -> bool:
+    """Whether covers can be put into a track of this container."""
+    return container in CONTAINERS
+
+
+def _extension(name: str) -> str:
     _, dot, extension = name.rpartition(".")
-    return f"{dot}{extension.lower()}" in AUDIO_EXTENSIONS
+    return f"{dot}{extension.lower()}"
 
 
 def identify(path: Path) -> str | None:
@@ -84,6 +119,8 @@ def identify_stream(file: BinaryIO) -> str | None:
             return container
     if head.startswith(b"OggS"):
         return _ogg_codec(head)
+    if head.startswith(_EBML):
+        return "matroska" if any(kind in head[:_EBML_HEAD_BYTES] for kind in _EBML_KINDS) else None
     # An ID3v2 tag before anything else than the above is an MP3's, whole or not.
     return "mp3" if tagged or _has_mpeg_frames(file) else None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from covergen.core.errors import ItemError, WriteError
-from covergen.core.picture import Picture, is_own
+from covergen.core.picture import MOST_SHOWN_BYTES, Picture, fitted, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 from covergen.library.change import Change, Record, Stamp
@@ -80,6 +80,7 @@ class _Edit:
     new: Picture | None
     done: Reason
     nothing: Reason
+    note: str = ""
 
     def is_done(self, found: Sequence[EmbeddedPicture]) -> bool:
         """Whether a file's pictures are as they should be: a front cover before all others."""
@@ -122,10 +123,23 @@ def write_cover(
     """Make `picture` the front cover of a music file, or leave the file exactly as it is.
 
     A symbolic link stays, and the file that it leads to is written. With `record`, what takes the
-    write back is kept first. Every failure of this file comes back as an Outcome.
+    write back is kept first. A picture that most players would not show in this container becomes a
+    JPEG that they do. Every failure of this file comes back as an Outcome.
     """
-    edit = _Edit(gone=is_front_cover, new=picture, done=Reason.WRITTEN, nothing=Reason.EQUAL)
+    fit = fitted(picture, track.container)
+    edit = _Edit(
+        gone=is_front_cover,
+        new=fit,
+        done=Reason.WRITTEN,
+        nothing=Reason.EQUAL,
+        note="" if fit is picture else _size_note(fit, track.container),
+    )
     return _rewritten(track, edit, same_sound, options, record)
+
+
+def _size_note(picture: Picture, container: str) -> str:
+    most = MOST_SHOWN_BYTES[container] >> 10
+    return f"a JPEG of {len(picture.data) >> 10} KiB: most players show none above {most} KiB here"
 
 
 def remove_own_cover(
@@ -189,7 +203,8 @@ def _rewrite(
         gone = [picture.data for picture in found if edit.gone(picture)]
         with record(_change(path, copy, track.container, gone)) if record else nullcontext():
             put_in_place(copy, path, before)
-    return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done, message=note)
+    message = "; ".join(filter(None, (edit.note, note)))
+    return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done, message=message)
 
 
 def _check_unchanged(track: Track, status: os.stat_result) -> None:

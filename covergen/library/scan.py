@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from covergen.core.errors import TagError
-from covergen.core.types import Album, Outcome, Track
+from covergen.core.reasons import Reason
+from covergen.core.types import Album, Outcome, Status, Track
 from covergen.library.albums import albums_in
+from covergen.library.containers import holds_covers
 from covergen.library.cover_files import is_picture, with_cover_files
 from covergen.library.cover_names import CoverNames
 from covergen.library.folders import AlbumFolder, Folder
@@ -27,13 +29,16 @@ class ScanOptions:
     """What is passed over, and whether an album is what its tags say, or every track its own.
 
     `exclude`: globs of names, or of paths relative to the folder given. `follow_symlinks`: also
-    out of that folder. `cover_names`: globs of cover files, as in `CoverNames`.
+    out of that folder. `cover_names`: globs of cover files, as in `CoverNames`. `bare`: files that
+    cannot hold a cover are tracks too, but not beside those that can, unless each is an album of
+    its own.
     """
 
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool = False
     per: Literal["album", "track"] = "album"
     cover_names: tuple[str, ...] = COVER_NAMES
+    bare: bool = False
 
 
 def scan(
@@ -45,10 +50,10 @@ def scan(
 ) -> Iterator[Album | Outcome]:
     """Yield the albums in folders and files, each when its folder and its discs have been read.
 
-    An Outcome is a file or folder that failed or was passed over because of an ignore file, or a
-    link that is not followed. A file that `memory` knows, unchanged in size and mtime, is not
-    opened, be it music or a cover file. Files named outright are scanned whatever
-    their extension, and without their neighbours.
+    An Outcome is a file or folder that failed, or one that is passed over: because of an ignore
+    file, a link that is not followed, a video, or what cannot hold a cover. A file that `memory`
+    knows, unchanged in size and mtime, is not opened, be it music or a cover file. Files named
+    outright are scanned whatever their extension, and without their neighbours; videos too.
 
     Raises UsageError at once, before the iteration, for paths that cannot be looked at, and
     Interrupted when `checkpoint` says so.
@@ -68,18 +73,29 @@ def _scan(
     for album_folder in album_folders:
         checkpoint()
         look = _Look(memory, checkpoint)
-        tracks = []
+        tracks: list[Track] = []
+        bare: list[Track] = []
         for folder in album_folder.folders:
             yield from folder.problems
             for found in look.at_files(folder):
-                if isinstance(found, Track):
-                    tracks.append(found)
-                else:
+                if isinstance(found, Outcome):
                     yield found
+                elif found.is_video and folder.names is not None:
+                    yield _passed_over(found, Reason.VIDEO)
+                else:
+                    (tracks if holds_covers(found.container) else bare).append(found)
+        if options.bare and (not tracks or options.per == "track"):
+            tracks += bare
+        else:
+            yield from (_passed_over(track, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
         albums = list(with_cover_files(albums, album_folder, names, look.is_picture))
         look.remember_pictures()
         yield from albums
+
+
+def _passed_over(track: Track, reason: Reason) -> Outcome:
+    return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
 
 
 class _Look:

@@ -19,9 +19,7 @@ from mutagen.dsf import DSF
 from mutagen.flac import FLAC
 from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
-from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
@@ -34,9 +32,19 @@ from covergen.core.picture import is_image, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
-from covergen.library.containers import identify_stream
+from covergen.library.containers import identify_stream, is_bare_name
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in
+from covergen.library.pictures import (
+    ICONS,
+    apev2,
+    id3,
+    id3_places,
+    matroska,
+    mp4,
+    pictures_in,
+    rf64,
+    vorbis,
+)
 from covergen.library.pictures.texts import Texts, as_id3
 
 __all__ = ["read_track"]
@@ -104,13 +112,27 @@ _APEV2 = {
     "musicbrainz_album_id": ("MUSICBRAINZ_ALBUMID",),
 }
 
+# By level (matroska.org, Tagging): 50 is the album, 30 the track; FFmpeg tells none.
+_MATROSKA = {
+    "title": ("30:TITLE", ":TITLE", "info:TITLE"),
+    "artist": ("30:ARTIST", ":ARTIST", "50:ARTIST"),
+    "album": (":ALBUM", "30:ALBUM", "50:ALBUM", "50:TITLE"),
+    "album_artist": (":ALBUM_ARTIST", ":ALBUMARTIST", "50:ALBUM_ARTIST", "50:ARTIST"),
+    "date": ("50:DATE_RELEASED", "30:DATE_RELEASED", ":DATE_RELEASED", ":DATE", ":YEAR"),
+    "disc_number": ("50:PART_NUMBER", ":DISC", ":DISCNUMBER"),
+    "track_number": ("30:PART_NUMBER", ":PART_NUMBER", ":TRACK", ":TRACKNUMBER"),
+    "compilation": (":COMPILATION", "50:COMPILATION", "30:COMPILATION"),
+    "musicbrainz_album_id": tuple(f"{level}:MUSICBRAINZ_ALBUMID" for level in ("", "50", "30")),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
     """How a container is opened, its keys, and from its tags a function from key to values.
 
     `check` raises OverflowError for what mutagen would take for ever over. `place` is where players
-    find ID3v2 tags and others beside them; `texts` what those of other kinds say.
+    find ID3v2 tags and others beside them; `texts` what those of other kinds say. `is_video` tells
+    of an opened file whether it is one.
     """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
@@ -119,6 +141,7 @@ class _Format:
     check: Callable[[BinaryIO], None] | None = None
     place: id3_places.Place | None = None
     texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
+    is_video: Callable[[mutagen.FileType], bool] | None = None
 
 
 def _by_frame(tags: mutagen.id3.ID3) -> Callable[[str], Any]:
@@ -159,13 +182,25 @@ def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
 _FORMATS = {
     "mp3": _id3(MP3, id3_places.MP3),
     "flac": replace(_vorbis(FLAC), place=id3_places.START, texts=id3_places.START.texts),
-    "mp4": _Format(open=MP4, keys=_MP4, lookup=lambda tags: tags.__getitem__),
+    "mp4": _Format(
+        open=mp4.Mp4File,
+        keys=_MP4,
+        lookup=lambda tags: tags.__getitem__,
+        is_video=lambda file: file.is_video,
+    ),
     "vorbis": _vorbis(OggVorbis),
     "opus": _vorbis(OggOpus),
     "speex": _vorbis(OggSpeex),
-    "oggflac": _vorbis(OggFLAC),
+    "oggflac": _vorbis(vorbis.OggFlacFile),
     "wav": _id3(WAVE, id3_places.WAV),
+    "rf64": _id3(rf64.opened, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
+    "matroska": _Format(
+        open=matroska.MatroskaFile,
+        keys=_MATROSKA,
+        lookup=lambda tags: tags.__getitem__,
+        is_video=lambda file: file.is_video,
+    ),
     "asf": _Format(
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
     ),
@@ -187,6 +222,8 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
     try:
         with BoundedReader(path) as reader:
             container = identify_stream(reader)
+            if container in (None, "mp3") and is_bare_name(path.name):  # some have ID3 in front
+                return _bare_track(path, stat)
             if container is None:
                 no_music = TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
                 raise reader.failure or no_music
@@ -194,6 +231,16 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
             return _parse(reader, path, stat, container)
     except OSError as error:
         raise TagError(path, error.strerror or str(error)) from error
+
+
+def _bare_track(path: Path, stat: os.stat_result) -> Track:
+    return Track(
+        path=path,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        container=path.suffix.lower().removeprefix("."),
+        has_art=False,
+    )
 
 
 @contextmanager
@@ -213,7 +260,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             format_.check(ahead)
     with _parse_errors(path, reader):
         file = format_.open(reader)
-        pictures = [p.data for p in pictures_in(file) if p.kind not in ICONS]
+        pictures = [p.data for p in pictures_in(file, container) if p.kind not in ICONS]
         elsewhere, further = [], []
         if place := format_.place:
             further = id3.further_tags(reader, place, file)
@@ -225,6 +272,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
                 further.append(as_id3(format_.texts(reader)))
             texts = _filled(texts, further)
         seconds = float(file.info.length)
+        is_video = format_.is_video is not None and format_.is_video(file)
     images = list(filter(is_image, pictures))
     others = list(filter(is_image, elsewhere))
     return Track(
@@ -245,6 +293,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         track_number=_number(texts["track_number"]),
         compilation=texts["compilation"].lower() in ("1", "true", "yes"),
         musicbrainz_album_id=texts["musicbrainz_album_id"],
+        is_video=is_video,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.containers import is_audio_name
+from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.cover_names import CoverNames
 from covergen.library.folders import (
     AlbumFolder,
@@ -163,14 +163,14 @@ class _Walk:
             name, relative = entry.name, place.trail + entry.name
             if not self._admits(name, relative):
                 continue
-            is_audio = is_audio_name(name)
+            is_music = _is_music_name(name)
             if is_picture_name(name):
                 pictures.append(name)
             try:
                 is_folder, leads_out = entry.is_dir(), self._leads_out(entry)
                 if is_folder and not leads_out and self._cover_names.is_art_folder(name):
                     pictures += art_in(entry)
-                if not (is_folder or is_audio):
+                if not (is_folder or is_music):
                     continue
                 if ignoring := place.rules.ignoring(relative, is_folder=is_folder):
                     problems.append(_ignored(place.path / name, f"{ignoring} says so"))
@@ -183,7 +183,7 @@ class _Walk:
                 elif modes.S_ISREG((stat := entry.stat()).st_mode):
                     files.append((name, stat))
             except OSError as error:
-                if is_audio or error.errno != errno.ELOOP:
+                if is_music or error.errno != errno.ELOOP:
                     problems.append(problem(place.path / name, error))
         return Folder(
             path=place.path,
@@ -199,7 +199,7 @@ class _Walk:
         albums: dict[Path, dict[Path, Path]] = {}
         for path in files:
             real = path.resolve()
-            walked = is_audio_name(real.name) and self._comes_to(real)
+            walked = _is_music_name(real.name) and self._comes_to(real)
             if not walked and not self._excludes(path.name, path.name):
                 albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
         for above, named in albums.items():
@@ -260,7 +260,7 @@ class _Walk:
         if entry.is_dir():
             upwards = any(root.is_relative_to(real) for root in self._real_roots)
             return not upwards and not self._comes_to(real)
-        walked = is_audio_name(real.name) and self._comes_to(real)
+        walked = _is_music_name(real.name) and self._comes_to(real)
         return not walked and self._first_visit(entry.stat())
 
     def _comes_to(self, real: Path) -> bool:
@@ -283,6 +283,10 @@ class _Walk:
             return False
         texts = (os.path.normcase(name), os.path.normcase(relative))
         return any(glob.match(text) for glob in self._excluded for text in texts)
+
+
+def _is_music_name(name: str) -> bool:
+    return is_audio_name(name) or is_bare_name(name)
 
 
 def _outside(link: Path) -> Outcome:

@@ -17,7 +17,7 @@ from covergen.core.picture import is_own
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
 from tests.functional.test_command_line import python
-from tests.media import Library, decoded_hash, picture_bytes, put_picture
+from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 from tests.media.oracle import front_cover, texts
 
 _PAINTED = ("Ada Lind", "Two Discs", "Compilation", "Sampler")
@@ -525,3 +525,16 @@ def _without(
     files: dict[Path, tuple[bytes, int]], preview: Preview
 ) -> dict[Path, tuple[bytes, int]]:
     return {path: kept for path, kept in files.items() if not path.is_relative_to(preview.folder)}
+
+
+def test_an_album_that_cannot_hold_its_cover_gets_it_beside(tmp_path: Path, run: Run) -> None:
+    library, preview = tmp_path / "library", tmp_path / "preview"
+    encode(library / "Album/01 A.aac", "adts", seconds=0.5)
+    run("tag", "-m", "tiny", "-n", "--sidecar", "--preview", preview, library)
+
+    (refused, _) = json_lines(run("apply", preview, "--json"))
+    (album, _) = json_lines(run("apply", preview, "--sidecar", "--json"))
+
+    assert (refused["result"], refused["reason"]) == ("skipped", "bare")
+    assert album["result"] == "written"
+    assert (library / "Album/cover.png").is_file()

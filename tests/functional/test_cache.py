@@ -16,7 +16,7 @@ from covergen.library.memory import ScanMemory
 from covergen.training.latent_store import LatentStore
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.test_command_line import python
-from tests.media import Library
+from tests.media import CONTAINERS, Library
 
 
 def shown(run: Run) -> dict[str, dict[str, Any]]:
@@ -38,10 +38,10 @@ def age(database: str, table: str, days: int) -> None:
 def test_what_runs_left_is_shown_with_its_place_and_size(used: Library, run: Run) -> None:
     run("tag", "-m", "tiny", "-n", used.root / "Two Discs")
     stores = shown(run)
-    assert stores["embeddings"]["entries"] >= 16
+    assert stores["embeddings"]["entries"] >= len(CONTAINERS)
     assert stores["scans"]["entries"] == 5, "what was written is forgotten until it is scanned"
     assert stores["rates"]["entries"] == 1
-    assert stores["journal"]["entries"] == 16 + 5 + 2 + 4
+    assert stores["journal"]["entries"] == len(CONTAINERS) + 5 + 2 + 4
     assert stores["pending"]["entries"] == 0
     for name in ("embeddings", "scans", "rates"):
         path = Path(stores[name]["path"])

@@ -17,7 +17,7 @@ from PIL import Image
 from covergen.core.reasons import Reason
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.media import Library, decoded_hash, picture_bytes, put_picture
+from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 
 TAG = ("tag", "--model", "tiny", "--json")
 
@@ -399,3 +399,26 @@ def test_a_library_that_is_all_ignored_says_so(library: Library, run: Run) -> No
         result = run("tag", "-m", "tiny", *flags, library.root)
         assert "1 path" in result.stdout
         assert "ignore file" in result.stdout
+
+
+def test_music_that_cannot_hold_a_cover_is_counted_and_gets_one_beside_it(
+    tmp_path: Path, run: Run
+) -> None:
+    kinds = {"adts": "01 A.aac", "ac3": "02 B.ac3", "caf": "03 C.caf", "w64": "04 D.w64"}
+    for kind, name in kinds.items():
+        encode(tmp_path / "Album" / name, kind, seconds=0.5)
+    before = snapshot(tmp_path / "Album")
+
+    counted = run("tag", "--model", "tiny", "--dry-run", tmp_path / "Album").stdout
+    run("tag", "--model", "tiny", tmp_path / "Album")
+    assert snapshot(tmp_path / "Album") == before
+    *_, done, _ = json_lines(run(*TAG, "--sidecar", tmp_path / "Album"))
+    *_, again, _ = json_lines(run(*TAG, "--sidecar", tmp_path / "Album"))
+
+    assert ".aac (1), .ac3 (1), .caf (1), .w64 (1)" in counted
+    assert "01 A.aac" not in counted
+    cover = tmp_path / "Album/cover.png"
+    assert done["result"] == "painted"
+    assert [(file["path"], file["status"]) for file in done["files"]] == [(str(cover), "written")]
+    assert snapshot(tmp_path / "Album").keys() == before.keys() | {cover}
+    assert (again["action"], again["reason"]) == ("skip", "has-art")

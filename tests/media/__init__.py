@@ -7,6 +7,7 @@ from tests.media.oracle import decoded_hash
 from tests.media.picture import picture_bytes
 from tests.media.sound import KINDS, sound
 from tests.media.tags import put_picture, put_tags
+from tests.media.video import video
 
 __all__ = [
     "CONTAINERS",
@@ -23,4 +24,5 @@ __all__ = [
     "put_tags",
     "sound",
     "truncated",
+    "video",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.media.dsd import dff, dsf
+from tests.media.rf64 import rf64_of
 from tests.media.sound import sound
 from tests.media.tags import put_tags
 
@@ -25,6 +26,7 @@ EXTENSION = {
     "speex": ".spx",
     "oggflac": ".oga",
     "wav": ".wav",
+    "rf64": ".rf64",
     "aiff": ".aiff",
     "asf": ".wma",
     "ape": ".ape",
@@ -33,6 +35,7 @@ EXTENSION = {
     "tta": ".tta",
     "dsf": ".dsf",
     "dff": ".dff",
+    "matroska": ".mka",
 }
 CONTAINERS = tuple(EXTENSION)
 
@@ -62,6 +65,11 @@ _RECIPES = {
     "vorbis": _Recipe(muxer="ogg", codec="vorbis", codec_options={"strict": "experimental"}),
     "opus": _Recipe(muxer="opus", codec="libopus", sample_rate=48_000),
     "alac": _Recipe(muxer="ipod", codec="alac"),
+    "matroska": _Recipe(muxer="matroska", codec="flac"),
+    "adts": _Recipe(muxer="adts", codec="aac"),
+    "ac3": _Recipe(muxer="ac3", codec="ac3", bit_rate=192_000),
+    "caf": _Recipe(muxer="caf", codec="pcm_s16le"),
+    "w64": _Recipe(muxer="w64", codec="pcm_s16le"),
     "oggflac": _Recipe(muxer="ogg", codec="flac"),
     "wav": _Recipe(muxer="wav", codec="pcm_s16le"),
     "aiff": _Recipe(muxer="aiff", codec="pcm_s16be"),
@@ -88,6 +96,7 @@ def encode(
     `samples`: (channels, samples) float32 at `sample_rate` Hz, else `sound(kind, seconds, …)`.
     Tags are named as in `put_tags`. Speex, APE and Musepack have no encoder here: those files are
     copies of a fixture, whatever sound is asked for. `alac`: MP4 with that codec instead of AAC.
+    "adts", "ac3", "caf" and "w64" are made as well, and take no tags.
     Raises ValueError where there is no sound to encode: the muxers write nothing then, or hang.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +119,9 @@ def _write(path: Path, name: str, samples: NDArray[np.float32], sample_rate: int
             path.write_bytes(dsf(samples, sample_rate))
         case "dff":
             path.write_bytes(dff(samples, sample_rate))
+        case "rf64":
+            _write(path, "wav", samples, sample_rate)
+            path.write_bytes(rf64_of(path.read_bytes()))
         case "wavpack":
             path.write_bytes(_wavpack(samples, sample_rate))
         case _:

@@ -42,7 +42,10 @@ def front_cover(path: Path) -> bytes | None:
 
 
 def texts(path: Path) -> dict[str, str]:
-    """All tags as mutagen knows them, pictures left out."""
+    """All tags as mutagen knows them, or else FFmpeg, pictures left out."""
+    if path.suffix in (".mka", ".rf64"):  # which mutagen does not know
+        with av.open(path) as file:
+            return dict(file.metadata)
     pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")
     tags = mutagen.File(path).tags or {}
     return {

@@ -2,8 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 from PIL import Image, UnidentifiedImageError
+
+from tests.media.matroska import put_matroska_picture, put_matroska_tags
+from tests.media.rf64 import rf64_of, riff_of
 
 __all__ = ["put_picture", "put_tags"]
 
@@ -90,6 +93,7 @@ _OPENERS: dict[str, Any] = {
     "speex": OggSpeex,
     "oggflac": OggFLAC,
     "wav": WAVE,
+    "rf64": WAVE,
     "aiff": AIFF,
     "asf": ASF,
     "ape": MonkeysAudio,
@@ -106,6 +110,14 @@ def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version
 
     Numbers may be "3" or "3/12"; `compilation` is "1" or absent. `id3_version` is 3 or 4.
     """
+    if container == "matroska":
+        put_matroska_tags(path, tags)
+        return
+    with _understood(path, container):
+        _put_tags(path, container, tags, id3_version)
+
+
+def _put_tags(path: Path, container: str, tags: Mapping[str, str], id3_version: int) -> None:
     file = _opened(path, container)
     for name, value in tags.items():
         match container:
@@ -127,8 +139,17 @@ def put_picture(
 ) -> None:
     """Embed one more PNG or JPEG picture, or bytes that are none, said to be a JPEG.
 
-    `kind` is the ID3 picture type; MP4 keeps no type, APEv2 tells front, back and other apart.
+    `kind` is the ID3 picture type; MP4 keeps no type, APEv2 and Matroska tell front, back and other
+    apart.
     """
+    if container == "matroska":
+        put_matroska_picture(path, data, kind)
+        return
+    with _understood(path, container):
+        _put_picture(path, container, data, kind, id3_version)
+
+
+def _put_picture(path: Path, container: str, data: bytes, kind: int, id3_version: int) -> None:
     file = _opened(path, container)
     picture = _described(data, kind)
     match container:
@@ -153,6 +174,16 @@ def put_picture(
             frame = id3.APIC(encoding=0, mime=picture.mime, type=kind, desc=description, data=data)
             file.tags.add(frame)
     _save(file, id3_version)
+
+
+@contextmanager
+def _understood(path: Path, container: str) -> Iterator[None]:
+    """Turn a file meanwhile into one that mutagen knows."""
+    if container == "rf64":
+        path.write_bytes(riff_of(path.read_bytes()))
+    yield
+    if container == "rf64":
+        path.write_bytes(rf64_of(path.read_bytes()))
 
 
 def _opened(path: Path, container: str) -> Any:  # noqa: ANN401 - mutagen is untyped

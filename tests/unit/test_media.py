@@ -27,8 +27,8 @@ from tests.media import (
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FIXED = ("speex", "ape", "musepack")
 MADE = tuple(container for container in CONTAINERS if container not in FIXED)
-LOSSLESS = ("flac", "oggflac", "wav", "aiff", "wavpack", "tta")
-ID3 = ("mp3", "wav", "aiff", "tta", "dsf")
+LOSSLESS = ("flac", "oggflac", "wav", "rf64", "aiff", "wavpack", "tta")
+ID3 = ("mp3", "wav", "rf64", "aiff", "tta", "dsf")
 
 # FFmpeg's names of the demuxer and the codec, and mutagen's of the file that it recognises.
 NAMES = {
@@ -40,6 +40,7 @@ NAMES = {
     "speex": ("ogg", "speex", "OggSpeex"),
     "oggflac": ("ogg", "flac", "OggFLAC"),
     "wav": ("wav", "pcm_s16le", "WAVE"),
+    "rf64": ("wav", "pcm_s16le", ""),  # which mutagen does not know
     "aiff": ("aiff", "pcm_s16be", "AIFF"),
     "asf": ("asf", "wmav2", "ASF"),
     "ape": ("ape", "ape", "MonkeysAudio"),
@@ -48,6 +49,7 @@ NAMES = {
     "tta": ("tta", "tta", "TrueAudio"),
     "dsf": ("dsf", "dsd_lsbf_planar", "DSF"),
     "dff": ("iff", "dsd_msbf", "DSDIFF"),
+    "matroska": ("matroska,webm", "flac", ""),
 }
 TAGS = {
     "title": "Größe 雪",
@@ -86,13 +88,16 @@ def test_each_container_is_recognised_and_heard(container: str, tmp_path: Path) 
     path = encode(file_of(tmp_path, container), container, seconds=1.0)
     with av.open(path) as file:
         names = file.format.name, file.streams.audio[0].codec_context.name
-    parsed = mutagen.File(path)
-    assert (*names, type(parsed).__name__) == NAMES[container]
+    *expected, by_mutagen = NAMES[container]
+    assert list(names) == expected
     wave, sample_rate = decode(path)
     assert len(wave) == 2
-    assert wave.shape[1] / sample_rate == pytest.approx(parsed.info.length, abs=0.1)
     assert wave.std() > 0.01
-    assert not parsed.tags
+    if by_mutagen:
+        parsed = mutagen.File(path)
+        assert type(parsed).__name__ == by_mutagen
+        assert wave.shape[1] / sample_rate == pytest.approx(parsed.info.length, abs=0.1)
+        assert not parsed.tags
 
 
 @pytest.mark.parametrize("container", MADE)

@@ -6,7 +6,7 @@ splice raw bytes and touch nothing but the cover; mutagen then reads back what t
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +19,7 @@ from mutagen.dsf import DSF
 from mutagen.flac import FLAC
 from mutagen.monkeysaudio import MonkeysAudio
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
 from mutagen.musepack import Musepack
-from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
@@ -32,7 +30,18 @@ from mutagen.wavpack import WavPack
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, vorbis
+from covergen.library.pictures import (
+    apev2,
+    asf,
+    comments,
+    flac,
+    id3,
+    id3_places,
+    matroska,
+    mp4,
+    rf64,
+    vorbis,
+)
 from covergen.library.pictures.embedded import (
     FRONT_COVER,
     ICONS,
@@ -64,7 +73,7 @@ class _Container:
     mutagen.
     """
 
-    opened_by: type[mutagen.FileType]
+    open: Callable[..., mutagen.FileType]
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
@@ -75,12 +84,12 @@ class _Container:
     options: Mapping[str, bool] = field(default_factory=dict)
 
     def opened(self, path: Path) -> mutagen.FileType:
-        return self.opened_by(path, **self.options)
+        return self.open(path, **self.options)
 
 
-def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
+def _id3(open_: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Container:
     return _Container(
-        opened_by=opened_by,
+        open=open_,
         pictures=id3.pictures,
         others=id3.others,
         edit=partial(id3.edit, place=place),
@@ -92,14 +101,14 @@ def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Contain
     )
 
 
-def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
+def _ogg(open_: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
     edit, rest = partial(vorbis.edit, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(opened_by, comments.pictures, comments.others, edit, rest)
+    return _Container(open_, comments.pictures, comments.others, edit, rest)
 
 
-def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
+def _apev2(open_: Callable[..., mutagen.FileType]) -> _Container:
     return _Container(
-        opened_by=opened_by,
+        open=open_,
         pictures=apev2.pictures,
         others=apev2.others,
         edit=apev2.edit,
@@ -113,6 +122,7 @@ _CONTAINERS = {
     "mp3": _id3(MP3, id3_places.MP3),
     "tta": _id3(TrueAudio, id3_places.START),
     "wav": _id3(WAVE, id3_places.WAV),
+    "rf64": _id3(rf64.opened, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
@@ -122,20 +132,21 @@ _CONTAINERS = {
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
-    "oggflac": _ogg(OggFLAC, vorbis.OGG_FLAC),
-    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
+    "oggflac": replace(_ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures),
+    "mp4": _Container(mp4.Mp4File, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
     "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
+    "matroska": _Container(
+        matroska.MatroskaFile, matroska.pictures, matroska.others, matroska.edit, matroska.rest
+    ),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(WavPack),
     "musepack": _apev2(Musepack),
 }
 
 
-def pictures_in(file: mutagen.FileType) -> list[EmbeddedPicture]:
+def pictures_in(file: mutagen.FileType, container: str) -> list[EmbeddedPicture]:
     """Every picture in the tags of an opened file, icons included, front cover or not."""
-    rows = (row for row in _CONTAINERS.values() if isinstance(file, row.opened_by))
-    row = next(rows, None)
-    return row.pictures(file) if row else []
+    return _CONTAINERS[container].pictures(file)
 
 
 def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:

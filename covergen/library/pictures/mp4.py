@@ -6,13 +6,17 @@ into it follow.
 Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and their types).
 """
 
+import io
+import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import mutagen
+from mutagen.mp4 import MP4
 
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
@@ -20,7 +24,7 @@ from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["Mp4File", "edit", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -28,6 +32,7 @@ _FILLERS = (b"free", b"skip")
 _META = (b"udta", b"meta")
 _HANDLER = b"\0\0\0\0" + struct.pack(">I4s", 33, b"hdlr") + bytes(8) + b"mdirappl" + bytes(9)
 _FIXED_HEAD = 8
+_STILLS = (b"jpeg", b"mjpa", b"png ")  # codecs
 _VALUE_HEAD = 8  # the type and the locale
 
 
@@ -38,6 +43,26 @@ class _Atom(NamedTuple):
     start: int
     body: int
     end: int
+
+
+class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
+    """As mutagen reads it. `is_video`: it has a track of moving pictures, not of chapters' stills.
+
+    Where its `meta` atom is one of QuickTime's, mutagen finds no tags in it; here they are.
+    """
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        super().__init__(source)
+        self.tags: mutagen.Tags | None
+        self.is_video = False
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            with suppress(ValueError, struct.error):  # damage is told of by who needs it whole
+                self.is_video = _has_moving_pictures(file)
+            if self.tags is None:
+                body = _body(file, _moov_and_room(file)[0])
+                full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
+                if len(full) > len(body) and _holds(body, _META):
+                    self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -81,14 +106,48 @@ def rest(path: Path, gone: Gone) -> object:
 
 
 def _top_level(file: BinaryIO) -> list[_Atom]:
-    size = file.seek(0, 2)
-    atoms, at = [], 0
-    while at + _FIXED_HEAD <= size:
-        file.seek(at)
-        atom = _atom(file.read(16), at, size)
-        atoms.append(atom)
-        at = atom.end
-    return atoms
+    return list(_atoms_of(file, 0, file.seek(0, os.SEEK_END)))
+
+
+def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
+    """The atoms between two places of a file. Raises ValueError."""
+    while start + _FIXED_HEAD <= end:
+        file.seek(start)
+        atom = _atom(file.read(16), start, end)
+        yield atom
+        start = atom.end
+
+
+def _first(file: BinaryIO, outer: _Atom, *path: bytes) -> _Atom:
+    """The first atom at a path within another one. Raises ValueError where there is none."""
+    for name in path:
+        found = (atom for atom in _atoms_of(file, outer.body, outer.end) if atom.name == name)
+        inner = next(found, None)
+        if inner is None:
+            raise ValueError(f"it has no {name!r} atom where one should be")
+        outer = inner
+    return outer
+
+
+def _has_moving_pictures(file: BinaryIO) -> bool:
+    whole = _Atom(b"", 0, 0, file.seek(0, os.SEEK_END))
+    moov = _first(file, whole, b"moov")
+    tracks = [atom for atom in _atoms_of(file, moov.body, moov.end) if atom.name == b"trak"]
+    return any(_moves(file, track) for track in tracks)
+
+
+def _moves(file: BinaryIO, track: _Atom) -> bool:
+    """Whether a track is a video's: its stills are for the chapters of an audio book."""
+
+    def four_bytes(at: int, *path: bytes) -> bytes:
+        file.seek(_first(file, track, b"mdia", *path).body + at)
+        return file.read(4)
+
+    if four_bytes(8, b"hdlr") != b"vide":
+        return False
+    table = (b"minf", b"stbl")
+    codec, count = four_bytes(12, *table, b"stsd"), four_bytes(8, *table, b"stsz")
+    return codec not in _STILLS and count != b"\0\0\0\1"
 
 
 def _atom(head: bytes, at: int, limit: int) -> _Atom:
@@ -148,6 +207,14 @@ def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]
         old, start = b"", end
     new = _edited(old, tuple(further), edit) if further else edit(old)
     return body[:start] + _join(name, new) + body[end:]
+
+
+def _holds(body: bytes, path: tuple[bytes, ...]) -> bool:
+    name, *further = path
+    for atom in _atoms(body):
+        if atom.name == name:
+            return not further or _holds(body[atom.body : atom.end], tuple(further))
+    return False
 
 
 def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:

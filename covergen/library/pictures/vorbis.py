@@ -4,51 +4,91 @@ Sources: RFC 3533 (Ogg), RFC 7845 (Opus), RFC 9639 section 10.1 (FLAC), Vorbis I
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import mutagen
 from mutagen.ogg import OggPage
+from mutagen.oggflac import OggFLAC
 
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
+from covergen.library.pictures import comments
 from covergen.library.pictures.comments import Comments
-from covergen.library.pictures.embedded import Gone
+from covergen.library.pictures.embedded import EmbeddedPicture, Gone
+from covergen.library.pictures.picture_block import picture_in
 
-__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "edit", "rest"]
+__all__ = [
+    "OGG_FLAC",
+    "OPUS",
+    "SPEEX",
+    "VORBIS",
+    "Codec",
+    "OggFlacFile",
+    "edit",
+    "oggflac_pictures",
+    "rest",
+]
 
 _PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
 _NO_PACKET_ENDS = -1
+
+# Ogg FLAC: each block of FLAC's is a packet, and the first one tells how many more there are.
+_BLOCK_HEAD = 4
+_PICTURE_BLOCK = 6
+_LAST_BLOCK = 0x80
+_BLOCK_COUNT = slice(7, 9)
+_AUDIO = b"\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
     """How a codec's stream begins, and what stands before the comments in their packet.
 
-    `sized`: the last three bytes of that are the length of what follows.
+    `in_blocks`: header packets are FLAC's metadata blocks, with their heads.
     """
 
     magic: bytes
     prefix_bytes: int
-    sized: bool = False
+    in_blocks: bool = False
 
 
 VORBIS = Codec(b"\x01vorbis", len(b"\x03vorbis"))
 OPUS = Codec(b"OpusHead", len(b"OpusTags"))
 SPEEX = Codec(b"Speex   ", 0)
-OGG_FLAC = Codec(b"\x7fFLAC", 4, sized=True)
+OGG_FLAC = Codec(b"\x7fFLAC", _BLOCK_HEAD, in_blocks=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Headers:
-    """The pages that hold the comments and the header packets after them."""
+    """The stream's first page, and those with the comments and the header packets after them."""
 
+    first: OggPage
     pages: list[OggPage]
     prefix: bytes
     comments: Comments
     further: list[bytes]
+
+
+class OggFlacFile(OggFLAC):  # type: ignore[misc]  # mutagen is untyped
+    """As mutagen reads it, with the pictures in blocks of their own, as `flac --picture` writes."""
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        super().__init__(source)
+        self.block_pictures: list[EmbeddedPicture] = []
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            file.seek(0)
+            with suppress(EOFError, ValueError):  # what comes after the comments is not for sure
+                found = map(_block_picture, _read(file, OGG_FLAC).further)
+                self.block_pictures = [picture for picture in found if picture is not None]
+
+
+def oggflac_pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """Those in the comments, where players look first, then those in blocks of their own."""
+    return [*comments.pictures(file), *file.block_pictures]
 
 
 def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
@@ -60,14 +100,16 @@ def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
         old = _read(file, codec)
         kept = old.comments.without(gone)
         body = (kept.with_front_cover(new) if new else kept).join()
-        prefix = old.prefix
-        if codec.sized:
+        packets = [old.prefix + body, *old.further]
+        if codec.in_blocks:
             if len(body) >= 1 << 24:
                 raise WriteError(path, Reason.TOO_LARGE, "Ogg FLAC's tags are below 16 MiB")
-            prefix = prefix[:-3] + len(body).to_bytes(3, "big")
-        packets = (prefix + body, *old.further)
+            packets[0] = old.prefix[:1] + len(body).to_bytes(3, "big") + body
+            packets = _without_blocks(packets, gone)
         pages = [page for packet in packets for page in _paginate(packet)]
         OggPage.replace(file, old.pages, pages)
+        if len(packets) <= len(old.further):
+            _count_blocks(file, old.first, len(packets))
     return ""
 
 
@@ -75,39 +117,80 @@ def rest(path: Path, gone: Gone, codec: Codec) -> object:
     """The raw comments but the pictures that go, and the other headers."""
     with path.open("rb") as file:
         headers = _read(file, codec)
-        further = b"".join([*headers.further, *_header_bytes(file, headers.pages[0].serial)])
-    prefix = headers.prefix[:-3] if codec.sized else headers.prefix
-    return prefix, headers.comments.without(gone), further
+        later = list(_header_bytes(file, headers.pages[0].serial))
+    prefix, further = headers.prefix, headers.further
+    if codec.in_blocks:
+        prefix, *further = (
+            bytes([packet[0] & ~_LAST_BLOCK]) + packet[1:]
+            for packet in _without_blocks([prefix[:1], *further], gone)
+        )
+    return prefix, headers.comments.without(gone), b"".join([*further, *later])
+
+
+def _block_picture(packet: bytes) -> EmbeddedPicture | None:
+    is_picture = packet[:1] and packet[0] & ~_LAST_BLOCK == _PICTURE_BLOCK
+    return picture_in(packet[_BLOCK_HEAD:]) if is_picture else None
+
+
+def _without_blocks(packets: list[bytes], gone: Gone) -> list[bytes]:
+    """The blocks but some pictures; if one of them was marked as the last one, the last is."""
+    kept = [p for p in packets if (picture := _block_picture(p)) is None or not gone(picture)]
+    if len(kept) < len(packets) and packets[-1][0] & _LAST_BLOCK:
+        kept[-1] = bytes([kept[-1][0] | _LAST_BLOCK]) + kept[-1][1:]
+    return kept
+
+
+def _count_blocks(file: BinaryIO, first: OggPage, count: int) -> None:
+    """Tell in a stream's first page how many blocks follow, unless it does not say."""
+    packet = bytearray(first.packets[0])
+    if any(packet[_BLOCK_COUNT]):
+        packet[_BLOCK_COUNT] = count.to_bytes(2, "big")
+        first.packets[0] = bytes(packet)
+        file.seek(first.offset)
+        file.write(first.write())
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
     """Raises ValueError where audio shares a page with headers, or the headers have no end."""
     try:
-        pages = _header_pages(file, codec)
+        first, pages = _header_pages(file, codec)
     except EOFError as error:
         raise ValueError("its headers have no end") from error
     if pages[0].continued or pages[-1].position not in (0, _NO_PACKET_ENDS):
         raise ValueError("audio shares a page with the headers")
-    first, *further = OggPage.to_packets(pages, strict=True)
-    prefix, body = first[: codec.prefix_bytes], first[codec.prefix_bytes :]
-    return _Headers(pages, prefix, Comments.parse(body), further)
+    packet, *further = OggPage.to_packets(pages, strict=True)
+    prefix, body = packet[: codec.prefix_bytes], packet[codec.prefix_bytes :]
+    return _Headers(first, pages, prefix, Comments.parse(body), further)
 
 
-def _header_pages(file: BinaryIO, codec: Codec) -> list[OggPage]:
-    """From the page on which the comments begin to the first that ends with a packet.
+def _header_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]:
+    """The first page, and from where the comments begin to the first page that ends with a packet.
 
-    Raises EOFError where there are none.
+    In Ogg FLAC to the last block's. Raises EOFError where there are none.
     """
-    page = OggPage(file)
-    while not (page.first and page.packets and page.packets[0].startswith(codec.magic)):
-        page = OggPage(file)
-    serial = page.serial
+    first = OggPage(file)
+    while not (first.first and first.packets and first.packets[0].startswith(codec.magic)):
+        first = OggPage(file)
     pages: list[OggPage] = []
-    while not (pages and pages[-1].complete):
+    while not _ends_headers(pages, codec):
         page = OggPage(file)
-        if page.serial == serial:
-            pages.append(page)
-    return pages
+        if page.serial != first.serial:
+            continue
+        if pages and pages[-1].complete and page.packets[:1] and page.packets[0][:1] == _AUDIO:
+            file.seek(page.offset)  # no block was marked as the last
+            break
+        pages.append(page)
+    return first, pages
+
+
+def _ends_headers(pages: list[OggPage], codec: Codec) -> bool:
+    if not (pages and pages[-1].complete):
+        return False
+    if not codec.in_blocks:
+        return True
+    starts = [number for number, page in enumerate(pages) if len(page.packets) > page.continued]
+    last = pages[starts[-1] if starts else 0].packets[-1]
+    return bool(last[:1]) and bool(last[0] & _LAST_BLOCK)
 
 
 def _header_bytes(file: BinaryIO, serial: int) -> Iterator[bytes]:

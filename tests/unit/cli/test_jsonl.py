@@ -157,6 +157,8 @@ def test_the_sum_of_a_plan() -> None:
             {"action": "skip", "reason": "limit", "count": 1},
         ],
         "files": [{"status": "failed", "reason": "unreadable", "count": 1}],
+        "bare": {},
+        "small_covers": 0,
     }
 
 
@@ -174,6 +176,7 @@ def test_the_sum_of_a_run(interrupted: bool) -> None:
             {"status": "failed", "reason": "unreadable", "count": 3},
             {"status": "written", "reason": "written", "count": 2},
         ],
+        "bare": {},
         "interrupted": interrupted,
     }
 

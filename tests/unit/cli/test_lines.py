@@ -1,5 +1,6 @@
 """Lines for people: safe to print, one line each, and their figures right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -184,6 +185,30 @@ def test_a_plan_adds_up() -> None:
         "skip 1 album 7 files past --limit",
         "failed 1 file no audio file, whatever its name says",
     ]
+
+
+def test_a_plan_tells_that_wma_gets_small_covers() -> None:
+    album = _album(3)
+    wma = tuple(replace(track, container="asf") for track in album.tracks[:2])
+    totals = PlanTotals()
+    totals.add(_plan(replace(album, tracks=(*wma, album.tracks[2]))))
+
+    *_, told = lines.totals_lines(totals)
+
+    assert "2 WMA files" in told
+    assert "64 KiB" in told
+
+
+def test_files_that_cannot_hold_a_cover_are_counted_by_kind() -> None:
+    totals, tally = PlanTotals(), Tally()
+    for name in ("1.aac", "2.AAC", "3.ac3"):
+        outcome = Outcome(path=_FOLDER / name, status=Status.SKIPPED, reason=Reason.BARE)
+        totals.add(outcome)
+        tally.add(FileFailed(outcome=outcome))
+
+    told = "skipped 3 files of a kind that cannot hold a cover: .aac (2), .ac3 (1)"
+    for summed in (lines.totals_lines(totals), lines.tally_lines(tally)):
+        assert [" ".join(line.split()) for line in summed] == [told]
 
 
 def test_a_run_adds_up() -> None:

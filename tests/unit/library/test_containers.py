@@ -87,3 +87,8 @@ def test_extensions_of_all_containers_are_looked_at() -> None:
     assert not is_audio_name("mp3")
     assert not is_audio_name("cover.jpg")
     assert not is_audio_name("song.mp3.part")
+
+
+@pytest.mark.parametrize("name", ["a.bwf", "a.oggflac", "a.mp1", "a.mp2", "a.m4r"])
+def test_names_that_other_programs_give_to_known_containers_are_looked_at(name: str) -> None:
+    assert is_audio_name(name)

@@ -11,17 +11,18 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from covergen.core.errors import Interrupted, UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Album, Outcome, Status, Track
+from covergen.core.types import Action, Album, Outcome, Status, Track
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
 from covergen.library.scan import ScanOptions, scan
 from covergen.library.tags import read_track
-from tests.media import encode, picture_bytes, put_tags
+from tests.media import encode, picture_bytes, put_tags, video
 from tests.media.library import make_library
 from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, info, item
 
@@ -134,6 +135,72 @@ def test_per_track(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path)
         add(f"{number}.flac", album="Album", title=f"Title {number}", track_number=number)
     albums = _albums(_scan(memory, tmp_path, options=ScanOptions(per="track")))
     assert [album.title for album in albums] == ["Title 1", "Title 2"]
+
+
+BARE = ("1.aac", "2.AC3", "3.caf")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> list[Path]:
+    """An album of kinds that cannot hold a cover."""
+    folder = tmp_path / "Bare"
+    folder.mkdir()
+    for name in BARE:
+        (folder / name).write_bytes(b"any sound")
+    return [folder / name for name in BARE]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_cannot_hold_a_cover_is_passed_over_by_name(
+    add: Callable[..., Path], memory: ScanMemory, bare: list[Path], *, beside: bool
+) -> None:
+    if beside:
+        add("Bare/4.flac", album="Album")
+
+    for options in (None, ScanOptions(bare=True)) if beside else (None,):
+        items = _scan(memory, bare[0].parent, options=options)
+
+        passed = [item for item in items if isinstance(item, Outcome)]
+        assert [outcome.path for outcome in passed] == bare
+        assert {(o.status, o.reason) for o in passed} == {(Status.SKIPPED, Reason.BARE)}
+        assert len(items) - len(passed) == beside
+
+
+def test_what_cannot_hold_a_cover_is_an_album_where_that_is_enough(
+    memory: ScanMemory, bare: list[Path]
+) -> None:
+    (album,) = _albums(_scan(memory, bare[0].parent, options=ScanOptions(bare=True)))
+    assert [track.path for track in album.tracks] == bare
+    assert album.title == "Bare"
+    for force in (False, True):
+        plan = plan_album(album, force=force, fill=False)
+        assert (plan.action, plan.targets) == (Action.PAINT, ())
+
+
+def test_an_mp4_called_aac_holds_a_cover(tmp_path: Path, memory: ScanMemory) -> None:
+    path = encode(tmp_path / "1.aac", "mp4", seconds=0.2)
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert [(track.path, track.container) for track in album.tracks] == [(path, "mp4")]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.webm", "libvpx")])
+def test_a_video_is_no_track_unless_it_is_named(
+    tmp_path: Path, memory: ScanMemory, name: str, codec: str
+) -> None:
+    path = video(tmp_path / name, codec=codec, tags={"title": "Clip"})
+    for _ in ("first", "from memory"):
+        (passed,) = _scan(memory, tmp_path)
+        assert isinstance(passed, Outcome)
+        assert (passed.path, passed.status, passed.reason) == (path, Status.SKIPPED, Reason.VIDEO)
+    (album,) = _albums(_scan(memory, path))
+    assert [track.title for track in album.tracks] == ["Clip"]
+
+
+@pytest.mark.parametrize("stills", [{"codec": "mjpeg"}, {"frames": 1}])
+def test_stills_make_no_video(tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]) -> None:
+    video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert [track.path.name for track in album.tracks] == ["book.m4b"]
 
 
 def test_excluded_files_are_not_scanned(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from covergen.core.errors import TagError
-from covergen.core.picture import Picture
+from covergen.core.picture import Picture, fitted
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library.pictures import (
@@ -72,7 +72,8 @@ def test_the_cover_goes_in_and_all_else_stays(
     outcome = write(path, container, picture)
 
     assert (outcome.status, outcome.reason) == (Status.WRITTEN, Reason.WRITTEN), outcome.message
-    assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
+    shown = fitted(picture, container).data
+    assert read_pictures(path, container) == [EmbeddedPicture(shown, FRONT_COVER)]
     assert decoded_hash(path) == sound
     assert tags_by_ffmpeg(path) == tags
     assert list(tmp_path.iterdir()) == [path]
@@ -125,7 +126,8 @@ def test_writing_again_with_other_sizes_keeps_everything(make: Make, container: 
 
     for picture in (large(PNG, 250_000), JPEG, large(JPEG, 70_001), PNG, large(PNG, 2_000)):
         assert write(path, container, picture).status is Status.WRITTEN
-        assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
+        shown = fitted(picture, container).data
+        assert read_pictures(path, container) == [EmbeddedPicture(shown, FRONT_COVER)]
 
     assert decoded_hash(path) == sound
     assert tags_by_ffmpeg(path) == tags

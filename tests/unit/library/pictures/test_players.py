@@ -87,7 +87,11 @@ def assert_a_cover_hides_nothing(path: Path, container: str) -> str:
     return outcome.message
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
+# TagLib reads neither RF64 nor, before 2.2, Matroska.
+READ_BY_TAGLIB = [name for name in CONTAINERS if name not in ("rf64", "matroska")]
+
+
+@pytest.mark.parametrize("container", READ_BY_TAGLIB)
 def test_a_tagged_file(make: Make, container: str) -> None:
     path = make(container, tags=TAGS)
     assert shown(path)["ALBUM"] == ["Inseln"]
@@ -95,7 +99,7 @@ def test_a_tagged_file(make: Make, container: str) -> None:
     assert assert_a_cover_hides_nothing(path, container) == ""
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("container", READ_BY_TAGLIB)
 def test_an_untagged_file(make: Make, container: str) -> None:
     assert assert_a_cover_hides_nothing(make(container), container) == ""
 

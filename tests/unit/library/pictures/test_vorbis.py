@@ -14,6 +14,7 @@ from mutagen.oggvorbis import OggVorbis
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.tags import read_track
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.ogg_bytes import Page, pages, write_page
@@ -258,3 +259,80 @@ def test_files_with_mutagens_padding_are_written(
     assert write(path, container, PNG).status is Status.WRITTEN
 
     assert opener(path)["title"] == ["T"]
+
+
+def with_picture_blocks(path: Path, *blocks: tuple[int, bytes]) -> None:
+    """Give an Ogg FLAC file blocks of its own for pictures and padding, as `flac --picture` does.
+
+    Each on pages of its own, the last one marked as such, all of them counted in the first packet.
+    """
+    first, comment, *rest = pages(path.read_bytes())
+    audio = [page for page in rest if page.position > 0]
+    count = (1 + len(blocks)).to_bytes(2, "big")
+    first = first._replace(payload=first.payload[:7] + count + first.payload[9:])
+    comment = comment._replace(payload=b"\x04" + comment.payload[1:])
+    headers = [first, comment]
+    for number, (kind, body) in enumerate(blocks, 1):
+        head = bytes([kind | 0x80 * (number == len(blocks))])
+        packet = head + len(body).to_bytes(3, "big") + body
+        headers.append(first._replace(flags=0, lacing=lacing_of(packet), payload=packet))
+    found = [page._replace(sequence=n) for n, page in enumerate([*headers, *audio])]
+    path.write_bytes(b"".join(map(write_page, found)))
+
+
+def picture_block(kind: int, data: bytes) -> tuple[int, bytes]:
+    picture = Picture()
+    picture.type, picture.data, picture.mime = kind, data, "image/png"
+    return 6, picture.write()
+
+
+PADDING_BLOCK = (1, bytes(100))
+
+
+def test_a_picture_in_a_block_of_ogg_flac_is_seen(make: Make) -> None:
+    path = make("oggflac", tags={"title": "T"})
+    with_picture_blocks(path, PADDING_BLOCK, picture_block(3, OTHER), picture_block(4, JPEG.data))
+
+    assert read_pictures(path, "oggflac") == [
+        EmbeddedPicture(OTHER, FRONT_COVER),
+        EmbeddedPicture(JPEG.data, 4),
+    ]
+    assert read_track(path, path.stat()).has_art
+
+
+@pytest.mark.parametrize("last", [(picture_block(3, OTHER),), (picture_block(3, OTHER),) * 2])
+def test_a_front_cover_in_a_block_goes_and_other_blocks_stay(
+    make: Make, last: tuple[tuple[int, bytes], ...]
+) -> None:
+    path = make("oggflac", tags={"title": "T"})
+    sound = decoded_hash(path)
+    with_picture_blocks(path, PADDING_BLOCK, picture_block(4, JPEG.data), *last)
+
+    outcome = write(path, "oggflac", large(PNG, 150_000))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    first, comment, *rest = packets(path.read_bytes())
+    headers = [comment, *(packet for packet in rest if packet[0] != 0xFF)]
+    assert [(packet[0], packet[4:]) for packet in headers[1:]] == [
+        PADDING_BLOCK,
+        (0x80 | 6, picture_block(4, JPEG.data)[1]),
+    ]
+    assert int.from_bytes(first[7:9], "big") == len(headers)
+    assert read_pictures(path, "oggflac") == [
+        EmbeddedPicture(large(PNG, 150_000).data, FRONT_COVER),
+        EmbeddedPicture(JPEG.data, 4),
+    ]
+    assert decoded_hash(path) == sound
+
+
+def test_ogg_flac_whose_last_block_is_not_marked_is_written(make: Make) -> None:
+    path = make("oggflac")
+    found = list(pages(path.read_bytes()))
+    found[1] = found[1]._replace(payload=b"\x04" + found[1].payload[1:])
+    path.write_bytes(b"".join(map(write_page, found)))
+    sound = decoded_hash(path)
+
+    outcome = write(path, "oggflac", PNG)
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert decoded_hash(path) == sound

@@ -1,0 +1,559 @@
+"""The front cover in Matroska and WebM files: an attachment that is called cover.
+
+Clusters are never written anew. Where they move, the positions that lead to them follow; an index
+that thereby outgrows its place is written beside the attachments instead, in front of the clusters.
+
+Sources: RFC 9559 (Matroska); matroska.org, Attachments (names of covers) and Tagging.
+"""
+
+import os
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+import mutagen
+
+from covergen.core.errors import WriteError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.library.pictures.ebml import (
+    CRC,
+    VOID,
+    Element,
+    children,
+    element,
+    elements_in,
+    head_at,
+    master,
+    number,
+    number_bytes,
+    size_bytes,
+    void,
+    void_head,
+)
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
+from covergen.library.pictures.splice import padding, splice
+
+__all__ = ["MatroskaFile", "edit", "others", "pictures", "rest"]
+
+_EBML = bytes.fromhex("1a45dfa3")
+_DOC_TYPE = bytes.fromhex("4282")
+_SEGMENT = bytes.fromhex("18538067")
+_SEEK_HEAD, _SEEK = bytes.fromhex("114d9b74"), bytes.fromhex("4dbb")
+_SEEK_ID, _SEEK_POSITION = bytes.fromhex("53ab"), bytes.fromhex("53ac")
+_INFO, _TICK = bytes.fromhex("1549a966"), bytes.fromhex("2ad7b1")
+_DURATION, _TITLE = bytes.fromhex("4489"), bytes.fromhex("7ba9")
+_TRACKS, _TRACK = bytes.fromhex("1654ae6b"), b"\xae"
+_TRACK_TYPE, _CODEC = b"\x83", b"\x86"
+_CHAPTERS = bytes.fromhex("1043a770")
+_TAGS, _TAG = bytes.fromhex("1254c367"), bytes.fromhex("7373")
+_TARGETS, _LEVEL, _TRACK_UID = (bytes.fromhex(name) for name in ("63c0", "68ca", "63c5"))
+_OTHER_TARGETS = tuple(bytes.fromhex(name) for name in ("63c9", "63c4", "63c6"))
+_SIMPLE, _NAME, _STRING = (bytes.fromhex(name) for name in ("67c8", "45a3", "4487"))
+_ATTACHMENTS, _ATTACHED = bytes.fromhex("1941a469"), bytes.fromhex("61a7")
+_FILE_NAME, _MIME = bytes.fromhex("466e"), bytes.fromhex("4660")
+_DATA, _UID = bytes.fromhex("465c"), bytes.fromhex("46ae")
+_CLUSTER, _POSITION, _BLOCKS = bytes.fromhex("1f43b675"), b"\xa7", (b"\xa3", b"\xa0")
+_CUES = bytes.fromhex("1c53bb6b")
+_CUE_MASTERS = (b"\xbb", b"\xb7", b"\xdb")
+_CUE_POSITIONS = (b"\xf1", b"\xea", b"\x97", b"\xeb")
+
+# What ends a cluster of unknown length.
+_TOP_LEVEL = (
+    _EBML, _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS, _CHAPTERS, _TAGS, _ATTACHMENTS, _CLUSTER, _CUES,
+)  # fmt: skip
+_VIDEO, _AUDIO = 1, 2
+_STILLS = "V_MJPEG"
+
+_KINDS = {
+    **dict.fromkeys(("cover", "small_cover", "cover_land", "small_cover_land"), FRONT_COVER),
+    "back": 4,
+}
+_LONGEST_TEXT = 64 << 10
+_USUAL_TICK_NS = 1_000_000
+_WIDE = 8  # bytes for a position that is known only later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Segment:
+    """Where the segment's size stands, its body begins and ends, and what lies in it.
+
+    Positions count from `body`. `size` is None where it is unknown, as in what was streamed.
+    """
+
+    size_at: int
+    body: int
+    end: int
+    size: int | None
+    elements: tuple[Element, ...]
+
+    def all(self, name: bytes) -> list[Element]:
+        return [item for item in self.elements if item.id == name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Info:
+    length: float
+
+
+class MatroskaFile:
+    """What is read of a file, in the form of mutagen's.
+
+    `tags` are texts by level and name, "50:TITLE"; the level is "" where none is told, "info" for
+    the segment's own title. Raises ValueError where the file is not built as it should be.
+    """
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            segment = _segment(file)
+            info = _bodies(file, segment, _INFO)
+            tracks = _bodies(file, segment, _TRACKS)
+            self.tags = _texts(info, _bodies(file, segment, _TAGS))
+            self.pictures = [p for place in segment.all(_ATTACHMENTS) for p in _shown(file, place)]
+        self.info = _Info(_seconds(info))
+        kinds = [_track_kind(track) for body in tracks for track in _parts(body, _TRACK)]
+        self.is_video = _VIDEO in kinds
+        if not (self.is_video or _AUDIO in kinds):
+            raise ValueError("it holds no audio")
+
+
+def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
+    """The attached images, in their order."""
+    return list(file.pictures)
+
+
+def others(file: mutagen.FileType) -> object:
+    """All texts, and the length."""
+    return file.tags, file.info.length
+
+
+def edit(path: Path, gone: Gone, new: Picture | None) -> str:
+    """Take pictures out; make `new` the first attachment.
+
+    Raises WriteError where an index behind the clusters has no room for what changes in it.
+    """
+    with path.open("r+b") as file:
+        segment = _segment(file)
+        attached = ([_attached(new)] if new else []) + _kept(file, segment, gone)
+        attachments = element(_ATTACHMENTS, b"".join(attached)) if attached else b""
+        _Change(file, segment, attachments).make(path)
+    return ""
+
+
+def rest(path: Path, gone: Gone) -> object:
+    """All other elements, the files that stay attached, and which elements the indexes lead to."""
+    with path.open("rb") as file:
+        segment = _segment(file)
+        file.seek(0)
+        head = file.read(segment.size_at), segment.size is None
+        names = _names(segment)
+        plain = [
+            (item.id, _size_or_hash(file, item))
+            for item in segment.elements
+            if item.id not in (VOID, _SEEK_HEAD, _CUES, _ATTACHMENTS)
+        ]
+        cues = [list(_cue_targets(body, names)) for body in _bodies(file, segment, _CUES)]
+        seeks = [
+            (name, names.get(number(position), ""))
+            for body in _bodies(file, segment, _SEEK_HEAD)
+            for name, position in _seeks(body)
+            if name != _ATTACHMENTS
+        ]
+        kept = _kept(file, segment, gone)
+        file.seek(segment.end)
+        return head, plain, cues, sorted(seeks), kept, file.read(_LONGEST_TEXT)
+
+
+def _size_or_hash(file: BinaryIO, item: Element) -> object:
+    """Of clusters the size; the sound in them is compared elsewhere."""
+    size = item.end - item.start
+    return size if item.id == _CLUSTER else sha256(_body(file, item)).digest()
+
+
+def _names(segment: _Segment) -> dict[int, str]:
+    """What begins at which position: an element's ID, and which one of these it is."""
+    counts: Counter[bytes] = Counter()
+    names = {}
+    for item in segment.elements:
+        counts[item.id] += 1
+        names[item.start - segment.body] = f"{item.id.hex()} {counts[item.id]}"
+    return names
+
+
+def _cue_targets(body: bytes, names: dict[int, str]) -> Iterator[tuple[bytes, object]]:
+    for name, inner, _ in children(body):
+        if name in _CUE_MASTERS:
+            yield name, list(_cue_targets(inner, names))
+        elif name in _CUE_POSITIONS:
+            yield name, names.get(number(inner), "")
+        elif name not in (CRC, VOID):
+            yield name, inner
+
+
+# Reading.
+
+
+def _segment(file: BinaryIO) -> _Segment:
+    """Raises ValueError where it is no Matroska, or not whole."""
+    end = file.seek(0, os.SEEK_END)
+    name, body, size = head_at(file, 0)
+    if name != _EBML or size is None or size > _LONGEST_TEXT:
+        raise ValueError("it does not begin with an EBML header")
+    file.seek(body)
+    doc_type = _parts(file.read(size), _DOC_TYPE)[:1]
+    if [text.rstrip(b"\0") for text in doc_type] not in ([b"matroska"], [b"webm"]):
+        raise ValueError("it is neither Matroska nor WebM")
+    start = body + size
+    name, body, size = head_at(file, start)
+    if name != _SEGMENT:
+        raise ValueError("no segment follows its header")
+    if size is not None and body + size > end:
+        raise ValueError("its end is missing")
+    elements, end = _top_level(file, body, end if size is None else body + size, size is None)
+    return _Segment(
+        size_at=start + len(_SEGMENT), body=body, end=end, size=size, elements=tuple(elements)
+    )
+
+
+def _top_level(file: BinaryIO, start: int, end: int, streamed: bool) -> tuple[list[Element], int]:
+    """The elements of a segment, and where it ends: with the file, if it was streamed, or another.
+
+    What was streamed may break off in a cluster.
+    """
+    elements: list[Element] = []
+    while start < end:
+        name, body, size = head_at(file, start)
+        if name == _EBML:
+            return elements, start
+        if name == CRC:
+            raise ValueError("it has a checksum over the whole segment")
+        if name == _CLUSTER and size is None:
+            following = _end_of_cluster(file, body, end)
+        elif size is None:
+            raise ValueError("an element other than a cluster has no size")
+        else:
+            following = body + size
+        if following > end:
+            if name != _CLUSTER or not streamed:
+                raise ValueError("an element runs past the end of the file")
+            following = end
+        elements.append(Element(name, start, body, following))
+        start = following
+    return elements, end
+
+
+def _end_of_cluster(file: BinaryIO, start: int, end: int) -> int:
+    while start < end:
+        name, body, size = head_at(file, start)
+        if name in _TOP_LEVEL:
+            break
+        if size is None:
+            raise ValueError("an element within a cluster has no size")
+        start = body + size
+    return min(start, end)
+
+
+def _body(file: BinaryIO, item: Element) -> bytes:
+    file.seek(item.body)
+    return file.read(item.end - item.body)
+
+
+def _bodies(file: BinaryIO, segment: _Segment, name: bytes) -> list[bytes]:
+    return [_body(file, item) for item in segment.all(name)]
+
+
+def _parts(body: bytes, name: bytes) -> list[bytes]:
+    """The bodies of the elements of one name within another one."""
+    return [inner for found, inner, _ in children(body) if found == name]
+
+
+def _seconds(infos: list[bytes]) -> float:
+    info = b"".join(infos)
+    ticks = [number(body) for body in _parts(info, _TICK)]
+    for body in _parts(info, _DURATION):
+        (duration,) = struct.unpack(">f" if len(body) == 4 else ">d", body)
+        return float(duration) * (ticks[0] if ticks else _USUAL_TICK_NS) / 1e9
+    return 0.0
+
+
+def _track_kind(track: bytes) -> int:
+    codec = b"".join(_parts(track, _CODEC)).decode("ascii", "replace")
+    kinds = [number(body) for body in _parts(track, _TRACK_TYPE)]
+    return kinds[0] if kinds and not codec.startswith(_STILLS) else 0
+
+
+def _texts(infos: list[bytes], tags: list[bytes]) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
+    titles = [title for info in infos for title in _parts(info, _TITLE)]
+    if titles:
+        texts["info:TITLE"] = [_text(title) for title in titles]
+    found = [tag for body in tags for tag in _parts(body, _TAG)]
+    # What is told of a track alone comes after what is told of the file.
+    for tag in sorted(found, key=lambda tag: bool(_targets(tag)[1])):
+        level, _, elsewhere = _targets(tag)
+        for simple in _parts(tag, _SIMPLE) if not elsewhere else ():
+            name = "".join(map(_text, _parts(simple, _NAME)[:1])).upper()
+            texts.setdefault(f"{level}:{name}", []).extend(map(_text, _parts(simple, _STRING)))
+    return texts
+
+
+def _targets(tag: bytes) -> tuple[str, bool, bool]:
+    """A tag's level, and whether it is told of a track, or of a chapter or an attachment."""
+    targets = b"".join(_parts(tag, _TARGETS))
+    level = "".join(str(number(body)) for body in _parts(targets, _LEVEL)[:1])
+    elsewhere = any(number(uid) for name in _OTHER_TARGETS for uid in _parts(targets, name))
+    return level, any(map(number, _parts(targets, _TRACK_UID))), elsewhere
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").rstrip("\0")
+
+
+def _shown(file: BinaryIO, place: Element) -> Iterator[EmbeddedPicture]:
+    """The images among attached files; of other files, which may be large, only names are read."""
+    for item in elements_in(file, place.body, place.end):
+        if item.id != _ATTACHED:
+            continue
+        parts = {part.id: part for part in elements_in(file, item.body, item.end)}
+        short = {
+            name: _body(file, part)
+            for name, part in parts.items()
+            if name != _DATA and part.end - part.body <= _LONGEST_TEXT
+        }
+        if _DATA in parts and (kind := _picture_kind(short)) is not None:
+            yield EmbeddedPicture(_body(file, parts[_DATA]), kind)
+
+
+def _picture_kind(attached: dict[bytes, bytes]) -> int | None:
+    """The type of an attached picture, by its name; None for another file."""
+    name = PurePath(_text(attached.get(_FILE_NAME, b"")).lower())
+    is_image = _text(attached.get(_MIME, b"")).lower().startswith("image/")
+    named = name.suffix in (".png", ".jpg", ".jpeg") and _KINDS.get(name.stem) == FRONT_COVER
+    return _KINDS.get(name.stem, 0) if is_image or named else None
+
+
+# Attachments.
+
+
+def _attached(picture: Picture) -> bytes:
+    uid = number(sha256(picture.data).digest()[:8]) | 1  # not 0
+    parts = (
+        element(_FILE_NAME, f"cover{picture.extension}".encode()),
+        element(_MIME, picture.mime.encode()),
+        element(_UID, number_bytes(uid)),
+        element(_DATA, picture.data),
+    )
+    return element(_ATTACHED, b"".join(parts))
+
+
+def _kept(file: BinaryIO, segment: _Segment, gone: Gone) -> list[bytes]:
+    """All bytes of the files that stay attached."""
+    return [
+        raw
+        for body in _bodies(file, segment, _ATTACHMENTS)
+        for name, inner, raw in children(body)
+        if name == _ATTACHED and not _is_gone(inner, gone)
+    ]
+
+
+def _is_gone(attached: bytes, gone: Gone) -> bool:
+    parts = {name: body for name, body, _ in children(attached)}
+    kind = _picture_kind(parts)
+    return kind is not None and _DATA in parts and gone(EmbeddedPicture(parts[_DATA], kind))
+
+
+# Indexes, and the change itself.
+
+
+def _seeks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The ID and the position of each entry."""
+    for entry in _parts(head, _SEEK):
+        parts = {name: body for name, body, _ in children(entry)}
+        yield parts.get(_SEEK_ID, b""), parts.get(_SEEK_POSITION, b"")
+
+
+def _seek(name: bytes, position: bytes) -> bytes:
+    return element(_SEEK, element(_SEEK_ID, name) + element(_SEEK_POSITION, position))
+
+
+def _moved_cues(body: bytes, moved: Callable[[int], int], width: int) -> list[bytes]:
+    parts = []
+    for name, inner, raw in children(body):
+        if name in _CUE_MASTERS:
+            parts.append(element(name, b"".join(_moved_cues(inner, moved, width))))
+        elif name in _CUE_POSITIONS:
+            value = number_bytes(moved(number(inner)), max(width, len(inner)))
+            parts.append(element(name, value))
+        elif name not in (CRC, VOID):
+            parts.append(raw)
+    return parts
+
+
+class _Change:
+    """Other attachments in a file, and what follows from it.
+
+    The bytes from `_start` to `_end` are replaced, and all behind moves by `_delta`. Indexes are
+    overwritten in their places, and the free space behind them; one that outgrows that leaves its
+    place free, and goes behind the attachments.
+    """
+
+    def __init__(self, file: BinaryIO, segment: _Segment, attachments: bytes) -> None:
+        self._file, self._segment, self._attachments = file, segment, attachments
+        self._start, self._end = self._region()
+        self._room = self._delta = 0
+        self._outgrown: list[Element] = []
+        self._places: dict[int, int] = {}  # of these: old positions and new ones
+
+    def make(self, path: Path) -> None:
+        """Raises WriteError where an index behind the clusters outgrows its place."""
+        patches = self._patches()
+        while patches is None:
+            clusters = self._segment.all(_CLUSTER)
+            if clusters and self._start > clusters[0].start:  # nobody would look there
+                message = "its index has no room left for where things are"
+                raise WriteError(path, Reason.TOO_LARGE, message)
+            patches = self._patches()
+        indexes = b"".join(self._index(item, _WIDE, with_new=True) for item in self._outgrown)
+        for offset, data in (*patches.items(), *self._cluster_patches()):
+            self._file.seek(offset)
+            self._file.write(data)
+        data = self._attachments + indexes + void(self._room)
+        splice(self._file, self._start, self._end, data)
+        self._resize()
+
+    def _region(self) -> tuple[int, int]:
+        """Where the attachments lie, or would lie: in front of the clusters; with free space."""
+        items = self._segment.elements
+        own = [n for n, item in enumerate(items) if item.id == _ATTACHMENTS]
+        if len(own) > 1:
+            raise ValueError("it has several lists of attachments")
+        clusters = (n for n, item in enumerate(items) if item.id == _CLUSTER)
+        first = own[0] if own else next(clusters, len(items))
+        after = first + len(own)
+        while not own and first and items[first - 1].id == VOID:
+            first -= 1
+        while own and after < len(items) and items[after].id == VOID:
+            after += 1
+        places = [*(item.start for item in items), self._segment.end]
+        return places[first], places[after]
+
+    def _patches(self) -> dict[int, bytes] | None:
+        """What to write where, before all moves; None where one more index outgrows its place."""
+        sizes = [len(self._index(item, _WIDE, with_new=True)) for item in self._outgrown]
+        content = len(self._attachments) + sum(sizes)
+        self._room = padding(self._end - self._start - content, least=2)
+        self._delta = content + self._room - (self._end - self._start)
+        place = self._start - self._segment.body + len(self._attachments)
+        for item, size in zip(self._outgrown, sizes, strict=True):
+            self._places[item.start - self._segment.body] = place
+            place += size
+        patches = {item.start: void_head(item.end - item.start) for item in self._outgrown}
+        for item in (*self._segment.all(_SEEK_HEAD), *self._segment.all(_CUES)):
+            if item not in self._outgrown:
+                data = self._in_place(item)
+                if data is None:
+                    self._outgrown.append(item)
+                    return None
+                patches[item.start] = data
+        return patches
+
+    def _in_place(self, item: Element) -> bytes | None:
+        """An index as it is to be, and the head of the free space behind it; None without room."""
+        room = self._room_of(item)
+        for with_new in (True, False):
+            data = self._index(item, 0, with_new=with_new)
+            left = room - len(data)
+            if left == 1:  # no element is as small: the size of this one takes a byte more
+                _, body, _ = next(children(data))
+                return element(item.id, body, total=room)
+            if left >= 0:
+                return data + (void_head(left) if left else b"")
+        return None
+
+    def _room_of(self, item: Element) -> int:
+        end = item.end
+        for following in self._segment.elements:
+            is_taken = self._start <= following.start < self._end
+            if following.start == end and following.id == VOID and not is_taken:
+                end = following.end
+        return end - item.start
+
+    def _index(self, item: Element, width: int, *, with_new: bool) -> bytes:
+        """An index with the new positions, in `width` bytes at least, and with its checksum."""
+        body = _body(self._file, item)
+        if item.id == _CUES:
+            parts = _moved_cues(body, self._moved, width)
+        else:
+            parts = self._moved_seeks(body, width, with_new=with_new)
+        return master(item.id, parts, crc=bool(_parts(body, CRC)))
+
+    def _moved(self, position: int) -> int:
+        """Where what is at a position will be."""
+        behind = position >= self._end - self._segment.body
+        return self._places.get(position, position + self._delta if behind else position)
+
+    def _moved_seeks(self, body: bytes, width: int, *, with_new: bool) -> list[bytes]:
+        """The entries; for attachments that had none, there is one `with_new`."""
+        own = _seek(_ATTACHMENTS, number_bytes(self._start - self._segment.body, max(width, 1)))
+        parts = []
+        for name, position in _seeks(body):
+            if name == _ATTACHMENTS:
+                with_new = True
+            else:
+                moved = number_bytes(self._moved(number(position)), max(width, len(position)))
+                parts.append(_seek(name, moved))
+        return [*parts, own] if self._attachments and with_new else parts
+
+    def _cluster_patches(self) -> Iterator[tuple[int, bytes]]:
+        """Where clusters tell their own positions."""
+        for cluster in self._segment.all(_CLUSTER) if self._delta else ():
+            if cluster.start >= self._end:
+                heads = list(self._before_blocks(cluster))
+                position = next((item for item in heads if item.id == _POSITION), None)
+                checksum = next((item for item in heads if item.id == CRC), None)
+                if position:
+                    offset, data = self._position_patch(position)
+                    yield offset, data
+                    if checksum:
+                        yield self._checksum_patch(cluster, checksum, offset, data)
+
+    def _before_blocks(self, cluster: Element) -> Iterator[Element]:
+        at = cluster.body
+        while at < cluster.end:
+            name, body, size = head_at(self._file, at)
+            if name in _BLOCKS or size is None:
+                return
+            yield Element(name, at, body, body + size)
+            at = body + size
+
+    def _position_patch(self, position: Element) -> tuple[int, bytes]:
+        moved = self._moved(number(_body(self._file, position)))
+        try:
+            return position.body, moved.to_bytes(position.end - position.body, "big")
+        except OverflowError:  # nobody needs it
+            return position.start, VOID
+
+    def _checksum_patch(
+        self, cluster: Element, checksum: Element, offset: int, data: bytes
+    ) -> tuple[int, bytes]:
+        self._file.seek(checksum.end)
+        covered = bytearray(self._file.read(cluster.end - checksum.end))
+        covered[offset - checksum.end : offset - checksum.end + len(data)] = data
+        return checksum.body, zlib.crc32(covered).to_bytes(4, "little")
+
+    def _resize(self) -> None:
+        """Tell the segment's new size, in a longer number if need be; positions do not count it."""
+        if self._segment.size is None:
+            return
+        size, width = self._segment.size + self._delta, self._segment.body - self._segment.size_at
+        try:
+            data = size_bytes(size, width)
+        except OverflowError:
+            data = size_bytes(size, _WIDE)
+        splice(self._file, self._segment.size_at, self._segment.body, data)

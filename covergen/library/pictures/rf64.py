@@ -1,0 +1,165 @@
+"""The ID3 tag in RF64 and BW64 files: WAVE files whose sizes have 64 bits.
+
+Sources: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
+"""
+
+import io
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from mutagen.wave import WAVE
+
+from covergen.library.pictures.id3_places import Place
+from covergen.library.pictures.splice import splice
+from covergen.library.pictures.texts import Texts, from_info_chunks
+
+__all__ = ["RF64", "opened"]
+
+_HEAD = struct.Struct("<4sI")
+_FORMS = (b"RF64", b"BW64")
+_SIZES = struct.Struct("<QQQI")  # the whole file's, the sound's, samples, entries of the table
+_ENTRY = struct.Struct("<4sQ")
+_SIZES_AT = 12
+_FIRST_CHUNK = 12
+_ELSEWHERE = 0xFFFFFFFF  # instead of a size: it stands in the chunk `ds64`
+_TAG_NAMES = (b"id3 ", b"ID3 ")
+_REACH = 64 << 10
+
+
+class _Chunk(NamedTuple):
+    """A chunk's name, and where it begins, its body begins and ends, and the next begins."""
+
+    name: bytes
+    start: int
+    body: int
+    end: int
+    next: int
+
+
+def opened(source: Path | BinaryIO, **options: bool) -> WAVE:
+    """What mutagen makes of the same file with 32 bits and without its sound; its length is right.
+
+    Raises what mutagen raises, ValueError and struct.error.
+    """
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        chunks, _ = _chunks(file)
+        small = [(c.name, b"" if c.name == b"data" else _body(file, c)) for c in chunks]
+    parts = [_HEAD.pack(name, len(body)) + body + bytes(len(body) % 2) for name, body in small]
+    body = b"WAVE" + b"".join(parts)
+    wave = WAVE(io.BytesIO(_HEAD.pack(b"RIFF", len(body)) + body), **options)
+    format_ = dict(small)[b"fmt "]
+    (bytes_a_second,) = struct.unpack_from("<I", format_, 8)
+    sound = sum(chunk.end - chunk.body for chunk in chunks if chunk.name == b"data")
+    wave.info.length = sound / bytes_a_second if bytes_a_second else 0.0
+    return wave
+
+
+def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
+    """All chunks, and where the last of them ends. Raises ValueError, struct.error."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    name, length = _HEAD.unpack(file.read(_HEAD.size))
+    if name not in _FORMS or file.read(4) != b"WAVE":
+        raise ValueError("its RF64 header is damaged")
+    long_sizes = _long_sizes(file)
+    end = _HEAD.size + (long_sizes[name] if length == _ELSEWHERE else length)
+    if end > size:
+        raise ValueError("the end of the file is missing")
+    chunks, at = [], _FIRST_CHUNK
+    while at + _HEAD.size <= end:
+        file.seek(at)
+        name, length = _HEAD.unpack(file.read(_HEAD.size))
+        body = at + _HEAD.size
+        length = long_sizes[name] if length == _ELSEWHERE else length
+        if body + length > end:
+            raise ValueError("a chunk runs past the end of the file")
+        at = min(body + length + length % 2, size)
+        chunks.append(_Chunk(name, body - _HEAD.size, body, body + length, at))
+    return chunks, max(at, end)
+
+
+def _long_sizes(file: BinaryIO) -> dict[bytes, int]:
+    """The sizes that have 64 bits, by the names of their chunks, the file's own included."""
+    file.seek(_SIZES_AT)
+    name, length = _HEAD.unpack(file.read(_HEAD.size))
+    if name != b"ds64":
+        raise ValueError("it does not begin with its sizes")
+    data = file.read(min(length, _REACH))
+    whole, sound, _, count = _SIZES.unpack_from(data)
+    table = data[_SIZES.size : _SIZES.size + count * _ENTRY.size]
+    found = dict(_ENTRY.iter_unpack(table[: len(table) // _ENTRY.size * _ENTRY.size]))
+    return {**found, b"data": sound, **dict.fromkeys(_FORMS, whole)}
+
+
+def _body(file: BinaryIO, chunk: _Chunk) -> bytes:
+    file.seek(chunk.body)
+    return file.read(chunk.end - chunk.body)
+
+
+def _tag_chunk(chunks: list[_Chunk]) -> _Chunk | None:
+    return next((chunk for chunk in chunks if chunk.name in _TAG_NAMES), None)
+
+
+def _read(file: BinaryIO) -> bytes:
+    chunk = _tag_chunk(_chunks(file)[0])
+    return _body(file, chunk) if chunk else b""
+
+
+def _store(file: BinaryIO, tag: bytes) -> None:
+    chunks, end = _chunks(file)
+    chunk = _tag_chunk(chunks)
+    start, stop = (chunk.start, chunk.next) if chunk else (end, end)
+    name = chunk.name if chunk else _TAG_NAMES[0]
+    pad = bytes(end % 2) if chunk is None else b""  # some writers leave out the last one
+    data = pad + _HEAD.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
+    length = max(end, stop) - _HEAD.size + len(data) - (stop - start)
+    file.seek(4)
+    (told,) = struct.unpack("<I", file.read(4))
+    splice(file, start, stop, data)
+    if told == _ELSEWHERE:
+        file.seek(_SIZES_AT + _HEAD.size)
+        file.write(struct.pack("<Q", length))
+    else:
+        file.seek(4)
+        file.write(struct.pack("<I", length))
+
+
+def _around(file: BinaryIO) -> object:
+    """All that must not change: the other chunks, the sound's by its size, and what is behind."""
+    chunks, end = _chunks(file)
+    own = _tag_chunk(chunks)
+    found = [_comparable(file, chunk) for chunk in chunks if chunk is not own]
+    size = file.seek(0, os.SEEK_END)
+    file.seek(end)
+    return found, size - end, file.read(_REACH)
+
+
+def _comparable(file: BinaryIO, chunk: _Chunk) -> tuple[bytes, object]:
+    if chunk.name == b"data":
+        return chunk.name, chunk.end - chunk.body
+    body = _body(file, chunk)
+    return chunk.name, body[8:] if chunk.name == b"ds64" else body
+
+
+def _texts(file: BinaryIO) -> list[Texts]:
+    """What LIST INFO says."""
+    lists = (_body(file, chunk) for chunk in _chunks(file)[0] if chunk.name == b"LIST")
+    return [from_info_chunks(chain.from_iterable(_parts(b[4:]) for b in lists if b[:4] == b"INFO"))]
+
+
+def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks within the body of another."""
+    at = 0
+    while at + _HEAD.size <= len(data):
+        name, length = _HEAD.unpack_from(data, at)
+        at += _HEAD.size
+        yield name, data[at : at + length]
+        at += length + length % 2
+
+
+RF64 = Place(read=_read, store=_store, around=_around, texts=_texts)
