@@ -33,6 +33,8 @@ __all__ = [
 # Damage may claim anything, and FFmpeg would make room for it. The largest packets of music are
 # Monkey's Audio's at its "insane" level, of 1,179,648 samples, handed out 4608 at a time.
 MOST_SAMPLES_A_PACKET = 1 << 21
+# As FFmpeg hands out -2^31 ticks and more, which a last packet lasts that ends early.
+_NEGATIVE_TICKS = 1 << 31
 _MOST_SAMPLES_A_FRAME = 1 << 22  # of all channels together: 16 MB
 # 24 dB above full scale: where a damaged stream decodes to more, or to no number, is no sound.
 _LOUDEST = 16.0
@@ -55,10 +57,11 @@ def open_decoder(stream: AudioStream) -> AudioCodecContext:
 def lasts(packet: Packet[AudioStream], rate: int) -> int | None:
     """The duration of a packet in ticks, 0 where it is unknown; None where no packet is so long.
 
-    `rate` is the stream's, in Hz. Negative durations, as of a last packet that ends early, are
-    handed out by FFmpeg as numbers near 2^32.
+    `rate` is the stream's, in Hz.
     """
     ticks = packet.duration or 0
+    if _NEGATIVE_TICKS <= ticks < 1 << 32:
+        return 0
     return ticks if float(ticks * packet.time_base) * rate <= MOST_SAMPLES_A_PACKET else None
 
 
