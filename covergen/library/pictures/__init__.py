@@ -4,9 +4,9 @@ One file for each family of containers, one row of the table for each container.
 splice raw bytes and touch nothing but the cover; mutagen then reads back what they wrote.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -63,11 +63,14 @@ class _Container:
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
     rest: Callable[[Path, Gone], object]
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
     edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
-    return _Container(opened_by, id3.pictures, id3.others, edit, rest)
+    # Elsewhere mutagen would add an ID3v1 tag at the end to the tag once there is one.
+    options = {} if place.beside_id3v1 else {"load_v1": False}
+    return _Container(opened_by, id3.pictures, id3.others, edit, rest, options)
 
 
 def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
@@ -110,7 +113,7 @@ def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
     """Every picture in a file's tags, in their order. Raises TagError."""
     row = _CONTAINERS[container]
     with tag_errors(path):
-        return row.pictures(row.opened_by(path))
+        return row.pictures(row.opened_by(path, **row.options))
 
 
 def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
@@ -132,7 +135,7 @@ def remaining(path: Path, container: str, gone: Gone) -> object:
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
-        file = row.opened_by(path)
+        file = row.opened_by(path, **row.options)
         kept = [
             sha256(picture.data).digest() for picture in row.pictures(file) if not gone(picture)
         ]

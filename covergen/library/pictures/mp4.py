@@ -81,11 +81,18 @@ def rest(path: Path, gone: Gone) -> object:
 
 
 def _top_level(file: BinaryIO) -> list[_Atom]:
+    """The atoms of a file. One without a name is what follows the last whole one.
+
+    That is audio that was cut short, or what a program appended without an atom around it.
+    """
     size = file.seek(0, 2)
     atoms, at = [], 0
     while at + _FIXED_HEAD <= size:
         file.seek(at)
-        atom = _atom(file.read(16), at, size)
+        try:
+            atom = _atom(file.read(16), at, size)
+        except (ValueError, struct.error):
+            atom = _Atom(b"", at, at, size)
         atoms.append(atom)
         at = atom.end
     return atoms
