@@ -42,7 +42,8 @@ class Track:
 
     `container` is the name of a row of the table in `library/containers.py`. Texts are "" and
     numbers 0 where the tags are silent; `date` is as tagged ("1997", "1997-05-21"). `has_art`: it
-    holds a picture, icons aside; `own_art`: one that covergen painted, and no other.
+    holds a picture, icons aside; `own_art`: one that covergen painted, and no other. `fault`: why
+    no cover can be written into it, as far as its structure tells.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Track:
     track_number: int = 0
     compilation: bool = False
     musicbrainz_album_id: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

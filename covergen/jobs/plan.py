@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
-from covergen.library.rewrite import SKIPPED, obstacle
+from covergen.library.rewrite import obstacle
 from covergen.library.scan import scan
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def plan_library(
             yield item
             continue
         plan = plan_one(item, options)
+        if plan.reason is Reason.UNREADABLE:  # an album none of whose tracks can be written
+            yield from filter(None, (obstacle(t, options.write.rewrite) for t in item.tracks))
         if plan.action is not Action.SKIP:
             acted += 1
             if options.limit is not None and acted > options.limit:
@@ -56,21 +58,18 @@ def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan 
             if isinstance(plan, Outcome) or not options.write.embed:
                 yield plan
                 continue
-            hindered = {t.path: obstacle(t.path, options.write.rewrite) for t in plan.targets}
+            hindered = {t.path: obstacle(t, options.write.rewrite) for t in plan.targets}
             yield replace(plan, targets=tuple(t for t in plan.targets if not hindered[t.path]))
-            for path, reason in hindered.items():
-                if reason:
-                    status = Status.SKIPPED if reason in SKIPPED else Status.FAILED
-                    yield Outcome(path=path, status=status, reason=reason)
+            yield from filter(None, hindered.values())
 
 
 def _within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """Paint nothing that could then go nowhere."""
     if not write.embed:
         return _skipped(plan, Reason.SHARED_FOLDER) if plan.album.shares_folder else plan
-    obstacles = (obstacle(track.path, write.rewrite) for track in plan.targets)
+    obstacles = (obstacle(track, write.rewrite) for track in plan.targets)
     first = next(obstacles, None)
-    return _skipped(plan, first) if first and all(obstacles) else plan
+    return _skipped(plan, first.reason) if first and all(obstacles) else plan
 
 
 def _skipped(plan: AlbumPlan, reason: Reason) -> AlbumPlan:

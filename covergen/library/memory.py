@@ -63,7 +63,7 @@ CREATE INDEX IF NOT EXISTS seen_by_use ON seen (used);
 _NAME = "scan.sqlite"
 _UNUSED_DAYS = 180
 
-_READING = 2  # to be raised when tags are read differently, so that files are read anew
+_READING = 3  # to be raised when tags are read differently, so that files are read anew
 
 
 def _version() -> int:

@@ -26,7 +26,6 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
-from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
 from covergen.core.picture import is_own
@@ -35,7 +34,8 @@ from covergen.core.types import Track
 from covergen.library.bounded_reader import BoundedReader
 from covergen.library.containers import identify_stream
 from covergen.library.mutagen_errors import tag_errors
-from covergen.library.pictures import ICONS, apev2, id3, id3_places, pictures_in
+from covergen.library.pictures import ICONS, apev2, fault_in, id3, id3_places, pictures_in
+from covergen.library.wavpack import AnyWavPack
 
 __all__ = ["read_track"]
 
@@ -153,7 +153,7 @@ _FORMATS = {
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
     ),
     "ape": _apev2(MonkeysAudio),
-    "wavpack": _apev2(WavPack),
+    "wavpack": _apev2(AnyWavPack),
     "musepack": _apev2(Musepack),
     "tta": _id3(TrueAudio, id3_places.START),
     "dsf": _id3(DSF, id3_places.DSF),
@@ -201,6 +201,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             own += [False for kind in apev2.kinds_at_end(reader) if kind not in ICONS]
         texts = _texts(format_, file.tags)
         seconds = float(file.info.length)
+    fault = _fault(reader, container)
     return Track(
         path=path,
         size=stat.st_size,
@@ -218,7 +219,18 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         track_number=_number(texts["track_number"]),
         compilation=texts["compilation"].lower() in ("1", "true", "yes"),
         musicbrainz_album_id=texts["musicbrainz_album_id"],
+        fault=fault,
     )
+
+
+def _fault(reader: BoundedReader, container: str) -> str:
+    """Why no cover can be written into a file, as far as its structure tells, or ""."""
+    try:
+        return fault_in(reader, container)
+    except OSError:
+        if reader.failure:
+            raise
+        return ""  # so large that nobody looks
 
 
 def _texts(format_: _Format, tags: Any) -> dict[str, str]:  # noqa: ANN401 - mutagen is untyped

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import mutagen
 from mutagen.aiff import AIFF
@@ -27,11 +28,10 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
-from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
-from covergen.library.mutagen_errors import DAMAGE, tag_errors
+from covergen.library.mutagen_errors import DAMAGE, tag_errors, words_of
 from covergen.library.pictures import apev2, asf, comments, flac, id3, id3_places, mp4, vorbis
 from covergen.library.pictures.embedded import (
     FRONT_COVER,
@@ -40,6 +40,7 @@ from covergen.library.pictures.embedded import (
     Gone,
     is_front_cover,
 )
+from covergen.library.wavpack import AnyWavPack
 
 __all__ = [
     "FRONT_COVER",
@@ -47,11 +48,14 @@ __all__ = [
     "EmbeddedPicture",
     "Gone",
     "edit_pictures",
+    "fault_in",
     "is_front_cover",
     "pictures_in",
     "read_pictures",
     "remaining",
 ]
+
+_MAYBE_DAMAGED = "the file may be damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +67,26 @@ class _Container:
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
     rest: Callable[[Path, Gone], object]
+    check: Callable[[BinaryIO], None]
     options: Mapping[str, object] = field(default_factory=dict)
 
 
 def _id3(opened_by: type[mutagen.FileType], place: id3_places.Place) -> _Container:
     edit, rest = partial(id3.edit, place=place), partial(id3.rest, place=place)
+    check = partial(id3.check, place=place)
     # Elsewhere mutagen would add an ID3v1 tag at the end to the tag once there is one.
     options = {} if place.beside_id3v1 else {"load_v1": False}
-    return _Container(opened_by, id3.pictures, id3.others, edit, rest, options)
+    return _Container(opened_by, id3.pictures, id3.others, edit, rest, check, options)
 
 
 def _ogg(opened_by: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
     edit, rest = partial(vorbis.edit, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(opened_by, comments.pictures, comments.others, edit, rest)
+    check = partial(vorbis.check, codec=codec)
+    return _Container(opened_by, comments.pictures, comments.others, edit, rest, check)
 
 
 def _apev2(opened_by: type[mutagen.FileType]) -> _Container:
-    return _Container(opened_by, apev2.pictures, apev2.others, apev2.edit, apev2.rest)
+    return _Container(opened_by, apev2.pictures, apev2.others, apev2.edit, apev2.rest, apev2.check)
 
 
 _CONTAINERS = {
@@ -89,15 +96,15 @@ _CONTAINERS = {
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
-    "flac": _Container(FLAC, flac.pictures, flac.others, flac.edit, flac.rest),
+    "flac": _Container(FLAC, flac.pictures, flac.others, flac.edit, flac.rest, flac.check),
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
     "oggflac": _ogg(OggFLAC, vorbis.OGG_FLAC),
-    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
-    "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
+    "mp4": _Container(MP4, mp4.pictures, mp4.others, mp4.edit, mp4.rest, mp4.check),
+    "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest, asf.check),
     "ape": _apev2(MonkeysAudio),
-    "wavpack": _apev2(WavPack),
+    "wavpack": _apev2(AnyWavPack),
     "musepack": _apev2(Musepack),
 }
 
@@ -144,11 +151,28 @@ def remaining(path: Path, container: str, gone: Gone) -> object:
         return kept, seen, row.rest(path, gone)
 
 
+def fault_in(file: BinaryIO, container: str) -> str:
+    """Why the pictures of an open file could not be edited, as far as that is seen early, or "".
+
+    Moves its position. Raises OSError.
+    """
+    file.seek(0)
+    try:
+        _CONTAINERS[container].check(file)
+    except DAMAGE as error:
+        return f"{_misbuilt(error)}; {_MAYBE_DAMAGED}"
+    return ""
+
+
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what a damaged file makes the families raise into TagError."""
     try:
         yield
     except DAMAGE as error:
-        message = f"it is not built as its format says: {error or type(error).__name__}"
-        raise TagError(path, message, hint="the file may be damaged") from error
+        raise TagError(path, _misbuilt(error), hint=_MAYBE_DAMAGED) from error
+
+
+def _misbuilt(error: Exception) -> str:
+    words = words_of(error)
+    return f"it is not built as its format says{words and ': '}{words}"

@@ -16,7 +16,7 @@ from covergen.library.mutagen_errors import DAMAGE
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, splice
 
-__all__ = ["edit", "kinds_at_end", "others", "pictures", "rest"]
+__all__ = ["check", "edit", "kinds_at_end", "others", "pictures", "rest"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -82,6 +82,11 @@ def kinds_at_end(file: BinaryIO) -> list[int]:
     return [_KINDS[name] for name in names if name in _KINDS]
 
 
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    _read(file)
+
+
 def rest(path: Path, gone: Gone) -> object:
     """All raw items but the pictures that go, and what lies around the tag."""
     with path.open("rb") as file:
@@ -114,6 +119,8 @@ def _read(file: BinaryIO) -> _Tag:
 def _split(data: bytes, count: int) -> tuple[bytes, ...]:
     items, at = [], 0
     for _ in range(count):
+        if at == len(data):  # some programs count one too many
+            break
         (size,) = struct.unpack_from("<I", data, at)
         end = data.index(b"\0", at + 8) + 1 + size
         items.append(data[at:end])

@@ -27,7 +27,7 @@ from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_sy
 from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
 
-__all__ = ["check_cost", "edit", "others", "pictures", "rest"]
+__all__ = ["check", "check_cost", "edit", "others", "pictures", "rest"]
 
 _NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
 
@@ -115,6 +115,13 @@ def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
     return note
 
 
+def check(file: BinaryIO, place: Place) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    data = place.read(file)
+    if any(data[:10]):
+        _check_header(data)
+
+
 def rest(path: Path, gone: Gone, place: Place) -> object:
     """All raw frames but the pictures that go, and what lies in the file around the tag."""
     with path.open("rb") as file:
@@ -145,13 +152,18 @@ def _from_id3v1(path: Path) -> tuple[_Tag, str]:
     return _parse(stream.getvalue()), "its ID3v1 tag was carried over into a new ID3v2.3 tag"
 
 
-def _parse(data: bytes) -> _Tag:
+def _check_header(data: bytes) -> None:
     if not 10 <= id3_size(data[:10]) <= len(data):
         raise ValueError("its ID3 tag is damaged")
     version, flags = data[3], data[5]
-    body = data[10 : 10 + from_synchsafe(data[6:10])]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
         raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not known")
+
+
+def _parse(data: bytes) -> _Tag:
+    _check_header(data)
+    version, flags = data[3], data[5]
+    body = data[10 : 10 + from_synchsafe(data[6:10])]
     if version < 4 and flags & _UNSYNCHRONISED:
         body = _resynchronised(body)
     if version > 2 and flags & _EXTENDED:

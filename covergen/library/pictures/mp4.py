@@ -20,7 +20,7 @@ from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["check", "edit", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -69,6 +69,12 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
         if delta:
             _repoint_fragments(file, moov.end, delta)
     return ""
+
+
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    moov, _ = _moov_and_room(file)
+    _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, lambda _: False, None))
 
 
 def rest(path: Path, gone: Gone) -> object:

@@ -19,7 +19,7 @@ from covergen.library.pictures.comments import Comments
 from covergen.library.pictures.embedded import Gone
 from covergen.library.pictures.splice import splice
 
-__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "edit", "rest"]
+__all__ = ["OGG_FLAC", "OPUS", "SPEEX", "VORBIS", "Codec", "check", "edit", "rest"]
 
 _PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
 _NO_PACKET_ENDS = -1
@@ -72,6 +72,11 @@ def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
         pages = [page for packet in packets for page in _paginate(packet)]
         _replace(file, old.pages, pages)
     return ""
+
+
+def check(file: BinaryIO, codec: Codec) -> None:
+    """Raise ValueError or mutagen's errors where `edit` could not begin."""
+    _read(file, codec)
 
 
 def rest(path: Path, gone: Gone, codec: Codec) -> object:
