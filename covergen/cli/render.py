@@ -11,7 +11,15 @@ import click
 from covergen.cli import jsonl, lines
 from covergen.cli.bars import aside, bar
 from covergen.core.types import Action, Status
-from covergen.jobs.events import AlbumDone, BaseChanged, FileFailed, ModelLoading, Tally, TrackHeard
+from covergen.jobs.events import (
+    AlbumDone,
+    BaseChanged,
+    FileFailed,
+    ModelLoading,
+    NotJournalled,
+    Tally,
+    TrackHeard,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -75,6 +83,8 @@ class Renderer:
                 self._begin(name)
             case BaseChanged(name=name):
                 self._warn_of_base(name)
+            case NotJournalled(why=why):
+                self._warn(f"{lines.shown(why)} This run goes on without it, and cannot be undone.")
             case TrackHeard():
                 if self._heard is not None:
                     self._heard.update()
@@ -99,12 +109,14 @@ class Renderer:
         self._painted = bar("painted", "albums", total=self.albums, hidden=self.quiet)
 
     def _warn_of_base(self, model: str) -> None:
+        self._warn(
+            f"The adapter of {model} was trained on other weights of its base than these, as after"
+            " an update of covergen. Its covers may be odd until it is trained anew."
+        )
+
+    def _warn(self, text: str) -> None:
         with aside():
-            click.echo(
-                f"Note: the adapter of {model} was trained on other weights of its base than these,"
-                " as after an update of covergen. Its covers may be odd until it is trained anew.",
-                err=True,
-            )
+            click.echo(f"Note: {text}", err=True)
 
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:

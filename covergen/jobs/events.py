@@ -17,6 +17,7 @@ __all__ = [
     "Event",
     "FileFailed",
     "ModelLoading",
+    "NotJournalled",
     "PlanTotals",
     "Tally",
     "TrackHeard",
@@ -43,6 +44,13 @@ class BaseChanged:
     """The adapter was trained on other weights of its base, and paints something else on these."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJournalled:
+    """The run goes on without a journal that cannot be used, and cannot be undone."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +104,7 @@ _RESULTS = {
     Action.SKIP: "skipped",
 }
 
-Event = FileFailed | ModelLoading | BaseChanged | TrackHeard | Waiting | AlbumDone
+Event = FileFailed | ModelLoading | BaseChanged | NotJournalled | TrackHeard | Waiting | AlbumDone
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
 """Raises Interrupted when the user asked to stop: called between items, batches and steps."""

@@ -56,8 +56,12 @@ def tag_errors(path: Path) -> Iterator[None]:
 
 def words_of(error: BaseException) -> str:
     """What an error says to people: nothing where it is Python's own, of a parser that stumbled."""
-    spoken = isinstance(error, MutagenError) or type(error) in _SPOKEN
-    return str(error).strip() if spoken else ""
+    if isinstance(error, MutagenError):
+        # mutagen makes errors of its own out of others' words, too.
+        inner = (*error.args, error.__cause__, error.__context__)
+        others = [e for e in inner if isinstance(e, Exception) and not words_of(e)]
+        return "" if str(error) in map(str, others) else str(error).strip()
+    return str(error).strip() if type(error) in _SPOKEN else ""
 
 
 def _system_error(error: BaseException) -> OSError | None:
