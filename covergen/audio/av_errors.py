@@ -26,10 +26,11 @@ def decode_errors(path: Path) -> Iterator[None]:
         why = "it claims to need more memory than music does" if error.errno == ENOMEM else said
         message = f"its audio cannot be decoded ({why})"
         raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
-    except (IndexError, OverflowError, ValueError) as error:
-        # Streams that begin in the midst of a file, numbers that no clock can hold, and sample
-        # formats that PyAV does not hand out.
-        message = f"its audio cannot be decoded ({error})"
+    except (LookupError, OverflowError, ValueError) as error:
+        # Sample formats that PyAV does not hand out are told in its words, but not streams that
+        # begin in the midst of a file, and numbers that no clock can hold.
+        why = str(error) if type(error) is ValueError else "it is not built as its format says"
+        message = f"its audio cannot be decoded ({why})"
         raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
     except OSError as error:
         message = f"it cannot be read ({error.strerror or error})"

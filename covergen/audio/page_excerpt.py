@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-from itertools import chain
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
-from covergen.audio.source import audio_stream, is_music, open_source, packets_of
+from covergen.audio.decoding import between, decoded, mono_at, open_decoder
+from covergen.audio.source import audio_stream, open_source, packets_of
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from numpy.typing import NDArray
@@ -25,7 +24,6 @@ __all__ = ["page_excerpt"]
 
 _RATE_HZ = 32_000
 _BITS_A_SECOND = 48_000  # 20 s are 120 kB
-_MOST_SAMPLES_A_FRAME = 1 << 22  # damage may claim anything, and FFmpeg would make room for it
 
 
 def page_excerpt(path: Path, *, seconds: int = 20) -> bytes:
@@ -33,15 +31,25 @@ def page_excerpt(path: Path, *, seconds: int = 20) -> bytes:
 
     Raises DecodeError.
     """
+    samples = _middle(path, seconds)
+    if not samples.size:  # where the time stamps lead nowhere
+        samples = _middle(path, seconds, seek=False)
+    if not samples.size:
+        message = "its audio is empty or damaged throughout"
+        raise DecodeError(path, message, hint=DecodeError.DAMAGED)
+    return _mp3(samples / np.abs(samples).max(initial=1))
+
+
+def _middle(path: Path, seconds: int, *, seek: bool = True) -> NDArray[np.float32]:
+    """So much of a track, (n,) mono, from before its middle on; or from its start."""
     with open_source(path) as container:
         stream = audio_stream(container, path)
-        if stream.codec_context.name != "ape":  # its option of that name has another meaning
-            stream.codec_context.options = {"max_samples": str(_MOST_SAMPLES_A_FRAME)}
-        _seek_before_middle(container, stream, seconds)
-        samples = _mono(_frames(container, stream), seconds * _RATE_HZ)
-        if not samples.size:
-            raise DecodeError(path, "its audio is empty or damaged throughout")
-        return _mp3(samples)
+        codec = open_decoder(stream)
+        if seek:
+            _seek_before_middle(container, stream, seconds)
+        with closing(decoded(codec, packets_of(container, stream))) as frames:
+            blocks = between(mono_at(frames, _RATE_HZ), 0, seconds * _RATE_HZ)
+            return np.concatenate([np.empty(0, dtype=np.float32), *blocks])
 
 
 def _seek_before_middle(container: InputContainer, stream: AudioStream, seconds: int) -> None:
@@ -49,37 +57,6 @@ def _seek_before_middle(container: InputContainer, stream: AudioStream, seconds:
         start = stream.duration // 2 - round(seconds / 2 / stream.time_base)
         if start > 0:
             container.seek((stream.start_time or 0) + start, stream=stream)
-
-
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Yield the frames from here on that have the format of the first; damage gives none."""
-    wanted: tuple[int, str, int] | None = None
-    for packet in packets_of(container, stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        for frame in frames:
-            found = frame.sample_rate, frame.format.name, frame.layout.nb_channels
-            if is_music(found[0], found[2]) and wanted in (None, found):
-                wanted = found
-                yield frame
-
-
-def _mono(frames: Iterator[AudioFrame], most: int) -> NDArray[np.float32]:
-    """At most so many samples, (n,), none louder than full scale."""
-    resampler = av.AudioResampler("flt", "mono", _RATE_HZ)
-    parts = [np.empty(0, dtype=np.float32)]
-    missing = most
-    for frame in chain(frames, [None]):  # None: what the resampler still holds
-        heard = [part.to_ndarray()[0] for part in resampler.resample(frame)]
-        parts += heard
-        missing -= sum(map(len, heard))
-        if missing <= 0:
-            break
-    samples = np.nan_to_num(np.concatenate(parts)[:most])
-    loudest = np.abs(samples).max(initial=1)
-    return np.asarray(samples / loudest, dtype=np.float32)
 
 
 def _mp3(samples: NDArray[np.float32]) -> bytes:

@@ -18,6 +18,7 @@ from covergen.jobs.events import (
     FileFailed,
     GpuUnused,
     ModelLoading,
+    NotJournalled,
     Painting,
     Tally,
     TrackHeard,
@@ -95,6 +96,8 @@ class Renderer:
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
             case BaseChanged(name=name):
                 self._warn_of_base(name)
+            case NotJournalled(why=why):
+                self._warn(f"{lines.shown(why)} This run goes on without it, and cannot be undone.")
             case TrackHeard():
                 if self._heard is not None:
                     self._heard.update()
@@ -124,12 +127,14 @@ class Renderer:
         self._painted = bar("painted", "album", total=self.albums, hidden=self.quiet)
 
     def _warn_of_base(self, model: str) -> None:
+        self._warn(
+            f"The adapter of {model} was trained on other weights of its base than these, as after"
+            " an update of covergen. Its covers may be odd until it is trained anew."
+        )
+
+    def _warn(self, text: str) -> None:
         with aside():
-            click.echo(
-                f"Note: the adapter of {model} was trained on other weights of its base than these,"
-                " as after an update of covergen. Its covers may be odd until it is trained anew.",
-                err=True,
-            )
+            click.echo(f"Note: {text}", err=True)
 
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:

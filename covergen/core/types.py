@@ -45,7 +45,8 @@ class Track:
     kind that cannot hold a cover. Texts are "" and numbers 0 where the tags are silent; `date` is
     as tagged ("1997", "1997-05-21"). `has_art`: it holds a picture, icons aside; `own_art`: one
     that covergen painted, and no other; `broken_art`: something in the place of a picture that is
-    not an image. `is_video`: it has a video track.
+    not an image. `is_video`: it has a video track. `fault`: why no cover can be written into
+    it, as far as its structure tells.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Track:
     compilation: bool = False
     musicbrainz_album_id: str = ""
     is_video: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ __all__ = [
     "FileFailed",
     "GpuUnused",
     "ModelLoading",
+    "NotJournalled",
     "Painting",
     "PlanTotals",
     "Tally",
@@ -58,6 +59,13 @@ class BaseChanged:
     """The adapter was trained on other weights of its base, and paints something else on these."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJournalled:
+    """The run goes on without a journal that cannot be used, and cannot be undone."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,7 @@ Event = (
     | ModelLoading
     | GpuUnused
     | BaseChanged
+    | NotJournalled
     | TrackHeard
     | Painting
     | Waiting

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.memory import ScanMemory
 from covergen.library.plan import plan_album
-from covergen.library.rewrite import SKIPPED, obstacle
+from covergen.library.rewrite import obstacle
 from covergen.library.scan import scan
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def plan_library(
             yield item
             continue
         plan = plan_one(item, options)
+        if plan.reason is Reason.UNREADABLE:  # an album none of whose tracks can be written
+            yield from filter(None, (obstacle(t, options.write.rewrite) for t in item.tracks))
         if plan.action is not Action.SKIP:
             acted += 1
             if options.limit is not None and acted > options.limit:
@@ -57,16 +59,8 @@ def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """A plan less the targets that cannot be written, as can be told without trying."""
     if not write.embed:
         return plan
-    found = {track.path: obstacle(track.path, write.rewrite) for track in plan.targets}
-    hindered = tuple(
-        Outcome(
-            path=path,
-            status=Status.SKIPPED if reason in SKIPPED else Status.FAILED,
-            reason=reason,
-        )
-        for path, reason in found.items()
-        if reason
-    )
+    found = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
+    hindered = tuple(filter(None, found.values()))
     targets = tuple(track for track in plan.targets if not found[track.path])
     return replace(plan, targets=targets, hindered=hindered)
 
@@ -77,9 +71,9 @@ def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
         if plan.album.shares_folder:
             return _skipped(plan, Reason.SHARED_FOLDER)
         return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan
-    obstacles = (obstacle(track.path, write.rewrite) for track in plan.targets)
+    obstacles = (obstacle(track, write.rewrite) for track in plan.targets)
     first = next(obstacles, None)
-    return _skipped(plan, first) if first and all(obstacles) else plan
+    return _skipped(plan, first.reason) if first and all(obstacles) else plan
 
 
 def _is_taken(album: Album, write: WriteOptions) -> bool:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.audio.store import EmbeddingStore
-from covergen.core.errors import TagError
+from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
-from covergen.jobs.events import AlbumDone, FileFailed
+from covergen.jobs.events import AlbumDone, FileFailed, NotJournalled
 from covergen.jobs.runs import open_run
 from covergen.jobs.writing import cleaned
+from covergen.library.journal import Journal
 from covergen.library.memory import ScanMemory
 from covergen.library.pictures import read_pictures
 from covergen.library.rewrite import RewriteOptions, remove_own_cover
@@ -51,11 +52,13 @@ def plan_strip(options: StripOptions, checkpoint: Checkpoint) -> Iterator[AlbumP
 def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
     """Take the covers out of the tracks, and away from beside them.
 
-    Raises BusyError, JournalError, and Interrupted when `checkpoint` says so, between two albums.
+    A journal that cannot be used is done without. Raises BusyError, JournalError where that is seen
+    later, and Interrupted when `checkpoint` says so, between two albums.
     """
     settings = {"strip": replace(options, paths=())}
+    journal = options.journal and _is_usable(emit)
     with (
-        open_run("strip", options.paths, settings, journal=options.journal) as run,
+        open_run("strip", options.paths, settings, journal=journal) as run,
         closing(ScanMemory()) as memory,
         closing(EmbeddingStore()) as store,
     ):
@@ -70,6 +73,19 @@ def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
                     store.carry_over(track)
                     memory.forget(track.path)
             emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=outcomes))
+
+
+def _is_usable(emit: Emit) -> bool:
+    """Whether there is a journal to write to; where not, that is told."""
+    try:
+        with closing(Journal()) as journal:
+            journal.check_writable()
+            journal.runs()
+            journal.planned()
+    except JournalError as error:
+        emit(NotJournalled(why=error.message))
+        return False
+    return True
 
 
 def _strip_album(

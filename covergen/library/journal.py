@@ -7,7 +7,6 @@ without it runs cannot be undone, and nothing else is lost.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -51,6 +50,11 @@ _NO_ROOM = (
 _OUT_OF_REACH = (
     "It is intact: make it and its folder writable, and run the command again. With --no-journal"
     " covers are written without it, and cannot be undone."
+)
+
+_NOT_BEGUN = (
+    "Make that folder writable, and run the command again. With --no-journal covers are written"
+    " without a journal, and cannot be undone."
 )
 
 
@@ -202,7 +206,7 @@ class Journal:
                 self._open().execute("BEGIN IMMEDIATE")
                 self._open().execute("ROLLBACK")
             elif not os.access(there, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise self._error(f"cannot be begun: {there} is not writable", _NOT_BEGUN)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -90,16 +90,24 @@ class _Edit:
         return list(found[:1]) == front_covers == [EmbeddedPicture(self.new.data, FRONT_COVER)]
 
 
-def obstacle(path: Path, options: RewriteOptions) -> Reason | None:
-    """What can be told without trying: one of SKIPPED, READ_ONLY, None if nothing is in the way."""
+def obstacle(track: Track, options: RewriteOptions) -> Outcome | None:
+    """What becomes of a track that cannot be written, as far as can be told without trying.
+
+    SKIPPED for one of those reasons, else FAILED; None if nothing is in the way.
+    """
     try:
-        real = Path(os.path.realpath(path, strict=True))
+        real = Path(os.path.realpath(track.path, strict=True))
         if reason := reason_to_skip(real, real.stat(), options):
-            return reason
-        check_writable(real, "the file")
-        check_writable(real.parent, "its folder")
+            return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
+        check_room(real, track.size)
     except OSError:
-        return Reason.READ_ONLY
+        return Outcome(path=track.path, status=Status.FAILED, reason=Reason.READ_ONLY)
+    except WriteError as error:
+        return replace(Outcome.of_error(error), path=track.path)
+    if track.fault:
+        return Outcome(
+            path=track.path, status=Status.FAILED, reason=Reason.UNREADABLE, message=track.fault
+        )
     return None
 
 

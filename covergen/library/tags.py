@@ -25,7 +25,6 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
-from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
 from covergen.core.picture import is_image, is_own
@@ -37,6 +36,7 @@ from covergen.library.mutagen_errors import DAMAGE, tag_errors
 from covergen.library.pictures import (
     ICONS,
     apev2,
+    fault_in,
     id3,
     id3_places,
     matroska,
@@ -46,6 +46,7 @@ from covergen.library.pictures import (
     vorbis,
 )
 from covergen.library.pictures.texts import Texts, as_id3
+from covergen.library.wavpack import AnyWavPack
 
 __all__ = ["read_track"]
 
@@ -205,7 +206,7 @@ _FORMATS = {
         open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
     ),
     "ape": _apev2(MonkeysAudio),
-    "wavpack": _apev2(WavPack),
+    "wavpack": _apev2(AnyWavPack),
     "musepack": _apev2(Musepack),
     "tta": _id3(TrueAudio, id3_places.START),
     "dsf": _id3(DSF, id3_places.DSF),
@@ -273,6 +274,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
             texts = _filled(texts, further)
         seconds = float(file.info.length)
         is_video = format_.is_video is not None and format_.is_video(file)
+    fault = _fault(reader, container)
     images = list(filter(is_image, pictures))
     others = list(filter(is_image, elsewhere))
     return Track(
@@ -294,7 +296,18 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         compilation=texts["compilation"].lower() in ("1", "true", "yes"),
         musicbrainz_album_id=texts["musicbrainz_album_id"],
         is_video=is_video,
+        fault=fault,
     )
+
+
+def _fault(reader: BoundedReader, container: str) -> str:
+    """Why no cover can be written into a file, as far as its structure tells, or ""."""
+    try:
+        return fault_in(reader, container)
+    except OSError:
+        if reader.failure:
+            raise
+        return ""  # so large that nobody looks
 
 
 def _texts(

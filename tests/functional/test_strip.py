@@ -1,7 +1,9 @@
 """`covergen strip`: what `tag` put in comes out, and nothing else changes."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,16 +135,41 @@ def test_it_is_undone_as_other_runs_are(painted: Library, run: Run) -> None:
     assert snapshot(painted.root) == before
 
 
-def test_a_damaged_journal_is_told_and_can_be_done_without(painted: Library, run: Run) -> None:
-    folder = painted.root / "Two Discs"
-    before = snapshot(folder)
-    run("strip", painted.root / "Sampler")
+def _damage(monkeypatch: pytest.MonkeyPatch) -> None:
     for path in state_folder().glob("journal.sqlite*"):
         path.write_bytes(b"no database" * 1000)
-    assert "--no-journal" in run("strip", folder, expect=1).stderr
-    assert snapshot(folder) == before
-    run("strip", "--no-journal", folder)
+
+
+def _fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage
+
+    def usage(place: Path) -> object:
+        found = free(place)
+        return found._replace(free=0) if place.is_relative_to(state_folder()) else found
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+
+
+def _put_a_folder_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(state_folder())
+    (state_folder() / "journal.sqlite").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("harm", [_damage, _fill_the_disk, _put_a_folder_in_its_place])
+def test_a_journal_that_cannot_be_used_is_told_and_done_without(
+    painted: Library,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    folder = painted.root / "Two Discs"
+    run("strip", painted.root / "Sampler")
+    harm(monkeypatch)
+    note = run("strip", folder).stderr
+    assert str(state_folder() / "journal.sqlite") in note
+    assert "cannot be undone" in note
     assert not pictures(folder / "CD1/01 Up.mp3", "mp3")
+    assert not (folder / "cover.png").exists()
 
 
 def test_another_process_at_work_is_waited_for(painted: Library, run: Run) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import mutagen
 from mutagen.aiff import AIFF
@@ -25,11 +26,10 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
-from mutagen.wavpack import WavPack
 
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
-from covergen.library.mutagen_errors import DAMAGE, tag_errors
+from covergen.library.mutagen_errors import DAMAGE, tag_errors, words_of
 from covergen.library.pictures import (
     apev2,
     asf,
@@ -49,6 +49,7 @@ from covergen.library.pictures.embedded import (
     Gone,
     is_front_cover,
 )
+from covergen.library.wavpack import AnyWavPack
 
 __all__ = [
     "FRONT_COVER",
@@ -56,12 +57,15 @@ __all__ = [
     "EmbeddedPicture",
     "Gone",
     "edit_pictures",
+    "fault_in",
     "is_front_cover",
     "pictures_in",
     "read_pictures",
     "remaining",
     "shown_pictures",
 ]
+
+_MAYBE_DAMAGED = "the file may be damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class _Container:
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[Path, Gone, Picture | None], str]
     rest: Callable[[Path, Gone], object]
+    check: Callable[[BinaryIO], None]
     begin: Callable[[mutagen.FileType, Path], None] | None = None
     begun_rest: Callable[[Path, Gone], object] | None = None
     place: id3_places.Place | None = None
@@ -94,6 +99,7 @@ def _id3(open_: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Co
         others=id3.others,
         edit=partial(id3.edit, place=place),
         rest=partial(id3.rest, place=place, begun=False),
+        check=partial(id3.check, place=place),
         begin=partial(id3.begin, place=place),
         begun_rest=partial(id3.rest, place=place, begun=True),
         place=place,
@@ -103,7 +109,8 @@ def _id3(open_: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Co
 
 def _ogg(open_: type[mutagen.FileType], codec: vorbis.Codec) -> _Container:
     edit, rest = partial(vorbis.edit, codec=codec), partial(vorbis.rest, codec=codec)
-    return _Container(open_, comments.pictures, comments.others, edit, rest)
+    check = partial(vorbis.check, codec=codec)
+    return _Container(open_, comments.pictures, comments.others, edit, rest, check)
 
 
 def _apev2(open_: Callable[..., mutagen.FileType]) -> _Container:
@@ -113,6 +120,7 @@ def _apev2(open_: Callable[..., mutagen.FileType]) -> _Container:
         others=apev2.others,
         edit=apev2.edit,
         rest=partial(apev2.rest, begun=False),
+        check=apev2.check,
         begin=apev2.begin,
         begun_rest=partial(apev2.rest, begun=True),
     )
@@ -127,19 +135,24 @@ _CONTAINERS = {
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
     "flac": _Container(
-        FLAC, flac.pictures, flac.others, flac.edit, flac.rest, place=id3_places.START
+        FLAC, flac.pictures, flac.others, flac.edit, flac.rest, flac.check, place=id3_places.START
     ),
     "vorbis": _ogg(OggVorbis, vorbis.VORBIS),
     "opus": _ogg(OggOpus, vorbis.OPUS),
     "speex": _ogg(OggSpeex, vorbis.SPEEX),
     "oggflac": replace(_ogg(vorbis.OggFlacFile, vorbis.OGG_FLAC), pictures=vorbis.oggflac_pictures),
-    "mp4": _Container(mp4.Mp4File, mp4.pictures, mp4.others, mp4.edit, mp4.rest),
-    "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest),
+    "mp4": _Container(mp4.Mp4File, mp4.pictures, mp4.others, mp4.edit, mp4.rest, mp4.check),
+    "asf": _Container(ASF, asf.pictures, asf.others, asf.edit, asf.rest, asf.check),
     "matroska": _Container(
-        matroska.MatroskaFile, matroska.pictures, matroska.others, matroska.edit, matroska.rest
+        matroska.MatroskaFile,
+        matroska.pictures,
+        matroska.others,
+        matroska.edit,
+        matroska.rest,
+        lambda _: None,  # what cannot be edited is not opened either
     ),
     "ape": _apev2(MonkeysAudio),
-    "wavpack": _apev2(WavPack),
+    "wavpack": _apev2(AnyWavPack),
     "musepack": _apev2(Musepack),
 }
 
@@ -201,11 +214,28 @@ def remaining(path: Path, container: str, gone: Gone, *, begun: bool = False) ->
         return kept, row.others(file), raw
 
 
+def fault_in(file: BinaryIO, container: str) -> str:
+    """Why the pictures of an open file could not be edited, as far as that is seen early, or "".
+
+    Moves its position. Raises OSError.
+    """
+    file.seek(0)
+    try:
+        _CONTAINERS[container].check(file)
+    except DAMAGE as error:
+        return f"{_misbuilt(error)}; {_MAYBE_DAMAGED}"
+    return ""
+
+
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what a damaged file makes the families raise into TagError."""
     try:
         yield
     except DAMAGE as error:
-        message = f"it is not built as its format says: {error or type(error).__name__}"
-        raise TagError(path, message, hint="the file may be damaged") from error
+        raise TagError(path, _misbuilt(error), hint=_MAYBE_DAMAGED) from error
+
+
+def _misbuilt(error: Exception) -> str:
+    words = words_of(error)
+    return f"it is not built as its format says{words and ': '}{words}"

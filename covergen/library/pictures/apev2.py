@@ -28,6 +28,7 @@ from covergen.library.pictures.texts import (
 
 __all__ = [
     "begin",
+    "check",
     "edit",
     "ends",
     "others",
@@ -117,6 +118,11 @@ def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
     return [found for item in _whole(file).items if (found := _picture(item))]
 
 
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    _read(file)
+
+
 def texts_at_end(file: BinaryIO) -> list[Texts]:
     """What an APEv2 tag and an ID3v1 tag at the end of a file say, as far as they are there."""
     items = _whole(file).items
@@ -193,6 +199,8 @@ def _read(file: BinaryIO) -> _Tag:
 def _split(data: bytes, count: int) -> tuple[bytes, ...]:
     items, at = [], 0
     for _ in range(count):
+        if at == len(data):  # some programs count one too many
+            break
         (size,) = struct.unpack_from("<I", data, at)
         end = data.index(b"\0", at + 8) + 1 + size
         items.append(data[at:end])

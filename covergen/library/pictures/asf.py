@@ -15,7 +15,7 @@ from covergen.core.picture import Picture
 from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import outside, padding, splice
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["check", "edit", "others", "pictures", "rest"]
 
 _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
 _FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
@@ -70,6 +70,11 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
         edited = _with_record(kept, _front_cover(new)) if new else kept
         splice(file, 0, size, _join(edited, size, behind))
     return ""
+
+
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    _read(file)
 
 
 def rest(path: Path, gone: Gone) -> object:

@@ -18,7 +18,7 @@ from covergen.library.pictures.id3_header import id3_size
 from covergen.library.pictures.picture_block import front_cover_block, picture_in
 from covergen.library.pictures.splice import outside, padding, splice
 
-__all__ = ["edit", "others", "pictures", "rest"]
+__all__ = ["check", "edit", "others", "pictures", "rest"]
 
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
@@ -65,6 +65,11 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
         blocks = [*kept[:after], *added, *kept_pictures, *kept[after:]]
         splice(file, old.start, old.end, _join(blocks, old.end - old.start))
     return ""
+
+
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    _read(file)
 
 
 def rest(path: Path, gone: Gone) -> object:

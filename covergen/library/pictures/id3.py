@@ -31,6 +31,7 @@ from covergen.library.pictures.texts import as_id3, carried
 
 __all__ = [
     "begin",
+    "check",
     "check_cost",
     "edit",
     "further_pictures",
@@ -159,6 +160,13 @@ def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
     return note
 
 
+def check(file: BinaryIO, place: Place) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    data = place.read(file)
+    if any(data[:10]):
+        _check_header(data)
+
+
 def rest(path: Path, gone: Gone, place: Place, *, begun: bool) -> object:
     """All raw frames but the pictures that go, and what lies in the file around the tag.
 
@@ -214,13 +222,18 @@ def _loaded(data: bytes) -> tuple[_Tag, str]:
     return _upgraded(tag), "its ID3v2.2 tag became 2.3"
 
 
-def _parse(data: bytes) -> _Tag:
+def _check_header(data: bytes) -> None:
     if not 10 <= id3_size(data[:10]) <= len(data):
         raise ValueError("its ID3 tag is damaged")
     version, flags = data[3], data[5]
-    body = data[10 : 10 + from_synchsafe(data[6:10])]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
         raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not known")
+
+
+def _parse(data: bytes) -> _Tag:
+    _check_header(data)
+    version, flags = data[3], data[5]
+    body = data[10 : 10 + from_synchsafe(data[6:10])]
     if version < 4 and flags & _UNSYNCHRONISED:
         body = _resynchronised(body)
     if version > 2 and flags & _EXTENDED:

@@ -121,6 +121,7 @@ MP3 = replace(START, others=_other_tags_of_mp3)
 # DSF: at the end, where the header points. Source: DSF File Format Specification 1.01.
 
 _DSF_HEADER = struct.Struct("<4sQQQ")
+_DSF_DATA = 28 + 52  # behind the header and the format chunk, whose sizes are fixed
 
 
 def _dsf_tag(file: BinaryIO) -> tuple[int, bytes]:
@@ -130,6 +131,10 @@ def _dsf_tag(file: BinaryIO) -> tuple[int, bytes]:
     magic, _, _, pointer = _DSF_HEADER.unpack(file.read(_DSF_HEADER.size))
     if magic != b"DSD " or pointer > size:
         raise ValueError("its DSF header is damaged")
+    file.seek(_DSF_DATA)
+    (sound,) = struct.unpack("<4xQ", file.read(12))
+    if _DSF_DATA + sound > size:
+        raise ValueError("its end is missing")
     return (pointer, _tag_at(file, pointer)) if pointer else (size, b"")
 
 
@@ -185,20 +190,26 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
-    """All chunks, and where the form ends: behind the tag, if that is what its size leaves out."""
+    """All chunks, and where the form ends: behind the tag, if that is what its size leaves out.
+
+    Sound that claims to go on behind the end of the file ends there: its length was not known when
+    its header was written, as in a pipe, or the file was cut short.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     name, length = form.head.unpack(file.read(form.head.size))
-    end = form.head.size + length
-    if name != form.name or file.read(4) not in form.kinds or end > size:
-        raise ValueError(f"its {form.name.decode()} header is damaged or its end is missing")
+    end = min(form.head.size + length, size)
+    if name != form.name or file.read(4) not in form.kinds:
+        raise ValueError(f"its {form.name.decode()} header is damaged")
     chunks, at = [], form.head.size + 4
     while at + form.head.size <= end:
         chunk = _chunk_at(form, file, at, size)
+        if chunk.end > end:
+            if chunk.name not in form.audio_names:
+                raise ValueError("a chunk runs past the end of the file")
+            chunk = chunk._replace(end=end, next=min(end + (end - chunk.body) % 2, size))
         chunks.append(chunk)
         at = chunk.next
-        if chunk.end > end:
-            raise ValueError("a chunk runs past the end of the file")
     if _tag_chunk(form, chunks) is None and (behind := _up_to_tag(form, file, max(at, end))):
         chunks += behind
         at = behind[-1].next
@@ -257,6 +268,10 @@ def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
     data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     header = form.head.pack(form.name, length)
+    last = chunks[-1]
+    if last.name in form.audio_names:  # which may have claimed to be longer
+        file.seek(last.start)
+        file.write(form.head.pack(last.name, last.end - last.body))
     splice(file, start, stop, data)
     file.seek(0)
     file.write(header)

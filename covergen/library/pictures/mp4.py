@@ -24,7 +24,7 @@ from covergen.core.reasons import Reason
 from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
 from covergen.library.pictures.splice import padding, splice
 
-__all__ = ["Mp4File", "edit", "others", "pictures", "rest"]
+__all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -96,6 +96,12 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
     return ""
 
 
+def check(file: BinaryIO) -> None:
+    """Raise ValueError or struct.error where `edit` could not begin."""
+    moov, _ = _moov_and_room(file)
+    _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, lambda _: False, None))
+
+
 def rest(path: Path, gone: Gone) -> object:
     """The atoms outside `moov`, and every leaf in it but pictures that go and offsets."""
     with path.open("rb") as file:
@@ -106,7 +112,21 @@ def rest(path: Path, gone: Gone) -> object:
 
 
 def _top_level(file: BinaryIO) -> list[_Atom]:
-    return list(_atoms_of(file, 0, file.seek(0, os.SEEK_END)))
+    """The atoms of a file. One without a name is what follows the last whole one.
+
+    That is audio that was cut short, or what a program appended without an atom around it.
+    """
+    size = file.seek(0, 2)
+    atoms, at = [], 0
+    while at + _FIXED_HEAD <= size:
+        file.seek(at)
+        try:
+            atom = _atom(file.read(16), at, size)
+        except (ValueError, struct.error):
+            atom = _Atom(b"", at, at, size)
+        atoms.append(atom)
+        at = atom.end
+    return atoms
 
 
 def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import mutagen
+import mutagen.ogg
 from mutagen.ogg import OggPage
 from mutagen.oggflac import OggFLAC
 
@@ -20,6 +21,7 @@ from covergen.library.pictures import comments
 from covergen.library.pictures.comments import Comments
 from covergen.library.pictures.embedded import EmbeddedPicture, Gone
 from covergen.library.pictures.picture_block import picture_in
+from covergen.library.pictures.splice import splice
 
 __all__ = [
     "OGG_FLAC",
@@ -28,6 +30,7 @@ __all__ = [
     "VORBIS",
     "Codec",
     "OggFlacFile",
+    "check",
     "edit",
     "oggflac_pictures",
     "rest",
@@ -35,6 +38,7 @@ __all__ = [
 
 _PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
 _NO_PACKET_ENDS = -1
+_SEARCHED_BYTES = 64 << 10
 
 # Ogg FLAC: each block of FLAC's is a packet, and the first one tells how many more there are.
 _BLOCK_HEAD = 4
@@ -107,10 +111,15 @@ def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
             packets[0] = old.prefix[:1] + len(body).to_bytes(3, "big") + body
             packets = _without_blocks(packets, gone)
         pages = [page for packet in packets for page in _paginate(packet)]
-        OggPage.replace(file, old.pages, pages)
+        _replace(file, old.pages, pages)
         if len(packets) <= len(old.further):
             _count_blocks(file, old.first, len(packets))
     return ""
+
+
+def check(file: BinaryIO, codec: Codec) -> None:
+    """Raise ValueError or mutagen's errors where `edit` could not begin."""
+    _read(file, codec)
 
 
 def rest(path: Path, gone: Gone, codec: Codec) -> object:
@@ -210,3 +219,61 @@ def _paginate(packet: bytes) -> Iterator[OggPage]:
         page.complete = start + _PAGE_BYTES >= len(packet)
         page.position = 0 if page.complete else _NO_PACKET_ENDS
         yield page
+
+
+def _replace(file: BinaryIO, old: list[OggPage], new: list[OggPage]) -> None:
+    """Put pages in the place of others, and renumber those that follow in their stream.
+
+    OggPage.replace stops at the first byte behind a file that is no page, such as an ID3v1 tag.
+    """
+    for number, page in enumerate(new, start=old[0].sequence):
+        page.serial, page.sequence = old[0].serial, number
+    new[0].first, new[-1].last = old[0].first, old[-1].last
+    end = old[0].offset
+    foreign = b""  # pages of other streams in between
+    for page in old:
+        file.seek(end)
+        foreign += file.read(page.offset - end)
+        end = page.offset + page.size
+    data = b"".join(page.write() for page in new)
+    splice(file, old[0].offset, end, data + foreign)
+    if len(new) != len(old):
+        file.seek(old[0].offset + len(data))
+        _renumber(file, old[0].serial, len(new) - len(old))
+
+
+def _renumber(file: BinaryIO, serial: int, by: int) -> None:
+    """Change the numbers of a stream's pages, from here on. A damaged page stays as it is."""
+    start: int | None = file.tell()
+    while start is not None:
+        file.seek(start)
+        try:
+            page = OggPage(file)
+        except EOFError:
+            return
+        except mutagen.ogg.error:
+            start = _next_page(file, start + 1)
+            continue
+        end = file.tell()
+        if page.serial == serial:
+            if page.first:  # the next of a chain, which may have the same serial number
+                return
+            file.seek(start)
+            if file.read(end - start) == page.write():
+                page.sequence += by
+                file.seek(start)
+                file.write(page.write())
+        start = end
+
+
+def _next_page(file: BinaryIO, start: int) -> int | None:
+    """Where the next page begins, or seems to; None where there is none."""
+    file.seek(start)
+    overlap = b""
+    while block := file.read(_SEARCHED_BYTES):
+        found = (overlap + block).find(b"OggS")
+        if found >= 0:
+            return start - len(overlap) + found
+        start += len(block)
+        overlap = block[-3:]
+    return None

@@ -30,3 +30,13 @@ def raw_wav(path: Path, samples: NDArray[np.generic]) -> Path:
     chunks += b"data" + struct.pack("<I", len(data)) + data
     path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
     return path
+
+
+def ogg_checksum(page: bytearray) -> bytes:
+    """Source: RFC 3533, section 6."""
+    checksum = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = checksum << 1 ^ (0x104C11DB7 if checksum & 1 << 31 else 0)
+    return checksum.to_bytes(4, "little")

@@ -20,7 +20,7 @@ from tests.media import (
     put_tags,
     sound,
 )
-from tests.unit.audio.files import LONG_ENCODED, raw_wav, write_wav
+from tests.unit.audio.files import LONG_ENCODED, ogg_checksum, raw_wav, write_wav
 
 
 @pytest.fixture(scope="module")
@@ -259,13 +259,3 @@ def test_an_ogg_file_that_claims_too_much_is_measured(
     found = read_excerpt(path, 2).decode()
     assert found.shape == expected.shape
     assert found.std() == pytest.approx(expected.std(), rel=0.05)
-
-
-def ogg_checksum(page: bytearray) -> bytes:
-    """Source: RFC 3533, section 6."""
-    checksum = 0
-    for byte in page[:22] + bytes(4) + page[26:]:
-        checksum ^= byte << 24
-        for _ in range(8):
-            checksum = checksum << 1 ^ (0x104C11DB7 if checksum & 1 << 31 else 0)
-    return checksum.to_bytes(4, "little")

@@ -1,6 +1,7 @@
 """The plan of a library: nothing is painted that could then go nowhere, nor past the limit."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -101,6 +102,31 @@ def test_an_album_in_a_read_only_folder_is_skipped(shelf: Shelf) -> None:
         assert _told(shelf.plans()) == [("Locked", Action.SKIP, Reason.READ_ONLY, 0)]
     finally:
         path.parent.chmod(0o755)
+
+
+def test_a_track_that_is_not_built_to_be_written_is_told_of_with_the_reason(shelf: Shelf) -> None:
+    (path,) = shelf.add("Cut", "1")
+    song = encode(path.with_suffix(".dsf"), "dsf", seconds=0.5)
+    path.unlink()
+    song.write_bytes(song.read_bytes()[:-100])
+
+    file, plan = shelf.items()
+
+    assert isinstance(file, Outcome)
+    assert (file.path, file.status, file.reason) == (song, Status.FAILED, Reason.UNREADABLE)
+    assert "its end is missing" in file.message
+    assert isinstance(plan, AlbumPlan)
+    assert (plan.action, plan.reason, plan.targets) == (Action.SKIP, Reason.UNREADABLE, ())
+
+
+def test_an_album_without_room_for_a_copy_is_skipped(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.add("Full")
+    usage = shutil.disk_usage(shelf.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+
+    assert _told(shelf.plans()) == [("Full", Action.SKIP, Reason.NO_SPACE, 0)]
 
 
 @pytest.mark.parametrize("open_track", [0, 1, 2])

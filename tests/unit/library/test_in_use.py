@@ -14,12 +14,18 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library.in_use import is_being_written
 from covergen.library.rewrite import RewriteOptions, obstacle
-from tests.unit.library.writing import PNG, same_packets, write
+from tests.unit.library.writing import PNG, same_packets, track, write
 
 LEASES = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has read leases")
 _HOLD = (
     "import sys; f = open(sys.argv[1], sys.argv[2]); print('open', flush=True); sys.stdin.read()"
 )
+
+
+def hindrance(song: Path, options: RewriteOptions) -> Reason | None:
+    """Why a plan says that a file is not written."""
+    outcome = obstacle(track(song, "flac"), options)
+    return outcome.reason if outcome else None
 
 
 @contextmanager
@@ -44,7 +50,7 @@ def test_open_for_writing_and_open_for_reading(song: Path, mode: str, *, written
 @LEASES
 def test_an_open_file_is_skipped_and_stays_the_writers(song: Path, original: bytes) -> None:
     with song.open("ab") as downloader:
-        assert obstacle(song, RewriteOptions()) is Reason.IN_USE
+        assert hindrance(song, RewriteOptions()) is Reason.IN_USE
         outcome = write(song, "flac", PNG)
         assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IN_USE)
         downloader.write(b"the rest")
@@ -88,7 +94,7 @@ def test_a_file_that_a_download_program_marks_is_skipped(
 ) -> None:
     mark = song.with_name(song.name + suffix)
     mark.touch()
-    assert obstacle(song, RewriteOptions()) is Reason.IN_USE
+    assert hindrance(song, RewriteOptions()) is Reason.IN_USE
     outcome = write(song, "flac", PNG)
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IN_USE)
     assert song.read_bytes() == original
@@ -98,7 +104,7 @@ def test_a_file_that_a_download_program_marks_is_skipped(
 
 def test_a_file_that_is_too_new_is_skipped(song: Path, original: bytes) -> None:
     options = RewriteOptions(min_age_seconds=60)
-    assert obstacle(song, options) is Reason.TOO_NEW
+    assert hindrance(song, options) is Reason.TOO_NEW
     outcome = write(song, "flac", PNG, options)
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.TOO_NEW)
     assert song.read_bytes() == original

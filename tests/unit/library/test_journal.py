@@ -355,6 +355,18 @@ def test_a_run_that_cannot_be_journalled_is_known_before_it_begins(
             journal.check_writable()
 
 
+def test_a_folder_in_which_no_journal_can_be_begun_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may write anywhere
+    with (
+        closing(Journal(tmp_path / "none/yet/journal.sqlite")) as journal,
+        pytest.raises(JournalError, match=f"{tmp_path} is not writable") as caught,
+    ):
+        journal.check_writable()
+    assert "intact" not in caught.value.hint
+
+
 def test_no_file_is_written_that_cannot_be_journalled(song: Path, original: bytes) -> None:
     path = state_folder() / "journal.sqlite"
     path.mkdir(parents=True)

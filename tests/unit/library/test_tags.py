@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 import struct
 import tracemalloc
@@ -44,6 +45,8 @@ _TAGS = {
     "musicbrainz_album_id": "00000000-0000-4000-8000-000000000001",
 }
 _SECONDS = 0.5
+# What Python says of an index, a buffer or a type is no message for people.
+PYTHONS_OWN = re.compile("out of range|unpack_|buffer|' object|NoneType|' codec|Error")
 
 
 @pytest.fixture(scope="module")
@@ -354,6 +357,24 @@ def test_an_id3_tag_without_its_music_is_unreadable(clip: Callable[[str], Path])
     assert caught.value.reason is Reason.UNREADABLE
 
 
+def test_an_ogg_whose_first_page_is_none_is_told_in_words(clip: Callable[[str], Path]) -> None:
+    song = clip("vorbis")
+    data = bytearray(song.read_bytes())
+    data[5] &= ~2  # the flag of a stream's first page
+    song.write_bytes(data)
+    with pytest.raises(TagError) as caught:
+        _read(song)
+    assert not PYTHONS_OWN.search(caught.value.message)
+
+
+def test_wavpack_of_an_unusual_rate_is_read(tmp_path: Path) -> None:
+    song = encode(tmp_path / "a.wv", "wavpack", seconds=_SECONDS, sample_rate=12_345)
+    tags = APEv2()
+    tags["Title"] = "T"
+    tags.save(song)
+    assert (_read(song).title, _read(song).fault) == ("T", "")
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_damage_is_nothing_but_a_tag_error(container: str, clip: Callable[[str], Path]) -> None:
     whole = clip(container)
@@ -370,6 +391,7 @@ def test_damage_is_nothing_but_a_tag_error(container: str, clip: Callable[[str],
             messages.append(error.message)
     assert messages, "the damage is too small to show anything"
     assert all(messages)
+    assert not [m for m in messages if m.rstrip().endswith(":") or PYTHONS_OWN.search(m)]
 
 
 def _flac_with_a_huge_block(clip: Path) -> bytes:

@@ -1,5 +1,6 @@
 """APEv2: items survive byte for byte, and so does an ID3v1 tag behind them."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ def test_a_new_tag_goes_before_id3v1(make: Make, container: str) -> None:
     assert path.read_bytes().startswith(bare)
     assert path.read_bytes().endswith(ID3V1)
     assert APEv2(path)["Cover Art (Front)"].value == b"cover.png\0" + PNG.data
+
+
+def test_a_tag_that_counts_too_many_items_is_written_with_those_it_has(make: Make) -> None:
+    path = make("musepack")
+    bare = path.read_bytes()
+    tag = bytearray(ape_tag(*ITEMS[:3], header=False))
+    struct.pack_into("<I", tag, len(tag) - 16, 5)
+    path.write_bytes(bare + tag)
+
+    outcome = write(path, "musepack", PNG, same_sound=same_beginning(len(bare)))
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    new = item(b"Cover Art (Front)", b"cover.png\0" + PNG.data, flags=2)
+    assert path.read_bytes() == bare + ape_tag(*ITEMS[:3], new)
 
 
 @pytest.mark.parametrize(

@@ -100,25 +100,49 @@ def test_what_lies_behind_the_form_stays_behind(make: Make) -> None:
 
 
 @pytest.mark.parametrize("container", FORMS)
-def test_a_form_that_ends_too_soon_is_left_alone(make: Make, container: str) -> None:
+def test_sound_that_ends_too_soon_ends_with_the_file(make: Make, container: str) -> None:
     path = make(container)
+    *others, (name, sound) = chunks_of(path.read_bytes(), container)
     path.write_bytes(path.read_bytes()[:-500])
+
+    assert write(path, container, PNG).status is Status.WRITTEN
+
+    *before, (_, left), (tag_name, _) = chunks_of(path.read_bytes(), container)
+    assert (before, left, tag_name) == (others, sound[:-500], FORMS[container][1])
+    assert name in (b"data", b"SSND", b"DSD ")
+
+
+@pytest.mark.parametrize("claim", [b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f"])
+def test_a_wav_out_of_a_pipe_has_the_sizes_that_it_is_found_to_have(
+    make: Make, claim: bytes
+) -> None:
+    path = make("wav")
+    whole = chunks_of(path.read_bytes(), "wav")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data")
+    data[4:8] = data[at + 4 : at + 8] = claim
+    path.write_bytes(data)
+
+    assert write(path, "wav", PNG).status is Status.WRITTEN
+
+    assert chunks_of(path.read_bytes(), "wav")[:-1] == whole
+
+
+@pytest.mark.parametrize("container", FORMS)
+def test_a_form_that_ends_in_another_chunk_is_left_alone(make: Make, container: str) -> None:
+    path = make(container)
+    path.write_bytes(
+        with_chunks(
+            path.read_bytes(),
+            container,
+            [*chunks_of(path.read_bytes(), container), (b"note", bytes(600))],
+        )[:-500]
+    )
     before = path.read_bytes()
 
     assert write(path, container, PNG).status is Status.FAILED
 
     assert path.read_bytes() == before
-
-
-def test_a_streamed_wav_of_unknown_size_is_left_alone(make: Make) -> None:
-    path = make("wav")
-    data = bytearray(path.read_bytes())
-    data[4:8] = b"\xff\xff\xff\xff"
-    path.write_bytes(data)
-
-    assert write(path, "wav", PNG).status is Status.FAILED
-
-    assert path.read_bytes() == bytes(data)
 
 
 @pytest.mark.parametrize("name", [b"RF64", b"BW64"])

@@ -1,0 +1,43 @@
+"""Where the windows that CLAP hears lie in a track, and how long they are.
+
+A track of D seconds has N windows, centred at (i + 1/2) / N of D and pushed inwards until they
+lie inside; never more than it takes to cover the track once. So one window of a 10 s file is the
+file itself.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "WINDOW_SAMPLES",
+    "WINDOW_SECONDS",
+    "place_windows",
+    "repeat_window",
+]
+
+SAMPLE_RATE_HZ = 48_000
+WINDOW_SECONDS = 10
+WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE_HZ  # 480,000
+
+
+def place_windows(duration: Fraction, count: int) -> list[Fraction]:
+    """Return where the windows of a track begin, in seconds. `duration` is in seconds too."""
+    count = min(count, max(1, math.ceil(duration / WINDOW_SECONDS)))
+    latest = max(duration - WINDOW_SECONDS, Fraction(0))
+    centres = (duration * (2 * i + 1) / (2 * count) for i in range(count))
+    return [min(max(c - Fraction(WINDOW_SECONDS, 2), Fraction(0)), latest) for c in centres]
+
+
+def repeat_window(window: NDArray[np.float32], filled: int) -> None:
+    """Repeat what is shorter than a window, as ClapFeatureExtractor's "repeatpad" does."""
+    times = window.size // filled
+    window[filled : times * filled] = np.tile(window[:filled], times - 1)
