@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 
 from covergen.audio.sound_file import write_sound
 from covergen.core.color import cielab_from_linear, linear_from_srgb
-from covergen.library.label import label
-from covergen.starter.attributes import Attributes, draw_attributes
+from covergen.library.new_tags import label
+from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.starter.musician import SAMPLE_RATE_HZ, play
 
 ORANGE, BLUE, BLACK = (255, 120, 0), (0, 70, 255), (12, 12, 12)

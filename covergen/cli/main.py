@@ -48,7 +48,7 @@ class _Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in _COMMANDS:
             raise KeyError(name)
-        command: click.Command = getattr(import_module(f"covergen.cli.{name}"), name)
+        command: click.Command = getattr(import_module(f"covergen.cli.commands.{name}"), name)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -80,7 +80,7 @@ class _Group(click.Group):
             except (Interrupted, KeyboardInterrupt, click.Abort):
                 ctx.exit(INTERRUPTED)
             except CovergenError as error:
-                from covergen.cli.lines import shown
+                from covergen.cli.output.text import shown
 
                 kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
                 raise kind(shown(str(error), keep="\n")) from error
@@ -98,7 +98,7 @@ def _errors_as_json(ctx: click.Context) -> Iterator[None]:
         yield
     except click.ClickException as error:
         if ctx.meta[_AS_JSON]:
-            from covergen.cli import jsonl
+            from covergen.cli.output import jsonl
 
             click.echo(jsonl.dumps("error", jsonl.error_object(error)))
         raise

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from covergen.cli.numbers import Number, WholeNumber
-from covergen.cli.render import Renderer
+from covergen.cli.output.progress import Renderer
 from covergen.core.errors import UsageError
 from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
-from covergen.library.names import COVER_NAMES
+from covergen.library.scanning.folder_names import COVER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covergen.core.picture import Encoding
-    from covergen.jobs.model import ModelChoice
-    from covergen.jobs.options import PaintOptions, WriteOptions
-    from covergen.library.rewrite import RewriteOptions
-    from covergen.library.scan import ScanOptions
+    from covergen.library.scanning.scan import ScanOptions
+    from covergen.library.writing.rewrite import RewriteOptions
     from covergen.models.presets import Preset
+    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.options import PaintOptions, WriteOptions
 
 __all__ = [
     "base_option",
@@ -356,7 +356,7 @@ def model_choice(options: dict[str, Any]) -> ModelChoice:
     """What the shared options say of the model."""
     from dataclasses import fields
 
-    from covergen.jobs.model import ModelChoice
+    from covergen.pipeline.model import ModelChoice
 
     names = [field.name for field in fields(ModelChoice)]
     return ModelChoice(**{name: options[name] for name in names if name in options})
@@ -364,7 +364,7 @@ def model_choice(options: dict[str, Any]) -> ModelChoice:
 
 def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
     """What the shared options say of painting with a preset."""
-    from covergen.jobs.options import PaintOptions
+    from covergen.pipeline.options import PaintOptions
 
     dtype = options["dtype"]
     if dtype == "auto" and options.get("quality") == "reference":
@@ -382,7 +382,7 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
 
 def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album") -> ScanOptions:
     """What the shared options say of how paths are scanned."""
-    from covergen.library.scan import ScanOptions
+    from covergen.library.scanning.scan import ScanOptions
 
     return ScanOptions(
         exclude=options["exclude"],
@@ -399,7 +399,7 @@ def output_choice(options: dict[str, Any]) -> Renderer:
 
 def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
     """What the shared options say of how files are replaced."""
-    from covergen.library.rewrite import RewriteOptions
+    from covergen.library.writing.rewrite import RewriteOptions
 
     return RewriteOptions(
         preserve_mtime=options["preserve_mtime"],
@@ -410,7 +410,7 @@ def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
 
 def write_choice(options: dict[str, Any]) -> WriteOptions:
     """What the shared options say of where covers go. Raises UsageError where that is nowhere."""
-    from covergen.jobs.options import WriteOptions
+    from covergen.pipeline.options import WriteOptions
 
     if options["no_embed"] and not options["sidecar"]:
         raise UsageError("--no-embed leaves nothing to write: add --sidecar.")

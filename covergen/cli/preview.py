@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from covergen.cli.lines import shown
+from covergen.cli.confirm import count
+from covergen.cli.job_runner import run_job
 from covergen.cli.options import output_choice
-from covergen.cli.plans import count
-from covergen.cli.run import run_job
+from covergen.cli.output.text import shown
 from covergen.core.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covergen.jobs.options import PreviewOptions, TagOptions
+    from covergen.pipeline.options import PreviewOptions, TagOptions
 
 __all__ = ["check_preview_use", "recalled", "run_preview"]
 
@@ -55,8 +55,8 @@ def recalled(
 
     Raises UsageError where there is no preview, or it is not known what it was made of.
     """
-    from covergen.jobs.plan_file import PlanFile
-    from covergen.jobs.previews import recall_origin
+    from covergen.preview.manifest import PlanFile
+    from covergen.preview.origins import recall_origin
 
     with closing(PlanFile(options["preview"])) as plan:
         origin = recall_origin(plan.header.preview)
@@ -77,9 +77,9 @@ def recalled(
 
 def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
     """Paint the preview, and tell what to do next, also where it was stopped."""
-    from covergen.jobs.model import check_model
     from covergen.jobs.preview import preview
-    from covergen.jobs.preview_folder import check_preview
+    from covergen.pipeline.model import check_model
+    from covergen.preview.folder import check_preview
 
     preview_options = _preview_options(tag_options, options)
     goes_on = check_preview(preview_options)
@@ -87,7 +87,7 @@ def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
     if options["retry"]:
         check_model(tag_options.paint)
     else:
-        from covergen.jobs.plan import planned
+        from covergen.pipeline.planning import planned
 
         totals = count(partial(planned, preview_options.tag.plan), options, show=False)
         if totals.covers:
@@ -103,8 +103,8 @@ def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
 
 
 def _preview_options(tag_options: TagOptions, options: dict[str, Any]) -> PreviewOptions:
-    from covergen.jobs.options import PreviewOptions
-    from covergen.jobs.planned import plain
+    from covergen.pipeline.options import PreviewOptions
+    from covergen.preview.album_entry import plain
 
     plan = tag_options.plan
     return PreviewOptions(

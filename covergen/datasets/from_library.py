@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.sound_file import write_sound
 from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS, read_excerpt
+from covergen.core.os_errors import write_errors
 from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
+from covergen.core.temporary import temporary
 from covergen.core.types import Action, AlbumPlan
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.metadata import Row
 from covergen.datasets.pictures import decode_picture
-from covergen.library.covers import covers_of
-from covergen.library.os_errors import write_errors
-from covergen.library.temporary import temporary
+from covergen.library.existing_covers import covers_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

@@ -12,9 +12,9 @@ import io
 import os
 from typing import TYPE_CHECKING, Self, TypedDict, cast
 
-from covergen.library.file_copy import sync_file
-from covergen.library.os_errors import write_errors
-from covergen.library.temporary import temporary
+from covergen.core.os_errors import write_errors
+from covergen.core.temporary import temporary
+from covergen.library.writing.file_copy import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

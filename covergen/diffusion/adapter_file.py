@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from covergen.core.errors import AdapterError, ModelError, ModelMissingError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.diffusion.projection import ProjectionKind
 
 __all__ = [

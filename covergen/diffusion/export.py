@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from covergen.core.errors import ModelError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.diffusion.adapter_file import (
     LORA_PREFIX,
     METADATA_PREFIX,

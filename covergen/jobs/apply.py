@@ -10,20 +10,20 @@ from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import WriteError
 from covergen.core.picture import encode
 from covergen.core.types import Action, Outcome, Status
-from covergen.jobs.events import AlbumDone, FileFailed
-from covergen.jobs.review import Review
-from covergen.jobs.runs import open_run
-from covergen.jobs.writing import Writer, fill_album, write_album
-from covergen.library.memory import ScanMemory
-from covergen.library.rewrite import remove_stale
+from covergen.journal.runs import open_run
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.rewrite import remove_stale
+from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.writing import Writer, fill_album, write_album
+from covergen.preview.review import Review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.core.types import AlbumPlan, Track
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.jobs.options import ApplyOptions
-    from covergen.jobs.review import Reviewed
+    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.options import ApplyOptions
+    from covergen.preview.review import Reviewed
 
 __all__ = ["apply", "plan_apply"]
 

@@ -55,7 +55,7 @@ class Stored:
 def stored() -> Iterator[Stored]:
     """All of STORES, there or not yet. Changes nothing."""
     from covergen.audio.store import stored_embeddings
-    from covergen.library.memory import remembered_files
+    from covergen.library.scanning.scan_cache import remembered_files
     from covergen.training.latent_store import stored_latents
 
     yield _of_database("embeddings", stored_embeddings())
@@ -88,7 +88,7 @@ def prune(name: str, *, unused_days: int | None = None) -> int:
     go, what takes the last run back. Returns how many entries went. Raises JournalError, and
     BusyError where another process writes, which may need what would go.
     """
-    from covergen.jobs.lock import library_lock
+    from covergen.journal.lock import library_lock
 
     if name in MADE_AGAIN:
         return _prune(name, unused_days)
@@ -130,7 +130,7 @@ def _prune_latents(days: int) -> int:
 
 
 def _prune_scans(days: int) -> int:
-    from covergen.library.memory import ScanMemory
+    from covergen.library.scanning.scan_cache import ScanMemory
 
     with closing(ScanMemory()) as memory:
         went = memory.prune(unused_days=days) + memory.forget_lost()
@@ -139,7 +139,7 @@ def _prune_scans(days: int) -> int:
 
 
 def _prune_journal(*, keep_runs: int) -> int:
-    from covergen.library.journal import Journal
+    from covergen.journal.journal import Journal
 
     with closing(Journal()) as journal:
         return journal.prune(keep_bytes=0, keep_runs=keep_runs)
@@ -165,7 +165,7 @@ def _of_files(name: str, path: Path) -> Stored:
 
 
 def _journal() -> Stored:
-    from covergen.library.journal import Journal
+    from covergen.journal.journal import Journal
 
     with closing(Journal()) as journal:
         try:

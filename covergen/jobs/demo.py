@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from covergen.jobs.events import Checkpoint
+    from covergen.pipeline.events import Checkpoint
     from covergen.starter.songs import Song, SongAlbum
 
 __all__ = ["Demo", "Unplayed", "make_library", "make_sheet", "unplayed"]
@@ -103,7 +103,7 @@ def _place(demo: Demo, album: SongAlbum, song: Song, suffix: str) -> Path:
 
 def _make_track(path: Path, album: SongAlbum, song: Song) -> None:
     from covergen.audio.sound_file import write_sound
-    from covergen.library.label import label
+    from covergen.library.new_tags import label
     from covergen.starter.musician import SAMPLE_RATE_HZ
     from covergen.starter.songs import render
 

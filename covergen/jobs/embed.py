@@ -11,9 +11,9 @@ import torch
 
 from covergen.audio.clap import Tower
 from covergen.audio.store import EmbeddingStore
-from covergen.jobs.events import AlbumDone, GpuUnused, ModelLoading
-from covergen.jobs.stages import embed_albums
-from covergen.library.memory import ScanMemory
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.pipeline.events import AlbumDone, GpuUnused, ModelLoading
+from covergen.pipeline.painting import embed_albums
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.compute.device import Compute
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.jobs.tracks import TrackOutputs
+    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.track_outputs import TrackOutputs
 
 __all__ = ["embed"]
 

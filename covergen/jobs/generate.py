@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import Encoding, encode
-from covergen.jobs.estimate import Meter
-from covergen.jobs.events import AlbumDone
-from covergen.jobs.stages import paint_plans
-from covergen.library.memory import ScanMemory
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.pipeline.estimate import Meter
+from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.painting import paint_plans
 
 if TYPE_CHECKING:
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.jobs.options import PaintOptions
-    from covergen.jobs.tracks import TrackOutputs
+    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.track_outputs import TrackOutputs
 
 __all__ = ["GenerateOptions", "generate"]
 

@@ -11,26 +11,26 @@ from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture, is_own, read_provenance
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome
-from covergen.jobs.plan import plan_one, within_reach
-from covergen.jobs.repaint import repaint
+from covergen.journal.journal import Journal, WriteState
 from covergen.library.containers import holds_covers
-from covergen.library.fingerprint import has_fingerprint
-from covergen.library.journal import Journal, WriteState
-from covergen.library.memory import ScanMemory
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, shown_pictures
-from covergen.library.scan import scan
-from covergen.library.sidecar import is_own_file
+from covergen.library.scanning.scan import scan
+from covergen.library.scanning.scan_cache import ScanMemory
 from covergen.library.tags import read_track
+from covergen.library.writing.fingerprint import has_fingerprint
+from covergen.library.writing.sidecar import is_own_file
+from covergen.pipeline.planning import plan_one, within_reach
+from covergen.pipeline.repaint import repaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
-    from covergen.jobs.events import Checkpoint
-    from covergen.jobs.options import PlanOptions
-    from covergen.jobs.repaint import Repaint
-    from covergen.library.journal import Run
+    from covergen.journal.journal import Run
+    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.options import PlanOptions
+    from covergen.pipeline.repaint import Repaint
 
 __all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
 

@@ -12,13 +12,13 @@ from covergen.core.errors import CovergenError, UsageError
 from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
-from covergen.gallery.choices import read_choices
-from covergen.jobs.estimate import Meter, rates_key
-from covergen.jobs.events import AlbumDone, FileFailed
-from covergen.jobs.lock import library_lock
-from covergen.jobs.plan import plan_library
-from covergen.jobs.plan_file import Candidate
-from covergen.jobs.planned import (
+from covergen.journal.lock import library_lock
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.pipeline.estimate import Meter, rates_key
+from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.painting import paint_plans
+from covergen.pipeline.planning import plan_library
+from covergen.preview.album_entry import (
     album_id,
     candidate_seed,
     file_stem,
@@ -26,18 +26,18 @@ from covergen.jobs.planned import (
     roots_of,
     same_music,
 )
-from covergen.jobs.preview_folder import COVERS, keep_cover, keep_excerpt, open_preview, tidy
-from covergen.jobs.preview_page import make_page, make_sheets
-from covergen.jobs.stages import paint_plans
-from covergen.library.memory import ScanMemory
+from covergen.preview.choices import read_choices
+from covergen.preview.folder import COVERS, keep_cover, keep_excerpt, open_preview, tidy
+from covergen.preview.manifest import Candidate
+from covergen.preview.page import make_page, make_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Provenance, Track
-    from covergen.jobs.events import Checkpoint, Emit, Event
-    from covergen.jobs.options import PreviewOptions
-    from covergen.jobs.plan_file import PlanFile, PlannedAlbum
+    from covergen.pipeline.events import Checkpoint, Emit, Event
+    from covergen.pipeline.options import PreviewOptions
+    from covergen.preview.manifest import PlanFile, PlannedAlbum
 
 __all__ = ["preview"]
 

@@ -12,23 +12,23 @@ from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
-from covergen.jobs.events import AlbumDone, FileFailed, NotJournalled
-from covergen.jobs.runs import open_run
-from covergen.jobs.writing import cleaned
-from covergen.library.journal import Journal
-from covergen.library.memory import ScanMemory
+from covergen.journal.journal import Journal
+from covergen.journal.runs import open_run
 from covergen.library.pictures import read_pictures
-from covergen.library.rewrite import RewriteOptions, remove_own_cover
-from covergen.library.scan import ScanOptions, scan
-from covergen.library.sidecar import own_sidecars, remove_sidecar
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
+from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
+from covergen.pipeline.events import AlbumDone, FileFailed, NotJournalled
+from covergen.pipeline.writing import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from covergen.core.types import Album, Track
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.library.open_run import OpenRun
+    from covergen.journal.recorder import OpenRun
+    from covergen.pipeline.events import Checkpoint, Emit
 
 __all__ = ["StripOptions", "plan_strip", "strip"]
 

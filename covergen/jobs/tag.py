@@ -11,23 +11,23 @@ from covergen.core.picture import encode
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
-from covergen.jobs.estimate import Meter, rates_key
-from covergen.jobs.events import AlbumDone, FileFailed
-from covergen.jobs.pending import PendingCovers
-from covergen.jobs.plan import plan_library
-from covergen.jobs.runs import open_run
-from covergen.jobs.stages import paint_plans
-from covergen.jobs.writing import Writer, cleaned, fill_album, is_complete, write_album
-from covergen.library.change import stamp_of
-from covergen.library.memory import ScanMemory
+from covergen.journal.runs import open_run
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.change import stamp_of
+from covergen.pipeline.estimate import Meter, rates_key
+from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.painting import paint_plans
+from covergen.pipeline.pending import PendingCovers
+from covergen.pipeline.planning import plan_library
+from covergen.pipeline.writing import Writer, cleaned, fill_album, is_complete, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from covergen.core.types import Cover, Track
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.jobs.options import TagOptions
-    from covergen.library.open_run import OpenRun
+    from covergen.journal.recorder import OpenRun
+    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.options import TagOptions
 
 __all__ = ["tag"]
 

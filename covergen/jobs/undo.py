@@ -12,22 +12,22 @@ from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status, Track
-from covergen.jobs.events import AlbumDone
-from covergen.jobs.lock import library_lock
-from covergen.jobs.runs import journalled
-from covergen.library.change import Stamp
-from covergen.library.journal import Journal, WriteState
-from covergen.library.memory import ScanMemory
-from covergen.library.rewrite import RewriteOptions, remove_own_cover, remove_stale
-from covergen.library.sidecar import is_own_file, remove_sidecar
-from covergen.library.undo import take_back
+from covergen.journal.journal import Journal, WriteState
+from covergen.journal.lock import library_lock
+from covergen.journal.restore import take_back
+from covergen.journal.runs import journalled
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.change import Stamp
+from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover, remove_stale
+from covergen.library.writing.sidecar import is_own_file, remove_sidecar
+from covergen.pipeline.events import AlbumDone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.jobs.events import Checkpoint, Emit
-    from covergen.library.journal import Run, Write
-    from covergen.library.open_run import OpenRun
+    from covergen.journal.journal import Run, Write
+    from covergen.journal.recorder import OpenRun
+    from covergen.pipeline.events import Checkpoint, Emit
 
 __all__ = [
     "UndoOptions",

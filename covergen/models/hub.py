@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.models.files import select
 from covergen.models.hub_errors import disk_full, hub_errors
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import SettingsError, UsageError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.models.presets import is_name, load_presets, user_file
 
 if TYPE_CHECKING:

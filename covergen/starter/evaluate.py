@@ -21,6 +21,7 @@ from covergen.audio.clap import Tower
 from covergen.core.types import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.models.presets import load_presets
+from covergen.poster.model import load_poster
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.autoencoder import reconstruct
 from covergen.starter.evaluation.families import FamilyClassifier
@@ -33,7 +34,6 @@ from covergen.starter.evaluation.pictures import (
     painters_own,
 )
 from covergen.starter.evaluation.recordings import hear_recordings, rank_correlation
-from covergen.starter.poster import load_poster
 from covergen.starter.recipe.settings import World
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.attributes import Attributes
+from covergen.poster.attributes import Attributes
 from covergen.starter.musician import SAMPLE_RATE_HZ, play
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from covergen.core.errors import TrainingError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.training.events import CheckpointDamaged
 from covergen.training.output import saved_steps

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.training.events import Emit, Event, PictureEncoded, StepDone, Validated
 from covergen.training.log import log_line, read_log
 

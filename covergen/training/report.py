@@ -13,7 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.training.chart import make_chart
 from covergen.training.events import (
     LOSSES_TOGETHER,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from covergen.core.files import write_whole
 from covergen.core.types import PaintRequest, Sampling
-from covergen.core.whole_file import write_whole
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.sampler import paint
 

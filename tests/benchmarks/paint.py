@@ -20,7 +20,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
-from covergen.cli.lines import sampling_text
+from covergen.cli.output.text import sampling_text
 from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.sampler import guides

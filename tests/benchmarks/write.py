@@ -16,13 +16,13 @@ from covergen.audio.same_sound import same_sound
 from covergen.audio.sound_file import write_sound
 from covergen.core.picture import Picture
 from covergen.core.types import Album, Status
-from covergen.library.file_copy import sync_file
-from covergen.library.journal import Journal
-from covergen.library.open_run import OpenRun
-from covergen.library.rewrite import RewriteOptions, write_cover
+from covergen.journal.journal import Journal
+from covergen.journal.recorder import OpenRun
+from covergen.library.writing.file_copy import sync_file
+from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.benchmarks.race import Race
 from tests.media import picture_bytes
-from tests.unit.library.writing import track
+from tests.unit.library.written import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,8 +11,8 @@ from PIL import Image
 
 from covergen.gallery.page import PageAlbum, PageCover, write_page
 from covergen.gallery.thumbnail import save_thumbnail
-from covergen.starter.attributes import draw_attributes
-from covergen.starter.painter import paint
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import paint
 from tests.media import encode
 
 __all__ = ["ARTISTS", "HOSTILE", "PREVIEW", "SEED", "album", "candidates", "lay_out", "library"]

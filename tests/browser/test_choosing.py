@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from covergen.gallery.choices import read_choices
+from covergen.preview.choices import read_choices
 from tests.browser.conftest import Open
 from tests.browser.preview import PREVIEW, SEED, album, candidates, lay_out, library
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.core.types import AlbumPlan, Cover, Outcome, Provenance
-from covergen.jobs.plan_file import Candidate, PlanFile, PlanHeader
-from covergen.jobs.planned import file_stem, planned_album
-from covergen.jobs.preview_folder import COVERS, keep_cover
-from covergen.jobs.previews import new_preview_id
-from covergen.library.memory import ScanMemory
-from covergen.library.plan import plan_album
-from covergen.library.scan import ScanOptions, scan
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.pipeline.plan_album import plan_album
+from covergen.preview.album_entry import file_stem, planned_album
+from covergen.preview.folder import COVERS, keep_cover
+from covergen.preview.manifest import Candidate, PlanFile, PlanHeader
+from covergen.preview.origins import new_preview_id
 from tests.media import EXTENSION, picture_bytes, put_picture
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from covergen.audio.windows import read_excerpt
 from covergen.core.errors import ItemError
 from covergen.core.picture import Picture
 from covergen.core.types import Outcome, Status, Track
-from covergen.library.change import Change
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.rewrite import RewriteOptions, write_cover
 from covergen.library.tags import read_track
+from covergen.library.writing.change import Change
+from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.faults.fuzz_mutations import mutate
 from tests.faults.fuzz_seeds import read_seeds
 from tests.media import decoded_hash, picture_bytes

@@ -22,7 +22,7 @@ __all__ = ["MODULES", "try_tag"]
 
 MODULES = (
     "torch",
-    "covergen.jobs.stages",
+    "covergen.pipeline.painting",
     "covergen.diffusion.painter",
     "covergen.diffusion.sampler",
     "covergen.audio.clap",

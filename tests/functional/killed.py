@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from covergen.cli.main import main
-from covergen.library import rewrite, undo
+from covergen.journal import restore as undo
+from covergen.library.writing import rewrite
 
 __all__ = ["run_killed"]
 

@@ -11,8 +11,8 @@ import pytest
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.paths import cache_folder, state_folder
-from covergen.jobs.lock import library_lock
-from covergen.library.memory import ScanMemory
+from covergen.journal.lock import library_lock
+from covergen.library.scanning.scan_cache import ScanMemory
 from covergen.training.latent_store import LatentStore
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.test_command_line import python

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from covergen.cli.main import cli
-from covergen.jobs.events import MOST_LISTED
+from covergen.pipeline.events import MOST_LISTED
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, encode
 
@@ -46,12 +46,12 @@ def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
-def test_every_command_and_option_has_help_and_stands_in_the_readme(
+def test_every_command_and_option_has_help_and_is_documented(
     name: str, command: click.Command
 ) -> None:
     assert command.help
     assert all(p.help for p in command.params if isinstance(p, click.Option))
-    assert name in (ROOT / "README.md").read_text()
+    assert name in (ROOT / ".docs/commands.md").read_text()
 
 
 def python(code: str, *arguments: object) -> str:

@@ -18,9 +18,9 @@ BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
 def plain_diffusers() -> str:
-    """The lines of Python in the README that paint without covergen."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    """The lines of Python in the documentation that paint without covergen."""
+    page = (Path(__file__).parents[2] / ".docs/commands.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert "covergen" not in lines
     assert BASE in lines
     return str(lines)
@@ -44,7 +44,7 @@ def test_ten_lines_of_plain_diffusers_paint_the_same_picture(
     paint = ("generate", "--model", "tiny", "--adapter", adapter, "song.wav", "-o", "ours.png")
     run(*paint, "--seed", 7, "--scheduler", "pndm", "--steps", 50, "--guidance", 7.5)
     lines = plain_diffusers().replace(BASE, str(tiny_model.base))
-    exec(compile(lines, "README.md", "exec"), {})
+    exec(compile(lines, "commands.md", "exec"), {})
     with Image.open("cover.png") as plain, Image.open("ours.png") as ours:
         assert np.asarray(ours).std() > 10
         assert difference(np.asarray(ours), np.asarray(plain)) <= 1

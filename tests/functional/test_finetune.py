@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from covergen.core.types import Sampling
-from covergen.jobs.lock import library_lock
+from covergen.journal.lock import library_lock
 from covergen.models.presets import load_presets
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from covergen.core.paths import state_folder
 from covergen.diffusion import sampler
-from covergen.jobs import stages
-from covergen.library import rewrite, sidecar
 from covergen.library.pictures import read_pictures
+from covergen.library.writing import rewrite, sidecar
+from covergen.pipeline import painting as stages
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.killed import run_killed
 from tests.media import Library, picture_bytes, put_picture

@@ -10,9 +10,9 @@ from PIL import Image
 
 import covergen
 from covergen.audio.sound_file import write_sound
-from covergen.starter.attributes import Attributes
+from covergen.poster.attributes import Attributes
+from covergen.poster.painter.features import features
 from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, play
-from covergen.starter.painter.features import features
 from tests.functional.conftest import Run
 
 WEIGHTS = Path(covergen.__file__).parent / "starter" / "weights"

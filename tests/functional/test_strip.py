@@ -10,8 +10,8 @@ import pytest
 
 from covergen.core.errors import Interrupted
 from covergen.core.paths import state_folder
-from covergen.jobs.lock import library_lock
 from covergen.jobs.strip import StripOptions, strip
+from covergen.journal.lock import library_lock
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.painted import BACK

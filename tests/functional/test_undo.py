@@ -17,14 +17,14 @@ from covergen.core.paths import state_folder
 from covergen.core.picture import Encoding, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Cover
-from covergen.jobs.options import WriteOptions
-from covergen.jobs.writing import Writer, write_album
-from covergen.library.journal import Journal
+from covergen.journal.journal import Journal
 from covergen.library.pictures import read_pictures
+from covergen.pipeline.options import WriteOptions
+from covergen.pipeline.writing import Writer, write_album
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, picture_bytes, put_picture
 from tests.unit.library.journalled import PROVENANCE, open_run
-from tests.unit.library.writing import track
+from tests.unit.library.written import track
 
 TAG = ("tag", "--yes", "--model", "tiny")
 OLD = picture_bytes("jpeg", 300, (9, 99, 200))
@@ -369,7 +369,7 @@ def test_without_its_journal_nothing_can_be_undone_and_nothing_is_lost(
 def other_process(library: Library, home: Path) -> Iterator[None]:
     """A process that writes in the library."""
     code = (
-        "import sys, pathlib; from covergen.jobs.lock import library_lock\n"
+        "import sys, pathlib; from covergen.journal.lock import library_lock\n"
         "with library_lock('tag', (pathlib.Path(sys.argv[1]),)): print(flush=True); input()"
     )
     command = [sys.executable, "-c", code, str(library.root)]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from covergen.starter.attributes import draw_attributes
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import paint
 from covergen.starter.evaluation.pictures import Pictures, measure
-from covergen.starter.painter import paint
 from covergen.starter.recipe.settings import World
 from covergen.starter.recipe.vae import pixels_to_tensor, psnr_db, tensor_to_pixels
 

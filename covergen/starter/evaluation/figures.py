@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_srgb
+from covergen.starter.evaluation.agreement import explained, predict_held_out
 from covergen.starter.evaluation.pictures import EDGE_DENSITY, EXPRESSED
-from covergen.starter.painter.agreement import explained, predict_held_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

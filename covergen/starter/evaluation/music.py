@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.attributes import draw_attributes
+from covergen.poster.attributes import draw_attributes
 from covergen.starter.musician import HELD_OUT, augment, play
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import numpy as np
 from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.core.types import PaintRequest
 from covergen.finish.screen_print import screen_print
-from covergen.starter.attributes import draw_attributes
-from covergen.starter.painter import FAMILIES
-from covergen.starter.painter import paint as paint_by_hand
-from covergen.starter.painter.features import features
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import FAMILIES
+from covergen.poster.painter import paint as paint_by_hand
+from covergen.poster.painter.features import features
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

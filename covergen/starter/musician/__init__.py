@@ -19,7 +19,7 @@ from covergen.starter.musician.training_instruments import TRAINING
 if TYPE_CHECKING:
     import numpy as np
 
-    from covergen.starter.attributes import Attributes
+    from covergen.poster.attributes import Attributes
     from covergen.starter.musician.tones import Samples
 
 __all__ = ["HELD_OUT", "SAMPLE_RATE_HZ", "TRAINING", "InstrumentSet", "augment", "play"]

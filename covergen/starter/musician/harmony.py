@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from covergen.starter.attributes import Attributes
+    from covergen.poster.attributes import Attributes
 
 __all__ = ["Harmony", "choose_harmony", "hertz_of"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.starter.attributes import Attributes
+    from covergen.poster.attributes import Attributes
     from covergen.starter.musician.instruments import PadVoice, Voice
     from covergen.starter.musician.score import Chord, Note, Score
     from covergen.starter.musician.tones import Samples

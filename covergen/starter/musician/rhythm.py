@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from covergen.starter.attributes import Attributes
+    from covergen.poster.attributes import Attributes
     from covergen.starter.musician.tones import Numbers
 
 __all__ = ["STEPS_PER_BEAT", "Clock", "Groove", "choose_clock", "choose_groove", "pattern"]

@@ -20,7 +20,7 @@ from covergen.starter.musician.rhythm import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from covergen.starter.attributes import Attributes
+    from covergen.poster.attributes import Attributes
 
 __all__ = ["Chord", "Hit", "Note", "Score", "compose"]
 

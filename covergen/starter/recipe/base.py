@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from covergen.starter.painter.caption import VOCABULARY, mirror
+from covergen.poster.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid
 from covergen.starter.recipe.models import make_scheduler, make_text_encoder, make_unet

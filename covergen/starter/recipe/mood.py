@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from covergen.audio.clap import Tower
-from covergen.starter.attributes import Attributes
-from covergen.starter.poster import MoodProbe
+from covergen.poster.attributes import Attributes
+from covergen.poster.model import MoodProbe
 from covergen.starter.recipe.world import load_attributes, load_shards
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from covergen.starter.attributes import Attributes
+from covergen.poster.attributes import Attributes
 from covergen.starter.recipe.models import make_tower
 from covergen.starter.recipe.stretch import Stage, train
 from covergen.starter.recipe.world import load_attributes, load_shards

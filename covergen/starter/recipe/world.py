@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from covergen.starter.attributes import Attributes, draw_attributes
+from covergen.poster.attributes import Attributes, draw_attributes
+from covergen.poster.painter import paint
+from covergen.poster.painter.sheet import pick
 from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
-from covergen.starter.painter import paint
-from covergen.starter.painter.sheet import pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.mel import LogMel
-    from covergen.starter.painter import Painting
+    from covergen.poster.painter import Painting
     from covergen.starter.recipe.run import Run
     from covergen.starter.recipe.settings import World
 

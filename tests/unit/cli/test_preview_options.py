@@ -1,7 +1,7 @@
 """What a retry of a preview knows of the command that made it."""
 
 from covergen.cli import preview
-from covergen.cli.tag import tag
+from covergen.cli.commands.tag import tag
 
 # Decides nothing about the pictures or the albums, or is given anew each time.
 _GIVEN_ANEW = {

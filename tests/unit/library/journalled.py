@@ -6,10 +6,10 @@ from pathlib import Path
 
 from covergen.core.picture import Picture
 from covergen.core.types import Album, Outcome, Provenance, Status
-from covergen.library.journal import Journal, Write
-from covergen.library.open_run import OpenRun
-from covergen.library.rewrite import RewriteOptions, write_cover
-from tests.unit.library.writing import same_packets, track
+from covergen.journal.journal import Journal, Write
+from covergen.journal.recorder import OpenRun
+from covergen.library.writing.rewrite import RewriteOptions, write_cover
+from tests.unit.library.written import same_packets, track
 
 PROVENANCE = Provenance(
     version="1",

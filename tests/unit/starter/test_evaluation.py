@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.starter.attributes import draw_attributes
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import paint
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.families import FamilyClassifier
 from covergen.starter.evaluation.pictures import (
@@ -17,7 +18,6 @@ from covergen.starter.evaluation.pictures import (
     measure,
     sharpness,
 )
-from covergen.starter.painter import paint
 
 
 def pictures_of(features: NDArray[np.float64]) -> Pictures:

@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 
-from covergen.starter.attributes import Attributes, draw_attributes
+from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, TRAINING, augment, play
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from covergen.starter.attributes import draw_attributes
-from covergen.starter.painter import paint
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import paint
 from covergen.starter.recipe.patches import PatchBasis, encode_pictures, load_basis, load_latents
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import LatentSettings, Recipe, World

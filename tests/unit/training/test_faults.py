@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from covergen.core.errors import TrainingError, UsageError
-from covergen.core.whole_file import write_whole
+from covergen.core.files import write_whole
 from covergen.diffusion import adapter_file
 from covergen.training.events import (
     Event,

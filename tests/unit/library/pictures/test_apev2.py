@@ -8,10 +8,10 @@ from mutagen.apev2 import APEv2
 
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.rewrite import SameSound
+from covergen.library.writing.rewrite import SameSound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, item
-from tests.unit.library.writing import OTHER, PNG, write
+from tests.unit.library.written import OTHER, PNG, write
 
 APE = ("ape", "wavpack", "musepack")
 ID3V1 = id3v1("Old title")

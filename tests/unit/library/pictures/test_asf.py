@@ -26,7 +26,7 @@ from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_picture
 from tests.media import decoded_hash, put_picture
 from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
 

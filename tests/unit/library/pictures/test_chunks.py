@@ -12,7 +12,7 @@ from tests.media import decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, read_tag, tag
 from tests.unit.library.pictures.tag_bytes import chunk
-from tests.unit.library.writing import OTHER, PNG, large, write
+from tests.unit.library.written import OTHER, PNG, large, write
 
 FORMS = {"wav": ("<I", b"id3 "), "aiff": (">I", b"ID3 "), "dff": (">Q", b"ID3 ")}
 UNKNOWN = 0xFFFFFFFF

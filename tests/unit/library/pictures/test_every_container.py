@@ -20,7 +20,7 @@ from covergen.library.pictures import (
 )
 from tests.media import CONTAINERS, EXTENSION, decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 TAGS = {
     "title": "Überfahrt 海",

@@ -11,7 +11,7 @@ from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, tag
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
 Block = tuple[int, bytes]

@@ -17,7 +17,7 @@ from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_picture
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import Frame, frame, read_tag, synchsafe, tag
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 UTF16_TITLE = b"\x01" + "Titel ß".encode("utf-16")
 FRAMES_23 = [

@@ -12,9 +12,9 @@ from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.reversal import find_reversal
-from covergen.library.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.tags import read_track
+from covergen.library.writing.reversal import find_reversal
+from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import decoded_hash, encode, sound
 from tests.media.matroska import remuxed
 from tests.unit.library.pictures.matroska_bytes import (
@@ -31,7 +31,7 @@ from tests.unit.library.pictures.matroska_bytes import (
     segment_of,
 )
 from tests.unit.library.test_remove_own_cover import own
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, track, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, track, write
 
 TAGS = {"title": "T", "artist": "A", "album": "B"}
 

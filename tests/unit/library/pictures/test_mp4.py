@@ -15,7 +15,7 @@ from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_picture
 from covergen.library.tags import read_track
 from tests.media import decoded_hash, sound
 from tests.unit.library.pictures.conftest import Make
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 Leaf = tuple[str, bytes]
 CONTAINERS = ("moov", "trak", "mdia", "minf", "stbl", "udta", "meta", "ilst")

@@ -15,13 +15,13 @@ import taglib
 from covergen.core.errors import TagError
 from covergen.core.types import Status, Track
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.reversal import find_reversal
 from covergen.library.tags import read_track
+from covergen.library.writing.reversal import find_reversal
 from tests.media import CONTAINERS, corrupted
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, tag
 from tests.unit.library.pictures.tag_bytes import ape_tag, chunk, id3v1, info, item
-from tests.unit.library.writing import PNG, write
+from tests.unit.library.written import PNG, write
 
 TAGS = {
     "title": "Überfahrt 海",

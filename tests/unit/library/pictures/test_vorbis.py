@@ -18,7 +18,7 @@ from covergen.library.tags import read_track
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.ogg_bytes import Page, pages, write_page
-from tests.unit.library.writing import JPEG, OTHER, PNG, large, write
+from tests.unit.library.written import JPEG, OTHER, PNG, large, write
 
 OGG = ("vorbis", "opus", "speex", "oggflac")
 PREFIX = {"vorbis": 7, "opus": 8, "speex": 0, "oggflac": 4}

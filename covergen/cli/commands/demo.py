@@ -1,0 +1,98 @@
+"""`covergen demo`: a library to try covergen on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli.interrupt import interruptible
+from covergen.cli.job_runner import run_job
+from covergen.cli.numbers import WholeNumber
+from covergen.cli.options import (
+    json_option,
+    model_choice,
+    output_choice,
+    paint_choice,
+    paint_options,
+    quiet_option,
+    seed_option,
+    verbose_option,
+)
+from covergen.cli.output.bars import bar
+from covergen.cli.output.text import counted
+
+if TYPE_CHECKING:
+    from covergen.jobs.demo import Demo
+    from covergen.pipeline.options import TagOptions
+
+__all__ = ["demo"]
+
+
+@click.command(short_help="Make a small library of real music files, and tag it.")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--albums",
+    type=WholeNumber(1, 6),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="Number of albums to make.",
+)
+@seed_option
+@paint_options
+@quiet_option
+@verbose_option
+@json_option
+def demo(folder: Path, **options: Any) -> None:
+    """Make six short albums in DIR/Music, tag them, and show their covers.
+
+    The albums are synthesized, each in a different mood and container: MP3, FLAC, M4A, Ogg Vorbis,
+    Opus and WAV. DIR is a new folder, or one of an earlier demo.
+    """
+    from covergen.jobs.demo import Demo, make_sheet
+    from covergen.jobs.tag import tag
+    from covergen.pipeline.model import check_model
+
+    tag_options = _tag_options(place := Demo(folder), options)
+    place.check()
+    check_model(tag_options.paint)
+    _make_library(place, options["albums"], quiet=options["quiet"])
+    renderer = output_choice(options)
+    try:
+        run_job(partial(tag, tag_options), renderer)
+    finally:
+        if renderer.tally.count("painted"):
+            make_sheet(place)
+    if not options["quiet"]:
+        click.echo(f"The covers: {place.sheet}", err=True)
+        click.echo("Next: covergen tag --dry-run ~/Music", err=True)
+
+
+def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
+    from covergen.jobs.demo import make_library, unplayed
+
+    if not (tracks := unplayed(place, albums)):
+        return
+    if not quiet:
+        missing = counted(len({track.path.parent for track in tracks}), "album")
+        click.echo(f"Making {missing} in {place.library}.", err=True)
+    with (
+        bar("made ", "track", total=len(tracks), hidden=quiet) as played,
+        interruptible() as checkpoint,
+    ):
+        for _ in make_library(tracks, checkpoint):
+            played.update()
+
+
+def _tag_options(place: Demo, options: dict[str, Any]) -> TagOptions:
+    from covergen.pipeline.model import choose_preset
+    from covergen.pipeline.options import PlanOptions, TagOptions
+
+    return TagOptions(
+        plan=PlanOptions(paths=(place.library,)),
+        paint=paint_choice(choose_preset(model_choice(options)), options),
+        seed=options["seed"],
+    )

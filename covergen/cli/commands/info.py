@@ -1,0 +1,118 @@
+"""`covergen info`: what is in a file and what painted it; what `tag` would do and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli.commands.tag import plan_choice, tag
+from covergen.cli.interrupt import interruptible
+from covergen.cli.options import paths_argument
+from covergen.cli.output import jsonl
+from covergen.cli.output.info_text import info_lines
+from covergen.cli.output.progress import file_line
+from covergen.core.errors import TagError
+from covergen.core.types import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.jobs.info import AlbumInfo, FileInfo
+    from covergen.pipeline.events import Checkpoint
+
+__all__ = ["info"]
+
+
+@click.command(short_help="Explain a file's cover, or what tag would do with an album.")
+@paths_argument
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object each.")
+def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Explain PATH, and touch nothing.
+
+    Of a music file or a picture: is there a cover, is it covergen's own, what painted it, and the
+    command that paints it again. Of a folder: what `covergen tag` would do with each album in it
+    under your settings, why, and what would change that.
+    """
+    found = failed = False
+    with interruptible("nothing is being written") as checkpoint:
+        for item in _explained(paths, checkpoint):
+            found = True
+            if isinstance(item, Outcome):
+                failed |= item.status is Status.FAILED
+                click.echo(file_line(item, as_json=as_json))
+            elif as_json:
+                click.echo(_json(item))
+            else:
+                click.echo("\n".join(info_lines(item)) + "\n")
+    if not found:
+        click.echo("No music was found.", err=True)
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _explained(
+    paths: tuple[Path, ...], checkpoint: Checkpoint
+) -> Iterator[FileInfo | AlbumInfo | Outcome]:
+    from covergen.jobs.info import album_infos, file_info
+
+    for path in paths:
+        if path.is_dir():
+            yield from album_infos(plan_choice((path,), _settings_of_tag(path)), checkpoint)
+            continue
+        try:
+            yield file_info(path, checkpoint)
+        except TagError as error:
+            yield Outcome.of_error(error)
+
+
+def _settings_of_tag(path: Path) -> dict[str, Any]:
+    """The options of `covergen tag PATH`: from the environment and config.toml, or the defaults."""
+    root = click.get_current_context().find_root()
+    with tag.make_context(tag.name, [str(path.absolute())], parent=root) as ctx:
+        return ctx.params
+
+
+def _json(item: FileInfo | AlbumInfo) -> str:
+    from covergen.jobs.info import FileInfo
+
+    if isinstance(item, FileInfo):
+        return jsonl.dumps("cover", _file_object(item))
+    return jsonl.dumps("album", _album_object(item))
+
+
+def _file_object(info: FileInfo) -> dict[str, Any]:
+    repaint, run = info.repaint, info.run
+    return {
+        "path": str(info.path),
+        "container": info.track.container if info.track else None,
+        "pictures": [asdict(picture) for picture in info.pictures],
+        "own": any(picture.own for picture in info.pictures),
+        "provenance": asdict(info.provenance) if info.provenance else None,
+        "run": {"id": run.id, "action": run.action, "started": run.started} if run else None,
+        "command": list(repaint.command) if repaint and repaint.command else None,
+        "provisos": list(repaint.provisos) if repaint else [],
+        "journal_fault": info.journal_fault,
+    }
+
+
+def _album_object(info: AlbumInfo) -> dict[str, Any]:
+    album = info.plan.album
+    return {
+        **jsonl.plan_object(info.plan),
+        "tracks_with_art": sum(track.has_art for track in album.tracks),
+        "tracks_with_own_art": sum(track.own_art for track in album.tracks),
+        "own_cover_file": info.own_cover_file,
+        "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
+        "alternatives": [
+            {
+                "options": other.options,
+                "action": other.plan.action.value,
+                "reason": other.plan.reason.value,
+                "targets": len(other.plan.targets),
+            }
+            for other in info.alternatives
+        ],
+    }

@@ -1,0 +1,168 @@
+"""`covergen models`: what can paint, and what of it is on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen.cli.options import json_option, quiet_option
+from covergen.cli.output import jsonl
+from covergen.cli.output.text import sampling_text, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from covergen.diffusion.export import Layout
+    from covergen.models.files import Kind
+    from covergen.models.inventory import Part
+    from covergen.models.presets import Preset
+
+__all__ = ["models"]
+
+
+@click.group()
+def models() -> None:
+    """List, show, fetch and export the models that can paint."""
+
+
+@models.command("list")
+@json_option
+def list_models(*, as_json: bool) -> None:
+    """List the models: covergen's own and those of your models.toml."""
+    from covergen.models.inventory import parts_of
+    from covergen.models.presets import load_presets
+
+    found = [(preset, parts_of(preset)) for preset in load_presets().values()]
+    if as_json:
+        for preset, parts in found:
+            click.echo(jsonl.dumps("model", _object(preset, parts)))
+        return
+    states = [_state(preset, parts) for preset, parts in found]
+    wide, wider = max(len(preset.name) for preset, _ in found), max(map(len, states))
+    for (preset, _), state in zip(found, states, strict=True):
+        click.echo(f"{preset.name:<{wide}}  {state:<{wider}}  {preset.description}")
+
+
+@models.command("show")
+@click.argument("name")
+@json_option
+def show_model(name: str, *, as_json: bool) -> None:
+    """Show a model: its parts, where they are, and how it samples."""
+    from covergen.models.inventory import parts_of
+    from covergen.models.presets import find_preset, load_presets
+
+    preset = find_preset(name, load_presets())
+    parts = parts_of(preset)
+    if as_json:
+        click.echo(jsonl.dumps("model", _object(preset, parts)))
+        return
+    click.echo(f"{preset.name}: {preset.description}")
+    for part in parts:
+        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not here"
+        source = "" if str(part.path) == part.source else f"{part.source}: "
+        click.echo(f"  {part.kind:<10}{source}{place}")
+    if preset.adapter is None:
+        click.echo("  adapter   none of its own: give one with --adapter FILE")
+    click.echo(
+        f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s a track"
+    )
+    for style in preset.styles:
+        click.echo(f"  style     {style}")
+    missing = {str(part.missing): None for part in parts if part.missing}  # each only once
+    for label, text in (("licence", preset.licence), ("size", preset.size)):
+        if text:
+            click.echo(f"  {label:<10}{text}")
+    click.echo(f"  defined   {preset.defined_in}")
+    for text in missing:
+        click.echo(text, err=True)
+
+
+@models.command("pull")
+@click.argument("name")
+@quiet_option
+def pull_model(name: str, *, quiet: bool) -> None:
+    """Fetch the parts of a model that are on the Hugging Face Hub."""
+    from covergen.models.inventory import parts_of
+    from covergen.models.locate import pull
+    from covergen.models.presets import find_preset, load_presets
+
+    preset = find_preset(name, load_presets())
+    for part in parts_of(preset):
+        path = part.path or pull(
+            part.source, part.kind, progress=not quiet, check=_check_of(part.kind)
+        )
+        click.echo(f"{part.kind:<10}{path}")
+
+
+def _check_of(kind: Kind) -> Callable[[Path], None] | None:
+    """What is checked of a part before its weights are fetched."""
+    if kind != "base":
+        return None
+    from covergen.diffusion.base_config import check_configs
+
+    return check_configs
+
+
+@models.command("export")
+@click.argument("adapter")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["diffusers", "peft"]),
+    default="diffusers",
+    show_default=True,
+    help="diffusers: also what ComfyUI, A1111 and InvokeAI read.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder, made if need be.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
+@json_option
+def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_json: bool) -> None:
+    """Write ADAPTER, a file or a model's name, in the layout of another program.
+
+    Its audio projection, which no other program knows, goes into a file of its own beside it.
+    """
+    from covergen.jobs.export import export_adapter
+
+    files = export_adapter(adapter, output, layout, force=force)
+    if as_json:
+        click.echo(jsonl.dumps("export", {"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        click.echo(shown(file))
+
+
+def _state(preset: Preset, parts: tuple[Part, ...]) -> str:
+    missing = [part.kind for part in parts if part.path is None]
+    if not missing:
+        return "ready" if preset.adapter else "needs --adapter"
+    return "not here" if len(missing) == len(parts) else f"{' and '.join(missing)} missing"
+
+
+def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
+    return {
+        "name": preset.name,
+        "description": preset.description,
+        "parts": {
+            part.kind: {
+                "source": part.source,
+                "path": str(part.path) if part.path else None,
+                "size_bytes": part.size_bytes,
+            }
+            for part in parts
+        },
+        "sampling": asdict(preset.sampling),
+        "windows": preset.windows,
+        "styles": list(preset.styles),
+        "licence": preset.licence,
+        "defined_in": str(preset.defined_in),
+    }

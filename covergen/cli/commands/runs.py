@@ -1,0 +1,77 @@
+"""`covergen runs`: what was written when."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli.output import jsonl
+from covergen.cli.output.text import counted, shown
+
+if TYPE_CHECKING:
+    from covergen.journal.journal import Run
+
+__all__ = ["run_line", "runs"]
+
+_HEADER = f"{'RUN':>5}  {'BEGAN':<16}  {'ACTION':<9}{'ALBUMS':>12}{'FILES':>31}  {'STATE':<14}PLACE"
+
+
+@click.command(short_help="List the runs that wrote, and which are undone.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object a run.")
+def runs(*, as_json: bool) -> None:
+    """List the runs that wrote to a library, the latest first.
+
+    Each with its number, which `covergen undo` takes, when it began, what it did, and where.
+    """
+    from covergen.journal.runs import known_runs
+
+    known = known_runs()
+    if known and not as_json:
+        click.echo(_HEADER)
+    for run in known:
+        click.echo(jsonl.dumps("run", _object(run)) if as_json else run_line(run))
+    if not known and not as_json:
+        click.echo("No run is in the journal.", err=True)
+
+
+def run_line(run: Run) -> str:
+    """A run in one line."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+    action = f"{run.action} {run.undoes}" if run.undoes else run.action
+    files = f"{counted(run.albums, 'album'):>12}{run.written:>9,} written{run.failed:>7,} failed"
+    places = ", ".join(shown(root) for root in run.roots)
+    return f"{run.id:>5}  {when}  {action:<9}{files}  {_state(run):<14}{places}"
+
+
+def _state(run: Run) -> str:
+    """How it stands with a run, in a word."""
+    if run.undone:
+        return "undone" if run.undone == run.written else "partly undone"
+    return "done" if run.finished else "stopped"
+
+
+def _object(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "action": run.action,
+        "undoes": run.undoes,
+        "started": _moment(run.started),
+        "finished": _moment(run.finished),
+        "state": _state(run),
+        "roots": [str(root) for root in run.roots],
+        "version": run.version,
+        "settings": dict(run.settings),
+        "albums": run.albums,
+        "written": run.written,
+        "failed": run.failed,
+        "undone": run.undone,
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    """As ISO 8601 says it, in UTC."""
+    if seconds is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

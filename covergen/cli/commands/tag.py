@@ -1,0 +1,211 @@
+"""`covergen tag`: the main job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covergen.cli.confirm import agreed, count, is_watched, print_totals
+from covergen.cli.job_runner import run_job
+from covergen.cli.numbers import WholeNumber
+from covergen.cli.options import (
+    cover_names_option,
+    json_option,
+    model_choice,
+    output_choice,
+    paint_choice,
+    paint_options,
+    quiet_option,
+    scan_choice,
+    scan_options,
+    seed_option,
+    verbose_option,
+    write_choice,
+    write_options,
+    yes_option,
+)
+from covergen.cli.output import text as lines
+from covergen.cli.preview import check_preview_use, recalled, run_preview
+from covergen.core.errors import ModelError, UsageError
+from covergen.core.reasons import Reason
+from covergen.pipeline.estimate import load_rates, rates_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.cli.job_runner import Job
+    from covergen.models.presets import Preset
+    from covergen.pipeline.events import PlanTotals, Tally
+    from covergen.pipeline.options import PlanOptions, TagOptions
+
+__all__ = ["plan_choice", "tag"]
+
+
+@click.command(short_help="Paint covers for albums that have none, into their tracks.")
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@click.option(
+    "--per",
+    type=click.Choice(["album", "track"]),
+    default="album",
+    show_default=True,
+    help="What shares a cover.",
+)
+@click.option("-f", "--force", is_flag=True, help="Paint also where there is a cover; replace it.")
+@click.option(
+    "--fill", is_flag=True, help="Put an album's own picture into its tracks that lack it."
+)
+@click.option("--limit", type=WholeNumber(0), metavar="N", help="Work on at most so many albums.")
+@scan_options
+@cover_names_option
+@seed_option
+@click.option(
+    "--preview",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With --dry-run: paint into DIR, to be looked at and applied.",
+)
+@click.option(
+    "--candidates",
+    type=WholeNumber(1, 16),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Covers for each album of a preview, to choose from.",
+)
+@click.option(
+    "--retry",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Paint again what this choices.json of a preview marks.",
+)
+@click.option("--no-audio", is_flag=True, help="No excerpts to listen to in a preview.")
+@paint_options
+@write_options
+@yes_option
+@quiet_option
+@verbose_option
+@json_option
+def tag(paths: tuple[Path, ...], **options: Any) -> None:
+    """Paint a cover for each album below PATH that has none, and write it into its tracks."""
+    from covergen.pipeline.model import choose_preset
+
+    check_preview_use(options)
+    if options["preview"] and options["retry"]:
+        paths, options = recalled(paths, options)
+    if not paths:
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
+    if options["no_embed"] and options["fill"]:
+        raise UsageError("--fill writes into tracks, --no-embed forbids it: leave one out.")
+    if options["force"] and options["fill"]:
+        raise UsageError("--force paints everything anew, --fill keeps what is there: choose one.")
+    tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
+    if options["preview"]:
+        run_preview(tag_options, options)
+    elif options["dry_run"]:
+        _dry_run(tag_options, options)
+    else:
+        _run(tag_options, options)
+
+
+def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any]) -> TagOptions:
+    from covergen.pipeline.options import TagOptions
+
+    return TagOptions(
+        plan=plan_choice(paths, options),
+        paint=paint_choice(preset, options),
+        seed=options["seed"],
+    )
+
+
+def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions:
+    """What the options of this command say of the plan."""
+    from covergen.pipeline.options import PlanOptions
+
+    scan = scan_choice(options, options["per"])
+    return PlanOptions(
+        paths=paths,
+        scan=replace(scan, bare=options["sidecar"]),
+        force=options["force"],
+        fill=options["fill"],
+        limit=options["limit"],
+        write=write_choice(options),
+    )
+
+
+def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
+    totals = _counted(tag_options, options, show=True)
+    print_totals(totals, _totals_lines(totals, tag_options), options)
+    if not options["as_json"] and not options["quiet"]:
+        _show_what_follows(totals, tag_options)
+    if totals.failed:
+        click.get_current_context().exit(1)
+
+
+def _show_what_follows(totals: PlanTotals, tag_options: TagOptions) -> None:
+    """The step after a dry run, and what would stop it: no weight is loaded to know that."""
+    from covergen.pipeline.model import locate_model
+
+    if totals.is_empty:
+        click.echo("No music was found.", err=True)
+    if not totals.has_work:
+        return
+    try:
+        if totals.covers:
+            locate_model(tag_options.paint.preset)
+    except ModelError as error:
+        click.echo(f"Painting would stop here, though: {error}", err=True)
+    else:
+        click.echo("Next: the same command without --dry-run.", err=True)
+
+
+def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
+    """Count first where somebody looks: for the question, for the bars, and to tell early."""
+    from covergen.pipeline.model import check_model
+
+    renderer = output_choice(options)
+    if is_watched(options):
+        totals = _counted(tag_options, options, show=False)
+        if totals.covers:
+            check_model(tag_options.paint)
+        if totals.has_work and not agreed(totals, _totals_lines(totals, tag_options), options):
+            return
+        renderer.tracks, renderer.albums = totals.heard, totals.covers
+    run_job(_job(tag_options), renderer)
+    if not options["quiet"]:
+        _show_next_step(renderer.tally)
+
+
+def _job(tag_options: TagOptions) -> Job:
+    from covergen.jobs.tag import tag as tag_library
+
+    return partial(tag_library, tag_options)
+
+
+def _show_next_step(tally: Tally) -> None:
+    if tally.count("painted"):
+        step = "let your player rescan the library; --force --seed 1 paints other covers."
+    elif any(reason is Reason.PARTIAL_ART for _, reason in tally.albums):
+        step = "--fill spreads the covers that some tracks of an album have."
+    else:
+        return
+    click.echo(f"Next: {step}", err=True)
+
+
+def _counted(tag_options: TagOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
+    from covergen.pipeline.planning import planned
+
+    return count(partial(planned, tag_options.plan), options, show=show)
+
+
+def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:
+    yield from lines.totals_lines(totals)
+    if totals.has_work:
+        write = tag_options.plan.write
+        rates = load_rates(rates_key(tag_options.paint, write.encoding))
+        yield lines.cost_line(totals, write, rates)

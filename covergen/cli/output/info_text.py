@@ -1,0 +1,163 @@
+"""What `covergen info` found, as lines of text: pure functions, no output."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import string
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from covergen.cli.output.text import (
+    album_name,
+    byte_size,
+    cause_of,
+    counted,
+    duration,
+    file_name,
+    sampling_text,
+    shown,
+)
+from covergen.core.types import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.core.types import AlbumPlan, Provenance, Track
+    from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
+    from covergen.journal.journal import Run
+    from covergen.pipeline.repaint import Repaint
+
+__all__ = ["info_lines"]
+
+_UNQUOTED = frozenset(string.printable[:94]) - {"'", "\\"} | {" "}
+_KINDS = {0: "picture", 1: "icon", 2: "icon", 3: "front cover", 4: "back cover"}
+
+
+def info_lines(info: FileInfo | AlbumInfo) -> Iterator[str]:
+    """A heading, and a line for each thing that there is to tell."""
+    from covergen.jobs.info import FileInfo
+
+    if isinstance(info, FileInfo):
+        yield shown(info.path)
+        rows = _file_rows(info)
+    else:
+        yield album_name(info.plan.album)
+        rows = _album_rows(info)
+    for label, text in rows:
+        yield f"  {label:<11}  {shown(text)}"
+
+
+def _file_rows(info: FileInfo) -> Iterator[tuple[str, str]]:
+    if info.track:
+        yield "track", _track(info.track)
+    for picture in info.pictures:
+        yield _KINDS.get(picture.kind, f"picture {picture.kind}"), _picture(picture)
+    if not info.pictures:
+        yield "cover", _no_cover(info.track)
+    if any(picture.own for picture in info.pictures) and info.provenance is None:
+        yield "painted by", "covergen, but what the picture says of that is damaged"
+    if info.run:
+        yield "run", _run(info.run)
+    if info.journal_fault:
+        yield "run", f"not known: {' '.join(info.journal_fault.split())}"
+    if info.provenance:
+        yield from _provenance_rows(info.provenance)
+    if info.repaint:
+        yield from _repaint_rows(info.repaint)
+
+
+def _track(track: Track) -> str:
+    names = [name for name in (track.artist, track.title, track.album) if name]
+    parts = [track.container, duration(track.duration_seconds), " – ".join(names)]
+    return ", ".join(filter(None, parts))
+
+
+def _picture(picture: PictureInfo) -> str:
+    painter = "painted by covergen" if picture.own else "not covergen's"
+    if not picture.mime:
+        return f"{byte_size(picture.size_bytes)} that are no readable image, {painter}"
+    side = f"{picture.width} × {picture.height}"
+    return f"{picture.mime}, {side}, {byte_size(picture.size_bytes)}, {painter}"
+
+
+def _no_cover(track: Track | None) -> str:
+    if track and track.has_art:
+        return "in an APEv2 tag behind the sound, which covergen leaves alone"
+    return "none"
+
+
+def _run(run: Run) -> str:
+    began = datetime.fromtimestamp(run.started).astimezone()
+    return f"{run.id}: {run.action}, {began:%Y-%m-%d %H:%M}"
+
+
+def _provenance_rows(painted: Provenance) -> Iterator[tuple[str, str]]:
+    yield "model", f"{painted.model}, by covergen {painted.version}"
+    yield "base", painted.base
+    yield "CLAP", painted.clap
+    yield "adapter", f"SHA-256 {painted.adapter}"
+    yield (
+        "sampling",
+        f"{sampling_text(painted)}; {painted.windows} windows of 10 s heard of each track",
+    )
+    if painted.style:
+        yield "style", painted.style
+    yield "seed", str(painted.seed)
+    yield "key", painted.album_key
+
+
+def _repaint_rows(repaint: Repaint) -> Iterator[tuple[str, str]]:
+    if repaint.command:
+        yield "again", " ".join(map(_shell_word, repaint.command))
+    for proviso in repaint.provisos:
+        yield "", proviso
+
+
+def _shell_word(word: str) -> str:
+    """A word as shells read it, without a character that is not safe to print."""
+    if shown(word) == word:
+        return shlex.quote(word)
+    escaped = (chr(b) if chr(b) in _UNQUOTED else f"\\{b:03o}" for b in os.fsencode(word))
+    return f"$'{''.join(escaped)}'"
+
+
+def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
+    album = info.plan.album
+    yield "folder", str(album.folder)
+    yield "key", album.key
+    yield "tracks", _covers_of(info)
+    if album.cover_file:
+        own = ", painted by covergen" if info.own_cover_file else ""
+        yield "beside", f"{file_name(album.cover_file, album)}{own}"
+    if album.broken_file:
+        yield "beside", f"{file_name(album.broken_file, album)}, which is no picture"
+    yield "tag", _would(info.plan)
+    for outcome in info.plan.hindered:
+        yield "", f"but not {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"
+    for other in info.alternatives:
+        yield "", f"with {other.options}: {_would(other.plan)}"
+
+
+def _covers_of(info: AlbumInfo) -> str:
+    tracks = info.plan.album.tracks
+    covered = sum(track.has_art for track in tracks)
+    own = sum(track.own_art for track in tracks)
+    with_art = (
+        f"{covered or 'none'} with a picture" if covered < len(tracks) else "each with a picture"
+    )
+    painted = f", {own} painted by covergen" if own else ""
+    return f"{len(tracks)}, {with_art}{painted}"
+
+
+def _would(plan: AlbumPlan) -> str:
+    files = counted(len(plan.targets), "file")
+    match plan.action:
+        case Action.PAINT:
+            does = f"paints a cover for {files}"
+        case Action.FILL:
+            does = f"puts a picture into {files}"
+        case _:
+            does = "leaves it alone"
+    cause = cause_of(plan.reason, plan.album) or plan.reason.text
+    return f"{does} ({plan.reason.value}: {cause})"

@@ -1,0 +1,147 @@
+"""Events as JSON Lines: one versioned object an album or file, then a summary."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
+    from covergen.core.types import Album, AlbumPlan, Outcome
+    from covergen.pipeline.events import AlbumDone, PlanTotals, Tally
+
+__all__ = [
+    "FORMAT",
+    "done_object",
+    "dumps",
+    "error_object",
+    "file_object",
+    "plan_object",
+    "plan_summary",
+    "run_summary",
+]
+
+FORMAT = 1
+
+
+def dumps(kind: str, value: dict[str, Any]) -> str:
+    """One line.
+
+    A byte of a name that is no UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which jq and more
+    replace: such a name stands in KEY_bytes, too, in base64, beside its KEY; of a list, all do.
+    """
+    return json.dumps(_with_bytes({"format": FORMAT, "type": kind, **value}))
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - of whatever JSON can hold
+    if isinstance(value, dict):
+        return dict(_pairs_with_bytes(value))
+    return list(map(_with_bytes, value)) if isinstance(value, list) else value
+
+
+def _pairs_with_bytes(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        yield key, _with_bytes(item)
+        if isinstance(item, str) and _is_broken(item):
+            yield f"{key}_bytes", _base64(item)
+        elif isinstance(item, list) and any(isinstance(i, str) and _is_broken(i) for i in item):
+            yield f"{key}_bytes", list(map(_base64, item))
+
+
+def _is_broken(text: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _base64(name: str) -> str:
+    return b64encode(name.encode(errors="surrogateescape")).decode()
+
+
+def plan_object(plan: AlbumPlan) -> dict[str, Any]:
+    """An album that a dry run looked at; `targets` are the files that would be written."""
+    return {
+        **_album(plan.album),
+        "action": plan.action.value,
+        "reason": plan.reason.value,
+        "targets": [str(track.path) for track in plan.targets],
+    }
+
+
+def done_object(done: AlbumDone) -> dict[str, Any]:
+    """An album that a run came to the end of."""
+    return {
+        **_album(done.plan.album),
+        "action": done.plan.action.value,
+        "reason": done.reason.value,
+        "result": done.result,
+        "files": [file_object(outcome) for outcome in done.outcomes],
+        "provenance": asdict(done.provenance) if done.provenance else None,
+    }
+
+
+def file_object(outcome: Outcome) -> dict[str, Any]:
+    """What became of a file."""
+    return {
+        "path": str(outcome.path),
+        "status": outcome.status.value,
+        "reason": outcome.reason.value,
+        "message": outcome.message,
+    }
+
+
+def error_object(error: click.ClickException) -> dict[str, Any]:
+    """What ended a command before its end."""
+    return {"message": error.format_message(), "exit_code": error.exit_code}
+
+
+def plan_summary(totals: PlanTotals) -> dict[str, Any]:
+    """The last line of a dry run: albums by action and reason, lone files by status and reason.
+
+    `bare`: how many files cannot hold a cover, by extension. `small_covers`: how many targets are
+    WMA, where a cover above 64 KiB becomes a smaller JPEG.
+    """
+    return {
+        "albums": [
+            {"action": action.value, "reason": reason.value, "count": count}
+            for (action, reason), count in sorted(totals.albums.items())
+        ],
+        "files": [
+            {"status": status.value, "reason": reason.value, "count": count}
+            for (status, reason), count in sorted(totals.files.items())
+        ],
+        "bare": dict(sorted(totals.bare.items())),
+        "small_covers": totals.small_covers,
+    }
+
+
+def run_summary(tally: Tally, *, interrupted: bool) -> dict[str, Any]:
+    """The last line of a run: albums by result and reason, files by status and reason."""
+    return {
+        "albums": [
+            {"result": result, "reason": reason.value, "count": count}
+            for (result, reason), count in sorted(tally.albums.items())
+        ],
+        "files": [
+            {"status": status.value, "reason": reason.value, "count": count}
+            for (status, reason), count in sorted(tally.files.items())
+        ],
+        "bare": dict(sorted(tally.bare.items())),
+        "interrupted": interrupted,
+    }
+
+
+def _album(album: Album) -> dict[str, Any]:
+    return {
+        "key": album.key,
+        "artist": album.artist,
+        "title": album.title,
+        "date": album.date,
+        "folder": str(album.folder),
+        "tracks": len(album.tracks),
+        "cover_file": str(album.cover_file) if album.cover_file else None,
+        "broken_file": str(album.broken_file) if album.broken_file else None,
+    }

@@ -1,0 +1,210 @@
+"""Events and plans as lines of text: pure functions, no output."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.core.types import Album, AlbumPlan, Outcome, Provenance, Sampling
+    from covergen.pipeline.estimate import Rates
+    from covergen.pipeline.events import AlbumDone, PlanTotals, Tally
+    from covergen.pipeline.options import WriteOptions
+
+__all__ = [
+    "album_line",
+    "album_name",
+    "byte_size",
+    "cause_of",
+    "cost_line",
+    "counted",
+    "duration",
+    "file_name",
+    "outcome_line",
+    "plan_line",
+    "sampling_text",
+    "shown",
+    "tally_lines",
+    "totals_lines",
+]
+
+_USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
+
+_COLORS = {
+    "paint": "green",
+    "painted": "green",
+    "write": "green",
+    "written": "green",
+    "fill": "cyan",
+    "filled": "cyan",
+    "partly": "yellow",
+    "failed": "red",
+}
+
+
+def shown(text: str | os.PathLike[str], *, keep: str = "") -> str:
+    """A name made safe to print: line breaks, control characters and broken bytes are escaped.
+
+    The characters of `keep` are not.
+    """
+    return "".join(c if _is_shown(c) or c in keep else _escaped(c) for c in os.fspath(text))
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # wide spaces
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as Python carries it
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def plan_line(plan: AlbumPlan) -> str:
+    """What would be done with an album, and why."""
+    return _columns(plan.action.value, plan.reason, plan.album)
+
+
+def album_line(done: AlbumDone) -> str:
+    """What was done with an album, and why."""
+    return _columns(done.result, done.reason, done.plan.album)
+
+
+def _columns(verb: str, reason: Reason, album: Album) -> str:
+    tracks = counted(len(album.tracks), "track")
+    word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
+    cause = cause_of(reason, album)
+    behind = f": {shown(cause)}" if cause else ""
+    return f"{word}{reason.value:<16}{tracks:>10}  {album_name(album)}{behind}"
+
+
+def cause_of(reason: Reason, album: Album) -> str:
+    """The picture file, as seen from the album's folder, that a reason is owed to, or ""."""
+    embedded = any(track.has_art for track in album.tracks)
+    of_file = reason in (Reason.HAS_ART, Reason.FILLED, Reason.FORCED) and not embedded
+    file = album.broken_file if reason is Reason.BROKEN_COVER else album.cover_file
+    if file is None or not (of_file or reason is Reason.BROKEN_COVER):
+        return ""
+    return file_name(file, album)
+
+
+def file_name(file: Path, album: Album) -> str:
+    """A file's path as seen from the album's folder."""
+    inside = file.is_relative_to(album.folder)
+    return str(file.relative_to(album.folder) if inside else file)
+
+
+def album_name(album: Album) -> str:
+    """Artist, title and year, as far as they are known."""
+    title = album.title or album.folder.name
+    named = f"{album.artist} – {title}" if album.artist else title
+    return shown(f"{named} ({album.date[:4]})" if album.date else named)
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """What became of a file."""
+    status, reason = outcome.status.value, outcome.reason.value
+    word = click.style(f"{status:<10}", fg=_COLORS.get(status))
+    told = "" if reason == status else f"{reason:<16}"
+    text = outcome.message or (outcome.reason.text if told else "")
+    return f"{word}{told}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
+
+
+def totals_lines(totals: PlanTotals) -> Iterator[str]:
+    """What a plan adds up to, by action and reason."""
+    for (action, reason), count in sorted(totals.albums.items()):
+        files = counted(totals.tracks[action, reason], "file")
+        yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
+    for (status, cause), count in sorted(totals.files.items()):
+        text = _cause_text(cause, totals.bare)
+        yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {text}"
+    if totals.small_covers:
+        yield (
+            f"A cover above 64 KiB goes into {counted(totals.small_covers, 'WMA file')} as a"
+            " smaller JPEG: most players show no larger one there."
+        )
+
+
+def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
+    """What a plan costs in time and space: as measured by the last run, or the most it can be."""
+    from covergen.pipeline.estimate import seconds_needed
+
+    embedded = totals.targets if write.embed else 0
+    beside = totals.covers if write.sidecar else 0
+    if rates:
+        time = f"about {duration(seconds_needed(totals, rates))}"
+        size = f"about {byte_size((embedded + beside) * rates.bytes_per_cover)}"
+    else:
+        side = write.encoding.size or _USUAL_SIDE
+        time = "known after a first run" if totals.covers else "a moment"
+        size = f"at most {byte_size((embedded + beside) * 3 * side * side)}"
+    what = f"{counted(totals.covers, 'cover')}, {counted(embedded + beside, 'file')} to write"
+    return f"{what}; time: {time}; added disk space: {size}"
+
+
+def tally_lines(tally: Tally) -> Iterator[str]:
+    """What a run added up to."""
+    for (result, reason), count in sorted(tally.albums.items()):
+        yield f"{_sum(result, count, 'album')}  {reason.text}"
+    for (status, cause), count in sorted(tally.files.items()):
+        yield f"{_sum(status.value, count, _noun(cause))}  {_cause_text(cause, tally.bare)}"
+
+
+def _noun(reason: Reason) -> str:
+    return "path" if reason is Reason.IGNORED else "file"  # a whole folder may be ignored
+
+
+def _cause_text(cause: Reason, bare: Counter[str]) -> str:
+    if cause is not Reason.BARE:
+        return cause.text
+    return f"{cause.text}: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(bare.items()))}"
+
+
+def _sum(verb: str, count: int, noun: str) -> str:
+    return f"{verb:<10}{counted(count, noun) if noun else '':>14}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 file", "1,200 files"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def byte_size(count_bytes: float) -> str:
+    """A size as people say it, to three digits: "512 kB", "1.5 GB"."""
+    rounded = float(f"{count_bytes:.3g}")
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if rounded >= size:
+            return f"{rounded / size:.3g} {unit}"
+    return f"{rounded / 1e3:.3g} kB"
+
+
+def sampling_text(sampling: Sampling | Provenance) -> str:
+    """How covers are sampled, in a few words."""
+    text = (
+        f"{sampling.scheduler}, {counted(sampling.steps, 'step')}, guidance {sampling.guidance:g}"
+    )
+    if (sampling.guided_from, sampling.guided_until) != (0, 1):
+        text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of them"
+    if sampling.reuse > 1:
+        text += f", one in {sampling.reuse} whole"
+    if sampling.finish != "none":
+        text += f", finish {sampling.finish}, up to {sampling.inks} inks"
+    return text

@@ -1,0 +1,1 @@
+"""Make datasets and check them."""

@@ -1,0 +1,63 @@
+"""Can a folder be trained on? What is in it, what is the matter with it, and how it looks."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from covergen.core.os_errors import write_errors
+from covergen.datasets.check import Examined, Health, examine
+from covergen.gallery.sheet import Tile, save_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from covergen.datasets.folder import Dataset, Problem
+    from covergen.pipeline.events import Checkpoint
+
+__all__ = ["check_dataset", "save_pictures"]
+
+_MOST_TILES = 300
+_TILE_SIDE = 160  # pixels
+
+
+def check_dataset(
+    dataset: Dataset,
+    report: Callable[[Problem | Examined], None],
+    checkpoint: Checkpoint,
+    *,
+    workers: int,
+) -> Health:
+    """Report each file that is in no pair, then each pair, and return what they add up to.
+
+    Raises what `checkpoint` raises.
+    """
+    health = Health(pairs=len(dataset.broken))
+    for problem in dataset.problems:
+        health.add(problem)
+        report(problem)
+    with closing(examine(dataset.pairs, workers=workers, checkpoint=checkpoint)) as pairs:
+        for examined in pairs:
+            health.add(examined)
+            report(examined)
+    return health
+
+
+def save_pictures(dataset: Dataset, path: Path) -> tuple[Path, ...]:
+    """Lay out a cover of each album, of very many a part from all over, and return the files.
+
+    Raises WriteError.
+    """
+    albums = {pair.album: pair for pair in reversed(dataset.pairs)}
+    covers = sorted(albums.values(), key=lambda pair: pair.stem)
+    step = -(-len(covers) // _MOST_TILES)
+    shown = covers[:: max(1, step)]
+    count = f"{len(shown)} of {len(covers)}" if len(shown) < len(covers) else f"{len(covers)}"
+    with write_errors(path):
+        return save_sheet(
+            (Tile(picture=pair.image, caption=pair.title, detail=pair.stem) for pair in shown),
+            path,
+            side=_TILE_SIDE,
+            title=f"{count} albums",
+        )

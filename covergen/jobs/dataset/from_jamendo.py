@@ -1,0 +1,198 @@
+"""A dataset of music and covers from Jamendo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import DownloadError, ItemError, WriteError
+from covergen.core.os_errors import write_errors
+from covergen.core.reasons import Reason
+from covergen.core.temporary import remove_stale
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.datasets.folder import AUDIO, IMAGES, check_place
+from covergen.datasets.jamendo.catalogue import Page, pages
+from covergen.datasets.jamendo.collect import audio_file, collect, obstacle
+from covergen.datasets.jamendo.fetch import Fetcher, Patience
+from covergen.datasets.jamendo.query import searches
+from covergen.datasets.jamendo.track import track_key
+from covergen.datasets.metadata import MetadataFile, read_metadata
+from covergen.pipeline.events import AlbumDone, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from covergen.datasets.jamendo.catalogue import Account
+    from covergen.datasets.jamendo.query import Query
+    from covergen.datasets.jamendo.track import JamendoTrack
+    from covergen.datasets.metadata import Row
+    from covergen.pipeline.events import Checkpoint, Emit
+
+__all__ = ["Forecast", "JamendoOptions", "collect_from_jamendo", "pairs_there", "preview_jamendo"]
+
+_MOST_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JamendoOptions:
+    """What to collect into which folder, until it has so many pairs from Jamendo.
+
+    The middle `seconds` of each track are kept.
+    """
+
+    folder: Path
+    account: Account
+    query: Query
+    pairs: int
+    seconds: float = 30.0
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a search would bring, seen from its first page.
+
+    `total` is how many tracks it has in all, None where Jamendo does not say. `usable` counts the
+    tracks of the page that would be collected, `reasons` the others.
+    """
+
+    parameters: Mapping[str, str]
+    total: int | None
+    usable: int
+    reasons: Mapping[Reason, int]
+
+
+def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+    """Collect until there are as many pairs as asked for, or until the catalogue ends.
+
+    What the dataset has is passed over in silence. Raises UsageError, DownloadError, WriteError
+    where the dataset cannot be written, and Interrupted when `checkpoint` says so; what is
+    collected by then is in the dataset.
+    """
+    known, there = _known(options.folder)
+    _make_folders(options.folder)
+    failures = 0
+    with MetadataFile(options.folder) as metadata, _fetcher(options, emit, checkpoint) as fetcher:
+        tracks = (track for track in _tracks(options, fetcher) if not track.keys & known)
+        while there < options.pairs and (track := next(tracks, None)):
+            row, done = _collect(track, options, fetcher)
+            if row is not None:
+                metadata.append(row)
+                known.update(track.keys)
+                there += 1
+            emit(done)
+            if done.plan.action is Action.COLLECT:
+                failures = failures + 1 if done.reason is Reason.NOT_REACHED else 0
+            if failures == _MOST_FAILURES_IN_A_ROW:
+                raise DownloadError(
+                    f"Jamendo's files cannot be reached: {failures} in a row failed.",
+                    hint="Run the same command again later.",
+                )
+
+
+def preview_jamendo(
+    options: JamendoOptions, emit: Emit, checkpoint: Checkpoint
+) -> Iterator[Forecast]:
+    """Ask for the first page of each search, and fetch nothing. Raises as collecting does."""
+    known, _ = _known(options.folder)
+    with _fetcher(options, emit, checkpoint) as fetcher:
+        for search in searches(options.query):
+            first = pages(search, options.account, fetcher, count=True)
+            page = next(first, Page(tracks=(), total=0))
+            reasons = [
+                Reason.COLLECTED if track.keys & known else obstacle(track, options.query.licences)
+                for track in page.tracks
+            ]
+            yield Forecast(
+                parameters=search,
+                total=page.total,
+                usable=reasons.count(None),
+                reasons=Counter(reason for reason in reasons if reason),
+            )
+
+
+def pairs_there(folder: Path) -> int:
+    """How many pairs from Jamendo a dataset has. Raises UsageError for no place for one."""
+    _, there = _known(folder)
+    return there
+
+
+def _known(folder: Path) -> tuple[set[str], int]:
+    """The keys of what a dataset has, and how many of its pairs are from Jamendo."""
+    check_place(folder)
+    rows = list(read_metadata(folder))
+    ids = {row["jamendo_track_id"] for row in rows if row.get("jamendo_track_id")}
+    return {track_key(i) for i in ids} | {row.get("album_key", "") for row in rows}, len(ids)
+
+
+def _make_folders(folder: Path) -> None:
+    for place in (folder, folder / AUDIO, folder / IMAGES):
+        with write_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
+        remove_stale(place)
+
+
+def _fetcher(options: JamendoOptions, emit: Emit, checkpoint: Checkpoint) -> Fetcher:
+    def on_wait(seconds: float, why: str) -> None:
+        emit(Waiting(seconds=seconds, why=why))
+
+    return Fetcher(options.patience, checkpoint, on_wait)
+
+
+def _tracks(options: JamendoOptions, fetcher: Fetcher) -> Iterator[JamendoTrack]:
+    for search in searches(options.query):
+        for page in pages(search, options.account, fetcher):
+            yield from page.tracks
+
+
+def _collect(
+    track: JamendoTrack, options: JamendoOptions, fetcher: Fetcher
+) -> tuple[Row | None, AlbumDone]:
+    """Collect a track unless something is in the way; its row where it is in the dataset now."""
+    album = _album(track, options.folder)
+    reason = obstacle(track, options.query.licences)
+    if reason is not None:
+        skip = AlbumPlan(album=album, action=Action.SKIP, reason=reason)
+        return None, AlbumDone(plan=skip, reason=reason)
+    plan = AlbumPlan(
+        album=album, action=Action.COLLECT, reason=Reason.HAS_ART, targets=album.tracks
+    )
+    try:
+        row = collect(track, options.folder, fetcher, seconds=options.seconds)
+    except WriteError:
+        raise  # no fault of the track's, but the dataset's
+    except ItemError as error:
+        failed = Outcome.of_error(error)
+        return None, AlbumDone(plan=plan, reason=error.reason, outcomes=(failed,))
+    files = (AUDIO, row["audio_filename"]), (IMAGES, row["image_filename"])
+    made = (
+        Outcome(path=options.folder / place / name, status=Status.WRITTEN, reason=Reason.MADE)
+        for place, name in files
+    )
+    return row, AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(made))
+
+
+def _album(listed: JamendoTrack, folder: Path) -> Album:
+    """What Jamendo lists, as an album of the one track that is to be collected."""
+    track = Track(
+        path=audio_file(listed, folder),
+        size=0,
+        mtime_ns=0,
+        container="mp3",
+        has_art=False,
+        duration_seconds=listed.duration_seconds,
+        title=listed.title,
+        artist=listed.artist,
+        album=listed.album,
+        date=listed.release_date,
+    )
+    return Album(
+        key=listed.album_key,
+        folder=folder,
+        title=listed.album or listed.title,
+        artist=listed.artist,
+        date=listed.release_date,
+        tracks=(track,),
+    )

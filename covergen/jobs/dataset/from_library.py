@@ -1,0 +1,160 @@
+"""A dataset out of one's own library, which is read and never written to."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import DecodeError, UsageError, WriteError
+from covergen.core.os_errors import write_errors
+from covergen.core.reasons import Reason
+from covergen.core.temporary import remove_stale
+from covergen.core.types import Outcome, Status
+from covergen.datasets.folder import AUDIO, IMAGES, check_place
+from covergen.datasets.from_library import Selection, make_pair, plan_pairs
+from covergen.datasets.metadata import MetadataFile, read_metadata
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.pipeline.events import AlbumDone, FileFailed, TrackHeard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from covergen.core.picture import Picture
+    from covergen.core.types import Album, AlbumPlan, Track
+    from covergen.datasets.metadata import Row
+    from covergen.pipeline.events import Checkpoint, Emit
+
+__all__ = ["CollectOptions", "collect", "preview_collection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectOptions:
+    """What is taken from where to where. `workers` threads cut excerpts.
+
+    Raises UsageError where `folder` is no place for a dataset of these `paths`.
+    """
+
+    paths: tuple[Path, ...]
+    folder: Path
+    selection: Selection
+    scan: ScanOptions = field(default_factory=ScanOptions)
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        _check_apart(self.folder, self.paths)
+        check_place(self.folder)
+
+
+def preview_collection(
+    options: CollectOptions, checkpoint: Checkpoint
+) -> Iterator[AlbumPlan | Outcome]:
+    """What `collect` would do, album by album; nothing is written."""
+    with closing(ScanMemory()) as memory:
+        for item in _plan(options, _Contents(options.folder), memory, checkpoint):
+            yield item if isinstance(item, Outcome) else item[0]
+
+
+def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+    """Make the pairs that are not there yet. Each has its row in metadata.csv when it is whole.
+
+    Raises WriteError where the dataset cannot be written, and Interrupted when `checkpoint` says
+    so; what was made by then is there.
+    """
+    folder = options.folder
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_stale(folder)
+    remove_stale(folder / IMAGES)
+    contents = _Contents(folder)
+    with (
+        closing(ScanMemory()) as memory,
+        MetadataFile(folder) as metadata,
+        ThreadPoolExecutor(options.workers, thread_name_prefix="cut") as pool,
+    ):
+        for item in _plan(options, contents, memory, checkpoint):
+            if isinstance(item, Outcome):
+                emit(FileFailed(outcome=item))
+                continue
+            plan, cover = item
+            outcomes = []
+            if cover is not None:
+                cut = partial(_make, album=plan.album, cover=cover, options=options)
+                for made in pool.map(cut, plan.targets):
+                    outcomes.append(_record(made, contents, metadata))
+                    emit(TrackHeard(plan=plan))
+            emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes)))
+
+
+class _Contents:
+    """What a dataset holds: `done` are the stems of whole pairs, `rows` those of metadata.csv."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = {PurePath(row.get("audio_filename", "")).stem for row in read_metadata(folder)}
+        self.done = self.rows & _stems(folder / AUDIO) & _stems(folder / IMAGES)
+
+
+def _plan(
+    options: CollectOptions, contents: _Contents, memory: ScanMemory, checkpoint: Checkpoint
+) -> Iterator[tuple[AlbumPlan, Picture | None] | Outcome]:
+    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+        if isinstance(item, Outcome):
+            yield item
+        else:
+            yield plan_pairs(item, options.selection, contents.done)
+
+
+def _make(track: Track, *, album: Album, cover: Picture, options: CollectOptions) -> Row | Outcome:
+    try:
+        return make_pair(
+            track,
+            album,
+            cover,
+            options.folder,
+            windows=options.selection.windows,
+            source=_source(track.path, options.paths),
+        )
+    except DecodeError as error:
+        return Outcome.of_error(error)
+    except WriteError as error:  # no fault of the track's, but the dataset's
+        hint = "What was made is kept: run the same command again for the rest."
+        raise WriteError(error.path, error.reason, error.message, hint=hint) from error
+
+
+def _record(made: Row | Outcome, contents: _Contents, metadata: MetadataFile) -> Outcome:
+    """Let metadata.csv know of a pair, once."""
+    if isinstance(made, Outcome):
+        return made
+    path = contents.folder / AUDIO / made["audio_filename"]
+    if path.stem not in contents.rows:
+        metadata.append(made)
+    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.MADE)
+
+
+def _source(track: Path, paths: Sequence[Path]) -> str:
+    """A track's path below the folder that was named, else its name."""
+    roots = [path for path in paths if path != track and track.is_relative_to(path)]
+    return str(
+        track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
+    )
+
+
+def _stems(folder: Path) -> set[str]:
+    return {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _check_apart(folder: Path, paths: Sequence[Path]) -> None:
+    """Raise UsageError where the dataset and the library would mix."""
+    place = folder.resolve()
+    for path in paths:
+        root = path.resolve()
+        if place.is_relative_to(root) or root.is_relative_to(place):
+            raise UsageError(
+                f"{folder} and the library {path} lie within each other: excerpts would be taken"
+                " for music. Name a folder elsewhere."
+            )

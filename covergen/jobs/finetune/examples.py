@@ -1,0 +1,135 @@
+"""Pairs of a dataset to examples for training: embeddings that are missing are computed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.audio.embed import embed_tracks
+from covergen.audio.store import EmbeddingStore
+from covergen.core.errors import DecodeError, TrainingError
+from covergen.core.types import Outcome, Track
+from covergen.datasets.embeddings import read_embedding
+from covergen.training.examples import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.audio.clap import Tower
+    from covergen.datasets.folder import Pair
+    from covergen.pipeline.events import Checkpoint
+
+    LeaveOut = Callable[[str, str], None]
+
+__all__ = ["LeaveOut", "PairHeard", "make_examples"]
+
+_WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairHeard:
+    """So many of the `pairs` without an embedding have been heard."""
+
+    done: int
+    pairs: int
+
+
+def make_examples(
+    pairs: Sequence[Pair],
+    tower: Tower,
+    *,
+    windows: int,
+    workers: int,
+    leave_out: LeaveOut,
+    emit: Callable[[PairHeard], None],
+    checkpoint: Checkpoint,
+    process: tuple[int, int] = (0, 1),
+) -> list[Example]:
+    """Give each pair its embedding: read from its file, remembered, or heard now.
+
+    `process` is this process's number and how many on this machine do the same at once: each
+    begins with its own share and then takes what the others have not embedded yet. `leave_out` is
+    called with the stem of a pair that has none, and why. Raises TrainingError for an embedding of
+    another CLAP's length, ModelError, and what `checkpoint` raises.
+    """
+    vectors = dict(_read(pairs, tower, leave_out))
+    unheard = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
+    tracks = dict(_tracks(unheard, leave_out))
+    with closing(EmbeddingStore()) as store:
+        heard = embed_tracks(
+            tracks.values(),
+            tower,
+            store,
+            windows=windows,
+            batch_size=_WINDOWS_AT_ONCE,
+            workers=workers,
+            checkpoint=checkpoint,
+        )
+        with closing(heard):  # nothing uses the store after that
+            for done, (stem, result) in enumerate(zip(tracks, heard, strict=True), start=1):
+                if isinstance(result, Outcome):
+                    leave_out(stem, f"its sound cannot be heard: {result.message}")
+                else:
+                    vectors[stem] = result.vector
+                emit(PairHeard(done=done, pairs=len(tracks)))
+    return [
+        Example(stem=pair.stem, image=pair.image, vector=vectors[pair.stem], album=pair.album)
+        for pair in pairs
+        if pair.stem in vectors
+    ]
+
+
+def _own_first(pairs: Sequence[Pair], number: int, processes: int) -> Sequence[Pair]:
+    """The share of one of several processes, then the others' shares from their ends."""
+    own = pairs[number::processes]
+    others = [pair for k, pair in enumerate(pairs) if k % processes != number]
+    return [*own, *reversed(others)]
+
+
+def _read(
+    pairs: Sequence[Pair], tower: Tower, leave_out: LeaveOut
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The embeddings that lie in the dataset, by stem; a broken one may be heard anew."""
+    for pair in pairs:
+        if pair.embedding is None:
+            continue
+        try:
+            vector = read_embedding(pair.embedding)
+        except DecodeError as error:
+            if pair.audio is None:
+                leave_out(pair.stem, f"its embedding cannot be read: {error.message}")
+            continue
+        if vector.size != tower.dimension:
+            raise TrainingError(
+                f"{pair.embedding} is an embedding of {vector.size} numbers; those of this CLAP "
+                f"have {tower.dimension}.",
+                hint="Name the CLAP that it was made with by --clap, or take the embeddings away: "
+                "what lacks one is heard.",
+            )
+        yield pair.stem, vector
+
+
+def _tracks(pairs: Sequence[Pair], leave_out: LeaveOut) -> Iterator[tuple[str, Track]]:
+    """The sounds to hear, by stem."""
+    for pair in pairs:
+        if pair.audio is None:
+            continue
+        try:
+            stat = pair.audio.stat()
+        except OSError as error:
+            leave_out(pair.stem, f"its sound cannot be read: {error.strerror}")
+            continue
+        yield (
+            pair.stem,
+            Track(
+                path=pair.audio,
+                size=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+                container="",  # nothing is written
+                has_art=False,
+            ),
+        )

@@ -1,0 +1,261 @@
+"""What was written by which run, and how to take it back.
+
+A write is in the journal, and on the disk, before its file is replaced; that it was done is noted
+with the next one. In between the file itself tells, by its hash. No music depends on the journal:
+without it runs cannot be undone, and nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from covergen.core.database import OtherVersionError, is_damaged, open_durable, used_bytes
+from covergen.core.errors import JournalError
+from covergen.core.paths import state_folder
+from covergen.journal.schema import (
+    RUNS,
+    SCHEMA,
+    VERSION,
+    WRITES,
+    Run,
+    Write,
+    WriteState,
+    run_of,
+    write_of,
+)
+from covergen.library.writing.reversal import Reversal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Journal", "JournalSize", "Run", "Write", "WriteState"]
+
+_KEPT_BYTES = 2 << 30
+_ROOM_BYTES = 1 << 20  # less free space than this, and not even a small run can be journalled
+_UNUSABLE = (
+    "No music depends on it: what writes goes on without it with --no-journal. Move it away, and a"
+    " new one is begun: what it knew can then no longer be undone, but `covergen strip` still takes"
+    " covers out."
+)
+_NO_ROOM = (
+    "It is intact: make room on that disk, and run the command again. With --no-journal covers are"
+    " written without it, and cannot be undone."
+)
+_OUT_OF_REACH = (
+    "It is intact: make it and its folder writable, and run the command again. With --no-journal"
+    " covers are written without it, and cannot be undone."
+)
+
+_NOT_BEGUN = (
+    "Make that folder writable, and run the command again. With --no-journal covers are written"
+    " without a journal, and cannot be undone."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSize:
+    """What the journal holds: `reversal_bytes` are what `prune` can throw away."""
+
+    file_bytes: int
+    reversal_bytes: int
+    runs: int
+    writes: int
+
+
+class Journal:
+    """The journal of this machine's runs, used by one thread at a time.
+
+    Its file is made with the first run in it. Every method may raise JournalError: where the file
+    is damaged, of another version, or cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or state_folder() / "journal.sqlite"
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def runs(self) -> list[Run]:
+        """Every run, the latest first."""
+        with self._errors():
+            return [run_of(row) for row in self.read(f"{RUNS} ORDER BY id DESC")]
+
+    def run(self, number: int) -> Run | None:
+        """The run of that id."""
+        with self._errors():
+            return next(map(run_of, self.read(f"{RUNS} WHERE id = ?", number)), None)
+
+    def left_to_undo(self) -> list[Run]:
+        """The runs of which something is not undone, undoings aside, the latest first."""
+        left = "SELECT 1 FROM albums JOIN writes ON album = albums.id WHERE run = runs.id"
+        undoable = f"action != 'undo' AND EXISTS ({left} AND state != 'undone')"
+        with self._errors():
+            return [run_of(row) for row in self.read(f"{RUNS} WHERE {undoable} ORDER BY id DESC")]
+
+    def writes(self, run: int) -> Iterator[tuple[Write, ...]]:
+        """What a run wrote, album by album, the latest first."""
+        for (album,) in self.read("SELECT id FROM albums WHERE run = ? ORDER BY id DESC", run):
+            if writes := self._writes("album = ?", album):
+                yield tuple(writes)
+
+    def history(self, path: Path) -> list[Write]:
+        """Every write of a file, the latest first; a link's are those of what it leads to."""
+        return self._writes("path = ?", os.fsencode(os.path.realpath(path)))
+
+    def planned(self) -> list[Write]:
+        """The writes of which only their files know whether they were done: few, if any."""
+        return self._writes("state = 'planned'")
+
+    def reversal(self, write: Write) -> Reversal | None:
+        """What takes a write back, None where nothing is kept. Raises ValueError if damaged."""
+        query = "SELECT reversal, data FROM writes LEFT JOIN pictures ON picture = hash"
+        found = self.read(f"{query} WHERE id = ?", write.id)
+        packed, picture = found[0] if found else (None, None)
+        return None if packed is None else Reversal.unpack(packed, picture or b"")
+
+    def settle(self, *writes: Write, state: WriteState | None, by: int | None = None) -> None:
+        """Note what became of writes: None if they never happened. `by`: the run that undid them.
+
+        What would take an undone write back is of no more use, and goes.
+        """
+        numbers = [(write.id,) for write in writes]
+        with self.transaction() as rows:
+            if state is None:
+                rows.executemany("DELETE FROM writes WHERE id = ?", numbers)
+            elif state is WriteState.UNDONE:
+                query = "UPDATE writes SET state = 'undone', undone_by = ?, reversal = NULL"
+                values = [(by, write.id) for write in writes]
+                rows.executemany(f"{query}, picture = NULL WHERE id = ?", values)
+            else:
+                query = "UPDATE writes SET state = ? WHERE id = ?"
+                rows.executemany(query, [(state, write.id) for write in writes])
+
+    def size(self) -> JournalSize:
+        """How large it is."""
+        found = self.read(
+            "SELECT (SELECT coalesce(sum(length(reversal)), 0) FROM writes)"
+            " + (SELECT coalesce(sum(length(data)), 0) FROM pictures),"
+            " (SELECT count(*) FROM runs), (SELECT count(*) FROM writes)"
+        )
+        reversals, runs, writes = found[0] if found else (0, 0, 0)
+        with self._errors():
+            size = used_bytes(self._open()) if found else 0
+        return JournalSize(file_bytes=size, reversal_bytes=reversals, runs=runs, writes=writes)
+
+    def prune(self, *, keep_bytes: int = _KEPT_BYTES, keep_runs: int = 1) -> int:
+        """Throw away what takes the oldest runs back, until no more than `keep_bytes` are left.
+
+        Their history stays, and the last `keep_runs` runs can be undone however much that takes.
+        Returns how many runs no longer can.
+        """
+        query = (
+            "SELECT id FROM runs WHERE action != 'undo' AND id IN (SELECT run FROM albums)"
+            " ORDER BY id DESC LIMIT -1 OFFSET ?"
+        )
+        runs = self.read(query, keep_runs)
+        pruned = 0
+        while runs and self.size().reversal_bytes > keep_bytes:
+            pruned += self._forget_reversals(*runs.pop())
+        if pruned:
+            with suppress(JournalError):  # for which there may be no room
+                self.read("VACUUM")
+        return pruned
+
+    def _forget_reversals(self, run: int) -> bool:
+        with self.transaction() as rows:
+            forgotten = rows.execute(
+                "UPDATE writes SET reversal = NULL, picture = NULL WHERE reversal IS NOT NULL"
+                " AND album IN (SELECT id FROM albums WHERE run = ?)",
+                (run,),
+            )
+            rows.execute(
+                "DELETE FROM pictures WHERE hash NOT IN"
+                " (SELECT picture FROM writes WHERE picture IS NOT NULL)"
+            )
+        return forgotten.rowcount > 0
+
+    def _writes(self, which: str, *values: object) -> list[Write]:
+        rows = self.read(f"{WRITES} WHERE {which} ORDER BY writes.id DESC", *values)
+        with self._errors():
+            return [write_of(row) for row in rows]
+
+    def read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows that a query finds."""
+        with self._errors():
+            if self._connection is None and not self.path.exists():
+                return []  # nothing was ever journalled, which is no reason to make a file
+            return self._open().execute(query, values).fetchall()
+
+    def check_writable(self) -> None:
+        """Raise JournalError where a run could not be journalled, as far as can be known before."""
+        with self._errors():
+            there = next(place for place in self.path.parents if place.exists())
+            if shutil.disk_usage(there).free < _ROOM_BYTES:
+                raise self._error("cannot grow: its disk is full", _NO_ROOM)
+            if self.path.exists():
+                self._open().execute("BEGIN IMMEDIATE")
+                self._open().execute("ROLLBACK")
+            elif not os.access(there, os.W_OK | os.X_OK):
+                raise self._error(f"cannot be begun: {there} is not writable", _NOT_BEGUN)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which is on the disk when it ends."""
+        with self._errors(), self._open() as rows:
+            yield rows
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_durable(self.path, SCHEMA, VERSION)
+        return self._connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The one place where SQLite's exceptions, and rows of nonsense, become JournalError."""
+        try:
+            yield
+        except OtherVersionError as error:
+            raise self._error("was made by another version of covergen", _UNUSABLE) from error
+        except sqlite3.Error as error:
+            raise self._error(*self._explain(error)) from error
+        except OSError as error:
+            hint = _UNUSABLE if self._is_strange() else _OUT_OF_REACH
+            raise self._error(f"cannot be used: {error.strerror}", hint) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._error(
+                "is damaged: it holds what covergen never wrote", _UNUSABLE
+            ) from error
+
+    def _explain(self, error: sqlite3.Error) -> tuple[str, str]:
+        """What is the matter, and what to do."""
+        if is_damaged(error):
+            return f"is damaged: {error}", _UNUSABLE
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return "cannot grow: its disk is full", _NO_ROOM
+        if self._is_strange():
+            return f"cannot be used: {error}", _UNUSABLE
+        return f"cannot be used: {error}", _OUT_OF_REACH
+
+    def _is_strange(self) -> bool:
+        """Whether something that is no file has the journal's name, or that of its folder."""
+        path, folder = self.path, self.path.parent
+        try:
+            return (path.exists() and not path.is_file()) or (
+                folder.exists() and not folder.is_dir()
+            )
+        except OSError:
+            return False
+
+    def _error(self, message: str, hint: str) -> JournalError:
+        return JournalError(f"The journal {self.path} {message}.", hint=hint)

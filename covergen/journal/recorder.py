@@ -1,0 +1,192 @@
+"""A run that is being journalled."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import covergen
+from covergen.core.errors import JournalError
+from covergen.journal.schema import WriteState, album_row, as_json, change_row
+from covergen.library.writing.change import bytes_hash, stamp_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from covergen.core.types import Album, Provenance, Track
+    from covergen.journal.journal import Journal, Write
+    from covergen.library.writing.change import Change, Record, Stamp
+
+__all__ = ["OpenRun"]
+
+
+class OpenRun:
+    """A run that is being journalled, from its first write on.
+
+    It goes on with the last run of the same action, roots and settings if that one was stopped
+    before its end. Every method may raise JournalError.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        action: str,
+        roots: tuple[Path, ...],
+        settings: Mapping[str, object],
+    ) -> None:
+        self._journal = journal
+        self._command = (action, as_json([str(root) for root in roots]), as_json(settings))
+        self._done: list[int] = []
+        self._id = self._stopped_before()
+        self._goes_on = self._id is not None
+
+    def record(self, album: Album, provenance: Provenance | None = None) -> Record:
+        """What journals the writes of an album. `provenance` is that of its new cover."""
+        return partial(self._recorded, album, provenance)
+
+    def check_writable(self) -> None:
+        """Raise JournalError where this run could not be journalled."""
+        self._journal.check_writable()
+
+    def undo(self, *writes: Write) -> None:
+        """Note that this run took writes back, if any."""
+        if not writes:
+            return
+        with self._journal.transaction() as rows:
+            number = self._run_id(rows)
+        self._journal.settle(*writes, state=WriteState.UNDONE, by=number)
+
+    def finish_album(self, album: Album, *, failed: int, complete: bool) -> None:
+        """Note that an album came to its end; `failed` of its files could not be written.
+
+        One that is not `complete` is worth another try when the run goes on.
+        """
+        with self._journal.transaction() as rows:
+            self._note_done(rows)
+            values = (complete, failed, self._album_id(rows, album))
+            rows.execute("UPDATE albums SET finished = ?, failed = ? WHERE id = ?", values)
+
+    def has_finished(self, album: Album) -> bool:
+        """Whether an album was complete before this run was stopped, and is as it was left."""
+        identity, _ = album_row(album)
+        query = "SELECT finished FROM albums WHERE run = ? AND identity = ?"
+        finished = self._goes_on and (1,) in self._journal.read(query, self._id, identity)
+        return finished and all(
+            write.stamp_after == stamp_of(track)
+            for track in album.tracks
+            for write in self._own_writes(track)[:1]
+        )
+
+    def stamp_before(self, track: Track) -> Stamp:
+        """What a track's file was like before covergen came to it, be it runs ago."""
+        stamp = stamp_of(track)
+        for write in self._journal.history(track.path):
+            if write.stamp_after == stamp:
+                stamp = write.stamp_before
+        return stamp
+
+    def stop(self) -> None:
+        """Note what was done, for a run that goes on another time."""
+        if self._done:
+            with self._journal.transaction() as rows:
+                self._note_done(rows)
+
+    def finish(self) -> None:
+        """Note that the run came to its end. The journal sheds what has become too much."""
+        self.stop()
+        if self._id is None:
+            self._note_nothing()
+        else:
+            with self._journal.transaction() as rows:
+                values = (time.time(), self._id)
+                rows.execute("UPDATE runs SET finished = ? WHERE id = ?", values)
+            self._journal.prune()
+
+    def _note_nothing(self) -> None:
+        """Note that a run had nothing to do, lest `undo` takes an older one for the last.
+
+        Only the latest of them is kept, and none where there is nothing to be undone.
+        """
+        action = self._command[0]
+        if action == "undo" or not self._journal.left_to_undo():
+            return
+        forget = (
+            "DELETE FROM runs WHERE action != 'undo' AND finished IS NOT NULL"
+            " AND id NOT IN (SELECT run FROM albums)"
+        )
+        query = (
+            "INSERT INTO runs (action, roots, settings, version, started, finished)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        values = (*self._command, covergen.__version__, time.time(), time.time())
+        with suppress(JournalError), self._journal.transaction() as rows:
+            rows.execute(forget)
+            rows.execute(query, values)
+
+    def _own_writes(self, track: Track) -> list[Write]:
+        """What this run wrote to a file before it was stopped, the latest first."""
+        history = self._journal.history(track.path) if self._goes_on else []
+        return [write for write in history if write.run == self._id]
+
+    def _stopped_before(self) -> int | None:
+        query = (
+            "SELECT id, finished IS NULL AND NOT EXISTS (SELECT 1 FROM albums JOIN writes"
+            " ON album = albums.id WHERE run = runs.id AND state = 'undone')"
+            " FROM runs WHERE (action, roots, settings) = (?, ?, ?) ORDER BY id DESC LIMIT 1"
+        )
+        found = self._journal.read(query, *self._command)
+        return found[0][0] if found and found[0][1] else None
+
+    @contextmanager
+    def _recorded(
+        self, album: Album, provenance: Provenance | None, change: Change
+    ) -> Iterator[None]:
+        picture = bytes_hash(change.picture) if change.picture else None
+        packed = change.reversal.pack(change.picture) if change.reversal else None
+        with self._journal.transaction() as rows:
+            self._note_done(rows)
+            number = self._album_id(rows, album, provenance)
+            if picture:
+                row = (picture, change.picture)
+                rows.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row)
+            query = (
+                "INSERT INTO writes (album, state, audio, path, container, before, after,"
+                " size_before, mtime_before, size_after, mtime_after, reversal, picture)"
+                " VALUES (?, 'planned', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+            )
+            values = (number, *change_row(change), packed, picture)
+            (write,) = rows.execute(query, values).fetchone()
+        yield
+        self._done.append(write)
+
+    def _note_done(self, rows: sqlite3.Connection) -> None:
+        done = [(number,) for number in self._done]
+        rows.executemany("UPDATE writes SET state = 'done' WHERE id = ?", done)
+        self._done.clear()
+
+    def _run_id(self, rows: sqlite3.Connection) -> int:
+        if self._id is None:
+            query = (
+                "INSERT INTO runs (action, roots, settings, version, started)"
+                " VALUES (?, ?, ?, ?, ?) RETURNING id"
+            )
+            values = (*self._command, covergen.__version__, time.time())
+            (self._id,) = rows.execute(query, values).fetchone()
+        return self._id
+
+    def _album_id(
+        self, rows: sqlite3.Connection, album: Album, provenance: Provenance | None = None
+    ) -> int:
+        run, (identity, details) = self._run_id(rows), album_row(album)
+        columns = "(run, identity, details) VALUES (?, ?, ?)"
+        rows.execute(f"INSERT OR IGNORE INTO albums {columns}", (run, identity, details))
+        if provenance:
+            query = "UPDATE albums SET provenance = ? WHERE run = ? AND identity = ?"
+            rows.execute(query, (as_json(provenance), run, identity))
+        query = "SELECT id FROM albums WHERE run = ? AND identity = ?"
+        number: int = rows.execute(query, (run, identity)).fetchone()[0]
+        return number

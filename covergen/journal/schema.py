@@ -1,0 +1,233 @@
+"""The journal's tables, and what their rows mean."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covergen.core.types import Album, Provenance
+from covergen.library.writing.change import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed import DataclassInstance
+
+    from covergen.library.writing.change import Change
+
+__all__ = [
+    "RUNS",
+    "SCHEMA",
+    "VERSION",
+    "WRITES",
+    "Run",
+    "Write",
+    "WriteState",
+    "album_row",
+    "as_json",
+    "change_row",
+    "run_of",
+    "write_of",
+]
+
+VERSION = 1
+# Paths are bytes: a name need not be text. mtimes are text: file systems know times that SQLite's
+# integers do not. What tags say lies in JSON, in ASCII: it need not be valid Unicode. `audio` is
+# empty but in rows of old, and read by nobody.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    action TEXT NOT NULL,
+    roots TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    version TEXT NOT NULL,
+    started REAL NOT NULL,
+    finished REAL
+);
+CREATE TABLE IF NOT EXISTS albums (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    details TEXT NOT NULL,
+    provenance TEXT,
+    finished INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (run, identity)
+);
+CREATE TABLE IF NOT EXISTS pictures (hash TEXT PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS writes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    album INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    path BLOB NOT NULL,
+    container TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    audio TEXT NOT NULL,
+    size_before INTEGER NOT NULL,
+    mtime_before TEXT NOT NULL,
+    size_after INTEGER NOT NULL,
+    mtime_after TEXT NOT NULL,
+    reversal BLOB,
+    picture TEXT,
+    undone_by INTEGER
+);
+CREATE INDEX IF NOT EXISTS writes_by_album ON writes (album);
+CREATE INDEX IF NOT EXISTS writes_by_path ON writes (path);
+CREATE INDEX IF NOT EXISTS writes_by_undo ON writes (undone_by);
+CREATE INDEX IF NOT EXISTS writes_planned ON writes (id) WHERE state = 'planned';
+"""
+
+RUNS = """
+SELECT id, action, roots, settings, version, started, finished,
+    (SELECT count(*) FROM albums WHERE run = runs.id),
+    CASE action WHEN 'undo' THEN (SELECT count(*) FROM writes WHERE undone_by = runs.id)
+        ELSE (SELECT count(*) FROM albums JOIN writes ON album = albums.id WHERE run = runs.id) END,
+    (SELECT coalesce(sum(failed), 0) FROM albums WHERE run = runs.id),
+    (SELECT count(*) FROM albums JOIN writes ON album = albums.id
+        WHERE run = runs.id AND state = 'undone')
+FROM runs
+"""
+
+WRITES = """
+SELECT writes.id, run, details, provenance, state, path, container, before, after,
+    size_before, mtime_before, size_after, mtime_after, reversal IS NOT NULL
+FROM writes JOIN albums ON album = albums.id
+"""
+
+
+class WriteState(StrEnum):
+    """How far a write came. Whether a planned one was done, its file tells."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run that wrote, or tried to.
+
+    `started` and `finished` are seconds since 1970; one that is not finished was stopped, or is
+    still at work. `albums` is how many it worked on; `written` and `failed` count files, and
+    `undone` those of the written that are as they were again. `undoes`: the run that it took back.
+    """
+
+    id: int
+    action: str
+    roots: tuple[Path, ...]
+    settings: Mapping[str, Any]
+    version: str
+    started: float
+    finished: float | None
+    undoes: int | None
+    albums: int
+    written: int
+    failed: int
+    undone: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One file that a run wrote; `Change` explains what has the same name there.
+
+    `album` comes without its tracks. `provenance` is None where the run did not paint the picture.
+    `is_kept`: what takes the write back has not been thrown away.
+    """
+
+    id: int
+    run: int
+    album: Album
+    provenance: Provenance | None
+    state: WriteState
+    path: Path
+    container: str
+    before: str
+    after: str
+    stamp_before: Stamp
+    stamp_after: Stamp
+    is_kept: bool
+
+
+def run_of(row: tuple[Any, ...]) -> Run:
+    """A row of RUNS. Raises ValueError, KeyError or TypeError where it holds nonsense."""
+    number, action, roots, settings, version, started, finished, *counts = row
+    albums, written, failed, undone = counts
+    settings = json.loads(settings)
+    return Run(
+        id=number,
+        action=action,
+        roots=tuple(map(Path, json.loads(roots))),
+        settings=settings,
+        version=version,
+        started=started,
+        finished=finished,
+        undoes=settings.get("undoes"),
+        albums=albums,
+        written=written,
+        failed=failed,
+        undone=undone,
+    )
+
+
+def write_of(row: tuple[Any, ...]) -> Write:
+    """A row of WRITES. Raises ValueError, KeyError or TypeError where it holds nonsense."""
+    number, run, details, provenance, state, path, container, *fingerprints_and_stamps, is_kept = (
+        row
+    )
+    before, after, *stamps = fingerprints_and_stamps
+    details = json.loads(details)
+    return Write(
+        id=number,
+        run=run,
+        album=Album(**details | {"folder": Path(details["folder"]), "tracks": ()}),
+        provenance=Provenance(**json.loads(provenance)) if provenance else None,
+        state=WriteState(state),
+        path=Path(os.fsdecode(path)),
+        container=container,
+        before=before,
+        after=after,
+        stamp_before=Stamp(size=stamps[0], mtime_ns=int(stamps[1])),
+        stamp_after=Stamp(size=stamps[2], mtime_ns=int(stamps[3])),
+        is_kept=bool(is_kept),
+    )
+
+
+def album_row(album: Album) -> tuple[str, str]:
+    """What tells an album from the others of a run, and its details."""
+    details = {
+        "key": album.key,
+        "folder": str(album.folder),
+        "title": album.title,
+        "artist": album.artist,
+        "date": album.date,
+    }
+    return as_json([album.key, str(album.folder)]), as_json(details)
+
+
+def change_row(change: Change) -> tuple[object, ...]:
+    """From the path to the last stamp, in the order of the columns."""
+    before, after = change.stamp_before, change.stamp_after
+    return (
+        os.fsencode(change.path),
+        change.container,
+        change.before,
+        change.after,
+        before.size,
+        str(before.mtime_ns),
+        after.size,
+        str(after.mtime_ns),
+    )
+
+
+def as_json(value: object) -> str:
+    """The same text for the same value; paths as texts, dataclasses as objects."""
+    return json.dumps(value, default=_plain, sort_keys=True)
+
+
+def _plain(value: DataclassInstance | Path) -> object:
+    return str(value) if isinstance(value, Path) else asdict(value)

@@ -1,0 +1,139 @@
+"""Tracks to albums, and what each album is called and known by."""
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from covergen.core.types import Album, Track
+from covergen.library.scanning.folders import AlbumFolder
+from covergen.library.scanning.grouping import (
+    album_artist_of,
+    artist_of,
+    folded,
+    is_untagged_album,
+    musicbrainz_id_of,
+    names_album,
+    playing_order,
+    tagged_groups,
+    without_featured,
+    year_of,
+)
+
+__all__ = ["albums_in"]
+
+_VARIOUS = "Various Artists"
+
+
+def albums_in(
+    place: AlbumFolder, tracks: Sequence[Track], *, per: Literal["album", "track"]
+) -> list[Album]:
+    """Group the tracks of a folder and its discs; each album's are in playing order.
+
+    `per="track"` makes an album of every track.
+    """
+    ordered = sorted(tracks, key=playing_order)
+    if per == "track":
+        albums = [_single(track, place) for track in ordered]
+    else:
+        tagged: list[Track] = []
+        loose: list[Track] = []
+        for track in ordered:
+            (tagged if names_album(track) else loose).append(track)
+        albums = [_tagged_album(group, place) for group in tagged_groups(tagged)]
+        if is_untagged_album(loose):
+            albums.append(_untagged_album(loose, place))
+        else:
+            albums += (_single(track, place) for track in loose)
+    if place.partial or len(albums) > 1:
+        return [replace(album, shares_folder=True) for album in albums]
+    return albums
+
+
+def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
+    title = _commonest(track.album for track in tracks)
+    artist = _common_artist(tracks)
+    identity = _commonest(map(musicbrainz_id_of, tracks))
+    year = _commonest(map(year_of, tracks))
+    return Album(
+        key=_key("mbid", identity)
+        if identity
+        else _key("album", folded(artist), folded(title), year),
+        folder=place.path,
+        title=title,
+        artist=artist,
+        date=_commonest(track.date for track in tracks),
+        tracks=tuple(tracks),
+    )
+
+
+def _untagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
+    return Album(
+        key=_key("files", *_names(tracks, place)),
+        folder=place.path,
+        title=_name(place.path),
+        artist=_commonest(track.artist for track in tracks),
+        date=_commonest(track.date for track in tracks),
+        tracks=tuple(tracks),
+    )
+
+
+def _single(track: Track, place: AlbumFolder) -> Album:
+    if track.title and track.artist:
+        numbers = (str(track.disc_number), str(track.track_number))
+        texts = (folded(text) for text in (track.artist, track.album, track.title))
+        key = _key("track", *texts, *numbers)
+    else:
+        key = _key("files", *_names([track], place))
+    return Album(
+        key=key,
+        folder=place.path,
+        title=track.title or track.path.stem,
+        artist=track.artist or track.album_artist,
+        date=track.date,
+        tracks=(track,),
+    )
+
+
+def _common_artist(tracks: Sequence[Track]) -> str:
+    """The album artist; without one, the artist of all tracks, or else the various ones."""
+    album_artists = {album_artist_of(track) for track in tracks} - {""}
+    if album_artists:
+        various = len(album_artists) > 1
+        return _VARIOUS if various else _commonest(track.album_artist for track in tracks)
+    artists = {artist_of(track) for track in tracks} - {""}
+    if len(artists) > 1 or any(track.compilation for track in tracks):
+        return _VARIOUS
+    return _commonest(without_featured(track.artist) for track in tracks)
+
+
+def _commonest(texts: Iterable[str]) -> str:
+    """The commonest text but ""; of equally common ones the first by alphabet."""
+    counts = Counter(filter(None, texts))
+    return min(counts, key=lambda text: (-counts[text], text), default="")
+
+
+def _key(*parts: str) -> str:
+    """A hash in hexadecimal. Before each part comes its length: none can run into another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%b" % (len(data), data))
+    return digest.hexdigest()
+
+
+def _names(tracks: Iterable[Track], place: AlbumFolder) -> list[str]:
+    """The names of an album's folder and, below it, of its files; not where it lies."""
+    names = [_name(place.path)]
+    for track in tracks:
+        if track.path.parent != place.path:
+            names.append(_name(track.path.parent))
+        names.append(track.path.name)
+    return [unicodedata.normalize("NFC", name) for name in names]
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name  # "." has none

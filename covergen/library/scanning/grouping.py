@@ -1,0 +1,203 @@
+"""Which tracks of a folder and its disc folders share one cover.
+
+Within such a place, tracks with the same album title are one album unless something tells them
+apart: the album artist, or the MusicBrainz album id; or, where two tracks claim the same number of
+the same disc, the artist (without the featured ones) or the year. So a guest does not split an
+album, nor do the original years of a compilation's tracks; and two editions in one folder are two
+albums. Without numbers, two years tell editions apart where several artists are named, or two
+tracks have the same title. A track that lacks the tag goes with the only album that it can belong
+to. A MusicBrainz album id joins tracks whatever their other tags say.
+
+Tracks without an album title, or with one such as "Unknown Album", are singles, each on its own;
+but where most of them are numbered, no number comes twice, and no two artists are named, they are
+an album that nobody tagged.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+
+from covergen.core.types import Track
+from covergen.library.scanning.folder_names import disc_number
+
+__all__ = [
+    "album_artist_of",
+    "artist_of",
+    "folded",
+    "is_untagged_album",
+    "musicbrainz_id_of",
+    "names_album",
+    "playing_order",
+    "tagged_groups",
+    "without_featured",
+    "year_of",
+]
+
+_FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
+_NAME_NUMBER = re.compile(r"(?:([0-9]{1,2})-)?(?:track[ _]*)?([0-9]{1,3})(?![0-9])", re.IGNORECASE)
+_DIGITS = re.compile("([0-9]+)")
+_YEAR = re.compile("[0-9]{4}")
+# What rippers, players and taggers write where they know no album: Windows Media Player (with the
+# date behind), iTunes, Android, Picard.
+_NO_TITLE = re.compile(
+    r"[\W_]*(?:unknown(?: album)?|unbekanntes album|album inconnu|álbum desconocido|onbekend album"
+    r"|album sconosciuto|неизвестный альбом|不明なアルバム|未知专辑|non-album tracks"
+    r"|standalone recordings?)(?: \([\d/.: apm-]+\)|[\W_]*)"
+)
+_AFTER_ALL_NUMBERS = 1 << 30
+_MOST_TEXTS = 1 << 10  # remembered, since the tracks of an album say much the same
+
+
+def names_album(track: Track) -> bool:
+    """Whether the tags say of which album a track is."""
+    return bool(_title(track) or track.musicbrainz_album_id)
+
+
+def tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
+    """Group tracks that name their album, in playing order."""
+    groups = list(_parts(tracks, _title).values())
+    groups = [part for group in groups for part in _by_album_artist(group)]
+    groups = [part for group in groups for part in _told_apart(group, musicbrainz_id_of)]
+    return [part for group in _joined_by_id(groups) for part in _editions(group)]
+
+
+def _parts(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
+    parts: dict[str, list[Track]] = {}
+    for track in tracks:
+        parts.setdefault(feature(track), []).append(track)
+    return parts
+
+
+def _told_apart(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
+    """Split by a feature; tracks that lack it go with the only others, if there is one kind."""
+    parts = _parts(group, feature)
+    return [group] if len(parts.keys() - {""}) < 2 else list(parts.values())
+
+
+def _by_album_artist(group: list[Track]) -> list[list[Track]]:
+    if any(track.compilation for track in group):
+        return [group]
+    return _told_apart(group, album_artist_of)
+
+
+def _joined_by_id(groups: Iterable[list[Track]]) -> list[list[Track]]:
+    joined: dict[str, list[list[Track]]] = {}
+    for index, group in enumerate(groups):
+        identity = next(filter(None, map(musicbrainz_id_of, group)), f"without {index}")
+        joined.setdefault(identity, []).append(group)
+    return [
+        parts[0] if len(parts) == 1 else sorted(chain(*parts), key=playing_order)
+        for parts in joined.values()
+    ]
+
+
+def _editions(group: list[Track]) -> list[list[Track]]:
+    """Split what has no id, where no single album can hold it all."""
+    if any(track.musicbrainz_album_id for track in group):
+        return [group]
+    signed = any(track.album_artist or track.compilation for track in group)
+    parts = [group] if signed or not _clash(group, artist_of) else _told_apart(group, artist_of)
+    return [edition for part in parts for edition in _by_year(part)]
+
+
+def _by_year(group: list[Track]) -> list[list[Track]]:
+    editions = _told_apart(group, year_of)
+    if len(editions) == 1:
+        return editions
+    if any(_position(track)[1] for track in group):
+        return editions if _clash(group, year_of) else [group]
+    artists = _parts(group, album_artist_of).keys() - {""} or _parts(group, artist_of).keys()
+    titles = {(folded(track.title), year_of(track)) for track in group if track.title}
+    again = len({title for title, _ in titles}) < len(titles)
+    return editions if len(artists) > 1 or again else [group]
+
+
+def _clash(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
+    """Whether tracks that differ in a feature claim the same number of the same disc."""
+    claims: dict[tuple[int, int], str] = {}
+    for track in group:
+        position, value = _position(track), feature(track)
+        if position[1] and value and claims.setdefault(position, value) != value:
+            return True
+    return False
+
+
+def is_untagged_album(tracks: Sequence[Track]) -> bool:
+    """Whether tracks without an album title are an album, and not singles."""
+    positions = [_position(track) for track in tracks if _position(track)[1]]
+    return (
+        len(tracks) > 1
+        and 2 * len(positions) > len(tracks)
+        and len(set(positions)) == len(positions)
+        and len({artist_of(track) for track in tracks} - {""}) < 2
+    )
+
+
+# What is compared: tags without what is only a matter of spelling.
+
+
+@lru_cache(_MOST_TEXTS)
+def folded(text: str) -> str:
+    """A text without differences of case, of white space and of Unicode's forms (NFC)."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return " ".join(text.lower().split())
+
+
+@lru_cache(_MOST_TEXTS)
+def without_featured(artist: str) -> str:
+    """An artist's name up to "feat." and its like."""
+    return _FEATURED.sub("", artist)
+
+
+def artist_of(track: Track) -> str:
+    """The artist, without featured ones, folded."""
+    return folded(without_featured(track.artist))
+
+
+def album_artist_of(track: Track) -> str:
+    """The album artist, folded."""
+    return folded(track.album_artist)
+
+
+def musicbrainz_id_of(track: Track) -> str:
+    """The MusicBrainz album id, folded."""
+    return folded(track.musicbrainz_album_id)
+
+
+def year_of(track: Track) -> str:
+    """The year in the date, or ""."""
+    found = _YEAR.search(track.date)
+    return found[0] if found else ""
+
+
+@lru_cache(_MOST_TEXTS)
+def _album_title(album: str) -> str:
+    title = folded(album)
+    return "" if _NO_TITLE.fullmatch(title) else title
+
+
+def _title(track: Track) -> str:
+    """The album's title, folded, or "" where it says that it is not known."""
+    return _album_title(track.album)
+
+
+def _position(track: Track) -> tuple[int, int]:
+    """Disc and track number by the tags, else by the names of folder and file, else 0."""
+    *_, folder, name = "", *track.path.parts
+    disc = track.disc_number or disc_number(folder)
+    number = track.track_number
+    if not (disc and number) and (named := _NAME_NUMBER.match(name)):
+        disc = disc or int(named[1] or 0)
+        number = number or int(named[2])
+    return disc, number
+
+
+def playing_order(track: Track) -> tuple[int, int, list[int | str], str]:
+    """What tracks are sorted by: disc, track number, and the name, with its numbers as numbers."""
+    disc, number = _position(track)
+    pieces = _DIGITS.split(track.path.name.casefold())
+    natural = [int(piece) if odd % 2 else piece for odd, piece in enumerate(pieces)]
+    return disc, number or _AFTER_ALL_NUMBERS, natural, str(track.path)

@@ -1,0 +1,185 @@
+"""Folders to tracks to albums, as a stream: the library may be of any size."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from covergen.core.errors import TagError
+from covergen.core.reasons import Reason
+from covergen.core.types import Album, Outcome, Status, Track
+from covergen.library.containers import holds_covers
+from covergen.library.scanning.albums import albums_in
+from covergen.library.scanning.cover_files import is_picture, with_cover_files
+from covergen.library.scanning.cover_names import CoverNames
+from covergen.library.scanning.folder_names import COVER_NAMES
+from covergen.library.scanning.folders import AlbumFolder, Folder
+from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanMemory, Seen
+from covergen.library.scanning.walk import walk
+from covergen.library.tags import read_track
+
+__all__ = ["ScanOptions", "scan"]
+
+_MOST_UNSAVED = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """What is passed over, and whether an album is what its tags say, or every track its own.
+
+    `exclude`: globs of names, or of paths relative to the folder given. `follow_symlinks`: also
+    out of that folder. `cover_names`: globs of cover files, as in `CoverNames`. `bare`: files that
+    cannot hold a cover are tracks too, but not beside those that can, unless each is an album of
+    its own.
+    """
+
+    exclude: tuple[str, ...] = ()
+    follow_symlinks: bool = False
+    per: Literal["album", "track"] = "album"
+    cover_names: tuple[str, ...] = COVER_NAMES
+    bare: bool = False
+
+
+def scan(
+    paths: Sequence[Path],
+    options: ScanOptions,
+    memory: ScanMemory,
+    *,
+    checkpoint: Callable[[], None],
+) -> Iterator[Album | Outcome]:
+    """Yield the albums in folders and files, each when its folder and its discs have been read.
+
+    An Outcome is a file or folder that failed, or one that is passed over: because of an ignore
+    file, a link that is not followed, a video, or what cannot hold a cover. A file that `memory`
+    knows, unchanged in size and mtime, is not opened, be it music or a cover file. Files named
+    outright are scanned whatever their extension, and without their neighbours; videos too.
+
+    Raises UsageError at once, before the iteration, for paths that cannot be looked at, and
+    Interrupted when `checkpoint` says so.
+    """
+    names = CoverNames(options.cover_names)
+    found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
+    return _scan(found, options, names, memory, checkpoint)
+
+
+def _scan(
+    album_folders: Iterator[AlbumFolder],
+    options: ScanOptions,
+    names: CoverNames,
+    memory: ScanMemory,
+    checkpoint: Callable[[], None],
+) -> Iterator[Album | Outcome]:
+    for album_folder in album_folders:
+        checkpoint()
+        look = _Look(memory, checkpoint)
+        tracks: list[Track] = []
+        bare: list[Track] = []
+        for folder in album_folder.folders:
+            yield from folder.problems
+            for found in look.at_files(folder):
+                if isinstance(found, Outcome):
+                    yield found
+                elif found.is_video and folder.names is not None:
+                    yield _passed_over(found, Reason.VIDEO)
+                else:
+                    (tracks if holds_covers(found.container) else bare).append(found)
+        if options.bare and (not tracks or options.per == "track"):
+            tracks += bare
+        else:
+            yield from (_passed_over(track, Reason.BARE) for track in bare)
+        albums = albums_in(album_folder, tracks, per=options.per)
+        albums = list(with_cover_files(albums, album_folder, names, look.is_picture))
+        look.remember_pictures()
+        yield from albums
+
+
+def _passed_over(track: Track, reason: Reason) -> Outcome:
+    return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
+
+
+class _Look:
+    """A look at the files of one album folder, as they are remembered or else as they are."""
+
+    def __init__(self, memory: ScanMemory, checkpoint: Callable[[], None]) -> None:
+        self._memory = memory
+        self._checkpoint = checkpoint
+        self._known: dict[Path, dict[str, Seen]] = {}
+        self._new_pictures: list[PictureFile] = []
+
+    def at_files(self, folder: Folder) -> Iterator[Track | Outcome]:
+        """Each file of a folder; what was read is remembered, however it ends."""
+        known = {} if folder.names is None and not folder.files else self._recall(folder.path)
+        if folder.names is not None:
+            gone = known.keys() - folder.names
+            self._memory.forget(*(folder.path / name for name in gone))
+        unsaved: list[Seen] = []
+        try:
+            for name, stat in folder.files:
+                found = known.get(name)
+                if found is None or isinstance(found, PictureFile) or not _unchanged(found, stat):
+                    self._checkpoint()
+                    read = _read(folder.path / name, stat)
+                    if isinstance(read, Outcome):
+                        yield read
+                        continue
+                    found = read
+                    unsaved.append(found)
+                if len(unsaved) >= _MOST_UNSAVED:
+                    self._memory.remember(*unsaved)
+                    unsaved.clear()
+                yield found.outcome() if isinstance(found, Failure) else found
+        finally:
+            self._memory.remember(*unsaved)
+
+    def is_picture(self, folder: Path, name: str) -> bool | None:
+        """Whether a cover file in or below a folder is a picture, None where it is no file."""
+        try:
+            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 - of each folder: a path costs
+        except OSError:
+            return None
+        inner, _, file_name = name.rpartition("/")
+        known = self._recall(folder / inner if inner else folder).get(file_name)
+        if isinstance(known, PictureFile) and _unchanged(known, stat):
+            return known.is_image
+        path = folder / name
+        try:
+            verdict = is_picture(path)
+        except OSError:
+            return True  # what nobody can look into is not to be taken for none
+        if verdict is not None:
+            size, mtime_ns = stat.st_size, stat.st_mtime_ns
+            seen = PictureFile(path=path, size=size, mtime_ns=mtime_ns, is_image=verdict)
+            self._new_pictures.append(seen)
+        return verdict
+
+    def remember_pictures(self) -> None:
+        """Keep what cover files were found to be, in one transaction."""
+        self._memory.remember(*self._new_pictures)
+        self._new_pictures.clear()
+
+    def _recall(self, folder: Path) -> dict[str, Seen]:
+        if folder not in self._known:
+            self._known[folder] = self._memory.recall(folder)
+        return self._known[folder]
+
+
+def _unchanged(seen: Seen, stat: os.stat_result) -> bool:
+    return (seen.size, seen.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+def _read(path: Path, stat: os.stat_result) -> Track | Failure | Outcome:
+    """A Track, or a Failure to be remembered, or the Outcome of what may be mended meanwhile."""
+    try:
+        return read_track(path, stat)
+    except TagError as error:
+        outcome = Outcome.of_error(error)
+        if isinstance(error.__cause__, OSError):
+            return outcome
+        return Failure(
+            path=path,
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            reason=outcome.reason,
+            message=outcome.message,
+        )

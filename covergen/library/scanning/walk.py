@@ -1,0 +1,298 @@
+"""From paths to album folders: what lies where in a library, found without opening a file."""
+
+import errno
+import fnmatch
+import os
+import re
+import stat as modes
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+
+from covergen.core.errors import UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status
+from covergen.library.containers import is_audio_name, is_bare_name
+from covergen.library.scanning.cover_names import CoverNames
+from covergen.library.scanning.folder_names import SYSTEM_FOLDERS, disc_number, is_picture_name
+from covergen.library.scanning.folders import (
+    AlbumFolder,
+    Folder,
+    above_discs,
+    art_in,
+    listing,
+    pictures_in,
+    problem,
+)
+from covergen.library.scanning.ignore_files import HiddenError, IgnoreRules
+
+__all__ = ["walk"]
+
+
+def walk(
+    paths: Sequence[Path],
+    exclude: Sequence[str],
+    cover_names: CoverNames,
+    *,
+    follow_symlinks: bool = False,
+) -> Iterator[AlbumFolder]:
+    """Find the audio files in folders, and those named outright, each once.
+
+    What is named outright may be a link. Links in folders are followed within the folders given,
+    and out of them with `follow_symlinks`; else each is a problem. `exclude` are globs of names, or
+    of paths relative to the folder given, as case-sensitive as the system. What ignore files in the
+    folders say is passed over, and each such file or folder is a problem. Raises UsageError, before
+    anything starts, for paths that cannot be looked at.
+    """
+    kinds = _kinds(paths)
+    folders = [path for path, kind in kinds if modes.S_ISDIR(kind)]
+    files = [path for path, kind in kinds if modes.S_ISREG(kind)]
+    return _Walk(folders, exclude, cover_names, follow_symlinks=follow_symlinks).run(files)
+
+
+def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
+    kinds, problems = [], []
+    for path in paths:
+        try:
+            kind = path.stat().st_mode
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+            continue
+        kinds.append((path, kind))
+        if not (modes.S_ISDIR(kind) or modes.S_ISREG(kind)):
+            problems.append(f"{path}: neither a file nor a folder")
+    if problems:
+        raise UsageError("\n".join(problems), hint="give music files, or folders that hold some")
+    return kinds
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder to look into: `trail` is its path relative to the root, with a separator at the end.
+
+    `rules` are those of the ignore files above it.
+    """
+
+    path: Path
+    trail: str = ""
+    rules: IgnoreRules = field(default_factory=IgnoreRules)
+
+    def below(self, folder: Folder, rules: IgnoreRules) -> list["_Place"]:
+        """The sub-folders of this one, in which `rules` hold."""
+        return [
+            _Place(self.path / name, f"{self.trail}{name}{os.sep}", rules)
+            for name in folder.subfolders
+        ]
+
+
+class _Walk:
+    """One walk: where it starts, what it passes over, and the folders it has been to.
+
+    All that grows with the library is one number for each folder, so that none is scanned twice.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        exclude: Sequence[str],
+        cover_names: CoverNames,
+        *,
+        follow_symlinks: bool,
+    ) -> None:
+        self._follow_symlinks = follow_symlinks
+        self._cover_names = cover_names
+        globs = (os.path.normcase(glob).rstrip(os.sep) for glob in exclude)
+        self._excluded = [re.compile(fnmatch.translate(glob)) for glob in globs]
+        self._visited: set[int] = set()
+        self._real_roots: list[Path] = []
+        self._roots = self._outermost(roots)
+
+    def run(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
+        for root in self._roots:
+            yield from self._below(root)
+        yield from self._named(files)
+
+    def _outermost(self, roots: Sequence[Path]) -> list[Path]:
+        """The roots that the walk does not come to from another one, in the order given."""
+        real = {root: root.resolve() for root in roots}
+        kept = set()
+        for root in sorted(real, key=lambda root: len(real[root].parts)):
+            if not self._comes_to(real[root]):
+                self._real_roots.append(real[root])
+                kept.add(root)
+        return [root for root in real if root in kept]
+
+    def _below(self, root: Path) -> Iterator[AlbumFolder]:
+        pending = [_Place(root)]  # no recursion: folders can lie deeper than Python's stack
+        while pending:
+            place = pending.pop()
+            folder, rules = self._look_into(place)
+            discs, others = [], []
+            for inner in place.below(folder, rules):
+                if disc_number(inner.path.name):
+                    disc, rules_of_disc = self._look_into(inner)
+                    discs.append(disc)
+                    others += inner.below(disc, rules_of_disc)
+                else:
+                    others.append(inner)
+            yield self._album_folder(folder, discs)
+            pending += reversed(others)
+
+    def _look_into(self, place: _Place) -> tuple[Folder, IgnoreRules]:
+        """List a folder, and say which rules hold in it."""
+        path, trail = place.path, place.trail
+        try:
+            if not self._first_visit(path.stat()):
+                return Folder(path=path), place.rules
+            everything = listing(path)
+            names = frozenset(entry.name for entry in everything)
+            rules = place.rules.within(path, trail, names)
+        except OSError as error:
+            return Folder(path=path, problems=(problem(path, error),)), place.rules
+        except HiddenError as error:
+            return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
+        return self._sorted_out(everything, names, replace(place, rules=rules)), rules
+
+    def _sorted_out(
+        self, entries: Iterable[os.DirEntry[str]], names: frozenset[str], place: _Place
+    ) -> Folder:
+        """What lies in a folder, in which `place.rules` hold."""
+        files, subfolders, problems, pictures = [], [], [], []
+        for entry in entries:
+            name, relative = entry.name, place.trail + entry.name
+            if not self._admits(name, relative):
+                continue
+            is_music = _is_music_name(name)
+            if is_picture_name(name):
+                pictures.append(name)
+            try:
+                is_folder, leads_out = entry.is_dir(), self._leads_out(entry)
+                if is_folder and not leads_out and self._cover_names.is_art_folder(name):
+                    pictures += art_in(entry)
+                if not (is_folder or is_music):
+                    continue
+                if ignoring := place.rules.ignoring(relative, is_folder=is_folder):
+                    problems.append(_ignored(place.path / name, f"{ignoring} says so"))
+                elif leads_out:
+                    problems.append(_outside(place.path / name))
+                elif not self._belongs_here(entry):
+                    continue
+                elif is_folder:
+                    subfolders.append(name)
+                elif modes.S_ISREG((stat := entry.stat()).st_mode):
+                    files.append((name, stat))
+            except OSError as error:
+                if is_music or error.errno != errno.ELOOP:
+                    problems.append(problem(place.path / name, error))
+        return Folder(
+            path=place.path,
+            names=names,
+            files=tuple(files),
+            subfolders=tuple(subfolders),
+            pictures=tuple(pictures),
+            problems=tuple(problems),
+        )
+
+    def _named(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
+        """The files named outright that the walk has not come to, by their albums' folders."""
+        albums: dict[Path, dict[Path, Path]] = {}
+        for path in files:
+            real = path.resolve()
+            walked = _is_music_name(real.name) and self._comes_to(real)
+            if not walked and not self._excludes(path.name, path.name):
+                albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
+        for above, named in albums.items():
+            by_folder: dict[Path, list[Path]] = {}
+            for path in sorted(named.values()):
+                by_folder.setdefault(path.parent, []).append(path)
+            folders = tuple(self._folder_of(folder, paths) for folder, paths in by_folder.items())
+            pictures = pictures_in(above, self._cover_names)
+            yield AlbumFolder(path=above, folders=folders, pictures=pictures, partial=True)
+
+    def _album_folder(self, folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
+        above = above_discs(folder.path)
+        inside = above == folder.path  # else the walk began at a disc, and has not seen the others
+        return AlbumFolder(
+            path=above,
+            folders=(folder, *discs),
+            pictures=folder.pictures if inside else pictures_in(above, self._cover_names),
+            partial=not inside,
+        )
+
+    def _folder_of(self, folder: Path, paths: Sequence[Path]) -> Folder:
+        """A folder of which only some files are looked at."""
+        files, problems = [], []
+        for path in paths:
+            try:
+                files.append((path.name, path.stat()))
+            except OSError as error:
+                problems.append(problem(path, error))
+        return Folder(
+            path=folder,
+            files=tuple(files),
+            pictures=pictures_in(folder, self._cover_names),
+            problems=tuple(problems),
+        )
+
+    def _first_visit(self, stat: os.stat_result) -> bool:
+        identity = stat.st_dev << 64 | stat.st_ino
+        known = identity in self._visited
+        self._visited.add(identity)
+        return not known
+
+    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it is a link to neither below nor above a root, and such are not followed."""
+        if self._follow_symlinks or not entry.is_symlink():
+            return False
+        real = Path(os.path.realpath(entry.path))
+        roots = self._real_roots
+        return not any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots)
+
+    def _belongs_here(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it is no link, or one to where the walk does not come otherwise.
+
+        A link to a folder above a root leads back into it, and is a loop. Raises OSError.
+        """
+        if not entry.is_symlink():
+            return True
+        real = Path(entry.path).resolve()
+        if entry.is_dir():
+            upwards = any(root.is_relative_to(real) for root in self._real_roots)
+            return not upwards and not self._comes_to(real)
+        walked = _is_music_name(real.name) and self._comes_to(real)
+        return not walked and self._first_visit(entry.stat())
+
+    def _comes_to(self, real: Path) -> bool:
+        """Whether this real path lies below a root, with nothing passed over on the way to it."""
+        for root in self._real_roots:
+            if real.is_relative_to(root):
+                parts = real.relative_to(root).parts
+                trails = accumulate(parts, lambda trail, name: f"{trail}{os.sep}{name}")
+                if all(map(self._admits, parts, trails)):
+                    return True
+        return False
+
+    def _admits(self, name: str, relative: str) -> bool:
+        """Whether something of this name, and path relative to its root, is looked at."""
+        hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+        return not hidden and not self._excludes(name, relative)
+
+    def _excludes(self, name: str, relative: str) -> bool:
+        if not self._excluded:
+            return False
+        texts = (os.path.normcase(name), os.path.normcase(relative))
+        return any(glob.match(text) for glob in self._excluded for text in texts)
+
+
+def _is_music_name(name: str) -> bool:
+    return is_audio_name(name) or is_bare_name(name)
+
+
+def _outside(link: Path) -> Outcome:
+    message = f"a link to {os.path.realpath(link)}: --follow-symlinks goes there"
+    return Outcome(path=link, status=Status.SKIPPED, reason=Reason.OUTSIDE, message=message)
+
+
+def _ignored(path: Path, message: str) -> Outcome:
+    return Outcome(path=path, status=Status.SKIPPED, reason=Reason.IGNORED, message=message)

@@ -1,0 +1,82 @@
+"""What one write does to one file: what was there, what is there now, and the way back."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from covergen.core.types import Track
+from covergen.library.writing.reversal import Reversal
+
+__all__ = [
+    "NOTHING",
+    "NO_STAMP",
+    "Change",
+    "Record",
+    "Stamp",
+    "bytes_hash",
+    "file_hash",
+    "stamp_of",
+]
+
+NOTHING = ""
+"""Stands for the fingerprint of a file that does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """A file's size in bytes and its modification time."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """What the system says of it."""
+        return cls(size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+NO_STAMP = Stamp(size=0, mtime_ns=0)
+"""That of a file that does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A file that is about to be written.
+
+    `path` is the file itself, not a link to it. `before` and `after` are its fingerprints, or
+    NOTHING; `reversal` makes the old file of the new one, where there was an old one. Of a music
+    file, `picture` is the cover that goes, or b"". A picture beside the tracks has no `container`.
+    """
+
+    path: Path
+    before: str
+    after: str
+    stamp_before: Stamp = NO_STAMP
+    stamp_after: Stamp = NO_STAMP
+    container: str = ""
+    reversal: Reversal | None = None
+    picture: bytes = b""
+
+
+Record = Callable[[Change], AbstractContextManager[None]]
+"""Keeps a change for as long as it may be taken back: entered before it is made, left after."""
+
+
+def stamp_of(track: Track) -> Stamp:
+    """A track's file as it was scanned."""
+    return Stamp(size=track.size, mtime_ns=track.mtime_ns)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of all bytes of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bytes_hash(data: bytes) -> str:
+    """SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,130 @@
+"""The cover as a picture file beside the tracks."""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+from covergen.core.errors import ItemError
+from covergen.core.os_errors import check_writable, write_errors
+from covergen.core.picture import Picture, is_own
+from covergen.core.reasons import Reason
+from covergen.core.temporary import temporary
+from covergen.core.types import Outcome, Status
+from covergen.library.writing.change import NOTHING, Change, Record, Stamp, bytes_hash
+from covergen.library.writing.file_copy import sync_file, sync_folder
+from covergen.library.writing.reversal import Reversal
+
+__all__ = ["create_file", "is_own_file", "own_sidecars", "remove_sidecar", "write_sidecar"]
+
+_NAMES = ("cover.png", "cover.jpg")
+
+
+def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = None) -> Outcome:
+    """Write `cover.png` or `cover.jpg` into `folder`, whole or not at all.
+
+    A file that already has the name, in capitals or not, is never touched. With `record`, what
+    takes the write back is kept first.
+    """
+    path = folder / f"cover{picture.extension}"
+    try:
+        with write_errors(path):
+            created = create_file(path, picture.data, record=record)
+    except ItemError as error:
+        return Outcome.of_error(error)
+    if not created:
+        return Outcome(path=path, status=Status.SKIPPED, reason=Reason.SIDECAR_EXISTS)
+    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.WRITTEN)
+
+
+def own_sidecars(folder: Path) -> list[Path]:
+    """The files in `folder` that `write_sidecar` wrote there; no links."""
+    paths = [folder / name for name in _NAMES]
+    return [path for path in paths if is_own_file(path, links=False)]
+
+
+def is_own_file(path: Path, *, links: bool = True) -> bool:
+    """Whether a file is a picture that says of itself that covergen painted it."""
+    try:
+        if not path.is_file() or (path.is_symlink() and not links):  # a pipe would keep us waiting
+            return False
+        with path.open("rb") as file:
+            return is_own(file.read(4096))
+    except OSError:
+        return False
+
+
+def remove_sidecar(path: Path, *, record: Record | None = None) -> Outcome:
+    """Delete one of `own_sidecars`, or leave it. Every failure comes back as an Outcome.
+
+    With `record`, what takes that back is kept first.
+    """
+    try:
+        with write_errors(path):
+            check_writable(path.parent, "the folder")
+            with record(_removal(path)) if record else nullcontext():
+                path.unlink()
+            sync_folder(path.parent)
+    except ItemError as error:
+        return Outcome.of_error(error)
+    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.STRIPPED)
+
+
+def create_file(
+    path: Path, data: bytes, *, mtime_ns: int | None = None, record: Record | None = None
+) -> bool:
+    """Whether a picture file was created; it was not if there is one of this name.
+
+    It is there whole or not at all, with `mtime_ns` if any. Raises OSError.
+    """
+    folder = path.parent
+    if any(entry.name.casefold() == path.name for entry in folder.iterdir()):
+        return False
+    check_writable(folder, "the folder")
+    with temporary(folder, mode=0o666) as whole:
+        whole.write_bytes(data)
+        if mtime_ns is not None:
+            os.utime(whole, ns=(mtime_ns, mtime_ns))
+        sync_file(whole)
+        try:
+            with record(_addition(path, whole, data)) if record else nullcontext():
+                _give_name(whole, path)
+        except FileExistsError:
+            return False
+    sync_folder(folder)
+    return True
+
+
+def _addition(path: Path, whole: Path, data: bytes) -> Change:
+    real, stamp = Path(os.path.realpath(path)), Stamp.of(whole.stat())
+    return Change(path=real, before=NOTHING, after=bytes_hash(data), stamp_after=stamp)
+
+
+def _removal(path: Path) -> Change:
+    data = path.read_bytes()
+    return Change(
+        path=Path(os.path.realpath(path)),
+        before=bytes_hash(data),
+        after=NOTHING,
+        stamp_before=Stamp.of(path.stat()),
+        reversal=Reversal(head=0, tail=0, middle=data),
+        picture=data,
+    )
+
+
+def _give_name(whole: Path, path: Path) -> None:
+    """Let `path` be the finished file's name. Raises FileExistsError where it is taken by now."""
+    try:
+        path.hardlink_to(whole)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        _replace_placeholder(whole, path)
+
+
+def _replace_placeholder(whole: Path, path: Path) -> None:
+    path.touch(exist_ok=False)
+    try:
+        whole.replace(path)
+    except BaseException:
+        path.unlink()
+        raise

@@ -1,0 +1,1 @@
+"""Plan, embed, paint and write, as stages over iterators."""

@@ -1,0 +1,290 @@
+"""From the names that a user gives to the files of a model, found before anything heavy loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from covergen.core.dependencies import check_dependencies
+from covergen.core.errors import ModelError, UsageError
+from covergen.core.types import Sampling
+from covergen.models.locate import locate
+from covergen.models.presets import (
+    UNNAMED,
+    at_quality,
+    find_preset,
+    load_presets,
+    unnamed_preset,
+)
+from covergen.models.sources import PROCEDURAL
+from covergen.pipeline.events import BaseChanged, GpuUnused, ModelLoading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.audio.clap import Tower
+    from covergen.compute.device import Compute
+    from covergen.core.types import PaintRequest
+    from covergen.models.files import Kind
+    from covergen.models.presets import Preset
+    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.options import PaintOptions
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DIFFUSION_OPTIONS",
+    "Model",
+    "ModelChoice",
+    "ModelFiles",
+    "check_model",
+    "choose_preset",
+    "load_model",
+    "locate_model",
+    "locate_part",
+]
+
+
+DEFAULT_MODEL = "starter"
+DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
+"""Fields of Sampling that mean nothing to a model that draws by rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """What the user said of the model. None: as the preset has it, at this quality.
+
+    `model` is None where none was named: the default, or none at all where its parts are given.
+    `base` and `clap` are a folder or a name on the Hub.
+    """
+
+    model: str | None = None
+    base: str | None = None
+    clap: str | None = None
+    adapter: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
+    guided_from: float | None = None
+    guided_until: float | None = None
+    reuse: int | None = None
+    finish: str | None = None
+    inks: int | None = None
+    quality: str = "standard"
+    styles: tuple[str, ...] = ()
+    windows: int | None = None
+    padding: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """The three parts of a model on this machine: two folders and the adapter's file."""
+
+    base: Path
+    clap: Path
+    adapter: Path
+
+
+class PaintBatches(Protocol):
+    """Paints pictures in the order of their requests, (H, W, 3) uint8 sRGB each, by batches."""
+
+    def __call__(
+        self,
+        requests: Iterable[PaintRequest],
+        sampling: Sampling,
+        *,
+        batch_size: int | None,
+        checkpoint: Checkpoint,
+        on_step: Callable[[int, float], None],
+    ) -> Iterator[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]:
+        """Paint. `checkpoint` may raise Interrupted.
+
+        `on_step` is told the size of a batch, and the share of its work that is done.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model that is ready to listen and to paint."""
+
+    tower: Tower
+    adapter_sha256: str
+    paint_batches: PaintBatches
+
+
+def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset:
+    """The preset with the user's own wishes over it; looks for no files.
+
+    Where every part is given and no model is named, no model's settings apply. A command that
+    `makes_adapter` is given all with base and CLAP.
+    """
+    preset = _named_preset(choice, makes_adapter=makes_adapter)
+    wishes = {
+        name: value
+        for name in (field.name for field in fields(Sampling))
+        if (value := getattr(choice, name)) is not None
+    }
+    base = choice.base or preset.base
+    if base != PROCEDURAL:
+        preset = at_quality(preset, choice.quality)
+    styles = choice.styles or preset.styles
+    _check_text(styles)
+    if base == PROCEDURAL and not makes_adapter:  # a training of it is refused later
+        from covergen.poster.model import check_styles
+
+        _refuse_diffusion_options(preset, choice)
+        check_styles(filter(None, styles))
+    sampling = replace(preset.sampling, **wishes)
+    if choice.inks is not None and sampling.finish == "none":
+        raise UsageError("--inks applies to --finish print and --finish paper only.")
+    return replace(
+        preset,
+        base=base,
+        clap=choice.clap or preset.clap,
+        adapter=choice.adapter or preset.adapter,
+        windows=choice.windows or preset.windows,
+        padding=choice.padding or preset.padding,
+        styles=styles,
+        sampling=sampling,
+    )
+
+
+def _named_preset(choice: ModelChoice, *, makes_adapter: bool) -> Preset:
+    base, clap = choice.base, choice.clap
+    if choice.model is None and base and clap and (choice.adapter or makes_adapter):
+        return unnamed_preset(base, clap, choice.adapter)
+    return find_preset(choice.model or DEFAULT_MODEL, load_presets())
+
+
+def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
+    if choice.quality == "reference":
+        raise UsageError(
+            f"--quality reference does not apply to {preset.name!r}: it draws by rules."
+        )
+    for name in DIFFUSION_OPTIONS:
+        if getattr(choice, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} does not apply to {preset.name!r}: it draws by rules.",
+                hint=f"Leave out {option}, also in config.toml.",
+            )
+
+
+def _check_text(styles: Sequence[str]) -> None:
+    for style in styles:
+        try:
+            style.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"The style {style!r} is not valid UTF-8.") from None
+
+
+def locate_model(preset: Preset) -> ModelFiles:
+    """Find the parts of a preset on this machine; never reaches for the network.
+
+    Raises ModelMissingError for a part that is not here, and ModelError for a preset without an
+    adapter: nothing ties its pictures to the music.
+    """
+    if preset.adapter is None:
+        raise ModelError(
+            f"The model {preset.name!r} has no adapter of its own, and without one its pictures"
+            " would have nothing to do with the music.",
+            hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
+            f" {preset.name}`, or give one with --adapter FILE, art-from-audio's among them.",
+        )
+    return ModelFiles(
+        base=locate_part(preset, "base"),
+        clap=locate_part(preset, "clap"),
+        adapter=locate_part(preset, "adapter"),
+    )
+
+
+def locate_part(preset: Preset, kind: Kind) -> Path:
+    """Find one part of a preset. Raises ModelMissingError, which names the preset to be pulled."""
+    source = getattr(preset, kind)
+    defined = load_presets().get(preset.name)
+    is_own = defined is not None and source == getattr(defined, kind)
+    return locate(source, kind, model=preset.name if is_own else "")
+
+
+def check_model(options: PaintOptions) -> None:
+    """Raise what can be known without loading weights.
+
+    Raises ModelError, UsageError for the device, and DependencyError for a broken package.
+    """
+    from covergen.compute.device import choose_compute
+
+    locate_model(options.preset)
+    choose_compute(options.device, options.dtype)
+    check_dependencies(("transformers", "diffusers", "peft", "av"))
+
+
+def load_model(options: PaintOptions, emit: Emit) -> Model:
+    """Load the weights; the adapter is held against base and CLAP before that.
+
+    Raises ModelError, and UsageError for a device that this machine has not.
+    """
+    from covergen.audio.clap import Tower
+    from covergen.compute.device import choose_compute
+
+    files = locate_model(options.preset)
+    compute = choose_compute(options.device, options.dtype)
+    if compute.unused:
+        emit(GpuUnused(why=compute.unused))
+    name = options.preset.name
+    emit(ModelLoading(name=files.adapter.name if name == UNNAMED else name))
+    try:
+        tower = Tower(
+            files.clap,
+            device=compute.device,
+            dtype=compute.dtype,
+            padding=options.preset.padding,
+        )
+        if options.preset.base == PROCEDURAL:
+            return _load_poster(tower, files, options)
+        return _load_diffusion(tower, files, compute, options, emit)
+    except OSError as error:
+        if error.filename is None:  # a shared library that does not load
+            raise
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Model:
+    from covergen.poster.model import load_poster
+
+    poster = load_poster(files.adapter, d_audio=tower.dimension, styles=_styles(options))
+    paint_batches = partial(poster.paint_batches, size=options.size)
+    return Model(tower=tower, adapter_sha256=poster.sha256, paint_batches=paint_batches)
+
+
+def _styles(options: PaintOptions) -> list[str]:
+    """The styles that pictures may have; "" stands for none."""
+    return [style for style in options.preset.styles if style]
+
+
+def _load_diffusion(
+    tower: Tower, files: ModelFiles, compute: Compute, options: PaintOptions, emit: Emit
+) -> Model:
+    from covergen.diffusion.base_config import mark_of
+    from covergen.diffusion.painter import load_painter
+    from covergen.diffusion.sampler import paint_batches
+
+    painter = load_painter(
+        files.base,
+        files.adapter,
+        d_audio=tower.dimension,
+        device=compute.device,
+        dtype=compute.dtype,
+        lora_rank=options.lora_rank,
+        styles=_styles(options),
+    )
+    if painter.adapter.base_mark not in ("", mark_of(painter.config)):
+        emit(BaseChanged(name=options.preset.name))
+    return Model(
+        tower=tower,
+        adapter_sha256=painter.adapter.sha256,
+        paint_batches=partial(paint_batches, painter),
+    )

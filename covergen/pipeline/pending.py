@@ -1,0 +1,126 @@
+"""Covers that are painted and not yet written: a run that is killed meanwhile need not repaint."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import covergen
+from covergen.core.errors import ModelError
+from covergen.core.files import write_whole
+from covergen.core.paths import state_folder
+from covergen.core.reasons import Reason
+from covergen.core.types import Cover, Outcome, Provenance, Status
+from covergen.journal.schema import as_json
+from covergen.library.writing.change import Stamp, bytes_hash, file_hash
+from covergen.pipeline.model import locate_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from covergen.core.types import AlbumEmbedding, AlbumPlan, Track
+    from covergen.pipeline.options import TagOptions
+
+__all__ = ["PendingCovers"]
+
+_KEPT_SECONDS = 30 * 86_400
+_KEPT_BYTES = 1 << 30
+_REASONS = {reason.value: reason for reason in Reason}
+
+
+class PendingCovers:
+    """The pending covers of one run, each found again by all that decides what it looks like.
+
+    That is the model's files, the settings, the album and its tracks, which are known by what
+    `stamp_of` says of them: as they were before anything was written. Where covers cannot be kept,
+    they are painted again, and that is no error.
+    """
+
+    def __init__(self, options: TagOptions, stamp_of: Callable[[Track], Stamp]) -> None:
+        self._options = options
+        self._stamp_of = stamp_of
+        self._folder = state_folder() / "pending"
+        self._known_settings = ""
+
+    def find(self, plan: AlbumPlan) -> tuple[Cover, tuple[Outcome, ...]] | None:
+        """The cover that was painted for an album, and its tracks that were not heard for it."""
+        if not self._are_any():
+            return None
+        with suppress(ModelError, OSError, KeyError, TypeError, ValueError):
+            expected, _, body = self._file(plan).read_bytes().partition(b"\n")
+            if expected.decode() == bytes_hash(body):
+                head, _, pixels = body.partition(b"\n")
+                details = json.loads(head)
+                array = np.frombuffer(pixels, np.uint8).reshape(details["shape"])
+                provenance = Provenance(**details["provenance"])
+                unheard = tuple(_outcome(**values) for values in details["unheard"])
+                return Cover(pixels=array, provenance=provenance), unheard
+        return None
+
+    def keep(self, embedding: AlbumEmbedding, cover: Cover) -> None:
+        """Keep a cover until `drop`."""
+        details = {
+            "shape": cover.pixels.shape,
+            "provenance": cover.provenance,
+            "unheard": embedding.unheard,
+        }
+        body = as_json(details).encode() + b"\n" + cover.pixels.tobytes()
+        with suppress(ModelError, OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self._file(embedding.plan), bytes_hash(body).encode() + b"\n" + body)
+
+    def drop(self, plan: AlbumPlan) -> None:
+        """Forget the cover of an album, since it is where it belongs."""
+        if self._are_any():
+            with suppress(ModelError, OSError):
+                self._file(plan).unlink(missing_ok=True)
+
+    def prune(self) -> None:
+        """Forget covers for which nobody came back."""
+        with suppress(OSError):
+            files = sorted(self._folder.iterdir(), key=lambda file: -file.stat().st_mtime)
+            oldest, room = time.time() - _KEPT_SECONDS, _KEPT_BYTES
+            for file in files:
+                status = file.stat()
+                room -= status.st_size
+                if status.st_mtime < oldest or room < 0:
+                    file.unlink()
+
+    def _are_any(self) -> bool:
+        """What nearly always saves asking for a key."""
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            return any(entries)
+        return False
+
+    def _file(self, plan: AlbumPlan) -> Path:
+        """Raises ModelError where the model is not here, and OSError."""
+        tracks = [(track.path.absolute(), self._stamp_of(track)) for track in plan.album.tracks]
+        key = as_json([self._settings(), plan.album.key, tracks])
+        return self._folder / bytes_hash(key.encode())
+
+    def _settings(self) -> str:
+        if not self._known_settings:
+            paint = self._options.paint
+            files = locate_model(paint.preset)
+            model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
+            encoding = self._options.plan.write.encoding
+            own = (covergen.__version__, paint.preset, paint.dtype, self._options.seed)
+            settings = (model, *own, encoding)
+            self._known_settings = as_json(settings)
+        return self._known_settings
+
+
+def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            yield file, Stamp.of(file.stat())
+
+
+def _outcome(path: str, status: str, reason: str, message: str) -> Outcome:
+    return Outcome(path=Path(path), status=Status(status), reason=_REASONS[reason], message=message)

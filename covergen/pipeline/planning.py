@@ -1,0 +1,87 @@
+"""What a run would do: every album of a library with its action and its reason."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.library.scanning.scan import scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.rewrite import obstacle
+from covergen.pipeline.plan_album import plan_album
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.core.types import Album
+    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.options import PlanOptions, WriteOptions
+
+__all__ = ["plan_library", "plan_one", "planned", "within_reach"]
+
+
+def plan_library(
+    options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
+) -> Iterator[AlbumPlan | Outcome]:
+    """Plan album by album, in constant memory. An Outcome is a file that could not be read."""
+    acted = 0
+    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+        if isinstance(item, Outcome):
+            yield item
+            continue
+        plan = plan_one(item, options)
+        if plan.reason is Reason.UNREADABLE:  # an album none of whose tracks can be written
+            yield from filter(None, (obstacle(t, options.write.rewrite) for t in item.tracks))
+        if plan.action is not Action.SKIP:
+            acted += 1
+            if options.limit is not None and acted > options.limit:
+                plan = _skipped(plan, Reason.LIMIT)
+        yield plan
+
+
+def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
+    """The plan of one album, whatever the limit."""
+    plan = plan_album(album, force=options.force, fill=options.fill)
+    return plan if plan.action is Action.SKIP else _worth_painting(plan, options.write)
+
+
+def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+    """The plan, from the memory of scans as far as that reaches, without what is `hindered`."""
+    with closing(ScanMemory()) as memory:
+        for plan in plan_library(options, memory, checkpoint):
+            yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
+
+
+def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+    """A plan less the targets that cannot be written, as can be told without trying."""
+    if not write.embed:
+        return plan
+    found = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
+    hindered = tuple(filter(None, found.values()))
+    targets = tuple(track for track in plan.targets if not found[track.path])
+    return replace(plan, targets=targets, hindered=hindered)
+
+
+def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+    """Paint nothing that could then go nowhere."""
+    if not (write.embed and plan.targets):
+        if plan.album.shares_folder:
+            return _skipped(plan, Reason.SHARED_FOLDER)
+        return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan
+    obstacles = (obstacle(track, write.rewrite) for track in plan.targets)
+    first = next(obstacles, None)
+    return _skipped(plan, first.reason) if first and all(obstacles) else plan
+
+
+def _is_taken(album: Album, write: WriteOptions) -> bool:
+    """Whether another file has the very name of the cover file to be written."""
+    name = f"cover{'.png' if write.encoding.format == 'png' else '.jpg'}"
+    files = filter(None, (album.cover_file, album.broken_file))
+    return any(file.parent == album.folder and file.name.lower() == name for file in files)
+
+
+def _skipped(plan: AlbumPlan, reason: Reason) -> AlbumPlan:
+    return replace(plan, action=Action.SKIP, reason=reason, targets=())

@@ -1,0 +1,111 @@
+"""Single tracks with a file to be made from each: what `generate` and `embed` work on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import ItemError, UsageError
+from covergen.core.os_errors import write_errors
+from covergen.core.reasons import Reason
+from covergen.core.temporary import temporary
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.pipeline.events import AlbumDone, FileFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from covergen.library.scanning.scan_cache import ScanMemory
+    from covergen.pipeline.events import Checkpoint, Emit
+
+__all__ = ["TrackOutputs"]
+
+
+@dataclass(slots=True, kw_only=True)
+class TrackOutputs:
+    """Gives each track below `paths` a file of its own.
+
+    `output` is a folder, or, for a single track, a name that ends in `suffix`. A track found in
+    a folder of `paths` keeps its sub-folders, so that a library of "01.flac" makes no heap.
+    Tracks that differ only in their extension keep it: `song.mp3.pt` beside `song.pt`. Existing
+    outputs are left alone unless `force`.
+    """
+
+    paths: tuple[Path, ...]
+    output: Path
+    suffix: str
+    action: Action = Action.PAINT
+    force: bool = False
+    scan: ScanOptions = field(default_factory=lambda: ScanOptions(per="track"))
+    _waiting: dict[Path, Path] = field(default_factory=dict)
+    _taken: set[Path] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.output.is_file() and not self._is_one_file():
+            raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
+        above = next(folder for folder in self.output.absolute().parents if folder.exists())
+        home = self.output if self.output.is_dir() else above
+        if not home.is_dir():
+            raise UsageError(f"{self.output} cannot be written: {home} is a file.")
+        if not os.access(home, os.W_OK):
+            raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
+
+    def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
+        """One plan for each track whose output is to be made."""
+        options = replace(self.scan, bare=True)  # they are only heard
+        for album in scan(self.paths, options, memory, checkpoint=checkpoint):
+            if isinstance(album, Outcome):
+                emit(FileFailed(outcome=album))
+                continue
+            (track,) = album.tracks
+            output = self._name(track.path)
+            if output.exists() and not self.force:
+                plan = AlbumPlan(album=album, action=Action.SKIP, reason=Reason.OUTPUT_EXISTS)
+                emit(AlbumDone(plan=plan, reason=plan.reason))
+                continue
+            self._waiting[track.path] = output
+            yield AlbumPlan(
+                album=album, action=self.action, reason=Reason.ASKED, targets=album.tracks
+            )
+
+    def write(self, plan: AlbumPlan, data: bytes) -> Outcome:
+        """Write the output of a track that was planned, whole or not at all."""
+        output = self._waiting.pop(plan.album.tracks[0].path)
+        try:
+            with write_errors(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                with temporary(output.parent, mode=0o666) as whole:
+                    whole.write_bytes(data)
+                    whole.replace(output)
+        except ItemError as error:
+            return Outcome.of_error(error)
+        return Outcome(path=output, status=Status.WRITTEN, reason=Reason.MADE)
+
+    def _name(self, track: Path) -> Path:
+        if self._is_one_file():
+            return self.output
+        home = self.output / self._below_root(track).parent
+        numbered = (f"{track.name}-{n}" for n in range(2, 1_000_000))
+        for name in chain((track.stem, track.name), numbered):
+            output = home / f"{name}{self.suffix}"
+            if output not in self._taken:
+                break
+        self._taken.add(output)
+        return output
+
+    def _is_one_file(self) -> bool:
+        if self.output.suffix.lower() != self.suffix or self.output.is_dir():
+            return False
+        if len(self.paths) > 1 or self.paths[0].is_dir():
+            raise UsageError(
+                f"{self.output} names one file, but there may be several: name a folder."
+            )
+        return True
+
+    def _below_root(self, track: Path) -> Path:
+        roots = [path for path in self.paths if path != track and track.is_relative_to(path)]
+        return track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))

@@ -1,0 +1,137 @@
+"""From a picture to the files of an album: the last stage."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.audio.same_sound import same_sound
+from covergen.core.errors import TagError
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status
+from covergen.library.existing_covers import covers_of
+from covergen.library.writing.rewrite import remove_stale, write_cover
+from covergen.library.writing.sidecar import write_sidecar
+from covergen.pipeline.events import AlbumDone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from covergen.core.types import Album, AlbumPlan, Provenance, Track
+    from covergen.journal.recorder import OpenRun
+    from covergen.library.writing.change import Record
+    from covergen.pipeline.options import WriteOptions
+
+    OnWritten = Callable[[Track], None]
+
+__all__ = ["OnWritten", "Writer", "cleaned", "fill_album", "is_complete", "write_album"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """How covers are written.
+
+    `on_written` is called with each track, as it was scanned, whose file is a new one now. Without
+    a `run` nothing is journalled.
+    """
+
+    options: WriteOptions
+    on_written: OnWritten
+    run: OpenRun | None
+
+
+def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
+    """Clear each folder of what a killed run left there, when its first album comes."""
+    clean: set[Path] = set()
+    for plan in plans:
+        if not isinstance(plan, Outcome):
+            folders = {plan.album.folder, *(track.path.parent for track in plan.album.tracks)}
+            for folder in folders - clean:
+                remove_stale(folder)
+            clean = folders
+        yield plan
+
+
+def write_album(
+    plan: AlbumPlan,
+    picture: Picture,
+    provenance: Provenance,
+    writer: Writer,
+    *,
+    unheard: tuple[Outcome, ...] = (),
+) -> AlbumDone:
+    """Put a painted cover into the tracks of an album, and where asked, beside them.
+
+    A track that was `unheard`, since its audio cannot be decoded, cannot be verified either, and is
+    left alone. Raises JournalError.
+    """
+    options = writer.options
+    record = writer.run.record(plan.album, provenance) if writer.run else None
+    passed_over = {outcome.path for outcome in unheard}
+    outcomes = list(unheard)
+    if options.embed:
+        heard = (track for track in plan.targets if track.path not in passed_over)
+        outcomes += [_write(track, picture, writer, record) for track in heard]
+    if options.sidecar:
+        outcomes.append(_write_beside(plan.album, picture, record))
+    return _done(plan, outcomes, writer, provenance, unheard)
+
+
+def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
+    """Put the picture that an album already has into its tracks that lack it.
+
+    Raises JournalError.
+    """
+    record = writer.run.record(plan.album) if writer.run else None
+    try:
+        picture = _existing_picture(plan.album)
+    except TagError as error:
+        outcomes = [Outcome.of_error(error)]
+    else:
+        outcomes = [_write(track, picture, writer, record) for track in plan.targets]
+    return _done(plan, outcomes, writer)
+
+
+def is_complete(outcomes: Sequence[Outcome], unheard: Sequence[Outcome]) -> bool:
+    """Whether nothing failed but those tracks that were not heard, and never can be written."""
+    return sum(outcome.status is Status.FAILED for outcome in outcomes) == len(unheard)
+
+
+def _write(track: Track, picture: Picture, writer: Writer, record: Record | None) -> Outcome:
+    outcome = write_cover(
+        track, picture, same_sound=same_sound, options=writer.options.rewrite, record=record
+    )
+    if outcome.status is Status.WRITTEN:
+        writer.on_written(track)
+    return outcome
+
+
+def _write_beside(album: Album, picture: Picture, record: Record | None) -> Outcome:
+    if album.shares_folder:
+        return Outcome(path=album.folder, status=Status.SKIPPED, reason=Reason.SHARED_FOLDER)
+    return write_sidecar(album.folder, picture, record=record)
+
+
+def _done(
+    plan: AlbumPlan,
+    outcomes: Sequence[Outcome],
+    writer: Writer,
+    provenance: Provenance | None = None,
+    unheard: Sequence[Outcome] = (),
+) -> AlbumDone:
+    if writer.run:
+        failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
+        complete = is_complete(outcomes, unheard)
+        writer.run.finish_album(plan.album, failed=failed, complete=complete)
+    return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
+
+
+def _existing_picture(album: Album) -> Picture:
+    """The first of the album's own covers that can be read."""
+    for data in covers_of(album):
+        with suppress(ValueError):
+            return Picture.parse(data)
+    raise TagError(album.folder, "none of its pictures can be read")

@@ -1,0 +1,1 @@
+"""The poster model: a procedural painter driven by the mood of music."""

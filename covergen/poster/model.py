@@ -1,0 +1,145 @@
+"""The poster model: the procedural painter, driven by the mood that a CLAP model hears."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from covergen.core.errors import AdapterError, UsageError
+from covergen.poster.attributes import FASTEST_BPM, SLOWEST_BPM, Attributes
+from covergen.poster.painter import FAMILIES, paint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covergen.core.types import PaintRequest, Sampling
+
+__all__ = ["MoodProbe", "Poster", "check_styles", "load_poster"]
+
+_SIZE = 1024  # pixels
+_BATCH = 8
+_NAMES = tuple(field.name for field in fields(Attributes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoodProbe:
+    """A linear map from an embedding to the eleven attributes, each on the scale 0..1.
+
+    weight: (11, d_audio); bias: (11,). Its spread is that of music, not of a regression's
+    predictions, which crowd around the mean.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def read(self, vector: NDArray[np.float32]) -> Attributes:
+        """The attributes of a track or an album. vector: (d_audio,) float32, unit L2 norm."""
+        row = dict(
+            zip(_NAMES, np.clip(self.weight @ vector + self.bias, 0, 1).tolist(), strict=True)
+        )
+        row["tempo_bpm"] = SLOWEST_BPM + (FASTEST_BPM - SLOWEST_BPM) * row["tempo_bpm"]
+        return Attributes(**row)
+
+    @classmethod
+    def fit(
+        cls, vectors: NDArray[np.float32], attributes: NDArray[np.float32], *, ridge: float
+    ) -> MoodProbe:
+        """Ridge regression. vectors: (N, d_audio); attributes: (N, 11), each 0..1."""
+        middle, mean = vectors.mean(0), attributes.mean(0)
+        centred = (vectors - middle).astype(np.float64)
+        gram = centred.T @ centred
+        penalty = ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+        weight = np.linalg.solve(gram + penalty, centred.T @ (attributes - mean)).T
+        spread = attributes.std(0) / (centred @ weight.T).std(0)
+        weight = weight * spread[:, None]
+        bias = mean - weight @ middle
+        return cls(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+
+    def to_bytes(self) -> bytes:
+        """As a safetensors file."""
+        # safetensors ignores strides.
+        return save({"weight": np.ascontiguousarray(self.weight), "bias": self.bias})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poster:
+    """A probe and the SHA-256 of its file. A style names the family of a picture."""
+
+    probe: MoodProbe
+    sha256: str
+
+    def paint_batches(
+        self,
+        requests: Iterable[PaintRequest],
+        sampling: Sampling,  # noqa: ARG002 - has no meaning for a model without diffusion
+        *,
+        batch_size: int | None,
+        checkpoint: Callable[[], None],
+        on_step: Callable[[int, float], None] = lambda *_: None,
+        size: int | None = None,
+    ) -> Iterator[list[NDArray[np.uint8]]]:
+        """Paint pictures in the order of their requests, (size, size, 3) uint8 sRGB each.
+
+        `checkpoint` is called before each picture and may raise Interrupted; `on_step` after it,
+        with the size of the batch and the share of it that is done.
+        """
+        waiting = iter(requests)
+        while batch := list(islice(waiting, batch_size or _BATCH)):
+            pictures = []
+            for request in batch:
+                checkpoint()
+                pictures.append(self._paint(request, size or _SIZE))
+                on_step(len(batch), len(pictures) / len(batch))
+            yield pictures
+
+    def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
+        even = size + size % 2  # as the painter needs it
+        rng = np.random.default_rng(request.seed)
+        family = _family_in(request.style)
+        attributes = self.probe.read(request.vector)
+        painting = paint(attributes, rng, size=even, family=family, grain=False)
+        return painting.pixels[:size, :size]
+
+
+def check_styles(styles: Iterable[str]) -> None:
+    """Raise UsageError for a style that names no family of pictures."""
+    for style in styles:
+        if _family_in(style) is None:
+            raise UsageError(
+                f"The poster model does not know the style {style!r}.",
+                hint=f"Its styles are: {', '.join(FAMILIES)}.",
+            )
+
+
+def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
+    """Load a probe for embeddings of length `d_audio`.
+
+    Raises AdapterError, OSError, and UsageError as `check_styles`.
+    """
+    check_styles(styles)
+    data = file.read_bytes()
+    try:
+        tensors = load(data)
+        probe = MoodProbe(weight=tensors["weight"], bias=tensors["bias"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise AdapterError(f"{file} is not a mood probe: {error}.") from error
+    expected = (len(_NAMES), d_audio)
+    if probe.weight.shape != expected or probe.bias.shape != expected[:1]:
+        raise AdapterError(
+            f"{file} does not fit the CLAP model: its probe has the shape {probe.weight.shape},"
+            f" expected {expected}."
+        )
+    return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _family_in(style: str) -> str | None:
+    return next((family for family in FAMILIES if family in style.lower()), None)

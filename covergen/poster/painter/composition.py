@@ -1,0 +1,67 @@
+"""Where the figure stands on the sheet, and its parts within it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.poster.painter.sheet import pick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from covergen.core.color import Floats
+    from covergen.poster.painter.direction import Direction
+    from covergen.poster.painter.sheet import Sheet
+
+    Composition = Callable[[Sheet, Direction, np.random.Generator], None]
+
+__all__ = ["draw_one", "spaced", "stage"]
+
+_ANCHORS = (0.5, 0.38, 0.62)
+_SMALLEST = 1.5  # times what a family asks for: a small figure alone in an empty field is dull
+
+
+def draw_one(
+    sheet: Sheet, direction: Direction, rng: np.random.Generator, options: Sequence[Composition]
+) -> None:
+    """Draw one of the compositions, and note its name."""
+    composition = pick(rng, options)
+    sheet.note(composition)
+    composition(sheet, direction, rng)
+
+
+def stage(
+    sheet: Sheet, direction: Direction, rng: np.random.Generator, *, small: float, large: float
+) -> tuple[float, float, float]:
+    """The figure's centre and reach: from about `small`, well within the frame, to `large`.
+
+    A small figure keeps its distance from the frame; a large one may be cut by it. The place is
+    noted on the sheet.
+    """
+    small = min(_SMALLEST * small, 0.8 * large)
+    reach = small * (large / small) ** direction.scale
+    x = y = 0.5
+    if rng.uniform() >= 0.4:
+        play = max(0.5 - reach - 0.08, 0.08 if reach < 0.5 else 0.22)
+        x, y = (0.5 + (pick(rng, _ANCHORS) - 0.5) / 0.12 * play * 0.8 for _ in range(2))
+    across = "" if abs(x - 0.5) < 0.03 else "left" if x < 0.5 else "right"
+    down = "" if abs(y - 0.5) < 0.03 else "high" if y < 0.5 else "low"
+    sheet.notes.append(f"{down} {across}".strip() or "centred")
+    return x, y, reach
+
+
+def spaced(rng: np.random.Generator, number: int) -> Floats:
+    """Points in the unit disc that keep apart: the best of several candidates each time."""
+    points = np.empty((number, 2))
+    for index in range(number):
+        radius, angle = np.sqrt(rng.uniform(0, 1, 16)), rng.uniform(0, math.tau, 16)
+        candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        if index:
+            gaps = np.linalg.norm(candidates[:, None] - points[None, :index], axis=2).min(1)
+            points[index] = candidates[gaps.argmax()]
+        else:
+            points[0] = candidates[0]
+    return points.astype(np.float32)

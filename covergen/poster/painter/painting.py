@@ -1,0 +1,164 @@
+"""Music's attributes to a cover."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from covergen.core.color import cielab_from_linear, linear_from_oklab, srgb_from_linear
+from covergen.poster.painter.caption import FAMILY_NAMES, describe
+from covergen.poster.painter.direction import direct, measure, tone, weave
+from covergen.poster.painter.families import (
+    brush,
+    flow,
+    grooves,
+    halftone,
+    horizon,
+    mesh,
+    moire,
+    paper,
+    ridges,
+    swiss,
+    truchet,
+)
+from covergen.poster.painter.features import edge_density, element_scale
+from covergen.poster.painter.palette import draw_palette, tune
+from covergen.poster.painter.sheet import Sheet, lerp, pick
+from covergen.poster.painter.texture import add_texture, draw_texture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from covergen.core.color import Floats
+    from covergen.poster.attributes import Attributes
+    from covergen.poster.painter.direction import Direction, Tone, Weave
+
+__all__ = ["FAMILIES", "Painting", "paint"]
+
+FAMILIES = dict(
+    zip(
+        FAMILY_NAMES,
+        (swiss, mesh, flow, paper, grooves, ridges, truchet, moire, halftone, brush, horizon),
+        strict=True,
+    )
+)
+
+_SKETCHES = 16
+_NEAR_ENOUGH = 1.9
+_SKETCH_SIZE = 128
+_STRIP = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painting:
+    """A picture, (size, size, 3) uint8 sRGB, with its words; `texture` is one of TEXTURES."""
+
+    pixels: NDArray[np.uint8]
+    caption: str
+    family: str
+    texture: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sketch:
+    """A picture before it is painted at size: its forms, by direction and seed, and its inks.
+
+    `tone` is what came out; `miss` is how far that is from the wish, in tolerances.
+    """
+
+    direction: Direction
+    seed: int
+    inks: Floats
+    tone: Tone
+    miss: float
+
+
+def paint(
+    attributes: Attributes,
+    rng: np.random.Generator,
+    *,
+    size: int = 512,
+    family: str | None = None,
+    grain: bool = True,
+) -> Painting:
+    """Paint a cover for a piece of music, the best of some sketches.
+
+    `size` is an even number. `family` is one of FAMILIES, by chance if None. Without `grain`
+    the picture is the same but for its surface.
+    """
+    drawn = pick(rng, tuple(FAMILIES))
+    family = drawn if family is None else family
+    wish = _Wish(direct(attributes, rng), tone(attributes, rng), weave(attributes, rng))
+    texture = draw_texture(attributes, rng)
+    sketch = _best_sketch(family, wish, rng)
+    sheet = _draw(family, sketch.direction, sketch.seed, size)
+    pixels = srgb_from_linear(_linear(sheet, sketch.inks))
+    if grain:
+        pixels = add_texture(pixels, texture, rng)
+    caption = describe(family, sheet, sketch.inks, sketch.tone, sketch.direction)
+    return Painting(pixels=pixels, caption=caption, family=family, texture=texture)
+
+
+class _Wish(NamedTuple):
+    direction: Direction
+    tone: Tone
+    weave: Weave
+
+
+def _best_sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
+    """The first sketch that is near enough to the wish, or the nearest of all."""
+    best = _sketch(family, wish, rng)
+    for _ in range(_SKETCHES - 1):
+        if best.miss < _NEAR_ENOUGH:
+            break
+        best = min(best, _sketch(family, wish, rng), key=lambda sketch: sketch.miss)
+    return best
+
+
+def _sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
+    direction, seed = wish.direction.varied(rng), int(rng.integers(1 << 63))
+    sheet = _draw(family, direction, seed, _SKETCH_SIZE)
+    inks = draw_palette(wish.tone, rng)
+    inks = tune(inks, sheet, wish.tone)
+    lab = cielab_from_linear(np.clip(_linear(sheet, inks), 0, 1))
+    got = measure(lab)
+    misses = (
+        (edge_density(lab) - wish.weave.edge_density) / 0.16,
+        (element_scale(lab) - wish.weave.element_scale) / 0.11,
+        (got.lightness - wish.tone.lightness) / 4,
+        (got.chroma - wish.tone.chroma) / 3,
+        (got.a - wish.tone.a) / 4,
+        (got.b - wish.tone.b) / 4,
+    )
+    miss = math.hypot(*misses)
+    return _Sketch(direction=direction, seed=seed, inks=inks, tone=got, miss=miss)
+
+
+def _draw(family: str, direction: Direction, seed: int, size: int) -> Sheet:
+    """The same picture for the same seed, at any size."""
+    rng = np.random.default_rng(seed)
+    sheet = Sheet(size)
+    FAMILIES[family].compose(sheet, direction, rng)
+    _light(sheet, direction, rng)
+    return sheet
+
+
+def _light(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
+    """A soft light over everything, from one side or from the middle."""
+    across, _ = sheet.turned(rng.uniform(0, math.tau))
+    radius, _ = sheet.polar(rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7))
+    fall = across if rng.uniform() < 0.5 else 0.45 - radius
+    sheet.shade(1 + rng.uniform(0.4, 1.0) * lerp(0.08, 0.2, direction.scale) * fall)
+
+
+def _linear(sheet: Sheet, inks: Floats) -> Floats:
+    """The sheet in linear light, (size, size, 3): strip by strip, which stays in the cache."""
+    strips = []
+    for top in range(0, sheet.size, _STRIP):
+        weights = sheet.weights[:, top : top + _STRIP].reshape(len(inks), -1)
+        light = sheet.light[top : top + _STRIP].reshape(-1, 1)
+        strips.append(linear_from_oklab((weights.T @ inks) * light))
+    return np.concatenate(strips).reshape(sheet.size, sheet.size, 3)

@@ -1,0 +1,43 @@
+"""The surface: a last step, so that a picture is also to be had without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.poster.painter.sheet import cloud
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from covergen.poster.attributes import Attributes
+
+__all__ = ["TEXTURES", "add_texture", "draw_texture"]
+
+TEXTURES = ("clean", "grain", "paper")
+
+
+def draw_texture(attributes: Attributes, rng: np.random.Generator) -> str:
+    """Rough music is often grained, quiet music often on paper."""
+    grain = 0.10 + 0.60 * attributes.roughness
+    paper = 0.30 * (1 - attributes.loudness)
+    draw = rng.uniform()
+    return "grain" if draw < grain else "paper" if draw < grain + paper else "clean"
+
+
+def add_texture(
+    pixels: NDArray[np.uint8], texture: str, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Film grain or the tooth of paper over (size, size, 3), in all channels alike."""
+    if texture == "clean":
+        return pixels
+    size = len(pixels)
+    noise = rng.standard_normal((size, size), np.float32)
+    if texture == "grain":
+        relief = 5.0 * noise
+    else:
+        soft = noise + np.roll(noise, 1, axis=0) + np.roll(noise, 1, axis=1)
+        relief = 1.6 * soft + 2.0 * cloud(rng, size, 60)
+    grained = pixels + relief[..., None]
+    return np.clip(grained + np.float32(0.5), 0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Everything between painting a preview and applying it."""

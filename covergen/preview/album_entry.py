@@ -1,0 +1,110 @@
+"""Albums as the plan of a preview has them: by names that do not tell where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from covergen.core.seeds import seed_for
+from covergen.library.scanning.folders import above_discs
+from covergen.preview.manifest import PlannedAlbum, PlannedTrack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from covergen.core.types import Album, AlbumPlan
+
+__all__ = [
+    "album_id",
+    "candidate_seed",
+    "file_stem",
+    "plain",
+    "planned_album",
+    "roots_of",
+    "same_music",
+]
+
+_LONGEST_STEM = 60
+
+
+def plain(path: Path) -> Path:
+    """A path that is absolute, and has no ".." in it."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def roots_of(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The folders, absolute, below which everything lies that a scan of `paths` can find."""
+    folders = (path if path.is_dir() else path.parent for path in paths)
+    return tuple(dict.fromkeys(above_discs(folder).absolute() for folder in folders))
+
+
+def album_id(album: Album, roots: Sequence[Path]) -> str:
+    """What names an album in a preview: there may be two with the same key."""
+    root = _root_of(album, roots)
+    first = album.tracks[0].path.absolute().relative_to(roots[root]).as_posix()
+    text = f"{album.key}\0{root}\0{first}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
+    """An album as it is planned, before anything is painted."""
+    album = plan.album
+    root = _root_of(album, roots)
+
+    def name(path: Path) -> str:
+        return path.absolute().relative_to(roots[root]).as_posix()
+
+    targets = {track.path for track in plan.targets}
+    folder = name(album.folder)
+    return PlannedAlbum(
+        id=album_id(album, roots),
+        key=album.key,
+        artist=album.artist,
+        title=album.title,
+        date=album.date,
+        root=root,
+        folder="" if folder == "." else folder,
+        shares_folder=album.shares_folder,
+        cover_file=name(album.cover_file) if album.cover_file else "",
+        seconds=float(sum(track.duration_seconds for track in album.tracks)),
+        tracks=tuple(
+            PlannedTrack(
+                path=name(track.path),
+                size=track.size,
+                mtime_ns=track.mtime_ns,
+                has_art=track.has_art,
+                target=track.path in targets,
+            )
+            for track in album.tracks
+        ),
+        action=plan.action,
+        reason=plan.reason,
+    )
+
+
+def same_music(one: PlannedAlbum, other: PlannedAlbum) -> bool:
+    """Whether a cover of the one is a cover of the other: their files have not changed."""
+    files = [[(t.path, t.size, t.mtime_ns) for t in album.tracks] for album in (one, other)]
+    return files[0] == files[1] and (one.key, one.action) == (other.key, other.action)
+
+
+def candidate_seed(key: str, seed: int, number: int) -> int:
+    """The seed of an album's candidate; that of the first, 0, is the one that `tag` uses."""
+    return seed_for(f"{key}\0{number}" if number else key, seed)
+
+
+def file_stem(album: PlannedAlbum) -> str:
+    """How the album's files in the preview are called, in letters that every system knows."""
+    text = unicodedata.normalize("NFKD", f"{album.artist} {album.title}").casefold()
+    words = "-".join(re.findall("[a-z0-9]+", text.encode("ascii", "ignore").decode()))
+    return f"{words[:_LONGEST_STEM]}-{album.id}".lstrip("-")
+
+
+def _root_of(album: Album, roots: Sequence[Path]) -> int:
+    """The number of the innermost root that the album lies below."""
+    folder = album.folder.absolute()
+    around = [number for number, root in enumerate(roots) if folder.is_relative_to(root)]
+    return max(around, key=lambda number: len(roots[number].parts))

@@ -1,0 +1,190 @@
+"""The folder of a preview: what may become one, and the files in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covergen.audio.page_excerpt import page_excerpt
+from covergen.core.errors import DecodeError, UsageError
+from covergen.core.files import write_whole
+from covergen.core.os_errors import write_errors
+from covergen.core.picture import Encoding, encode
+from covergen.core.safe_path import inside
+from covergen.gallery.thumbnail import save_thumbnail
+from covergen.library.scanning.ignore_files import IGNORE_FILE
+from covergen.preview.album_entry import roots_of
+from covergen.preview.manifest import PLAN_NAME, PlanFile, PlanHeader
+from covergen.preview.origins import Origin, new_preview_id, recall_origin, remember_origin
+
+if TYPE_CHECKING:
+    from covergen.core.types import Cover
+    from covergen.pipeline.options import PreviewOptions
+
+__all__ = [
+    "COVERS",
+    "EXCERPTS",
+    "THUMBNAILS",
+    "check_preview",
+    "keep_cover",
+    "keep_excerpt",
+    "open_preview",
+    "tidy",
+]
+
+COVERS, THUMBNAILS, EXCERPTS = _KINDS = ("covers", "thumbnails", "audio")
+# Of an album, of the candidates of one, and what a kill left of either.
+_OWN_NAME = re.compile(
+    r"[a-z0-9-]*[0-9a-f]{16}(-[0-9]+)?\.(png|jpg|mp3)|\.covergen-[0-9a-f]+\.(part|tmp)"
+)
+
+
+def check_preview(options: PreviewOptions) -> bool:
+    """Whether there is such a preview already, to be gone on with. Touches nothing.
+
+    Raises UsageError for a folder that holds something else, or lies in the library, and
+    WriteError for one that cannot be looked into.
+    """
+    folder = options.folder
+    for path in options.tag.plan.paths:
+        if _real(folder).is_relative_to(_real(path)):
+            raise UsageError(
+                f"{folder} lies in the library, {path}: players would find it there.",
+                hint="Name a folder elsewhere for the preview.",
+            )
+    with write_errors(folder):
+        if not (folder / PLAN_NAME).is_file():
+            _check_empty(folder)
+            return False
+    with closing(PlanFile(folder)) as plan:
+        _check_same(folder, plan.header, options)
+    return True
+
+
+def open_preview(options: PreviewOptions) -> PlanFile:
+    """Go on with a preview, or begin it. Raises UsageError as `check_preview`, and WriteError."""
+    folder = options.folder
+    roots = _real_roots(options)
+    if check_preview(options):
+        plan = PlanFile(folder)
+    else:
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        names = tuple(root.name for root in roots)
+        header = PlanHeader(preview=new_preview_id(), roots=names, settings=_settings(options))
+        plan = PlanFile.create(folder, header)
+    with write_errors(folder):
+        for name in _KINDS:
+            _place(folder, name).mkdir(exist_ok=True)
+        if not (folder / IGNORE_FILE).exists():
+            (folder / IGNORE_FILE).touch()  # excerpts are no music of a library around the folder
+    origin = Origin(paths=options.tag.plan.paths, roots=roots, options=options.command)
+    remember_origin(plan.header.preview, origin)
+    return plan
+
+
+def keep_cover(folder: Path, name: str, cover: Cover) -> Path:
+    """Write a cover, `name`.png, and a thumbnail of it. Raises WriteError."""
+    path = _place(folder, COVERS, f"{name}.png")
+    small = _place(folder, THUMBNAILS, f"{name}.jpg")
+    data = encode(cover, Encoding()).data
+    with write_errors(path):
+        write_whole(path, data)
+        save_thumbnail(data, small)
+    return path
+
+
+def keep_excerpt(folder: Path, name: str, track: Path) -> str:
+    """Cut an excerpt of a track and return its file's name, "" without one. Raises WriteError."""
+    path = _place(folder, EXCERPTS, f"{name}.mp3")
+    try:
+        data = page_excerpt(track)
+    except DecodeError:
+        return ""  # a page without it is as good
+    with write_errors(path):
+        write_whole(path, data)
+    return path.name
+
+
+def tidy(folder: Path, plan: PlanFile) -> None:
+    """Delete the covers and excerpts that the plan does not name any more. Raises WriteError."""
+    named = set()
+    for album in plan:
+        stems = [candidate.cover.removesuffix(".png") for candidate in album.candidates]
+        named |= {f"{stem}.{end}" for stem in stems for end in ("png", "jpg")}
+        named.add(album.excerpt)
+    with write_errors(folder):
+        for name in (".", *_KINDS):
+            for path in (_place(folder, name) if name != "." else folder).iterdir():
+                if _OWN_NAME.fullmatch(path.name) and path.name not in named:
+                    path.unlink()
+
+
+def _place(folder: Path, *names: str) -> Path:
+    try:
+        return inside(folder, "/".join(names))
+    except ValueError as error:
+        hint = "covergen makes no such links: name a new folder for the preview."
+        raise UsageError(f"{error}.", hint=hint) from error
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", hint="Name a folder for the preview.")
+    if folder.is_dir() and not all(_OWN_NAME.fullmatch(path.name) for path in folder.iterdir()):
+        raise UsageError(
+            f"{folder} holds something else than a preview.",
+            hint="Name a new or an empty folder for the preview.",
+        )
+
+
+def _check_same(folder: Path, there: PlanHeader, options: PreviewOptions) -> None:
+    roots = _real_roots(options)
+    origin = recall_origin(there.preview)
+    names = tuple(root.name for root in roots)
+    same = origin.roots == roots if origin else there.roots == names
+    if not same:
+        raise UsageError(
+            f"{folder} holds the preview of another library: {', '.join(there.roots)}.",
+            hint="Name a new folder for this one.",
+        )
+    differing = [
+        f"{name} {there.settings.get(name)!r} there, {value!r} now"
+        for name, value in _settings(options).items()
+        if there.settings.get(name) != value
+    ]
+    if differing:
+        raise UsageError(
+            f"{folder} holds a preview with other settings: {'; '.join(differing)}.",
+            hint="Give those to go on with it, or name a new folder.",
+        )
+
+
+def _settings(options: PreviewOptions) -> dict[str, str]:
+    """All that a picture depends on, besides its music."""
+    preset = options.tag.paint.preset
+    settings = {
+        "model": preset.name,
+        "base": preset.base,
+        "clap": preset.clap,
+        "adapter": preset.adapter or "",
+        "windows": preset.windows,
+        "padding": preset.padding or "",
+        "styles": ", ".join(preset.styles),
+        "size": options.tag.paint.size or "",
+        "seed": options.tag.seed,
+        **asdict(preset.sampling),
+    }
+    return {name: str(value) for name, value in settings.items()}
+
+
+def _real_roots(options: PreviewOptions) -> tuple[Path, ...]:
+    return tuple(map(_real, roots_of(options.tag.plan.paths)))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

@@ -1,0 +1,196 @@
+"""JSON Lines: each object one line that any parser reads, whatever files are called."""
+
+import json
+import os
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covergen.cli.output import jsonl
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Provenance, Status, Track
+from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
+
+# A line break, an escape, a quotation mark, and two bytes that are no UTF-8.
+_NAME = b'Cr\xe8me\n\x1b[31m"br\xfbl\xe9e" \xf0\x9f\x8e\xa7\xe2\x80\xa8.mp3'
+_FOLDER = Path(os.fsdecode(b"/music/" + _NAME))
+_TRACK = Track(
+    path=_FOLDER / os.fsdecode(_NAME), size=1, mtime_ns=1, container="mp3", has_art=False
+)
+_ALBUM = Album(
+    key="an artist|an album",
+    folder=_FOLDER,
+    title="An Album",
+    artist="An Artist",
+    date="1997-05-21",
+    tracks=(_TRACK,),
+)
+_PLAN = AlbumPlan(album=_ALBUM, action=Action.PAINT, reason=Reason.NO_COVER, targets=(_TRACK,))
+_WRITTEN = Outcome(path=_TRACK.path, status=Status.WRITTEN, reason=Reason.WRITTEN, message="a note")
+_FAILED = Outcome(path=_TRACK.path, status=Status.FAILED, reason=Reason.UNREADABLE)
+_PROVENANCE = Provenance(
+    version="1.2.3",
+    model="starter",
+    base="base",
+    clap="clap",
+    adapter="ab",
+    windows=3,
+    seed=2**63 - 1,
+    steps=30,
+    guidance=7.5,
+    scheduler="ddim",
+    album_key=_ALBUM.key,
+)
+_DONE = AlbumDone(
+    plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=_PROVENANCE
+)
+_OF_THE_ALBUM = {
+    "format": 1,
+    "type": "album",
+    "key": "an artist|an album",
+    "artist": "An Artist",
+    "title": "An Album",
+    "date": "1997-05-21",
+    "folder": str(_FOLDER),
+    "folder_bytes": b64encode(b"/music/" + _NAME).decode(),
+    "tracks": 1,
+    "cover_file": None,
+    "broken_file": None,
+}
+_PATH_BYTES = b64encode(b"/music/" + _NAME + b"/" + _NAME).decode()
+
+
+def _read(line: str) -> dict[str, Any]:
+    assert line.isascii()
+    assert line.isprintable()
+    read = json.loads(line)
+    assert isinstance(read, dict)
+    return read
+
+
+def test_a_planned_album() -> None:
+    assert _read(jsonl.dumps("album", jsonl.plan_object(_PLAN))) == _OF_THE_ALBUM | {
+        "action": "paint",
+        "reason": "no-cover",
+        "targets": [str(_TRACK.path)],
+        "targets_bytes": [_PATH_BYTES],
+    }
+
+
+def test_a_finished_album() -> None:
+    assert _read(jsonl.dumps("album", jsonl.done_object(_DONE))) == _OF_THE_ALBUM | {
+        "action": "paint",
+        "reason": "no-cover",
+        "result": "partly",
+        "files": [
+            {
+                "path": str(_TRACK.path),
+                "path_bytes": _PATH_BYTES,
+                "status": "written",
+                "reason": "written",
+                "message": "a note",
+            },
+            {
+                "path": str(_TRACK.path),
+                "path_bytes": _PATH_BYTES,
+                "status": "failed",
+                "reason": "unreadable",
+                "message": "",
+            },
+        ],
+        "provenance": {
+            "version": "1.2.3",
+            "model": "starter",
+            "base": "base",
+            "clap": "clap",
+            "adapter": "ab",
+            "windows": 3,
+            "seed": 9223372036854775807,
+            "steps": 30,
+            "guidance": 7.5,
+            "scheduler": "ddim",
+            "album_key": "an artist|an album",
+            "guided_from": 0.0,
+            "guided_until": 1.0,
+            "reuse": 1,
+            "finish": "none",
+            "inks": 6,
+            "style": "",
+            "padding": "",
+        },
+    }
+
+
+def test_an_album_without_a_painted_cover_has_no_provenance() -> None:
+    plan = AlbumPlan(album=_ALBUM, action=Action.SKIP, reason=Reason.HAS_ART)
+
+    read = _read(jsonl.dumps("album", jsonl.done_object(AlbumDone(plan=plan, reason=plan.reason))))
+
+    assert (read["result"], read["files"], read["provenance"]) == ("skipped", [], None)
+
+
+def test_a_file() -> None:
+    assert _read(jsonl.dumps("file", jsonl.file_object(_FAILED))) == {
+        "format": 1,
+        "type": "file",
+        "path": str(_TRACK.path),
+        "path_bytes": _PATH_BYTES,
+        "status": "failed",
+        "reason": "unreadable",
+        "message": "",
+    }
+
+
+def test_the_sum_of_a_plan() -> None:
+    totals = PlanTotals()
+    for item in (_PLAN, _PLAN, _FAILED):
+        totals.add(item)
+    totals.add(AlbumPlan(album=_ALBUM, action=Action.SKIP, reason=Reason.LIMIT))
+
+    assert _read(jsonl.dumps("summary", jsonl.plan_summary(totals))) == {
+        "format": 1,
+        "type": "summary",
+        "albums": [
+            {"action": "paint", "reason": "no-cover", "count": 2},
+            {"action": "skip", "reason": "limit", "count": 1},
+        ],
+        "files": [{"status": "failed", "reason": "unreadable", "count": 1}],
+        "bare": {},
+        "small_covers": 0,
+    }
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_the_sum_of_a_run(interrupted: bool) -> None:
+    tally = Tally()
+    for event in (_DONE, _DONE, FileFailed(outcome=_FAILED)):
+        tally.add(event)
+
+    assert _read(jsonl.dumps("summary", jsonl.run_summary(tally, interrupted=interrupted))) == {
+        "format": 1,
+        "type": "summary",
+        "albums": [{"result": "partly", "reason": "no-cover", "count": 2}],
+        "files": [
+            {"status": "failed", "reason": "unreadable", "count": 3},
+            {"status": "written", "reason": "written", "count": 2},
+        ],
+        "bare": {},
+        "interrupted": interrupted,
+    }
+
+
+def test_a_name_that_is_no_text_comes_back_byte_for_byte() -> None:
+    planned = _read(jsonl.dumps("album", jsonl.plan_object(_PLAN)))
+    failed = _read(jsonl.dumps("file", jsonl.file_object(_FAILED)))
+
+    assert os.fsencode(planned["folder"]) == b"/music/" + _NAME
+    assert os.fsencode(failed["path"]) == b"/music/" + _NAME + b"/" + _NAME
+    # Where lone surrogates are replaced, as by jq, these are what is left of it.
+    assert b64decode(planned["folder_bytes"]) == b"/music/" + _NAME
+    assert b64decode(failed["path_bytes"]) == b"/music/" + _NAME + b"/" + _NAME
+    assert [os.fsencode(p) for p in planned["targets"]] == [
+        b64decode(p) for p in planned["targets_bytes"]
+    ]
+    assert "path_bytes" not in _read(jsonl.dumps("file", {"path": "/music/André"}))

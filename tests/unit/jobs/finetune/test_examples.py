@@ -1,0 +1,113 @@
+"""Embeddings of a dataset's pairs: read where they lie, heard where they do not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from covergen.audio.clap import Tower
+from covergen.core.errors import TrainingError
+from covergen.datasets.folder import Pair
+from covergen.jobs.finetune.examples import PairHeard, make_examples
+from covergen.training.examples import Example
+from tests.media import encode
+from tests.tiny_clap import make_tiny_clap
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_clap(tmp_path_factory.mktemp("clap"))
+
+
+class Maker:
+    """`make_examples` with all that it tells."""
+
+    def __init__(self, clap: Path) -> None:
+        self.tower = Tower(clap, device=torch.device("cpu"), dtype=torch.float32)
+        self.left_out: dict[str, str] = {}
+        self.events: list[PairHeard] = []
+
+    def __call__(self, *pairs: Pair, process: tuple[int, int] = (0, 1)) -> list[Example]:
+        return make_examples(
+            pairs,
+            self.tower,
+            windows=1,
+            workers=1,
+            leave_out=self.left_out.__setitem__,
+            emit=self.events.append,
+            checkpoint=lambda: None,
+            process=process,
+        )
+
+
+@pytest.fixture
+def make(clap: Path) -> Maker:
+    return Maker(clap)
+
+
+def pair(stem: str, *, audio: Path | None = None, embedding: Path | None = None) -> Pair:
+    return Pair(
+        stem=stem, image=Path("x.png"), audio=audio, embedding=embedding, album="a", title=stem
+    )
+
+
+def saved(path: Path, tensor: object) -> Path:
+    torch.save(tensor, path)
+    return path
+
+
+def test_what_has_an_embedding_is_not_heard(make: Maker, tmp_path: Path) -> None:
+    embedding = torch.nn.functional.normalize(torch.randn(1, 512))
+    sound = encode(tmp_path / "a.wav", "wav", seconds=1)
+    file = saved(tmp_path / "a.pt", embedding)
+    alone, both, heard = make(
+        pair("a", embedding=file), pair("b", embedding=file, audio=sound), pair("c", audio=sound)
+    )
+    for example in (alone, both):
+        assert np.allclose(example.vector, embedding[0], atol=1e-6)
+    assert [example.stem for example in (alone, both, heard)] == ["a", "b", "c"]
+    assert float(heard.vector @ heard.vector) == pytest.approx(1, abs=1e-5)
+    assert [(e.done, e.pairs) for e in make.events] == [(1, 1)]
+    assert not make.left_out
+
+
+def test_a_broken_embedding_is_heard_anew_where_there_is_a_sound(
+    make: Maker, tmp_path: Path
+) -> None:
+    sound = encode(tmp_path / "a.wav", "wav", seconds=1)
+    (tmp_path / "a.pt").write_bytes(b"broken")
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    examples = make(
+        pair("a", embedding=tmp_path / "a.pt", audio=sound),
+        pair("b", embedding=tmp_path / "a.pt"),
+        pair("c", audio=tmp_path / "b.wav"),
+        pair("d", audio=tmp_path / "gone.wav"),
+        pair("e", audio=sound),
+    )
+    assert [example.stem for example in examples] == ["a", "e"]
+    assert sorted(make.left_out) == ["b", "c", "d"]
+    assert "embedding" in make.left_out["b"]
+    assert "sound" in make.left_out["c"]
+
+
+def test_an_embedding_of_another_clap_stops_it(make: Maker, tmp_path: Path) -> None:
+    other = saved(tmp_path / "a.pt", torch.ones(1, 256))
+    with pytest.raises(TrainingError, match=r"a\.pt.*256.*512"):
+        make(pair("a", embedding=other))
+
+
+def test_processes_begin_with_shares_of_their_own_and_then_help_one_another(
+    clap: Path, tmp_path: Path
+) -> None:
+    pairs = [pair(stem, audio=tmp_path / f"{stem}.flac") for stem in "abcde"]  # none is there
+    for process, order in (((0, 2), "acedb"), ((1, 2), "bdeca")):
+        make = Maker(clap)
+        make(*pairs, process=process)
+        assert "".join(make.left_out) == order
+
+
+def test_examples_keep_the_order_of_the_pairs(make: Maker, tmp_path: Path) -> None:
+    sounds = [encode(tmp_path / f"{stem}.wav", "wav", seconds=1) for stem in "ab"]
+    pairs = [pair(sound.stem, audio=sound) for sound in sounds]
+    assert [example.stem for example in make(*pairs, process=(1, 2))] == ["a", "b"]

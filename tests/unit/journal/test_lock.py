@@ -1,0 +1,118 @@
+"""Two processes do not write at one place."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from covergen.core.errors import BusyError
+from covergen.core.paths import state_folder
+from covergen.journal.lock import library_lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from covergen.journal.lock import library_lock
+with library_lock("apply", tuple(map(Path, sys.argv[1:]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(*places: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock of these places until it is told to end."""
+    command = [sys.executable, "-c", HOLD, *map(str, places)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=dict(os.environ)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        if process.poll() is None:
+            process.communicate()
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    (folder / "artist").mkdir(parents=True)
+    (tmp_path / "music of others").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    return folder
+
+
+def test_one_process_at_a_time_at_the_same_place_or_above_or_below_it(music: Path) -> None:
+    with holder(music) as process:
+        for place in (music, music / "artist", music.parent, music.parent / "link/artist"):
+            with pytest.raises(BusyError) as caught, library_lock("tag", (place,)):
+                pytest.fail("it was let in")
+            assert f"process {process.pid}" in caught.value.message
+            assert "`apply`" in caught.value.message
+            assert str(music) in caught.value.message
+        with library_lock("tag", (music.parent / "music of others",)):
+            pass
+    with library_lock("tag", (music,)):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_nobodys(music: Path) -> None:
+    with holder(music) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with library_lock("tag", (music,)):
+            assert len(list((state_folder() / "locks").glob("*.json"))) == 1
+    assert [path.name for path in (state_folder() / "locks").iterdir()] == ["door"]
+
+
+def test_it_is_let_go_of_after_an_error(music: Path) -> None:
+    with pytest.raises(RuntimeError), library_lock("tag", (music,)):
+        raise RuntimeError
+    with library_lock("tag", (music,)):
+        pass
+
+
+def test_without_a_folder_for_locks_work_goes_on(music: Path) -> None:
+    state_folder().parent.mkdir(parents=True)
+    state_folder().write_text("no folder")
+    with library_lock("tag", (music,)):
+        pass
+
+
+def test_a_lock_that_cannot_be_deleted_is_nobodys(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch, library_lock("tag", (music,)):
+        patch.setattr(Path, "unlink", failing)
+    with library_lock("undo", (music,)):
+        pass
+
+
+def test_a_lock_that_cannot_be_let_go_of_is_no_error(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = FileLock.release
+
+    def failing(lock: FileLock, force: bool = False) -> None:
+        if not force:  # as at the end of the process
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        release(lock, force=True)
+
+    with monkeypatch.context() as patch, library_lock("tag", (music,)):
+        patch.setattr(FileLock, "release", failing)
+
+
+def test_a_holder_that_cannot_tell_of_itself_is_passed_over(music: Path) -> None:
+    with holder(music):
+        for file in (state_folder() / "locks").glob("*.json"):
+            file.write_text("{")
+        with library_lock("tag", (music,)):
+            pass

@@ -1,0 +1,224 @@
+"""Which picture files are covers, and of which albums."""
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from covergen.core.types import Album
+from covergen.library.scanning.cover_names import CoverNames
+from covergen.library.scanning.folder_names import COVER_NAMES
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from tests.media import encode, picture_bytes, put_tags
+
+_PICTURE = picture_bytes("jpeg")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.1).read_bytes()
+
+
+class Shelf:
+    """Tracks and pictures, and what a scan makes of them."""
+
+    def __init__(self, root: Path, sound: bytes) -> None:
+        self.root = root
+        self._sound = sound
+
+    def add(self, name: str, **tags: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._sound)
+        put_tags(path, "flac", tags)
+
+    def put(self, name: str, data: bytes = _PICTURE) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def albums(
+        self,
+        options: ScanOptions | None = None,
+        memory: Path | None = None,
+        paths: Sequence[Path] = (),
+    ) -> list[Album]:
+        roots = paths or [self.root]
+        with closing(ScanMemory(memory)) as seen:
+            found = list(scan(roots, options or ScanOptions(), seen, checkpoint=lambda: None))
+        assert all(isinstance(item, Album) for item in found)
+        return [item for item in found if isinstance(item, Album)]
+
+    def covers(self, options: ScanOptions | None = None) -> dict[str, str | None]:
+        """Each album's title, and the path of its cover file below the root."""
+        return {
+            album.title: album.cover_file and album.cover_file.relative_to(self.root).as_posix()
+            for album in self.albums(options)
+        }
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, sound: bytes) -> Shelf:
+    return Shelf(tmp_path / "music", sound)
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cover.jpg", "Folder.JPG", "FRONT.png", "poster.webp", "jacket.jpeg", "default.gif",
+        "albumart.bmp", "album.tiff", "cover.jxl", "cover.avif", "front (1).jpg", "cover (2).png",
+        "cover1.jpg", "cover_large.jpg", "AlbumArt_{5FA05D35-A682}_Large.jpg", "ac_dc_ live_.jpg",
+        "AC DC - Live.jpg", "00-ac_dc-live-front-2003.jpg", "Scans/front.jpg", "Artwork/Cover.JPG",
+        "Covers/Album front.png", "art/AC DC Live.jpg",
+    ],
+)  # fmt: skip
+def test_names_that_cover_files_have(name: str, shelf: Shelf) -> None:
+    shelf.add("1.flac", album="AC/DC: Live?", artist="A")
+    shelf.put(name)
+    assert shelf.covers() == {"AC/DC: Live?": name}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "back.jpg", "booklet.jpg", "cover back.jpg", "AlbumArtSmall.jpg", "artist.jpg", "thumb.jpg",
+        "AlbumArt_{5FA05D35-A682}_Small.jpg", "cover.txt", "Scans/back.jpg", "Booklet/front.jpg",
+        "?.jpg",
+    ],
+)  # fmt: skip
+def test_other_pictures_are_no_covers(name: str, shelf: Shelf) -> None:
+    shelf.add("1.flac", album="???", artist="A")
+    shelf.put(name)
+    assert shelf.covers() == {"???": None}
+
+
+def test_the_usual_names_come_first() -> None:
+    names = ["cover.png", "folder.jpg", "album x.jpg", "my front.jpg", "Scans/front.jpg"]
+    ranked = CoverNames(COVER_NAMES).ranked(names[::-1], lambda: ["Album X"], own=True)
+    assert list(ranked) == names
+
+
+def test_names_can_be_chosen(shelf: Shelf) -> None:
+    shelf.add("1.flac", album="Album", artist="A")
+    shelf.put("cover.jpg")
+    shelf.put("Booklet/01 Album.jpg")
+    options = ScanOptions(cover_names=("booklet/?? <album>.*",))
+    assert shelf.covers(options) == {"Album": "Booklet/01 Album.jpg"}
+    assert shelf.covers(ScanOptions(cover_names=())) == {"Album": None}
+
+
+def test_names_that_are_no_text_are_no_trouble(shelf: Shelf) -> None:
+    shelf.add("1.flac", album="Album", artist="A")
+    shelf.put(os.fsdecode(b"front \xff.jpg"))
+    assert shelf.albums()[0].cover_file is not None
+
+
+# Whose they are.
+
+
+@pytest.mark.parametrize("per", ["album", "track"])
+def test_a_stray_cover_beside_singles_is_that_of_none(shelf: Shelf, per: str) -> None:
+    for name in ("Song 1", "Song 2"):
+        shelf.add(f"{name}.flac", title=name, artist=f"Artist of {name}")
+    shelf.put("Folder.jpg")
+    options = ScanOptions(per="track" if per == "track" else "album")
+    assert shelf.covers(options) == {"Song 1": None, "Song 2": None}
+
+
+def test_per_track_an_albums_cover_file_is_not_that_of_each(shelf: Shelf) -> None:
+    for name in ("One", "Two"):
+        shelf.add(f"{name}.flac", title=name, album="Album", artist="A")
+    shelf.put("cover.jpg")
+    assert shelf.covers() == {"Album": "cover.jpg"}
+    assert shelf.covers(ScanOptions(per="track")) == {"One": None, "Two": None}
+
+
+def test_in_a_shared_folder_a_cover_is_whose_name_it_has(shelf: Shelf) -> None:
+    shelf.add("1.flac", album="One", artist="A")
+    shelf.add("2.flac", album="Two", artist="A")
+    shelf.add("3.flac", title="Three", artist="A")
+    for name in ("Folder.jpg", "one.jpg", "3.jpg"):
+        shelf.put(name)
+    assert shelf.covers() == {"One": "one.jpg", "Two": None, "Three": "3.jpg"}
+
+
+def test_a_single_named_outright_is_not_known_to_be_alone(shelf: Shelf) -> None:
+    shelf.add("Single.flac", title="Single", artist="A")
+    shelf.add("Of an album.flac", title="One", album="Album", artist="A")
+    shelf.put("Folder.jpg")
+    found = {
+        name: shelf.albums(paths=[shelf.root / name])[0].cover_file is not None
+        for name in ("Single.flac", "Of an album.flac")
+    }
+    assert found == {"Single.flac": False, "Of an album.flac": True}
+
+
+def test_the_cover_above_the_discs_comes_before_those_in_them(shelf: Shelf) -> None:
+    for disc in ("CD1", "CD2"):
+        shelf.add(f"{disc}/1.flac", album="Album", artist="A")
+    inner = shelf.put("CD2/cover.jpg")
+    assert shelf.covers() == {"Album": "CD2/cover.jpg"}
+    shelf.put("folder.png", picture_bytes("png"))
+    assert shelf.covers() == {"Album": "folder.png"}
+    inner.unlink()
+    assert shelf.covers() == {"Album": "folder.png"}
+
+
+def test_a_disc_that_is_an_album_of_its_own_has_the_cover_in_its_folder(shelf: Shelf) -> None:
+    shelf.add("CD1/1.flac", album="One", artist="A")
+    shelf.add("CD2/1.flac", album="Two", artist="A")
+    shelf.put("cover.jpg")
+    shelf.put("CD2/cover.jpg")
+    assert shelf.covers() == {"One": None, "Two": "CD2/cover.jpg"}
+
+
+# What they hold.
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<!DOCTYPE html><html><body>404 Not Found</body></html>", bytes(100), b"\xff\xd8\xff"],
+    ids=["empty", "html", "zeros", "three bytes"],
+)
+def test_what_is_no_picture_is_no_cover(shelf: Shelf, data: bytes) -> None:
+    shelf.add("1.flac", album="Album", artist="A")
+    broken = shelf.put("cover.jpg", data)
+    (album,) = shelf.albums()
+    assert (album.cover_file, album.broken_file) == (None, broken)
+    sound = shelf.put("Scans/front.jpg")
+    (album,) = shelf.albums()
+    assert (album.cover_file, album.broken_file) == (sound, None)
+
+
+def test_a_broken_file_in_a_shared_folder_is_that_of_none(shelf: Shelf) -> None:
+    shelf.add("1.flac", album="One", artist="A")
+    shelf.add("2.flac", album="Two", artist="A")
+    shelf.put("cover.jpg", b"")
+    assert [album.broken_file for album in shelf.albums()] == [None, None]
+
+
+def test_what_is_no_file_is_neither_a_cover_nor_broken(shelf: Shelf) -> None:
+    shelf.add("1.flac", album="Album", artist="A")
+    (shelf.root / "front.jpg").mkdir()
+    (shelf.root / "folder.png").symlink_to("missing")
+    os.mkfifo(shelf.root / "cover.jpg")
+    (album,) = shelf.albums()
+    assert (album.cover_file, album.broken_file) == (None, None)
+
+
+def test_a_cover_file_that_is_mended_is_seen(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.add("1.flac", album="Album", artist="A")
+    cover = shelf.put("cover.jpg", b"")
+    memory = tmp_path / "scan.sqlite"
+    assert shelf.albums(memory=memory)[0].broken_file == cover
+    shelf.put("cover.jpg")
+    for _ in ("read", "remembered"):
+        (album,) = shelf.albums(memory=memory)
+        assert (album.cover_file, album.broken_file) == (cover, None)

@@ -1,0 +1,403 @@
+"""A library on disk becomes albums; the second time without a single file being opened."""
+
+import errno
+import io
+import itertools
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covergen.core.errors import Interrupted, UsageError
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, Outcome, Status, Track
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.tags import read_track
+from covergen.pipeline.plan_album import plan_album
+from tests.media import encode, picture_bytes, put_tags, video
+from tests.media.library import make_library
+from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, info, item
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("clip") / "clip.flac", "flac", seconds=0.1)
+
+
+@pytest.fixture
+def add(clip: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Puts a tagged FLAC file into the library, whatever its name says."""
+
+    def add_track(name: str, **tags: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, path)
+        put_tags(path, "flac", tags)
+        return path
+
+    return add_track
+
+
+@pytest.fixture
+def memory() -> Iterator[ScanMemory]:
+    memory = ScanMemory()
+    yield memory
+    memory.close()
+
+
+def _no_stop() -> None:
+    pass
+
+
+def _scan(
+    memory: ScanMemory, *paths: Path, options: ScanOptions | None = None
+) -> list[Album | Outcome]:
+    return list(scan(paths, options or ScanOptions(), memory, checkpoint=_no_stop))
+
+
+def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
+    assert not [item for item in items if isinstance(item, Outcome)]
+    return [item for item in items if isinstance(item, Album)]
+
+
+def test_an_album_is_known_by_apev2_and_by_list_info(tmp_path: Path, memory: ScanMemory) -> None:
+    for number in (1, 2):
+        song = encode(tmp_path / f"one/{number} song.mp3", "mp3", seconds=0.1)
+        texts = {b"Album": b"An Album", b"Artist": b"Ana", b"Track": b"%d" % number}
+        tag = ape_tag(*(item(name, value) for name, value in texts.items()))
+        song.write_bytes(song.read_bytes() + tag + id3v1("cut", track=9))
+        wav = encode(tmp_path / f"two/{number} song.wav", "wav", seconds=0.1)
+        data = wav.read_bytes() + info(IPRD="A WAV", IART="Ben", ITRK=str(number))
+        wav.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+
+    albums = _albums(_scan(memory, tmp_path))
+
+    assert [(a.title, a.artist, len(a.tracks)) for a in albums] == [
+        ("An Album", "Ana", 2),
+        ("A WAV", "Ben", 2),
+    ]
+
+
+def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
+    library = make_library(tmp_path / "library")
+    for _ in ("first", "from memory"):
+        items = _scan(memory, library.root)
+        outcomes = {item.path: item for item in items if isinstance(item, Outcome)}
+        assert outcomes.pop(library.root / "Podcasts").reason is Reason.IGNORED
+        assert {path: item.reason for path, item in outcomes.items()} == library.failures
+        assert all(item.status is Status.FAILED and item.message for item in outcomes.values())
+        albums = [item for item in items if isinstance(item, Album)]
+        assert {album.folder for album in albums} == library.albums.keys()
+        for folder, expected in library.albums.items():
+            here = [album for album in albums if album.folder == folder]
+            assert len(here) == expected.albums, folder
+            assert sum(len(album.tracks) for album in here) == expected.tracks, folder
+            plans = [plan_album(album, force=False, fill=False) for album in here]
+            assert {plan.reason for plan in plans} == {expected.reason}, folder
+
+
+def test_what_is_ignored_is_told(tmp_path: Path, memory: ScanMemory) -> None:
+    (tmp_path / "Podcasts").mkdir()
+    (tmp_path / "Podcasts/.ndignore").touch()
+    (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IGNORED)
+    assert outcome.path == tmp_path / "Podcasts"
+
+
+def test_missing_paths_are_an_error_before_the_iteration(
+    tmp_path: Path, memory: ScanMemory
+) -> None:
+    with pytest.raises(UsageError):
+        scan([tmp_path / "missing"], ScanOptions(), memory, checkpoint=_no_stop)
+
+
+def test_a_file_given_outright_may_have_any_name(
+    add: Callable[..., Path], memory: ScanMemory
+) -> None:
+    path = add("Album/track one", album="Album")
+    add("Album/02.flac", album="Album")
+    (album,) = _albums(_scan(memory, path))
+    assert [track.path for track in album.tracks] == [path]
+    assert album.title == "Album"
+
+
+def test_per_track(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        add(f"{number}.flac", album="Album", title=f"Title {number}", track_number=number)
+    albums = _albums(_scan(memory, tmp_path, options=ScanOptions(per="track")))
+    assert [album.title for album in albums] == ["Title 1", "Title 2"]
+
+
+BARE = ("1.aac", "2.AC3", "3.caf")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> list[Path]:
+    """An album of kinds that cannot hold a cover."""
+    folder = tmp_path / "Bare"
+    folder.mkdir()
+    for name in BARE:
+        (folder / name).write_bytes(b"any sound")
+    return [folder / name for name in BARE]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_cannot_hold_a_cover_is_passed_over_by_name(
+    add: Callable[..., Path], memory: ScanMemory, bare: list[Path], *, beside: bool
+) -> None:
+    if beside:
+        add("Bare/4.flac", album="Album")
+
+    for options in (None, ScanOptions(bare=True)) if beside else (None,):
+        items = _scan(memory, bare[0].parent, options=options)
+
+        passed = [item for item in items if isinstance(item, Outcome)]
+        assert [outcome.path for outcome in passed] == bare
+        assert {(o.status, o.reason) for o in passed} == {(Status.SKIPPED, Reason.BARE)}
+        assert len(items) - len(passed) == beside
+
+
+def test_what_cannot_hold_a_cover_is_an_album_where_that_is_enough(
+    memory: ScanMemory, bare: list[Path]
+) -> None:
+    (album,) = _albums(_scan(memory, bare[0].parent, options=ScanOptions(bare=True)))
+    assert [track.path for track in album.tracks] == bare
+    assert album.title == "Bare"
+    for force in (False, True):
+        plan = plan_album(album, force=force, fill=False)
+        assert (plan.action, plan.targets) == (Action.PAINT, ())
+
+
+def test_an_mp4_called_aac_holds_a_cover(tmp_path: Path, memory: ScanMemory) -> None:
+    path = encode(tmp_path / "1.aac", "mp4", seconds=0.2)
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert [(track.path, track.container) for track in album.tracks] == [(path, "mp4")]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.webm", "libvpx")])
+def test_a_video_is_no_track_unless_it_is_named(
+    tmp_path: Path, memory: ScanMemory, name: str, codec: str
+) -> None:
+    path = video(tmp_path / name, codec=codec, tags={"title": "Clip"})
+    for _ in ("first", "from memory"):
+        (passed,) = _scan(memory, tmp_path)
+        assert isinstance(passed, Outcome)
+        assert (passed.path, passed.status, passed.reason) == (path, Status.SKIPPED, Reason.VIDEO)
+    (album,) = _albums(_scan(memory, path))
+    assert [track.title for track in album.tracks] == ["Clip"]
+
+
+@pytest.mark.parametrize("stills", [{"codec": "mjpeg"}, {"frames": 1}])
+def test_stills_make_no_video(tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]) -> None:
+    video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert [track.path.name for track in album.tracks] == ["book.m4b"]
+
+
+def test_excluded_files_are_not_scanned(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    add("Live/1.flac", album="Live")
+    add("Studio/1.flac", album="Studio")
+    (album,) = _albums(_scan(memory, tmp_path, options=ScanOptions(exclude=("Live",))))
+    assert album.title == "Studio"
+
+
+def test_names_that_are_no_text(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    names = [os.fsdecode(b"\xff 1.flac"), "2\n.flac", "🎧" * 62 + ".flac"]
+    paths = {add(f"{os.fsdecode(bytes([0xE9]))}/{name}", album="Album") for name in names}
+    for _ in ("first", "from memory"):
+        (album,) = _albums(_scan(memory, tmp_path))
+        assert {track.path for track in album.tracks} == paths
+
+
+# Memory.
+
+
+def test_a_second_scan_opens_no_file(add: Callable[..., Path], tmp_path: Path) -> None:
+    for album, track in itertools.product("AB", "123"):
+        add(f"library/{album}/{track}.flac", album=album)
+    (tmp_path / "library/A/text.mp3").write_text("no music\n")
+    (tmp_path / "library/A/cover.jpg").write_bytes(picture_bytes("jpeg"))
+    (tmp_path / "library/B/Scans").mkdir()
+    (tmp_path / "library/B/Scans/front.jpg").write_text("<html>" * 100)
+    program = f"""
+import os, sys
+from pathlib import Path
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.tags import read_track
+library = Path({str(tmp_path / "library")!r})
+opened = []
+def listen(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(str(library)):
+        opened.append(arguments[0])
+sys.addaudithook(listen)
+memory = ScanMemory(Path({str(tmp_path / "scan.sqlite")!r}))
+found = [len(list(scan([library], ScanOptions(), memory, checkpoint=lambda: None)))]
+print(len(opened), found)
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert runs == ["9 [3]", "0 [3]"]
+
+
+def test_only_changed_files_are_read_again(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add("1.flac", album="Old"), add("2.flac", album="Old")
+    _scan(memory, tmp_path)
+    read: list[Path] = []
+
+    def noted(path: Path, stat: os.stat_result) -> Track:
+        read.append(path)
+        return read_track(path, stat)
+
+    monkeypatch.setattr("covergen.library.scanning.scan.read_track", noted)
+    put_tags(second, "flac", {"album": "New"})
+    stat = second.stat()
+    os.utime(second, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert {album.title for album in _albums(_scan(memory, tmp_path))} == {"Old", "New"}
+    assert read == [second]
+    memory.forget(first)
+    _scan(memory, tmp_path)
+    assert read == [second, first]
+
+
+def test_failures_are_remembered_until_the_file_changes(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    text = tmp_path / "song.mp3"
+    text.write_text("no music\n")
+    for _ in ("first", "from memory"):
+        (outcome,) = _scan(memory, tmp_path)
+        assert isinstance(outcome, Outcome)
+        assert (outcome.path, outcome.reason) == (text, Reason.NOT_AUDIO)
+    add("song.mp3", album="Album")
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+def test_refused_files_are_tried_again(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = add("1.flac", album="Album")
+    with monkeypatch.context() as patch:
+        denied = PermissionError(13, "Permission denied")
+
+        def refuse(*_: object) -> None:
+            raise denied
+
+        patch.setattr("covergen.library.bounded_reader.io.FileIO", refuse)
+        (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
+    assert outcome.message == "Permission denied"
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_errors_of_the_disk_are_not_remembered(
+    memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    encode(tmp_path / "song.wav", "wav", seconds=0.1)
+    numbers = itertools.count(1)
+
+    class Failing(io.FileIO):
+        """The one that is opened second looks ahead."""
+
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            self.number = next(numbers)
+
+        def close(self) -> None:
+            was_open = not self.closed
+            super().close()
+            if was_open and self.number == failing:
+                raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("covergen.library.bounded_reader.io.FileIO", Failing)
+        (outcome,) = _scan(memory, tmp_path)
+    assert isinstance(outcome, Outcome)
+    assert outcome.message == "Input/output error"
+    assert len(_albums(_scan(memory, tmp_path))) == 1
+
+
+def test_files_that_are_gone_are_forgotten(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    gone = add("1.flac", album="Album")
+    kept = add("2.flac", album="Album")
+    _scan(memory, tmp_path)
+    gone.unlink()
+    _scan(memory, kept)
+    assert len(memory.recall(tmp_path)) == 2, "the folder was not looked into"
+    _scan(memory, tmp_path, options=ScanOptions(exclude=("2.flac",)))
+    assert memory.recall(tmp_path).keys() == {"2.flac"}
+
+
+def test_an_interrupted_scan_keeps_what_it_read(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    for number in range(5):
+        add(f"{number}.flac", album="Album")
+    calls = itertools.count()
+
+    def stop_at_the_fourth() -> None:
+        if next(calls) == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        list(scan([tmp_path], ScanOptions(), memory, checkpoint=stop_at_the_fourth))
+    assert memory.recall(tmp_path).keys() == {"0.flac", "1.flac"}
+    (album,) = _albums(_scan(memory, tmp_path))
+    assert len(album.tracks) == 5
+
+
+def test_a_scan_that_is_not_finished_keeps_what_it_read(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    add("a/1.flac", album="A")
+    add("b/1.flac", album="B")
+    albums = scan([tmp_path], ScanOptions(), memory, checkpoint=_no_stop)
+    next(albums)
+    assert memory.recall(tmp_path / "a").keys() == {"1.flac"}
+    assert memory.recall(tmp_path / "b") == {}
+
+
+def test_it_needs_no_more_room_for_a_larger_library(
+    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+) -> None:
+    source = add("source/1.flac", album="Album", artist="Artist")
+    for number in range(600):
+        folder = tmp_path / ("large" if number >= 60 else "small") / str(number)
+        folder.mkdir(parents=True)
+        os.link(source, folder / "1.flac")
+
+    def peak(folder: Path) -> int:
+        tracemalloc.start()
+        try:
+            for _ in scan([folder], ScanOptions(), memory, checkpoint=_no_stop):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(tmp_path / "source")  # what is loaded only once
+    small, large = peak(tmp_path / "small"), peak(tmp_path / "large")
+    assert large - small < 540 * 400  # a name and a number for each of 540 folders more

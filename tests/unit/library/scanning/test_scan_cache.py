@@ -1,0 +1,199 @@
+"""What is remembered comes back as it was; a broken memory is only a slower scan."""
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from covergen.core.paths import cache_folder
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status, Track
+from covergen.library.scanning import scan_cache as memory_module
+from covergen.library.scanning.scan_cache import Failure, ScanMemory
+
+_FOLDER = Path("/music/An Album")
+_NAMES = [
+    "01 plain.mp3",
+    "new\nline.mp3",
+    "🎧 東京.mp3",
+    os.fsdecode(b"latin-1 \xe9\xff.mp3"),
+    "x" * 255,
+]
+
+
+def _track(name: str) -> Track:
+    return Track(
+        path=_FOLDER / name,
+        size=123,
+        mtime_ns=1_700_000_000_123_456_789,
+        container="mp3",
+        has_art=True,
+        duration_seconds=61.25,
+        title="Große Fuge",
+        artist="An Artist",
+        album="An Album",
+        album_artist="Various Artists",
+        date="1997-05-21",
+        disc_number=2,
+        track_number=7,
+        compilation=True,
+        musicbrainz_album_id="an id",
+    )
+
+
+def _failure(name: str) -> Failure:
+    return Failure(
+        path=_FOLDER / name, size=5, mtime_ns=-1, reason=Reason.NOT_AUDIO, message="no music"
+    )
+
+
+def test_tracks_and_failures_come_back_as_they_were() -> None:
+    seen = {name: _track(name) for name in _NAMES} | {"text.mp3": _failure("text.mp3")}
+    memory = ScanMemory()
+    memory.remember(*seen.values())
+    memory.close()
+    assert ScanMemory().recall(_FOLDER) == seen
+
+
+def test_it_lives_in_the_cache_folder() -> None:
+    ScanMemory().close()
+    assert list(cache_folder().glob("*.sqlite"))
+
+
+def test_a_failure_becomes_an_outcome() -> None:
+    assert _failure("text.mp3").outcome() == Outcome(
+        path=_FOLDER / "text.mp3",
+        status=Status.FAILED,
+        reason=Reason.NOT_AUDIO,
+        message="no music",
+    )
+
+
+def test_folders_do_not_mix() -> None:
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"))
+    assert memory.recall(_FOLDER.parent) == {}
+    assert memory.recall(_FOLDER / "a.mp3") == {}
+
+
+def test_a_relative_folder_is_the_same_as_its_absolute_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = ScanMemory()
+    monkeypatch.chdir(tmp_path)
+    relative = Track(path=Path("a.mp3"), size=1, mtime_ns=2, container="mp3", has_art=False)
+    memory.remember(relative)
+    assert memory.recall(Path()) == {"a.mp3": relative}
+    assert memory.recall(tmp_path)["a.mp3"].path == tmp_path / "a.mp3"
+
+
+def test_remembering_again_replaces() -> None:
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"))
+    memory.remember(_failure("a.mp3"))
+    assert memory.recall(_FOLDER) == {"a.mp3": _failure("a.mp3")}
+
+
+def test_what_is_forgotten_is_gone() -> None:
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"), _track("b.mp3"))
+    memory.forget(_FOLDER / "a.mp3", _FOLDER / "never there")
+    assert memory.recall(_FOLDER) == {"b.mp3": _track("b.mp3")}
+
+
+@pytest.mark.parametrize("mtime_ns", [0, -(10**18), 2**63, 2**64 * 10**9])
+def test_any_time_a_file_system_knows_is_remembered(mtime_ns: int) -> None:
+    track = Track(
+        path=_FOLDER / "a.mp3", size=2**62, mtime_ns=mtime_ns, container="mp3", has_art=False
+    )
+    memory = ScanMemory()
+    memory.remember(track)
+    assert memory.recall(_FOLDER) == {"a.mp3": track}
+
+
+def test_rows_of_another_way_of_reading_are_not_taken_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"))
+    memory.close()
+    monkeypatch.setattr(memory_module, "_READING", -1)
+    assert ScanMemory().recall(_FOLDER) == {}
+
+
+def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "scan.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    memory = ScanMemory(path)
+    memory.remember(_track("a.mp3"))
+    assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["details = '[1'", "details = '[]'", "details = x'00'", "mtime_ns = 'soon'", "name = 7"],
+)
+def test_what_it_never_wrote_is_read_anew(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "scan.sqlite"
+    with closing(ScanMemory(path)) as memory:
+        memory.remember(_track("a.mp3"))
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute(f"UPDATE seen SET {change}")
+    with closing(ScanMemory(path)) as memory:
+        assert memory.recall(_FOLDER) == {}
+        memory.remember(_track("b.mp3"))
+
+
+def test_no_cache_folder_is_no_error(home: Path) -> None:
+    (home / "cache").write_text("a file where the folder would be")
+    memory = ScanMemory()
+    memory.remember(_track("a.mp3"))
+    assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+
+
+def test_a_memory_that_breaks_on_the_way_is_no_error(tmp_path: Path) -> None:
+    memory = ScanMemory(tmp_path / "scan.sqlite")
+    with sqlite3.connect(tmp_path / "scan.sqlite") as other:
+        other.execute("DROP TABLE seen")
+    other.close()
+    memory.remember(_track("a.mp3"))
+    memory.forget(_FOLDER / "a.mp3")
+    assert memory.recall(_FOLDER) == {}
+
+
+def _let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    then = memory_module.today() + days
+    monkeypatch.setattr(memory_module, "today", lambda: then)
+
+
+def test_what_no_scan_came_by_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = ScanMemory()
+    other = Path("/music/Another Album")
+    memory.remember(_track("a.mp3"), replace(_track("b.mp3"), path=other / "b.mp3"))
+    _let_time_pass(monkeypatch, 100)
+    assert memory.recall(_FOLDER)
+    memory.close()
+    _let_time_pass(monkeypatch, 100)
+    ScanMemory().close()
+    memory = ScanMemory()
+    assert list(memory.recall(_FOLDER)) == ["a.mp3"]
+    assert memory.recall(other) == {}
+
+
+def test_files_that_are_gone_are_forgotten_when_asked(tmp_path: Path) -> None:
+    here = replace(_track("a.mp3"), path=tmp_path / "a.mp3")
+    gone = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
+    here.path.touch()
+    memory = ScanMemory()
+    memory.remember(here, gone, _track("elsewhere.mp3"))
+    assert memory.forget_lost() == 2
+    assert memory.recall(tmp_path) == {"a.mp3": here}
+
+
+def test_a_closed_memory_forgets_nothing() -> None:
+    memory = ScanMemory()
+    memory.close()
+    assert (memory.prune(), memory.forget_lost()) == (0, 0)

@@ -1,0 +1,203 @@
+"""covergen's own covers come out of every container again, and nothing else does."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from mutagen.mp3 import MP3
+
+from covergen.core.picture import Encoding, Picture, encode
+from covergen.core.reasons import Reason
+from covergen.core.types import Cover, Outcome, Provenance, Status
+from covergen.library.pictures import EmbeddedPicture, read_pictures
+from covergen.library.tags import read_track
+from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
+from tests.media import CONTAINERS, decoded_hash, put_picture
+from tests.unit.library.pictures.conftest import Make, make, originals
+from tests.unit.library.pictures.tag_bytes import id3v1
+from tests.unit.library.written import OTHER, PNG, same_packets, track, write
+
+__all__ = ["make", "originals"]  # fixtures
+
+TAGS = {"title": "Überfahrt 海", "artist": "Ana", "album": "Inseln", "track_number": "3/12"}
+UNTYPED = "mp4"
+
+
+def own() -> Picture:
+    """A cover as covergen paints and encodes it."""
+    provenance = Provenance(
+        version="1.2.3",
+        model="starter",
+        base="/models/base",
+        clap="someone/clap",
+        adapter="ab" * 32,
+        windows=3,
+        seed=5,
+        steps=30,
+        guidance=7.5,
+        scheduler="dpm++",
+        album_key="a key",
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    return encode(Cover(pixels=noise, provenance=provenance), Encoding(format="jpeg"))
+
+
+def remove(path: Path, container: str) -> Outcome:
+    seen = track(path, container)
+    return remove_own_cover(seen, same_sound=same_packets, options=RewriteOptions())
+
+
+def tags_by_ffmpeg(path: Path) -> Mapping[str, str]:
+    with av.open(path) as file:
+        return {**file.metadata, **file.streams.audio[0].metadata}
+
+
+def has_art(path: Path) -> bool:
+    return read_track(path, path.stat()).has_art
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_own_cover_comes_out_and_all_else_stays(make: Make, container: str) -> None:
+    path = make(container, tags=TAGS)
+    sound, tags = decoded_hash(path), tags_by_ffmpeg(path)
+    assert write(path, container, own()).status is Status.WRITTEN
+    assert has_art(path)
+
+    outcome = remove(path, container)
+
+    assert (outcome.status, outcome.reason) == (Status.WRITTEN, Reason.STRIPPED), outcome.message
+    assert not has_art(path)
+    assert (decoded_hash(path), tags_by_ffmpeg(path)) == (sound, tags)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_pictures_of_others_stay_in_their_order(make: Make, container: str) -> None:
+    path = make(container, tags=TAGS)
+    put_picture(path, container, own().data)
+    put_picture(path, container, OTHER, kind=4)
+    sound, tags = decoded_hash(path), tags_by_ffmpeg(path)
+
+    assert remove(path, container).reason is Reason.STRIPPED
+
+    kind = 3 if container == UNTYPED else 4
+    assert read_pictures(path, container) == [EmbeddedPicture(OTHER, kind)]
+    assert (decoded_hash(path), tags_by_ffmpeg(path)) == (sound, tags)
+
+
+# An APEv2 tag has room for one front cover.
+SEVERAL_FRONTS = [c for c in CONTAINERS if c not in ("ape", "wavpack", "musepack")]
+
+
+@pytest.mark.parametrize("container", SEVERAL_FRONTS)
+def test_of_two_front_covers_only_the_own_one_goes(make: Make, container: str) -> None:
+    path = make(container, tags=TAGS)
+    write(path, container, PNG)
+    put_own_second(path, container)
+
+    assert remove(path, container).reason is Reason.STRIPPED
+
+    assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, 3)]
+
+
+def put_own_second(path: Path, container: str) -> None:
+    put_picture(path, container, own().data, kind=3)
+    if len(read_pictures(path, container)) == 1:  # ID3 frames of one description replace each other
+        write(path, container, PNG)
+        put_picture(path, container, own().data, kind=0)
+    assert {p.data for p in read_pictures(path, container)} == {PNG.data, own().data}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("picture", [None, PNG], ids=["none", "another"])
+def test_a_file_without_an_own_cover_is_not_touched(
+    make: Make, container: str, picture: Picture | None
+) -> None:
+    path = make(container, tags=TAGS)
+    if picture:
+        put_picture(path, container, picture.data)
+    before = path.read_bytes(), path.stat()
+
+    outcome = remove(path, container)
+
+    assert (outcome.status, outcome.reason) == (Status.UNCHANGED, Reason.NOT_OWN)
+    assert (path.read_bytes(), path.stat()) == before
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_file_that_had_no_tag_ends_with_no_picture(make: Make, container: str) -> None:
+    path = make(container)
+    sound = decoded_hash(path)
+    write(path, container, own())
+
+    assert remove(path, container).reason is Reason.STRIPPED
+
+    assert not has_art(path)
+    assert decoded_hash(path) == sound
+
+
+@pytest.mark.parametrize(
+    "container", ["mp3", "tta", "wav", "aiff", "dsf", "dff", "ape", "wavpack", "musepack"]
+)
+def test_a_tag_that_was_made_for_the_cover_goes_with_it(make: Make, container: str) -> None:
+    path = make(container)
+    original = path.read_bytes()
+    write(path, container, own())
+
+    remove(path, container)
+
+    assert path.read_bytes() == original
+
+
+def test_a_large_cover_leaves_no_hole_behind(make: Make) -> None:
+    for container in CONTAINERS:
+        path = make(container, tags=TAGS, name=container)
+        size = path.stat().st_size
+        cover = own()
+        large = replace(cover, data=cover.data + bytes(300_000))
+        assert write(path, container, large).status is Status.WRITTEN
+
+        assert remove(path, container).reason is Reason.STRIPPED
+
+        assert path.stat().st_size < size + (8 << 10), container
+
+
+def test_an_empty_tag_of_version_2_4_and_an_id3v1_behind_are_no_obstacle(make: Make) -> None:
+    path = make("mp3")
+    with path.open("ab") as file:
+        file.write(b"TAG" + bytes(125))
+    MP3(path).save(v2_version=4)
+    write(path, "mp3", own())
+
+    assert remove(path, "mp3").reason is Reason.STRIPPED
+
+    assert not has_art(path)
+    assert path.read_bytes()[-128:] == b"TAG" + bytes(125)
+
+
+def test_a_file_whose_sound_would_change_is_left_as_it_is(make: Make) -> None:
+    path = make("flac", tags=TAGS)
+    write(path, "flac", own())
+    before = path.read_bytes()
+
+    outcome = remove_own_cover(
+        track(path, "flac"), same_sound=lambda *_: False, options=RewriteOptions()
+    )
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.NOT_VERIFIED)
+    assert path.read_bytes() == before
+
+
+def test_a_tag_of_nothing_but_the_cover_goes_though_there_is_another(make: Make) -> None:
+    path = make("mp3")
+    assert write(path, "mp3", own()).status is Status.WRITTEN
+    bare = make("mp3", name="bare").read_bytes() + id3v1("Title", "Ana")
+    path.write_bytes(path.read_bytes() + id3v1("Title", "Ana"))
+
+    outcome = remove(path, "mp3")
+
+    assert outcome.status is Status.WRITTEN, outcome.message
+    assert path.read_bytes() == bare

@@ -1,0 +1,149 @@
+"""What turns a new file into the old one: always exact, and small where little changed."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from covergen.library.pictures import edit_pictures, is_front_cover
+from covergen.library.writing import reversal as module
+from covergen.library.writing.reversal import Reversal, find_reversal
+from tests.media import CONTAINERS, EXTENSION, encode, put_tags
+from tests.unit.library.written import JPEG, PNG, large
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "old", tmp_path / "new"
+
+
+def found(files: tuple[Path, Path], old: bytes, new: bytes) -> Reversal:
+    """The reversal of two files, as it comes out of a journal, and proven."""
+    for path, data in zip(files, (old, new), strict=True):
+        path.write_bytes(data)
+    reversal = find_reversal(*files)
+    assert reversal is not None
+    reversal = Reversal.unpack(reversal.pack())
+    reversal.apply(files[1])
+    assert files[1].read_bytes() == old
+    return reversal
+
+
+def edited(source: random.Random, old: bytes) -> bytes:
+    """Some numbers changed, and perhaps something of another size in a place."""
+    new = bytearray(old)
+    for _ in range(source.randrange(5) if new else 0):
+        at = source.randrange(len(new))
+        new[at : at + 4] = source.randbytes(len(new[at : at + 4]))
+    start = source.randrange(len(new) + 1)
+    end = min(len(new), start + source.choice([0, 0, 10, 20_000]))
+    new[start:end] = source.randbytes(source.choice([0, 0, 3, 70_000]))
+    return bytes(new)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_two_files(files: tuple[Path, Path], seed: int) -> None:
+    source = random.Random(seed)
+    old = source.randbytes(source.choice([0, 1, 10, 5_000, 1_100_000]))
+    new = source.choice([edited(source, old), b"", source.randbytes(9_000), old[::-1]])
+    found(files, old, new)
+
+
+def test_what_moved_as_a_whole_costs_nothing(files: tuple[Path, Path]) -> None:
+    sound = random.Random(1).randbytes(3_000_000)
+    reversal = found(files, b"head" + sound, b"head, and a picture" + sound)
+    assert len(reversal.pack()) < 200
+
+
+def test_numbers_in_what_moved_cost_little(files: tuple[Path, Path]) -> None:
+    """As in Ogg: each page has another number and another checksum."""
+    source = random.Random(2)
+    pages = [source.randbytes(4_000) for _ in range(500)]
+    old, new = (
+        start + b"".join(page + source.randbytes(8) for page in pages)
+        for start in (b"headers", b"headers with a picture")
+    )
+    assert len(found(files, old, new).pack()) < 500 * 20
+
+
+def test_a_size_at_the_start_and_a_chunk_at_the_end_cost_little(files: tuple[Path, Path]) -> None:
+    """As in WAV, where neither end of the file stays."""
+    sound = random.Random(3).randbytes(2_000_000)
+    old, new = b"RIFF1234" + sound + b"tag", b"RIFF5678" + sound + b"a tag that is longer"
+    assert len(found(files, old, new).pack()) < 200
+
+
+def test_a_known_picture_is_kept_elsewhere(files: tuple[Path, Path]) -> None:
+    picture = random.Random(4).randbytes(50_000)
+    reversal = found(files, b"a" + picture + b"z" * 9, b"a" + b"z" * 9)
+    packed = reversal.pack(picture)
+    assert len(packed) < 200 < 50_000 <= len(reversal.pack(b"something else"))
+    assert Reversal.unpack(packed, picture) == reversal
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_cover_of_half_a_megabyte_is_taken_back_by_some_hundred_bytes(
+    container: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    song = tmp_path / f"song{EXTENSION[container]}"
+    encode(song, container, seconds=2)
+    put_tags(song, container, {"title": "T", "artist": "A"})
+    old = song.read_bytes()
+    edit_pictures(song, container, is_front_cover, large(PNG, 500_000))
+    reversal = found(files, old, song.read_bytes())
+    assert len(reversal.pack()) < 1_000
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_cover_that_is_replaced_costs_what_it_takes(
+    container: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    picture = large(JPEG, 30_000)
+    song = tmp_path / f"song{EXTENSION[container]}"
+    encode(song, container, seconds=1)
+    edit_pictures(song, container, is_front_cover, picture)
+    old = song.read_bytes()
+    edit_pictures(song, container, is_front_cover, PNG)
+    reversal = found(files, old, song.read_bytes())
+    assert len(reversal.middle) < 4 / 3 * 30_000 + 5_000  # base64 in Ogg, as it is elsewhere
+
+
+def test_what_is_too_large_to_be_kept_is_not(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LARGEST_BYTES", 1_000)
+    files[0].write_bytes(random.Random(5).randbytes(1_001))
+    files[1].write_bytes(b"")
+    assert find_reversal(*files) is None
+
+
+def test_damage_is_noticed(files: tuple[Path, Path]) -> None:
+    reversal = found(files, b"old" * 1_000, b"new" * 2_000)
+    packed = reversal.pack()
+    for length in range(0, len(packed), 7):
+        with pytest.raises(ValueError, match="damaged"):
+            Reversal.unpack(packed[:length])
+    for at in range(len(packed)):
+        flipped = bytearray(packed)
+        flipped[at] ^= 1
+        with pytest.raises(ValueError, match="damaged"):
+            Reversal.unpack(bytes(flipped))
+
+
+def test_it_is_not_applied_to_a_file_that_is_too_short(tmp_path: Path) -> None:
+    path = tmp_path / "short"
+    path.write_bytes(b"12345")
+    with pytest.raises(ValueError, match="shorter"):
+        Reversal(head=3, tail=3, middle=b"").apply(path)
+
+
+def test_patches_lie_in_order_and_apart(files: tuple[Path, Path]) -> None:
+    source = random.Random(6)
+    old = source.randbytes(100_000)
+    new = bytearray(old)
+    for at in range(0, 100_000, 997):
+        new[at] ^= 255
+    patches = found(files, old, bytes(new)).patches
+    assert len(patches) > 90
+    assert all(a + len(data) < b for (a, data), (b, _) in pairwise(patches))

@@ -1,0 +1,387 @@
+"""What goes wrong while a cover is written: the original stays, and nothing else does."""
+
+import errno
+import os
+import resource
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from mutagen.flac import FLAC
+
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.core.types import Status
+from covergen.library.pictures import Gone
+from covergen.library.writing import file_copy, reversal, rewrite
+from covergen.library.writing.change import Change
+from covergen.library.writing.rewrite import RewriteOptions, write_cover
+from tests.unit.library.written import (
+    JPEG,
+    PNG,
+    assert_refused,
+    large,
+    same_packets,
+    track,
+    write,
+)
+
+AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+Edit = Callable[[Path], None]
+
+
+def after_the_edit(monkeypatch: pytest.MonkeyPatch, change: Edit) -> None:
+    """Let a fault of the edit, or of the disk, change the copy behind its back."""
+    edit = rewrite.edit_pictures
+
+    def faulty(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
+        note = edit(path, container, gone, new)
+        before = path.read_bytes()
+        change(path)
+        assert path.read_bytes() != before
+        return note
+
+    monkeypatch.setattr(rewrite, "edit_pictures", faulty)
+
+
+def flip_a_byte_of_the_audio(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+
+def lose_the_end(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def change_a_tag(path: Path) -> None:
+    file = FLAC(path)
+    file["title"] = "t"
+    file.save()
+
+
+def flip_a_byte_of_the_picture(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(PNG.data, PNG.data[:-1] + b"\0"))
+
+
+def lose_the_picture(path: Path) -> None:
+    file = FLAC(path)
+    file.clear_pictures()
+    file.save()
+
+
+def destroy_the_file(path: Path) -> None:
+    path.write_bytes(b"\0" * 5000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        flip_a_byte_of_the_audio,
+        lose_the_end,
+        change_a_tag,
+        flip_a_byte_of_the_picture,
+        lose_the_picture,
+        destroy_the_file,
+    ],
+)
+def test_a_faulty_edit_is_thrown_away(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch, change: Edit
+) -> None:
+    after_the_edit(monkeypatch, change)
+
+    assert_refused(write(song, "flac", PNG), Reason.NOT_VERIFIED, song, original)
+
+
+STEPS = (
+    "copy_bytes",
+    "edit_pictures",
+    "remaining",
+    "copy_metadata",
+    "sync_file",
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, Reason.NO_SPACE),
+        (errno.EDQUOT, Reason.NO_SPACE),
+        (errno.EROFS, Reason.READ_ONLY),
+        (errno.EACCES, Reason.READ_ONLY),
+        (errno.EIO, Reason.IO_ERROR),
+    ],
+)
+def test_an_error_of_the_system_at_any_step_leaves_no_trace(
+    song: Path,
+    original: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    code: int,
+    reason: Reason,
+) -> None:
+    real = getattr(rewrite, step)
+
+    def failing(*args: object, **kwargs: object) -> None:
+        real(*args, **kwargs)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(rewrite, step, failing)
+
+    outcome = write(song, "flac", PNG)
+
+    assert_refused(outcome, reason, song, original)
+    assert os.strerror(code) in outcome.message
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError, RuntimeError])
+def test_whatever_stops_the_program_leaves_no_trace(
+    song: Path,
+    original: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: type[BaseException],
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(rewrite, step, failing)
+
+    with pytest.raises(error):
+        write(song, "flac", PNG)
+
+    assert song.read_bytes() == original
+    assert list(song.parent.iterdir()) == [song]
+
+
+@pytest.fixture
+def limited(original: bytes) -> Iterator[None]:
+    """No file may grow larger than a little more than the song: a true error in mid-write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(original) + 50_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_write_that_fails_half_way_leaves_no_trace(song: Path, original: bytes) -> None:
+    outcome = write(song, "flac", large(PNG, 3_000_000))
+
+    assert_refused(outcome, Reason.NO_SPACE, song, original)
+
+
+def test_the_replacing_itself_may_fail(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Path) -> Path:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(rewrite, "exchange", failing)
+    assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
+
+    monkeypatch.setattr(rewrite, "exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "replace", failing)
+    assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
+
+
+def test_where_files_cannot_change_places_one_replaces_the_other(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewrite, "exchange", lambda *_: False)
+    assert write(song, "flac", PNG).status is Status.WRITTEN
+    assert list(song.parent.iterdir()) == [song]
+
+
+def test_a_disk_that_dies_when_the_file_is_replaced_makes_no_lie_of_it(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, patch = rewrite.exchange, pytest.MonkeyPatch()
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def last(copy: Path, path: Path) -> bool:
+        if not real(copy, path):
+            copy.replace(path)
+        for owner, name in ((Path, "lstat"), (Path, "unlink"), (os, "open"), (os, "close")):
+            patch.setattr(owner, name, failing)
+        return True
+
+    monkeypatch.setattr(rewrite, "exchange", last)
+    try:
+        outcome = write(song, "flac", PNG)
+    finally:
+        patch.undo()
+    assert outcome.status is Status.WRITTEN
+    assert song.read_bytes() != original
+
+
+def test_a_folder_that_cannot_be_synced_does_not_undo_the_write(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+
+    assert write(song, "flac", PNG).status is Status.WRITTEN
+
+
+def change_the_bytes(song: Path) -> None:
+    with song.open("r+b") as file:
+        file.seek(-50, os.SEEK_END)
+        file.write(b"other")
+
+
+def change_the_bytes_and_hide_it(song: Path) -> None:
+    before = song.stat()
+    change_the_bytes(song)
+    os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def put_another_file_in_its_place(song: Path) -> None:
+    other = song.with_name("other")
+    other.write_bytes(song.read_bytes() + b"more")
+    other.replace(song)
+
+
+@pytest.mark.parametrize(
+    "change", [change_the_bytes, change_the_bytes_and_hide_it, put_another_file_in_its_place]
+)
+def test_a_change_by_someone_else_meanwhile_wins(
+    song: Path, monkeypatch: pytest.MonkeyPatch, change: Edit
+) -> None:
+    copied = rewrite.copy_metadata
+
+    def late(*args: object, **kwargs: object) -> None:
+        copied(*args, **kwargs)  # type: ignore[arg-type]  # as handed in
+        change(song)
+
+    monkeypatch.setattr(rewrite, "copy_metadata", late)
+
+    outcome = write(song, "flac", PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
+    assert b"other" in song.read_bytes() or song.read_bytes().endswith(b"more")
+    assert list(song.parent.iterdir()) == [song]
+
+
+def let_a_link_take_its_place(song: Path) -> None:
+    song.unlink()
+    song.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_the_bytes, put_another_file_in_its_place, let_a_link_take_its_place, Path.unlink],
+)
+def test_a_change_in_the_very_last_instant_wins(
+    song: Path, monkeypatch: pytest.MonkeyPatch, change: Edit
+) -> None:
+    """Between the last look at the file and its replacement."""
+    real = rewrite.exchange
+    if not real(song, Path(shutil.copy(song, song.with_name("probe")))):
+        pytest.skip("this file system knows no exchange")
+    song.with_name("probe").unlink()
+    left = []
+
+    def late(copy: Path, path: Path) -> bool:
+        if not left:
+            change(song)
+            left.append(song.lstat() if os.path.lexists(song) else None)
+        return real(copy, path)
+
+    monkeypatch.setattr(rewrite, "exchange", late)
+
+    outcome = write(song, "flac", PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
+    (before,) = left
+    assert list(song.parent.iterdir()) == ([song] if before else [])
+    if before:
+        after = song.lstat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_file_whose_owner_cannot_be_kept_is_refused(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    foreign = os.stat_result((0o100644, 0, 0, 1, 54_321, 54_321, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "chown", refused)
+    copied = rewrite.copy_metadata
+    monkeypatch.setattr(rewrite, "copy_metadata", lambda s, t, _, **k: copied(s, t, foreign, **k))
+
+    outcome = write(song, "flac", PNG)
+
+    assert_refused(outcome, Reason.READ_ONLY, song, original)
+    assert "belongs to another user" in outcome.message
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes in Python here")
+def test_an_attribute_of_the_owner_that_cannot_be_kept_stops_the_write(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    name = "user.rating"
+    monkeypatch.setattr(os, "listxattr", lambda path: [name] if path == song else [])
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"5")
+    monkeypatch.setattr(os, "setxattr", full)
+
+    assert_refused(write(song, "flac", PNG), Reason.NO_SPACE, song, original)
+
+    name = "security.selinux"
+    assert write(song, "flac", PNG).status is Status.WRITTEN
+
+
+def test_an_outcome_says_what_the_note_of_the_container_says(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit = rewrite.edit_pictures
+    monkeypatch.setattr(rewrite, "edit_pictures", lambda *args: edit(*args) + "a note")
+
+    assert write(song, "flac", JPEG).message == "a note"
+
+
+def test_a_picture_too_large_for_its_container_is_an_outcome(song: Path, original: bytes) -> None:
+    assert_refused(write(song, "flac", large(PNG, 1 << 24)), Reason.TOO_LARGE, song, original)
+
+
+def test_what_could_not_be_undone_is_not_done_unless_nobody_keeps_it(
+    song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unasked(_: Change) -> AbstractContextManager[None]:
+        raise AssertionError("there is nothing to be kept")
+
+    monkeypatch.setattr(reversal, "_LARGEST_BYTES", -1)
+    seen = track(song, "flac")
+    options = RewriteOptions()
+    outcome = write_cover(seen, PNG, same_sound=same_packets, options=options, record=unasked)
+    assert_refused(outcome, Reason.IRREVERSIBLE, song, original)
+    assert "--no-journal" in outcome.message
+    assert write_cover(seen, PNG, same_sound=same_packets, options=options).status is Status.WRITTEN
+
+
+def test_a_copy_is_the_same(song: Path, tmp_path: Path, original: bytes) -> None:
+    target = tmp_path / "copy"
+    target.write_bytes(b"much longer" * 10_000)
+
+    file_copy.copy_bytes(song, target)
+
+    assert target.read_bytes()[: len(original)] == original
+    assert target.stat().st_size == len(original)

@@ -1,0 +1,149 @@
+"""cover.png and cover.jpg: whole or not at all, and never over an existing file."""
+
+import errno
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.core.types import Status
+from covergen.library.writing import sidecar
+from covergen.library.writing.sidecar import own_sidecars, write_sidecar
+from tests.unit.library.written import JPEG, PNG
+
+
+@pytest.mark.parametrize(("picture", "name"), [(PNG, "cover.png"), (JPEG, "cover.jpg")])
+def test_the_picture_is_written_beside_the_tracks(
+    tmp_path: Path, picture: Picture, name: str
+) -> None:
+    outcome = write_sidecar(tmp_path, picture)
+
+    path = tmp_path / name
+    assert (outcome.path, outcome.status, outcome.reason) == (path, Status.WRITTEN, Reason.WRITTEN)
+    assert path.read_bytes() == picture.data
+    assert path.stat().st_nlink == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_it_as_the_umask_says(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        write_sidecar(tmp_path, PNG)
+    finally:
+        os.umask(umask)
+
+    assert stat.S_IMODE((tmp_path / "cover.png").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("name", ["cover.png", "Cover.PNG", "COVER.png"])
+def test_a_file_that_has_the_name_in_any_case_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+
+    outcome = write_sidecar(tmp_path, PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.SIDECAR_EXISTS)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(name, b"mine")]
+
+
+def test_a_dangling_link_of_the_name_stays(tmp_path: Path) -> None:
+    (tmp_path / "cover.png").symlink_to("elsewhere.png")
+
+    assert write_sidecar(tmp_path, PNG).reason is Reason.SIDECAR_EXISTS
+
+    assert [path.name for path in tmp_path.iterdir()] == ["cover.png"]
+
+
+def without_hard_links(self: Path, target: Path) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_file_that_appears_at_the_last_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    if not hard_links:
+        monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
+    sync = sidecar.sync_file
+
+    def late(path: Path) -> None:
+        sync(path)
+        (tmp_path / "cover.png").write_bytes(b"mine")
+
+    monkeypatch.setattr(sidecar, "sync_file", late)
+
+    outcome = write_sidecar(tmp_path, PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.SIDECAR_EXISTS)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", b"mine")]
+
+
+def test_a_file_system_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
+
+    assert write_sidecar(tmp_path, PNG).status is Status.WRITTEN
+
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", PNG.data)]
+
+
+def test_no_placeholder_is_left_where_the_last_step_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
+    monkeypatch.setattr(Path, "replace", failing)
+
+    outcome = write_sidecar(tmp_path, PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.IO_ERROR)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sidecar, "sync_file", full)
+
+    outcome = write_sidecar(tmp_path, PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.NO_SPACE)
+    assert "No space left" in outcome.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_refused_even_to_root(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        outcome = write_sidecar(tmp_path, PNG)
+    finally:
+        tmp_path.chmod(0o755)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.READ_ONLY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_does_not_answer_holds_no_files_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sidecar(tmp_path, replace(PNG, data=PNG.data + b"covergen:version"))
+    assert own_sidecars(tmp_path) == [tmp_path / "cover.png"]
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "stat", failing)
+    assert own_sidecars(tmp_path) == []
+
+
+def test_a_folder_that_is_gone_is_an_outcome(tmp_path: Path) -> None:
+    outcome = write_sidecar(tmp_path / "gone", PNG)
+
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)

@@ -1,0 +1,92 @@
+"""What becomes of an album, by what pictures it has and what was asked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Track
+from covergen.pipeline.plan_album import plan_album
+
+_FOLDER = Path("/music/An Album")
+
+
+def _album(art: str, *, cover_file: bool = False) -> Album:
+    """An album of one track for each letter: "x" has a picture, "-" has none, "!" a broken one."""
+    tracks = tuple(
+        Track(
+            path=_FOLDER / f"{number}.mp3",
+            size=1,
+            mtime_ns=1,
+            container="mp3",
+            has_art=has == "x",
+            broken_art=has == "!",
+        )
+        for number, has in enumerate(art)
+    )
+    return Album(
+        key="key",
+        folder=_FOLDER,
+        title="An Album",
+        artist="An Artist",
+        date="1997",
+        tracks=tracks,
+        cover_file=_FOLDER / "cover.jpg" if cover_file else None,
+    )
+
+
+_SKIP, _PAINT, _FILL = Action.SKIP, Action.PAINT, Action.FILL
+
+
+@pytest.mark.parametrize(
+    ("art", "cover_file", "flags", "action", "reason", "targets"),
+    [
+        ("--", False, "", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("--", False, "fill", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("--", False, "force", _PAINT, Reason.NO_COVER, [0, 1]),
+        ("xx", False, "", _SKIP, Reason.HAS_ART, []),
+        ("xx", False, "fill", _SKIP, Reason.HAS_ART, []),
+        ("xx", False, "force", _PAINT, Reason.FORCED, [0, 1]),
+        ("xx", False, "force fill", _PAINT, Reason.FORCED, [0, 1]),
+        ("-x-", False, "", _SKIP, Reason.PARTIAL_ART, []),
+        ("-x-", False, "fill", _FILL, Reason.FILLED, [0, 2]),
+        ("-x-", False, "force", _PAINT, Reason.FORCED, [0, 1, 2]),
+        ("-x-", False, "force fill", _PAINT, Reason.FORCED, [0, 1, 2]),
+        ("--", True, "", _SKIP, Reason.HAS_ART, []),
+        ("--", True, "fill", _FILL, Reason.FILLED, [0, 1]),
+        ("--", True, "force", _PAINT, Reason.FORCED, [0, 1]),
+        ("-x-", True, "", _SKIP, Reason.PARTIAL_ART, []),
+        ("-x-", True, "fill", _FILL, Reason.FILLED, [0, 2]),
+        ("xx", True, "", _SKIP, Reason.HAS_ART, []),
+        ("xx", True, "fill", _SKIP, Reason.HAS_ART, []),
+        ("!!", False, "", _PAINT, Reason.BROKEN_COVER, [0, 1]),
+        ("-!", False, "fill", _PAINT, Reason.BROKEN_COVER, [0, 1]),
+        ("x!", False, "", _SKIP, Reason.PARTIAL_ART, []),
+        ("x!", False, "fill", _FILL, Reason.FILLED, [1]),
+        ("!!", True, "", _SKIP, Reason.HAS_ART, []),
+    ],
+)
+def test_the_plan_of_an_album(
+    art: str, cover_file: bool, flags: str, action: Action, reason: Reason, targets: list[int]
+) -> None:
+    album = _album(art, cover_file=cover_file)
+    assert plan_album(album, force="force" in flags, fill="fill" in flags) == AlbumPlan(
+        album=album,
+        action=action,
+        reason=reason,
+        targets=tuple(album.tracks[number] for number in targets),
+    )
+
+
+def test_a_cover_file_that_is_no_picture_is_painted_over() -> None:
+    album = replace(_album("--"), broken_file=_FOLDER / "cover.jpg")
+    for force in (False, True):
+        plan = plan_album(album, force=force, fill=False)
+        assert (plan.action, plan.reason) == (_PAINT, Reason.BROKEN_COVER)
+
+
+def test_a_picture_of_a_kind_that_tags_do_not_hold_is_not_spread() -> None:
+    album = replace(_album("--"), cover_file=_FOLDER / "cover.JXL")
+    plan = plan_album(album, force=False, fill=True)
+    assert (plan.action, plan.reason) == (_SKIP, Reason.HAS_ART)

@@ -1,0 +1,287 @@
+"""The plan of a library: nothing is painted that could then go nowhere, nor past the limit."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from covergen.core.picture import Encoding
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.writing.rewrite import RewriteOptions
+from covergen.pipeline.events import PlanTotals
+from covergen.pipeline.options import PlanOptions, WriteOptions
+from covergen.pipeline.planning import plan_library, planned
+from tests.media import encode, picture_bytes, put_picture, put_tags
+
+_SIDECAR_ONLY = WriteOptions(embed=False, sidecar=True)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.2).read_bytes()
+
+
+class Shelf:
+    """Albums to plan."""
+
+    def __init__(self, root: Path, sound: bytes) -> None:
+        self.root = root
+        self._sound = sound
+
+    def add(self, folder: str, *names: str, album: str = "") -> list[Path]:
+        """An album of bare tracks in its own folder, or in one with others."""
+        paths = [self.root / folder / f"{name}.flac" for name in names or ("1", "2")]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._sound)
+            put_tags(path, "flac", {"artist": "Ada", "album": album or folder})
+        return paths
+
+    def plans(self, **options: object) -> list[AlbumPlan]:
+        planned = list(self.items(**options))
+        assert all(isinstance(item, AlbumPlan) for item in planned)
+        return planned
+
+    def items(self, **options: object) -> Iterator[AlbumPlan | Outcome]:
+        with closing(ScanMemory()) as memory:
+            yield from plan_library(
+                PlanOptions(paths=(self.root,), **options), memory, checkpoint=lambda: None
+            )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, sound: bytes) -> Shelf:
+    return Shelf(tmp_path / "music", sound)
+
+
+def _told(plans: list[AlbumPlan]) -> list[tuple[str, Action, Reason, int]]:
+    return [(p.album.title, p.action, p.reason, len(p.targets)) for p in plans]
+
+
+def _link(path: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    os.link(path, folder / path.name)
+
+
+# What can be reached.
+
+
+def test_an_album_of_hard_links_is_skipped(shelf: Shelf, tmp_path: Path) -> None:
+    for path in shelf.add("Seeded"):
+        _link(path, tmp_path / "elsewhere")
+
+    assert _told(shelf.plans()) == [("Seeded", Action.SKIP, Reason.HARD_LINKED, 0)]
+
+
+def test_hard_links_are_no_obstacle_where_they_are_to_be_broken(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    for path in shelf.add("Seeded"):
+        _link(path, tmp_path / "elsewhere")
+    write = WriteOptions(rewrite=RewriteOptions(hardlinks="break"))
+
+    assert _told(shelf.plans(write=write)) == [("Seeded", Action.PAINT, Reason.NO_COVER, 2)]
+
+
+def test_an_album_of_read_only_files_is_skipped(shelf: Shelf) -> None:
+    for path in shelf.add("Locked"):
+        path.chmod(0o444)
+
+    assert _told(shelf.plans()) == [("Locked", Action.SKIP, Reason.READ_ONLY, 0)]
+
+
+def test_an_album_in_a_read_only_folder_is_skipped(shelf: Shelf) -> None:
+    (path, _) = shelf.add("Locked")
+    path.parent.chmod(0o555)
+    try:
+        assert _told(shelf.plans()) == [("Locked", Action.SKIP, Reason.READ_ONLY, 0)]
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_a_track_that_is_not_built_to_be_written_is_told_of_with_the_reason(shelf: Shelf) -> None:
+    (path,) = shelf.add("Cut", "1")
+    song = encode(path.with_suffix(".dsf"), "dsf", seconds=0.5)
+    path.unlink()
+    song.write_bytes(song.read_bytes()[:-100])
+
+    file, plan = shelf.items()
+
+    assert isinstance(file, Outcome)
+    assert (file.path, file.status, file.reason) == (song, Status.FAILED, Reason.UNREADABLE)
+    assert "its end is missing" in file.message
+    assert isinstance(plan, AlbumPlan)
+    assert (plan.action, plan.reason, plan.targets) == (Action.SKIP, Reason.UNREADABLE, ())
+
+
+def test_an_album_without_room_for_a_copy_is_skipped(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.add("Full")
+    usage = shutil.disk_usage(shelf.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+
+    assert _told(shelf.plans()) == [("Full", Action.SKIP, Reason.NO_SPACE, 0)]
+
+
+@pytest.mark.parametrize("open_track", [0, 1, 2])
+def test_one_track_that_can_be_written_is_enough(
+    shelf: Shelf, tmp_path: Path, open_track: int
+) -> None:
+    paths = shelf.add("Mixed", "1", "2", "3")
+    locked, linked = (path for n, path in enumerate(paths) if n != open_track)
+    locked.chmod(0o444)
+    _link(linked, tmp_path / "elsewhere")
+
+    assert _told(shelf.plans()) == [("Mixed", Action.PAINT, Reason.NO_COVER, 3)]
+
+
+def test_what_cannot_be_written_is_told_of_and_not_counted(shelf: Shelf, tmp_path: Path) -> None:
+    locked, linked, free = shelf.add("Mixed", "1", "2", "3")
+    locked.chmod(0o444)
+    _link(linked, tmp_path / "elsewhere")
+
+    (plan,) = planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None)
+
+    assert isinstance(plan, AlbumPlan)
+    assert [track.path for track in plan.targets] == [free]
+    assert [(o.path, o.status, o.reason) for o in plan.hindered] == [
+        (locked, Status.FAILED, Reason.READ_ONLY),
+        (linked, Status.SKIPPED, Reason.HARD_LINKED),
+    ]
+
+
+def test_each_file_is_counted_once(shelf: Shelf) -> None:
+    writing, *_ = shelf.add("Mixed", "1", "2", "3")
+    writing.with_name(writing.name + ".part").touch()  # a download program's
+    totals = PlanTotals()
+
+    for plan in planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None):
+        totals.add(plan)
+
+    assert totals.tracks == {(Action.PAINT, Reason.NO_COVER): 2}
+    assert totals.files == {(Status.SKIPPED, Reason.IN_USE): 1}
+    assert (totals.targets, totals.heard) == (2, 3), "an album is heard as a whole"
+
+
+def test_no_cover_is_painted_where_its_file_could_not_be_written(shelf: Shelf) -> None:
+    (path, _) = shelf.add("Broken")
+    (path.parent / "COVER.png").write_bytes(b"")
+
+    assert _told(shelf.plans(write=_SIDECAR_ONLY)) == [
+        ("Broken", Action.SKIP, Reason.SIDECAR_EXISTS, 0)
+    ]
+    jpeg = WriteOptions(embed=False, sidecar=True, encoding=Encoding(format="jpeg"))
+    assert _told(shelf.plans(write=jpeg)) == [("Broken", Action.PAINT, Reason.BROKEN_COVER, 2)]
+
+
+def test_only_the_tracks_that_lack_a_cover_are_asked_for_when_filling(shelf: Shelf) -> None:
+    covered, bare = shelf.add("Half")
+    put_picture(covered, "flac", picture_bytes())
+    assert _told(shelf.plans(fill=True)) == [("Half", Action.FILL, Reason.FILLED, 1)]
+
+    bare.chmod(0o444)
+
+    assert _told(shelf.plans(fill=True)) == [("Half", Action.SKIP, Reason.READ_ONLY, 0)]
+
+
+def test_an_album_that_is_skipped_anyhow_keeps_its_reason(shelf: Shelf) -> None:
+    for path in shelf.add("Covered"):
+        put_picture(path, "flac", picture_bytes())
+        path.chmod(0o444)
+
+    assert _told(shelf.plans()) == [("Covered", Action.SKIP, Reason.HAS_ART, 0)]
+
+
+# Covers beside the tracks, and not in them.
+
+
+def test_a_folder_of_several_albums_gets_no_cover_file(shelf: Shelf) -> None:
+    shelf.add("Shared", "1", album="One")
+    shelf.add("Shared", "2", album="Two")
+    shelf.add("Single")
+
+    assert _told(shelf.plans(write=_SIDECAR_ONLY)) == [
+        ("One", Action.SKIP, Reason.SHARED_FOLDER, 0),
+        ("Two", Action.SKIP, Reason.SHARED_FOLDER, 0),
+        ("Single", Action.PAINT, Reason.NO_COVER, 2),
+    ]
+
+
+def test_a_shared_folder_is_no_obstacle_to_covers_in_the_tracks(shelf: Shelf) -> None:
+    shelf.add("Shared", "1", album="One")
+    shelf.add("Shared", "2", album="Two")
+
+    for write in (WriteOptions(), WriteOptions(sidecar=True)):
+        assert _told(shelf.plans(write=write)) == [
+            ("One", Action.PAINT, Reason.NO_COVER, 1),
+            ("Two", Action.PAINT, Reason.NO_COVER, 1),
+        ]
+
+
+def test_a_cover_file_can_lie_beside_tracks_that_cannot_be_written(shelf: Shelf) -> None:
+    for path in shelf.add("Locked"):
+        path.chmod(0o444)
+
+    plans = shelf.plans(write=_SIDECAR_ONLY)
+
+    assert [(p.action, p.reason) for p in plans] == [(Action.PAINT, Reason.NO_COVER)]
+
+
+# The limit.
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, None])
+def test_the_limit_is_in_albums_that_are_worked_on(shelf: Shelf, limit: int | None) -> None:
+    for path in shelf.add("A covered"):
+        put_picture(path, "flac", picture_bytes())
+    for path in shelf.add("B locked"):
+        path.chmod(0o444)
+    half, _ = shelf.add("C half")
+    put_picture(half, "flac", picture_bytes())
+    shelf.add("D bare")
+    shelf.add("E bare")
+
+    told = _told(shelf.plans(limit=limit, fill=True))
+
+    assert told[:2] == [
+        ("A covered", Action.SKIP, Reason.HAS_ART, 0),
+        ("B locked", Action.SKIP, Reason.READ_ONLY, 0),
+    ]
+    worked_on = [
+        ("C half", Action.FILL, Reason.FILLED, 1),
+        ("D bare", Action.PAINT, Reason.NO_COVER, 2),
+        ("E bare", Action.PAINT, Reason.NO_COVER, 2),
+    ]
+    past = [(title, Action.SKIP, Reason.LIMIT, 0) for title, *_ in worked_on]
+    most = 3 if limit is None else limit
+    assert told[2:] == worked_on[:most] + past[most:]
+
+
+def test_files_that_cannot_be_read_are_handed_on_and_not_counted(shelf: Shelf) -> None:
+    (shelf.root / "A text").mkdir(parents=True)
+    text = shelf.root / "A text/1.flac"
+    text.write_text("no music")
+    shelf.add("B bare")
+
+    failed, plan = shelf.items(limit=1)
+
+    assert isinstance(failed, Outcome)
+    assert (failed.path, failed.reason) == (text, Reason.NOT_AUDIO)
+    assert isinstance(plan, AlbumPlan)
+    assert plan.action is Action.PAINT
+
+
+def test_what_is_planned_is_the_plan(shelf: Shelf) -> None:
+    shelf.add("A bare")
+    for path in shelf.add("B locked"):
+        path.chmod(0o444)
+
+    options = PlanOptions(paths=(shelf.root,))
+
+    assert list(planned(options, lambda: None)) == shelf.plans()

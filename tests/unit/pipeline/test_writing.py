@@ -1,0 +1,333 @@
+"""From a picture to the files of an album."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mutagen.flac import FLAC
+from mutagen.flac import Picture as FlacPicture
+
+from covergen.core.picture import Picture
+from covergen.core.reasons import Reason
+from covergen.core.types import (
+    Action,
+    Album,
+    AlbumPlan,
+    Outcome,
+    Provenance,
+    Status,
+    Track,
+)
+from covergen.journal.journal import Journal, WriteState
+from covergen.journal.recorder import OpenRun
+from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.options import WriteOptions
+from covergen.pipeline.writing import Writer, fill_album, is_complete, write_album
+from tests.media import encode, picture_bytes
+
+_FRONT, _BACK, _ARTIST, _ICON = 3, 4, 8, 1
+
+_RED = picture_bytes("png", 40, (250, 0, 0))
+_BLUE = picture_bytes("jpeg", 50, (0, 0, 250))
+_ICON_PNG = picture_bytes("png", 32, (0, 250, 0))
+_GARBAGE = b"no picture at all"
+
+_PROVENANCE = Provenance(
+    version="1",
+    model="m",
+    base="b",
+    clap="c",
+    adapter="a",
+    windows=1,
+    seed=1,
+    steps=1,
+    guidance=1.0,
+    scheduler="ddim",
+    album_key="key",
+)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.2).read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    return folder
+
+
+def _track(path: Path, sound: bytes, *pictures: tuple[int, bytes]) -> Track:
+    """A FLAC file that holds `pictures`, (kind, data), even those that are none."""
+    path.write_bytes(sound)
+    file = FLAC(path)
+    for kind, data in pictures:
+        picture = FlacPicture()
+        picture.type, picture.data, picture.mime = kind, data, "image/png"
+        file.add_picture(picture)
+    file.save()
+    status = path.stat()
+    return Track(
+        path=path,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        container="flac",
+        has_art=bool(pictures),
+    )
+
+
+def _album(*tracks: Track, cover_file: Path | None = None, shares_folder: bool = False) -> Album:
+    return Album(
+        key="key",
+        folder=tracks[0].path.parent,
+        title="",
+        artist="",
+        date="",
+        tracks=tracks,
+        cover_file=cover_file,
+        shares_folder=shares_folder,
+    )
+
+
+def _covers(path: Path) -> list[tuple[int, bytes]]:
+    return [(picture.type, picture.data) for picture in FLAC(path).pictures]
+
+
+# Filling.
+
+
+def _fill(album: Album) -> tuple[AlbumDone, list[Track]]:
+    """Fill the tracks without a picture; with it, the tracks that were said to be written."""
+    bare = tuple(track for track in album.tracks if not track.has_art)
+    plan = AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=bare)
+    written: list[Track] = []
+    writer = Writer(options=WriteOptions(), on_written=written.append, run=None)
+    return fill_album(plan, writer), written
+
+
+@pytest.mark.parametrize(
+    ("pictures", "spread"),
+    [
+        ([(_BACK, _RED), (_FRONT, _BLUE)], _BLUE),
+        ([(_FRONT, _BLUE), (_BACK, _RED)], _BLUE),
+        ([(_ICON, _ICON_PNG), (_ARTIST, _BLUE)], _BLUE),
+        ([(_ARTIST, _RED), (_BACK, _BLUE)], _RED),
+    ],
+    ids=["front second", "front first", "no icon", "first of the others"],
+)
+def test_the_picture_that_players_show_is_spread(
+    folder: Path, sound: bytes, pictures: list[tuple[int, bytes]], spread: bytes
+) -> None:
+    covered = _track(folder / "1.flac", sound, *pictures)
+    bare = _track(folder / "2.flac", sound)
+
+    done, written = _fill(_album(covered, bare))
+
+    assert done.result == "filled"
+    assert [(outcome.path, outcome.status) for outcome in done.outcomes] == [
+        (bare.path, Status.WRITTEN)
+    ]
+    assert written == [bare]
+    assert _covers(bare.path) == [(_FRONT, spread)]
+    assert _covers(covered.path) == pictures
+
+
+def test_a_spread_picture_is_described_by_its_bytes(folder: Path, sound: bytes) -> None:
+    covered = _track(folder / "1.flac", sound, (_FRONT, _BLUE))  # its tag says PNG
+    bare = _track(folder / "2.flac", sound)
+
+    _fill(_album(covered, bare))
+
+    (picture,) = FLAC(bare.path).pictures
+    assert (picture.mime, picture.width, picture.height) == ("image/jpeg", 50, 50)
+
+
+def test_the_next_track_is_asked_where_a_picture_is_none(folder: Path, sound: bytes) -> None:
+    bare = _track(folder / "1.flac", sound)
+    garbage = _track(folder / "2.flac", sound, (_FRONT, _GARBAGE))
+    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
+    (folder / "cover.jpg").write_bytes(_BLUE)
+
+    _fill(_album(bare, garbage, covered, cover_file=folder / "cover.jpg"))
+
+    assert _covers(bare.path) == [(_FRONT, _RED)]
+    assert _covers(garbage.path) == [(_FRONT, _GARBAGE)]
+
+
+def test_the_next_track_is_asked_where_one_cannot_be_read(folder: Path, sound: bytes) -> None:
+    bare = _track(folder / "1.flac", sound)
+    damaged = _track(folder / "2.flac", sound, (_FRONT, _BLUE))
+    damaged.path.write_bytes(b"fLaC")
+    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
+
+    _fill(_album(bare, damaged, covered))
+
+    assert _covers(bare.path) == [(_FRONT, _RED)]
+
+
+@pytest.mark.parametrize("pictures", [[], [(_FRONT, _GARBAGE)]], ids=["none", "garbage"])
+def test_the_cover_file_comes_last(
+    folder: Path, sound: bytes, pictures: list[tuple[int, bytes]]
+) -> None:
+    first = _track(folder / "1.flac", sound, *pictures)
+    bare = _track(folder / "2.flac", sound)
+    (folder / "cover.jpg").write_bytes(_BLUE)
+
+    _fill(_album(first, bare, cover_file=folder / "cover.jpg"))
+
+    assert _covers(bare.path) == [(_FRONT, _BLUE)]
+    assert (folder / "cover.jpg").read_bytes() == _BLUE
+
+
+@pytest.mark.parametrize("cover", [None, _GARBAGE], ids=["gone", "garbage"])
+def test_an_album_of_which_no_picture_can_be_read_fails(
+    folder: Path, sound: bytes, cover: bytes | None
+) -> None:
+    garbage = _track(folder / "1.flac", sound, (_FRONT, _GARBAGE))
+    bare = _track(folder / "2.flac", sound)
+    before = bare.path.read_bytes()
+    if cover:
+        (folder / "cover.jpg").write_bytes(cover)
+
+    done, written = _fill(_album(garbage, bare, cover_file=folder / "cover.jpg"))
+
+    assert (done.result, done.reason, written) == ("failed", Reason.FILLED, [])
+    (outcome,) = done.outcomes
+    assert (outcome.path, outcome.status, outcome.reason) == (
+        folder,
+        Status.FAILED,
+        Reason.UNREADABLE,
+    )
+    assert outcome.message
+    assert bare.path.read_bytes() == before
+
+
+# Writing what was painted.
+
+
+def _write(
+    album: Album, options: WriteOptions, unheard: tuple[Outcome, ...] = ()
+) -> tuple[AlbumDone, list[Track]]:
+    plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks)
+    written: list[Track] = []
+    writer = Writer(options=options, on_written=written.append, run=None)
+    done = write_album(plan, Picture.parse(_RED), _PROVENANCE, writer, unheard=unheard)
+    assert (done.plan, done.provenance) == (plan, _PROVENANCE)
+    return done, written
+
+
+def _summary(done: AlbumDone) -> list[tuple[str, Status, Reason]]:
+    return [(outcome.path.name, outcome.status, outcome.reason) for outcome in done.outcomes]
+
+
+def test_each_track_gets_the_cover(folder: Path, sound: bytes) -> None:
+    tracks = [_track(folder / f"{n}.flac", sound) for n in (1, 2)]
+
+    done, written = _write(_album(*tracks), WriteOptions())
+
+    assert done.result == "painted"
+    assert _summary(done) == [
+        ("1.flac", Status.WRITTEN, Reason.WRITTEN),
+        ("2.flac", Status.WRITTEN, Reason.WRITTEN),
+    ]
+    assert written == tracks
+    assert [_covers(track.path) for track in tracks] == [[(_FRONT, _RED)]] * 2
+    assert {path.name for path in folder.iterdir()} == {"1.flac", "2.flac"}
+
+
+def test_a_track_that_was_not_heard_is_left_alone(folder: Path, sound: bytes) -> None:
+    deaf, heard = (_track(folder / f"{n}.flac", sound) for n in (1, 2))
+    unheard = Outcome(path=deaf.path, status=Status.FAILED, reason=Reason.UNDECODABLE)
+
+    done, written = _write(_album(deaf, heard), WriteOptions(), (unheard,))
+
+    assert done.result == "partly"
+    assert done.outcomes[0] == unheard
+    assert [outcome.path for outcome in done.outcomes] == [deaf.path, heard.path]
+    assert written == [heard]
+    assert _covers(deaf.path) == []
+
+
+def test_only_files_that_became_new_ones_are_reported(folder: Path, sound: bytes) -> None:
+    equal = _track(folder / "1.flac", sound, (_FRONT, _RED))
+    changed = replace(_track(folder / "2.flac", sound), size=1)
+    fresh = _track(folder / "3.flac", sound)
+
+    done, written = _write(_album(equal, changed, fresh), WriteOptions())
+
+    assert _summary(done) == [
+        ("1.flac", Status.UNCHANGED, Reason.EQUAL),
+        ("2.flac", Status.FAILED, Reason.CHANGED),
+        ("3.flac", Status.WRITTEN, Reason.WRITTEN),
+    ]
+    assert written == [fresh]
+
+
+def test_the_cover_goes_beside_the_tracks_too(folder: Path, sound: bytes) -> None:
+    track = _track(folder / "1.flac", sound)
+
+    done, _ = _write(_album(track), WriteOptions(sidecar=True))
+
+    assert _summary(done) == [
+        ("1.flac", Status.WRITTEN, Reason.WRITTEN),
+        ("cover.png", Status.WRITTEN, Reason.WRITTEN),
+    ]
+    assert (folder / "cover.png").read_bytes() == _RED
+
+
+def test_the_cover_goes_only_beside_the_tracks(folder: Path, sound: bytes) -> None:
+    track = _track(folder / "1.flac", sound)
+    before = track.path.read_bytes()
+
+    done, written = _write(_album(track), WriteOptions(embed=False, sidecar=True))
+
+    assert _summary(done) == [("cover.png", Status.WRITTEN, Reason.WRITTEN)]
+    assert written == []
+    assert track.path.read_bytes() == before
+
+
+def test_a_folder_of_several_albums_gets_no_cover_file(folder: Path, sound: bytes) -> None:
+    track = _track(folder / "1.flac", sound)
+
+    done, _ = _write(_album(track, shares_folder=True), WriteOptions(sidecar=True))
+
+    assert done.result == "painted"
+    assert _summary(done) == [
+        ("1.flac", Status.WRITTEN, Reason.WRITTEN),
+        ("album", Status.SKIPPED, Reason.SHARED_FOLDER),
+    ]
+    assert [path.name for path in folder.iterdir()] == ["1.flac"]
+
+
+# What is journalled.
+
+
+def test_each_write_of_an_album_is_in_the_journal(folder: Path, sound: bytes) -> None:
+    tracks = [_track(folder / f"{n}.flac", sound) for n in (1, 2)]
+    album = _album(*tracks)
+    plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=(tracks[0],))
+    journal = Journal()
+    run = OpenRun(journal, "tag", (folder,), {})
+    writer = Writer(options=WriteOptions(sidecar=True), on_written=lambda _: None, run=run)
+
+    write_album(plan, Picture.parse(_RED), _PROVENANCE, writer)
+
+    (writes,) = journal.writes(1)
+    assert [write.path.name for write in writes] == ["cover.png", "1.flac"]
+    assert {write.state for write in writes} == {WriteState.DONE}
+    assert {write.provenance for write in writes} == {_PROVENANCE}
+    assert {write.album.key for write in writes} == {"key"}
+    (known,) = journal.runs()
+    assert (known.albums, known.written, known.failed) == (1, 2, 0)
+    journal.close()
+
+
+def test_an_album_is_complete_where_only_unheard_tracks_failed(folder: Path) -> None:
+    def outcome(status: Status) -> Outcome:
+        return Outcome(path=folder, status=status, reason=Reason.IO_ERROR)
+
+    unheard, failed, written = map(outcome, (Status.FAILED, Status.FAILED, Status.WRITTEN))
+    assert is_complete((unheard, written), (unheard,))
+    assert not is_complete((unheard, failed, written), (unheard,))

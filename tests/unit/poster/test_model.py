@@ -1,0 +1,112 @@
+"""The poster model: a probe that reads the mood, and the painter that follows it."""
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covergen.core.errors import AdapterError, Interrupted
+from covergen.core.types import PaintRequest, Sampling
+from covergen.poster.model import MoodProbe, Poster, load_poster
+from covergen.poster.painter.features import features
+
+SAMPLING = Sampling(steps=1, guidance=1.0, scheduler="dpm++")
+
+
+def linear_world(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings from which the attributes follow linearly, but for noise."""
+    rng = np.random.default_rng(0)
+    attributes = rng.uniform(size=(rows, 11)).astype(np.float32)
+    vectors = attributes @ rng.normal(size=(11, 32)) + rng.normal(0, 0.3, (rows, 32))
+    return vectors.astype(np.float32), attributes
+
+
+def test_the_probe_reads_attributes_of_unseen_music_at_their_own_spread() -> None:
+    vectors, attributes = linear_world(2000)
+    probe = MoodProbe.fit(vectors[:1500], attributes[:1500], ridge=1e-3)
+    read = np.array([probe.read(vector).row for vector in vectors[1500:]])
+    for k in range(11):
+        assert np.corrcoef(read[:, k], attributes[1500:, k])[0, 1] > 0.8
+    assert read.std(0) == pytest.approx(attributes[1500:].std(0), rel=0.15)
+
+
+def test_a_probe_survives_its_file(tmp_path: Path) -> None:
+    vectors, attributes = linear_world(200)
+    probe = MoodProbe.fit(vectors, attributes, ridge=1e-3)
+    (tmp_path / "mood.safetensors").write_bytes(probe.to_bytes())
+    loaded = load_poster(tmp_path / "mood.safetensors", d_audio=32).probe
+    assert np.array_equal(loaded.weight, probe.weight)
+    assert np.array_equal(loaded.bias, probe.bias)
+
+
+@pytest.mark.parametrize("data", [b"", b"no tensors", b"\0" * 64])
+def test_another_file_is_no_probe(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.safetensors").write_bytes(data)
+    with pytest.raises(AdapterError, match="not a mood probe"):
+        load_poster(tmp_path / "a.safetensors", d_audio=32)
+
+
+def test_a_probe_of_another_clap_does_not_fit(tmp_path: Path) -> None:
+    probe = MoodProbe(weight=np.zeros((11, 32), np.float32), bias=np.zeros(11, np.float32))
+    (tmp_path / "a.safetensors").write_bytes(probe.to_bytes())
+    with pytest.raises(AdapterError, match="does not fit"):
+        load_poster(tmp_path / "a.safetensors", d_audio=512)
+
+
+@pytest.fixture
+def poster() -> Poster:
+    """Its vectors are (arousal, valence)."""
+    weight = np.zeros((11, 2), np.float32)
+    weight[0, 0] = weight[1, 1] = 1
+    return Poster(probe=MoodProbe(weight=weight, bias=np.full(11, 0.5, np.float32)), sha256="")
+
+
+def request(arousal: float, valence: float, seed: int) -> PaintRequest:
+    return PaintRequest(vector=np.array([arousal - 0.5, valence - 0.5], np.float32), seed=seed)
+
+
+def paint(poster: Poster, requests: list[PaintRequest], **options: object) -> list[np.ndarray]:
+    batches = poster.paint_batches(
+        requests, SAMPLING, batch_size=2, checkpoint=lambda: None, **options
+    )
+    return [picture for batch in batches for picture in batch]
+
+
+def test_pictures_follow_the_mood_and_do_not_depend_on_their_batch(poster: Poster) -> None:
+    moods = [(0.05, 0.05), (0.05, 0.95), (0.95, 0.95)]
+    requests = [request(*mood, seed=seed) for mood in moods for seed in range(3)]
+    pictures = paint(poster, requests, size=128)
+    assert {picture.shape for picture in pictures} == {(128, 128, 3)}
+    assert np.array_equal(pictures[4], paint(poster, [requests[4]], size=128)[0])
+    sad, serene, joyful = (
+        np.mean([[f.lightness, f.b, f.chroma] for f in map(features, pictures[k : k + 3])], axis=0)
+        for k in (0, 3, 6)
+    )
+    assert serene[0] > sad[0] + 25
+    assert joyful[1] > sad[1] + 25
+    assert joyful[2] > serene[2] + 10
+
+
+def test_an_odd_size_and_the_default_size(poster: Poster) -> None:
+    assert paint(poster, [request(0.5, 0.5, 1)])[0].shape == (1024, 1024, 3)
+    assert paint(poster, [request(0.5, 0.5, 1)], size=301)[0].shape == (301, 301, 3)
+
+
+def test_it_stops_when_asked(poster: Poster) -> None:
+    calls = count()
+
+    def checkpoint() -> None:
+        if next(calls) == 2:
+            raise Interrupted
+
+    batches = poster.paint_batches(
+        [request(0.5, 0.5, seed) for seed in range(9)],
+        SAMPLING,
+        batch_size=2,
+        checkpoint=checkpoint,
+        size=64,
+    )
+    assert len(next(batches)) == 2
+    with pytest.raises(Interrupted):
+        next(batches)

@@ -1,0 +1,84 @@
+"""Albums under names that do not tell where they lie."""
+
+from pathlib import Path
+
+import pytest
+
+from covergen.core.reasons import Reason
+from covergen.core.seeds import seed_for
+from covergen.core.types import Action, Album, AlbumPlan, Track
+from covergen.preview.album_entry import (
+    album_id,
+    candidate_seed,
+    file_stem,
+    plain,
+    planned_album,
+    roots_of,
+    same_music,
+)
+
+
+def _plan(folder: Path, *names: str, artist: str = "", title: str = "") -> AlbumPlan:
+    tracks = tuple(
+        Track(path=folder / name, size=1, mtime_ns=2, container="mp3", has_art=False)
+        for name in names
+    )
+    album = Album(key="key", folder=folder, title=title, artist=artist, date="", tracks=tracks)
+    return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=tracks[:1])
+
+
+def test_roots_are_folders_and_above_discs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a/CD1").mkdir(parents=True)
+    (tmp_path / "a/song.mp3").touch()
+    (tmp_path / "a/CD1/song.mp3").touch()
+    monkeypatch.chdir(tmp_path)
+    paths = ["a", "a/song.mp3", "a/CD1", "a/CD1/song.mp3", "."]
+    assert roots_of(list(map(Path, paths))) == (tmp_path / "a", tmp_path)
+
+
+def test_names_begin_at_the_innermost_root(tmp_path: Path) -> None:
+    roots = (tmp_path, tmp_path / "a")
+    planned = planned_album(_plan(tmp_path / "a", "CD1/1.mp3", "2.mp3"), roots)
+    assert (planned.root, planned.folder) == (1, "")
+    assert [(t.path, t.target) for t in planned.tracks] == [("CD1/1.mp3", True), ("2.mp3", False)]
+    outer = planned_album(_plan(tmp_path / "b/c", "1.mp3"), roots)
+    assert (outer.root, outer.folder, outer.tracks[0].path) == (0, "b/c", "b/c/1.mp3")
+
+
+def test_two_copies_of_an_album_are_two(tmp_path: Path) -> None:
+    plans = [_plan(tmp_path / name, "1.mp3") for name in "ab"]
+    assert len({album_id(plan.album, (tmp_path,)) for plan in plans}) == 2
+
+
+def test_another_size_time_or_track_is_other_music(tmp_path: Path) -> None:
+    one, more = (planned_album(_plan(tmp_path, *names), (tmp_path,)) for names in ("a", "ab"))
+    assert same_music(one, one)
+    assert not same_music(one, more)
+
+
+def test_the_first_candidate_has_the_seed_of_tag_and_the_others_their_own() -> None:
+    seeds = [candidate_seed("key", 3, number) for number in range(20)]
+    assert seeds[0] == seed_for("key", 3)
+    assert len(set(seeds)) == 20
+    assert seeds == [candidate_seed("key", 3, number) for number in range(20)]
+    assert not {*seeds} & {candidate_seed("key", 4, number) for number in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("artist", "title", "stem"),
+    [("Ada Lind", "Été (Live)", "ada-lind-ete-live-"), ("東京", "🎧", ""), ("../..", "C:\\", "c-"),
+     ("x" * 300, "", "x" * 60 + "-"), ("", "CON", "con-")],
+)  # fmt: skip
+def test_file_names_are_safe_everywhere(tmp_path: Path, artist: str, title: str, stem: str) -> None:
+    planned = planned_album(_plan(tmp_path, "a", artist=artist, title=title), (tmp_path,))
+    assert file_stem(planned) == stem + planned.id
+
+
+def test_a_plain_path_has_nothing_to_be_resolved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real/inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/inner")
+    monkeypatch.chdir(tmp_path)
+    assert plain(Path("link")) == tmp_path / "link"
+    assert plain(Path("link/..")) == (tmp_path / "real").resolve()
