@@ -244,8 +244,8 @@ def test_an_album_that_cannot_be_heard_is_in_the_plan(
 ) -> None:
     folder = library.broken_off.parent
     (folder / "01 Whole.flac").unlink()
-    head = library.broken_off.read_bytes().partition(b"\xff\xf8")[0]  # where FLAC's frames begin
-    library.broken_off.write_bytes(head + bytes(5000))
+    head, sync, _ = library.broken_off.read_bytes().partition(b"\xff\xf8")  # of FLAC's frames
+    library.broken_off.write_bytes(head + sync + bytes(5000))
     run(*TAG, "-n", "--preview", preview.folder, folder, expect=1)
     assert [album["reason"] for album in preview.albums] == ["nothing-heard"]
     assert "none of its tracks could be decoded" in (preview.folder / "index.html").read_text()

@@ -99,7 +99,15 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
 def check(file: BinaryIO) -> None:
     """Raise ValueError or struct.error where `edit` could not begin."""
     moov, _ = _moov_and_room(file)
-    _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, lambda _: False, None))
+    inner: bytes | memoryview = memoryview(_body(file, moov))
+    for name in _META:
+        atom = next((atom for atom in _atoms(inner) if atom.name == name), None)
+        if atom is None:
+            return
+        inner = inner[atom.body : atom.end]
+    _check_kind(inner)
+    for _ in _atoms(inner[_version_size(inner) :]):
+        pass
 
 
 def rest(path: Path, gone: Gone) -> object:
@@ -170,7 +178,7 @@ def _moves(file: BinaryIO, track: _Atom) -> bool:
     return codec not in _STILLS and count != b"\0\0\0\1"
 
 
-def _atom(head: bytes, at: int, limit: int) -> _Atom:
+def _atom(head: bytes | memoryview, at: int, limit: int) -> _Atom:
     """The atom whose head is here, at `at` in what ends at `limit`. Raises ValueError."""
     length, name = struct.unpack_from(">I4s", head)
     body = at + _FIXED_HEAD
@@ -184,7 +192,7 @@ def _atom(head: bytes, at: int, limit: int) -> _Atom:
     return _Atom(name, at, body, at + length)
 
 
-def _atoms(data: bytes, at: int = 0) -> Iterator[_Atom]:
+def _atoms(data: bytes | memoryview, at: int = 0) -> Iterator[_Atom]:
     while at + _FIXED_HEAD <= len(data):
         atom = _atom(data[at : at + 16], at, len(data))
         yield atom
@@ -240,8 +248,7 @@ def _holds(body: bytes, path: tuple[bytes, ...]) -> bool:
 def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:
     meta = meta or _HANDLER
     skip = _version_size(meta)
-    if meta[skip + 16 : skip + 20] != b"mdir":
-        raise ValueError("its metadata are not of the iTunes kind")
+    _check_kind(meta)
 
     def edited(items: bytes) -> bytes:
         kept = _without(items, gone)
@@ -250,12 +257,18 @@ def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:
     return meta[:skip] + _edited(meta[skip:], (b"ilst",), edited)
 
 
+def _check_kind(meta: bytes | memoryview) -> None:
+    kind = _version_size(meta) + 16
+    if meta[kind : kind + 4] != b"mdir":
+        raise ValueError("its metadata are not of the iTunes kind")
+
+
 def _value(picture: Picture) -> bytes:
     kind = _TYPES.get(picture.mime, _UNTYPED)
     return _join(b"data", struct.pack(">II", kind, 0) + picture.data)
 
 
-def _version_size(meta: bytes) -> int:
+def _version_size(meta: bytes | memoryview) -> int:
     # QuickTime's own `meta` has no version and flags in front of its atoms.
     return 0 if meta[4:8] == b"hdlr" else 4
 

@@ -119,7 +119,7 @@ def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
 
 def check(file: BinaryIO, codec: Codec) -> None:
     """Raise ValueError or mutagen's errors where `edit` could not begin."""
-    _read(file, codec)
+    _checked_pages(file, codec)
 
 
 def rest(path: Path, gone: Gone, codec: Codec) -> object:
@@ -160,6 +160,14 @@ def _count_blocks(file: BinaryIO, first: OggPage, count: int) -> None:
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
+    """Raises ValueError as `_checked_pages`, and where the comments are damaged."""
+    first, pages = _checked_pages(file, codec)
+    packet, *further = OggPage.to_packets(pages, strict=True)
+    prefix, body = packet[: codec.prefix_bytes], packet[codec.prefix_bytes :]
+    return _Headers(first, pages, prefix, Comments.parse(body), further)
+
+
+def _checked_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]:
     """Raises ValueError where audio shares a page with headers, or the headers have no end."""
     try:
         first, pages = _header_pages(file, codec)
@@ -167,9 +175,7 @@ def _read(file: BinaryIO, codec: Codec) -> _Headers:
         raise ValueError("its headers have no end") from error
     if pages[0].continued or pages[-1].position not in (0, _NO_PACKET_ENDS):
         raise ValueError("audio shares a page with the headers")
-    packet, *further = OggPage.to_packets(pages, strict=True)
-    prefix, body = packet[: codec.prefix_bytes], packet[codec.prefix_bytes :]
-    return _Headers(first, pages, prefix, Comments.parse(body), further)
+    return first, pages
 
 
 def _header_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]:
