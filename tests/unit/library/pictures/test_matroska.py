@@ -30,7 +30,7 @@ from tests.unit.library.pictures.matroska_bytes import (
     laid_out,
     segment_of,
 )
-from tests.unit.library.test_remove_own_cover import own
+from tests.unit.library.writing.test_remove_own_cover import own
 from tests.unit.library.written import JPEG, OTHER, PNG, large, track, write
 
 TAGS = {"title": "T", "artist": "A", "album": "B"}
