@@ -1,4 +1,4 @@
-"""The procedural painter: album covers from the attributes of music, numpy and Pillow only."""
+"""The procedural painter: draws album covers from music attributes with numpy and Pillow."""
 
 from covergen.starter.painter.caption import VOCABULARY
 from covergen.starter.painter.painting import FAMILIES, Painting, paint
