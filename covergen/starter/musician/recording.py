@@ -22,9 +22,9 @@ def augment(samples: Samples, rng: np.random.Generator, *, seconds: float = 10.0
 
     samples: (2, n). Returns (2, m) float32 at 48 kHz, peak ≤ 1; at most `seconds` long.
     """
-    wanted = min(samples.shape[1], count(seconds))
-    first = int(rng.integers(samples.shape[1] - wanted + 1))
-    out = samples[:, first : first + wanted]
+    length = min(samples.shape[1], count(seconds))
+    first = int(rng.integers(samples.shape[1] - length + 1))
+    out = samples[:, first : first + length]
     out = _color(out, rng)
     if rng.random() < 0.35:
         out = _code(out, rng.uniform(20, 45))

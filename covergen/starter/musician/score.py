@@ -286,8 +286,8 @@ def _invent_motif(composer: _Composer) -> _Motif:
     rng, attributes = composer.rng, composer.attributes
     length = composer.chord_steps
     seconds = length * composer.clock.step_seconds
-    wanted = float(np.clip(0.45 * composer.onsets_per_second * seconds, 1, 0.75 * length))
-    places = pattern(wanted, 0.35 + 0.4 * attributes.rhythmicity, rng, length)
+    onsets = float(np.clip(0.45 * composer.onsets_per_second * seconds, 1, 0.75 * length))
+    places = pattern(onsets, 0.35 + 0.4 * attributes.rhythmicity, rng, length)
     degree = int(rng.choice([0, 2, 4, 4, 7]))
     degrees = []
     for place in places:

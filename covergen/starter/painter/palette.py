@@ -127,8 +127,8 @@ _TONES = _tones(PALETTES)
 
 def draw_palette(tone: Tone, rng: np.random.Generator) -> Floats:
     """Draw a palette that suits the tone and vary it slightly. Returns (6, 3) in OKLab."""
-    wanted = np.array([tone.lightness, tone.chroma, tone.a, tone.b], np.float32)
-    miss = (((_TONES - wanted) / _TOLERANCE) ** 2).sum(1)
+    target = np.array([tone.lightness, tone.chroma, tone.a, tone.b], np.float32)
+    miss = (((_TONES - target) / _TOLERANCE) ** 2).sum(1)
     odds = np.exp(-(miss - miss.min()) / 3)
     inks = PALETTES[int(rng.choice(len(PALETTES), p=odds / odds.sum()))]
     turn = math.radians(rng.normal(0, 5))

@@ -102,27 +102,7 @@ def train_tower(run: Run) -> bool:
             "cosine": 1 - distance,
         }
 
-    def evaluate() -> dict[str, float]:
-        with torch.inference_mode():
-            excerpts = torch.from_numpy(held_out.astype(np.float32))
-            views = [_embed(listener, excerpts[:, k].to(run.device)) for k in range(2)]
-            error = (
-                (listener.read(views[0].to(run.device)).cpu() - held_out_targets).square().mean(0)
-            )
-        r2 = 1 - error / held_out_targets.var(0, unbiased=False)
-        cosines = views[0] @ views[1].T
-        same = float(cosines.diagonal().mean())
-        others = float(
-            (cosines.sum() - cosines.diagonal().sum()) / (cosines.numel() - len(cosines))
-        )
-        return {
-            "r2_arousal": float(r2[0]),
-            "r2_valence": float(r2[1]),
-            "r2_mean": float(r2.mean()),
-            "cosine_same": same,
-            "cosine_least": float(cosines.diagonal().min()),
-            "cosine_others": others,
-        }
+    excerpts = torch.from_numpy(held_out.astype(np.float32))
 
     stage = Stage(
         run=run,
@@ -130,9 +110,33 @@ def train_tower(run: Run) -> bool:
         model=listener,
         optimisation=settings.optimisation,
         losses=losses,
-        evaluate=evaluate,
+        evaluate=lambda: _evaluate(listener, excerpts, held_out_targets, run.device),
     )
     return train(stage)
+
+
+@torch.inference_mode()
+def _evaluate(
+    listener: Listener, excerpts: Tensor, targets: Tensor, device: torch.device
+) -> dict[str, float]:
+    """Return the R² of the attributes, and cosines within and between tracks.
+
+    excerpts: (N, excerpts, T, M); targets: (N, attributes), standardised.
+    """
+    views = [_embed(listener, excerpts[:, k].to(device)) for k in range(2)]
+    error = (listener.read(views[0].to(device)).cpu() - targets).square().mean(0)
+    r2 = 1 - error / targets.var(0, unbiased=False)
+    cosines = views[0] @ views[1].T
+    same = float(cosines.diagonal().mean())
+    others = float((cosines.sum() - cosines.diagonal().sum()) / (cosines.numel() - len(cosines)))
+    return {
+        "r2_arousal": float(r2[0]),
+        "r2_valence": float(r2[1]),
+        "r2_mean": float(r2.mean()),
+        "cosine_same": same,
+        "cosine_least": float(cosines.diagonal().min()),
+        "cosine_others": others,
+    }
 
 
 def _embed(listener: Listener, log_mel: Tensor) -> Tensor:
