@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import load_listener
-from covergen.starter.recipe.models import MEL, make_scheduler
+from covergen.starter.recipe.mel import MEL
+from covergen.starter.recipe.models import make_scheduler
 from covergen.starter.recipe.vae import load_vae_average
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from covergen.audio.mel import MelSettings
+from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
@@ -42,15 +42,6 @@ _SKIP_PATH = (
 _BRANCH = 0.3
 _COLOR = 1.0
 _OFFSET = 4.0
-
-MEL = MelSettings(
-    sampling_rate=48_000,
-    feature_size=64,
-    fft_window_size=1024,
-    hop_length=480,
-    frequency_min=50.0,
-    frequency_max=14_000.0,
-)
 
 
 def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:

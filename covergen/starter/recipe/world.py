@@ -159,7 +159,7 @@ def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None
 @cache
 def _log_mel() -> LogMel:
     from covergen.audio.mel import LogMel
-    from covergen.starter.recipe.models import MEL
+    from covergen.starter.recipe.mel import MEL
 
     return LogMel(MEL)
 
