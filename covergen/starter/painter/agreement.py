@@ -9,22 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cross_validated_r2", "explained", "predict_held_out"]
-
-
-def cross_validated_r2(
-    inputs: NDArray[np.float64], outputs: NDArray[np.float64], *, folds: int = 5, seed: int = 0
-) -> NDArray[np.float64]:
-    """Return the cross-validated R² of each output under a quadratic model of the inputs.
-
-    inputs: (N, D), outputs: (N, F). Returns (F,): at most 1, and about 0 or below where nothing
-    is explained.
-    """
-    return explained(predict_held_out(inputs, outputs, folds=folds, seed=seed), outputs)
+__all__ = ["explained", "predict_held_out"]
 
 
 def explained(predicted: NDArray[np.float64], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the R² of each column, (N, F) to (F,)."""
+    """Return the R² of each column, (N, F) to (F,).
+
+    It is at most 1, and about 0 or below where nothing is explained.
+    """
     residual = np.sum((outputs - predicted) ** 2, axis=0)
     return np.asarray(1 - residual / np.sum((outputs - outputs.mean(0)) ** 2, axis=0))
 

@@ -28,7 +28,8 @@ def mood(count: int, seed: int = 0) -> NDArray[np.float64]:
 def test_agreement_is_the_share_of_variance_explained_by_mood() -> None:
     known = mood(4000)
     noise = np.random.default_rng(1).normal(0, 1, (4000, 7))
-    signal = (known[:, :1] - 0.5) / np.sqrt(1 / 12)  # unit variance
+    signal = known[:, :1] + known[:, 1:] ** 2
+    signal = (signal - signal.mean()) / signal.std()
     covers = pictures_with(np.sqrt(0.7) * signal + np.sqrt(0.3) * noise)
     figure, each = figures.agreement(known, covers)
     assert figure.value == pytest.approx(0.7, abs=0.02)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from covergen.starter.painter.agreement import cross_validated_r2
 from covergen.starter.painter.features import features
 
 
@@ -43,14 +42,3 @@ def test_edge_density_is_proportional_to_the_number_of_stripes() -> None:
 
     few, many = (2 ** features(striped(period)).edge_density - 1 / 128 for period in (64, 32))
     assert many / few == pytest.approx(2, rel=0.2)
-
-
-def test_r2_is_the_share_of_variance_that_is_not_noise() -> None:
-    rng = np.random.default_rng(0)
-    inputs = rng.uniform(-1, 1, (3000, 2))
-    signal = inputs[:, 0] + inputs[:, 1] ** 2
-    noise = rng.normal(0, signal.std(), 3000)
-    found = cross_validated_r2(inputs, np.column_stack([signal, signal + noise, noise]))
-    assert found[0] == pytest.approx(1, abs=1e-3)
-    assert found[1] == pytest.approx(0.5, abs=0.05)
-    assert found[2] < 0.01
