@@ -112,8 +112,8 @@ def check_styles(styles: Iterable[str]) -> None:
     for style in styles:
         if _family_in(style) is None:
             raise UsageError(
-                f"The poster model does not know the style {style!r}.",
-                hint=f"Its styles are: {', '.join(FAMILIES)}.",
+                f"The poster model has no style {style!r}.",
+                hint=f"Available styles: {', '.join(FAMILIES)}.",
             )
 
 
@@ -133,7 +133,7 @@ def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Post
     expected = (len(_NAMES), d_audio)
     if probe.weight.shape != expected or probe.bias.shape != expected[:1]:
         raise AdapterError(
-            f"{file} does not fit the CLAP model: its probe has the shape {probe.weight.shape},"
+            f"{file} does not match the CLAP model: the probe has shape {probe.weight.shape},"
             f" expected {expected}."
         )
     return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())

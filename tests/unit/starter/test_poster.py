@@ -46,7 +46,7 @@ def test_a_probe_round_trips_through_its_file(tmp_path: Path) -> None:
         (b"", "not a mood probe"),
         (b"no tensors", "not a mood probe"),
         (b"\0" * 64, "not a mood probe"),
-        (MoodProbe(weight=np.zeros((11, 8)), bias=np.zeros(11)).to_bytes(), "does not fit"),
+        (MoodProbe(weight=np.zeros((11, 8)), bias=np.zeros(11)).to_bytes(), "does not match"),
     ],
 )
 def test_a_file_without_a_fitting_probe_is_rejected(
