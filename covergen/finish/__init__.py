@@ -1,1 +1,1 @@
-"""What is done to a picture after it is painted."""
+"""Finishes: what is done to a picture after it is painted."""

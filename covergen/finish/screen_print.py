@@ -1,4 +1,4 @@
-"""A screen print: a few flat inks with smooth edges, sharp at any size."""
+"""The print finish: a few flat inks with smooth edges, sharp at any size."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ if TYPE_CHECKING:
 
 __all__ = ["find_inks", "screen_print"]
 
-_BINS = 40  # of each OKLab axis, for counting colours
+_BINS = 40  # per unit of each OKLab axis, for counting colours
 _LOWEST = np.array([0.0, -0.4, -0.4])
-_STEEP = 0.04  # OKLab units from one pixel to the next: an edge, whose colours are mixtures
+_STEEP = 0.04  # OKLab units per pixel: at such edges colours are mixtures
 _EDGE_WEIGHT = 0.03
-_ACCENTS = 0.5  # exponent of an area's weight: below 1, small areas count for more
+_ACCENTS = 0.5  # exponent of an area's weight: below 1, small areas count more
 _ROUNDS = 20
-_OFF_LINE = 0.07  # OKLab units: a colour so near the line between two others may be a mixture
+_OFF_LINE = 0.07  # OKLab units: closer to the line between two colours, it may be their mixture
 _THIN = 0.012  # of the side
-_NEAR = 0.045  # OKLab units: inks that are closer become one
-_SMOOTH = 1 / 240  # of the side: how far contours are smoothed
-_FINE = 2  # samples a pixel and direction, for antialiasing
-_STRIP = 128  # rows of the output at once
+_NEAR = 0.045  # OKLab units: closer inks are merged
+_SMOOTH = 1 / 240  # of the side: radius of the blur that smooths contours
+_FINE = 2  # samples per pixel and axis, for antialiasing
+_STRIP = 128  # output rows processed together
 _GRAIN = 0.012
 
 
 def screen_print(
     pixels: NDArray[np.uint8], *, size: int, inks: int = 6, paper: bool = False
 ) -> NDArray[np.uint8]:
-    """Print a picture in at most `inks` flat colours, with the grain of paper if `paper`.
+    """Print a picture in at most `inks` flat colours; `paper` adds paper grain.
 
-    pixels: (H, H, 3) sRGB. Returns (size, size, 3) sRGB. The same picture always gives the same
-    print.
+    pixels: (H, H, 3) uint8 sRGB. Returns (size, size, 3) uint8 sRGB. Deterministic.
     """
     oklab = oklab_from_linear(linear_from_srgb(pixels))
     weight = _flatness(oklab)
@@ -54,10 +53,10 @@ def screen_print(
 
 
 def find_inks(oklab: Floats, weight: Floats, count: int) -> Floats:
-    """The few colours that make up a picture: (N, 3) OKLab, N up to `count`, largest area first.
+    """Find the main colours of a picture by decreasing area: (N, 3) OKLab, N at most `count`.
 
-    Weighted k-means of the picture's colours (Lloyd 1982), begun from colours that are far apart.
-    oklab: (H, W, 3); weight: (H, W), how much each pixel counts.
+    Weighted k-means (Lloyd 1982), starting from colours that are far apart. oklab: (H, W, 3);
+    weight: (H, W), the weight of each pixel.
     """
     colors, areas = _count_colors(oklab, weight)
     pull = areas**_ACCENTS
@@ -68,14 +67,14 @@ def find_inks(oklab: Floats, weight: Floats, count: int) -> Floats:
     for _ in range(_ROUNDS):
         centres = _average_nearest(colors, centres, pull)
     nearest = _distances(colors, centres).argmin(1)
-    # Mixtures drew the centres off the colours of even areas, which are the inks.
+    # Mixtures pull the centres away from the colours of flat areas, which are the inks.
     centres = _average_nearest(colors, centres, areas**2)
     covered = np.bincount(nearest, areas, len(centres))
     return _merge_near(centres[np.argsort(-covered, kind="stable")])
 
 
 def _without_mixtures(oklab: Floats, inks: Floats) -> Floats:
-    """The inks but for those that only line an edge, in a mixture of the colours of its sides."""
+    """Drop inks that only occur along edges, as a mixture of the colours on both sides."""
     nearest = _distances(oklab.reshape(-1, 3), inks).argmin(1).reshape(oklab.shape[:2])
     kept = list(range(len(inks)))
     for ink in reversed(range(2, len(inks))):
@@ -86,7 +85,7 @@ def _without_mixtures(oklab: Floats, inks: Floats) -> Floats:
 
 
 def _is_mixture(color: Floats, others: Floats) -> bool:
-    """Whether a colour lies near the line between two of the others."""
+    """Return whether a colour is close to the line between two of the others."""
     for first, second in combinations(others, 2):
         along = second - first
         share = float((color - first) @ along / (along @ along))
@@ -97,14 +96,14 @@ def _is_mixture(color: Floats, others: Floats) -> bool:
 
 
 def _is_thin(area: NDArray[np.bool_]) -> bool:
-    """Whether next to nothing is left of an area when its border is taken away."""
+    """Return whether an area nearly vanishes when its border is eroded."""
     border = max(1, round(_THIN * len(area)))
     core = Image.fromarray(np.uint8(255 * area)).filter(ImageFilter.MinFilter(2 * border + 1))
     return bool(np.count_nonzero(np.asarray(core)) < 0.1 * np.count_nonzero(area))
 
 
 def _average_nearest(colors: Floats, centres: Floats, weights: Floats) -> Floats:
-    """Each centre moved to the weighted mean of the colours that are nearest to it."""
+    """Move each centre to the weighted mean of its nearest colours."""
     nearest = _distances(colors, centres).argmin(1)
     total = np.bincount(nearest, weights, len(centres))
     sums = [np.bincount(nearest, colors[:, axis] * weights, len(centres)) for axis in range(3)]
@@ -114,7 +113,7 @@ def _average_nearest(colors: Floats, centres: Floats, weights: Floats) -> Floats
 
 
 def _flatness(oklab: Floats) -> Floats:
-    """(H, W): 1 within an even area, and near 0 on an edge."""
+    """Return the flatness of each pixel, (H, W): 1 in flat areas, close to 0 on edges."""
     down, across = (np.gradient(oklab, axis=axis) for axis in (0, 1))
     steepness = np.sqrt((down**2 + across**2).sum(-1))
     weight: Floats = np.exp(-((steepness / _STEEP) ** 2)) + _EDGE_WEIGHT
@@ -122,7 +121,7 @@ def _flatness(oklab: Floats) -> Floats:
 
 
 def _count_colors(oklab: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """The picture's distinct colours, (M, 3), and the weight of each, (M,)."""
+    """Return the picture's distinct colours, (M, 3), and their weights, (M,)."""
     flat = oklab.reshape(-1, 3)
     bins = np.rint((flat - _LOWEST) * _BINS).astype(np.int64)
     codes = bins @ np.array([1 << 16, 1 << 8, 1])
@@ -134,7 +133,7 @@ def _count_colors(oklab: Floats, weight: Floats) -> tuple[Floats, Floats]:
 
 
 def _distances(colors: Floats, centres: Floats) -> Floats:
-    """Squared, (M, N)."""
+    """Return squared distances, (M, N)."""
     squared: Floats = ((colors[:, None] - centres[None]) ** 2).sum(-1)
     return squared
 
@@ -148,19 +147,19 @@ def _merge_near(inks: Floats) -> Floats:
 
 
 def _smooth_areas(oklab: Floats, weight: Floats, inks: Floats) -> list[Image.Image]:
-    """For each ink, how much it is the colour of each place, blurred; one image of floats each."""
+    """Return a blurred coverage map for each ink, as float images."""
     nearest = _distances(oklab.reshape(-1, 3), inks).argmin(1).reshape(weight.shape)
     blur = ImageFilter.GaussianBlur(_SMOOTH * len(oklab))
     areas = []
     for ink in range(len(inks)):
-        # Pillow blurs bytes alone: what is lost in rounding is far below what decides an edge.
+        # Pillow only blurs 8-bit images; the rounding is too small to move an edge.
         share = Image.fromarray(np.uint8(255 * np.clip(weight, 0, 1) * (nearest == ink)))
         areas.append(Image.fromarray(np.asarray(share.filter(blur), np.float32)))
     return areas
 
 
 def _press(areas: list[Image.Image], inks: Floats, size: int) -> NDArray[np.uint8]:
-    """Print strip by strip: at each place the ink with the largest share. inks: linear light."""
+    """Print each pixel with the ink of the largest share, in strips. inks: linear light."""
     side = areas[0].width
     strips = []
     for top in range(0, size, _STRIP):
@@ -177,7 +176,7 @@ def _press(areas: list[Image.Image], inks: Floats, size: int) -> NDArray[np.uint
 
 
 def _add_grain(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The tooth of paper: slight unevenness of the light, in all channels alike."""
+    """Add paper grain: small variations in lightness, equal in all channels."""
     noise = np.random.default_rng(0).standard_normal(pixels.shape[:2], np.float32)
     soft = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) / np.float32(3**0.5)
     grained = pixels * (1 + _GRAIN * soft)[..., None]

@@ -1,4 +1,4 @@
-"""What the musician and the painter both understand of a piece: the starter world's vocabulary."""
+"""The attributes of a piece of music that both the musician and the painter work from."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ FASTEST_BPM = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """A piece of music in eleven numbers. All are 0..1 but `tempo_bpm` (50..180).
+    """Eleven attributes of a piece of music. All are 0..1 except `tempo_bpm` (50..180).
 
-    `mode` runs from minor (0) to major (1), `dynamics` from even to swelling, `brightness` is the
-    spectrum's, `density` is of events, `roughness` is of timbre (noise, distortion),
-    `rhythmicity` is the regularity of the pulse, `percussiveness` is 0 for purely tonal.
+    `mode` runs from minor (0) to major (1), `dynamics` from constant to strongly varying level.
+    `brightness` is spectral, `density` is of note onsets, `roughness` is of timbre (noise,
+    distortion), `rhythmicity` is the regularity of the pulse, `percussiveness` is 0 for purely
+    tonal music.
     """
 
     arousal: float
@@ -37,32 +38,32 @@ class Attributes:
 
     @property
     def row(self) -> list[float]:
-        """All eleven on the scale 0..1, in their order, the tempo by its pace."""
+        """All eleven attributes in field order, each 0..1; the tempo is given as `pace`."""
         return list(astuple(replace(self, tempo_bpm=self.pace)))
 
     @property
     def pace(self) -> float:
-        """The tempo on the scale 0..1."""
+        """The tempo, scaled to 0..1."""
         return (self.tempo_bpm - SLOWEST_BPM) / (FASTEST_BPM - SLOWEST_BPM)
 
 
 def draw_attributes(rng: np.random.Generator) -> Attributes:
-    """A piece at random: arousal and valence uniform on the square, the rest follows them.
+    """Draw random attributes: arousal and valence are uniform, the others correlate with them.
 
-    The directions are those of the listening tests that Eerola, Friberg & Bresin 2013 gather
-    (Front. Psychol. 4:487); the share of chance in each is this world's own.
+    The signs of the correlations are those that Eerola, Friberg & Bresin 2013 (Front. Psychol.
+    4:487) report from listening tests; their strengths are our choice.
     """
     arousal, valence = rng.uniform(size=2)
 
     def follow(by_arousal: float, by_valence: float) -> float:
-        """A mean of arousal, valence (mirrored where the weight is negative) and chance."""
+        """Return a weighted mean of arousal, valence and noise; a negative weight inverts."""
         parts = [
             (abs(by_arousal), arousal if by_arousal > 0 else 1 - arousal),
             (abs(by_valence), valence if by_valence > 0 else 1 - valence),
             (1 - abs(by_arousal) - abs(by_valence), rng.uniform()),
         ]
         mean = sum(weight * value for weight, value in parts)
-        return float(mean * mean * (3 - 2 * mean))  # a mean crowds the middle: spread it again
+        return float(mean * mean * (3 - 2 * mean))  # means cluster around 0.5: spread them out
 
     return Attributes(
         arousal=float(arousal),

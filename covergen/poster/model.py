@@ -1,4 +1,4 @@
-"""The poster model: the procedural painter, driven by the mood that a CLAP model hears."""
+"""The poster model: the procedural painter, driven by a mood probe on CLAP embeddings."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _NAMES = tuple(field.name for field in fields(Attributes))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoodProbe:
-    """A linear map from an embedding to the eleven attributes, each on the scale 0..1.
+    """A linear map from an embedding to the eleven music attributes, each scaled to 0..1.
 
-    weight: (11, d_audio); bias: (11,). Its spread is that of music, not of a regression's
-    predictions, which crowd around the mean.
+    weight: (11, d_audio); bias: (11,). Its outputs are rescaled to the standard deviation of the
+    training attributes, since the predictions of a regression cluster around the mean.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def read(self, vector: NDArray[np.float32]) -> Attributes:
-        """The attributes of a track or an album. vector: (d_audio,) float32, unit L2 norm."""
+        """Return a track's or album's attributes. vector: (d_audio,) float32, unit L2 norm."""
         row = dict(
             zip(_NAMES, np.clip(self.weight @ vector + self.bias, 0, 1).tolist(), strict=True)
         )
@@ -53,7 +53,7 @@ class MoodProbe:
     def fit(
         cls, vectors: NDArray[np.float32], attributes: NDArray[np.float32], *, ridge: float
     ) -> MoodProbe:
-        """Ridge regression. vectors: (N, d_audio); attributes: (N, 11), each 0..1."""
+        """Fit by ridge regression. vectors: (N, d_audio); attributes: (N, 11), each 0..1."""
         middle, mean = vectors.mean(0), attributes.mean(0)
         centred = (vectors - middle).astype(np.float64)
         gram = centred.T @ centred
@@ -65,14 +65,14 @@ class MoodProbe:
         return cls(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        """As a safetensors file."""
+        """Serialise to the bytes of a safetensors file."""
         # safetensors ignores strides.
         return save({"weight": np.ascontiguousarray(self.weight), "bias": self.bias})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poster:
-    """A probe and the SHA-256 of its file. A style names the family of a picture."""
+    """The poster model: a probe and the SHA-256 of its file. A style names a family."""
 
     probe: MoodProbe
     sha256: str
@@ -80,14 +80,14 @@ class Poster:
     def paint_batches(
         self,
         requests: Iterable[PaintRequest],
-        sampling: Sampling,  # noqa: ARG002 - has no meaning for a model without diffusion
+        sampling: Sampling,  # noqa: ARG002 - not used: the model does not sample
         *,
         batch_size: int | None,
         checkpoint: Callable[[], None],
         on_step: Callable[[int, float], None] = lambda *_: None,
         size: int | None = None,
     ) -> Iterator[list[NDArray[np.uint8]]]:
-        """Paint pictures in the order of their requests, (size, size, 3) uint8 sRGB each.
+        """Paint the requests in order and yield batches of (size, size, 3) uint8 sRGB pictures.
 
         `checkpoint` is called before each picture and may raise Interrupted; `on_step` after it,
         with the size of the batch and the share of it that is done.
@@ -102,7 +102,7 @@ class Poster:
             yield pictures
 
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
-        even = size + size % 2  # as the painter needs it
+        even = size + size % 2  # the painter requires an even size
         rng = np.random.default_rng(request.seed)
         family = _family_in(request.style)
         attributes = self.probe.read(request.vector)
@@ -111,19 +111,20 @@ class Poster:
 
 
 def check_styles(styles: Iterable[str]) -> None:
-    """Raise UsageError for a style that names no family of pictures."""
+    """Raise UsageError if a style does not name a family of pictures."""
     for style in styles:
         if _family_in(style) is None:
             raise UsageError(
-                f"The poster model does not know the style {style!r}.",
-                hint=f"Its styles are: {', '.join(FAMILIES)}.",
+                f"The poster model has no style {style!r}.",
+                hint=f"Available styles: {', '.join(FAMILIES)}.",
             )
 
 
 def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
-    """Load a probe for embeddings of length `d_audio`.
+    """Load a poster model for embeddings of length `d_audio`.
 
-    Raises AdapterError, OSError, and UsageError as `check_styles`.
+    Raises AdapterError if the file is not a fitting probe, OSError if it cannot be read, and
+    UsageError if a style does not name a family.
     """
     check_styles(styles)
     data = file.read_bytes()
@@ -135,7 +136,7 @@ def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Post
     expected = (len(_NAMES), d_audio)
     if probe.weight.shape != expected or probe.bias.shape != expected[:1]:
         raise AdapterError(
-            f"{file} does not fit the CLAP model: its probe has the shape {probe.weight.shape},"
+            f"{file} does not match the CLAP model: the probe has shape {probe.weight.shape},"
             f" expected {expected}."
         )
     return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())

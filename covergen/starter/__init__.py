@@ -1,1 +1,1 @@
-"""The starter model: the world that it is trained on, its weights, and the recipe for them."""
+"""The starter model: its synthetic training data, its weights and its training recipe."""

@@ -1,7 +1,7 @@
-"""Measure the starter: `python -m covergen.starter.evaluate --work-dir DIR`.
+"""Evaluate the starter: `python -m covergen.starter.evaluate --work-dir DIR`.
 
-Music, covers and figures are kept in the work folder, so that it may be stopped and gone on with.
-The figures come as text on stdout and as `evaluation.json` in the work folder.
+Music and covers are cached in the work folder, so that an interrupted evaluation can be resumed.
+The results are printed to stdout and written to `evaluation.json` in the work folder.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from covergen.poster.model import load_poster
 from covergen.starter.evaluation import figures
 from covergen.starter.evaluation.autoencoder import reconstruct
 from covergen.starter.evaluation.families import FamilyClassifier
-from covergen.starter.evaluation.music import Music, hear_music
+from covergen.starter.evaluation.music import Music, embed_music
 from covergen.starter.evaluation.pictures import (
     EXPRESSED,
     FEATURES,
     Pictures,
-    paint_music,
-    painters_own,
+    paint_covers,
+    procedural_pictures,
 )
-from covergen.starter.evaluation.recordings import hear_recordings, rank_correlation
+from covergen.starter.evaluation.recordings import embed_recordings, rank_correlation
 from covergen.starter.recipe.settings import World
 
 if TYPE_CHECKING:
@@ -58,36 +58,40 @@ _CURVE = (
     replace(_DEFAULT, steps=10, guided_until=0.6),
 )
 _SEEDS = 8
-_PROBED = 768  # pictures of the painter, which a probe learns from
-_CLASSIFIED = 4096  # pictures of the painter, which the classifier of families learns from
-_HELD_OUT = 1024  # and those that it is tested on
-_STYLED = 24  # covers of each family
+_PROBED = 768  # procedural pictures for fitting the attribute probe
+_CLASSIFIED = 4096  # procedural pictures for training the family classifier
+_HELD_OUT = 1024  # procedural pictures for testing it
+_STYLED = 24  # covers per family
 _FAMILIES = World().families
 
 
 def main() -> None:
-    """Make what is missing, and measure."""
+    """Parse the command line and run the evaluation."""
     parser = argparse.ArgumentParser(
         prog="python -m covergen.starter.evaluate", description=__doc__
     )
     parser.add_argument("--work-dir", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="base/, clap/, the adapter")
-    parser.add_argument("--variants", type=Path, help="a folder of adapters trained otherwise")
-    parser.add_argument("--recordings", type=Path, help="a folder of real music; needs librosa")
-    parser.add_argument("--finish", choices=FINISHES, help="instead of the starter's own")
-    parser.add_argument("--tracks", type=int, default=192, help="a multiple of 64")
-    parser.add_argument("--curve", type=int, default=64, help="tracks for each setting; 0: none")
+    parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="folder of the model")
+    parser.add_argument("--variants", type=Path, help="folder of adapters to compare")
+    parser.add_argument("--recordings", type=Path, help="folder of real music; requires librosa")
+    parser.add_argument("--finish", choices=FINISHES, help="override the starter's finish")
+    parser.add_argument(
+        "--tracks", type=int, default=192, help="number of tracks, a multiple of 64"
+    )
+    parser.add_argument(
+        "--curve", type=int, default=64, help="tracks per sampling setting; 0 skips the settings"
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    found = _Evaluation(options).run()
-    text = json.dumps(found, indent=2)
+    results = _Evaluation(options).run()
+    text = json.dumps(results, indent=2)
     (options.work_dir / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
 
 
 class _Evaluation:
-    """The models, the music and the painter's pictures that all figures share."""
+    """The models, music and procedural pictures shared by all metrics."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -96,38 +100,42 @@ class _Evaluation:
         shipped = load_presets()["starter"].sampling
         self.sampling = replace(shipped, finish=options.finish or shipped.finish)
         self.tower = Tower(self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32)
-        self.music = hear_music(self.tower, options.tracks, self.folder / "music.npz")
-        self.probed = self._painters_own(1, _PROBED)
-        self.own = self._painters_own(2, options.tracks)
+        self.music = embed_music(self.tower, options.tracks, self.folder / "music.npz")
+        self.probe_pictures = self._procedural_pictures(1, _PROBED)
+        self.reference = self._procedural_pictures(2, options.tracks)
 
     def run(self) -> dict[str, Any]:
-        """All figures, by name."""
+        """Return all metrics by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
         covers = self._paint(painter, "default", self.sampling)
-        found: dict[str, Any] = {
-            "painter": self._judge(self.own[0], self.own[1]),
-            "default": self._judge(self.music.attributes, covers),
-            "tower": _hearing(self.music),
+        results: dict[str, Any] = {
+            "painter": self._measure(self.reference[0], self.reference[1]),
+            "default": self._measure(self.music.attributes, covers),
+            "tower": _embedding_similarity(self.music),
             "seeds": self._vary_seeds(painter, covers),
-            "families": self._recognise_families(painter),
+            "families": self._classify_families(painter),
             "autoencoder": self._reconstruct(painter),
         }
         if self.options.recordings:
-            found["recordings"] = self._hear_recordings()
+            results["recordings"] = self._correlate_recordings()
         if self.options.curve:
-            found["curve"] = [self._try(painter, sampling) for sampling in (_DEFAULT, *_CURVE)]
+            results["curve"] = [
+                self._measure_sampling(painter, sampling) for sampling in (_DEFAULT, *_CURVE)
+            ]
             half = self._painter(self.weights / "adapter.safetensors", torch.bfloat16)
-            found["bf16"] = self._try(half, _DEFAULT)
+            results["bf16"] = self._measure_sampling(half, _DEFAULT)
         if self.options.variants:
             adapters = sorted(self.options.variants.glob("*.safetensors"))
-            found["variants"] = {adapter.stem: self._judge_variant(adapter) for adapter in adapters}
-        return found
+            results["variants"] = {
+                adapter.stem: self._measure_variant(adapter) for adapter in adapters
+            }
+        return results
 
-    def _painters_own(
+    def _procedural_pictures(
         self, seed: int, count: int, size: int = 512
     ) -> tuple[NDArray[np.float64], Pictures]:
         path = self.folder / f"painter-{seed}.npz"
-        return painters_own(seed, count, path, size=size, families=_FAMILIES)
+        return procedural_pictures(seed, count, path, size=size, families=_FAMILIES)
 
     def _painter(self, adapter: Path, dtype: torch.dtype = torch.float32) -> Painter:
         return load_painter(
@@ -144,7 +152,7 @@ class _Evaluation:
     ) -> Pictures:
         vectors = self.music.vectors[:count, 0]
         path = self._covers_file(painter, name)
-        return paint_music(painter, vectors, range(len(vectors)), sampling, path)
+        return paint_covers(painter, vectors, range(len(vectors)), sampling, path)
 
     def _covers_file(self, painter: Painter, name: str) -> Path:
         return (
@@ -153,8 +161,8 @@ class _Evaluation:
             / f"{name}-{self.sampling.finish}-{painter.adapter.sha256[:12]}.npz"
         )
 
-    def _judge(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
-        """Figures 1, 2 and 4, with the control of figure 1."""
+    def _measure(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
+        """Return the metrics of covers for known attributes, with shuffled music as a control."""
         agreement, each = figures.agreement(attributes[:, :2], covers)
         shuffled = np.random.default_rng(0).permutation(len(attributes))
         return {
@@ -163,26 +171,26 @@ class _Evaluation:
                 FEATURES[k]: round(float(r2), 3) for k, r2 in zip(EXPRESSED, each, strict=True)
             },
             "agreement_shuffled": _row(figures.agreement(attributes[shuffled, :2], covers)[0]),
-            "retrieval": _row(figures.retrieval(attributes, covers, *self.probed)),
-            "distance_to_painter": _row(figures.closeness(covers, self.probed[1])),
-            "relative_sharpness": _row(figures.relative_sharpness(covers, self.own[1])),
+            "retrieval": _row(figures.retrieval(attributes, covers, *self.probe_pictures)),
+            "distance_to_painter": _row(figures.closeness(covers, self.probe_pictures[1])),
+            "relative_sharpness": _row(figures.relative_sharpness(covers, self.reference[1])),
         }
 
-    def _recognise_families(self, painter: Painter) -> dict[str, Any]:
-        """Covers painted with the name of a family as style, named by a classifier."""
+    def _classify_families(self, painter: Painter) -> dict[str, Any]:
+        """Classify covers painted with the name of a family as style."""
         classifier = FamilyClassifier(len(_FAMILIES))
         path = self.folder / "families.pt"
         if path.exists():
             classifier.load(path)
         else:
-            known = self._painters_own(4, _CLASSIFIED, size=128)[1].thumbs
+            known = self._procedural_pictures(4, _CLASSIFIED, size=128)[1].thumbs
             classifier.fit(known, np.arange(len(known)) % len(_FAMILIES))
             classifier.save(path)
-        held_out = self._painters_own(5, _HELD_OUT, size=128)[1].thumbs
+        held_out = self._procedural_pictures(5, _HELD_OUT, size=128)[1].thumbs
         right = classifier.predict(held_out) == np.arange(len(held_out)) % len(_FAMILIES)
         count = _STYLED * len(_FAMILIES)
         vectors = np.resize(self.music.vectors[:, 0], (count, self.tower.dimension))
-        covers = paint_music(
+        covers = paint_covers(
             painter,
             vectors,
             range(2000, 2000 + count),
@@ -190,27 +198,27 @@ class _Evaluation:
             self._covers_file(painter, "families"),
             styles=_FAMILIES,
         )
-        wanted = np.arange(count) % len(_FAMILIES)
-        found = classifier.predict(covers.thumbs)
-        self._lay_out("families", covers.thumbs[: 7 * _SEEDS])
+        expected = np.arange(count) % len(_FAMILIES)
+        predicted = classifier.predict(covers.thumbs)
+        self._save_sheet("families", covers.thumbs[: 7 * _SEEDS])
         return {
             "painter_recognised": round(float(right.mean()), 4),
-            "recognised": _row(figures.recognised(found, wanted)),
+            "recognised": _row(figures.recognised(predicted, expected)),
             "each": {
-                family: round(float((found == wanted)[wanted == k].mean()), 3)
+                family: round(float((predicted == expected)[expected == k].mean()), 3)
                 for k, family in enumerate(_FAMILIES)
             },
         }
 
     def _vary_seeds(self, painter: Painter, covers: Pictures) -> dict[str, Any]:
-        """Figure 3: 24 tracks with 8 seeds each, and how many of all covers look the same."""
+        """Compare 24 tracks with 8 seeds each, and count near-duplicates and empty covers."""
         vectors = self.music.vectors[:24, 0].repeat(_SEEDS, axis=0)
         seeds = range(1000, 1000 + len(vectors))
-        varied = paint_music(
+        varied = paint_covers(
             painter, vectors, seeds, self.sampling, self._covers_file(painter, "seeds")
         )
-        self._lay_out("tracks", covers.thumbs[:48])
-        self._lay_out("seeds", varied.thumbs[: 6 * _SEEDS])
+        self._save_sheet("tracks", covers.thumbs[:48])
+        self._save_sheet("seeds", varied.thumbs[: 6 * _SEEDS])
         both = Pictures(
             np.concatenate([covers.features, varied.features]),
             np.concatenate([covers.sharpness, varied.sharpness]),
@@ -219,59 +227,59 @@ class _Evaluation:
         return {
             "control_ratio": _row(figures.control(varied, _SEEDS)),
             "near_duplicates": figures.near_duplicates(both),
-            "empty": figures.empty_covers(both, self.probed[1]),
+            "empty": figures.empty_covers(both, self.probe_pictures[1]),
             "among": len(both.thumbs),
         }
 
-    def _lay_out(self, name: str, thumbs: NDArray[np.uint8]) -> None:
-        """A sheet of eight in a row."""
+    def _save_sheet(self, name: str, thumbs: NDArray[np.uint8]) -> None:
+        """Save a contact sheet with eight thumbnails per row."""
         rows = thumbs.reshape(-1, _SEEDS, *thumbs.shape[1:])
         sheet = np.concatenate(list(np.concatenate(list(rows), axis=1)), axis=1)
         Image.fromarray(sheet).save(self.folder / f"sheet-{name}.png")
 
-    def _hear_recordings(self) -> dict[str, Any]:
-        """Rank correlations of the arousal that the probe reads, with what librosa measures."""
+    def _correlate_recordings(self) -> dict[str, Any]:
+        """Return rank correlations of the probe's arousal with librosa's measurements."""
         files = (path for path in self.options.recordings.rglob("*") if path.is_file())
-        heard = hear_recordings(self.tower, files, self.folder / "recordings.npz")
+        recordings = embed_recordings(self.tower, files, self.folder / "recordings.npz")
         probe = load_poster(self.weights / "mood.safetensors", d_audio=self.tower.dimension).probe
-        arousal = np.array([probe.read(vector).arousal for vector in heard.vectors])
-        both = heard.loudness.argsort().argsort() + heard.onsets.argsort().argsort()
+        arousal = np.array([probe.read(vector).arousal for vector in recordings.vectors])
+        both = recordings.loudness.argsort().argsort() + recordings.onsets.argsort().argsort()
         return {
-            "loudness": round(rank_correlation(arousal, heard.loudness), 3),
-            "onset_rate": round(rank_correlation(arousal, heard.onsets), 3),
+            "loudness": round(rank_correlation(arousal, recordings.loudness), 3),
+            "onset_rate": round(rank_correlation(arousal, recordings.onsets), 3),
             "both": round(rank_correlation(arousal, both.astype(np.float64)), 3),
             "count": len(arousal),
         }
 
     def _reconstruct(self, painter: Painter) -> dict[str, Any]:
-        """The rest of figure 4: what the autoencoder alone changes."""
+        """Return the metrics of the autoencoder's reconstructions."""
         decibels, rebuilt = reconstruct(painter.vae, self.folder / "autoencoder.npz")
         return {
             "psnr_db": round(decibels, 2),
-            "distance_to_painter": _row(figures.closeness(rebuilt, self.probed[1])),
+            "distance_to_painter": _row(figures.closeness(rebuilt, self.probe_pictures[1])),
         }
 
-    def _judge_variant(self, adapter: Path) -> dict[str, Any]:
-        """Figure 6. The reference's are sampled as it does."""
+    def _measure_variant(self, adapter: Path) -> dict[str, Any]:
+        """Return the metrics of another adapter; reference adapters use reference sampling."""
         sampling = _REFERENCE if adapter.stem.startswith("reference") else _DEFAULT
         count = self.options.curve or None
         covers = self._paint(self._painter(adapter), adapter.stem, sampling, count)
-        return self._judge(self.music.attributes[:count], covers)
+        return self._measure(self.music.attributes[:count], covers)
 
-    def _try(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
-        """A point of figure 5."""
+    def _measure_sampling(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
+        """Return agreement and distance for a sampling setting."""
         name = "-".join(map(str, (painter.dtype, *asdict(sampling).values())))
         covers = self._paint(painter, name, sampling, self.options.curve)
         attributes = self.music.attributes[: self.options.curve]
         return {
             **asdict(sampling),
             "agreement": _row(figures.agreement(attributes[:, :2], covers)[0]),
-            "distance_to_painter": _row(figures.closeness(covers, self.probed[1])),
+            "distance_to_painter": _row(figures.closeness(covers, self.probe_pictures[1])),
         }
 
 
-def _hearing(music: Music) -> dict[str, Any]:
-    """How alike the tower finds two excerpts of a track, and two tracks."""
+def _embedding_similarity(music: Music) -> dict[str, Any]:
+    """Return cosine similarities of excerpts of the same and of different tracks."""
     first, second = music.vectors[:, 0], music.vectors[:, 1]
     cosines = first @ second.T
     same = np.diag(cosines)

@@ -1,4 +1,4 @@
-"""Six albums that the musician plays for `covergen demo`, each of a mood of its own."""
+"""The six albums of `covergen demo`, each with its own mood, played by the musician."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FADE_IN_SECONDS, _FADE_OUT_SECONDS = 0.02, 2.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song:
-    """One track: its place on the album, how long it is, and the music it is."""
+    """One track of an album: its number, title, length and music attributes."""
 
     number: int
     title: str
@@ -30,7 +30,7 @@ class Song:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongAlbum:
-    """An album by nobody: all names are invented. `seed`: its chance, song by song."""
+    """A fictitious album. `seed`, with the song's number, seeds the music of each song."""
 
     title: str
     artist: str
@@ -41,22 +41,22 @@ class SongAlbum:
 
 
 def render(album: SongAlbum, song: Song) -> Samples:
-    """A track's sound: (2, samples) float32 at 48 kHz, peak < 1; the same on every run."""
+    """Synthesise a song: (2, samples) float32 at 48 kHz, peak < 1. Deterministic."""
     rng = np.random.default_rng([album.seed, song.number])
-    return _faded(play(song.attributes, rng, seconds=song.seconds))
+    return _fade(play(song.attributes, rng, seconds=song.seconds))
 
 
-def _faded(samples: Samples) -> Samples:
-    """A beginning without an edge and an end that recedes."""
+def _fade(samples: Samples) -> Samples:
+    """Fade in without a click and fade out slowly."""
     time = np.arange(samples.shape[1], dtype=np.float32) / SAMPLE_RATE_HZ
     rise = np.clip(time / _FADE_IN_SECONDS, 0, 1)
     fall = np.clip((time[-1] - time) / _FADE_OUT_SECONDS, 0, 1)
     return np.asarray(samples * rise * np.sin(np.pi / 2 * fall) ** 2, np.float32)
 
 
-def _song(number: int, title: str, seconds: float, mood: Attributes, **other: float) -> Song:
-    """A song of the album's mood, otherwise only in what is named."""
-    return Song(number=number, title=title, seconds=seconds, attributes=replace(mood, **other))
+def _song(number: int, title: str, seconds: float, mood: Attributes, **overrides: float) -> Song:
+    """Return a song with the album's mood; keyword arguments override attributes."""
+    return Song(number=number, title=title, seconds=seconds, attributes=replace(mood, **overrides))
 
 
 _SORROW = Attributes(

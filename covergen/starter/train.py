@@ -1,6 +1,6 @@
 """Train the starter model: `python -m covergen.starter.train --stage all --work-dir DIR`.
 
-Every stage stops after `--minutes` and goes on from there the next time.
+Every stage stops after `--minutes` and resumes from there the next time.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "mood
 
 
 def main() -> None:
-    """Run the stages that are asked for."""
+    """Run the requested stages."""
     parser = argparse.ArgumentParser(prog="python -m covergen.starter.train", description=__doc__)
     parser.add_argument("--stage", choices=(*_STAGES, "all"), default="all")
     parser.add_argument("--work-dir", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="at most, per stage")
-    parser.add_argument("--workers", type=int, default=2, help="processes that render")
-    # One thread: on cores that others use too, two spend most of their time on each other.
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="limit per stage")
+    parser.add_argument("--workers", type=int, default=2, help="number of rendering processes")
+    # One thread by default: on shared cores, two mostly wait for each other.
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu", help='such as "cuda"')
+    parser.add_argument("--device", default="cpu", help='for example "cuda"')
     options = parser.parse_args()
 
     import torch
@@ -41,13 +41,13 @@ def main() -> None:
             late=functools.partial(_is_over, end),
         )
         done = _run(stage, run, options.workers)
-        sys.stdout.write(f"{stage}: {'done' if done else 'to be continued'}\n")
+        sys.stdout.write(f"{stage}: {'done' if done else 'time limit reached'}\n")
         if not done:
             return
 
 
 def _run(stage: str, run: Run, workers: int) -> bool:
-    """Whether the stage is done. Each brings its own heavy imports."""
+    """Run a stage and return whether it is complete. Each stage imports only what it needs."""
     match stage:
         case "data":
             return _render_all(run, workers)

@@ -1,10 +1,13 @@
-"""`--model poster` and `--finish print`, from the command line to the picture and back."""
+"""`--model poster` and `--finish print` on the command line."""
 
+import io
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutagen.flac import FLAC
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.functional.conftest import Run, json_lines
@@ -19,28 +22,22 @@ def opened(path: Path) -> Image.Image:
     return image
 
 
-def test_a_poster_is_painted_at_any_size_and_names_its_model(
+def test_a_poster_has_the_requested_size_and_names_its_model(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
-    run(*POSTER, track, "-o", tmp_path / "a.png")
-    run(*POSTER, track, "-o", tmp_path / "b.png", "--size", 300)
-    first, second = opened(tmp_path / "a.png"), opened(tmp_path / "b.png")
-    assert first.size == (1024, 1024)
-    assert second.size == (300, 300)
-    assert first.info["covergen:model"] == "poster"
-    assert first.info["covergen:base"] == "procedural"
+    posters = []
+    for name, *options in (["a"], ["b", "--size", 300], ["c", "--size", 300, "--seed", 2]):
+        run(*POSTER, track, "-o", tmp_path / f"{name}.png", *options)
+        posters.append(opened(tmp_path / f"{name}.png"))
+    assert [poster.size for poster in posters] == [(1024, 1024), (300, 300), (300, 300)]
+    assert posters[0].info["covergen:model"] == "poster"
+    assert posters[0].info["covergen:base"] == "procedural"
+    one, other = (np.asarray(poster.convert("RGB")).astype(int) for poster in posters[1:])
+    assert np.abs(one - other).mean() > 5  # another seed
 
 
-def test_another_seed_is_another_poster(library: Library, run: Run, tmp_path: Path) -> None:
-    track = library.every_container["flac"]
-    for seed in (1, 2):
-        run(*POSTER, track, "-o", tmp_path / f"{seed}.png", "--size", 64, "--seed", seed)
-    first, second = (np.asarray(opened(tmp_path / f"{seed}.png").convert("RGB")) for seed in (1, 2))
-    assert np.abs(first.astype(int) - second).mean() > 5
-
-
-def test_the_command_that_info_prints_paints_the_poster_again(
+def test_the_command_printed_by_info_repaints_the_poster(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
@@ -51,53 +48,40 @@ def test_the_command_that_info_prints_paints_the_poster_again(
         for line in run("info", track).output.splitlines()
         if line.split()[:1] == ["again"]
     )
-    painted = np.asarray(extracted(track).convert("RGB"))
+    painted = embedded(track)
     words = shlex.split(command)
     assert words[0] == "covergen"
+    assert words[words.index("--style") + 1] == ""  # painted without a style
     run("tag", "--model", "poster", *options, "--force", "--seed", 9, "-y", track.parent)
-    assert not np.array_equal(np.asarray(extracted(track).convert("RGB")), painted)
+    assert not np.array_equal(embedded(track), painted)
     run(*words[1:], "-y")
-    assert np.array_equal(np.asarray(extracted(track).convert("RGB")), painted)
+    assert np.array_equal(embedded(track), painted)
 
 
-def extracted(track: Path) -> Image.Image:
-    import io
-
-    from mutagen.flac import FLAC
-
-    return Image.open(io.BytesIO(FLAC(track).pictures[0].data))
+def embedded(track: Path) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(FLAC(track).pictures[0].data)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
-def test_a_style_names_the_family_of_a_poster(library: Library, run: Run, tmp_path: Path) -> None:
+def test_a_style_selects_the_family_of_a_poster(library: Library, run: Run, tmp_path: Path) -> None:
     track = library.every_container["flac"]
     for style in ("record grooves", "Cut paper, calm"):
         run(*POSTER, track, "-o", tmp_path / f"{style}.png", "--size", 64, "--style", style)
         assert opened(tmp_path / f"{style}.png").info["covergen:style"] == style
     result = run(*POSTER, track, "-o", tmp_path / "c.png", "--style", "watercolor", expect=2)
-    assert "does not know the style 'watercolor'" in result.output
+    assert "has no style 'watercolor'" in result.output
     assert "record grooves" in result.output
 
 
-def test_albums_share_the_styles_out_and_remember_theirs(
-    library: Library, run: Run, home: Path
+def test_several_styles_are_distributed_over_albums_and_recorded(
+    library: Library, run: Run
 ) -> None:
     styles = ("--style", "op art", "--style", "ink brush")
-    run(
-        "tag",
-        "--model",
-        "poster",
-        *styles,
-        "--size",
-        64,
-        "--per",
-        "track",
-        "-y",
-        library.root,
-        expect=1,
-    )
+    paths = list(library.every_container.values())[:6]
+    run("tag", "--model", "poster", *styles, "--size", 64, "--per", "track", "-y", *paths)
     found = {
         found["provenance"]["style"]
-        for path in library.every_container.values()
+        for path in paths
         for found in json_lines(run("info", "--json", path))
     }
     assert found == {"op art", "ink brush"}
@@ -113,7 +97,7 @@ def test_options_of_diffusion_are_refused(
     assert f"{name} does not apply to 'poster'" in result.output
 
 
-def test_it_is_listed_as_procedural_and_cannot_be_trained(
+def test_poster_is_listed_as_procedural_and_cannot_be_trained(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     run("dataset", "from-library", library.root / "Fully Covered", tmp_path / "pairs")
@@ -125,41 +109,22 @@ def test_it_is_listed_as_procedural_and_cannot_be_trained(
     assert "procedural" in run("models", "show", "poster").output
 
 
-def test_a_style_that_poster_does_not_know_is_told_before_anything_is_made(
-    run: Run, tmp_path: Path
+def test_an_unknown_style_is_rejected_before_anything_is_written(
+    library: Library, run: Run, tmp_path: Path
 ) -> None:
-    run("demo", tmp_path / "demo", "--model", "poster", "--style", "watercolor", expect=2)
+    options = ("--model", "poster", "--style", "watercolor")
+    run("demo", tmp_path / "demo", *options, expect=2)
     assert not (tmp_path / "demo").exists()
+    assert "has no style" in run("tag", "-n", *options, library.root, expect=2).output
 
 
-def test_a_dry_run_refuses_what_the_run_would_refuse(library: Library, run: Run) -> None:
-    options = ("--model", "poster", "--style", "purple")
-    assert "does not know" in run("tag", "-n", *options, library.root, expect=2).output
-
-
-def test_inks_without_a_print_are_refused(library: Library, run: Run, tmp_path: Path) -> None:
-    track = library.every_container["flac"]
-    options = ("--model", "tiny", "--inks", 3)
-    result = run("generate", track, "-o", tmp_path / "a.png", *options, expect=2)
-    assert "--inks applies to --finish print" in result.output
-
-
-def test_a_cover_without_a_style_is_painted_again_without_one(
-    library: Library, run: Run, home: Path
-) -> None:
-    track = library.every_container["flac"]
-    run("tag", "--model", "poster", "--size", 64, "-y", track.parent)
-    (found,) = json_lines(run("info", "--json", track))
-    words = found["command"]
-    assert words[words.index("--style") + 1] == ""
-
-
-def test_a_print_has_few_colors_and_the_default_size(
+def test_a_print_has_few_colors_at_the_default_size(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
-    options = ("--model", "tiny", "--finish", "print", "--inks", 3)
-    run("generate", track, "-o", tmp_path / "a.png", *options)
+    command = ("generate", track, "-o", tmp_path / "a.png", "--model", "tiny", "--inks", 3)
+    assert "--inks applies to --finish print" in run(*command, expect=2).output
+    run(*command, "--finish", "print")
     image = opened(tmp_path / "a.png")
     assert image.size == (1024, 1024)
     assert image.mode == "P"

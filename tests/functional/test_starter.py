@@ -1,4 +1,4 @@
-"""The model that ships: it loads, hears and paints, with no network, and follows the mood."""
+"""The shipped model: complete, small, usable offline, and following the mood of the music."""
 
 from dataclasses import astuple
 from pathlib import Path
@@ -28,7 +28,7 @@ HAPPY = Attributes(
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two tracks of each mood, on instruments that the starter was not trained with."""
+    """Two tracks of each mood, on instruments held out from training."""
     folder = tmp_path_factory.mktemp("moods")
     for mood, attributes in (("sad", SAD), ("happy", HAPPY)):
         for number in range(2):
@@ -39,7 +39,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured(folder: Path, mood: str) -> NDArray[np.float64]:
-    """The mean features of a mood's covers."""
+    """Return the mean features of the covers of a mood."""
     rows = []
     for path in sorted(folder.glob(f"{mood}*.png")):
         with Image.open(path) as image:
@@ -48,7 +48,7 @@ def measured(folder: Path, mood: str) -> NDArray[np.float64]:
     return np.mean(rows, axis=0)
 
 
-def test_opposite_moods_give_covers_on_opposite_sides_of_light_and_chroma(
+def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
     music: Path, run: Run, tmp_path: Path
 ) -> None:
     for seed in (0, 1):
@@ -62,12 +62,9 @@ def test_opposite_moods_give_covers_on_opposite_sides_of_light_and_chroma(
     assert chroma > 15
 
 
-def test_the_shipped_files_are_small_and_safetensors() -> None:
+def test_the_package_contains_the_complete_starter_in_small_safe_files(run: Run) -> None:
+    assert "not here" not in run("models", "show", "starter").output
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32_000_000
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".md"}
     assert (WEIGHTS / "MODEL_CARD.md") in files
-
-
-def test_all_parts_of_the_starter_are_in_the_package(run: Run) -> None:
-    assert "not here" not in run("models", "show", "starter").output

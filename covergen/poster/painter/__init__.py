@@ -1,4 +1,4 @@
-"""The procedural painter: album covers from the attributes of music, numpy and Pillow only."""
+"""The procedural painter: draws album covers from music attributes with numpy and Pillow."""
 
 from covergen.poster.painter.caption import VOCABULARY
 from covergen.poster.painter.painting import FAMILIES, Painting, paint

@@ -1,4 +1,4 @@
-"""Pictures in words: what is drawn and how, in which colours, and in what mood."""
+"""Captions of pictures: what is drawn and how, in which colours, and in what mood."""
 
 from __future__ import annotations
 
@@ -102,18 +102,18 @@ VOCABULARY = tuple(
         }
     )
 )
-"""Every word that a caption can hold; the words are parted by ", " or by a space."""
+"""Every word that a caption can contain. Words are separated by ", " or a space."""
 
 _COLORS_OKLAB = oklab_from_linear(
     linear_from_srgb(np.array([list(bytes.fromhex(h)) for h in _COLOR_NAMES.values()], np.uint8))
 )
-_SHOWN = 0.025  # of the picture: an ink below that is not named
+_SHOWN = 0.025  # share of the picture below which an ink is not named
 
 
 def describe(family: str, sheet: Sheet, inks: Floats, tone: Tone, direction: Direction) -> str:
-    """The caption: family, forms, colours from the largest area down, and mood.
+    """Return the caption: family, forms, colours by decreasing area, and mood.
 
-    For instance "cut paper, tunnel, low left, few, large, smooth, loose, navy and blue and cream,
+    For example "cut paper, tunnel, low left, few, large, smooth, loose, navy and blue and cream,
     cool, muted, dark".
     """
     return ", ".join(
@@ -133,7 +133,7 @@ def describe(family: str, sheet: Sheet, inks: Floats, tone: Tone, direction: Dir
 
 
 def mirror(caption: str) -> str:
-    """The caption of the picture as seen in a mirror."""
+    """Return the caption of the mirrored picture."""
     swapped = {"left": "right", "right": "left"}
     return ", ".join(
         " ".join(swapped.get(word, word) for word in part.split()) for part in caption.split(", ")
@@ -141,7 +141,7 @@ def mirror(caption: str) -> str:
 
 
 def _name_inks(sheet: Sheet, inks: Floats) -> list[str]:
-    """The names of up to four inks, the one with the largest area first."""
+    """Return the names of up to four inks by decreasing area."""
     areas = sheet.weights.mean((1, 2))
     names: list[str] = []
     for ink in np.argsort(-areas):

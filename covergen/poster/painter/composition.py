@@ -1,4 +1,4 @@
-"""Where the figure stands on the sheet, and its parts within it."""
+"""Place the figure on the sheet, and elements within the figure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["draw_one", "spaced", "stage"]
 
 _ANCHORS = (0.5, 0.38, 0.62)
-_SMALLEST = 1.5  # times what a family asks for: a small figure alone in an empty field is dull
+_SMALLEST = 1.5  # factor on a family's smallest size: a tiny figure in an empty field looks dull
 
 
 def draw_one(
     sheet: Sheet, direction: Direction, rng: np.random.Generator, options: Sequence[Composition]
 ) -> None:
-    """Draw one of the compositions, and note its name."""
+    """Draw a random composition and note its name for the caption."""
     composition = pick(rng, options)
     sheet.note(composition)
     composition(sheet, direction, rng)
@@ -36,10 +36,11 @@ def draw_one(
 def stage(
     sheet: Sheet, direction: Direction, rng: np.random.Generator, *, small: float, large: float
 ) -> tuple[float, float, float]:
-    """The figure's centre and reach: from about `small`, well within the frame, to `large`.
+    """Return the figure's centre and radius: x, y, reach.
 
-    A small figure keeps its distance from the frame; a large one may be cut by it. The place is
-    noted on the sheet.
+    The radius runs from about `small` to `large` with the direction's scale. A small figure keeps
+    its distance from the frame; a large one may be cropped by it. The position is noted on the
+    sheet for the caption.
     """
     small = min(_SMALLEST * small, 0.8 * large)
     reach = small * (large / small) ** direction.scale
@@ -54,7 +55,10 @@ def stage(
 
 
 def spaced(rng: np.random.Generator, number: int) -> Floats:
-    """Points in the unit disc that keep apart: the best of several candidates each time."""
+    """Draw well-spaced points in the unit disc, (number, 2).
+
+    Each is the farthest from the others of 16 candidates (Mitchell 1991).
+    """
     points = np.empty((number, 2))
     for index in range(number):
         radius, angle = np.sqrt(rng.uniform(0, 1, 16)), rng.uniform(0, math.tau, 16)

@@ -1,4 +1,4 @@
-"""What the music asks of the picture: of its forms, and of its colour as a whole."""
+"""Map music attributes to the targets for a picture's forms and overall colour."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Direction", "Tone", "Weave", "direct", "measure", "tone", "weave"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
-    """Forms, each 0..1.
+    """Parameters of the forms, each 0..1.
 
-    `scale` is the size of the figure and of all its elements, `count` their number, `order`
-    repetition and grid, `jag` the roughness of edges and surfaces.
+    `scale` is the size of the figure and its elements, `count` their number, `order` how regular
+    they are, `jag` the roughness of edges and surfaces.
     """
 
     scale: float
@@ -29,7 +29,7 @@ class Direction:
     jag: float
 
     def varied(self, rng: np.random.Generator) -> Direction:
-        """Another way to the same: a little larger or smaller, with more or fewer elements."""
+        """Return a variation: slightly larger or smaller, with a random number of elements."""
         return replace(
             self,
             scale=min(max(self.scale + rng.uniform(-0.18, 0.18), 0.0), 1.0),
@@ -39,7 +39,7 @@ class Direction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weave:
-    """The amount and the size of forms, as measured in `features.Features`."""
+    """Target amount and size of forms, as measured by `features.Features`."""
 
     edge_density: float
     element_scale: float
@@ -47,7 +47,7 @@ class Weave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tone:
-    """Means over the picture in CIE L*a*b* (`contrast` is the deviation of L*)."""
+    """Means over the picture in CIE L*a*b*; `contrast` is the standard deviation of L*."""
 
     lightness: float
     chroma: float
@@ -57,7 +57,7 @@ class Tone:
 
 
 def direct(attributes: Attributes, rng: np.random.Generator) -> Direction:
-    """Loud and fast music is near and large and fills the frame, quiet music is small and far."""
+    """Draw the forms: loud, fast music gives large forms; quiet music gives small ones."""
     at = attributes
 
     def near(value: float) -> float:
@@ -72,7 +72,10 @@ def direct(attributes: Attributes, rng: np.random.Generator) -> Direction:
 
 
 def weave(attributes: Attributes, rng: np.random.Generator) -> Weave:
-    """More edges and larger forms, the more aroused; more edges too, the denser and rougher."""
+    """Draw the amount and size of forms.
+
+    Arousal brings more edges and larger forms; density and roughness bring more edges.
+    """
     at = attributes
     busy = 0.7 * at.arousal + 0.2 * at.density + 0.1 * at.roughness
     return Weave(
@@ -82,7 +85,7 @@ def weave(attributes: Attributes, rng: np.random.Generator) -> Weave:
 
 
 def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
-    """The corners: sad is dark blue, angry dark red, serene pale, joyful a bright warm yellow.
+    """Draw the colour: sad is dark blue, angry dark red, serene pale, joyful bright warm yellow.
 
     Palmer et al. 2013 (PNAS 110:8836); Lindborg & Friberg 2015 (PLOS ONE 10:e0144013).
     """
@@ -95,7 +98,7 @@ def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
     chroma = max(between(27, 52, 27, 60) + rng.normal(0, 3), 12.0)
     a = between(-4, 38, -9, 16) + rng.normal(0, 2.5)
     b = between(-26, -2, 15, 41) + rng.normal(0, 3)
-    # A mean of many moods is no grey: where hue is undecided, chance decides it.
+    # Mixed moods must not turn grey: where the hue is undecided, the noise decides it.
     away = max(0.62 * chroma / max(math.hypot(a, b), 1e-6), 1.0)
     chroma = 0.45 * chroma + 0.55 * 1.3 * away * math.hypot(a, b)
     return Tone(
@@ -108,7 +111,7 @@ def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
 
 
 def measure(lab: Floats) -> Tone:
-    """The tone of a picture in CIE L*a*b*, (height, width, 3)."""
+    """Measure the tone of a picture in CIE L*a*b*, (height, width, 3)."""
     return Tone(
         lightness=float(lab[..., 0].mean()),
         chroma=float(np.hypot(lab[..., 1], lab[..., 2]).mean()),

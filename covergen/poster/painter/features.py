@@ -1,4 +1,4 @@
-"""What is measured of a cover: colour, contrast, and the amount and size of its forms."""
+"""Measure a cover: colour, contrast, and the amount and size of its forms."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RINGS = np.rint(np.hypot(*np.indices((_LAGS, _LAGS)))).astype(np.intp).ravel()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """Means of L*, C*, a*, b*; the deviation of L*; edges; size of the forms.
+    """Means of L*, C*, a*, b*; standard deviation of L*; edge density; size of forms.
 
-    `edge_density` is log2 of the share of the picture where the colour changes by more than a
-    clearly visible step, CIE 1976 dE > 8 from one 128th of the side to the next.
+    `edge_density` is log2 of the share of the picture with a clearly visible colour step: CIE 1976
+    dE > 8 between neighbouring pixels at a side of 128.
     `element_scale` is log2 of the integral length, as a share of the side, of the autocorrelation
-    of the figure: of how far each point is in colour from the median colour.
+    of each pixel's colour distance from the median colour.
     """
 
     lightness: float
@@ -44,7 +44,10 @@ class Features:
 
 
 def features(pixels: NDArray[np.uint8]) -> Features:
-    """Measure a picture, (size, size, 3), at a side of 128 pixels; size is a multiple of it."""
+    """Measure a picture at a side of 128 pixels.
+
+    pixels: (size, size, 3) sRGB, size a multiple of 128.
+    """
     step = len(pixels) // _SIDE
     linear = linear_from_srgb(pixels)
     lab = cielab_from_linear(linear.reshape(_SIDE, step, _SIDE, step, 3).mean((1, 3)))
@@ -57,7 +60,7 @@ def features(pixels: NDArray[np.uint8]) -> Features:
 
 
 def edge_density(lab: Floats) -> float:
-    """As in Features, of CIE L*a*b* (128, 128, 3)."""
+    """Return `Features.edge_density` of a CIE L*a*b* picture, (128, 128, 3)."""
     across = np.diff(lab, axis=1)[:-1]
     down = np.diff(lab, axis=0)[:, :-1]
     steep = (across**2).sum(-1) + (down**2).sum(-1) > _EDGE**2
@@ -65,7 +68,10 @@ def edge_density(lab: Floats) -> float:
 
 
 def element_scale(lab: Floats) -> float:
-    """As in Features, of CIE L*a*b* (128, 128, 3). The autocorrelation is by Wiener-Khinchin."""
+    """Return `Features.element_scale` of a CIE L*a*b* picture, (128, 128, 3).
+
+    The autocorrelation is computed by the Wiener-Khinchin theorem.
+    """
     figure = np.sqrt(((lab - np.median(lab[::3, ::3], axis=(0, 1))) ** 2).sum(-1))
     padded = (2 * _SIDE, 2 * _SIDE)
     power = np.abs(np.fft.rfft2(figure, padded)) ** 2

@@ -1,4 +1,4 @@
-"""Music's attributes to a cover."""
+"""Paint a cover from music attributes."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ FAMILIES = dict(
 )
 
 _SKETCHES = 16
-_NEAR_ENOUGH = 1.9
+_CLOSE_ENOUGH = 1.9
 _SKETCH_SIZE = 128
 _STRIP = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painting:
-    """A picture, (size, size, 3) uint8 sRGB, with its words; `texture` is one of TEXTURES."""
+    """A picture, (size, size, 3) uint8 sRGB, and its caption; `texture` is one of TEXTURES."""
 
     pixels: NDArray[np.uint8]
     caption: str
@@ -64,9 +64,9 @@ class Painting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sketch:
-    """A picture before it is painted at size: its forms, by direction and seed, and its inks.
+    """A low-resolution draft: its forms, given by direction and seed, and its inks.
 
-    `tone` is what came out; `miss` is how far that is from the wish, in tolerances.
+    `tone` is measured; `miss` is the draft's distance from the target, in tolerances.
     """
 
     direction: Direction
@@ -84,16 +84,17 @@ def paint(
     family: str | None = None,
     grain: bool = True,
 ) -> Painting:
-    """Paint a cover for a piece of music, the best of some sketches.
+    """Paint a cover for a piece of music.
 
-    `size` is an even number. `family` is one of FAMILIES, by chance if None. Without `grain`
-    the picture is the same but for its surface.
+    Up to 16 low-resolution sketches are drawn, and the one closest to the target is painted.
+    `size` must be even. `family` is one of FAMILIES; drawn at random if None. `grain` only
+    changes the surface of the picture.
     """
     drawn = pick(rng, tuple(FAMILIES))
     family = drawn if family is None else family
-    wish = _Wish(direct(attributes, rng), tone(attributes, rng), weave(attributes, rng))
+    target = _Target(direct(attributes, rng), tone(attributes, rng), weave(attributes, rng))
     texture = draw_texture(attributes, rng)
-    sketch = _best_sketch(family, wish, rng)
+    sketch = _best_sketch(family, target, rng)
     sheet = _draw(family, sketch.direction, sketch.seed, size)
     pixels = srgb_from_linear(_linear(sheet, sketch.inks))
     if grain:
@@ -102,43 +103,43 @@ def paint(
     return Painting(pixels=pixels, caption=caption, family=family, texture=texture)
 
 
-class _Wish(NamedTuple):
+class _Target(NamedTuple):
     direction: Direction
     tone: Tone
     weave: Weave
 
 
-def _best_sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
-    """The first sketch that is near enough to the wish, or the nearest of all."""
-    best = _sketch(family, wish, rng)
+def _best_sketch(family: str, target: _Target, rng: np.random.Generator) -> _Sketch:
+    """Return the first sketch that is close enough to the target, or the closest of all."""
+    best = _sketch(family, target, rng)
     for _ in range(_SKETCHES - 1):
-        if best.miss < _NEAR_ENOUGH:
+        if best.miss < _CLOSE_ENOUGH:
             break
-        best = min(best, _sketch(family, wish, rng), key=lambda sketch: sketch.miss)
+        best = min(best, _sketch(family, target, rng), key=lambda sketch: sketch.miss)
     return best
 
 
-def _sketch(family: str, wish: _Wish, rng: np.random.Generator) -> _Sketch:
-    direction, seed = wish.direction.varied(rng), int(rng.integers(1 << 63))
+def _sketch(family: str, target: _Target, rng: np.random.Generator) -> _Sketch:
+    direction, seed = target.direction.varied(rng), int(rng.integers(1 << 63))
     sheet = _draw(family, direction, seed, _SKETCH_SIZE)
-    inks = draw_palette(wish.tone, rng)
-    inks = tune(inks, sheet, wish.tone)
+    inks = draw_palette(target.tone, rng)
+    inks = tune(inks, sheet, target.tone)
     lab = cielab_from_linear(np.clip(_linear(sheet, inks), 0, 1))
-    got = measure(lab)
+    measured = measure(lab)
     misses = (
-        (edge_density(lab) - wish.weave.edge_density) / 0.16,
-        (element_scale(lab) - wish.weave.element_scale) / 0.11,
-        (got.lightness - wish.tone.lightness) / 4,
-        (got.chroma - wish.tone.chroma) / 3,
-        (got.a - wish.tone.a) / 4,
-        (got.b - wish.tone.b) / 4,
+        (edge_density(lab) - target.weave.edge_density) / 0.16,
+        (element_scale(lab) - target.weave.element_scale) / 0.11,
+        (measured.lightness - target.tone.lightness) / 4,
+        (measured.chroma - target.tone.chroma) / 3,
+        (measured.a - target.tone.a) / 4,
+        (measured.b - target.tone.b) / 4,
     )
     miss = math.hypot(*misses)
-    return _Sketch(direction=direction, seed=seed, inks=inks, tone=got, miss=miss)
+    return _Sketch(direction=direction, seed=seed, inks=inks, tone=measured, miss=miss)
 
 
 def _draw(family: str, direction: Direction, seed: int, size: int) -> Sheet:
-    """The same picture for the same seed, at any size."""
+    """Draw a sheet. The same seed gives the same picture at any size."""
     rng = np.random.default_rng(seed)
     sheet = Sheet(size)
     FAMILIES[family].compose(sheet, direction, rng)
@@ -147,7 +148,7 @@ def _draw(family: str, direction: Direction, seed: int, size: int) -> Sheet:
 
 
 def _light(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A soft light over everything, from one side or from the middle."""
+    """Light the whole sheet softly, from one side or from the middle."""
     across, _ = sheet.turned(rng.uniform(0, math.tau))
     radius, _ = sheet.polar(rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7))
     fall = across if rng.uniform() < 0.5 else 0.45 - radius
@@ -155,7 +156,7 @@ def _light(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _linear(sheet: Sheet, inks: Floats) -> Floats:
-    """The sheet in linear light, (size, size, 3): strip by strip, which stays in the cache."""
+    """Convert the sheet to linear light, (size, size, 3), in strips that fit the CPU cache."""
     strips = []
     for top in range(0, sheet.size, _STRIP):
         weights = sheet.weights[:, top : top + _STRIP].reshape(len(inks), -1)

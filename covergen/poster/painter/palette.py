@@ -1,4 +1,4 @@
-"""Palettes: six inks each, chosen by eye, and picked so that the picture comes near its tone."""
+"""Palettes of six inks, chosen by eye, and how one is selected and tuned for a target tone."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ _HEX = """
     7FB069 22401F FFFBBD E6AA68 3F7D4E CA3C25
 """
 
-_SHARES = np.array([0.48, 0.08, 0.18, 0.12, 0.10, 0.04], np.float32)  # of the picture, usually
-_GROUNDS = (Ink.GROUND, Ink.MAIN, Ink.SECOND, Ink.THIRD)  # what may take the ground's part
+_SHARES = np.array([0.48, 0.08, 0.18, 0.12, 0.10, 0.04], np.float32)  # typical, of the picture
+_GROUNDS = (Ink.GROUND, Ink.MAIN, Ink.SECOND, Ink.THIRD)  # inks that can serve as the ground
 _TOLERANCE = np.array([5.0, 5.0, 6.0, 6.0], np.float32)  # of L*, C*, a* and b*
 
 
 def _read(text: str) -> Floats:
-    """(palettes, inks, 3) in OKLab."""
+    """Parse hexadecimal colours to OKLab, (palettes, inks, 3)."""
     levels = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, len(Ink), 3)
     return oklab_from_linear(linear_from_srgb(levels))
 
 
 def _with_other_grounds(palettes: Floats) -> Floats:
-    """Each palette once for each ink that may take the ground's part, and give its own for it."""
+    """Return each palette once for every ink that can serve as ground, the two swapped."""
     turned = []
     for ink in _GROUNDS:
         order = list(Ink)
@@ -113,7 +113,7 @@ PALETTES = _with_other_grounds(_read(_HEX))
 
 
 def _tones(palettes: Floats) -> Floats:
-    """L*, C*, a* and b* of a usual picture in each palette, (palettes, 4)."""
+    """Return the mean L*, C*, a* and b* of a typical picture in each palette, (palettes, 4)."""
     lab = cielab_from_linear(np.clip(linear_from_oklab(palettes), 0, 1))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     tones: Floats = np.einsum(
@@ -126,9 +126,9 @@ _TONES = _tones(PALETTES)
 
 
 def draw_palette(tone: Tone, rng: np.random.Generator) -> Floats:
-    """Inks as OKLab, (6, 3): one of the palettes that suit the tone, a little varied."""
-    wanted = np.array([tone.lightness, tone.chroma, tone.a, tone.b], np.float32)
-    miss = (((_TONES - wanted) / _TOLERANCE) ** 2).sum(1)
+    """Draw a palette that suits the tone and vary it slightly. Returns (6, 3) in OKLab."""
+    target = np.array([tone.lightness, tone.chroma, tone.a, tone.b], np.float32)
+    miss = (((_TONES - target) / _TOLERANCE) ** 2).sum(1)
     odds = np.exp(-(miss - miss.min()) / 3)
     inks = PALETTES[int(rng.choice(len(PALETTES), p=odds / odds.sum()))]
     turn = math.radians(rng.normal(0, 5))
@@ -139,10 +139,10 @@ def draw_palette(tone: Tone, rng: np.random.Generator) -> Floats:
 
 
 def tune(inks: Floats, sheet: Sheet, tone: Tone) -> Floats:
-    """The inks, moved a little together in OKLab towards the tone of the picture's means.
+    """Shift all inks together in OKLab so that the sheet's means approach the tone.
 
-    Lightness and its spread, chroma and the cast change for all alike. The bounds are narrow: a
-    palette stays what it was chosen for.
+    Adjusts lightness, its spread, chroma and colour cast, within narrow bounds that keep the
+    character of the palette. inks: (6, 3). Returns (6, 3).
     """
     stride = max(sheet.size // 26, 1)
     weights = sheet.weights[:, ::stride, ::stride].reshape(len(Ink), -1).T

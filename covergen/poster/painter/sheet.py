@@ -1,8 +1,7 @@
-"""What a picture is drawn on: how much of each ink lies at each pixel, and how it is lit.
+"""The drawing surface: the weight of each ink at each pixel, and the light on it.
 
-A family lays inks and never sees a colour: the inks are mixed afterwards, once it is known how
-much of the picture each of them covers. Coordinates are fractions of the side, x to the right
-and y down.
+A family draws with inks, not colours: colours are chosen afterwards, when the area of each ink
+is known. Coordinates are fractions of the side, x to the right and y down.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ __all__ = ["Ink", "Plate", "Sheet", "blur", "cloud", "lerp", "pick", "profile", 
 
 
 class Ink(IntEnum):
-    """The parts that colours play. MAIN stands out from GROUND; SPARK is for small areas."""
+    """The roles of colours. MAIN stands out from GROUND; SPARK is for small areas."""
 
     GROUND = 0
     DEEP = 1
@@ -39,11 +38,11 @@ class Ink(IntEnum):
 
 
 class Sheet:
-    """A square of `size` pixels, at first all GROUND and evenly lit.
+    """A square of `size` pixels, initially all GROUND and evenly lit.
 
     `weights`: (inks, size, size), summing to 1 over the inks. `light`: (size, size) factors on
-    the OKLab colour, which is what scaling the linear light by their cubes does. `notes`: the
-    composition, and where its figure stands, in the words of a caption.
+    the OKLab colour, equivalent to scaling linear light by their cubes. `notes`: the composition
+    and the position of its figure, in caption words.
     """
 
     def __init__(self, size: int) -> None:
@@ -56,67 +55,67 @@ class Sheet:
         self.notes: list[str] = []
 
     def note(self, composition: Callable[..., Any]) -> None:
-        """Name the composition for the caption, by the name of the function that draws it."""
+        """Add the composition's function name to the caption, without underscores."""
         self.notes.append(composition.__name__.strip("_").replace("_", " "))
 
     def lay(self, ink: Ink, mask: Floats | float = 1.0) -> None:
-        """Cover what is there by one ink, as opaque as `mask` (0..1) says."""
+        """Paint one ink over the sheet with opacity `mask`, 0..1."""
         self.weights *= 1 - mask
         self.weights[ink] += mask
 
     def grade(self, inks: Sequence[Ink], position: Floats, mask: Floats | float = 1.0) -> None:
-        """Cover what is there by a gradient through the inks, from position 0 to 1."""
+        """Paint a gradient through the inks over the sheet; `position` runs from 0 to 1."""
         self.weights *= 1 - mask
         place = np.clip(position, 0, 1) * (len(inks) - 1)
         for index, ink in enumerate(inks):
             self.weights[ink] += mask * np.maximum(1 - np.abs(place - index), 0)
 
     def shade(self, factor: Floats) -> None:
-        """Dim (below 1) or light (above 1) what is there."""
+        """Darken (factor below 1) or lighten (above 1) the sheet."""
         self.light *= factor
 
     def cover(self, distance: Floats, softness: float = 0.0) -> Floats:
-        """The mask of a form from the distance to its edge, positive inside.
+        """Return the mask of a form from the distance to its edge, positive inside.
 
-        The edge is a pixel wide, or `softness`.
+        The edge is at least a pixel wide, or `softness` if that is more.
         """
         steps = distance * np.float32(1 / max(softness, 1 / self.size))
         mask: Floats = np.clip(steps + np.float32(0.5), 0, 1).astype(np.float32, copy=False)
         return mask
 
     def polar(self, x: float, y: float) -> tuple[Floats, Floats]:
-        """The distance to a point, and the angle there in radians, clockwise from the right."""
+        """Return the distance to a point and the angle around it (radians, clockwise from +x)."""
         across, down = self.x - x, self.y - y
         return np.hypot(across, down), np.arctan2(down, across)
 
     def turned(self, radians: float, x: float = 0.5, y: float = 0.5) -> tuple[Floats, Floats]:
-        """Coordinates of axes turned about a point, which has the coordinates (0, 0)."""
+        """Return coordinates in axes rotated about a point, which becomes the origin."""
         cos, sin = math.cos(radians), math.sin(radians)
         across, down = self.x - x, self.y - y
         return across * cos + down * sin, down * cos - across * sin
 
     def disc(self, x: float, y: float, radius: float, softness: float = 0.0) -> Floats:
-        """The mask of a disc."""
+        """Return the mask of a disc."""
         return self.cover(radius - np.hypot(self.x - x, self.y - y), softness)
 
     def press(self, plate: Plate) -> None:
-        """Print a plate over what is there."""
+        """Print a plate over the sheet."""
         masks = plate.masks()
         self.weights *= 1 - sum(masks.values())
         for ink, mask in masks.items():
             self.weights[ink] += mask
 
     def drop_shadow(self, mask: Floats, strength: float, reach: float = 0.012) -> None:
-        """The soft shadow, to the lower right, of a form that is laid next."""
+        """Draw the soft shadow, to the lower right, of a form that is painted next."""
         shift = max(1, round(reach * self.size))
         moved = np.pad(mask, ((shift, 0), (shift, 0)), mode="edge")[:-shift, :-shift]
         soft = blur(moved, reach * 1.2)
         self.light *= 1 - strength * soft
-        self.light += (1 - self.light) * mask  # the form itself lies above its shadow
+        self.light += (1 - self.light) * mask  # no shadow on the form itself
 
 
 class Plate:
-    """Forms drawn by Pillow, three times as fine as the sheet and then averaged."""
+    """Forms drawn with Pillow at three times the sheet's resolution for antialiasing."""
 
     _FINE = 3
 
@@ -126,20 +125,20 @@ class Plate:
         self._draw = ImageDraw.Draw(self._image)
 
     def polygon(self, ink: Ink, points: Floats | Sequence[tuple[float, float]]) -> None:
-        """A filled polygon: (N, 2)."""
+        """Draw a filled polygon. points: (N, 2)."""
         fine = np.asarray(points) * self._side
         self._draw.polygon(fine.ravel().tolist(), fill=ink + 1)
 
     def disc(self, ink: Ink, x: float, y: float, radius: float) -> None:
-        """A filled disc."""
+        """Draw a filled disc."""
         self._draw.ellipse(self._box(x, y, radius), fill=ink + 1)
 
     def pie(self, ink: Ink, x: float, y: float, radius: float, start: float, end: float) -> None:
-        """A sector, its angles in degrees, clockwise from the right."""
+        """Draw a filled sector; angles in degrees, clockwise from +x."""
         self._draw.pieslice(self._box(x, y, radius), start, end, fill=ink + 1)
 
     def ribbon(self, ink: Ink, path: Floats, width: Floats) -> None:
-        """A band of changing width along a path (N, 2), with round ends."""
+        """Draw a band of varying width along a path, with round ends. path: (N, 2), width: (N,)."""
         along = np.gradient(path, axis=0)
         along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
         side = np.stack([-along[:, 1], along[:, 0]], axis=1) * width[:, None] / 2
@@ -148,7 +147,7 @@ class Plate:
             self.disc(ink, float(path[end, 0]), float(path[end, 1]), float(width[end]) / 2)
 
     def masks(self) -> dict[Ink, Floats]:
-        """The share of each pixel that each ink covers; inks that are not there are left out."""
+        """Return the coverage of each pixel by each ink; unused inks are omitted."""
         fine = np.asarray(self._image)
         present = np.flatnonzero(np.bincount(fine[::2, ::2].ravel(), minlength=len(Ink) + 1)[1:])
         return {Ink(int(k)): self._averaged(fine == k + 1) for k in present}
@@ -162,24 +161,24 @@ class Plate:
 
 
 def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
-    """One of the options at random."""
+    """Return a random option."""
     return options[int(rng.integers(len(options)))]
 
 
 def lerp(low: float, high: float, position: float) -> float:
-    """From `low` at position 0 to `high` at 1."""
+    """Interpolate linearly from `low` at position 0 to `high` at 1."""
     return low + (high - low) * position
 
 
 def smooth(values: Floats) -> Floats:
-    """The cubic step from 0 to 1."""
+    """Apply the cubic smoothstep from 0 to 1."""
     clipped: Floats = np.clip(values, 0, 1)
     step: Floats = clipped * clipped * (3 - 2 * clipped)
     return step
 
 
 def blur(values: Floats, radius: float) -> Floats:
-    """A Gaussian blur of (size, size); `radius` is its deviation as a fraction of the side."""
+    """Blur (size, size) values of 0..1; `radius` is the standard deviation over the side."""
     size = len(values)
     small = Image.fromarray(np.asarray(values * 255, np.uint8)).reduce(2)
     soft = small.filter(ImageFilter.GaussianBlur(radius * size / 2))
@@ -187,7 +186,7 @@ def blur(values: Floats, radius: float) -> Floats:
 
 
 def cloud(rng: np.random.Generator, size: int, cells: float, tall: float = 1.0) -> Floats:
-    """Smooth noise of about -1..1, with `cells` bumps across and `cells * tall` down."""
+    """Return smooth noise of about -1..1 with `cells` bumps across and `cells * tall` down."""
     across, down = cells, cells * tall
     lattice = rng.uniform(-1, 1, (math.ceil(down) + 3, math.ceil(across) + 3)).astype(np.float32)
     box = (1.0, 1.0, 1.0 + across, 1.0 + down)
@@ -196,6 +195,6 @@ def cloud(rng: np.random.Generator, size: int, cells: float, tall: float = 1.0) 
 
 
 def profile(rng: np.random.Generator, size: int, cells: float) -> Floats:
-    """Smooth noise along a line, (size,), of about -1..1."""
+    """Return one-dimensional smooth noise of about -1..1, (size,)."""
     line: Floats = cloud(rng, size, cells, 1 / cells)[size // 2]
     return line

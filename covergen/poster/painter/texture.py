@@ -1,4 +1,4 @@
-"""The surface: a last step, so that a picture is also to be had without it."""
+"""Surface texture, added last so that a picture can also be painted without it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXTURES = ("clean", "grain", "paper")
 
 
 def draw_texture(attributes: Attributes, rng: np.random.Generator) -> str:
-    """Rough music is often grained, quiet music often on paper."""
+    """Draw a texture: rough music is often grainy, quiet music often on paper."""
     grain = 0.10 + 0.60 * attributes.roughness
     paper = 0.30 * (1 - attributes.loudness)
     draw = rng.uniform()
@@ -29,7 +29,7 @@ def draw_texture(attributes: Attributes, rng: np.random.Generator) -> str:
 def add_texture(
     pixels: NDArray[np.uint8], texture: str, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Film grain or the tooth of paper over (size, size, 3), in all channels alike."""
+    """Add film grain or paper texture to (size, size, 3) pixels, equal in all channels."""
     if texture == "clean":
         return pixels
     size = len(pixels)

@@ -1,1 +1,1 @@
-"""What the starter's covers are worth, in figures, on music that its training never heard."""
+"""Metrics of the starter's covers on music that was not used for training."""

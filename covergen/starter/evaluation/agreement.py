@@ -1,4 +1,4 @@
-"""How much of a cover's features the music explains."""
+"""Measure how much of the variance of cover features the music explains."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cross_validated_r2", "explained", "predict_held_out"]
-
-
-def cross_validated_r2(
-    inputs: NDArray[np.float64], outputs: NDArray[np.float64], *, folds: int = 5, seed: int = 0
-) -> NDArray[np.float64]:
-    """R² of each output, predicted from a quadratic of the inputs that was fitted without it.
-
-    inputs: (N, D), outputs: (N, F); returns (F,): at most 1, and about 0 or below where nothing is
-    explained.
-    """
-    return explained(predict_held_out(inputs, outputs, folds=folds, seed=seed), outputs)
+__all__ = ["explained", "predict_held_out"]
 
 
 def explained(predicted: NDArray[np.float64], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """R² of each column, (N, F) to (F,)."""
+    """Return the R² of each column, (N, F) to (F,).
+
+    It is at most 1, and about 0 or below where nothing is explained.
+    """
     residual = np.sum((outputs - predicted) ** 2, axis=0)
     return np.asarray(1 - residual / np.sum((outputs - outputs.mean(0)) ** 2, axis=0))
 
@@ -32,10 +24,10 @@ def explained(predicted: NDArray[np.float64], outputs: NDArray[np.float64]) -> N
 def predict_held_out(
     inputs: NDArray[np.float64], outputs: NDArray[np.float64], *, folds: int = 5, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Each row of the outputs from a quadratic of the inputs that was fitted without it.
+    """Predict each row of the outputs from a quadratic model fitted without that row's fold.
 
-    inputs: (N, D), outputs: (N, F); returns (N, F). Ordinary least squares with a trace of ridge;
-    the folds are drawn from `seed`.
+    inputs: (N, D), outputs: (N, F). Returns (N, F). Least squares with a small ridge penalty;
+    `seed` sets the folds.
     """
     count, width = inputs.shape
     scaled = (inputs - inputs.mean(0)) / inputs.std(0)

@@ -1,4 +1,4 @@
-"""What the autoencoder alone does to the painter's pictures."""
+"""Measure the autoencoder's reconstruction of the painter's pictures."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SEED, _COUNT = 3, 128
 
 
 def reconstruct(vae: AutoencoderKL, path: Path) -> tuple[float, Pictures]:
-    """The mean PSNR in decibels over 128 pictures, grain apart, and the pictures as they came out.
+    """Reconstruct 128 pictures without grain. Return their mean PSNR in dB and the results.
 
-    Kept in `path`.
+    Cached in `path`.
     """
     if path.exists():
         with np.load(path) as saved:
@@ -55,7 +55,7 @@ def _pictures(vae: AutoencoderKL, decibels: list[float]) -> Iterator[NDArray[np.
         rng = np.random.default_rng([_SEED, item])
         family = families[item % len(families)]
         pixels = paint(draw_attributes(rng), rng, family=family, grain=False).pixels
-        wanted = pixels_to_tensor(pixels[None]).to(vae.dtype)
-        painted = vae.decode(vae.encode(wanted).latent_dist.mode()).sample
-        decibels.append(psnr_db(painted.float(), wanted.float()))
+        target = pixels_to_tensor(pixels[None]).to(vae.dtype)
+        painted = vae.decode(vae.encode(target).latent_dist.mode()).sample
+        decibels.append(psnr_db(painted.float(), target.float()))
         yield tensor_to_pixels(painted.float())[0]

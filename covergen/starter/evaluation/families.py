@@ -1,4 +1,4 @@
-"""A classifier that names the family of a picture, trained on the painter's pictures alone."""
+"""A classifier of picture families, trained only on the painter's pictures."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _CHANNELS = (32, 64, 128, 192)
 _BATCH = 64
 _EPOCHS = 8
 _RATE = 2e-3
-_AT_ONCE = 64
+_PREDICT_BATCH = 64
 
 
 class FamilyClassifier:
-    """A small residual network on thumbnails of 128 pixels."""
+    """A small residual network for thumbnails of 128 pixels."""
 
     def __init__(self, families: int) -> None:
         torch.manual_seed(0)
         self.network = _make_network(families)
 
     def fit(self, thumbs: NDArray[np.uint8], labels: NDArray[np.intp]) -> None:
-        """Train from scratch. thumbs: (N, 128, 128, 3) levels; labels: (N,)."""
+        """Train from scratch. thumbs: (N, 128, 128, 3) uint8; labels: (N,)."""
         steps = _EPOCHS * (len(thumbs) // _BATCH)
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
@@ -45,8 +45,8 @@ class FamilyClassifier:
                 pictures = _augment(pixels_to_tensor(thumbs[rows]), rng)
                 target = torch.from_numpy(labels[rows])
                 with torch.autocast("cpu", torch.bfloat16):
-                    found = self.network(pictures)
-                loss = nn.functional.cross_entropy(found.float(), target, label_smoothing=0.05)
+                    logits = self.network(pictures)
+                loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=0.05)
                 optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 optimizer.step()
@@ -54,23 +54,23 @@ class FamilyClassifier:
 
     @torch.inference_mode()
     def predict(self, thumbs: NDArray[np.uint8]) -> NDArray[np.intp]:
-        """(N, 128, 128, 3) levels to (N,) labels."""
+        """Classify (N, 128, 128, 3) uint8 thumbnails. Returns labels, (N,)."""
         self.network.eval()
-        parts = [thumbs[k : k + _AT_ONCE] for k in range(0, len(thumbs), _AT_ONCE)]
-        found = [self.network(pixels_to_tensor(part)).argmax(1) for part in parts]
-        return torch.cat(found).numpy().astype(np.intp)
+        parts = [thumbs[k : k + _PREDICT_BATCH] for k in range(0, len(thumbs), _PREDICT_BATCH)]
+        labels = [self.network(pixels_to_tensor(part)).argmax(1) for part in parts]
+        return torch.cat(labels).numpy().astype(np.intp)
 
     def save(self, path: Path) -> None:
-        """Write the weights."""
+        """Save the weights."""
         torch.save(self.network.state_dict(), path)
 
     def load(self, path: Path) -> None:
-        """Read what `save` wrote."""
+        """Load weights saved by `save`."""
         self.network.load_state_dict(torch.load(path, weights_only=True))
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside the identity (He et al. 2016, arXiv 1603.05027)."""
+    """A residual block of two convolutions (He et al. 2016, arXiv 1603.05027)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class _Residual(nn.Module):
 
 
 def _make_network(families: int) -> nn.Sequential:
-    """(B, 3, 128, 128) in -1..1 to (B, families)."""
+    """Return a network from (B, 3, 128, 128) in -1..1 to logits, (B, families)."""
     layers: list[nn.Module] = []
     previous = 3
     for channels in _CHANNELS:
@@ -105,7 +105,7 @@ def _make_network(families: int) -> nn.Sequential:
 
 
 def _augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirrored and blurred at random: the family is in the forms, not in how sharp they are."""
+    """Mirror and blur at random: sharpness must not identify a family."""
     if rng.random() < 0.5:
         pictures = pictures.flip(-1)
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""The figures, each with a 95 % interval by bootstrap over tracks."""
+"""Metrics, each with a 95 % bootstrap interval over tracks."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ __all__ = [
 ]
 
 _RESAMPLED = 500
-_AMONG = 64  # tracks, for retrieval
+_AMONG = 64  # tracks per retrieval
 _RIDGE = 30.0
 _PROJECTIONS = 256
-_ALIKE = 5.0  # CIE 1976 dE, root mean square over the thumbnail
+_DUPLICATE_DE = 5.0  # CIE 1976 dE, root mean square over the thumbnail
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure, its interval, and the number of covers that it is from."""
+    """A metric, its 95 % interval, and the number of covers or tracks behind it."""
 
     value: float
     low: float
@@ -49,19 +49,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """Reads (N, F) standardised descriptions as (N, 11) attributes."""
+    """A linear map from standardised descriptors, (N, F), to attributes, (N, 11)."""
 
     middle: NDArray[np.float64]
     weights: NDArray[np.float64]
 
-    def read(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(self.middle + inputs @ self.weights)
 
 
 def agreement(mood: NDArray[np.float64], covers: Pictures) -> tuple[Figure, NDArray[np.float64]]:
-    """Mean cross-validated R² of the expressed features from (N, 2) arousal and valence.
+    """Return the mean cross-validated R² of the expressed features, and the R² of each.
 
-    Also the R² of each.
+    The predictors are arousal and valence, (N, 2).
     """
     outputs = covers.features[:, EXPRESSED]
     predicted = predict_held_out(mood, outputs)
@@ -78,33 +78,32 @@ def retrieval(
     known: NDArray[np.float64],
     known_pictures: Pictures,
 ) -> Figure:
-    """R@1 among 64: how often a probe finds the cover's own track.
+    """Return R@1 among 64: how often a probe identifies a cover's own track.
 
-    The probe reads (M, 11) attributes off pictures by ridge regression, and was fitted on the
-    painter's own; a track is near whose attributes are what it reads, each weighed by how well it
-    reads them.
+    The probe predicts attributes from pictures by ridge regression, fitted on the painter's
+    pictures and their attributes, (M, 11). The track with the closest attributes is chosen, each
+    attribute weighted by the probe's accuracy.
     """
-    inputs, middle, deviation = _standardised(known_pictures.describe())
+    inputs, middle, deviation = _standardise(known_pictures.describe())
     split = len(inputs) * 3 // 4
     probe = _fit(inputs[:split], known[:split])
-    error = np.mean((probe.read(inputs[split:]) - known[split:]) ** 2, axis=0)
-    # What the probe cannot read says nothing: its spread is hardly above its error.
+    error = np.mean((probe.predict(inputs[split:]) - known[split:]) ** 2, axis=0)
+    # Attributes that the probe cannot predict get almost no weight.
     precision = np.maximum(known.var(0) - error, 0) / (known.var(0) * error)
-    read = probe.read((covers.describe() - middle) / deviation)
-    found = []
-    for first in range(0, len(read) - _AMONG + 1, _AMONG):
+    predicted = probe.predict((covers.describe() - middle) / deviation)
+    hits: list[bool] = []
+    for first in range(0, len(predicted) - _AMONG + 1, _AMONG):
         rows = slice(first, first + _AMONG)
-        apart = ((read[rows, None] - attributes[None, rows]) ** 2 * precision).sum(-1)
-        found += list(apart.argmin(1) == np.arange(_AMONG))
-    hits = np.array(found, float)
-    return _bootstrap(len(hits), lambda rows: float(hits[rows].mean()))
+        distances = ((predicted[rows, None] - attributes[None, rows]) ** 2 * precision).sum(-1)
+        hits += list(distances.argmin(1) == np.arange(_AMONG))
+    return _bootstrap(len(hits), lambda rows: float(np.array(hits, float)[rows].mean()))
 
 
 def control(covers: Pictures, seeds: int) -> Figure:
-    """Between-track over within-track variance of the features, of rows track by track.
+    """Return the ratio of between-track to within-track variance of the features.
 
-    The variances of standardised features are summed; that between tracks is freed of what the
-    seeds bring into the tracks' means.
+    `covers` has `seeds` consecutive rows per track. The variances of standardised features are
+    summed, and the between-track variance is corrected for the seeds' variance of the means.
     """
     rows = covers.features / covers.features.std(0)
     tracks = rows.reshape(-1, seeds, rows.shape[1])
@@ -118,42 +117,42 @@ def control(covers: Pictures, seeds: int) -> Figure:
 
 
 def near_duplicates(covers: Pictures) -> int:
-    """How many pairs can hardly be told apart, at a side of 128 pixels."""
+    """Count pairs that are nearly indistinguishable at 128 pixels."""
     lab = cielab_from_linear(linear_from_srgb(covers.thumbs)).reshape(len(covers.thumbs), -1, 3)
     flat = lab.reshape(len(lab), -1)
     squares = (flat**2).sum(1)
-    apart = (squares[:, None] + squares[None] - 2 * flat @ flat.T) / lab.shape[1]
-    return int((np.triu(apart < _ALIKE**2, k=1)).sum())
+    distances = (squares[:, None] + squares[None] - 2 * flat @ flat.T) / lab.shape[1]
+    return int((np.triu(distances < _DUPLICATE_DE**2, k=1)).sum())
 
 
 def empty_covers(covers: Pictures, others: Pictures) -> int:
-    """How many have fewer edges than all but one in a hundred of the others."""
+    """Count covers with fewer edges than the first percentile of the others."""
     least = np.percentile(others.features[:, EDGE_DENSITY], 1)
     return int((covers.features[:, EDGE_DENSITY] < least).sum())
 
 
 def relative_sharpness(covers: Pictures, others: Pictures) -> Figure:
-    """The mean steepness of edges as a ratio to that of the others, at the same size."""
-    wanted = others.sharpness.mean()
-    given = covers.sharpness
-    return _bootstrap(len(given), lambda rows: float(given[rows].mean() / wanted))
+    """Return the mean sharpness relative to that of the others, at the same size."""
+    reference = others.sharpness.mean()
+    values = covers.sharpness
+    return _bootstrap(len(values), lambda rows: float(values[rows].mean() / reference))
 
 
-def recognised(found: NDArray[np.intp], wanted: NDArray[np.intp]) -> Figure:
-    """The share of (N,) labels that are found right."""
-    hits = (found == wanted).astype(float)
+def recognised(predicted: NDArray[np.intp], labels: NDArray[np.intp]) -> Figure:
+    """Return the share of predicted labels, (N,), that are correct."""
+    hits = (predicted == labels).astype(float)
     return _bootstrap(len(hits), lambda rows: float(hits[rows].mean()))
 
 
 def closeness(covers: Pictures, others: Pictures) -> Figure:
-    """The sliced Wasserstein distance of two sets, in deviations of the others' description."""
-    wanted, middle, deviation = _standardised(others.describe())
-    given = (covers.describe() - middle) / deviation
-    size = min(len(given), len(wanted))
+    """Return the sliced Wasserstein distance of two sets of standardised descriptors."""
+    reference, middle, deviation = _standardise(others.describe())
+    described = (covers.describe() - middle) / deviation
+    size = min(len(described), len(reference))
     rng = np.random.default_rng(0)
-    directions = rng.standard_normal((given.shape[1], _PROJECTIONS))
+    directions = rng.standard_normal((described.shape[1], _PROJECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
-    theirs, ours = wanted[:size] @ directions, given[:size] @ directions
+    theirs, ours = reference[:size] @ directions, described[:size] @ directions
 
     def distance(rows: NDArray[np.intp]) -> float:
         between = np.abs(np.sort(ours[rows], 0) - np.sort(theirs[rows], 0))
@@ -163,14 +162,14 @@ def closeness(covers: Pictures, others: Pictures) -> Figure:
 
 
 def _bootstrap(count: int, figure: Callable[[NDArray[np.intp]], float]) -> Figure:
-    """Efron & Tibshirani 1993: the percentile interval."""
+    """Compute a metric and its percentile interval (Efron & Tibshirani 1993)."""
     rng = np.random.default_rng(0)
     values = [figure(rng.integers(count, size=count)) for _ in range(_RESAMPLED)]
     low, high = np.percentile(values, [2.5, 97.5])
     return Figure(figure(np.arange(count)), float(low), float(high), count)
 
 
-def _standardised(
+def _standardise(
     rows: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     middle, deviation = rows.mean(0), rows.std(0) + 1e-6
@@ -178,7 +177,7 @@ def _standardised(
 
 
 def _fit(inputs: NDArray[np.float64], outputs: NDArray[np.float64]) -> _Probe:
-    """Ridge regression of outputs on standardised inputs."""
+    """Fit outputs to standardised inputs by ridge regression."""
     middle = outputs.mean(0)
     gram = inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1])
     return _Probe(middle, np.linalg.solve(gram, inputs.T @ (outputs - middle)))

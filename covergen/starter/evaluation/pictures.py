@@ -1,4 +1,4 @@
-"""Many covers, each measured and kept small."""
+"""Sets of covers as features and thumbnails, cached on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from covergen.core.types import PaintRequest
 from covergen.finish.screen_print import screen_print
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import FAMILIES
-from covergen.poster.painter import paint as paint_by_hand
+from covergen.poster.painter import paint as paint_procedurally
 from covergen.poster.painter.features import features
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ __all__ = [
     "FEATURES",
     "Pictures",
     "measure",
-    "paint_music",
-    "painters_own",
+    "paint_covers",
+    "procedural_pictures",
     "sharpness",
 ]
 
 FEATURES = ("lightness", "chroma", "a", "b", "contrast", "edge_density", "element_scale")
 EDGE_DENSITY = FEATURES.index("edge_density")
-EXPRESSED = [0, 1, 2, 3, 5, 6]  # contrast is measured, and no goal
+EXPRESSED = [0, 1, 2, 3, 5, 6]  # all but contrast, which is not expected to follow the music
 _THUMB = 128
 _CELLS = 4
 _QUANTILES = np.linspace(0.02, 0.98, 6)
@@ -45,7 +45,7 @@ _QUANTILES = np.linspace(0.02, 0.98, 6)
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """features: (N, 7); sharpness: (N,); thumbs: (N, 128, 128, 3) levels."""
+    """A set of pictures. features: (N, 7); sharpness: (N,); thumbs: (N, 128, 128, 3) uint8."""
 
     features: NDArray[np.float64]
     sharpness: NDArray[np.float64]
@@ -55,7 +55,7 @@ class Pictures:
         return Pictures(self.features[rows], self.sharpness[rows], self.thumbs[rows])
 
     def describe(self) -> NDArray[np.float64]:
-        """(N, 125): the features, colours by place and by quantile, and edges by direction."""
+        """Return descriptors, (N, 125): features, colours by cell and quantile, and edges."""
         lab = cielab_from_linear(linear_from_srgb(self.thumbs)).astype(np.float64)
         size = _THUMB // _CELLS
         cells = lab.reshape(-1, _CELLS, size, _CELLS, size, 3)
@@ -76,12 +76,12 @@ class Pictures:
 
 
 def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, h, w) to (N, 6)."""
+    """Return the quantiles of each picture, (N, h, w) to (N, 6)."""
     return np.quantile(values.reshape(len(values), -1), _QUANTILES, axis=1).T
 
 
 def measure(pictures: Iterable[NDArray[np.uint8]]) -> Pictures:
-    """Square pictures whose side is a multiple of 128."""
+    """Measure square pictures whose side is a multiple of 128."""
     rows, edges, thumbs = [], [], []
     for pixels in pictures:
         rows.append(astuple(features(pixels)))
@@ -93,10 +93,10 @@ def measure(pictures: Iterable[NDArray[np.uint8]]) -> Pictures:
 
 
 def sharpness(pixels: NDArray[np.uint8]) -> float:
-    """How steep the edges of a picture are, in L* per pixel.
+    """Return the steepness of a picture's edges, in L* per pixel.
 
-    The mean of the gradient of L*, weighted by the gradient itself: unlike a percentile, it
-    depends neither on how many edges there are nor on the even areas. 0 for a plain picture.
+    The mean gradient of L*, weighted by itself: unlike a percentile, it depends neither on the
+    number of edges nor on flat areas. 0 for a flat picture.
     """
     lightness = cielab_from_linear(linear_from_srgb(pixels))[..., 0].astype(np.float64)
     steepness = np.hypot(np.diff(lightness, axis=0)[:, :-1], np.diff(lightness, axis=1)[:-1])
@@ -104,7 +104,7 @@ def sharpness(pixels: NDArray[np.uint8]) -> float:
     return float((steepness**2).sum()) / total if total else 0.0
 
 
-def paint_music(
+def paint_covers(
     painter: Painter,
     vectors: NDArray[np.float32],
     seeds: Iterable[int],
@@ -113,22 +113,20 @@ def paint_music(
     *,
     styles: Sequence[str] = ("",),
 ) -> Pictures:
-    """A cover for each (N, D) vector and its seed, the styles in turn; kept in `path`."""
+    """Paint a cover for each vector, (N, D), and seed, cycling through styles. Cached in `path`."""
     from covergen.diffusion.sampler import paint
 
-    if (kept := _load(path)) is not None and len(kept.features) == len(vectors):
-        return kept
+    if (cached := _load(path)) is not None and len(cached.features) == len(vectors):
+        return cached
     requests = [
         PaintRequest(vector=vector, seed=seed, style=styles[number % len(styles)])
         for number, (vector, seed) in enumerate(zip(vectors, seeds, strict=True))
     ]
     covers = paint(painter, requests, sampling, batch_size=8, checkpoint=lambda: None)
-    return _keep(measure(_finished(covers, sampling)), path)
+    return _save(measure(_finish(covers, sampling)), path)
 
 
-def _finished(
-    covers: Iterable[NDArray[np.uint8]], sampling: Sampling
-) -> Iterator[NDArray[np.uint8]]:
+def _finish(covers: Iterable[NDArray[np.uint8]], sampling: Sampling) -> Iterator[NDArray[np.uint8]]:
     for pixels in covers:
         if sampling.finish == "none":
             yield pixels
@@ -136,7 +134,7 @@ def _finished(
             yield screen_print(pixels, size=len(pixels), inks=sampling.inks)
 
 
-def painters_own(
+def procedural_pictures(
     seed: int,
     count: int,
     path: Path,
@@ -144,21 +142,21 @@ def painters_own(
     size: int = 512,
     families: Sequence[str] = tuple(FAMILIES),
 ) -> tuple[NDArray[np.float64], Pictures]:
-    """`count` pictures by the painter, the families in turn; kept in `path`.
+    """Paint `count` pictures procedurally, cycling through the families. Cached in `path`.
 
-    Also the (count, 11) attributes that they were painted from.
+    Returns their attributes, (count, 11), and the pictures.
     """
     rows, pictures = [], []
-    kept = _load(path)
+    cached = _load(path)
     for item in range(count):
         rng = np.random.default_rng([seed, item])
         attributes = draw_attributes(rng)
         rows.append(attributes.row)
-        if kept is None:
+        if cached is None:
             family = families[item % len(families)]
-            painting = paint_by_hand(attributes, rng, size=size, family=family, grain=False)
+            painting = paint_procedurally(attributes, rng, size=size, family=family, grain=False)
             pictures.append(painting.pixels)
-    return np.array(rows), kept if kept is not None else _keep(measure(pictures), path)
+    return np.array(rows), cached if cached is not None else _save(measure(pictures), path)
 
 
 def _load(path: Path) -> Pictures | None:
@@ -168,7 +166,7 @@ def _load(path: Path) -> Pictures | None:
         return Pictures(saved["features"], saved["sharpness"], saved["thumbs"])
 
 
-def _keep(pictures: Pictures, path: Path) -> Pictures:
+def _save(pictures: Pictures, path: Path) -> Pictures:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path,

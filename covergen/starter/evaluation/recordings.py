@@ -1,6 +1,6 @@
-"""Whether the audio encoder hears real music as its loudness and onset rate suggest.
+"""Embed real recordings and measure their loudness and onset rate, to check the audio encoder.
 
-librosa measures both; it is not among covergen's dependencies.
+Requires librosa, which is not a dependency of covergen.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import Tower
 
-__all__ = ["Recordings", "hear_recordings", "rank_correlation"]
+__all__ = ["Recordings", "embed_recordings", "rank_correlation"]
 
 _WINDOWS = 3
-_SHORTEST_S = 20  # what is shorter is a jingle
-_QUIETEST = 1e-5  # of full scale
-_ONSET_RATE_HZ = 22_050  # what librosa's settings are made for
+_SHORTEST_S = 20  # skip jingles
+_QUIETEST = 1e-5  # relative to full scale
+_ONSET_SAMPLE_RATE_HZ = 22_050  # librosa's default
 
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """vectors: (N, D), unit L2 norm; loudness: (N,) dBFS; onsets: (N,) per second."""
+    """Recordings. vectors: (N, D), unit L2 norm; loudness: (N,) dBFS; onsets: (N,) per second."""
 
     vectors: NDArray[np.float32]
     loudness: NDArray[np.float64]
     onsets: NDArray[np.float64]
 
 
-def hear_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordings:
-    """Measure and embed three windows of every file that can be decoded; kept in `path`."""
+def embed_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordings:
+    """Measure and embed three windows of every decodable file. Cached in `path`."""
     if path.exists():
         with np.load(path) as saved:
             if str(saved["tower"]) == tower.id:
@@ -56,20 +56,20 @@ def hear_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordin
         vectors.append(mean / np.linalg.norm(mean))
         loudness.append(20 * np.log10(np.sqrt(np.mean(windows**2)) + _QUIETEST))
         onsets.append(_onset_rate(windows))
-    heard = Recordings(np.stack(vectors), np.array(loudness), np.array(onsets))
+    recordings = Recordings(np.stack(vectors), np.array(loudness), np.array(onsets))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path,
-        vectors=heard.vectors,
-        loudness=heard.loudness,
-        onsets=heard.onsets,
+        vectors=recordings.vectors,
+        loudness=recordings.loudness,
+        onsets=recordings.onsets,
         tower=tower.id,
     )
-    return heard
+    return recordings
 
 
 def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Spearman's, of two (N,) measurements without ties."""
+    """Return Spearman's rank correlation of two measurements, (N,), without ties."""
     return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
 
 
@@ -78,10 +78,12 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _onset_rate(windows: NDArray[np.float32]) -> float:
-    """Onsets per second of (N, 480000) samples."""
+    """Return the onsets per second of windows, (N, 480000)."""
     from librosa import resample
     from librosa.onset import onset_detect
 
-    samples = (resample(w, orig_sr=SAMPLE_RATE_HZ, target_sr=_ONSET_RATE_HZ) for w in windows)
-    count = sum(len(onset_detect(y=y, sr=_ONSET_RATE_HZ)) for y in samples)
+    samples = (
+        resample(w, orig_sr=SAMPLE_RATE_HZ, target_sr=_ONSET_SAMPLE_RATE_HZ) for w in windows
+    )
+    count = sum(len(onset_detect(y=y, sr=_ONSET_SAMPLE_RATE_HZ)) for y in samples)
     return count / (windows.size / SAMPLE_RATE_HZ)

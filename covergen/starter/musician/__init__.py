@@ -1,7 +1,7 @@
-"""The procedural musician: music of known character, synthesised with numpy alone.
+"""The procedural musician: synthesises music with known attributes, using numpy only.
 
-A piece is composed (`score`, by `harmony` and `rhythm`), played on instruments drawn from a set
-(`training_instruments` or `held_out_instruments`, made of `tones`) and mixed (`mix`, `effects`).
+A piece is composed (`score`, using `harmony` and `rhythm`), played on instruments drawn from a set
+(`training_instruments` or `held_out_instruments`, built on `tones`) and mixed (`mix`, `effects`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def play(
     seconds: float = 12.0,
     instruments: InstrumentSet = TRAINING,
 ) -> Samples:
-    """A piece of music with those attributes; the rest is the generator's chance.
+    """Play a random piece of music with the given attributes.
 
     Returns (2, samples) float32 at 48 kHz, peak < 1. The same seed gives the same piece.
     """

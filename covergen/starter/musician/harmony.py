@@ -21,7 +21,7 @@ _STEPS = {
     "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
     "phrygian": (0, 1, 3, 5, 7, 8, 10),
 }
-# Degrees from 0. The tonic stands at the beginning, so that the ear takes it for one.
+# Degrees from 0. Each progression starts on the tonic, which establishes the key.
 _PROGRESSIONS = {
     "lydian": ((0, 1, 0, 1), (0, 1, 4, 0)),
     "major": ((0, 3, 4, 0), (0, 4, 5, 3), (0, 3, 0, 4), (0, 5, 3, 4), (0, 4, 3, 0), (0, 1, 4, 0)),
@@ -34,15 +34,15 @@ _PROGRESSIONS = {
 
 
 def hertz_of(pitch: float) -> float:
-    """The frequency of a MIDI pitch in equal temperament, A4 = 440 Hz."""
+    """Return the frequency of a MIDI pitch in equal temperament, A4 = 440 Hz."""
     return float(440 * 2 ** ((pitch - 69) / 12))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harmony:
-    """A key: the tonic's pitch class (0 is C) and a mode, in which four chords follow one another.
+    """A key and a progression of four chords. `tonic`: pitch class, 0 is C.
 
-    `progression`: the degrees of their roots. `tones`: what stands on a root, in scale steps.
+    `progression`: the degrees of the roots. `tones`: the chord tones above a root, in scale steps.
     """
 
     tonic: int
@@ -51,25 +51,25 @@ class Harmony:
     tones: tuple[int, ...]
 
     def pitch(self, degree: int, near: float = 60.0) -> int:
-        """The pitch of a scale degree, any integer, 0 being the tonic that is nearest to `near`."""
+        """Return the pitch of a scale degree, any integer; 0 is the tonic nearest to `near`."""
         octave, step = divmod(degree, 7)
         bottom = self.tonic + 12 * round((near - self.tonic) / 12)
         return int(bottom + 12 * octave + _STEPS[self.mode][step])
 
     def chord(self, index: int, near: float) -> tuple[int, ...]:
-        """The pitches of a chord, low to high, every one moved to the octave nearest `near`."""
+        """Return the pitches of a chord, low to high, each in the octave nearest to `near`."""
         root = self.progression[index % len(self.progression)]
         pitches = [self.pitch(root + tone, near) for tone in self.tones]
         return tuple(sorted({p - 12 * round((p - near) / 12) for p in pitches}))
 
     def root(self, index: int, near: float) -> int:
-        """The root of a chord in the octave nearest `near`."""
+        """Return the root of a chord in the octave nearest to `near`."""
         pitch = self.pitch(self.progression[index % len(self.progression)], near)
         return pitch - 12 * round((pitch - near) / 12)
 
 
 def choose_harmony(attributes: Attributes, rng: np.random.Generator) -> Harmony:
-    """A mode by the music's mode and valence, from lydian down to phrygian; key by chance."""
+    """Choose a mode from the attributes, lydian to phrygian, and a random key."""
     mode, valence = attributes.mode, attributes.valence
     if mode >= 0.5:
         weights = {
@@ -88,7 +88,7 @@ def choose_harmony(attributes: Attributes, rng: np.random.Generator) -> Harmony:
     chances = np.array([weights[name] for name in names])
     name = names[rng.choice(len(names), p=chances / chances.sum())]
     if rng.random() < 0.9 * (0.4 - valence):
-        tones: tuple[int, ...] = (0, 1, 2, 4)  # a cluster: grief and fear grate
+        tones: tuple[int, ...] = (0, 1, 2, 4)  # a dissonant cluster for negative valence
     elif rng.random() < 0.15 + 0.3 * attributes.density:
         tones = (0, 2, 4, 6)
     else:

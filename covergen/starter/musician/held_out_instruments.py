@@ -1,4 +1,4 @@
-"""The instruments that only the evaluation hears: other ways of synthesis than training's."""
+"""Instruments reserved for evaluation, synthesised by other methods than those for training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["HELD_OUT"]
 
 
 def _casio(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Phase distortion whose bend dies away."""
+    """Phase distortion whose bend decays."""
     most = 0.25 + 0.7 * touch.brightness
     sweep, sustain = rng.uniform(0.15, 0.6), rng.uniform(0.3, 0.8)
     attack = touch.attack(0.1, 0.004)
@@ -46,7 +46,7 @@ def _casio(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _folded(touch: Touch, rng: np.random.Generator) -> Voice:
-    """A wavefolder that opens with the envelope, with vibrato."""
+    """A wavefolder driven by the envelope, with vibrato."""
     depth = 0.8 + 4.5 * touch.brightness * rng.uniform(0.7, 1.2) + 2.5 * touch.roughness
     rate_hz = rng.uniform(4.5, 6.5)
 
@@ -61,7 +61,7 @@ def _folded(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _harpsichord(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Two courses plucked near the bridge, an octave apart: a comb of harmonics, long to die."""
+    """Two strings an octave apart, plucked near the bridge: a slowly decaying harmonic comb."""
     place = rng.uniform(0.08, 0.2)
     slope = 1.4 - touch.brightness
     octave = rng.uniform(0.2, 0.7)
@@ -95,7 +95,7 @@ def _marimba(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _reed(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Odd harmonics that speak one after the other; a rough reed flutters."""
+    """Mostly odd harmonics that build up one after another; roughness adds flutter."""
     slope = 1.9 - 1.3 * touch.brightness
     even = rng.uniform(0.05, 0.5)
     flutter_hz, depth = rng.uniform(22, 32), 0.7 * touch.roughness**2
@@ -118,7 +118,7 @@ def _reed(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _ring_modulated(touch: Touch, rng: np.random.Generator) -> Voice:
-    """A harmonic tone times a sine in tune with it: hollow when soft, metallic when rough."""
+    """A harmonic tone multiplied by a sine in tune with it; roughness makes it metallic."""
     ratio = float(rng.choice([2.0, 3.0, 4.0])) * (1 + 0.012 * touch.roughness)
     slope = 2.2 - 1.4 * touch.brightness
     ring = rng.uniform(0.3, 1.2)
@@ -142,7 +142,7 @@ def _ring_modulated(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _glass_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
-    """Rubbed glasses: pairs of pure modes that beat, another pair in each ear."""
+    """A glass harmonica: pairs of beating pure modes, a different pair in each channel."""
     slope = 2.4 - 1.6 * touch.brightness
     beat_hz = rng.uniform(0.3, 2.0) + 5 * touch.roughness
 
@@ -150,19 +150,19 @@ def _glass_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
         ratios = np.array([1.0, 2.0, 2.76, 4.0, 5.4, 8.0])
         partials = np.outer(chord, ratios).ravel()
         weight = np.tile(ratios**-slope, len(chord))
-        ears = []
+        channels = []
         for side in (-1, 1):
             pair = np.concatenate([partials, partials + beat_hz * (1 + 0.3 * side)])
             turns = np.exp(2j * np.pi * (np.arange(pair.size) * 0.618 + 0.08 * side))
-            ears.append(modes(pair, np.tile(weight, 2) * turns, 0.0, seconds + 0.6))
+            channels.append(modes(pair, np.tile(weight, 2) * turns, 0.0, seconds + 0.6))
         attack = min(touch.attack(0.9, 0.12), 0.5 * seconds)
-        return np.stack(ears) * envelope(seconds, attack=attack, release=0.6)
+        return np.stack(channels) * envelope(seconds, attack=attack, release=0.6)
 
     return chorus
 
 
 def _accordion_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
-    """Three banks of free reeds, out of tune with one another: a musette."""
+    """Detuned banks of free reeds, as in a musette accordion."""
     cents = rng.uniform(4, 10) + 12 * touch.roughness
     slope = 1.7 - touch.brightness
 
@@ -173,14 +173,14 @@ def _accordion_pad(touch: Touch, rng: np.random.Generator) -> PadVoice:
             partials.append(k * hertz)
             weights.append(k**-slope)
         base, weight = np.concatenate(partials), np.concatenate(weights)
-        ears = []
+        channels = []
         for side in (-1, 1):
             spread = 2 ** (side * cents / 1200)
             bank = np.concatenate([base, base * spread])
             turns = np.exp(2j * np.pi * np.arange(bank.size) * 0.381)
-            ears.append(modes(bank, np.tile(weight, 2) * turns, 0.0, seconds + 0.25))
+            channels.append(modes(bank, np.tile(weight, 2) * turns, 0.0, seconds + 0.25))
         attack = min(touch.attack(0.5, 0.06), 0.5 * seconds)
-        return np.stack(ears) * envelope(seconds, attack=attack, release=0.25)
+        return np.stack(channels) * envelope(seconds, attack=attack, release=0.25)
 
     return chorus
 
@@ -234,7 +234,7 @@ def _tuba(touch: Touch, rng: np.random.Generator) -> Voice:
 def _struck(
     hertz: Sequence[float], decay: float, seconds: float, rng: np.random.Generator
 ) -> Samples:
-    """Something hard that rings at odd frequencies."""
+    """Strike a hard object: random-phase modes at the given frequencies."""
     partials = np.asarray(hertz)
     weight = rng.uniform(0.4, 1, partials.size) * np.exp(2j * np.pi * rng.random(partials.size))
     ring = modes(partials, weight, 1 / decay, seconds)
@@ -243,7 +243,7 @@ def _struck(
 
 
 def _metal_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """A kit of scrap: plates, pipes and an oil drum, all modes, no noise."""
+    """Scrap metal: plates, pipes and an oil drum, synthesised from modes without noise."""
     top_hz = touch.cutoff_hz(3500, 2.0)
 
     def plate(count_of_modes: int, low_hz: float, decay: float, seconds: float) -> Samples:
@@ -266,7 +266,7 @@ def _metal_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _folded_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """Drums of a wavefolder: every hit is one sine, bent until it is a noise."""
+    """Wavefolder drums: each hit is one sine, distorted until it resembles noise."""
 
     def hit(hertz: float, depth: float, decay: float, seconds: float) -> Samples:
         time = times(seconds)
@@ -288,7 +288,7 @@ def _folded_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _rain(seconds: float, touch: Touch, rng: np.random.Generator) -> Samples:
-    """Thousands of drops a second, each a tiny ping; the loop is 2.7 s."""
+    """Rain: thousands of tiny pings per second, in a loop of 2.7 s."""
     size = 2**17
     drop = np.zeros(size, np.float32)
     ping_hz = np.array([0.5, 0.7, 1.0]) * touch.cutoff_hz(1800, 2.5)

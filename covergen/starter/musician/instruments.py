@@ -1,4 +1,4 @@
-"""What an instrument is to the player: a maker of tones, in the manner that the music asks for."""
+"""The interface of instruments: functions that render notes, chords, drums and textures."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ DRUMS = ("kick", "snare", "clap", "hat", "open_hat", "high_tom", "low_tom")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
-    """How an instrument is played in one piece, all 0..1. `firmness`: soft attacks to hard ones."""
+    """How an instrument is played in one piece, all 0..1. `firmness`: soft to hard attacks."""
 
     brightness: float
     roughness: float
     firmness: float
 
     def cutoff_hz(self, lowest: float = 450.0, octaves: float = 5.0) -> float:
-        """Where a low-pass filter stands."""
+        """Return the cutoff frequency of a low-pass filter."""
         return float(lowest * 2 ** (octaves * self.brightness))
 
     def attack(self, slow: float, fast: float) -> float:
-        """The attack in seconds, between `slow` and `fast` on a scale of ratios."""
+        """Return the attack in seconds, interpolated geometrically from `slow` to `fast`."""
         return float(slow * (fast / slow) ** self.firmness)
 
 
 Voice: TypeAlias = Callable[[float, float], Samples]  # hertz, seconds held -> (samples,)
 PadVoice: TypeAlias = Callable[[Sequence[float], float], Samples]  # chord -> (2, samples)
-DrumKit: TypeAlias = Mapping[str, Samples]  # of each drum one hit, (samples,)
+DrumKit: TypeAlias = Mapping[str, Samples]  # one hit of each drum, (samples,)
 
-# A maker draws the settings that an instrument keeps for a whole piece.
+# These functions draw the settings that an instrument keeps for a whole piece.
 Instrument: TypeAlias = Callable[[Touch, np.random.Generator], Voice]
 PadInstrument: TypeAlias = Callable[[Touch, np.random.Generator], PadVoice]
 KitMaker: TypeAlias = Callable[[Touch, np.random.Generator], DrumKit]
@@ -56,10 +56,9 @@ Texture: TypeAlias = Callable[[float, Touch, np.random.Generator], Samples]  # -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentSet:
-    """The instruments of one player. Two sets share no maker and no way of synthesis.
+    """A set of instruments. The two sets share no instrument and no method of synthesis.
 
-    Leads, keys and pads stand in order, from the sombre to the cheerful. A kit has the drums of
-    `DRUMS`.
+    Leads, keys and pads are ordered from sombre to cheerful. A kit contains every drum of `DRUMS`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The same track, otherwise recorded: what must not change a tower's opinion of it."""
+"""Data augmentation: recording conditions that must not change an embedding."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FRAME = 2048  # of the codec, in samples
 
 
 def augment(samples: Samples, rng: np.random.Generator, *, seconds: float = 10.0) -> Samples:
-    """Another excerpt, through another microphone, room, equaliser, codec and fader.
+    """Take a random excerpt and vary its room, equalisation, coding, stereo width and level.
 
-    samples: (2, n). Returns (2, min(n, seconds)) float32 at 48 kHz, peak ≤ 1.
+    samples: (2, n). Returns (2, m) float32 at 48 kHz, peak ≤ 1; at most `seconds` long.
     """
-    wanted = min(samples.shape[1], count(seconds))
-    first = int(rng.integers(samples.shape[1] - wanted + 1))
-    out = samples[:, first : first + wanted]
-    out = _colored(out, rng)
+    length = min(samples.shape[1], count(seconds))
+    first = int(rng.integers(samples.shape[1] - length + 1))
+    out = samples[:, first : first + length]
+    out = _color(out, rng)
     if rng.random() < 0.35:
-        out = _coded(out, rng.uniform(20, 45))
+        out = _code(out, rng.uniform(20, 45))
     if rng.random() < 0.3:
-        out = _narrowed(out, rng.uniform(0, 1))
+        out = _narrow(out, rng.uniform(0, 1))
     if rng.random() < 0.5:
         floor = 10 ** (rng.uniform(-75, -45) / 20)
         out = out + np.float32(floor) * rng.standard_normal(out.shape, dtype=np.float32)
@@ -38,8 +38,8 @@ def augment(samples: Samples, rng: np.random.Generator, *, seconds: float = 10.0
     return out * np.float32(min(10 ** (gain_db / 20), 1 / peak))
 
 
-def _colored(samples: Samples, rng: np.random.Generator) -> Samples:
-    """A lean of the spectrum, a broad bump, a band limit as of a bit rate, a little room."""
+def _color(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Apply a spectral tilt, a broad peak, a band limit like a lossy codec's, and a small room."""
     seconds = rng.uniform(0.15, 0.7)
     response = effects.room(seconds, rng.uniform(0.2, 0.9), rng)
     size = effects.fast_size(samples.shape[1] + response.shape[1])
@@ -60,8 +60,8 @@ def _bump(hertz: Numbers, rng: np.random.Generator) -> Numbers:
     return np.asarray(10 ** (rng.uniform(-4, 4) * np.exp(-(octaves**2)) / 20), np.float64)
 
 
-def _coded(samples: Samples, below_db: float) -> Samples:
-    """As a low bit rate does: in every frame, bins far below their neighbourhood are dropped."""
+def _code(samples: Samples, below_db: float) -> Samples:
+    """Imitate a low bit rate: in every frame, drop bins far below their neighbours."""
     hop = _FRAME // 2
     frames = samples.shape[1] // hop + 1
     padded = np.zeros((2, (frames + 1) * hop), np.float32)
@@ -81,7 +81,7 @@ def _coded(samples: Samples, below_db: float) -> Samples:
     return out[:, hop : hop + samples.shape[1]]
 
 
-def _narrowed(samples: Samples, width: float) -> Samples:
-    """Less stereo; mono at a width of 0."""
+def _narrow(samples: Samples, width: float) -> Samples:
+    """Reduce the stereo width; 0 is mono."""
     middle = samples.mean(axis=0, keepdims=True)
     return np.asarray(middle + np.float32(width) * (samples - middle), np.float32)

@@ -1,4 +1,4 @@
-"""Time: the grid of sixteenths, the strength of its steps, patterns on it, and drum grooves."""
+"""Rhythm: the grid of sixteenths, metrical strength, patterns and drum grooves."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ STEPS_PER_BEAT = 4  # sixteenths
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Turns steps into seconds. `beats`: in a bar. `swing`: 0 straight, 1 in triplets.
+    """Converts steps to seconds. `beats`: per bar. `swing`: 0 is straight, 1 is triplets.
 
-    `rubato`: in beats, how far the beat drifts to and fro in `rubato_period` beats.
-    `jitter_seconds`: the deviation of a single note.
+    `rubato`: the amplitude, in beats, of a tempo drift with a period of `rubato_period` beats.
+    `jitter_seconds`: the standard deviation of a note's onset.
     """
 
     tempo_bpm: float
@@ -34,16 +34,16 @@ class Clock:
 
     @property
     def bar_steps(self) -> int:
-        """Sixteenths in a bar."""
+        """The number of sixteenths in a bar."""
         return self.beats * STEPS_PER_BEAT
 
     @property
     def step_seconds(self) -> float:
-        """How long a sixteenth is on the average."""
+        """The mean duration of a sixteenth."""
         return 60 / self.tempo_bpm / STEPS_PER_BEAT
 
     def seconds(self, step: float) -> float:
-        """The time of a step since the beginning."""
+        """Return the time of a step from the start."""
         beat, part = divmod(step / STEPS_PER_BEAT, 1)
         middle = 0.5 + self.swing / 6
         part = part * 2 * middle if part < 0.5 else middle + (part - 0.5) * 2 * (1 - middle)
@@ -53,7 +53,7 @@ class Clock:
 
 
 def choose_clock(attributes: Attributes, rng: np.random.Generator) -> Clock:
-    """Metre, swing and freedom of time: the less rhythmic, the freer."""
+    """Choose metre, swing and timing; less rhythmic music has looser timing."""
     free = 1 - attributes.rhythmicity
     swings = 60 < attributes.tempo_bpm < 150 and rng.random() < 0.1 + 0.25 * attributes.valence
     return Clock(
@@ -67,14 +67,14 @@ def choose_clock(attributes: Attributes, rng: np.random.Generator) -> Clock:
 
 
 def _strength(steps: int) -> Numbers:
-    """The metrical strength 0..1 of the steps of a bar (Lerdahl & Jackendoff 1983)."""
+    """Return the metrical strength, 0..1, of the steps of a bar (Lerdahl & Jackendoff 1983)."""
     place = np.arange(steps)
     levels = [place == 0, (place % 8 == 0) & (steps % 8 == 0), place % 4 == 0, place % 2 == 0]
     return np.asarray(np.sum(levels, axis=0) / 4, np.float64)
 
 
 def pattern(onsets: float, regularity: float, rng: np.random.Generator, steps: int) -> list[int]:
-    """About `onsets` steps of a bar, the strong ones if `regularity` is 1, any if it is 0."""
+    """Draw about `onsets` steps of a bar: the strongest at `regularity` 1, random ones at 0."""
     whole = int(onsets) + (rng.random() < onsets % 1)
     appeal = regularity * _strength(steps) + (1.02 - regularity) * rng.random(steps)
     chosen = np.argsort(-appeal, kind="stable")[: max(0, min(whole, steps))]
@@ -83,7 +83,7 @@ def pattern(onsets: float, regularity: float, rng: np.random.Generator, steps: i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groove:
-    """A bar of drums: kick, backbeat (which drum plays it) and toms as strings of sixteenths."""
+    """A bar of drums as strings of sixteenths; `back_drum` plays the backbeat."""
 
     kick: str
     back: str
@@ -107,7 +107,7 @@ _WALTZ = Groove(kick="x...........", back="....x...x...")
 
 
 def choose_groove(attributes: Attributes, clock: Clock, rng: np.random.Generator) -> Groove:
-    """A groove that suits the arousal."""
+    """Choose a groove that suits the arousal."""
     if clock.beats == 3:
         return _WALTZ
     calm, middle, driving = (

@@ -1,4 +1,4 @@
-"""The composition: what every player of a piece plays, and when."""
+"""Compose a piece: which notes each part plays, and when."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Chord", "Hit", "Note", "Score", "compose"]
 
-_CHORDS = 4  # in a phrase
-# In which order a broken chord sounds, low to high and beyond.
+_CHORDS = 4  # per phrase
+# The order of the notes of a broken chord, counted upwards and on into the next octave.
 _ORDERS = {
     "up": (0, 1, 2, 3),
     "down": (3, 2, 1, 0),
@@ -37,7 +37,7 @@ _ORDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A key held from `start` for `seconds`. pitch: MIDI. velocity: a gain, 1 is an accent."""
+    """A note held from `start` for `seconds`. pitch: MIDI; velocity: a gain, 1 for an accent."""
 
     start: float
     seconds: float
@@ -47,7 +47,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Chord:
-    """Pitches that a pad holds together."""
+    """Pitches that a pad plays together."""
 
     start: float
     seconds: float
@@ -57,7 +57,7 @@ class Chord:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One stroke on the drum of that name."""
+    """One hit on the named drum."""
 
     start: float
     drum: str
@@ -66,7 +66,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The parts of a piece, of notes in any order."""
+    """The parts of a piece; notes are in no particular order."""
 
     clock: Clock
     keys: list[Note] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Phrase:
-    """A stretch of four chords. `energy`: 1 is everybody at full voice."""
+    """A section of four chords. `energy`: 1 is full volume in all parts."""
 
     first_step: int
     energy: float
@@ -89,7 +89,7 @@ class _Phrase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Motif:
-    """A melodic idea: places in sixteenths, degrees above a chord's root, its length in steps."""
+    """A motif: onsets in sixteenths, scale degrees above a chord's root, and length in steps."""
 
     places: Sequence[int]
     degrees: Sequence[int]
@@ -97,7 +97,7 @@ class _Motif:
 
 
 class _Composer:
-    """What all parts of one piece share."""
+    """State shared by all parts of one piece, and one method per part."""
 
     def __init__(self, attributes: Attributes, rng: np.random.Generator) -> None:
         self.attributes = attributes
@@ -108,13 +108,13 @@ class _Composer:
         self.chord_steps = self._chord_steps()
         self.onsets_per_second = 0.7 + 7.5 * attributes.density**1.3
         self.register = 60 + 15 * (attributes.valence - 0.5) + 4 * (attributes.brightness - 0.5)
-        # Joy is staccato, grief legato: Juslin & Laukka 2003, "Communication of emotions".
+        # Joy is staccato, sadness legato: Juslin & Laukka 2003, "Communication of emotions".
         legato = 1.25 - 0.45 * attributes.arousal - 0.25 * attributes.rhythmicity
         legato -= 0.6 * (attributes.valence - 0.5)
         self.legato = float(np.clip(legato + rng.normal(0, 0.1), 0.3, 1.15))
 
     def _chord_steps(self) -> int:
-        """A chord lasts a bar, more when bars are short and the music is calm, less when long."""
+        """A chord lasts one bar: two when bars are short or the music is calm, half when long."""
         bar_seconds = self.clock.bar_steps * self.clock.step_seconds
         if bar_seconds > 3.6 and self.clock.beats == 4:
             return self.clock.bar_steps // 2
@@ -123,11 +123,11 @@ class _Composer:
         return self.clock.bar_steps
 
     def time(self, step: float) -> float:
-        """When a step sounds, with a human's deviation."""
+        """Return the onset time of a step, with human timing deviation."""
         return max(0.0, self.clock.seconds(step) + self.rng.normal(0, self.clock.jitter_seconds))
 
     def velocity(self, step: int, phrase: _Phrase) -> float:
-        """Accents on the beats, the swelling of phrases, and chance."""
+        """Return the velocity of a step: accents on beats, the phrase's energy, and noise."""
         dynamics, rhythmicity = self.attributes.dynamics, self.attributes.rhythmicity
         place = step % self.clock.bar_steps
         beat = 1.0 if place == 0 else 0.8 if place % STEPS_PER_BEAT == 0 else 0.4
@@ -136,18 +136,18 @@ class _Composer:
         return float(10 ** ((0.6 * accent_db + loud_db) / 20))
 
     def onsets(self, share: float, phrase: _Phrase, most: int = 99) -> float:
-        """How many steps of a bar a part plays that has `share` of the density."""
+        """Return the number of notes per bar of a part that has `share` of the density."""
         bar_seconds = self.clock.bar_steps * self.clock.step_seconds
         full = share * self.onsets_per_second * bar_seconds
         return float(min(most, full * (0.5 + 0.5 * phrase.energy)))
 
     def bars(self, phrase: _Phrase) -> range:
-        """The first steps of a phrase's bars."""
+        """Return the first step of each bar of a phrase."""
         end = phrase.first_step + _CHORDS * self.chord_steps
         return range(phrase.first_step, end, self.clock.bar_steps)
 
     def chord_index(self, step: int) -> int:
-        """Which chord of the progression sounds at a step."""
+        """Return the index of the chord at a step."""
         return step // self.chord_steps
 
     # Parts
@@ -161,7 +161,7 @@ class _Composer:
             yield Chord(start, held, pitches, self.velocity(0, phrase))
 
     def bass(self, phrase: _Phrase) -> Iterator[Note]:
-        """Roots on the strong steps, with octaves and fifths where the music moves."""
+        """Yield roots on strong steps, with octaves and fifths on weak ones."""
         onsets = max(1.0, self.onsets(0.32, phrase, most=8))
         bar = pattern(
             onsets, 0.4 + 0.6 * self.attributes.rhythmicity, self.rng, self.clock.bar_steps
@@ -178,7 +178,7 @@ class _Composer:
                 yield Note(self.time(step), held, root + jump, self.velocity(step, phrase))
 
     def keys(self, phrase: _Phrase, style: str, share: float) -> Iterator[Note]:
-        """Chords in block or broken, on a pattern that the phrase repeats."""
+        """Yield block, strummed or broken chords on a pattern repeated through the phrase."""
         regularity = 0.3 + 0.7 * self.attributes.rhythmicity
         bar = pattern(
             max(1.0, self.onsets(share, phrase)), regularity, self.rng, self.clock.bar_steps
@@ -197,8 +197,8 @@ class _Composer:
                     for pitch in pitches:
                         yield Note(start, min(held, 2.5), pitch, 0.6 * velocity)
                 elif style == "strum":
-                    for late, pitch in enumerate(pitches):
-                        yield Note(start + 0.018 * late, min(held, 2.5), pitch, 0.6 * velocity)
+                    for position, pitch in enumerate(pitches):
+                        yield Note(start + 0.018 * position, min(held, 2.5), pitch, 0.6 * velocity)
                 else:
                     order = _ORDERS[style]
                     rank = order[turn % len(order)]
@@ -209,7 +209,7 @@ class _Composer:
                     turn += 1
 
     def lead(self, phrase: _Phrase, motif: _Motif) -> Iterator[Note]:
-        """The motif on every chord, in sequence, the phrase coming to rest on the tonic."""
+        """Yield the motif transposed to every chord; the last phrase ends on the tonic."""
         mood = self.attributes.arousal + self.attributes.valence - 1
         near = self.register + 12 + 8 * mood
         length = motif.steps
@@ -235,7 +235,7 @@ class _Composer:
                 )
 
     def drums(self, phrase: _Phrase) -> Iterator[Hit]:
-        """The groove, hats by density, ghost notes, and a fill into what follows."""
+        """Yield the groove, hi-hats according to density, and a fill at the end of the phrase."""
         steps, groove = self.clock.bar_steps, self.groove
         regular = self.attributes.rhythmicity
         hats = pattern(self.onsets(0.85, phrase), 0.35 + 0.65 * regular, self.rng, steps)
@@ -262,7 +262,7 @@ class _Composer:
                 yield self._hit(drum, first + place, phrase, 0.8)
 
     def _line(self, line: str, end: int) -> Iterator[int]:
-        """The places of a groove's line, thinned where density is low, scattered where free."""
+        """Yield the steps of a groove's line, thinned by low density, displaced by free rhythm."""
         for written in range(end):
             place = written
             if not line or line[place % len(line)] != "x":
@@ -279,12 +279,15 @@ class _Composer:
 
 
 def _invent_motif(composer: _Composer) -> _Motif:
-    """A walk over the scale, on chord tones at strong steps; joy rises, grief falls."""
+    """Draw a random walk on the scale, with chord tones on strong steps.
+
+    Positive valence tends upwards, negative valence downwards.
+    """
     rng, attributes = composer.rng, composer.attributes
     length = composer.chord_steps
     seconds = length * composer.clock.step_seconds
-    wanted = float(np.clip(0.45 * composer.onsets_per_second * seconds, 1, 0.75 * length))
-    places = pattern(wanted, 0.35 + 0.4 * attributes.rhythmicity, rng, length)
+    onsets = float(np.clip(0.45 * composer.onsets_per_second * seconds, 1, 0.75 * length))
+    places = pattern(onsets, 0.35 + 0.4 * attributes.rhythmicity, rng, length)
     degree = int(rng.choice([0, 2, 4, 4, 7]))
     degrees = []
     for place in places:
@@ -298,18 +301,18 @@ def _invent_motif(composer: _Composer) -> _Motif:
 
 
 def _phrases(composer: _Composer, seconds: float) -> list[_Phrase]:
-    """The form: phrases until the time is over, some with all voices, some bare."""
+    """Lay out phrases to fill `seconds`, some with all parts, some sparse."""
     attributes, rng = composer.attributes, composer.rng
     length = _CHORDS * composer.chord_steps
     number = int(np.ceil(seconds / (length * composer.clock.step_seconds) + 0.05))
     arcs = ((1, 1), (0.4, 1), (1, 0.4), (0.3, 1, 1), (1, 0.3, 1), (0.3, 0.7, 1, 0.4, 1))
     fitting = [arc for arc in arcs if len(arc) <= max(2, number)]
     arc = fitting[rng.integers(len(fitting))]
-    bare = 0.2 + 0.8 * attributes.dynamics
+    sparseness = 0.2 + 0.8 * attributes.dynamics
     phrases = []
     for place in range(number):
         shape = arc[min(place * len(arc) // number, len(arc) - 1)]
-        energy = 1 - bare * (1 - shape)
+        energy = 1 - sparseness * (1 - shape)
         phrases.append(
             _Phrase(
                 first_step=place * length,
@@ -323,7 +326,7 @@ def _phrases(composer: _Composer, seconds: float) -> list[_Phrase]:
 
 
 def compose(attributes: Attributes, rng: np.random.Generator, seconds: float) -> Score:
-    """A piece of at least `seconds`."""
+    """Compose a piece of at least `seconds`."""
     composer = _Composer(attributes, rng)
     score = Score(clock=composer.clock)
     drums = attributes.percussiveness > 0.08

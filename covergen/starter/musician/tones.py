@@ -1,4 +1,4 @@
-"""The ways to make a tone: damped modes, frequency modulation, distorted phase, clouds, noise."""
+"""Tone synthesis: damped modes, FM, phase distortion, wavefolding, PADsynth and noise."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ __all__ = [
 ]
 
 SAMPLE_RATE_HZ = 48_000
-_HIGHEST_HZ = 18_000.0  # partials above are left out, so that nothing aliases
-_CLOUD_SAMPLES = 2**17  # 2.7 s: the loop of a cloud, too long to be heard as one
+_HIGHEST_HZ = 18_000.0  # higher partials are omitted to avoid aliasing
+_CLOUD_SAMPLES = 2**17  # 2.7 s: long enough that the loop is not noticeable
 
 Samples: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.floating[Any]]
 
 
 def count(seconds: float) -> int:
-    """The number of samples in a stretch of time."""
+    """Return the number of samples in a duration."""
     return round(seconds * SAMPLE_RATE_HZ)
 
 
 def times(seconds: float) -> Numbers:
-    """The times in seconds of the samples in a stretch."""
+    """Return the times, in seconds, of the samples in a duration."""
     return np.arange(count(seconds)) / SAMPLE_RATE_HZ
 
 
 def envelope(
     seconds: float, *, attack: float, release: float, decay: float = 1.0, sustain: float = 1.0
 ) -> Samples:
-    """A gain curve for a key held for `seconds`; all times in seconds, `release` comes after them.
+    """Return the gain curve of a note held for `seconds`, plus `release` seconds.
 
-    Begins and ends at zero with zero slope, so that no note clicks.
+    Starts and ends at zero with zero slope to avoid clicks.
     """
     time = times(seconds + release).astype(np.float32)
     curve: Samples = sustain + (1 - sustain) * np.exp(-np.maximum(time - attack, 0) / decay)
@@ -63,12 +63,12 @@ def envelope(
 
 
 def harmonics(hertz: float, most: int = 80) -> Numbers:
-    """The numbers 1, 2, 3 … of the audible harmonics of a tone."""
+    """Return the numbers 1, 2, 3, … of the audible harmonics of a tone."""
     return np.arange(1.0, max(2, min(most, int(_HIGHEST_HZ / hertz)) + 1))
 
 
 def lowpass(hertz: Numbers, cutoff_hz: float, resonance: float = 0.0, order: int = 2) -> Numbers:
-    """The gains of a Butterworth low-pass with a peak of height `resonance` at its cutoff."""
+    """Return the gains of a Butterworth low-pass with a peak of `resonance` at the cutoff."""
     ratio = hertz / cutoff_hz
     gains: Numbers = 1 / np.sqrt(1 + ratio ** (2 * order))
     if resonance:
@@ -79,10 +79,10 @@ def lowpass(hertz: Numbers, cutoff_hz: float, resonance: float = 0.0, order: int
 def modes(
     hertz: Numbers, amplitudes: NDArray[np.generic], decays: Numbers | float, seconds: float
 ) -> Samples:
-    """The sum of damped sinusoids `amplitude * exp((2πi * hertz - decay) * t)`, its real part.
+    """Return the real part of a sum of damped modes `amplitude * exp((2πi * hertz - decay) * t)`.
 
-    hertz: (K,). amplitudes: (K,), complex where the phase matters. decays: (K,) or one, per second.
-    A geometric series over blocks times one inside a block: a single matrix product.
+    hertz: (K,). amplitudes: (K,), complex to set the phase. decays: (K,) or one, per second.
+    The exponential factors into one over blocks and one within a block: a single matrix product.
     """
     keep = (hertz < _HIGHEST_HZ) & (np.abs(amplitudes) > 3e-4 * np.abs(amplitudes).max())
     decays = np.broadcast_to(decays, hertz.shape)[keep]
@@ -97,9 +97,9 @@ def modes(
 
 
 def fm(hertz: float, seconds: float, *, ratio: float, index: Numbers | float) -> Samples:
-    """Two-operator frequency modulation: Chowning 1973, "The Synthesis of Complex Audio Spectra".
+    """Synthesise two-operator FM (Chowning 1973, "The Synthesis of Complex Audio Spectra").
 
-    index: the modulation index, one or (samples,).
+    index: the modulation index, a number or (samples,).
     """
     turns = hertz * times(seconds)
     carrier = (2 * np.pi * (turns % 1)).astype(np.float32)
@@ -108,9 +108,9 @@ def fm(hertz: float, seconds: float, *, ratio: float, index: Numbers | float) ->
 
 
 def phase_distortion(hertz: float, seconds: float, bend: Numbers) -> Samples:
-    """A cosine whose first half-period is hurried: the Casio CZ's saw (US patent 4,658,691).
+    """Synthesise a cosine with a shortened first half-period: the Casio CZ's saw (US 4,658,691).
 
-    bend: (samples,), 0 is a pure cosine, towards 1 a saw.
+    bend: (samples,); 0 is a pure cosine, 1 nearly a saw.
     """
     phase = (hertz * times(seconds)) % 1
     knee = 0.5 * (1 - 0.96 * bend)
@@ -119,7 +119,7 @@ def phase_distortion(hertz: float, seconds: float, bend: Numbers) -> Samples:
 
 
 def fold(hertz: float, seconds: float, depth: Numbers) -> Samples:
-    """A sine driven through a sine, as in a West Coast wavefolder: odd harmonics, Bessel-like.
+    """Synthesise a sine of a sine, as a West Coast wavefolder does: odd harmonics.
 
     depth: (samples,), in radians.
     """
@@ -130,7 +130,7 @@ def fold(hertz: float, seconds: float, depth: Numbers) -> Samples:
 def noise(
     seconds: float, rng: np.random.Generator, *, low_hz: float, high_hz: float, order: int = 2
 ) -> Samples:
-    """Noise in a band, of unit RMS."""
+    """Synthesise band-limited noise of unit RMS."""
     samples = count(seconds)
     size = 1 << max(6, (samples - 1).bit_length())
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)[1:]
@@ -149,10 +149,10 @@ def cloud(
     cents: float,
     phases: NDArray[np.complex64],
 ) -> Samples:
-    """A stereo chord whose every partial is a narrow band of noise: Nasca's PADsynth (2006).
+    """Synthesise a stereo chord whose partials are narrow noise bands: Nasca's PADsynth (2006).
 
-    hertz, amplitudes: (K,) for each note. cents: the width of a band. phases: (2, bins), unit
-    complex numbers of `random_phases`. Returns (2, samples) of unit RMS.
+    hertz, amplitudes: (K,) for each note. cents: the width of a band. phases: (2, bins), from
+    `random_phases`. Returns (2, samples) of unit RMS.
     """
     bin_hz = SAMPLE_RATE_HZ / _CLOUD_SAMPLES
     spectrum = np.zeros(_CLOUD_SAMPLES // 2 + 1)
@@ -172,13 +172,13 @@ def cloud(
 
 
 def random_phases(rng: np.random.Generator) -> NDArray[np.complex64]:
-    """Two channels of random phases for `cloud`."""
+    """Draw two channels of random phases for `cloud`, as unit complex numbers."""
     turns = rng.random((2, _CLOUD_SAMPLES // 2 + 1), dtype=np.float32)
     return np.asarray(np.exp(2j * np.pi * turns), np.complex64)
 
 
 def vibrato(tone: Samples, *, rate_hz: float, cents: float, after: float) -> Samples:
-    """Bend a tone's pitch up and down, from `after` seconds on, by reading it unevenly."""
+    """Modulate a tone's pitch by resampling it, starting after `after` seconds."""
     time = np.arange(tone.size) / SAMPLE_RATE_HZ
     swing = cents / 1200 * np.log(2) / (2 * np.pi * rate_hz) * SAMPLE_RATE_HZ  # samples
     onset = np.clip((time - after) / 0.3, 0, 1)

@@ -1,4 +1,4 @@
-"""The instruments that the tower hears in training."""
+"""The instruments used for training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["TRAINING"]
 
 
 def _subtractive(touch: Touch, rng: np.random.Generator, pulse_width: float | None) -> Voice:
-    """Two detuned oscillators, saw or pulse, through a filter that an envelope closes."""
+    """Two detuned oscillators, saw or pulse, through a low-pass with a closing envelope."""
     detune = 2 ** (rng.uniform(3, 8 + 16 * touch.roughness) / 1200)
     resonance, sweep_octaves = rng.uniform(0, 2), rng.uniform(0.5, 2.5)
     sweep = rng.uniform(0.08, 0.4)
@@ -72,7 +72,7 @@ def _pulse_synth(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _electric_piano(touch: Touch, rng: np.random.Generator) -> Voice:
-    """FM with a tine: a 1:1 body under a short, high partial."""
+    """FM electric piano: a 1:1 body and a short, high tine."""
     index = 0.4 + 2.2 * touch.brightness + 2.5 * touch.roughness
     tine = rng.choice([7.0, 11.0, 14.0])
     tine_gain = 0.05 + 0.25 * touch.brightness
@@ -81,7 +81,7 @@ def _electric_piano(touch: Touch, rng: np.random.Generator) -> Voice:
     def voice(hertz: float, seconds: float) -> Samples:
         length = seconds + 0.15
         time = times(length)
-        mellow = min(1.0, 500 / hertz)  # keeps the sidebands of high notes below Nyquist
+        mellow = min(1.0, 500 / hertz)  # keep the sidebands of high notes below Nyquist
         body = fm(hertz, length, ratio=1.0, index=index * mellow * np.exp(-time / 0.5))
         if tine * hertz < 12_000:
             chime = np.exp(-time / 0.12) * tine_gain
@@ -92,7 +92,7 @@ def _electric_piano(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _fm_brass(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Chowning's brass: the index follows the loudness."""
+    """Chowning's FM brass: the modulation index follows the envelope."""
     index = (1.0 + 4.0 * touch.brightness) * rng.uniform(0.8, 1.2)
     ratio = 1.0 if touch.roughness < 0.6 else float(rng.choice([1.0, 0.5]))  # growls
     attack = touch.attack(0.2, 0.025)
@@ -106,13 +106,13 @@ def _fm_brass(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _plucked_string(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Karplus & Strong 1983, in closed form.
+    """A plucked string: Karplus & Strong 1983, in closed form.
 
-    Their loop of N samples with a two-point mean damps harmonic k by cos(πk/N) a period, and
-    begins with noise: harmonics of random amplitude and phase.
+    Their loop of N samples with a two-point mean damps harmonic k by cos(πk/N) per period and
+    starts from noise: harmonics of random amplitude and phase.
     """
     pluck = rng.standard_normal(80) + 1j * rng.standard_normal(80)
-    pluck /= np.maximum(np.abs(pluck), 0.5)  # no harmonic is lost
+    pluck /= np.maximum(np.abs(pluck), 0.5)  # no harmonic may vanish
     ring = rng.uniform(0.35, 1.2)
 
     def voice(hertz: float, seconds: float) -> Samples:
@@ -132,7 +132,7 @@ def _plucked_string(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _piano(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Stiff struck strings in pairs: stretched partials that beat, high ones short."""
+    """Pairs of stiff struck strings: stretched, beating partials; higher ones decay faster."""
     stiffness = 4e-4 * rng.uniform(0.5, 2)
     strike = rng.uniform(0.1, 0.14)
     slope = 1.9 - 1.3 * touch.brightness
@@ -156,7 +156,7 @@ def _piano(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _organ(touch: Touch, rng: np.random.Generator) -> Voice:
-    """Drawbars: nine sines at the feet of a Hammond, with a click of the key."""
+    """A drawbar organ: nine sines at a Hammond's footages, with a key click."""
     feet = np.array([0.5, 1.5, 1, 2, 3, 4, 5, 6, 8])
     bars = rng.uniform(0.1, 1, 9) * np.exp(-feet * (1.1 - touch.brightness) * 0.7)
     bars[2] = 1.0
@@ -184,7 +184,7 @@ def _bell(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _flute(touch: Touch, rng: np.random.Generator) -> Voice:
-    """A few harmonics, breath and a late vibrato."""
+    """A few harmonics, breath noise and delayed vibrato."""
     slope = 3.0 - 1.6 * touch.brightness
     rate_hz, cents = rng.uniform(4.5, 6), rng.uniform(8, 25)
     breath = 0.04 + 0.25 * touch.roughness
@@ -201,7 +201,7 @@ def _flute(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _fiddle(touch: Touch, rng: np.random.Generator) -> Voice:
-    """A bowed string: a saw through the resonances of a body, with vibrato."""
+    """A bowed string: a saw through body resonances, with vibrato."""
     body = rng.uniform([250, 450, 900, 2200], [320, 560, 1300, 3200])
     rate_hz, cents = rng.uniform(5, 6.5), rng.uniform(12, 30)
 
@@ -220,12 +220,12 @@ def _fiddle(touch: Touch, rng: np.random.Generator) -> Voice:
 
 
 def _pad(
-    touch: Touch, rng: np.random.Generator, cents: float, weight_of: Sequence[float] | None = None
+    touch: Touch, rng: np.random.Generator, cents: float, formants_hz: Sequence[float] | None = None
 ) -> PadVoice:
-    """A cloud of saws under the touch's low-pass, or of the resonances in `weight_of` (Hz)."""
+    """A low-passed PADsynth chord, with formants if given."""
     phases = random_phases(rng)
     slope = rng.uniform(0.9, 1.3)
-    formants = np.asarray(weight_of or ())
+    formants = np.asarray(formants_hz or ())
 
     def chorus(chord: Sequence[float], seconds: float) -> Samples:
         partials = [harmonics(hertz, 32) * hertz for hertz in chord]
@@ -307,7 +307,7 @@ def _fm_bass(touch: Touch, rng: np.random.Generator) -> Voice:
 def _thump(
     seconds: float, *, start_hz: float, end_hz: float, drop: float, rng: np.random.Generator
 ) -> Samples:
-    """A drumhead: a sine that falls from one pitch to another, with a click of the stick."""
+    """A drumhead: a sine with a falling pitch and a stick click."""
     time = times(seconds)
     turns = end_hz * time + (start_hz - end_hz) * drop * (1 - np.exp(-time / drop))
     head = np.sin(2 * np.pi * turns) * np.exp(-time * 5 / seconds)
@@ -325,7 +325,7 @@ def _burst(
 
 
 def _clap(rng: np.random.Generator, top_hz: float) -> Samples:
-    """Four hands that do not quite meet."""
+    """A hand clap: three noise bursts in quick succession."""
     clap = _burst(0.25, 0.06, rng, low_hz=700, high_hz=top_hz)
     for late in (0.011, 0.023):
         clap[count(late) :] += _burst(0.25, 0.01, rng, low_hz=700, high_hz=top_hz)[: -count(late)]
@@ -333,7 +333,7 @@ def _clap(rng: np.random.Generator, top_hz: float) -> Samples:
 
 
 def _acoustic_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """Drumheads with overtones, wires, thin cymbals."""
+    """An acoustic kit: drumheads, snare wires and thin cymbals."""
     top_hz = touch.cutoff_hz(2500, 2.8)
     shell = rng.uniform(160, 220)
     wires = _burst(0.3, rng.uniform(0.06, 0.11), rng, low_hz=600, high_hz=top_hz)
@@ -350,7 +350,7 @@ def _acoustic_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _electronic_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """Swept sines, snappy noise, a cluster of square waves for hats: the Roland TR-808's way."""
+    """An electronic kit after the Roland TR-808: swept sines, noise, clustered square waves."""
     top_hz = touch.cutoff_hz(3000, 2.8)
     long = rng.uniform(0.3, 0.55)
 
@@ -377,7 +377,7 @@ def _electronic_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _hand_drums(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """Congas, a shaker, a rim: soft and woody."""
+    """Congas, a shaker and a rim: soft and woody."""
     top_hz = touch.cutoff_hz(2200, 2.6)
 
     def skin(hertz: float, seconds: float) -> Samples:
@@ -401,7 +401,7 @@ def _hand_drums(touch: Touch, rng: np.random.Generator) -> DrumKit:
 
 
 def _hiss(seconds: float, touch: Touch, rng: np.random.Generator) -> Samples:
-    """Air, surf or amplifier noise that slowly swells."""
+    """Air, surf or amplifier noise with a slow swell."""
     low_hz = rng.uniform(60, 800)
     high_hz = touch.cutoff_hz(900, 3.5)
     loop = noise(2.7, rng, low_hz=min(low_hz, high_hz / 2), high_hz=high_hz, order=1)
@@ -411,7 +411,7 @@ def _hiss(seconds: float, touch: Touch, rng: np.random.Generator) -> Samples:
 
 
 def _crackle(seconds: float, touch: Touch, rng: np.random.Generator) -> Samples:
-    """The dust of an old record."""
+    """The crackle of an old record."""
     clicks = rng.random((2, count(seconds)), dtype=np.float32)
     sparks = np.where(clicks < (2 + 20 * touch.roughness) / SAMPLE_RATE_HZ, 1, 0)
     grain = np.exp(-np.arange(32) / 8) * np.cos(np.arange(32) * (0.3 + 1.2 * touch.brightness))

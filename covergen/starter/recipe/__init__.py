@@ -1,1 +1,1 @@
-"""How the starter model is made: its world rendered, its four models trained, and exported."""
+"""The training recipe of the starter: render its data, train its four models, export them."""

@@ -1,4 +1,4 @@
-"""Stage 2: music to pictures, trained on the exported base just as `covergen finetune` would."""
+"""Train the adapter on the exported base, with the same code as `covergen finetune`."""
 
 from __future__ import annotations
 
@@ -32,19 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["train_adapter", "train_variants"]
 
 _NAMES = Names(title="covergen starter", base="covergen starter", clap="covergen starter")
-_MOOD_PARTS = (
-    8  # at the end of a caption: number, size, edges, order, colours, warmth, chroma, light
-)
-_RIDGE = 1e-2  # of the embeddings' mean variance
+# The last parts of a caption: count, size, edges, order, colours, warmth, chroma, lightness.
+_MOOD_PARTS = 8
+_RIDGE = 1e-2  # relative to the embeddings' mean variance
 
 
 def train_adapter(run: Run) -> bool:
-    """Train the adapter that ships, into export/; whether all steps are done."""
-    return _train(run, "adapter", run.recipe.adapter, _know_captions(run))
+    """Train the shipped adapter into export/. Return whether training is complete."""
+    return _train(run, "adapter", run.recipe.adapter, _initial_projection(run))
 
 
 def train_variants(run: Run) -> bool:
-    """Train an adapter by each of the other recipes, to be measured against; whether all are."""
+    """Train an adapter with each recipe in VARIANTS for comparison. Return whether all are done."""
     return all(_train(run, f"variants/{name}", VARIANTS[name], None) for name in VARIANTS)
 
 
@@ -72,12 +71,12 @@ def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | Non
 def _save_half(adapter: Path, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with safe_open(adapter, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118 - no mapping
+        tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118 - not a mapping
         write_tensors(path, tensors, file.metadata())
 
 
 def _read_pairs(run: Run) -> Pairs:
-    """Each track's excerpts with its picture, of which every other one is mirrored."""
+    """Pair each track's excerpts with its picture; every other excerpt gets the mirrored one."""
     vectors, latents = embed_split(run, "train"), load_latents(run)
     tracks, excerpts = min(len(vectors), len(latents)), vectors.shape[1]
 
@@ -93,37 +92,40 @@ def _read_pairs(run: Run) -> Pairs:
     )
 
 
-def _know_captions(run: Run) -> dict[str, Tensor]:
-    """Where the projection begins."""
+def _initial_projection(run: Run) -> dict[str, Tensor]:
+    """Return the initial state of the audio projection, fitted to the training captions."""
     embeddings = embed_split(run, "train")
     captions = load_captions(run, "train")
     count = min(len(embeddings), len(captions))
     tokens = run.recipe.adapter.tokens or 1
-    return _caption_projection(load_base_average(run), embeddings[:count], captions[:count], tokens)
+    return _fit_projection(load_base_average(run), embeddings[:count], captions[:count], tokens)
 
 
 @torch.no_grad()
-def _caption_projection(
+def _fit_projection(
     base: TextToImage, embeddings: NDArray[np.float32], captions: Sequence[str], tokens: int
 ) -> dict[str, Tensor]:
-    """The state of the projection that is the best linear guess at the caption's tokens.
+    """Fit a projection from embeddings to the text encoder's caption tokens.
 
-    The base knows those: training has only to add what captions do not say. Family and composition,
-    which no music decides, are left out, and every other position of the encoded caption. Ridge
-    regression. embeddings: (N, excerpts, D).
+    The base already understands these tokens, so training only has to add what captions do not
+    express. Family and composition are omitted, as music does not determine them, and so is every
+    other position of the encoded caption. Ridge regression. embeddings: (N, excerpts, D).
+    Returns a state dict of the projection.
     """
     norm = base.text_encoder.final_layer_norm
-    said = [", ".join(caption.split(", ")[-_MOOD_PARTS:]) for caption in captions]
-    hidden = torch.cat([base.tokens(said[k : k + 64]) for k in range(0, len(said), 64)])
+    mood_captions = [", ".join(caption.split(", ")[-_MOOD_PARTS:]) for caption in captions]
+    hidden = torch.cat(
+        [base.tokens(mood_captions[k : k + 64]) for k in range(0, len(mood_captions), 64)]
+    )
     chosen = torch.arange(1, hidden.shape[1], 2)[:tokens]
-    # What LayerNorm is to give, before its own scale and shift.
-    wanted = ((hidden[:, chosen] - norm.bias) / norm.weight).flatten(1).cpu()
-    heard = torch.from_numpy(embeddings.mean(axis=1))
-    middle, mean = heard.mean(0), wanted.mean(0)
-    centred = heard - middle
+    # The target is the LayerNorm's output before its scale and shift.
+    targets = ((hidden[:, chosen] - norm.bias) / norm.weight).flatten(1).cpu()
+    inputs = torch.from_numpy(embeddings.mean(axis=1))
+    middle, mean = inputs.mean(0), targets.mean(0)
+    centred = inputs - middle
     gram = centred.T @ centred
     ridge = _RIDGE * gram.trace() / len(gram) * torch.eye(len(gram))
-    weight = torch.linalg.solve(gram + ridge, centred.T @ (wanted - mean)).T
+    weight = torch.linalg.solve(gram + ridge, centred.T @ (targets - mean)).T
     return {
         "weight": weight,
         "bias": mean - weight @ middle,

@@ -1,4 +1,4 @@
-"""Stage 1: a text-to-image model on the painter's pictures, from captions."""
+"""Train the base: a text-to-image model on the painter's captioned pictures."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TextToImage", "load_base_average", "train_base"]
 
-_SHOWN = 24  # pictures of the validation: themselves, and below them what is painted by caption
+_SHOWN = 24  # validation pictures in the sheet, above those painted from their captions
 
 
 class TextToImage(nn.Module):
-    """The UNet with its text encoder, trained together."""
+    """The UNet and its text encoder, trained together."""
 
     def __init__(self, settings: BaseSettings, latent_channels: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class TextToImage(nn.Module):
         self.unet = make_unet(settings, latent_channels)
 
     def tokens(self, captions: Sequence[str]) -> Tensor:
-        """(B, T, d)."""
+        """Encode captions to tokens, (B, T, d)."""
         ids = self.tokenizer(
             list(captions), padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
@@ -51,14 +51,14 @@ class TextToImage(nn.Module):
 
 
 def train_base(run: Run) -> bool:
-    """Train the base; whether all steps are done."""
+    """Train the base. Return whether training is complete."""
     settings = run.recipe.base
     seed = settings.optimisation.seed
     torch.manual_seed(seed)
     model = TextToImage(settings, run.recipe.latents.channels).to(run.device)
     scheduler = make_scheduler()
     latents, held_out = load_latents(run), load_latents(run, "validation")[:, 0]
-    captions, told = load_captions(run, "train"), load_captions(run, "validation")
+    captions, held_out_captions = load_captions(run, "train"), load_captions(run, "validation")
     basis = load_basis(run)
 
     def losses(step: int) -> dict[str, Tensor]:
@@ -76,8 +76,13 @@ def train_base(run: Run) -> bool:
             return {"loss": denoising_loss(model.unet, scheduler, clean, tokens).mean()}
 
     @torch.inference_mode()
-    def judge() -> dict[str, float]:
-        tokens = torch.cat([model.tokens(told[k : k + 64]) for k in range(0, len(told), 64)])
+    def evaluate() -> dict[str, float]:
+        tokens = torch.cat(
+            [
+                model.tokens(held_out_captions[k : k + 64])
+                for k in range(0, len(held_out_captions), 64)
+            ]
+        )
         painted = paint_latents(
             model.unet,
             scheduler,
@@ -97,7 +102,7 @@ def train_base(run: Run) -> bool:
         model=model,
         optimisation=settings.optimisation,
         losses=losses,
-        judge=judge,
+        evaluate=evaluate,
     )
     return train(stage)
 
@@ -108,7 +113,7 @@ def _held_out_loss(
     latents: NDArray[np.float16],
     tokens: Tensor,
 ) -> float:
-    """The mean over times spread evenly, each picture with the same noise every time."""
+    """Return the mean loss over evenly spaced timesteps, with fixed noise for each picture."""
     draw = torch.Generator().manual_seed(0)
     losses = []
     for start in range(0, len(latents), 64):
@@ -121,7 +126,7 @@ def _held_out_loss(
 
 
 def load_base_average(run: Run) -> TextToImage:
-    """The averaged base, frozen."""
+    """Load the averaged base, frozen."""
     model = TextToImage(run.recipe.base, run.recipe.latents.channels)
     load_average(run.folder / "base", model)
     return model.to(run.device).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Captions for the text encoder: their tokenizer, and captions that say less."""
+"""Caption handling for the text encoder: its tokenizer, and random dropping of parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _END = "</w>"
 
 
 def make_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
-    """A CLIP tokenizer that takes each of the words as one token, and spells any other."""
+    """Return a CLIP tokenizer with one token per known word; other words are spelled out."""
     letters = [chr(code) for code in range(ord("!"), ord("~") + 1) if not chr(code).isupper()]
     merges = _learn_merges(sorted(set(words)))
     tokens = [
@@ -38,9 +38,9 @@ def make_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
 
 
 def shorten(caption: str, settings: BaseSettings, rng: np.random.Generator) -> str:
-    """The caption, whole or without some of its parts, or nothing, by chance.
+    """Randomly drop some or all parts of a caption.
 
-    So the base learns to choose what it is not told, as a picture for music has to.
+    This teaches the base to choose what the caption leaves open, as music always does.
     """
     if rng.random() < settings.empty:
         return ""
@@ -49,7 +49,7 @@ def shorten(caption: str, settings: BaseSettings, rng: np.random.Generator) -> s
 
 
 def _learn_merges(words: list[str]) -> list[tuple[str, str]]:
-    """Byte-pair encoding (Sennrich et al. 2016), until every word is one token."""
+    """Run byte-pair encoding (Sennrich et al. 2016) until every word is one token."""
     spelled = [[*word[:-1], word[-1] + _END] for word in words]
     merges: list[tuple[str, str]] = []
     while True:

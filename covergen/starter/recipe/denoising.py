@@ -1,4 +1,4 @@
-"""How the base is trained to denoise, and what it paints on the way."""
+"""The denoising loss of the base, and sampling for validation sheets."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def denoising_loss(
     times: Tensor | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Of v-prediction, every time alike: the composition is decided where all but noise is lost.
+    """Return the v-prediction loss, (B,), without weighting of timesteps.
 
-    latents: (B, C, h, w); tokens: (B, T, d). `times` and `noise` by chance if None. Returns (B,).
+    High noise levels need their full weight because they decide the composition.
+    latents: (B, C, h, w); tokens: (B, T, d). `times` and `noise` are drawn at random if None.
     """
     clean = latents.float().to(unet.device)
     if noise is None:
@@ -56,20 +57,20 @@ def paint_latents(
     steps: int,
     seed: int,
 ) -> Tensor:
-    """(B, T, d) tokens to (B, C, h, w) latents; everything of row i from the noise of row i."""
+    """Sample latents, (B, C, h, w), for tokens, (B, T, d), with classifier-free guidance."""
     solver: Any = make_scheduler("dpm++", scheduler.config, steps=steps)
     channels, side = unet.config.in_channels, unet.config.sample_size
     draw = torch.Generator().manual_seed(seed)
     latents = torch.randn(len(tokens), channels, side, side, generator=draw).to(unet.device)
     both = torch.cat([unconditional.expand_as(tokens), tokens])
     for timestep in solver.timesteps:
-        without, told = unet(torch.cat([latents] * 2), timestep, both).sample.chunk(2)
-        latents = solver.step(without + guidance * (told - without), timestep, latents).prev_sample
+        uncond, cond = unet(torch.cat([latents] * 2), timestep, both).sample.chunk(2)
+        latents = solver.step(uncond + guidance * (cond - uncond), timestep, latents).prev_sample
     return latents
 
 
 def save_grid(path: Path, pictures: NDArray[np.uint8], columns: int, side: int = 192) -> None:
-    """A sheet of pictures, row by row."""
+    """Save a contact sheet of pictures, row by row."""
     from PIL import Image
 
     rows = -(-len(pictures) // columns)

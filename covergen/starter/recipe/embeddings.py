@@ -1,4 +1,4 @@
-"""The embeddings of every rendered track by the trained audio encoder."""
+"""Embed every rendered track with the trained audio encoder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_split", "load_listener", "wiener_filter"]
 
-_RIDGE = 0.03  # of the mean variance between excerpts of one track
+_RIDGE = 0.03  # relative to the mean variance between excerpts of a track
 
 
 def load_listener(run: Run) -> Listener:
-    """The averaged tower, frozen, with the Wiener filter merged into its projection."""
+    """Load the averaged encoder, frozen, with the Wiener filter merged into its projection."""
     listener = _load_unfiltered(run)
     path = _folder(run) / "filter.npy"
     if not path.exists():
@@ -36,7 +36,7 @@ def load_listener(run: Run) -> Listener:
 
 
 def embed_split(run: Run, split: Split) -> NDArray[np.float32]:
-    """(N, excerpts, D), kept in embeddings/ from the first call on."""
+    """Return the embeddings of a split, (N, excerpts, D), cached in embeddings/."""
     path = _folder(run) / f"{split}.npy"
     if not path.exists():
         save_array(path, _embed_all(load_listener(run), run, split))
@@ -45,10 +45,10 @@ def embed_split(run: Run, split: Split) -> NDArray[np.float32]:
 
 
 def wiener_filter(embeddings: NDArray[np.float32], *, noise: float) -> NDArray[np.float32]:
-    """The (D, D) map that weakens directions in which excerpts of one track differ.
+    """Return a (D, D) matrix that attenuates directions in which excerpts of a track differ.
 
-    The best linear estimate of a track's mean from one excerpt (Wiener 1949), for a `noise` of 1;
-    a larger one weakens them more. embeddings: (N, excerpts, D).
+    With a `noise` of 1 it is the best linear estimate of a track's mean from one excerpt (Wiener
+    1949); larger values attenuate more. embeddings: (N, excerpts, D).
     """
     rows = embeddings.astype(np.float64)
     means = rows.mean(axis=1)

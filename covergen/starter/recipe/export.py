@@ -1,4 +1,4 @@
-"""The shipped models: base/ as diffusers has it, and clap/ as transformers has it."""
+"""Export the trained models: base/ in diffusers' format and clap/ in transformers' format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import load_listener
-from covergen.starter.recipe.models import MEL, make_scheduler
+from covergen.starter.recipe.mel import MEL
+from covergen.starter.recipe.models import make_scheduler
 from covergen.starter.recipe.vae import load_vae_average
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _PIPELINE = {
 
 
 def export(run: Run) -> bool:
-    """Write base and tower, averaged and in half precision, to export/, as covergen loads them."""
+    """Write the averaged base and audio encoder to export/ in half precision. Return True."""
     folder = run.folder / "export"
     _export_base(run, folder / "base")
     _export_tower(run, folder / "clap")
@@ -55,7 +56,7 @@ def _export_tower(run: Run, folder: Path) -> None:
     _write_json(folder / "preprocessor_config.json", features)
 
 
-# What transformers.ClapFeatureExtractor is told beside the mel's own settings.
+# Settings of transformers.ClapFeatureExtractor other than those of the mel spectrogram.
 _EXTRACTOR = {
     "max_length_s": 10,
     "padding": "repeatpad",

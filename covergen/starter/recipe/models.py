@@ -1,4 +1,4 @@
-"""The starter's four models, of the very classes of the big ones, with random weights."""
+"""The starter's four models with random weights, of the same classes as the large models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from covergen.audio.mel import MelSettings
+from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = [
     "make_vae",
 ]
 
-_MAIN_WAY = (
+_SKIP_PATH = (
     "conv_in",
     "conv_shortcut",
     "downsamplers.0.conv",
@@ -43,18 +43,9 @@ _BRANCH = 0.3
 _COLOR = 1.0
 _OFFSET = 4.0
 
-MEL = MelSettings(
-    sampling_rate=48_000,
-    feature_size=64,
-    fft_window_size=1024,
-    hop_length=480,
-    frequency_min=50.0,
-    frequency_max=14_000.0,
-)
-
 
 def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
-    """Pictures in -1..1 to latents a 32nd of their side, and back."""
+    """Return an autoencoder from pictures in -1..1 to latents with 1/32 of their side."""
     stages = len(settings.channels)
     vae = AutoencoderKL(
         block_out_channels=settings.channels,
@@ -68,14 +59,17 @@ def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
         force_upcast=False,
     )
     _keep_scale(vae)
-    _see_colors(vae.encoder.conv_in)
+    _amplify_color(vae.encoder.conv_in)
     _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
     _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
     return vae.to(memory_format=torch.channels_last)
 
 
 def make_discriminator(settings: VaeSettings) -> nn.Sequential:
-    """Pictures in -1..1 to a score of each patch of about 50 pixels (Isola et al. 2017)."""
+    """Return a patch discriminator for pictures in -1..1 (Isola et al. 2017).
+
+    It scores patches of about 50 pixels.
+    """
     layers: list[nn.Module] = []
     previous = 3
     for channels in settings.discriminator:
@@ -87,30 +81,30 @@ def make_discriminator(settings: VaeSettings) -> nn.Sequential:
 
 @torch.no_grad()
 def _keep_scale(model: nn.Module) -> None:
-    """Let what passes by the residual branches, and so by their norms, keep its scale.
+    """Initialise the paths around residual branches, and thus around their norms, to keep scale.
 
-    A flat colour has no other way, and torch's own start shrinks it a hundredfold and more.
+    A flat colour has no other path, and torch's default initialisation shrinks it over a
+    hundredfold.
     """
     for name, module in model.named_modules():
-        if name.endswith(_MAIN_WAY):
+        if name.endswith(_SKIP_PATH):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
         elif name.endswith(".conv2"):
             module.weight *= _BRANCH
 
 
 @torch.no_grad()
-def _see_colors(first: nn.Conv2d) -> None:
-    """Colours vary less than light does: let the first filters begin with more of them."""
+def _amplify_color(first: nn.Conv2d) -> None:
+    """Amplify colour in the first filters: it varies less than lightness."""
     first.weight += _COLOR * (first.weight - first.weight.mean(1, keepdim=True))
 
 
 @torch.no_grad()
 def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
-    """Let a norm that everything must pass begin as nearly the identity.
+    """Initialise a norm that everything must pass through as nearly the identity.
 
-    It would take a picture's brightness and contrast away, which a few channels cannot carry past
-    it. Offsets of the channels, larger than what they carry, make up most of the norm's deviation,
-    and are taken off behind it.
+    It would otherwise remove a picture's brightness and contrast. Offsets on the channels, larger
+    than the signal, dominate the norm's standard deviation and are subtracted after it.
     """
     offsets = torch.full((norm.num_channels,), _OFFSET)
     offsets[::2] *= -1
@@ -120,7 +114,7 @@ def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
 
 
 def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
-    """(B, 1, 1001, 64) decibels to (B, 512)."""
+    """Return an audio encoder from (B, 1, 1001, 64) decibels to (B, 512)."""
     stages = len(settings.depths)
     config = ClapAudioConfig(
         patch_embeds_hidden_size=settings.width,
@@ -136,7 +130,7 @@ def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
         num_classes=1,
     )
     tower = ClapAudioModelWithProjection(config)
-    # Decibels, not numbers around 0, come in: the running statistics must not start at 0 and 1.
+    # The input is in decibels, so the running statistics must not start at 0 and 1.
     norm = tower.audio_model.audio_encoder.batch_norm
     norm.running_mean.fill_(-40.0)
     norm.running_var.fill_(400.0)
@@ -144,7 +138,7 @@ def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
 
 
 def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionModel:
-    """Attention at half of the latents' side, where it is cheap and still sees places."""
+    """Return a UNet with attention at half the latents' side: cheap, but still spatial."""
     unet = UNet2DConditionModel(
         sample_size=settings.side,
         in_channels=latent_channels,
@@ -154,7 +148,7 @@ def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionMo
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=settings.width,
-        attention_head_dim=settings.heads,  # their number, by a slip in diffusers' name,
+        attention_head_dim=settings.heads,  # diffusers' misnomer for the number of heads
         norm_num_groups=8,
         use_linear_projection=True,
     )
@@ -164,7 +158,7 @@ def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionMo
 
 
 def make_text_encoder(settings: BaseSettings, tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Trained together with the UNet, from nothing."""
+    """Return a text encoder, to be trained from scratch with the UNet."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -181,10 +175,10 @@ def make_text_encoder(settings: BaseSettings, tokenizer: CLIPTokenizer) -> CLIPT
 
 
 def make_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise, but down to no signal at all.
+    """Return Stable Diffusion's noise schedule, rescaled to zero terminal SNR.
 
-    With the usual schedule the last step still shows a picture's mean, so that no picture could
-    become very dark or bright (Lin et al. 2023, arXiv 2305.08891).
+    The original schedule leaks a picture's mean at the last step, so that no picture could become
+    very dark or bright (Lin et al. 2023, arXiv 2305.08891).
     """
     return DDIMScheduler(
         num_train_timesteps=1000,

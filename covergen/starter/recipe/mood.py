@@ -1,4 +1,4 @@
-"""The poster model's probe: from the exported tower's embeddings to the attributes of the music."""
+"""Fit the poster model's probe from the exported encoder's embeddings to music attributes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NAMES = tuple(field.name for field in fields(Attributes))
 
 
 def fit_mood(run: Run) -> bool:
-    """Write export/mood.safetensors and mood.json with its accuracy; always done.
+    """Write export/mood.safetensors, and its accuracy to mood.json. Return True.
 
-    The ridge is chosen on an eighth of the training tracks; the accuracy is the squared
-    correlation on the validation's, which are played on instruments that training never hears.
+    The ridge is chosen on an eighth of the training tracks. The accuracy is the squared
+    correlation on the validation tracks, which are played on held-out instruments.
     """
     tower = Tower(run.folder / "export" / "clap", device=run.device, dtype=torch.float32)
     vectors, attributes = _embed(run, tower, "train")
@@ -52,7 +52,7 @@ def fit_mood(run: Run) -> bool:
 
 
 def _embed(run: Run, tower: Tower, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Every excerpt's embedding, (N, d), and its track's attributes, (N, 11)."""
+    """Return every excerpt's embedding, (N, d), and its track's attributes, (N, 11)."""
     tracks = load_shards(run, split, "tracks")
     vectors = [
         tower.embed(shard.reshape(-1, 1, *shard.shape[2:]).astype(np.float32)) for shard in tracks
@@ -66,6 +66,6 @@ def _embed(run: Run, tower: Tower, split: Split) -> tuple[NDArray[np.float32], N
 def _accuracy(
     probe: MoodProbe, vectors: NDArray[np.float32], attributes: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """(11,): the squared correlation of each attribute with what the probe reads."""
-    read = vectors @ probe.weight.T + probe.bias
-    return np.array([np.corrcoef(read[:, k], attributes[:, k])[0, 1] ** 2 for k in range(11)])
+    """Return the squared correlation of each attribute with the probe's output, (11,)."""
+    predicted = vectors @ probe.weight.T + probe.bias
+    return np.array([np.corrcoef(predicted[:, k], attributes[:, k])[0, 1] ** 2 for k in range(11)])

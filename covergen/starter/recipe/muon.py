@@ -1,7 +1,7 @@
-"""Muon: momentum whose update of each matrix is made orthogonal.
+"""Muon: momentum SGD with orthogonalised updates.
 
-Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the size of a step as in Liu et al.
-2025 (arXiv 2502.16982), so that rates are those of AdamW.
+Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. The step size follows Liu et al.
+2025 (arXiv 2502.16982), so that learning rates are comparable to AdamW's.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices and for kernels of convolutions, (out, in, ...), taken as (out, in · ...)."""
+    """Optimizer for matrices and convolution kernels; (out, in, ...) becomes (out, in · ...)."""
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - a closure is not supported
-        """Move every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -45,12 +45,12 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonal(matrix: Tensor) -> Tensor:
-    """About U Vᵀ of the matrix's U S Vᵀ, by a Newton-Schulz iteration in bfloat16."""
+    """Approximate U Vᵀ of the matrix's SVD U S Vᵀ by Newton-Schulz iteration in bfloat16."""
     first, second, third = _COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    found = (wide / (wide.norm() + 1e-7)).bfloat16()
+    iterate = (wide / (wide.norm() + 1e-7)).bfloat16()
     for _ in range(_STEPS):
-        gram = found @ found.T
-        found = first * found + (second * gram + third * gram @ gram) @ found
-    orthogonal: Tensor = (found if wide is matrix else found.T).to(matrix.dtype)
+        gram = iterate @ iterate.T
+        iterate = first * iterate + (second * gram + third * gram @ gram) @ iterate
+    orthogonal: Tensor = (iterate if wide is matrix else iterate.T).to(matrix.dtype)
     return orthogonal

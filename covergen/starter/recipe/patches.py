@@ -1,8 +1,8 @@
-"""The latents: every patch of a picture by its strongest principal components.
+"""The latents: the strongest principal components of every patch of a picture.
 
-An autoencoder that finds latents of its own takes far longer to train than to learn given ones,
-and the components are known at once: so the base can be trained beside the autoencoder, which
-learns the way to them and back by regression.
+An autoencoder that finds its own latents takes far longer to train than one that learns given
+latents by regression. Since the components are known in advance, the base can also be trained in
+parallel with the autoencoder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ __all__ = ["PatchBasis", "encode_pictures", "load_basis", "load_latents"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchBasis:
-    """mean: (side·side·3,); directions: (C, side·side·3), orthonormal; scale: (C,)."""
+    """A linear code for patches.
+
+    mean: (side·side·3,); directions: (C, side·side·3), orthonormal; scale: (C,).
+    """
 
     mean: NDArray[np.float32]
     directions: NDArray[np.float32]
@@ -38,17 +41,17 @@ class PatchBasis:
 
     @property
     def side(self) -> int:
-        """Of a patch, in pixels."""
+        """The side of a patch in pixels."""
         return math.isqrt(len(self.mean) // 3)
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, H, W, 3) levels to (N, C, H / side, W / side)."""
+        """Encode (N, H, W, 3) uint8 pixels to (N, C, H / side, W / side)."""
         patches = _patches(pixels, self.side) - self.mean
         latents = (patches @ self.directions.T / self.scale).astype(np.float32, copy=False)
         return np.moveaxis(latents, -1, 1)
 
     def decode(self, latents: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """(N, C, h, w) to (N, H, W, 3) levels: the best that can be done patch by patch."""
+        """Decode (N, C, h, w) to (N, H, W, 3) uint8 pixels."""
         patches = (np.moveaxis(latents, 1, -1) * self.scale) @ self.directions + self.mean
         count, rows, columns, _ = patches.shape
         side = self.side
@@ -58,7 +61,7 @@ class PatchBasis:
 
 
 def encode_pictures(run: Run) -> bool:
-    """Find the basis and encode every rendered picture, as it is and mirrored; always done."""
+    """Fit the basis and encode every rendered picture and its mirror image. Return True."""
     _encode(run, "train")
     _encode(run, "validation")
     return True
@@ -70,8 +73,8 @@ def _encode(run: Run, split: Split) -> None:
     shards = load_shards(run, split, "pictures")
     settings = run.recipe.latents
     if not (folder / "basis.npz").exists():
-        apart = max(1, len(shards) * run.recipe.world.shard // settings.measured)
-        basis = _find_basis([shard[::apart] for shard in shards], settings)
+        stride = max(1, len(shards) * run.recipe.world.shard // settings.measured)
+        basis = _fit_basis([shard[::stride] for shard in shards], settings)
         np.savez(
             folder / "basis.npz",
             mean=basis.mean,
@@ -87,21 +90,21 @@ def _encode(run: Run, split: Split) -> None:
 
 
 def load_basis(run: Run) -> PatchBasis:
-    """The basis that `encode_pictures` found."""
+    """Load the basis fitted by `encode_pictures`."""
     with np.load(_folder(run) / "basis.npz") as saved:
         return PatchBasis(**saved)
 
 
 def load_latents(run: Run, split: Split = "train") -> NDArray[np.float16]:
-    """(N, 2, C, h, w): the pictures' latents, as they are and mirrored."""
+    """Load latents, (N, 2, C, h, w): of each picture and its mirror image."""
     return np.concatenate([np.load(path) for path in sorted(_folder(run).glob(f"{split}-*.npy"))])
 
 
-def _find_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:
-    """Principal components; their scales lie between those of their deviations and equal ones.
+def _fit_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:
+    """Fit principal components, with scales between their standard deviations and equal ones.
 
-    What varies most stays the largest, so that noise takes it away, and the base paints it, in the
-    order coarse to fine.
+    Stronger components stay larger, so that noise destroys them last and the base paints from
+    coarse to fine.
     """
     width = 3 * settings.side**2
     count, total, products = 0, np.zeros(width), np.zeros((width, width))
@@ -124,7 +127,7 @@ def _find_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) ->
 
 
 def _patches(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """(N, H, W, 3) levels to (N, H / side, W / side, side·side·3) in -1..1."""
+    """Cut (N, H, W, 3) uint8 pixels into (N, H / side, W / side, side·side·3) in -1..1."""
     count, height, width, _ = pixels.shape
     cut = pixels.reshape(count, height // side, side, width // side, side, 3).swapaxes(2, 3)
     levels = cut.reshape(count, height // side, width // side, -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One run of the recipe: what, where, on what, and for how long."""
+"""The context of a training run: recipe, folder, device and time limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ __all__ = ["Run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """`folder` holds the world, the checkpoints and what is exported; `late` ends a stretch."""
+    """A training run.
+
+    `folder` contains the rendered data, the checkpoints and the exported models. `late` returns
+    whether the time limit has passed.
+    """
 
     folder: Path
     recipe: Recipe
@@ -28,6 +32,6 @@ class Run:
     late: Callable[[], bool]
 
     def stop_if_late(self) -> None:
-        """Raise Interrupted when the stretch is over."""
+        """Raise Interrupted if the time limit has passed."""
         if self.late():
             raise Interrupted

@@ -1,4 +1,4 @@
-"""Every number of the recipe, in one place."""
+"""All settings of the training recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What is rendered. Item i of a split is the same on every machine."""
+    """The training data to render. Item i of a split is the same on every machine."""
 
     seed: int = 20261
     families: tuple[str, ...] = (
@@ -41,21 +41,22 @@ class World:
         "horizon landscape",
     )
     pictures: int = 40_960
-    picture_size: int = 128  # from which the base learns
-    large: int = 1024  # the first pictures again, from which the decoder learns
+    picture_size: int = 128  # for training the base
+    large: int = 1024  # the first pictures again at `large_size`, for training the autoencoder
     large_size: int = 512
     tracks: int = 4096
     validation: int = 256
-    excerpts: int = 2  # of each track, recorded differently
+    excerpts: int = 2  # per track, augmented independently
     shard: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """AdamW, and Muon at `muon` for the matrices of the UNet; exported is the moving average.
+    """Optimizer settings: AdamW, and Muon with rate `muon` for matrices of the UNet.
 
-    The rate rises over `warm_up` steps, stays, and falls to 0 over the last `cooling` ones, so that
-    a training may be made longer from where it stood (Hägele et al. 2024, arXiv 2405.18392).
+    The moving average of the weights is exported. The rate rises over `warm_up` steps, stays
+    constant, and falls to 0 over the last `cooling` steps, so that training can be extended from a
+    checkpoint (Hägele et al. 2024, arXiv 2405.18392).
     """
 
     steps: int
@@ -67,31 +68,31 @@ class Optimisation:
     cooling: int = 1
     decay: float = 0.01
     clip: float = 1.0
-    bfloat16: bool = False  # forward and backward, where that is the faster
-    average: float = 0.999  # of the weights, over steps
+    bfloat16: bool = False  # autocast, where that is faster
+    average: float = 0.999  # decay of the weights' moving average per step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentSettings:
-    """What stands for a patch of `side` pixels. With a `whitening` of 1 all are equally large."""
+    """Latents of patches of `side` pixels. A `whitening` of 1 gives all channels equal variance."""
 
-    side: int = 8  # of a picture of 128 pixels: 32 of one of 512
+    side: int = 8  # pixels at a picture size of 128, or 32 at 512
     channels: int = 48
     whitening: float = 0.5
-    measured: int = 2048  # pictures
+    measured: int = 2048  # pictures that the basis is fitted on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaeSettings:
-    """An autoencoder to the latents and back. `crops` are (first step, side, batch).
+    """The autoencoder. `crops` are (first step, side, batch).
 
-    `noise`: how far off, at most, the latents are from which the decoder learns. `squares`: the
-    weight of the squared error beside the absolute one; it is what counts in decibels.
-    `adversarial` is the weight of the adversarial loss, from the step `adversarial_from`;
-    `discriminator` is the discriminator's channels.
+    `noise`: the maximum standard deviation of the noise on the decoder's input latents.
+    `squares`: the weight of the squared error relative to the absolute error; it determines the
+    PSNR. `adversarial`: the weight of the adversarial loss from step `adversarial_from` on.
+    `discriminator`: the discriminator's channels.
     """
 
-    channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # a factor of 32
+    channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # downsampling by 32
     noise: float = 0.1
     squares: float = 8.0
     adversarial: float = 0.05
@@ -107,11 +108,11 @@ class VaeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerSettings:
-    """An audio tower of CLAP's class; two views of each track are compared.
+    """The audio encoder, of CLAP's class, trained on two views of each track.
 
-    `weighed_from`: the step from which arousal and valence, which the painter speaks of most,
-    weigh `moods` times as much in the reading as each other attribute. `noise`: how much
-    directions are weakened in which excerpts of one track differ.
+    From step `weighed_from` on, arousal and valence, which matter most to the painter, are weighted
+    by `moods` relative to the other attributes. `noise`: how much directions in which excerpts of
+    a track differ are attenuated.
     """
 
     width: int = 48
@@ -119,7 +120,7 @@ class TowerSettings:
     heads: tuple[int, ...] = (3, 6, 12)
     patch: int = 8
     dimension: int = 512
-    centred: int = 48  # tracks that set where the embeddings' middle is
+    centred: int = 48  # tracks whose mean embedding is moved to the origin initially
     temperature: float = 0.2
     contrast: float = 0.1
     together: float = 0.1
@@ -133,7 +134,7 @@ class TowerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseSettings:
-    """A miniature of Stable Diffusion: text to latents of `side` by v-prediction."""
+    """A miniature Stable Diffusion: text to latents of side `side` by v-prediction."""
 
     side: int = 16
     channels: tuple[int, ...] = (128, 192, 224)
@@ -141,8 +142,8 @@ class BaseSettings:
     text_layers: int = 2
     text_heads: int = 4
     heads: tuple[int, ...] = (4, 6, 7)
-    empty: float = 0.1  # captions dropped whole
-    short: float = 0.3  # captions of which each part is dropped with a chance of its own
+    empty: float = 0.1  # share of captions dropped entirely
+    short: float = 0.3  # share of captions that lose a random share of their parts
     optimisation: Optimisation = Optimisation(
         steps=80_000,
         cooling=16_000,
@@ -186,7 +187,7 @@ def _alike(recipe: TrainingRecipe, rate: float) -> TrainingRecipe:
 
 
 _PLAIN = _alike(RECIPES["default"], 1e-3)
-# Adapters that begin from scratch and are trained equally long, to tell what each part buys.
+# Ablations: adapters trained from scratch for the same number of steps.
 VARIANTS: Mapping[str, TrainingRecipe] = MappingProxyType(
     {
         "default": _PLAIN,
@@ -203,7 +204,7 @@ VARIANTS: Mapping[str, TrainingRecipe] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All of it."""
+    """The complete recipe."""
 
     world: World = World()
     latents: LatentSettings = LatentSettings()
@@ -213,4 +214,4 @@ class Recipe:
     adapter: TrainingRecipe = ADAPTER
 
 
-TOKENS = 32  # of a caption
+TOKENS = 32  # per caption

@@ -1,7 +1,7 @@
-"""Training in stretches: a loop that stops when its time is over and goes on where it was.
+"""A training loop that stops at a time limit and resumes from its checkpoint.
 
-Every step draws all its randomness from its own seed, so that a run that was stopped and resumed
-gives the same weights as one that was not.
+Every step has its own random seed, so that resuming gives the same weights as an uninterrupted
+run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "load_average", "make_optimizers", "train"]
 
-_ENDS = ("unet.conv_in", "unet.conv_out")  # which are no maps between features
+_ENDS = ("unet.conv_in", "unet.conv_out")  # not maps between hidden features: left to AdamW
 _SAVED_EVERY_S = 240.0
 _LOGGED_EVERY = 20
 _SAMPLED_EVERY_S = 480.0
@@ -34,10 +34,10 @@ _SAMPLED_EVERY_S = 480.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What is trained and how it is judged.
+    """A model to train, with its losses and evaluation.
 
-    `losses(step)` gives the step's losses by name, "loss" the one to follow downhill. `judge` has
-    the averaged weights in `model`, and gives figures for the log.
+    `losses(step)` returns the step's losses by name; "loss" is minimised. `evaluate()` is called
+    with the averaged weights in `model` and returns metrics for the log.
     """
 
     run: Run
@@ -45,16 +45,16 @@ class Stage:
     model: nn.Module
     optimisation: Optimisation
     losses: Callable[[int], dict[str, Tensor]]
-    judge: Callable[[], dict[str, float]]
+    evaluate: Callable[[], dict[str, float]]
 
     @property
     def folder(self) -> Path:
-        """Where its checkpoint, log and sheet are."""
+        """The folder of the checkpoint, log and sheet."""
         return self.run.folder / self.name
 
 
 def train(stage: Stage) -> bool:
-    """Train until all steps are done or it is late; whether all are done."""
+    """Train until all steps are done or the time limit passes. Return whether all are done."""
     settings = stage.optimisation
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     optimizers = make_optimizers(stage.model, settings)
@@ -64,7 +64,7 @@ def train(stage: Stage) -> bool:
     saved = sampled = time.monotonic()
     recent: list[dict[str, float]] = []
     stage.model.train()
-    begun = time.monotonic()
+    started = time.monotonic()
     while step < settings.steps and not stage.run.late():
         torch.manual_seed(settings.seed * 1_000_003 + step)
         share = min(1.0, (step + 1) / settings.warm_up, (settings.steps - step) / settings.cooling)
@@ -79,25 +79,25 @@ def train(stage: Stage) -> bool:
         for optimizer in optimizers:
             optimizer.step()
         step += 1
-        _follow(average, parameters, min(settings.average, (1 + step) / (10 + step)))
+        _update_average(average, parameters, min(settings.average, (1 + step) / (10 + step)))
         recent.append({name: float(value.detach()) for name, value in losses.items()})
         if step % _LOGGED_EVERY == 0:
             means = {name: fmean(row[name] for row in recent) for name in recent[0]}
-            _log(stage, {"step": step, "s": round(seconds + time.monotonic() - begun), **means})
+            _log(stage, {"step": step, "s": round(seconds + time.monotonic() - started), **means})
             recent = []
         if time.monotonic() - saved > _SAVED_EVERY_S:
-            _save(stage, step, seconds + time.monotonic() - begun, optimizers, average)
+            _save(stage, step, seconds + time.monotonic() - started, optimizers, average)
             saved = time.monotonic()
         if time.monotonic() - sampled > _SAMPLED_EVERY_S:
-            _judge(stage, step, parameters, average)
+            _evaluate(stage, step, parameters, average)
             sampled = time.monotonic()
-    _save(stage, step, seconds + time.monotonic() - begun, optimizers, average)
-    _judge(stage, step, parameters, average)
+    _save(stage, step, seconds + time.monotonic() - started, optimizers, average)
+    _evaluate(stage, step, parameters, average)
     return step >= settings.steps
 
 
 def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
-    """AdamW for all, or Muon for what is a matrix within the UNet, and AdamW for the rest."""
+    """Return AdamW alone, or Muon for the UNet's inner matrices and AdamW for the rest."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = {
         name: p
@@ -114,7 +114,7 @@ def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.opti
 
 
 def load_average(folder: Path, model: nn.Module) -> int:
-    """Give the model the averaged weights of a stage's checkpoint; returns the steps done."""
+    """Load the averaged weights of a stage's checkpoint into the model. Return the step."""
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -160,18 +160,20 @@ def _save(
 
 
 @torch.no_grad()
-def _follow(average: list[Tensor], parameters: list[nn.Parameter], decay: float) -> None:
+def _update_average(average: list[Tensor], parameters: list[nn.Parameter], decay: float) -> None:
     torch._foreach_lerp_(average, list(parameters), 1 - decay)
 
 
 @torch.no_grad()
-def _judge(stage: Stage, step: int, parameters: list[nn.Parameter], average: list[Tensor]) -> None:
-    """With the averaged weights in place, and the trained ones back afterwards."""
+def _evaluate(
+    stage: Stage, step: int, parameters: list[nn.Parameter], average: list[Tensor]
+) -> None:
+    """Evaluate with the averaged weights, then restore the trained ones."""
     trained = [p.detach().clone() for p in parameters]
     for parameter, mean in zip(parameters, average, strict=True):
         parameter.copy_(mean)
     stage.model.eval()
-    figures = stage.judge()
+    figures = stage.evaluate()
     stage.model.train()
     for parameter, value in zip(parameters, trained, strict=True):
         parameter.copy_(value)

@@ -1,4 +1,4 @@
-"""The audio tower: excerpts to embeddings in which the world's attributes can be read."""
+"""Train the audio encoder: its embeddings must predict the music attributes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SILENCE_DB = -100.0
 
 
 class Listener(nn.Module):
-    """The tower and, for its training only, a linear head that reads attributes from it."""
+    """The audio encoder and, for training only, a linear head that predicts attributes."""
 
     def __init__(self, settings: TowerSettings, attributes: int) -> None:
         super().__init__()
@@ -37,9 +37,10 @@ class Listener(nn.Module):
 
     @torch.no_grad()
     def centre(self, log_mel: Tensor) -> None:
-        """Let embeddings begin spread over the sphere: their mean over (B, T, M) becomes 0.
+        """Initialise the projection so that the embeddings of (B, T, M) decibels have mean 0.
 
-        A new tower's outputs differ by a few per cent, which unit length hides nearly all of.
+        An untrained encoder's outputs differ by only a few per cent, so that after normalisation
+        all embeddings would be nearly equal.
         """
         first, second = self.tower.audio_projection.linear1, self.tower.audio_projection.linear2
         pooled = self.tower.audio_model(log_mel[:, None]).pooler_output
@@ -50,76 +51,58 @@ class Listener(nn.Module):
 
     @torch.no_grad()
     def project(self, matrix: Tensor) -> None:
-        """Multiply every later embedding by a (D, D) matrix, before it is normalised."""
+        """Multiply embeddings by a (D, D) matrix before normalisation."""
         last = self.tower.audio_projection.linear2
         last.weight.copy_(matrix @ last.weight)
         last.bias.copy_(matrix @ last.bias)
 
     def embed(self, log_mel: Tensor) -> Tensor:
-        """(B, T, M) decibels to (B, D) of unit length."""
+        """Embed (B, T, M) decibels to (B, D), unit L2 norm."""
         return nn.functional.normalize(self.tower(log_mel[:, None]).audio_embeds, dim=-1)
 
     def read(self, embedding: Tensor) -> Tensor:
-        """(B, D) to (B, attributes), standardised."""
+        """Predict standardised attributes, (B, attributes), from embeddings, (B, D)."""
         standardised: Tensor = self.head(embedding * self.scale)
         return standardised
 
 
 def train_tower(run: Run) -> bool:
-    """Train the tower; whether all steps are done."""
+    """Train the audio encoder. Return whether training is complete."""
     settings, world = run.recipe.tower, run.recipe.world
     torch.manual_seed(settings.optimisation.seed)
     tracks = np.concatenate(load_shards(run, "train", "tracks"))
     held_out = np.concatenate(load_shards(run, "validation", "tracks"))
-    known = load_attributes(world, "train", len(tracks))
-    mean, deviation = known.mean(0), known.std(0)
-    wanted = torch.from_numpy((known - mean) / deviation).to(run.device)
-    hidden = load_attributes(world, "validation", len(held_out))
-    judged = torch.from_numpy((hidden - mean) / deviation)
-    listener = Listener(settings, known.shape[1]).to(run.device)
+    attributes = load_attributes(world, "train", len(tracks))
+    mean, deviation = attributes.mean(0), attributes.std(0)
+    targets = torch.from_numpy((attributes - mean) / deviation).to(run.device)
+    held_out_attributes = load_attributes(world, "validation", len(held_out))
+    held_out_targets = torch.from_numpy((held_out_attributes - mean) / deviation)
+    listener = Listener(settings, attributes.shape[1]).to(run.device)
     first = tracks[: settings.centred, 0].astype(np.float32)
     listener.centre(torch.from_numpy(first).to(run.device))
-    even = torch.ones(wanted.shape[1], device=run.device)
-    weighed = torch.cat([torch.tensor(settings.moods, device=run.device), even[2:]])
+    equal_weights = torch.ones(targets.shape[1], device=run.device)
+    mood_weights = torch.cat([torch.tensor(settings.moods, device=run.device), equal_weights[2:]])
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([settings.optimisation.seed, step])
         chosen = rng.choice(len(tracks), settings.optimisation.batch, replace=False)
         views = [_view(tracks[chosen], rng) for _ in range(2)]
         embedding = listener.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
-        target = wanted[chosen].repeat(2, 1)
+        target = targets[chosen].repeat(2, 1)
         errors = (listener.read(embedding) - target).square().mean(0)
-        weight = weighed if step >= settings.weighed_from else even
-        reading = (errors * weight).sum() / weight.sum()
+        weight = mood_weights if step >= settings.weighed_from else equal_weights
+        regression = (errors * weight).sum() / weight.sum()
         first, second = embedding.chunk(2)
-        apart = _contrast(first, second, settings.temperature)
-        together = (1 - (first * second).sum(-1)).mean()
+        contrast = _contrast(first, second, settings.temperature)
+        distance = (1 - (first * second).sum(-1)).mean()
         return {
-            "loss": reading + settings.contrast * apart + settings.together * together,
-            "reading": reading,
-            "contrast": apart,
-            "cosine": 1 - together,
+            "loss": regression + settings.contrast * contrast + settings.together * distance,
+            "reading": regression,
+            "contrast": contrast,
+            "cosine": 1 - distance,
         }
 
-    def judge() -> dict[str, float]:
-        with torch.inference_mode():
-            excerpts = torch.from_numpy(held_out.astype(np.float32))
-            views = [_embed(listener, excerpts[:, k].to(run.device)) for k in range(2)]
-            error = (listener.read(views[0].to(run.device)).cpu() - judged).square().mean(0)
-        r2 = 1 - error / judged.var(0, unbiased=False)
-        cosines = views[0] @ views[1].T
-        same = float(cosines.diagonal().mean())
-        others = float(
-            (cosines.sum() - cosines.diagonal().sum()) / (cosines.numel() - len(cosines))
-        )
-        return {
-            "r2_arousal": float(r2[0]),
-            "r2_valence": float(r2[1]),
-            "r2_mean": float(r2.mean()),
-            "cosine_same": same,
-            "cosine_least": float(cosines.diagonal().min()),
-            "cosine_others": others,
-        }
+    excerpts = torch.from_numpy(held_out.astype(np.float32))
 
     stage = Stage(
         run=run,
@@ -127,20 +110,45 @@ def train_tower(run: Run) -> bool:
         model=listener,
         optimisation=settings.optimisation,
         losses=losses,
-        judge=judge,
+        evaluate=lambda: _evaluate(listener, excerpts, held_out_targets, run.device),
     )
     return train(stage)
 
 
+@torch.inference_mode()
+def _evaluate(
+    listener: Listener, excerpts: Tensor, targets: Tensor, device: torch.device
+) -> dict[str, float]:
+    """Return the R² of the attributes, and cosines within and between tracks.
+
+    excerpts: (N, excerpts, T, M); targets: (N, attributes), standardised.
+    """
+    views = [_embed(listener, excerpts[:, k].to(device)) for k in range(2)]
+    error = (listener.read(views[0].to(device)).cpu() - targets).square().mean(0)
+    r2 = 1 - error / targets.var(0, unbiased=False)
+    cosines = views[0] @ views[1].T
+    same = float(cosines.diagonal().mean())
+    others = float((cosines.sum() - cosines.diagonal().sum()) / (cosines.numel() - len(cosines)))
+    return {
+        "r2_arousal": float(r2[0]),
+        "r2_valence": float(r2[1]),
+        "r2_mean": float(r2.mean()),
+        "cosine_same": same,
+        "cosine_least": float(cosines.diagonal().min()),
+        "cosine_others": others,
+    }
+
+
 def _embed(listener: Listener, log_mel: Tensor) -> Tensor:
-    """(N, T, M) to (N, D), a few at a time, on the CPU."""
+    """Embed (N, T, M) to (N, D) in small batches; returned on the CPU."""
     return torch.cat([listener.embed(part) for part in torch.split(log_mel, 16)]).cpu()
 
 
 def _view(tracks: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(B, excerpts, T, M) to (B, T, M): one excerpt each, louder or softer, begun elsewhere.
+    """Draw one augmented excerpt per track, (B, excerpts, T, M) to (B, T, M).
 
-    A stretch of time and a range of pitch are missing, as in SpecAugment (Park et al. 2019).
+    Start, level and spectral tilt vary, and a time span and a frequency band are masked as in
+    SpecAugment (Park et al. 2019).
     """
     views = []
     for excerpts in tracks:
@@ -159,7 +167,7 @@ def _view(tracks: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.f
 
 
 def _contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Each excerpt finds its track's other one in the batch (van den Oord et al. 2018)."""
+    """Return the InfoNCE loss between two excerpts of each track (van den Oord et al. 2018)."""
     similar = first @ second.T / temperature
     target = torch.arange(len(first), device=first.device)
     return 0.5 * (

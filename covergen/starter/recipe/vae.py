@@ -1,8 +1,8 @@
-"""The autoencoder: crops of the painter's pictures to latents and back.
+"""Train the autoencoder between crops of the painter's pictures and their latents.
 
-The decoder learns from a discriminator too (Esser et al. 2021, arXiv 2012.09841):
-where the latents leave open where an edge runs, the error of the pixels alone is least when the
-edge is blurred.
+The decoder is also trained against a discriminator (Esser et al. 2021, arXiv 2012.09841): where
+the latents do not determine the exact position of an edge, the pixel error alone is smallest for
+a blurred edge.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ class _AdversarialVae(nn.Module):
         self.discriminator = make_discriminator(settings)
 
     def generator_loss(self, painted: Tensor) -> Tensor:
-        """For the decoder: how well its pictures are told from real ones."""
+        """Return the decoder's adversarial loss."""
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         scores: Tensor = torch.func.functional_call(self.discriminator, frozen, (painted,))
         return -scores.mean()
 
-    def discriminator_loss(self, painted: Tensor, wanted: Tensor) -> Tensor:
-        """The hinge loss (Lim & Ye 2017, arXiv 1705.02894)."""
-        real, fake = self.discriminator(wanted), self.discriminator(painted.detach())
+    def discriminator_loss(self, painted: Tensor, target: Tensor) -> Tensor:
+        """Return the hinge loss of the discriminator (Lim & Ye 2017, arXiv 1705.02894)."""
+        real, fake = self.discriminator(target), self.discriminator(painted.detach())
         loss: Tensor = nn.functional.relu(1 - real).mean() + nn.functional.relu(1 + fake).mean()
         return loss
 
 
 def train_vae(run: Run) -> bool:
-    """Train the autoencoder; whether all steps are done."""
+    """Train the autoencoder. Return whether training is complete."""
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
     basis = load_basis(run)
@@ -62,44 +62,44 @@ def train_vae(run: Run) -> bool:
     vae = model.vae
     pictures = load_shards(run, "train", "large")
     held_out = load_shards(run, "validation", "large")[0][:8]
-    finer = run.recipe.world.large_size // run.recipe.world.picture_size
+    upscale = run.recipe.world.large_size // run.recipe.world.picture_size
 
     def losses(step: int) -> dict[str, Tensor]:
         _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
         rng = np.random.default_rng([settings.optimisation.seed, step])
-        crops = _crops(pictures, side, batch, basis.side * finer, rng)
-        wanted = pixels_to_tensor(crops).to(run.device)
-        latents = torch.from_numpy(basis.encode(_reduce(crops, finer))).to(run.device)
-        encoded = vae.encode(wanted).latent_dist.mean
+        crops = _crops(pictures, side, batch, basis.side * upscale, rng)
+        target = pixels_to_tensor(crops).to(run.device)
+        latents = torch.from_numpy(basis.encode(_reduce(crops, upscale))).to(run.device)
+        encoded = vae.encode(target).latent_dist.mean
         latents_error = nn.functional.mse_loss(encoded, latents)
-        # The decoder will be given what the base paints, and in training what the encoder finds.
-        off = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
-        own = (torch.arange(batch, device=run.device) + step) % 2 == 0
-        noisy = latents + off * torch.randn_like(latents)
-        given = torch.where(own[:, None, None, None], encoded.detach(), noisy)
-        painted = vae.decode(given).sample
-        pixels, edges = _differences(painted, wanted, settings.squares)
-        found = {"pixels": pixels, "latents": latents_error}
+        # Train on noisy latents, like those that the base will paint, and on encoded ones.
+        noise_std = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
+        from_encoder = (torch.arange(batch, device=run.device) + step) % 2 == 0
+        noisy = latents + noise_std * torch.randn_like(latents)
+        decoder_input = torch.where(from_encoder[:, None, None, None], encoded.detach(), noisy)
+        painted = vae.decode(decoder_input).sample
+        pixels, edges = _differences(painted, target, settings.squares)
+        parts = {"pixels": pixels, "latents": latents_error}
         loss = pixels + edges + latents_error
         if step >= settings.adversarial_from:
-            found |= {
+            parts |= {
                 "generator": model.generator_loss(painted),
-                "discriminator": model.discriminator_loss(painted, wanted),
+                "discriminator": model.discriminator_loss(painted, target),
             }
-            loss = loss + settings.adversarial * found["generator"] + found["discriminator"]
-        return {"loss": loss, **found}
+            loss = loss + settings.adversarial * parts["generator"] + parts["discriminator"]
+        return {"loss": loss, **parts}
 
-    def judge() -> dict[str, float]:
-        wanted = pixels_to_tensor(held_out)
-        given = torch.from_numpy(basis.encode(_reduce(held_out, finer)))
+    def evaluate() -> dict[str, float]:
+        target = pixels_to_tensor(held_out)
+        decoder_input = torch.from_numpy(basis.encode(_reduce(held_out, upscale)))
         with torch.inference_mode():
-            encoded = torch.cat([vae.encode(w).latent_dist.mean for w in _split(wanted, run)])
-            both = torch.cat([vae.decode(g).sample.cpu() for g in _split(encoded, run)])
-            painted = torch.cat([vae.decode(g).sample.cpu() for g in _split(given, run)])
-        _save_sheet(stage.folder / "sheet.png", wanted, painted)
+            encoded = torch.cat([vae.encode(w).latent_dist.mean for w in _split(target, run)])
+            reconstructed = torch.cat([vae.decode(g).sample.cpu() for g in _split(encoded, run)])
+            painted = torch.cat([vae.decode(g).sample.cpu() for g in _split(decoder_input, run)])
+        _save_sheet(stage.folder / "sheet.png", target, painted)
         return {
-            "psnr_db": psnr_db(both, wanted),
-            "decoder_psnr_db": psnr_db(painted, wanted),
+            "psnr_db": psnr_db(reconstructed, target),
+            "decoder_psnr_db": psnr_db(painted, target),
         }
 
     stage = Stage(
@@ -108,13 +108,13 @@ def train_vae(run: Run) -> bool:
         model=model,
         optimisation=settings.optimisation,
         losses=losses,
-        judge=judge,
+        evaluate=evaluate,
     )
     return train(stage)
 
 
 def load_vae_average(run: Run) -> AutoencoderKL:
-    """The averaged autoencoder, frozen, and all but certain of its latents."""
+    """Load the averaged autoencoder, frozen, with a negligible latent variance."""
     channels = run.recipe.latents.channels
     model = _AdversarialVae(run.recipe.vae, channels)
     load_average(run.folder / "vae", model)
@@ -126,7 +126,7 @@ def load_vae_average(run: Run) -> AutoencoderKL:
 
 
 def _reduce(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
-    """(N, H, W, 3) levels to (N, H / times, W / times, 3): the means of squares."""
+    """Downsample (N, H, W, 3) uint8 pixels by block means, to (N, H / times, W / times, 3)."""
     count, height, width, _ = pixels.shape
     squares = pixels.reshape(count, height // times, times, width // times, times, 3)
     reduced: NDArray[np.uint8] = (squares.mean((2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
@@ -138,27 +138,27 @@ def _split(tensor: Tensor, run: Run) -> list[Tensor]:
 
 
 def pixels_to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """(B, H, W, 3) levels to (B, 3, H, W) in -1..1, channels last in memory."""
+    """Convert (B, H, W, 3) uint8 pixels to (B, 3, H, W) in -1..1, channels last in memory."""
     tensor = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
     return tensor.float().div(127.5).sub(1)
 
 
 def tensor_to_pixels(tensor: Tensor) -> NDArray[np.uint8]:
-    """The way back."""
+    """Convert (B, 3, H, W) in -1..1 to (B, H, W, 3) uint8 pixels."""
     levels = ((tensor.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def psnr_db(painted: Tensor, wanted: Tensor) -> float:
-    """The mean over pictures of the peak signal-to-noise ratio; both in -1..1."""
-    errors = (painted.clamp(-1, 1) - wanted).square().mean((1, 2, 3))
+def psnr_db(painted: Tensor, target: Tensor) -> float:
+    """Return the mean peak signal-to-noise ratio of pictures; reconstructed arguments in -1..1."""
+    errors = (painted.clamp(-1, 1) - target).square().mean((1, 2, 3))
     return float((10 * torch.log10(4 / errors)).mean())
 
 
 def _crops(
     shards: list[NDArray[np.uint8]], side: int, batch: int, grid: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """(batch, side, side, 3), begun on the grid of patches, each turned or mirrored by chance."""
+    """Draw crops, (batch, side, side, 3), aligned to the patch grid and randomly rotated."""
     crops = []
     for _ in range(batch):
         shard = shards[int(rng.integers(len(shards)))]
@@ -169,10 +169,10 @@ def _crops(
     return np.stack(crops)
 
 
-def _differences(painted: Tensor, wanted: Tensor, squares: float) -> tuple[Tensor, Tensor]:
-    """Of the pixels and their colours, and of the edges between neighbours at three scales."""
-    error = painted - wanted
-    # Colours vary far less than light, and would be learned long after it.
+def _differences(painted: Tensor, target: Tensor, squares: float) -> tuple[Tensor, Tensor]:
+    """Return the loss of pixels and colours, and that of edges at three scales."""
+    error = painted - target
+    # Colour varies far less than lightness and would be learned much later.
     color = error - error.mean(1, keepdim=True)
     pixels = error.abs().mean() + squares * error.square().mean() + 2 * color.abs().mean()
     edges = error.new_zeros(())
@@ -184,8 +184,8 @@ def _differences(painted: Tensor, wanted: Tensor, squares: float) -> tuple[Tenso
     return pixels, edges
 
 
-def _save_sheet(path: Path, wanted: Tensor, painted: Tensor) -> None:
+def _save_sheet(path: Path, target: Tensor, painted: Tensor) -> None:
     from PIL import Image
 
-    rows = [np.concatenate(list(tensor_to_pixels(t)), axis=1) for t in (wanted, painted)]
+    rows = [np.concatenate(list(tensor_to_pixels(t)), axis=1) for t in (target, painted)]
     Image.fromarray(np.concatenate(rows)).save(path)

@@ -1,8 +1,8 @@
-"""The world on disk: pictures with captions, and tracks as log-mel spectrograms, in shards.
+"""The rendered training data on disk: captioned pictures, and tracks as log-mel spectrograms.
 
-A split is a folder of shards; shard k holds items k·n to (k+1)·n - 1. Item i of a split depends on
-the seed, the split and i alone, so that rendering may stop anywhere and go on later. Picture i
-and track i are of the same attributes.
+A split is a folder of shards; shard k contains items k·n to (k+1)·n - 1. Item i of a split depends
+only on the seed, the split and i, so that rendering can be interrupted and resumed. Picture i and
+track i share the same attributes.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ _SPLITS = {"train": 0, "validation": 1}
 
 
 def attributes_of(world: World, split: Split, item: int) -> Attributes:
-    """The attributes that picture and track `item` share."""
+    """Return the attributes shared by picture and track `item`."""
     return draw_attributes(_generator(world, split, "attributes", item))
 
 
 def render(run: Run, split: Split, kind: Kind, *, workers: int) -> bool:
-    """Render the shards that are missing; whether all are there."""
+    """Render missing shards. Return whether the split is complete."""
     world, destination = run.recipe.world, _folder(run, split, kind)
     destination.mkdir(parents=True, exist_ok=True)
     missing = [s for s in range(_shards(world, split, kind)) if not _path(destination, s).exists()]
     work = {"pictures": _render_pictures, "large": _render_large, "tracks": _render_tracks}[kind]
-    # Spawned, since a fork of a process with torch's threads may hang.
+    # Forking a process with torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while missing and not run.late():
             batch, missing = missing[:workers], missing[workers:]
@@ -71,7 +71,7 @@ def render(run: Run, split: Split, kind: Kind, *, workers: int) -> bool:
 
 
 def load_shards(run: Run, split: Split, kind: Kind) -> list[NDArray[Any]]:
-    """The shards in their order, mapped from the disk.
+    """Load the shards in order, memory-mapped.
 
     Pictures are (n, H, W, 3) uint8, tracks (n, excerpts, T, M) float16 in decibels.
     """
@@ -79,7 +79,7 @@ def load_shards(run: Run, split: Split, kind: Kind) -> list[NDArray[Any]]:
 
 
 def load_captions(run: Run, split: Split) -> list[str]:
-    """The pictures' captions, in their order."""
+    """Load the pictures' captions in order."""
     return [
         caption
         for path in _paths(run, split, "pictures")
@@ -88,7 +88,7 @@ def load_captions(run: Run, split: Split) -> list[str]:
 
 
 def load_attributes(world: World, split: Split, count: int) -> NDArray[np.float32]:
-    """(count, 11), the tempo on the scale 0..1 like the others."""
+    """Return the attributes of the first `count` items, (count, 11), each 0..1."""
     return np.array([attributes_of(world, split, item).row for item in range(count)], np.float32)
 
 
@@ -130,7 +130,7 @@ def _render_large(folder: Path, world: World, split: Split, shard: int) -> None:
 
 
 def _paint_shard(folder: Path, world: World, split: Split, shard: int, size: int) -> None:
-    """Without grain: no autoencoder of this size keeps it."""
+    """Paint without grain, which an autoencoder of this size cannot reproduce."""
     paintings = [_paint_item(world, split, item, size) for item in _items(world, shard)]
     path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
@@ -144,7 +144,7 @@ def _paint_item(world: World, split: Split, item: int, size: int) -> Painting:
 
 
 def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None:
-    """The validation's tracks are played on instruments that training never hears."""
+    """Render tracks; validation uses the held-out instruments."""
     instruments = HELD_OUT if split == "validation" else TRAINING
     rows = []
     for item in _items(world, shard):
@@ -159,13 +159,13 @@ def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None
 @cache
 def _log_mel() -> LogMel:
     from covergen.audio.mel import LogMel
-    from covergen.starter.recipe.models import MEL
+    from covergen.starter.recipe.mel import MEL
 
     return LogMel(MEL)
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Whole or not at all."""
+    """Save an array atomically."""
     temporary = path.with_suffix(f".{os.getpid()}.part")
     with temporary.open("wb") as file:
         np.save(file, array)

@@ -1,4 +1,4 @@
-"""The print finish: few flat inks, sharp at any size, small in a file, and the same every time."""
+"""The print finish: a few flat inks, sharp at any size, small files, deterministic."""
 
 import io
 
@@ -14,7 +14,7 @@ GROUND, DISC, DOT = (181, 18, 59), (255, 213, 194), (27, 27, 58)
 
 
 def poster(blur: float = 0.0, size: int = 256) -> Pixels:
-    """A pale disc on crimson with a small dark dot, blurred as a decoder would."""
+    """A pale disc on crimson with a small dark dot, blurred like a decoder's output."""
     image = Image.new("RGB", (size, size), GROUND)
     draw = ImageDraw.Draw(image)
     draw.ellipse([size * 0.2, size * 0.2, size * 0.8, size * 0.8], fill=DISC)
@@ -23,18 +23,18 @@ def poster(blur: float = 0.0, size: int = 256) -> Pixels:
 
 
 def shares(pixels: Pixels) -> dict[tuple[int, ...], float]:
-    """The share of the picture of each color, the largest first."""
+    """Return the area share of each color, largest first."""
     colors, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
     order = np.argsort(-counts)
     return {tuple(map(int, colors[k])): counts[k] / counts.sum() for k in order}
 
 
-def test_a_blurred_picture_is_printed_in_its_own_colors() -> None:
+def test_a_blurred_picture_is_printed_in_its_main_colors() -> None:
     printed = shares(screen_print(poster(blur=3), size=256, inks=5))
     for color, wanted in zip(list(printed)[:2], (GROUND, DISC), strict=True):
         assert np.abs(np.subtract(color, wanted)).max() <= 3
     dot = [s for color, s in printed.items() if np.abs(np.subtract(color, DOT)).max() <= 60]
-    assert sum(dot) == pytest.approx(np.pi * 0.03**2, rel=0.5)  # small, and still there
+    assert sum(dot) == pytest.approx(np.pi * 0.03**2, rel=0.5)  # small, but not lost
 
 
 def test_forms_keep_their_area() -> None:
@@ -52,31 +52,27 @@ def test_edges_are_a_pixel_wide_at_any_size(size: int) -> None:
     assert (~inks).sum() <= 4  # two edges
 
 
-def test_two_inks_are_two_colors_and_their_mixtures() -> None:
+def test_two_inks_give_two_colors_and_antialiased_edges() -> None:
     printed = shares(screen_print(poster(), size=128, inks=2))
     assert sum(list(printed.values())[:2]) > 0.95
 
 
-def test_the_same_picture_gives_the_same_print() -> None:
-    first, second = (screen_print(poster(), size=300, paper=True) for _ in range(2))
-    assert np.array_equal(first, second)
-
-
-def test_paper_is_a_slight_unevenness() -> None:
-    flat, grained = (
-        screen_print(poster(), size=256, paper=paper).astype(float) for paper in (False, True)
+def test_paper_adds_slight_reproducible_grain() -> None:
+    flat, grained, same = (
+        screen_print(poster(), size=300, paper=paper).astype(float) for paper in (False, True, True)
     )
+    assert np.array_equal(grained, same)
     assert 0.5 < (grained - flat).std() < 4
     assert abs((grained - flat).mean()) < 0.5
 
 
-def test_an_empty_picture_stays_one_color() -> None:
+def test_a_uniform_picture_stays_uniform() -> None:
     grey = np.full((64, 64, 3), 120, np.uint8)
     printed = screen_print(grey, size=128)
     assert np.abs(printed.astype(int) - 120).max() <= 1
 
 
-def test_a_print_is_small_in_a_file() -> None:
+def test_a_print_compresses_well() -> None:
     stream = io.BytesIO()
     Image.fromarray(screen_print(poster(blur=2), size=1024)).save(stream, "PNG")
     assert len(stream.getvalue()) < 40_000

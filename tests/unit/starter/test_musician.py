@@ -1,4 +1,4 @@
-"""The musician's promises, checked by measures of the sound that know nothing of how it is made."""
+"""The musician, checked with audio measures that are independent of the synthesis."""
 
 from __future__ import annotations
 
@@ -21,18 +21,12 @@ if TYPE_CHECKING:
 
 Sound = "NDArray[np.float32]"
 
-NEUTRAL = Attributes(
-    arousal=0.5,
-    valence=0.5,
-    tempo_bpm=110,
+NEUTRAL = replace(
+    Attributes(**{**dict.fromkeys(Attributes.__slots__, 0.5), "tempo_bpm": 110}),
     mode=0.8,
-    loudness=0.5,
     dynamics=0.3,
-    brightness=0.5,
-    density=0.5,
     roughness=0.2,
     rhythmicity=0.8,
-    percussiveness=0.5,
 )
 BOTH = pytest.mark.parametrize("instruments", [TRAINING, HELD_OUT], ids=lambda s: s.name)
 
@@ -40,9 +34,9 @@ BOTH = pytest.mark.parametrize("instruments", [TRAINING, HELD_OUT], ids=lambda s
 def _mean(
     measure: Callable[[Sound], float], attributes: Attributes, instruments: InstrumentSet = TRAINING
 ) -> float:
-    """The measure's mean over pieces that differ in everything but the attributes."""
+    """Average a measure over pieces with the same attributes."""
     rngs = map(np.random.default_rng, range(100, 104))
-    pieces = [play(attributes, rng, seconds=7, instruments=instruments) for rng in rngs]
+    pieces = [play(attributes, rng, seconds=5, instruments=instruments) for rng in rngs]
     return float(np.mean([measure(piece) for piece in pieces]))
 
 
@@ -50,7 +44,7 @@ def _mean(
 
 
 def _power(samples: Sound) -> NDArray[np.float32]:
-    """Power spectrogram (1025, frames) of the mono mix, 50 frames a second."""
+    """Return the power spectrogram of the mono mix, (1025, frames) at 50 frames per second."""
     return np.abs(librosa.stft(samples.mean(axis=0), n_fft=2048, hop_length=960)) ** 2
 
 
@@ -65,7 +59,7 @@ def _rms_db(samples: Sound) -> float:
 
 
 def _loudness_range_db(samples: Sound) -> float:
-    """The standard deviation of the loudness of stretches of 0.4 s."""
+    """Return the standard deviation of the level in blocks of 0.4 s."""
     mono = samples.mean(axis=0)
     stretches = mono[: mono.size // 19_200 * 19_200].reshape(-1, 19_200)
     return float(np.std(10 * np.log10(np.mean(stretches**2, axis=1) + 1e-9)))
@@ -77,7 +71,7 @@ def _flatness_db(samples: Sound) -> float:
 
 
 def _onset_envelope(samples: Sound) -> NDArray[np.float32]:
-    """100 values a second."""
+    """Return the onset strength at 100 values per second."""
     return librosa.onset.onset_strength(
         y=samples.mean(axis=0), sr=SAMPLE_RATE_HZ, hop_length=480, fmax=14_000
     )
@@ -90,7 +84,7 @@ def _onsets_per_second(samples: Sound) -> float:
 
 
 def _autocorrelation(samples: Sound) -> NDArray[np.float64]:
-    """Of the onset envelope, by lags of 10 ms, 1 at lag 0."""
+    """Return the autocorrelation of the onset envelope in lags of 10 ms, 1 at lag 0."""
     envelope = _onset_envelope(samples).astype(np.float64)
     envelope -= envelope.mean()
     full = np.correlate(envelope, envelope, "full")[envelope.size - 1 :]
@@ -108,7 +102,7 @@ def _percussive_share(samples: Sound) -> float:
 
 
 def _is_major(samples: Sound) -> bool:
-    """Krumhansl & Kessler 1982's key profiles against the chroma: which of the 24 fits best."""
+    """Return whether the best-fitting key profile (Krumhansl & Kessler 1982) is a major one."""
     chroma = librosa.feature.chroma_cqt(
         y=samples.mean(axis=0), sr=SAMPLE_RATE_HZ, hop_length=4096, fmin=65.406, n_octaves=5
     ).mean(axis=1)
@@ -121,52 +115,50 @@ def _is_major(samples: Sound) -> bool:
     return bool(fits[0] > fits[1])
 
 
-# Form
+# Sound
 
 
 @BOTH
 def test_a_piece_is_clean_stereo_sound(instruments: InstrumentSet) -> None:
+    names = set(Attributes.__slots__) - {"tempo_bpm"}
+    extremes = [
+        Attributes(tempo_bpm=50 + 130 * end, **dict.fromkeys(names, end)) for end in (0.0, 1.0)
+    ]
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        samples = play(draw_attributes(rng), rng, instruments=instruments)
-        assert samples.shape == (2, 576_000)
+        attributes = extremes[seed] if seed < 2 else draw_attributes(rng)
+        samples = play(attributes, rng, seconds=5, instruments=instruments)
+        assert samples.shape == (2, 240_000)
         assert samples.dtype == np.float32
         assert np.isfinite(samples).all()
         assert 0.02 < np.abs(samples).max() <= 1
+        assert _rms_db(samples) > -40
         assert np.abs(samples.mean(axis=1)).max() < 1e-3
         middle, side = samples.sum(axis=0), samples[0] - samples[1]
         assert 0.0005 < np.mean(side**2) / np.mean(middle**2) < 1  # wide, but not out of phase
 
 
-def test_peaks_are_turned_down_and_not_cut_off() -> None:
+def test_peaks_are_limited_without_clipping() -> None:
     attributes = replace(NEUTRAL, loudness=1.0, dynamics=1.0, percussiveness=0.9)
     samples = play(attributes, np.random.default_rng(3))
     assert np.mean(np.abs(samples) > 0.999 * np.abs(samples).max()) < 1e-4
 
 
-def test_the_seed_decides_the_piece() -> None:
-    one, same = (play(NEUTRAL, np.random.default_rng(5)) for _ in range(2))
-    other = play(NEUTRAL, np.random.default_rng(6))
+def test_the_seed_determines_the_piece_and_its_augmentation() -> None:
+    one, same, other = (play(NEUTRAL, np.random.default_rng(s), seconds=4) for s in (5, 5, 6))
     assert np.array_equal(one, same)
     assert abs(np.corrcoef(one[0], other[0])[0, 1]) < 0.5
+    augmented = [augment(one, np.random.default_rng(s)) for s in (5, 5, 6)]
+    assert augmented[0].shape == one.shape  # shorter than an excerpt
+    assert np.array_equal(augmented[0], augmented[1])
+    assert not np.array_equal(augmented[0], augmented[2])
 
 
 @pytest.mark.parametrize("seconds", [3.3, 25.0])
-def test_a_piece_lasts_as_long_as_asked_and_plays_to_its_end(seconds: float) -> None:
+def test_a_piece_has_the_requested_length_and_plays_to_the_end(seconds: float) -> None:
     samples = play(NEUTRAL, np.random.default_rng(1), seconds=seconds)
     assert samples.shape == (2, round(seconds * SAMPLE_RATE_HZ))
     assert _rms_db(samples[:, -48_000:]) > _rms_db(samples) - 12
-
-
-@pytest.mark.parametrize("corner", [0.0, 1.0])
-@BOTH
-def test_the_ends_of_every_scale_can_be_played(corner: float, instruments: InstrumentSet) -> None:
-    names = [name for name in Attributes.__slots__ if name != "tempo_bpm"]
-    ends = Attributes(tempo_bpm=50 + 130 * corner, **dict.fromkeys(names, corner))
-    for seed in range(3):
-        samples = play(ends, np.random.default_rng(seed), instruments=instruments)
-        assert np.isfinite(samples).all()
-        assert _rms_db(samples) > -40
 
 
 # Attributes
@@ -185,7 +177,7 @@ def test_the_ends_of_every_scale_can_be_played(corner: float, instruments: Instr
         ("rhythmicity", _pulse_clarity, 0.08),
     ],
 )
-def test_what_is_asked_for_is_measured(
+def test_every_attribute_is_audible(
     name: str, measure: Callable[[Sound], float], least: float, instruments: InstrumentSet
 ) -> None:
     levels = (0.1, 0.55, 0.95) if name != "rhythmicity" else (0.2, 0.65, 0.95)
@@ -197,11 +189,10 @@ def test_what_is_asked_for_is_measured(
 
 
 @BOTH
-@pytest.mark.parametrize("tempo_bpm", [66.0, 92.0, 118.0, 150.0])
-def test_the_pulse_has_the_tempo(tempo_bpm: float, instruments: InstrumentSet) -> None:
-    """The onsets repeat at the beat, and not where another tempo would have it."""
+@pytest.mark.parametrize("tempo_bpm", [66.0, 92.0, 150.0])
+def test_onsets_repeat_at_the_tempo(tempo_bpm: float, instruments: InstrumentSet) -> None:
     at_beat, elsewhere = [], []
-    for seed in range(3):
+    for seed in range(2):
         attributes = replace(NEUTRAL, tempo_bpm=tempo_bpm, rhythmicity=0.95)
         samples = play(attributes, np.random.default_rng(seed), instruments=instruments)
         repeats = _autocorrelation(samples)
@@ -214,75 +205,51 @@ def test_the_pulse_has_the_tempo(tempo_bpm: float, instruments: InstrumentSet) -
     assert np.mean(np.array(at_beat) - elsewhere) > 0.25
 
 
-def test_major_and_minor_are_heard_as_such() -> None:
+def test_mode_is_recognized_from_the_sound() -> None:
     tonal = replace(NEUTRAL, percussiveness=0.1, roughness=0.05)
     cheerful, sad = replace(tonal, mode=0.95, valence=0.8), replace(tonal, mode=0.05, valence=0.3)
-    right = [
+    correct = [
         _is_major(play(attributes, np.random.default_rng(seed))) == major
         for attributes, major in ((cheerful, True), (sad, False))
-        for seed in range(8)
+        for seed in range(6)
     ]
-    assert np.mean(right) >= 0.8
+    assert np.mean(correct) >= 0.8
 
 
-@BOTH
-def test_calm_and_driving_music_differ_in_all_that_carries_arousal(
-    instruments: InstrumentSet,
-) -> None:
-    def typical(arousal: float) -> Attributes:
-        rngs = map(np.random.default_rng, range(1500))
-        near = [a for a in map(draw_attributes, rngs) if abs(a.arousal - arousal) < 0.05]
-        mean = {name: float(np.mean([getattr(a, name) for a in near])) for name in a_names}
-        return Attributes(**mean)
-
-    a_names = Attributes.__slots__
-    calm, driving = typical(0.06), typical(0.94)
-    for measure, factor in ((_onsets_per_second, 1.3), (_centroid_hz, 1.5)):
-        assert _mean(measure, driving, instruments) > factor * _mean(measure, calm, instruments)
-    assert _mean(_rms_db, driving, instruments) > _mean(_rms_db, calm, instruments) + 5
-
-
-# Another recording of the same piece
+# Augmentation
 
 
 def _profile(samples: Sound) -> NDArray[np.float64]:
-    """The mean spectrum in dB, 30 bands from 80 Hz to 5 kHz."""
+    """Return the mean spectrum in dB in 30 bands from 80 Hz to 5 kHz."""
     power = np.abs(np.fft.rfft(samples.mean(axis=0).astype(np.float64))) ** 2
     hertz = np.fft.rfftfreq(samples.shape[1], 1 / SAMPLE_RATE_HZ)
     edges = np.searchsorted(hertz, np.geomspace(80, 5000, 31))
     return 10 * np.log10(np.add.reduceat(power, edges)[:30])
 
 
-def test_another_recording_is_ten_seconds_of_the_same_piece() -> None:
+def test_augmentation_keeps_ten_seconds_of_a_recognizable_piece() -> None:
     rng = np.random.default_rng(0)
-    pieces = [play(draw_attributes(rng), rng) for _ in range(10)]
+    pieces = [play(draw_attributes(rng), rng) for _ in range(6)]
     profiles = np.array([_profile(piece) for piece in pieces])
     for number, piece in enumerate(pieces):
-        again = augment(piece, rng)
-        assert again.shape == (2, 480_000)
-        assert again.dtype == np.float32
-        assert np.isfinite(again).all()
-        assert np.abs(again).max() <= 1
-        likeness = np.corrcoef(profiles, _profile(again))[-1, :-1]
+        augmented = augment(piece, rng)
+        assert augmented.shape == (2, 480_000)
+        assert augmented.dtype == np.float32
+        assert np.isfinite(augmented).all()
+        assert np.abs(augmented).max() <= 1
+        likeness = np.corrcoef(profiles, _profile(augmented))[-1, :-1]
         assert likeness.argmax() == number
         assert likeness[number] > 0.75
 
 
-def test_recordings_differ_in_level_band_and_width() -> None:
+def test_augmentation_varies_level_bandwidth_and_stereo_width() -> None:
     rng = np.random.default_rng(1)
     bright = replace(NEUTRAL, brightness=0.9, percussiveness=0.7)
     samples = play(bright, np.random.default_rng(2))
-    recordings = [augment(samples, rng) for _ in range(24)]
-    levels = [_rms_db(r) for r in recordings]
-    treble = [_power(r)[600:].sum() / _power(r).sum() for r in recordings]  # above 14 kHz
-    widths = [np.std(r[0] - r[1]) / np.std(r[0] + r[1]) for r in recordings]
-    assert np.ptp(levels) > 6
+    augmented = [augment(samples, rng) for _ in range(24)]
+    powers = [_power(a) for a in augmented]
+    treble = [power[600:].sum() / power.sum() for power in powers]  # above 14 kHz
+    widths = [np.std(a[0] - a[1]) / np.std(a[0] + a[1]) for a in augmented]
+    assert np.ptp([_rms_db(a) for a in augmented]) > 6
     assert max(treble) > 100 * min(treble)
     assert max(widths) > 2 * min(widths)
-
-
-def test_the_seed_decides_the_recording_and_short_pieces_stay_whole() -> None:
-    samples = play(NEUTRAL, np.random.default_rng(1), seconds=4)
-    one, same = (augment(samples, np.random.default_rng(7)) for _ in range(2))
-    assert one.shape == samples.shape
-    assert np.array_equal(one, same)

@@ -1,6 +1,4 @@
-"""The latents: patches by principal components, against numpy's singular values."""
-
-from typing import TYPE_CHECKING
+"""Patch latents, compared with numpy's singular value decomposition."""
 
 import numpy as np
 import pytest
@@ -8,12 +6,9 @@ import torch
 
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import paint
-from covergen.starter.recipe.patches import PatchBasis, encode_pictures, load_basis, load_latents
+from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
 from covergen.starter.recipe.run import Run
 from covergen.starter.recipe.settings import LatentSettings, Recipe, World
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHANNELS = 6
 
@@ -39,7 +34,7 @@ def _pictures(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.stack([paint(draw_attributes(rng), rng, size=128, grain=False).pixels] * 2)
 
 
-def test_no_linear_code_of_that_size_is_closer(run: Run) -> None:
+def test_reconstruction_is_the_best_linear_one(run: Run) -> None:
     pixels = np.concatenate([_pictures(0), _pictures(1)])
     basis = load_basis(run)
     back = basis.decode(basis.encode(pixels)).astype(np.float64) / 127.5 - 1
@@ -50,12 +45,12 @@ def test_no_linear_code_of_that_size_is_closer(run: Run) -> None:
         for j in range(16)
     ]
     centred = np.array(rows) - np.mean(rows, axis=0)
-    left_out = (np.linalg.svd(centred, compute_uv=False)[CHANNELS:] ** 2).sum()
+    truncated = (np.linalg.svd(centred, compute_uv=False)[CHANNELS:] ** 2).sum()
     error = ((back - (pixels / 127.5 - 1)) ** 2).sum()
-    assert error == pytest.approx(left_out, rel=0.05)  # of rounding to levels, and clipping
+    assert error == pytest.approx(truncated, rel=0.05)  # rounding and clipping
 
 
-def test_latents_are_centred_and_of_unit_variance_coarse_ones_largest(run: Run) -> None:
+def test_latents_are_centred_with_unit_mean_variance_in_decreasing_order(run: Run) -> None:
     latents = load_latents(run)[:, 0].astype(np.float32)
     assert latents.shape == (4, CHANNELS, 16, 16)
     variances = latents.var(axis=(0, 2, 3))
@@ -64,14 +59,13 @@ def test_latents_are_centred_and_of_unit_variance_coarse_ones_largest(run: Run) 
     assert (np.diff(variances) < 0).all()
 
 
-def test_mirrored_pictures_have_latents_too(run: Run) -> None:
-    basis: PatchBasis = load_basis(run)
-    mirrored = basis.encode(_pictures(0)[:, :, ::-1])
+def test_mirror_images_are_encoded_too(run: Run) -> None:
+    mirrored = load_basis(run).encode(_pictures(0)[:, :, ::-1])
     assert np.allclose(load_latents(run)[:2, 1], mirrored, atol=5e-3)
 
 
-def test_the_basis_outlives_a_second_call(run: Run) -> None:
-    path: Path = run.folder / "latents" / "basis.npz"
+def test_encoding_again_keeps_the_basis(run: Run) -> None:
+    path = run.folder / "latents" / "basis.npz"
     before = path.read_bytes()
     assert encode_pictures(run)
     assert path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""The recipe, whole but very small: what comes out paints, and stretches change nothing."""
+"""The complete training recipe at a very small scale."""
 
 from dataclasses import replace
 from itertools import count
@@ -61,34 +61,28 @@ RECIPE = Recipe(world=WORLD, latents=LATENTS, vae=VAE, tower=TOWER, base=BASE, a
 
 
 def run_in(folder: Path, *, steps: int | None = None) -> Run:
-    """A run that is late after so many steps, never if None."""
-    asked = count()
+    """A run that reaches its time limit after `steps` checks, or never if None."""
+    checks = count()
     return Run(
         folder=folder,
         recipe=RECIPE,
         device=torch.device("cpu"),
-        late=lambda: steps is not None and next(asked) >= steps,
+        late=lambda: steps is not None and next(checks) >= steps,
     )
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_in(tmp_path_factory.mktemp("recipe"))
     for split in ("train", "validation"):
         for kind in ("pictures", "large", "tracks"):
             assert render(run, split, kind, workers=1)
+    for stage in (encode_pictures, train_vae, train_tower, train_base, export, train_adapter):
+        assert stage(run)
     return run.folder
 
 
-@pytest.fixture(scope="module")
-def trained(world: Path) -> Path:
-    run = run_in(world)
-    for stage in (encode_pictures, train_vae, train_tower, train_base, export, train_adapter):
-        assert stage(run)
-    return world
-
-
-def test_what_is_exported_hears_and_paints(trained: Path) -> None:
+def test_exported_models_embed_and_paint(trained: Path) -> None:
     cpu = torch.device("cpu")
     tower = Tower(trained / "export" / "clap", device=cpu, dtype=torch.float32)
     noise = np.random.default_rng(0).normal(0, 0.1, (2, 480_000)).astype(np.float32)
@@ -107,17 +101,14 @@ def test_what_is_exported_hears_and_paints(trained: Path) -> None:
     assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
 
 
-def test_a_stopped_and_resumed_training_is_the_same_training(world: Path, tmp_path: Path) -> None:
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "world").symlink_to(world / "world")
-        assert encode_pictures(run_in(tmp_path / name))
-    assert train_vae(run_in(tmp_path / "whole"))
-    assert not train_vae(run_in(tmp_path / "parts", steps=2))
-    assert train_vae(run_in(tmp_path / "parts"))
+def test_resumed_training_gives_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    for data in ("world", "latents"):
+        (tmp_path / data).symlink_to(trained / data)
+    assert not train_vae(run_in(tmp_path, steps=2))
+    assert train_vae(run_in(tmp_path))
     whole, parts = (
-        torch.load(tmp_path / name / "vae" / "checkpoint.pt", weights_only=True)
-        for name in ("whole", "parts")
+        torch.load(folder / "vae" / "checkpoint.pt", weights_only=True)
+        for folder in (trained, tmp_path)
     )
     assert whole["step"] == parts["step"] == 4
     for name, tensor in whole["model"].items():
@@ -126,7 +117,7 @@ def test_a_stopped_and_resumed_training_is_the_same_training(world: Path, tmp_pa
         assert torch.equal(one, other)
 
 
-def test_each_word_is_one_token_and_others_are_spelled() -> None:
+def test_known_words_are_one_token_and_others_are_spelled_out() -> None:
     tokenizer = make_tokenizer(("swiss", "geometry", "warm", ","))
     split = tokenizer.tokenize("swiss geometry, warm")
     assert split == ["swiss</w>", "geometry</w>", ",</w>", "warm</w>"]
@@ -134,7 +125,7 @@ def test_each_word_is_one_token_and_others_are_spelled() -> None:
     assert tokenizer.decode(tokenizer("blue").input_ids, skip_special_tokens=True).strip() == "blue"
 
 
-def test_captions_lose_parts_but_say_nothing_new() -> None:
+def test_shortened_captions_drop_parts_and_add_none() -> None:
     caption = "ink brush, enso, centred, few, navy and cream, cool, muted, dim"
     rng = np.random.default_rng(0)
     shortened = [shorten(caption, BaseSettings(), rng) for _ in range(2000)]
@@ -145,7 +136,7 @@ def test_captions_lose_parts_but_say_nothing_new() -> None:
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
-def test_every_parameter_of_the_base_is_trained_once(muon: float | None) -> None:
+def test_every_parameter_of_the_base_has_one_optimizer(muon: float | None) -> None:
     model = TextToImage(BASE, 8)
     settings = replace(BASE.optimisation, muon=muon)
     optimizers = make_optimizers(model, settings)
@@ -154,11 +145,11 @@ def test_every_parameter_of_the_base_is_trained_once(muon: float | None) -> None
     assert len(optimizers) == (2 if muon else 1)
 
 
-def test_the_wiener_filter_keeps_what_excerpts_of_a_track_share() -> None:
+def test_the_wiener_filter_keeps_the_signal_shared_by_excerpts_of_a_track() -> None:
     rng = np.random.default_rng(0)
     tracks = rng.normal(0, 1, (4000, 1, 2))
     excerpts = tracks + rng.normal(0, (0.1, 1), (4000, 2, 2))
-    # Along each direction: signal / (signal + noise), the signal that of the mean of two excerpts.
+    # Along each direction: signal / (signal + noise), with the signal of the mean of two excerpts.
     signal, noise = np.array([1.005, 1.5]), np.array([0.01, 1])
     found = wiener_filter(excerpts.astype(np.float32), noise=1.0)
     assert np.diag(found) == pytest.approx(signal / (signal + noise), abs=0.03)

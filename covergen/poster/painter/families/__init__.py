@@ -1,1 +1,1 @@
-"""The kinds of picture, one file each: `compose` lays inks on a sheet as directed."""
+"""The families of pictures, one module each; `compose` draws on a sheet as directed."""

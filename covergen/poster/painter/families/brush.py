@@ -1,4 +1,4 @@
-"""Ink and brush: few broad strokes that run dry, in rings, bars, waves and discs."""
+"""Ink brush: a few broad strokes that run dry, as rings, bars, waves and discs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_enso, _bars, _swash, _moon))
 
 
@@ -32,10 +32,10 @@ def _stroke(
     direction: Direction,
     rng: np.random.Generator,
 ) -> Floats:
-    """The mask of a stroke.
+    """Return the mask of a stroke.
 
-    `along` runs from 0 to 1 on the stroke, `across` is the distance from its middle line. The
-    hairs leave streaks that widen to gaps where the brush runs dry, sooner the rougher.
+    `along` runs from 0 to 1 along the stroke, `across` is the distance from its centre line. The
+    bristles leave streaks that widen into gaps where the brush runs dry, earlier in rough music.
     """
     size = sheet.size
     hairs = profile(rng, size, 14) + 0.6 * profile(rng, size, min(34, 9 + 80 * width))
@@ -50,7 +50,7 @@ def _stroke(
 
 
 def _enso(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """The one-stroke ring."""
+    """A ring drawn in one stroke."""
     x, y, reach = stage(sheet, direction, rng, small=0.15, large=0.5)
     radius, angle = sheet.polar(x, y)
     start = rng.uniform(0, math.tau)
@@ -81,7 +81,7 @@ def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 
 def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """One or two broad waves of the brush across the sheet."""
+    """One or two broad wavy strokes across the sheet."""
     x, y, reach = stage(sheet, direction, rng, small=0.2, large=0.75)
     turn = rng.uniform(-0.6, 0.6)
     across, down = sheet.turned(turn, x, y)
@@ -101,7 +101,7 @@ def _swash(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _moon(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A disc filled by parallel strokes."""
+    """A disc filled with parallel strokes."""
     x, y, reach = stage(sheet, direction, rng, small=0.16, large=0.58)
     across, down = sheet.turned(math.radians(pick(rng, (0, -20, 30, 90))), x, y)
     strokes = 3 + round(4 * direction.count)

@@ -1,4 +1,4 @@
-"""Flow fields: ribbons that follow one current and lie over each other like paper strips."""
+"""Flow fields: ribbons that follow one vector field and overlap like strips of paper."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SPAN, _CELLS = 2.2, 64
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions.
+    """Draw a random composition.
 
-    The field and the paths have their own coordinates, in which the figure is the unit disc.
+    The field and the paths use coordinates in which the figure is the unit disc.
     """
     x, y, reach = stage(sheet, direction, rng, small=0.21, large=0.85)
     number = 9 + round(30 * direction.count)
@@ -42,19 +42,19 @@ def _grid() -> tuple[Floats, Floats]:
 
 
 def _current(rng: np.random.Generator) -> Floats:
-    """The angles of a slow meander."""
+    """Angles of a slow meander."""
     return rng.uniform(0, math.tau) + 1.5 * cloud(rng, _CELLS, 3)
 
 
 def _whirl(rng: np.random.Generator) -> Floats:
-    """The angles round a centre, a little inwards or outwards."""
+    """Angles around a centre, tilted slightly inwards or outwards."""
     x, y = _grid()
     around: Floats = np.arctan2(y - rng.uniform(-0.4, 0.4), x - rng.uniform(-0.4, 0.4))
     return around + (math.pi / 2 + rng.uniform(-0.5, 0.5)) + 0.25 * cloud(rng, _CELLS, 3)
 
 
 def _comb(rng: np.random.Generator) -> Floats:
-    """The angles of parallels with one wave across them."""
+    """Angles of parallel lines with one wave across them."""
     x, y = _grid()
     turn = rng.uniform(0, math.tau)
     across = x * math.sin(turn) - y * math.cos(turn)
@@ -63,7 +63,7 @@ def _comb(rng: np.random.Generator) -> Floats:
 
 
 def _follow(starts: Floats, field: Floats, step: float) -> Floats:
-    """The paths from all starts at once, (N, steps, 2), centred as a whole."""
+    """Trace the paths from all starts together: (N, steps, 2), centred as a whole."""
     points = starts
     paths = []
     for _ in range(_STEPS):
@@ -72,9 +72,9 @@ def _follow(starts: Floats, field: Floats, step: float) -> Floats:
         cell = np.clip(cell, 0, _CELLS - 1)
         angle = field[cell[:, 1], cell[:, 0]]
         points = points + step * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    found: Floats = np.stack(paths, axis=1)
-    middle: Floats = (found.min((0, 1)) + found.max((0, 1))) / 2
-    return found - middle
+    traced: Floats = np.stack(paths, axis=1)
+    middle: Floats = (traced.min((0, 1)) + traced.max((0, 1))) / 2
+    return traced - middle
 
 
 def _draw(

@@ -1,4 +1,4 @@
-"""Grooves: concentric rings, sliced, shifted and lit like a record."""
+"""Record grooves: concentric rings, sliced, shifted and lit like a record."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_record, _sliced, _ripples, _arches))
 
 
 def _rings(
     sheet: Sheet, radius: Floats, reach: float, number: int, rng: np.random.Generator
 ) -> None:
-    """Rings from the outermost inwards; their widths vary by chance."""
+    """Draw rings from the outermost inwards; their widths vary at random."""
     edges = np.cumsum(rng.uniform(0.6, 1.5, number))
     edges = reach * (edges / edges[-1])[::-1]
     inks = [Ink(k) for k in rng.permutation([Ink.MAIN, Ink.SECOND, Ink.THIRD])]
@@ -37,7 +37,7 @@ def _rings(
 
 
 def _record(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A disc of rings with a label and two wedges of light."""
+    """A disc of rings with a label and two wedge-shaped highlights."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     radius, angle = sheet.polar(x, y)
     _rings(sheet, radius, reach, 4 + round(6 * direction.count), rng)
@@ -48,7 +48,7 @@ def _record(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _sliced(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Rings cut into strips, every strip shifted."""
+    """Rings cut into shifted strips."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45))), x, y)
     strips = pick(rng, (2, 2, 3))
@@ -59,7 +59,7 @@ def _sliced(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _ripples(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two sources, each with its half of the picture."""
+    """Ripples around two sources, each filling its half of the picture."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     turn = math.radians(pick(rng, (0, 45, 90, 135)))
     across, down = sheet.turned(turn, x, y)
@@ -70,7 +70,7 @@ def _ripples(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> No
     pitch = reach / number
     nearer = np.minimum(first, second)
     saw = np.abs((nearer / pitch) % 2 - 1) - 0.5
-    outermost = (2 * max(round(number / 2), 1) + 1) * pitch  # amid a gap
+    outermost = (2 * max(round(number / 2), 1) + 1) * pitch  # in the middle of a gap
     band = sheet.cover(saw * pitch) * sheet.cover(outermost - nearer)
     left = sheet.cover(across)
     sheet.lay(Ink.MAIN, band * left)
@@ -80,7 +80,7 @@ def _ripples(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> No
 
 
 def _arches(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Nested arches that stand on a line, one or several."""
+    """One or more sets of nested arches on a line."""
     number = pick(rng, (1, 2, 2, 3)) if direction.count > 0.35 else 1
     side = lerp(0.56, 1.0, direction.scale)
     half = side / number / 2

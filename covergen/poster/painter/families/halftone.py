@@ -1,4 +1,4 @@
-"""Two-ink halftone: a plain modelled form, printed in coarse dots or lines."""
+"""Two-ink halftone: a simple shaded form, printed in coarse dots or lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions: a tone in MAIN, a second one or a flat form in SECOND."""
+    """Draw a random composition: a halftone in MAIN, and a halftone or flat form in SECOND."""
     motif = pick(rng, (_ball, _twins, _swell, _fade))
     sheet.note(motif)
     first, second, reach = motif(sheet, direction, rng)
@@ -35,10 +35,10 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _dots(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
-    """Round dots whose area is the tone at their centre."""
+    """Return the mask of round dots whose area follows the tone at their centres."""
     across, down = sheet.turned(angle)
     column, row = np.rint(across / pitch), np.rint(down / pitch)
-    # The tone is taken at the centre of each dot, so that dots stay round.
+    # Sample the tone at the centre of each dot so that dots stay round.
     cos, sin = math.cos(angle), math.sin(angle)
     x = 0.5 + (column * cos - row * sin) * pitch
     y = 0.5 + (column * sin + row * cos) * pitch
@@ -51,7 +51,7 @@ def _dots(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
 
 
 def _lines(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
-    """Lines whose width is the tone."""
+    """Return the mask of lines whose width follows the tone."""
     _, down = sheet.turned(angle)
     off = np.abs(down / pitch - np.rint(down / pitch)) * pitch
     half = np.clip(tone, 0, 1) * pitch * 0.5
@@ -61,7 +61,7 @@ def _lines(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
 def _ball(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
-    """A lit sphere before a disc."""
+    """A lit sphere in front of a disc."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.6)
     angle = rng.uniform(0, math.tau)
     lit = np.hypot(
@@ -92,7 +92,7 @@ def _twins(
 def _swell(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
-    """Waves about a small sun, within a square."""
+    """Waves around a small sun, within a square."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.8)
     sun_x, sun_y = (at + reach * pick(rng, (-0.4, 0.0, 0.4)) for at in (x, y))
     radius, _ = sheet.polar(sun_x, sun_y)
@@ -104,7 +104,7 @@ def _swell(
 def _fade(
     sheet: Sheet, direction: Direction, rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
-    """A sun over a fading ground."""
+    """A sun above a fading ground."""
     x, _, reach = stage(sheet, direction, rng, small=0.13, large=0.42)
     horizon = lerp(0.72, 0.58, direction.scale)
     depth = lerp(0.18, 0.45, direction.scale)

@@ -18,7 +18,7 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_water, _dunes, _striped_sun, _fields, _bands))
 
 
@@ -29,7 +29,7 @@ def _sky(sheet: Sheet, horizon: float, direction: Direction, rng: np.random.Gene
 
 
 def _water(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A sun over water that mirrors it in strips."""
+    """A sun over water, reflected in strips."""
     horizon = rng.uniform(0.52, 0.68)
     size = lerp(0.13, 0.36, direction.scale)
     x = pick(rng, (0.5, 0.5, 0.36, 0.64))
@@ -72,7 +72,7 @@ def _dunes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A large sun, cut into strips towards its foot."""
+    """A large sun, cut into strips towards the bottom."""
     size = lerp(0.22, 0.40, direction.scale)
     x, y = pick(rng, (0.5, 0.5, 0.42, 0.58)), rng.uniform(0.44, 0.56)
     depth = (sheet.y - y + size) / (2 * size)
@@ -89,7 +89,7 @@ def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -
 
 
 def _fields(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two or three blocks of colour with breathing edges, one above the other."""
+    """Two or three stacked blocks of colour with soft, uneven edges."""
     half = lerp(0.28, 0.43, direction.scale)
     tall = lerp(0.31, 0.46, direction.scale)
     cuts = pick(rng, ((0.0, 0.62, 1.0), (0.0, 0.38, 1.0), (0.0, 0.25, 0.62, 1.0)))

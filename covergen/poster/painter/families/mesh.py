@@ -1,4 +1,4 @@
-"""Gradients: colours that melt into each other in orbs, capsules and fluted glass."""
+"""Gradients: colours that blend in orbs, capsules and fluted glass."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _RAMPS = (
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_orb, _capsules, _fluted, _petals, _phases))
 
 
 def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A sphere of melting colours, with a glow about it."""
+    """A sphere of blending colours with a glow around it."""
     x, y, reach = stage(sheet, direction, rng, small=0.15, large=0.50)
     across, down = sheet.turned(rng.uniform(0, math.tau), x, y)
     radius = np.hypot(across, down)
@@ -40,7 +40,7 @@ def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     sheet.lay(Ink.THIRD, 0.5 * smooth(1 - radius / (reach * 1.9)) ** 2)
     sheet.grade(pick(rng, _RAMPS), 0.5 + across / reach / 1.9 + warp, sheet.disc(x, y, reach))
     rings = round(2.4 * direction.count)
-    for ring in range(rings):  # moons in its orbit
+    for ring in range(rings):  # orbiting moons
         angle = rng.uniform(0, math.tau)
         orbit = reach * (1.25 + 0.22 * ring)
         moon_x, moon_y = x + orbit * math.cos(angle), y + orbit * math.sin(angle)
@@ -88,7 +88,7 @@ def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Discs about a centre, each fading over the one below."""
+    """Discs around a centre, each fading over the one below."""
     x, y, reach = stage(sheet, direction, rng, small=0.20, large=0.80)
     number = 4 + round(6 * direction.count)
     start = rng.uniform(0, math.tau)
@@ -104,7 +104,7 @@ def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _phases(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A square of spheres, each lit from a little further round."""
+    """A grid of spheres, the direction of the light turning step by step."""
     x, y, reach = stage(sheet, direction, rng, small=0.2, large=0.62)
     columns = 2 + round(3.4 * direction.count)
     pitch = 2 * reach / columns

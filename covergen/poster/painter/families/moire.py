@@ -20,7 +20,7 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_two_discs, _waves, _bulge, _split))
 
 
@@ -29,14 +29,14 @@ def _pitch(reach: float, direction: Direction) -> float:
 
 
 def _stripes(sheet: Sheet, phase: Floats, share: Floats | float = 0.5) -> Floats:
-    """Bands of which each period of `phase` has one; antialiased by the local steepness."""
+    """Return the mask of one band per period of `phase`, antialiased by its local gradient."""
     steep = np.hypot(*np.gradient(phase)) * sheet.size
     saw = share / 2 - np.abs(phase % 1 - 0.5)
     return sheet.cover(saw / np.maximum(steep, 1e-3))
 
 
 def _two_discs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two gratings of rings; where both lie is a third colour."""
+    """Two overlapping sets of rings; the overlap has a third colour."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.75)
     pitch = _pitch(reach, direction)
     turn = rng.uniform(0, math.pi)
@@ -75,7 +75,7 @@ def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A sphere pressed out of a plane of stripes or squares."""
+    """A sphere bulging out of a plane of stripes or squares."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.6)
     across, down = sheet.turned(math.radians(pick(rng, (0, 45, 90, 30))), x, y)
     radius = np.hypot(across, down) / reach
@@ -96,7 +96,7 @@ def _bulge(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _split(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A form that shows only by the turn of the stripes within it."""
+    """A form that is visible only because its stripes run in another direction."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     turn = math.radians(pick(rng, (0, 45, 90, -45)))
     across, down = sheet.turned(turn, x, y)

@@ -1,4 +1,4 @@
-"""Cut paper: sheets laid over each other, with their shadows."""
+"""Cut paper: overlapping sheets with shadows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SHEETS = (Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP)
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_waves, _tunnel, _shards, _pebbles))
 
 
 def _outline(angle: Floats, rng: np.random.Generator, jag: float) -> Floats:
-    """A closed wavy line about 1, more broken the rougher."""
+    """Return the radius, about 1, of a closed wavy line; `jag` adds teeth."""
     line = np.ones_like(angle)
     for lobes, height in ((2, 0.10), (3, 0.09), (5, 0.05)):
         line += height * np.sin(lobes * angle + rng.uniform(0, math.tau))
@@ -39,7 +39,7 @@ def _outline(angle: Floats, rng: np.random.Generator, jag: float) -> Floats:
 
 
 def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Layers one before the other, each with a waved upper edge."""
+    """Layers in front of each other, each with a wavy upper edge."""
     turn = math.radians(pick(rng, (0, 0, 0, -25, 25, 90)))
     across, down = sheet.turned(turn)
     layers = 2 + round(5 * direction.count)
@@ -66,7 +66,7 @@ def _waves(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _tunnel(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Holes within holes, deeper and deeper."""
+    """Nested holes."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.72)
     layers = 3 + round(4 * direction.count)
     inks = [Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP, Ink.MAIN]
@@ -85,7 +85,7 @@ def _tunnel(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Voronoi pieces, pulled a little apart."""
+    """Voronoi cells, pulled slightly apart."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.85)
     number = 8 + round(22 * direction.count)
     seeds = spaced(rng, number) * reach * 1.1 + np.array([x, y])
@@ -97,7 +97,7 @@ def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
         np.minimum(second, np.maximum(least, distance), out=second)
         np.minimum(least, distance, out=least)
     gap = reach * 0.022
-    # The distance to the border is about half the difference of the two least distances.
+    # The distance to the border is about half the difference of the two smallest distances.
     piece = sheet.cover((second - least) / 2 - gap)
     region = sheet.cover(reach - np.hypot(sheet.x - x, sheet.y - y))
     if direction.jag > 0.5:
@@ -118,7 +118,7 @@ def _shards(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _pebbles(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Rounded forms, some with a hole, strewn but spaced."""
+    """Scattered, well-spaced rounded forms, some with a hole."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.72)
     number = 3 + round(6 * direction.count)
     for index, (px, py) in enumerate(spaced(rng, number) * reach * 0.72):
@@ -128,7 +128,7 @@ def _pebbles(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> No
         line = np.ones_like(angle)
         for lobes, height in ((2, 0.20), (3, 0.16), (4, 0.05)):
             line += height * np.sin(lobes * angle + rng.uniform(0, math.tau))
-        if direction.jag > 0.5:  # a polygon in place of a pebble
+        if direction.jag > 0.5:  # a polygon instead of a pebble
             side = math.tau / int(rng.integers(4, 7))
             within = (angle + rng.uniform(0, math.tau)) % side - side / 2
             line = (0.6 + 0.4 * line) * math.cos(side / 2) / np.cos(within) * 1.1

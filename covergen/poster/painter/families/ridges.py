@@ -1,4 +1,4 @@
-"""Ridge lines: rows of profiles, each hiding what lies behind it."""
+"""Ridge lines: rows of profiles, each hiding what is behind it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_lines, _ranges, _crown))
 
 
 def _profiles(
     rng: np.random.Generator, rows: int, size: int, direction: Direction
 ) -> NDArray[np.float32]:
-    """Heights 0..1, (rows, size): smooth hills, with teeth where the music is rough."""
+    """Return heights of 0..1.3, (rows, size): smooth hills, jagged in rough music."""
     hills = np.abs(cloud(rng, size, lerp(9, 4, direction.scale), 1.2)[:: size // rows][:rows])
     extra = cloud(rng, size, 14, 3)[:: size // rows][:rows]
     return np.clip(hills + 0.3 * max(direction.jag - 0.35, 0) * np.abs(extra), 0, 1.3)
 
 
 def _lines(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A stack of lines that rise in the middle, like the pulses of a far star."""
+    """A stack of lines that rise in the middle, like a plot of a pulsar's pulses."""
     side = lerp(0.56, 0.92, direction.scale / 0.65) if direction.scale < 0.65 else 1.3
     rows = 5 + round(4 * direction.count)
     pitch = side / rows
@@ -88,7 +88,7 @@ def _ranges(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _crown(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Ridges round a circle, the outer behind the inner."""
+    """Ridges around a circle, the outer behind the inner."""
     reach = lerp(0.28, 0.66, direction.scale)
     x, y = (0.5, 0.5) if reach > 0.35 or rng.uniform() < 0.5 else (0.5, pick(rng, (0.38, 0.62)))
     rows = 4 + round(4 * direction.count)

@@ -1,4 +1,4 @@
-"""Swiss and Bauhaus geometry: arcs, modules, bars and overlapping plain forms."""
+"""Swiss and Bauhaus geometry: arcs, modules, bars and overlapping simple forms."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FIGURES = (Ink.MAIN, Ink.SECOND, Ink.THIRD, Ink.DEEP)
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_arcs, _modules, _bars, _forms))
 
 
 def _arcs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Arcs about one centre whose radii grow geometrically, as on a concert poster."""
+    """Concentric arcs whose radii grow geometrically, as on a concert poster."""
     x, y, reach = stage(sheet, direction, rng, small=0.22, large=0.85)
     radius, angle = sheet.polar(x, y)
     growth = rng.uniform(1.35, 1.65)
@@ -43,7 +43,7 @@ def _arcs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 
 def _modules(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Tiles of plain forms on a grid; the calmer, the smaller and the more of them empty."""
+    """A grid of tiles with simple forms; calm music gives a smaller grid with empty corners."""
     columns = 2 + round(3 * direction.count)
     side = 1.0 if direction.scale > 0.66 else lerp(0.56, 0.84, direction.scale / 0.66)
     left, top = (pick(rng, (0.5, 0.5, 0.2, 0.8)) * (1 - side) for _ in range(2))
@@ -104,7 +104,7 @@ def _tile(
 
 
 def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Parallel bars in echelon, and one disc."""
+    """Staggered parallel bars and one disc."""
     x, y, reach = stage(sheet, direction, rng, small=0.20, large=0.80)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 30, -30, 45, -45, -60))), x, y)
     bars = 3 + round(6 * direction.count)
@@ -128,7 +128,7 @@ def _bars(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
 
 
 def _forms(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two or three large plain forms that touch or overlap, the overlap in a third ink."""
+    """Two large simple forms that overlap in a third ink, sometimes with lines below."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.60)
     angle = math.radians(pick(rng, (0, 45, 90, 135)))
     across, down = sheet.turned(angle, x, y)

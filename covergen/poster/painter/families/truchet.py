@@ -1,4 +1,4 @@
-"""Truchet tilings: one tile, turned by chance, makes paths without an end."""
+"""Truchet tilings: copies of one tile, randomly rotated, form continuous paths."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["compose"]
 
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Draw one of the compositions."""
+    """Draw a random composition."""
     draw_one(sheet, direction, rng, (_pipes, _weave, _triangles))
 
 
 class _Tiles:
-    """A square field of tiles: where each pixel is within its tile, which is turned by chance."""
+    """A square grid of tiles, and each pixel's position within its tile."""
 
     def __init__(self, sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
         self.columns = 2 + round(3 * direction.count)
         x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.5)
-        if direction.scale > 0.62:  # the whole frame rather than a sliver of a margin
+        if direction.scale > 0.62:  # fill the frame rather than leave a sliver of margin
             x, y, reach = 0.5, 0.5, 0.5
         self.cell = 2 * reach / self.columns
         half = self.cell * self.columns / 2
@@ -41,13 +41,13 @@ class _Tiles:
         self.across, self.down = across - self.column * self.cell, down - self.row * self.cell
 
     def per_tile(self, values: Floats) -> Floats:
-        """Values (columns, columns) spread over the pixels."""
+        """Expand one value per tile, (columns, columns), to pixels."""
         last = self.columns - 1
         return values[np.clip(self.row, 0, last), np.clip(self.column, 0, last)]
 
 
 def _turns(tiles: _Tiles, direction: Direction, rng: np.random.Generator) -> Floats:
-    """0 or 1 for each tile: by chance, or in a pattern where the pulse is regular."""
+    """Return 0 or 1 for each tile: random, or a pattern where the pulse is regular."""
     shape = (tiles.columns, tiles.columns)
     turns = rng.integers(0, 2, shape)
     if direction.order > 0.65:
@@ -57,7 +57,7 @@ def _turns(tiles: _Tiles, direction: Direction, rng: np.random.Generator) -> Flo
 
 
 def _corner_distances(tiles: _Tiles, turn: Floats) -> tuple[Floats, Floats]:
-    """The distances to the two opposite corners that the tile's arcs are drawn about."""
+    """Return the distances to the two opposite corners that are the centres of a tile's arcs."""
     across = np.where(turn > 0.5, tiles.cell - tiles.across, tiles.across)
     first = np.hypot(across, tiles.down)
     second = np.hypot(tiles.cell - across, tiles.cell - tiles.down)
@@ -65,7 +65,7 @@ def _corner_distances(tiles: _Tiles, turn: Floats) -> tuple[Floats, Floats]:
 
 
 def _pipes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Broad bands along quarter circles, with a thin line in them."""
+    """Broad bands along quarter circles, with a thin line inside."""
     tiles = _Tiles(sheet, direction, rng)
     turn = tiles.per_tile(_turns(tiles, direction, rng))
     first, second = _corner_distances(tiles, turn)
@@ -79,7 +79,7 @@ def _pipes(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None
 
 
 def _weave(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two or three parallel bands about either corner, one over the other."""
+    """Two or three parallel bands around either corner, one crossing over the other."""
     tiles = _Tiles(sheet, direction, rng)
     turn = tiles.per_tile(_turns(tiles, direction, rng))
     distances = _corner_distances(tiles, turn)
