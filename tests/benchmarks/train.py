@@ -1,4 +1,4 @@
-"""Training steps when all latents are kept, beside the reference's, which encodes every picture."""
+"""Benchmark training steps with cached latents; the reference encodes pictures every step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ENDLESS = 100_000
 
 
 def train(setting: Setting) -> Generator[Row]:
-    """Steps of the same batch at 512 pixels; on a CPU in float32, as the reference's, and bf16."""
+    """Measure steps with equal batches at 512 pixels; on a CPU in fp32 and bf16."""
     name = f"train, steps, {setting.device}"
     if setting.device == "cuda" and not torch.cuda.is_available():
         yield Missing(name=name, reason="no CUDA device here")
@@ -81,20 +81,20 @@ def train(setting: Setting) -> Generator[Row]:
 def _stepper(
     base: Path, examples: Sequence[Example], recipe: Recipe, output: Path, device: torch.device
 ) -> Iterator[Callable[[int], None]]:
-    """The product's own training, which makes as many steps as it is asked for."""
-    asked: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[Event | BaseException] = SimpleQueue()
-    encoding = len(examples)  # checkpoints before the first step
+    """Run covergen's training in a thread; yield a function that runs a number of steps."""
+    requested: SimpleQueue[bool] = SimpleQueue()
+    done: SimpleQueue[Event | BaseException] = SimpleQueue()
+    encoding = len(examples)  # calls of checkpoint before the first step
 
     def checkpoint() -> None:
         nonlocal encoding
         encoding -= 1
-        if encoding < 0 and not asked.get():
+        if encoding < 0 and not requested.get():
             raise Interrupted
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, StepDone):
-            made.put(event)
+            done.put(event)
 
     def run() -> None:
         try:
@@ -105,20 +105,20 @@ def _stepper(
                 output,
                 names=Names(title="Benchmark", base="", clap=""),
                 device=device,
-                emit=tell,
+                emit=emit,
                 checkpoint=checkpoint,
             )
-        except BaseException as error:  # noqa: BLE001 - handed to who waits
-            made.put(error)
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            done.put(error)
 
-    for _ in range(steps_ahead(device)):  # which are under way when a step is reported
-        asked.put(True)
+    for _ in range(steps_ahead(device)):  # queued before the first result is read
+        requested.put(True)
 
     def make_steps(count: int) -> None:
         for _ in range(count):
-            asked.put(True)
+            requested.put(True)
         for _ in range(count):
-            if isinstance(event := made.get(), BaseException):
+            if isinstance(event := done.get(), BaseException):
                 raise event
 
     thread = Thread(target=run)
@@ -126,12 +126,12 @@ def _stepper(
     try:
         yield make_steps
     finally:
-        asked.put(False)
+        requested.put(False)
         thread.join()
 
 
 class _Reference:
-    """art-from-audio's train_lora_diffusion.py: pictures are read and encoded at every step."""
+    """art-from-audio's train_lora_diffusion.py, which reads and encodes pictures every step."""
 
     def __init__(self, base: Path, device: torch.device, batch: int) -> None:
         self.device, self.batch = device, batch
@@ -181,7 +181,7 @@ def _pixels(path: Path) -> Tensor:
 
 
 def _make_examples(folder: Path, count: int) -> list[Example]:
-    """Covers of 600 pixels as Jamendo has them, smooth enough to be JPEGs of a usual size."""
+    """Save smooth 600-pixel JPEGs, like Jamendo's covers in size."""
     folder.mkdir()
     random = np.random.default_rng(0)
     examples = []
