@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from diffusers.optimization import get_scheduler
-from peft import LoraConfig
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional
 
 from covergen.core.errors import Interrupted
 from covergen.training.events import StepDone
@@ -28,6 +23,7 @@ from covergen.training.train import train as train_adapter
 from tests.benchmarks.models import base_and_adapter
 from tests.benchmarks.race import Missing, Race, Row, Setting
 from tests.plain_diffusion import embeddings
+from tests.reference_training import ReferenceTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -60,7 +56,7 @@ def train(setting: Setting) -> Generator[Row]:
         sample_every=None,
     )
     device = torch.device(setting.device)
-    reference = _Reference(base, device, batch)
+    reference = ReferenceTraining(base, steps=_ENDLESS, size=512, device=device)
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if setting.device == "cpu" else ("auto",)
     for precision in precisions:
         output = setting.folder / f"trained in {precision}"
@@ -69,7 +65,9 @@ def train(setting: Setting) -> Generator[Row]:
             yield Race(
                 name=f"{name}: batch of {batch} at 512 pixels, {precision}",
                 covergen=partial(make_steps, steps),
-                reference=lambda: [reference.step(examples) for _ in range(steps)],
+                reference=lambda: [
+                    _reference_step(reference, examples, batch) for _ in range(steps)
+                ],
                 unit="steps",
                 units=steps,
                 at_least=1.6,
@@ -130,54 +128,12 @@ def _stepper(
         thread.join()
 
 
-class _Reference:
-    """art-from-audio's train_lora_diffusion.py, which reads and encodes pictures every step."""
-
-    def __init__(self, base: Path, device: torch.device, batch: int) -> None:
-        self.device, self.batch = device, batch
-        self.random = np.random.default_rng(0)
-        self.vae = AutoencoderKL.from_pretrained(base / "vae").requires_grad_(False).to(device)
-        unet = UNet2DConditionModel.from_pretrained(base / "unet").requires_grad_(False)
-        targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out"]
-        unet.add_adapter(
-            LoraConfig(r=4, lora_alpha=4, init_lora_weights="gaussian", target_modules=targets)
-        )
-        self.unet = unet.to(device).train()
-        self.scheduler = DDPMScheduler.from_pretrained(base / "scheduler")
-        self.projection = nn.Linear(512, unet.config.cross_attention_dim).to(device)
-        self.parameters = [p for p in unet.parameters() if p.requires_grad]
-        self.parameters += list(self.projection.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4)
-        self.rates = get_scheduler(
-            "cosine", self.optimizer, num_warmup_steps=0, num_training_steps=_ENDLESS
-        )
-
-    def step(self, examples: Sequence[Example]) -> float:
-        chosen = [examples[i] for i in self.random.integers(len(examples), size=self.batch)]
-        pixels = torch.stack([_pixels(example.image) for example in chosen]).to(self.device)
-        vectors = torch.from_numpy(np.stack([e.vector for e in chosen])).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            with torch.no_grad():
-                latents = self.vae.encode(pixels).latent_dist.sample()
-                latents = latents * self.vae.config.scaling_factor
-            noise = torch.randn_like(latents)
-            times = torch.randint(1000, (self.batch,), device=self.device)
-            noisy = self.scheduler.add_noise(latents, noise, times)
-            tokens = self.projection(vectors)[:, None]
-            predicted = self.unet(noisy, times, encoder_hidden_states=tokens).sample
-        loss = functional.mse_loss(predicted.float(), noise.float())
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        self.rates.step()
-        return loss.item()
-
-
-def _pixels(path: Path) -> Tensor:
-    image = Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.BILINEAR)
-    levels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    return (levels - 0.5) / 0.5
+def _reference_step(reference: ReferenceTraining, examples: Sequence[Example], batch: int) -> None:
+    """Train on a random batch."""
+    chosen = [examples[i] for i in np.random.default_rng().integers(len(examples), size=batch)]
+    noise = torch.randn(batch, 2, *reference.latent_shape)
+    reference.backward(chosen, noise, torch.randint(1000, (batch,)))
+    reference.update()
 
 
 def _make_examples(folder: Path, count: int) -> list[Example]:

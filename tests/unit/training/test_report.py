@@ -119,36 +119,17 @@ def test_report_shows_a_selection_of_sheets_in_order(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").stat().st_size < 400_000, "pictures are scaled down"
 
 
-def test_repeated_samples_after_a_resume_are_shown_once(tmp_path: Path) -> None:
-    sheet = sample(tmp_path, 2, "blue")
-    again: list[Event] = [Validated(step=2, loss=0.25), sheet]
+def test_report_of_a_resumed_and_stopped_training(tmp_path: Path) -> None:
+    """Repeated samples are shown once, and found if the folder was moved after training."""
+    sample(tmp_path, 2, "blue")
+    moved = Sampled(step=2, path=Path("elsewhere/samples/step-2.png"))
+    repeated: list[Event] = [Validated(step=2, loss=0.25), moved]
     page = report(
-        tmp_path,
-        training_begun(),
-        step_done(2),
-        *again,
-        training_begun(after=2),
-        *again,
-        step_done(3),
-    )
+        tmp_path, training_begun(), step_done(2), *repeated,
+        training_begun(after=2), *repeated, step_done(3),
+    )  # fmt: skip
     assert page.tags.count("img") == 1
     assert re.findall(r"After (\d+) steps", page.text) == ["2"]
-
-
-def test_sheets_are_found_after_the_folder_was_moved(tmp_path: Path) -> None:
-    """The log has the paths at training time, which may be relative."""
-    sample(tmp_path, 2, "blue")
-    page = report(
-        tmp_path,
-        training_begun(),
-        step_done(2),
-        Sampled(step=2, path=Path("out/samples/step-2.png")),
-    )
-    assert page.tags.count("img") == 1
-
-
-def test_report_of_a_stopped_training(tmp_path: Path) -> None:
-    page = report(tmp_path, training_begun(), step_done(1), training_begun(after=1), step_done(2))
     assert "Stopped before step 100" in page.text
 
 
