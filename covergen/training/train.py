@@ -111,8 +111,7 @@ def train(
     with _translate_errors(output):
         saved, damaged = _open_folder(output, resume=resume)
         step = saved.step if saved else 0
-        record = Record(output, step, emit, first_process=state.is_main_process)
-        with closing(record):
+        with closing(Record(output, step, emit, first_process=state.is_main_process)) as record:
             for event in damaged:
                 record(event)
             pairs, left_out = _read_pairs(examples, frozen, recipe, record, checkpoint)
