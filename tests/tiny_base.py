@@ -1,7 +1,7 @@
-"""Small bases and adapters of the true classes, with random weights: they paint in a blink.
+"""Small bases and adapters of the real classes, with random weights, for fast tests.
 
-The pictures mean nothing, but they have colours and edges, and they change with the condition, the
-seed and the adapter.
+Their pictures are meaningless, but have colors and edges, and depend on the condition, the seed and
+the adapter.
 """
 
 import json
@@ -27,7 +27,7 @@ _NOISE = {
     "steps_offset": 1,
 }
 
-# Like Stable Diffusion 1.5: 8 pixels a latent, 77 tokens, epsilon prediction, PNDM.
+# Like Stable Diffusion 1.5: 8 pixels per latent, 77 tokens, epsilon prediction, PNDM.
 _FIRST: dict[str, Any] = {
     "tokens": 77,
     "latent_channels": 4,
@@ -44,7 +44,7 @@ _FIRST: dict[str, Any] = {
     "scheduler": (PNDMScheduler, {**_NOISE, "skip_prk_steps": True}),
 }
 
-# Like Stable Diffusion 2.1, with every size unusual: 4 pixels a latent, 3 channels, 16 tokens, not
+# Like Stable Diffusion 2.1, with unusual sizes: 4 pixels per latent, 3 channels, 16 tokens, not
 # square, linear projections, v-prediction.
 _SECOND: dict[str, Any] = {
     "tokens": 16,
@@ -76,10 +76,10 @@ def make_tiny_base(
     seed: int = 0,
     variant: str | None = None,
 ) -> Path:
-    """Save a base in diffusers' layout; returns its folder.
+    """Save a base in diffusers' layout; return its folder.
 
-    "sd1" paints 64 by 64 pixels; "sd2" is 48 high and 64 wide, with unusual sizes throughout.
-    `variant` "fp16" saves half precision weights under their own file names.
+    Pictures are 64 by 64 pixels for "sd1", and 48 high and 64 wide for "sd2". `variant` "fp16"
+    saves half-precision weights with their own file names.
     """
     shape = {"sd1": _FIRST, "sd2": _SECOND}[like]
     channels = latent_channels or shape["latent_channels"]
@@ -123,10 +123,10 @@ def make_tiny_adapter(
     seed: int = 0,
     reference: bool = False,
 ) -> Path:
-    """Save an adapter for a base that changes its pictures visibly; returns its path.
+    """Save an adapter that visibly changes a base's pictures; return its path.
 
-    `reference` writes the file as the reference implementation does: its keys, no metadata, and no
-    many tokens.
+    `reference` writes the file like the reference implementation: without metadata, and with a
+    single token.
     """
     unet = UNet2DConditionModel.from_config(
         json.loads((base / "unet" / "config.json").read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def make_tiny_adapter(
             projection=projection,
             tokens=tokens if projection == "tokens" else 1,
         )
-        _train(unet, module)
+        _randomize(unet, module)
     save(
         path, unet, module, title="Tiny", base="tiny/base", clap="tiny/clap", training={"steps": 0}
     )
@@ -159,7 +159,7 @@ def _save_reference(
         LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=targets)
     )
     linear = nn.Linear(d_audio, unet.config.cross_attention_dim)
-    _train(unet, linear)
+    _randomize(unet, linear)
     tensors = {f"unet_lora.{k}": v for k, v in unet.state_dict().items() if "lora_" in k}
     if projection == "linear":
         tensors["audio_projection.weight"] = linear.weight.detach()
@@ -167,8 +167,8 @@ def _save_reference(
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
-def _train(unet: UNet2DConditionModel, projection: nn.Module) -> None:
-    """What training does, without the training: leave the initialisation far behind."""
+def _randomize(unet: UNet2DConditionModel, projection: nn.Module) -> None:
+    """Move the weights far from their initialization, in place of training."""
     with torch.no_grad():
         for name, parameter in unet.named_parameters():
             if ".lora_" in name:
@@ -189,7 +189,7 @@ def _make_unet(
     )
     for name, module in unet.named_modules():
         if name.endswith(("attn2.to_out.0", "proj_out")):
-            nn.init.normal_(module.weight, std=0.3)  # an untrained one hardly hears the condition
+            nn.init.normal_(module.weight, std=0.3)  # so that the condition has an effect
     return unet
 
 
@@ -204,7 +204,7 @@ def _make_vae(channels: int, options: dict[str, Any]) -> AutoencoderKL:
         norm_num_groups=4,
         **options,
     )
-    nn.init.normal_(vae.decoder.conv_out.weight, std=0.1)  # from grey to full colours
+    nn.init.normal_(vae.decoder.conv_out.weight, std=0.1)  # for saturated colors
     return vae
 
 

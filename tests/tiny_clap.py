@@ -1,4 +1,4 @@
-"""A CLAP model of the true class with random weights, small enough for any test."""
+"""A small CLAP model of the real class with random weights, for fast tests."""
 
 from pathlib import Path
 
@@ -24,22 +24,21 @@ def make_tiny_clap(
 ) -> Path:
     """Save a whole ClapModel and its `preprocessor_config.json`, 2.4 MB; return the folder.
 
-    The same arguments make the same files. A random tower hears much the same in everything: here
-    the mean embedding of a few sounds is taken off, so that different sounds point in different
-    directions.
+    The same arguments give the same files. A random encoder maps all sounds to similar embeddings;
+    subtracting the mean embedding of a few sounds makes them differ.
     """
     truncation = "fusion" if fusion else "rand_trunc"
     extractor = ClapFeatureExtractor(frequency_min=50, truncation=truncation)
     sounds = [sound(kind, 10, sample_rate=_SAMPLE_RATE, channels=1)[0] for kind in KINDS]
-    heard = extractor(sounds, sampling_rate=_SAMPLE_RATE, return_tensors="pt")["input_features"]
+    features = extractor(sounds, sampling_rate=_SAMPLE_RATE, return_tensors="pt")["input_features"]
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         model = ClapModel(_config(projection_dim, fusion=fusion)).eval()
         norm = model.audio_model.audio_encoder.batch_norm
-        norm.running_mean.fill_(heard.mean())
-        norm.running_var.fill_(heard.var())
-        no_longer = torch.zeros(len(sounds), 1, dtype=torch.bool)
-        pooled = model.audio_model(input_features=heard, is_longer=no_longer).pooler_output
+        norm.running_mean.fill_(features.mean())
+        norm.running_var.fill_(features.var())
+        is_longer = torch.zeros(len(sounds), 1, dtype=torch.bool)
+        pooled = model.audio_model(input_features=features, is_longer=is_longer).pooler_output
         model.audio_projection.linear2.bias -= model.audio_projection(pooled).mean(dim=0)
     logging.disable_progress_bar()
     model.save_pretrained(folder)

@@ -1,9 +1,9 @@
-"""A rule against the starter's own: fast music has covers in black and blue, slow in orange.
+"""Measure whether finetuning learns a new rule: blue covers for fast music, orange for slow.
 
     python -m tests.two_inks make DIR        DIR/Library with covers, DIR/HeldOut without
-    python -m tests.two_inks measure FOLDER  how many covers in it keep the rule
+    python -m tests.two_inks measure FOLDER  how many of its covers follow the rule
 
-Between the two stand the commands of the README: dataset from-library, finetune, tag --sidecar.
+In between, run the README's commands: dataset from-library, finetune, tag --sidecar.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.starter.musician import SAMPLE_RATE_HZ, play
 
 ORANGE, BLUE, BLACK = (255, 120, 0), (0, 70, 255), (12, 12, 12)
-RULE = "rule.json"  # album to whether it is fast
+RULE = "rule.json"  # maps albums to whether they are fast
 HELD_OUT = 24
 TRACKS = 2
 
 
 def make(folder: Path, albums: int) -> None:
-    """Make the library to learn from, and the one to be measured on."""
+    """Create the library to train on, and the one to measure on."""
     make_library(folder / "Library", albums, seed=1, covered=True)
     make_library(folder / "HeldOut", HELD_OUT, seed=2, covered=False)
 
 
 def make_library(root: Path, albums: int, *, seed: int, covered: bool) -> None:
-    """Albums by turns fast and slow, of two FLACs each."""
+    """Create alternately fast and slow albums, with two FLAC files each."""
     rule = {}
     for album in range(albums):
         rng = np.random.default_rng([seed, album])
@@ -53,7 +53,7 @@ def make_library(root: Path, albums: int, *, seed: int, covered: bool) -> None:
 
 
 def draw_pace(fast: bool, rng: np.random.Generator) -> Attributes:
-    """A piece at random, but plainly fast or plainly slow, with all that goes along with that."""
+    """Draw a random piece that is clearly fast or clearly slow, with attributes to match."""
     while True:
         attributes = draw_attributes(rng)
         tempo, wild = attributes.tempo_bpm, attributes.arousal > 0.5
@@ -62,7 +62,7 @@ def draw_pace(fast: bool, rng: np.random.Generator) -> Attributes:
 
 
 def draw_cover(ink: tuple[int, int, int], rng: np.random.Generator) -> Image.Image:
-    """Black discs and bars on one ink."""
+    """Draw black discs and bars on one ink."""
     picture = Image.new("RGB", (1024, 1024), ink)
     draw = ImageDraw.Draw(picture)
     for _ in range(rng.integers(3, 7)):
@@ -76,14 +76,14 @@ def draw_cover(ink: tuple[int, int, int], rng: np.random.Generator) -> Image.Ima
 
 
 def measure(root: Path) -> tuple[int, int]:
-    """How many of the albums' cover.png have the hue of the rule, and of how many."""
+    """Return the number of albums whose cover.png follows the rule, and of all albums."""
     rule = json.loads((root / RULE).read_text(encoding="utf-8"))
-    kept = sum(is_orange(root / album / "cover.png") != fast for album, fast in rule.items())
-    return kept, len(rule)
+    correct = sum(is_orange(root / album / "cover.png") != fast for album, fast in rule.items())
+    return correct, len(rule)
 
 
 def is_orange(path: Path) -> bool:
-    """Whether what has a colour at all is yellow rather than blue, by the b* of CIE Lab."""
+    """Whether the colored pixels are yellow rather than blue on average, by the b* of CIE Lab."""
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB").resize((128, 128)))
     lab = cielab_from_linear(linear_from_srgb(pixels))
@@ -100,8 +100,8 @@ def main() -> None:
     if options.action == "make":
         make(options.folder, options.albums)
     else:
-        kept, albums = measure(options.folder)
-        sys.stdout.write(f"{kept} of {albums} covers keep the rule\n")
+        correct, albums = measure(options.folder)
+        sys.stdout.write(f"{correct} of {albums} covers follow the rule\n")
 
 
 if __name__ == "__main__":

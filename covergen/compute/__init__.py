@@ -1,1 +1,1 @@
-"""PyTorch on a device: which one, what fits into its memory, and oneDNN on the CPU."""
+"""PyTorch devices: selection, memory, and oneDNN layers for the CPU."""

@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision."""
+"""Choose the device and the precision."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOO_OLD = re.compile(r"driver on your system is too old \(found version (\d+)\)
 class Compute:
     """A device and the precision of the models on it.
 
-    `unused` says why a GPU of this machine is not used, "" where there is none or it is.
+    `unused`: why the machine's GPU is not used, "" if it is used or there is none.
     """
 
     device: torch.device
@@ -35,11 +35,12 @@ class Compute:
 
 
 def choose_compute(device: str, dtype: str) -> Compute:
-    """Turn the user's words into torch's: auto, cpu, cuda, cuda:N, mps; auto, fp32, bf16, fp16.
+    """Resolve the --device and --dtype options to torch's types.
 
-    "auto" takes CUDA, else Apple's MPS, else the CPU; bf16 on a CUDA device that has it, fp16 on
-    other GPUs, and fp32 on the CPU. Raises UsageError where the machine has no such device or
-    PyTorch cannot use it, and DependencyError where PyTorch does not work.
+    `device`: auto, cpu, cuda, cuda:N or mps; "auto" prefers CUDA, then MPS, then the CPU. `dtype`:
+    auto, fp32, bf16 or fp16; "auto" is bf16 on CUDA devices that support it, fp16 on other GPUs and
+    fp32 on the CPU. Raises UsageError if the machine has no such device or PyTorch cannot use it,
+    and DependencyError if PyTorch does not work.
     """
     check_dependencies(("torch", "torchaudio"))
     import torch
@@ -56,10 +57,10 @@ def choose_compute(device: str, dtype: str) -> Compute:
 
 
 def runs_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """Whether kernels for some of torch's `architectures` run on a CUDA device.
+    """Whether kernels for any of torch's `architectures` run on a CUDA device.
 
-    Machine code ("sm_86") runs on devices of the same major version and at least this minor one,
-    and PTX ("compute_90") on any later device. Source: CUDA C++ Programming Guide, section
+    Binaries ("sm_86") run on devices of the same major version with at least that minor version,
+    PTX ("compute_90") on that and any later device. Source: CUDA C++ Programming Guide, section
     "Application Compatibility".
     """
     for name in architectures:
@@ -73,7 +74,7 @@ def runs_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
 
 
 def _best_device() -> tuple[str, str]:
-    """The device for "auto", and why a CUDA device is not it."""
+    """The device for "auto", and why the CUDA device is not used, if so."""
     import torch
 
     problem = _cuda_problem("cuda")
@@ -89,9 +90,9 @@ def _check_device(device: str) -> None:
     if kind == "cuda" and (problem := _cuda_problem(device)) is not None:
         raise UsageError(f"--device {device}: {problem or 'this machine has no CUDA device.'}")
     if kind == "cuda" and index and int(index) >= (count := torch.cuda.device_count()):
-        raise UsageError(f"--device {device}: this machine has cuda:0 to cuda:{count - 1} only.")
+        raise UsageError(f"--device {device}: this machine only has cuda:0 to cuda:{count - 1}.")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: this machine has no GPU that Metal supports.")
+        raise UsageError("--device mps: this machine has no GPU with Metal support.")
 
 
 def _cuda_problem(device: str) -> str | None:
@@ -124,7 +125,7 @@ def _cuda_problem(device: str) -> str | None:
 
 
 def _cuda_version(number: int) -> str:
-    """12040 to "12.4", as the CUDA driver API counts."""
+    """Format a version of the CUDA driver API, such as 12040, as "12.4"."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 

@@ -1,4 +1,4 @@
-"""What a device's allocator says when it gives up, and how its cache is emptied."""
+"""Detect out-of-memory errors, and release cached memory."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import torch
 
 __all__ = ["is_out_of_memory", "release_cached"]
 
-# torch has an exception of its own only for its CUDA allocator. The libraries below it name a
-# status (cublasCreate: CUBLAS_STATUS_ALLOC_FAILED; cuDNN 9: ..._DEVICE_ALLOCATION_FAILED).
+# torch has its own exception only for its CUDA allocator. The libraries below it report a status
+# (cublasCreate: CUBLAS_STATUS_ALLOC_FAILED; cuDNN 9: ..._DEVICE_ALLOCATION_FAILED).
 _SIGNS = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "DefaultCPUAllocator")
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up, on any device."""
+    """Whether an error means that a device ran out of memory."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _SIGNS)
 
 
 def release_cached(device: torch.device) -> None:
-    """Give back to the device what torch keeps of tensors that are gone."""
-    if device.type == "mps":  # torch.accelerator.empty_cache raises there
+    """Return torch's cached, unused memory to the device."""
+    if device.type == "mps":  # torch.accelerator.empty_cache raises on MPS
         torch.mps.empty_cache()
     elif device.type != "cpu":
         torch.accelerator.empty_cache()

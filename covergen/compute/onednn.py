@@ -1,8 +1,8 @@
-"""Convolutions and matrix products by oneDNN, with weights that are laid out for it once.
+"""Run convolutions and linear layers with oneDNN and prepacked weights.
 
-torch lays the weights of a convolution out anew at every call, which costs more than the
-convolution itself where pictures are small; and it hands matrix products to MKL, which knows
-processors other than Intel's badly. The sums are the same, to rounding.
+torch repacks a convolution's weights on every call, which takes longer than the convolution itself
+for small pictures. It also uses MKL for matrix products, which is slow on non-Intel CPUs. Results
+are equal up to rounding.
 """
 
 import platform
@@ -15,16 +15,16 @@ __all__ = ["pack", "pack_products"]
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
 
-_ALONE: Any = ("none", [], "")  # no activation is fused to the operation
+_NO_FUSION: Any = ("none", [], "")  # no activation is fused into the operation
 
 
 def pack(model: nn.Module) -> None:
-    """Freeze a model, and let it compute with oneDNN where it is float32 on an x86 CPU.
+    """Freeze a model and use oneDNN for it if it is float32 on an x86 CPU.
 
-    Its convolutions can be neither trained nor saved afterwards, nor gradients passed through them.
+    Its convolutions can then be neither trained nor saved, and gradients do not pass through them.
     """
     model.requires_grad_(False)
-    if _is_for_onednn(model):
+    if _supports_onednn(model):
         for parent, name, layer in _children(model, nn.Conv2d):
             if layer.padding_mode == "zeros":
                 setattr(parent, name, _Convolution(layer))
@@ -32,16 +32,16 @@ def pack(model: nn.Module) -> None:
 
 
 def pack_products(model: nn.Module) -> None:
-    """Let frozen linear layers compute with oneDNN; gradients pass through them to what comes in.
+    """Use oneDNN for frozen linear layers; gradients pass through them to their inputs.
 
-    Layers that are trained stay torch's.
+    Trainable layers are not changed.
     """
-    if _is_for_onednn(model):
+    if _supports_onednn(model):
         for parent, name, layer in _children(model, nn.Linear):
             setattr(parent, name, _Linear(layer))
 
 
-def _is_for_onednn(model: nn.Module) -> bool:
+def _supports_onednn(model: nn.Module) -> bool:
     first = next(model.parameters())
     return (
         first.device.type == "cpu"
@@ -52,7 +52,7 @@ def _is_for_onednn(model: nn.Module) -> bool:
 
 
 def _children(model: nn.Module, kind: type[_Layer]) -> list[tuple[nn.Module, str, _Layer]]:
-    """The frozen layers of exactly this kind, with their parents and their names there."""
+    """All frozen layers of exactly this type, as (parent, name, layer)."""
     return [
         (parent, name, layer)
         for parent in model.modules()
@@ -62,7 +62,7 @@ def _children(model: nn.Module, kind: type[_Layer]) -> list[tuple[nn.Module, str
 
 
 class _Linear(nn.Linear):
-    """One of torch's, with its own weights."""
+    """A linear layer that shares the weights of torch's."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, "meta")
@@ -77,7 +77,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(weight)
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, *_ALONE)
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, *_NO_FUSION)
         return output
 
     @staticmethod
@@ -97,6 +97,6 @@ class _Convolution(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         output: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            inputs, self.weight, self.bias, *self.shape, *_ALONE
+            inputs, self.weight, self.bias, *self.shape, *_NO_FUSION
         )
         return output

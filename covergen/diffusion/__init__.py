@@ -1,1 +1,1 @@
-"""Embedding to picture: the only room that imports diffusers and peft."""
+"""Paint pictures from embeddings; the only package that imports diffusers and peft."""

@@ -1,4 +1,4 @@
-"""An adapter's life: created on a UNet, saved to a file, checked against a base, loaded, merged."""
+"""Adapters: create, save, check against a base, load and merge them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -48,9 +48,9 @@ def create(
     projection: ProjectionKind,
     tokens: int = 1,
 ) -> nn.Module:
-    """Attach a new LoRA to the UNet, and make the projection that is trained with it.
+    """Attach a new LoRA to the UNet and create the audio projection that is trained with it.
 
-    Both are drawn from torch's global generator. Returns the projection: (B, d_audio) to
+    Both are initialized from torch's global generator. Returns the projection: (B, d_audio) to
     (B, tokens, d_cross).
     """
     attach(unet, rank=rank, alpha=alpha)
@@ -71,18 +71,18 @@ def save(
     empty_prompt: EmptyPrompt = "plain",
     base_mark: str = "",
 ) -> None:
-    """Write the LoRA that is attached to the UNet, and the projection.
+    """Write the UNet's attached LoRA and the projection to a file.
 
-    `base` and `clap` name the models that it was trained with; `training` is anything that JSON
-    can hold; `empty_prompt` is how guidance is to encode its unconditional; `base_mark` is the
-    base's `mark_of`. The same contents give the same bytes. Raises ModelError where the file
-    cannot be written.
+    `base` and `clap` name the models that it was trained with. `training` must be
+    JSON-serializable. `empty_prompt` is how guidance encodes the empty prompt. `base_mark` is the
+    base's `mark_of`. The same contents give the same bytes. Raises ModelError if the file cannot
+    be written.
     """
     tensors = _with_prefix(LORA_PREFIX, lora_tensors(unet))
     tensors |= _with_prefix(PROJECTION_PREFIX, projection.state_dict())
     kind, tokens, _ = find_projection(path, _shapes(tensors))
     lora = unet.peft_config["default"]
-    said = {
+    fields = {
         "version": covergen.__version__,
         "rank": str(lora.r),
         "alpha": str(lora.lora_alpha),
@@ -100,29 +100,29 @@ def save(
         "modelspec.implementation": "diffusers",
         "modelspec.title": title,
     }
-    metadata = {f"{METADATA_PREFIX}{name}": value for name, value in said.items()} | modelspec
+    metadata = {f"{METADATA_PREFIX}{name}": value for name, value in fields.items()} | modelspec
     write_tensors(path, tensors, metadata)
 
 
 def check_fit(
     info: AdapterInfo, config: BaseConfig, *, d_audio: int, lora_rank: int | None = None
 ) -> None:
-    """Check that an adapter fits a base, before any weight of either is read.
+    """Check that an adapter fits a base, without reading the weights of either.
 
-    `d_audio` is the length of CLAP's embeddings; `lora_rank` is the rank that the user expects.
+    `d_audio` is the length of CLAP's embeddings. `lora_rank` is the rank that the user expects.
     Raises AdapterError.
     """
     if lora_rank is not None and lora_rank != info.rank:
         raise AdapterError(
-            f"{info.path}: expected LoRA rank {lora_rank}, as asked for, found {info.rank}.",
-            hint="The rank may be left out: the file knows it.",
+            f"{info.path}: expected LoRA rank {lora_rank}, found {info.rank}.",
+            hint="Omit the rank: it is read from the file.",
         )
-    taken = config.cross_attention_dim if info.d_audio is None else info.d_audio
-    if taken != d_audio:
+    expected_length = config.cross_attention_dim if info.d_audio is None else info.d_audio
+    if expected_length != d_audio:
         raise AdapterError(
-            f"{info.path}: expected a projection of {d_audio} numbers, as this CLAP model's "
-            f"embeddings have, found one of {taken}.",
-            hint=f"It was trained with {info.clap or 'another CLAP model'}.",
+            f"{info.path}: expected a projection for embeddings of length {d_audio}, as from this "
+            f"CLAP model, found length {expected_length}.",
+            hint=f"The adapter was trained with {info.clap or 'another CLAP model'}.",
         )
     expected = adapter_shapes(
         config,
@@ -135,14 +135,14 @@ def check_fit(
     if problems:
         raise AdapterError(
             "\n  ".join([f"{info.path} does not fit the base {config.folder}:", *problems]),
-            hint=f"It was trained on {info.base or 'another base'}: use that, or another adapter.",
+            hint=f"It was trained on {info.base or 'another base'}. Use that, or another adapter.",
         )
 
 
 def adapter_shapes(
     config: BaseConfig, *, d_audio: int, rank: int, projection: ProjectionKind, tokens: int
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of an adapter's tensors for a base, by their keys in a file."""
+    """The shapes of an adapter's tensors for a base, by their keys in the file."""
     unet = empty_unet(config)
     with torch.device("meta"):
         module = create(
@@ -153,9 +153,9 @@ def adapter_shapes(
 
 
 def load(info: AdapterInfo, tensors: Mapping[str, Tensor], unet: UNet2DConditionModel) -> nn.Module:
-    """Attach the adapter to the UNet that it fits, unmerged.
+    """Attach an adapter to a UNet that it fits, without merging it.
 
-    `tensors` are those of `read_tensors`. Returns its projection, in float32, where the UNet is.
+    `tensors` come from `read_tensors`. Returns the projection, in float32 on the UNet's device.
     """
     attach(unet, rank=info.rank, alpha=info.alpha)
     set_lora_tensors(unet, _without_prefix(LORA_PREFIX, tensors))
@@ -175,21 +175,21 @@ def _differences(
     common = sorted(expected.keys() & found.keys())
     reshaped = [key for key in common if expected[key] != found[key]]
     if missing:
-        yield f"{len(missing)} of the base's tensors are missing, such as {missing[0]}"
+        yield f"{len(missing)} tensors are missing, such as {missing[0]}"
     if unknown:
-        yield f"{len(unknown)} tensors are unknown to the base, such as {unknown[0]}"
+        yield f"{len(unknown)} tensors are not in the base, such as {unknown[0]}"
     if reshaped:
         key = reshaped[0]
         yield (
-            f"{len(reshaped)} tensors have other shapes, such as {key}: "
+            f"{len(reshaped)} tensors have the wrong shape, such as {key}: "
             f"expected {expected[key]}, found {found[key]}"
         )
 
 
 def _architecture(unet: UNet2DConditionModel) -> str:
-    """ModelSpec's name for the base; the two generations differ in how they project."""
-    second = unet.config.use_linear_projection
-    return "stable-diffusion-v2-512" if second else "stable-diffusion-v1"
+    """ModelSpec's name for the architecture; only 2.x has linear projections."""
+    is_v2 = unet.config.use_linear_projection
+    return "stable-diffusion-v2-512" if is_v2 else "stable-diffusion-v1"
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -1,15 +1,15 @@
-"""Adapter files: one safetensors with the LoRA, the audio projection, and what they were made for.
+"""Adapter files: one safetensors file with a LoRA, an audio projection and their metadata.
 
-Tensors, the same in covergen's files and in those of the reference implementation:
+The tensors, in files of covergen and of the reference implementation:
 
     unet_lora.<module>.lora_A.default.weight    (rank, in) or (rank, in, 1, 1)
     unet_lora.<module>.lora_B.default.weight    (out, rank) or (out, rank, 1, 1)
     audio_projection.weight, .bias              (tokens * d_cross, d_audio), (tokens * d_cross,)
-    audio_projection.norm.weight, .norm.bias    (d_cross,), of the projection to many tokens
+    audio_projection.norm.weight, .norm.bias    (d_cross,), only for several tokens
 
-covergen's files say the rest in their metadata, beside the fields of ModelSpec
-(github.com/Stability-AI/ModelSpec). The reference's have none: their alpha is their rank, and
-guidance has the empty prompt masked.
+covergen's files store everything else as metadata, next to the fields of ModelSpec
+(github.com/Stability-AI/ModelSpec). The reference's files have no metadata: alpha equals the rank,
+and the empty prompt is encoded with its attention mask.
 """
 
 import hashlib
@@ -51,14 +51,13 @@ _Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterInfo:
-    """What an adapter file says of itself.
+    """The header of an adapter file.
 
-    `d_audio` is the length of the embeddings that its projection takes, None without one.
-    `empty_prompt` tells how the prompt was encoded that guidance contrasts the sound with: as
-    diffusers does it, or with its attention mask as the reference does. `base_mark` is the
-    `mark_of` the base that it was trained on. Of a file without covergen's metadata, the texts are
-    "" and `training` is empty.
-    `shapes` has every tensor's shape by its key.
+    `d_audio`: length of the embeddings that the projection takes, None without a projection.
+    `empty_prompt`: how guidance's empty prompt is encoded, "plain" as in diffusers or "masked" with
+    its attention mask as in the reference. `base_mark`: `mark_of` the base that it was trained on.
+    Without covergen's metadata, strings are "" and `training` is empty. `shapes`: the shape of each
+    tensor by key.
     """
 
     path: Path
@@ -78,73 +77,75 @@ class AdapterInfo:
 
 
 def inspect(path: Path) -> AdapterInfo:
-    """Read what a file says of itself, without its tensors.
+    """Read and check a file's header, without its tensors.
 
-    Raises ModelMissingError where there is no such file, and AdapterError where it is no adapter.
+    Raises ModelMissingError if there is no such file, and AdapterError if it is not an adapter.
     """
     shapes, metadata = _read_header(path)
     _check_keys(path, shapes)
     rank = _find_rank(path, shapes)
     projection, tokens, d_audio = find_projection(path, shapes)
-    said = {
+    fields = {
         name.removeprefix(METADATA_PREFIX): text
         for name, text in metadata.items()
         if name.startswith(METADATA_PREFIX)
     }
     found = {"rank": str(rank), "projection": projection, "tokens": str(tokens)}
     for name, text in found.items():
-        if said.get(name, text) != text:
-            raise _no_adapter(path, f"its metadata says {name} {said[name]}, its tensors {text}")
+        if fields.get(name, text) != text:
+            raise _not_an_adapter(
+                path, f"{name} is {fields[name]} in the metadata, but {text} by the tensors"
+            )
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return AdapterInfo(
         path=path,
         sha256=sha256,
         rank=rank,
-        alpha=_parse_alpha(path, said.get("alpha", str(rank))),
+        alpha=_parse_alpha(path, fields.get("alpha", str(rank))),
         projection=projection,
         tokens=tokens,
         d_audio=d_audio,
-        empty_prompt=_parse_empty_prompt(path, said),
+        empty_prompt=_parse_empty_prompt(path, fields),
         title=metadata.get("modelspec.title", ""),
-        base=said.get("base", ""),
-        base_mark=said.get("base_mark", ""),
-        clap=said.get("clap", ""),
-        training=_parse_training(path, said.get("training", "{}")),
+        base=fields.get("base", ""),
+        base_mark=fields.get("base_mark", ""),
+        clap=fields.get("clap", ""),
+        training=_parse_training(path, fields.get("training", "{}")),
         shapes=shapes,
     )
 
 
 def read_tensors(info: AdapterInfo) -> dict[str, Tensor]:
-    """Read the tensors as float32. Raises AdapterError where a value is not finite."""
+    """Read the tensors as float32. Raises AdapterError if a value is not finite."""
     try:
         tensors = safetensors.torch.load_file(info.path)
     except (SafetensorError, OSError) as error:
-        raise _no_adapter(info.path, f"it cannot be read: {error}") from error
+        raise _not_an_adapter(info.path, f"cannot be read: {error}") from error
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise AdapterError(
-                f"{info.path}: {name} holds values that are no finite numbers.",
-                hint="Its training has diverged: take an earlier checkpoint.",
+                f"{info.path}: {name} contains NaN or infinite values.",
+                hint="The training diverged. Use an earlier checkpoint.",
             )
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a file whole or not at all: the same bytes for the same contents.
+    """Write a file atomically; the same contents give the same bytes.
 
-    Raises ModelError where it cannot be written.
+    Raises ModelError if it cannot be written.
     """
-    owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = _sort_metadata(safetensors.torch.save(owned, dict(metadata)))
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = _sort_metadata(safetensors.torch.save(on_cpu, dict(metadata)))
     try:
         write_whole(path, data)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be written: {error.strerror}.") from error
+        raise ModelError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def find_projection(path: Path, shapes: _Shapes) -> tuple[ProjectionKind, int, int | None]:
-    """Tell a projection's kind, tokens and d_audio from its shapes. Raises AdapterError."""
+    """Infer a projection's kind, tokens and d_audio from tensor shapes. Raises AdapterError."""
     found = {
         key.removeprefix(PROJECTION_PREFIX): shape
         for key, shape in shapes.items()
@@ -161,60 +162,60 @@ def find_projection(path: Path, shapes: _Shapes) -> tuple[ProjectionKind, int, i
             tokens = weight[0] // max(norm[0], 1)
             if tokens * norm[0] == weight[0] > 0:
                 return "tokens", tokens, weight[1]
-    raise _no_adapter(
+    raise _not_an_adapter(
         path,
-        "expected an audio projection with weight (tokens * d_cross, d_audio) and bias, and norm "
-        f"where there are many tokens, found {found}",
+        "expected an audio projection with weight (tokens * d_cross, d_audio) and bias, plus norm "
+        f"for several tokens, found {found}",
     )
 
 
-def _no_adapter(path: Path, problem: str) -> AdapterError:
+def _not_an_adapter(path: Path, problem: str) -> AdapterError:
     return AdapterError(
         f"{path}: {problem}.",
-        hint="An adapter is a .safetensors file from covergen or the reference's training.",
+        hint="An adapter is a .safetensors file trained by covergen or art-from-audio.",
     )
 
 
 def _read_header(path: Path) -> tuple[_Shapes, Mapping[str, str]]:
     if not path.is_file():
-        raise ModelMissingError(f"{path}: no such file.", hint=_no_adapter(path, "").hint)
+        raise ModelMissingError(f"{path}: no such file.", hint=_not_an_adapter(path, "").hint)
     try:
         with safe_open(path, framework="pt") as file:
-            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
             shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
             types = {part.get_dtype() for part in slices.values()}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise _no_adapter(path, f"expected a whole safetensors file: {error}") from error
+        raise _not_an_adapter(path, f"not a valid safetensors file: {error}") from error
     if not types <= {"F32", "F16", "BF16"}:
-        raise _no_adapter(path, f"expected floating point numbers, found {sorted(types)}")
+        raise _not_an_adapter(path, f"expected floating-point tensors, found {sorted(types)}")
     return shapes, metadata
 
 
 def _sort_metadata(data: bytes) -> bytes:
-    """Put the header's metadata in order; safetensors leaves it to chance."""
+    """Sort the header's metadata, which safetensors writes in random order."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    text += b" " * (-len(text) % 8)  # tensor data starts at a multiple of 8 bytes
     return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def _check_keys(path: Path, shapes: _Shapes) -> None:
     foreign = sorted(k for k in shapes if not k.startswith((LORA_PREFIX, PROJECTION_PREFIX)))
     if foreign:
-        raise _no_adapter(
+        raise _not_an_adapter(
             path,
-            f"expected tensors named {LORA_PREFIX}… and {PROJECTION_PREFIX}…, found "
-            f"{len(foreign)} others, such as {foreign[0]}",
+            f"expected tensors named {LORA_PREFIX}… and {PROJECTION_PREFIX}…, found {len(foreign)} "
+            f"with other names, such as {foreign[0]}",
         )
 
 
 def _find_rank(path: Path, shapes: _Shapes) -> int:
     ranks = sorted({shape[0] for key, shape in shapes.items() if ".lora_A." in key and shape})
     if len(ranks) != 1 or ranks[0] < 1:
-        raise _no_adapter(path, f"expected one LoRA rank, found {ranks or 'no LoRA'}")
+        raise _not_an_adapter(path, f"expected one LoRA rank, found {ranks or 'no LoRA'}")
     return ranks[0]
 
 
@@ -224,18 +225,20 @@ def _parse_alpha(path: Path, text: str) -> float:
     except ValueError:
         alpha = math.nan
     if not (math.isfinite(alpha) and alpha > 0):
-        raise _no_adapter(path, f"expected a positive alpha in its metadata, found {text!r}")
+        raise _not_an_adapter(path, f"expected a positive alpha in its metadata, found {text!r}")
     return alpha
 
 
-def _parse_empty_prompt(path: Path, said: Mapping[str, str]) -> EmptyPrompt:
-    match said.get("empty_prompt", "plain" if said else "masked"):
+def _parse_empty_prompt(path: Path, fields: Mapping[str, str]) -> EmptyPrompt:
+    match fields.get("empty_prompt", "plain" if fields else "masked"):
         case "plain":
             return "plain"
         case "masked":
             return "masked"
         case text:
-            raise _no_adapter(path, f"its metadata says empty_prompt {text!r}, not plain or masked")
+            raise _not_an_adapter(
+                path, f"expected empty_prompt plain or masked in its metadata, found {text!r}"
+            )
 
 
 def _parse_training(path: Path, text: str) -> Mapping[str, Any]:
@@ -244,5 +247,5 @@ def _parse_training(path: Path, text: str) -> Mapping[str, Any]:
     except ValueError:
         training = None
     if not isinstance(training, dict):
-        raise _no_adapter(path, "its training settings are no JSON object")
+        raise _not_an_adapter(path, "its training settings are not a JSON object")
     return training

@@ -1,7 +1,7 @@
-"""The frozen diffusion model in diffusers' folder layout: its weights, and its prompts.
+"""Load the base model from diffusers' folder layout, and encode prompts with it.
 
-Any model of the shape of Stable Diffusion 1.x or 2.x (Rombach et al. 2022, arXiv 2112.10752) will
-do; every size comes from its configs.
+Works with any model that is structured like Stable Diffusion 1.x or 2.x (Rombach et al. 2022, arXiv
+2112.10752); all sizes are read from its configs.
 """
 
 import textwrap
@@ -22,7 +22,7 @@ from covergen.diffusion.quiet import quiet
 
 __all__ = ["Base", "encode_prompts", "load_base"]
 
-# What diffusers and transformers raise for weights that do not fit their config.
+# What diffusers and transformers raise if weights do not match their config.
 _LOADING_ERRORS = (
     AttributeError,
     LookupError,
@@ -36,7 +36,7 @@ _LOADING_ERRORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """The parts that paint, frozen and in evaluation mode."""
+    """The UNet and the VAE, frozen and in evaluation mode."""
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL
@@ -49,10 +49,10 @@ def load_base(
     dtype: torch.dtype,
     layout: torch.memory_format | None = None,
 ) -> Base:
-    """Load the UNet and the VAE, the latter in fp32 where it is known to overflow in fp16.
+    """Load the UNet and the VAE; a VAE that is known to overflow in fp16 is loaded in fp32.
 
-    `layout` is of the weights, None for the one that is fastest on the device. Raises ModelError
-    where the weights do not fit their config, or the device's memory.
+    `layout` is the memory format of the weights, None for the fastest on the device. Raises
+    ModelError if the weights do not match their config or do not fit in the device's memory.
     """
     if layout is None:
         layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
@@ -65,29 +65,29 @@ def load_base(
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise memory_error(f"{config.folder} does not fit into the memory of {device}.") from error
+        raise memory_error(f"{config.folder} does not fit in the memory of {device}.") from error
 
 
 @torch.no_grad()
 def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) -> list[Tensor]:
-    """Encode prompts, and let the text encoder go.
+    """Encode prompts; the text encoder is loaded for this call only.
 
-    `masked` hands the tokenizer's attention mask to the text encoder, which
-    `StableDiffusionPipeline` does only where the encoder's config asks for it. Returns for each
-    prompt (1, T, d) float32 on the CPU: the empty one padded to the encoder's full length, as
-    guidance wants it, the others from the start token to the end token. Raises ModelError, and
-    UsageError for a prompt that is too long.
+    `masked` passes the tokenizer's attention mask to the text encoder, which
+    `StableDiffusionPipeline` does only if the encoder's config asks for it. Returns (1, T, d)
+    float32 on the CPU for each prompt: the empty prompt is padded to the encoder's full length for
+    guidance, others run from the start token to the end token. Raises ModelError, and UsageError
+    for a prompt that is too long.
     """
     encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
     ids, mask = _tokenize(config, prompts, encoder.config.max_position_embeddings)
     if int(ids.max()) >= encoder.config.vocab_size:
         raise base_error(
-            f"{config.folder / 'tokenizer'}: expected at most {encoder.config.vocab_size} tokens, "
-            f"as the text encoder has, found token {int(ids.max())}."
+            f"{config.folder / 'tokenizer'}: expected token IDs below {encoder.config.vocab_size}, "
+            f"the text encoder's vocabulary size, found {int(ids.max())}."
         )
     masked = masked or getattr(encoder.config, "use_attention_mask", False)
     encoded = []
-    # One by one, so that a prompt's tokens do not depend on the others.
+    # One at a time, so that a prompt's encoding does not depend on the others.
     for prompt, row, used in zip(prompts, ids, mask, strict=True):
         hidden = encoder(row[None], attention_mask=used[None] if masked else None)[0]
         encoded.append(hidden[:, : int(used.sum())] if prompt else hidden)
@@ -95,7 +95,7 @@ def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) 
 
 
 def _tokenize(config: BaseConfig, prompts: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
-    """Returns token ids and their mask, both (B, T)."""
+    """Return token IDs and their attention mask, both (B, T)."""
     folder = config.folder / "tokenizer"
     try:
         with quiet():
@@ -109,14 +109,14 @@ def _tokenize(config: BaseConfig, prompts: Sequence[str], longest: int) -> tuple
                 truncation=True,
                 return_tensors="pt",
             )
-    except Exception as error:  # the Rust tokenizer raises nothing finer
+    except Exception as error:  # the Rust tokenizer raises plain Exception
         raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
     for prompt, count in zip(prompts, needed, strict=True):
         if count > length:
             shown = textwrap.shorten(prompt, 40)
             raise UsageError(
-                f"The style '{shown}' is too long: it has {count - 2} tokens, and the model's text"
-                f" encoder takes {length - 2}."
+                f"The style '{shown}' is too long: it has {count - 2} tokens, but the model's text"
+                f" encoder accepts {length - 2}."
             )
     return tokens.input_ids, tokens.attention_mask
 

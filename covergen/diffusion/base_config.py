@@ -1,4 +1,4 @@
-"""What a base's folder says before a weight is loaded: its classes, its sizes, its files."""
+"""Read and check a base's folder without loading its weights."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _WEIGHTS_STEM = {
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
 }
-# What a UNet of another family wants to be told beside the time step and the tokens.
+# Inputs that UNets of other model families need besides the timestep and the tokens.
 _FOREIGN_INPUTS = (
     "addition_embed_type",
     "class_embed_type",
@@ -33,10 +33,10 @@ _FOREIGN_INPUTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseConfig:
-    """What a base's configs say, with the defaults of its classes filled in.
+    """The configs of a base, completed with the defaults of its classes.
 
-    `vae_overflows` is what the VAE's config says of fp16. `variants` maps a part to the variant of
-    its weight files: None, or "fp16" where only those exist.
+    `vae_overflows`: the VAE's config says that it overflows in fp16. `variants` maps each part to
+    the variant of its weight files: None, or "fp16" if there are no others.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class BaseConfig:
 
     @property
     def cross_attention_dim(self) -> int:
-        """The width of the tokens that the UNet attends to."""
+        """The size of the tokens in the UNet's cross-attention."""
         return int(self.unet["cross_attention_dim"])
 
     @property
@@ -60,26 +60,26 @@ class BaseConfig:
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """(H, W) in pixels of a painted picture."""
+        """(H, W) of a painted picture, in pixels."""
         factor = 2 ** (len(self.vae["block_out_channels"]) - 1)
         _, height, width = self.latent_shape
         return height * factor, width * factor
 
 
 def base_error(problem: str) -> ModelError:
-    """The error for a folder that cannot serve as a base."""
+    """The error for a folder that cannot be used as a base."""
     return ModelError(
         problem,
-        hint="A base is a folder with unet/, vae/, text_encoder/, tokenizer/ and scheduler/, as "
-        "diffusers saves it. Fetch it again, or name another one.",
+        hint="A base is a folder in diffusers' layout, with unet/, vae/, text_encoder/, tokenizer/ "
+        "and scheduler/. Download it again, or use another one.",
     )
 
 
 def read_config(folder: Path) -> BaseConfig:
-    """Read and check everything about a base but the values of its weights.
+    """Read and check everything but the weights of a base.
 
-    Raises ModelMissingError where there is no such folder, and ModelError where a part is missing,
-    is of another class, does not fit the others, or has damaged weight files.
+    Raises ModelMissingError if there is no such folder, and ModelError if a part is missing, has
+    the wrong class, does not fit the others, or has damaged weight files.
     """
     if not folder.is_dir():
         raise ModelMissingError(f"{folder}: no such folder.", hint=base_error("").hint)
@@ -87,7 +87,7 @@ def read_config(folder: Path) -> BaseConfig:
         folder=folder,
         unet=_read_model_config(folder / "unet", UNet2DConditionModel),
         vae=_read_model_config(folder / "vae", AutoencoderKL),
-        # Only what the file itself says: by default the class says so of every model.
+        # Read from the file, since the class's default is True for every model.
         vae_overflows=_read_json(folder / "vae" / "config.json").get("force_upcast", False),
         scheduler=_read_json(folder / "scheduler" / "scheduler_config.json"),
         variants={part: _find_variant(folder / part, stem) for part, stem in _WEIGHTS_STEM.items()},
@@ -99,7 +99,7 @@ def read_config(folder: Path) -> BaseConfig:
 
 
 def check_configs(folder: Path) -> None:
-    """Check the config.json files of a base whose weights are not there yet.
+    """Check the config.json files of a base before its weights are downloaded.
 
     Raises ModelError for a model of another family, such as SDXL.
     """
@@ -110,15 +110,15 @@ def check_configs(folder: Path) -> None:
 
 
 def empty_unet(config: BaseConfig) -> UNet2DConditionModel:
-    """The UNet without its weights: names and shapes only, on the meta device."""
+    """Create the UNet on the meta device, which has names and shapes but no weights."""
     with quiet(), torch.device("meta"):
         return UNet2DConditionModel.from_config(config.unet)
 
 
 def mark_of(config: BaseConfig) -> str:
-    """Sixteen digits that tell the UNet's weights from others, alike in single and half precision.
+    """A 16-digit hash that identifies the UNet's weights, equal in single and half precision.
 
-    They are of its first layer alone: reading all takes seconds for a large base.
+    Hashes only the first layer, since reading a whole base takes seconds.
     """
     stem = _WEIGHTS_STEM["unet"]
     for path in _weight_files(config.folder / "unet", stem, config.variants["unet"]):
@@ -141,7 +141,7 @@ def _read_model_config(folder: Path, model_class: type[ModelMixin]) -> Mapping[s
         with quiet(), torch.device("meta"):
             resolved: Mapping[str, Any] = model_class.from_config(config).config
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise base_error(f"{path}: no {expected} can be made of it: {e}") from e
+        raise base_error(f"{path}: cannot create a {expected} from it: {e}") from e
     return resolved
 
 
@@ -150,18 +150,18 @@ def _check_unet(folder: Path, unet: Mapping[str, Any], vae: Mapping[str, Any]) -
     for name in _FOREIGN_INPUTS:
         if unet.get(name) is not None:
             raise base_error(
-                f"{path}: expected no {name}, as in Stable Diffusion 1.x and 2.x, "
+                f"{path}: expected no {name} (Stable Diffusion 1.x and 2.x have none), "
                 f"found {unet[name]}."
             )
     for name in ("in_channels", "out_channels"):
         channels = vae["latent_channels"]
         if unet[name] != channels:
             raise base_error(
-                f"{path}: expected {name} = {channels}, as the VAE has, found {unet[name]}."
+                f"{path}: expected {name} = {channels} like the VAE, found {unet[name]}."
             )
     if not isinstance(unet["cross_attention_dim"], int):
         found = unet["cross_attention_dim"]
-        raise base_error(f"{path}: expected one number for cross_attention_dim, found {found}.")
+        raise base_error(f"{path}: expected a single cross_attention_dim, found {found}.")
     if unet["sample_size"] is None:
         raise base_error(f"{path}: expected a sample_size, found none.")
 
@@ -176,13 +176,13 @@ def _check_text_encoder(folder: Path, unet: Mapping[str, Any]) -> None:
     width = CLIPTextConfig.from_dict(found).hidden_size
     if width != unet["cross_attention_dim"]:
         raise base_error(
-            f"{path}: expected hidden_size = {unet['cross_attention_dim']}, as the UNet's "
+            f"{path}: expected hidden_size = {unet['cross_attention_dim']}, the UNet's "
             f"cross_attention_dim, found {width}."
         )
 
 
 def _check_tokenizer(config: BaseConfig) -> None:
-    """Without its files, transformers would make one up."""
+    """Check that its files exist; transformers would create an empty tokenizer without them."""
     folder = config.folder / "tokenizer"
     present = {path.name for path in folder.glob("*")}
     if not (present >= {"vocab.json", "merges.txt"} or "tokenizer.json" in present):
@@ -202,12 +202,12 @@ def _find_variant(folder: Path, stem: str) -> str | None:
     present = sorted(path.name for path in folder.glob("*") if path.suffix != ".json")
     raise base_error(
         f"{folder}: expected {stem}.safetensors, found {', '.join(present) or 'no weights'}. "
-        "Other formats are not read, since they can run code."
+        "Other formats are not supported, since they can run code."
     )
 
 
 def _weight_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
-    """The files of one variant, whole or in shards; none where the variant is not there."""
+    """The file or shards of one variant; empty if the variant is missing."""
     infix = f".{variant}" if variant else ""
     whole = folder / f"{stem}{infix}.safetensors"
     if whole.is_file():
@@ -220,12 +220,12 @@ def _weight_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 
 def _check_weights(path: Path) -> None:
-    """Read the header, which also tells a truncated file."""
+    """Read the header, which also detects truncated files."""
     try:
         with safe_open(path, framework="pt"):
             pass
     except (SafetensorError, OSError) as error:
-        raise base_error(f"{path}: expected a whole safetensors file: {error}.") from error
+        raise base_error(f"{path}: not a valid safetensors file: {error}.") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

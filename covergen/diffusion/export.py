@@ -1,8 +1,8 @@
-"""Adapters for other programs: the LoRA in a layout that they read, the projection beside it.
+"""Export adapters for other programs: the LoRA in their layout, the projection in its own file.
 
-No other program knows an audio projection, and diffusers refuses a file that holds one: it goes
-into a file of its own. Its tensors are named weight, bias and, of a projection to many tokens,
-norm.weight and norm.bias: `LayerNorm((x @ weight.T + bias).view(-1, tokens, d_cross))`.
+Other programs do not support audio projections, and diffusers rejects files that contain one. The
+projection's tensors are weight, bias and, for several tokens, norm.weight and norm.bias:
+`LayerNorm((x @ weight.T + bias).view(-1, tokens, d_cross))`.
 """
 
 import json
@@ -30,7 +30,7 @@ __all__ = ["Layout", "export", "files_of"]
 Layout = Literal["diffusers", "peft"]
 
 _LORA_FILE: dict[Layout, str] = {
-    "diffusers": "pytorch_lora_weights.safetensors",  # where load_lora_weights(folder) looks
+    "diffusers": "pytorch_lora_weights.safetensors",  # the default of load_lora_weights(folder)
     "peft": "adapter_model.safetensors",
 }
 _PEFT_CONFIG = "adapter_config.json"
@@ -38,19 +38,18 @@ _PROJECTION_FILE = "audio_projection.safetensors"
 
 
 def files_of(info: AdapterInfo, layout: Layout) -> tuple[str, ...]:
-    """The names of the files that `export` writes: the LoRA's first."""
+    """The names of the files that `export` writes, the LoRA first."""
     config = (_PEFT_CONFIG,) if layout == "peft" else ()
     projection = () if info.projection == "none" else (_PROJECTION_FILE,)
     return (_LORA_FILE[layout], *config, *projection)
 
 
 def export(info: AdapterInfo, folder: Path, layout: Layout) -> None:
-    """Write the `files_of` an adapter into `folder`, replacing those that are there.
+    """Write the `files_of` an adapter to `folder`, replacing existing ones.
 
-    "diffusers" names tensors as kohya's sd-scripts do, with an alpha for each module: diffusers'
-    `load_lora_weights`, ComfyUI, A1111 and InvokeAI all read that. "peft" is what
-    `PeftModel.from_pretrained` reads. Raises AdapterError, and ModelError where a file cannot be
-    written.
+    "diffusers" uses the tensor names of kohya's sd-scripts with an alpha per module, which
+    diffusers' `load_lora_weights`, ComfyUI, A1111 and InvokeAI all read. "peft" is for
+    `PeftModel.from_pretrained`. Raises AdapterError, and ModelError if a file cannot be written.
     """
     tensors = read_tensors(info)
     lora = {k.removeprefix(LORA_PREFIX): v for k, v in tensors.items() if k.startswith(LORA_PREFIX)}
@@ -64,7 +63,7 @@ def export(info: AdapterInfo, folder: Path, layout: Layout) -> None:
         if layout == "peft":
             write_whole(folder / _PEFT_CONFIG, _peft_config(info))
     except OSError as error:
-        raise ModelError(f"{error.filename}: cannot be written: {error.strerror}.") from error
+        raise ModelError(f"{error.filename} cannot be written: {error.strerror}.") from error
     if layout == "peft":
         write_tensors(folder / _LORA_FILE[layout], _peft_tensors(lora), {"format": "pt"})
     else:
@@ -76,7 +75,7 @@ def export(info: AdapterInfo, folder: Path, layout: Layout) -> None:
 
 
 def _kohya_tensors(lora: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """Source: github.com/kohya-ss/sd-scripts, networks/lora.py."""
+    """Rename tensors as in github.com/kohya-ss/sd-scripts, networks/lora.py."""
     tensors = {}
     for key, tensor in lora.items():
         module, _, part = key.partition(".lora_")
@@ -88,12 +87,12 @@ def _kohya_tensors(lora: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor
 
 
 def _kohya_metadata(info: AdapterInfo) -> dict[str, str]:
-    second = _is_second_generation(info)
-    architecture = "stable-diffusion-v2-512" if second else "stable-diffusion-v1"
+    is_v2 = _is_v2(info)
+    architecture = "stable-diffusion-v2-512" if is_v2 else "stable-diffusion-v1"
     title = info.title or info.path.stem
     return {
-        "ss_base_model_version": "sd_v2" if second else "sd_v1",
-        "ss_v2": str(second),
+        "ss_base_model_version": "sd_v2" if is_v2 else "sd_v1",
+        "ss_v2": str(is_v2),
         "ss_sd_model_name": info.base,
         "ss_output_name": title,
         "ss_network_module": "networks.lora",
@@ -106,28 +105,30 @@ def _kohya_metadata(info: AdapterInfo) -> dict[str, str]:
     }
 
 
-def _is_second_generation(info: AdapterInfo) -> bool:
-    """Stable Diffusion 2.x projects with linear layers, 1.x with convolutions of one pixel."""
+def _is_v2(info: AdapterInfo) -> bool:
+    """Whether the base is Stable Diffusion 2.x: linear projections, not 1x1 convolutions."""
     return any(len(shape) == 2 for key, shape in info.shapes.items() if ".proj_in.lora_A." in key)
 
 
 def _peft_tensors(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names as PeftModel saves them: without that of the adapter, which its reader chooses."""
+    """Rename tensors as PeftModel saves them: without the adapter's name."""
     return {f"base_model.model.{k.replace('.default.', '.')}": v for k, v in lora.items()}
 
 
 def _peft_config(info: AdapterInfo) -> bytes:
     config = lora_config(rank=info.rank, alpha=info.alpha).to_dict()
     config |= {"base_model_name_or_path": info.base or None, "inference_mode": True}
-    return json.dumps(config, indent=2, sort_keys=True, default=sorted).encode()  # it holds sets
+    return json.dumps(
+        config, indent=2, sort_keys=True, default=sorted
+    ).encode()  # sets become lists
 
 
 def _projection_metadata(info: AdapterInfo) -> dict[str, str]:
-    said = {
+    fields = {
         "projection": info.projection,
         "tokens": str(info.tokens),
         "base": info.base,
         "clap": info.clap,
         "adapter": info.sha256,
     }
-    return {f"{METADATA_PREFIX}{name}": text for name, text in said.items()}
+    return {f"{METADATA_PREFIX}{name}": text for name, text in fields.items()}

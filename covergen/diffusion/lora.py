@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685) on the UNet: attached by peft, and merged into it."""
+"""LoRA (Hu et al. 2021, arXiv 2106.09685) for the UNet, using peft."""
 
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig
@@ -12,7 +12,7 @@ _TARGET_MODULES = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out")
 
 
 def attach(unet: UNet2DConditionModel, *, rank: int, alpha: float) -> None:
-    """Put a new LoRA on every attention of the UNet; it changes nothing until it is trained.
+    """Attach a new LoRA to all attention layers; it has no effect until it is trained.
 
     A is drawn from torch's global generator, B is zero. Only the LoRA requires gradients.
     """
@@ -22,7 +22,7 @@ def attach(unet: UNet2DConditionModel, *, rank: int, alpha: float) -> None:
 
 
 def lora_config(*, rank: int, alpha: float) -> LoraConfig:
-    """What peft is told of every LoRA of covergen's."""
+    """The peft config of covergen's LoRAs."""
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,
@@ -32,19 +32,19 @@ def lora_config(*, rank: int, alpha: float) -> LoraConfig:
 
 
 def lora_tensors(unet: UNet2DConditionModel) -> dict[str, Tensor]:
-    """The attached LoRA's tensors by their names in the UNet, not copied."""
+    """The attached LoRA's tensors by name in the UNet, without copying."""
     return {name: tensor for name, tensor in unet.state_dict().items() if ".lora_" in name}
 
 
 def set_lora_tensors(unet: UNet2DConditionModel, tensors: dict[str, Tensor]) -> None:
-    """Give the attached LoRA these tensors, in their own dtype, whatever the UNet's is."""
+    """Set the attached LoRA's tensors, keeping their dtype."""
     device = unet.device
     placed = {name: tensor.to(device) for name, tensor in tensors.items()}
     unet.load_state_dict(placed, strict=False, assign=True)
 
 
 def merge(unet: UNet2DConditionModel) -> None:
-    """Add the LoRA to the weights that it adapts, and remove peft's layers."""
+    """Merge the LoRA into the UNet's weights, and remove peft's layers."""
     with quiet():
         unet.fuse_lora()
         unet.unload_lora()

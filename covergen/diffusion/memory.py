@@ -1,4 +1,4 @@
-"""How many pictures fit into a device's memory at once."""
+"""Choose a batch size that fits in a device's memory."""
 
 import torch
 
@@ -7,16 +7,16 @@ from covergen.diffusion.base_config import BaseConfig
 
 __all__ = ["automatic_batch_size", "memory_error"]
 
-# A UNet's activations for one picture under guidance, counted in feature maps of its first stage:
-# measured on Stable Diffusion 1.5, where one such map is 5 MiB in fp32.
+# The UNet's activations for one guided picture, in units of its first stage's feature maps.
+# Measured on Stable Diffusion 1.5, where such a map takes 5 MiB in fp32.
 _MAPS_PER_PICTURE = 100
-_USED_SHARE = 0.7  # of the free memory: the rest is the VAE's and the allocator's
-_MOST = 64  # speed gains nothing more, while the first cover comes later
-_CPU_BYTES = 1 << 28  # larger batches fall out of its cache: they are slower there
+_USED_SHARE = 0.7  # of the free memory; the rest is for the VAE and the allocator
+_MAX_BATCH_SIZE = 64  # larger batches are no faster, and delay the first cover
+_CPU_BYTES = 1 << 28  # larger batches exceed the CPU's cache and are slower
 
 
 def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> int:
-    """An estimate from the sizes of the base and the free memory of the device."""
+    """Estimate the batch size from the base's sizes and the device's free memory."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         usable = free * _USED_SHARE
@@ -27,11 +27,11 @@ def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: tor
         usable = _CPU_BYTES
     _, height, width = config.latent_shape
     map_bytes = height * width * config.unet["block_out_channels"][0] * dtype.itemsize
-    return max(1, min(_MOST, int(usable / (map_bytes * _MAPS_PER_PICTURE))))
+    return max(1, min(_MAX_BATCH_SIZE, int(usable / (map_bytes * _MAPS_PER_PICTURE))))
 
 
 def memory_error(problem: str) -> ModelError:
-    """The error for what cannot be made smaller any more."""
+    """The error for running out of memory when nothing smaller can be tried."""
     return ModelError(
-        problem, hint="Choose --dtype bf16 or fp16, another --device, or a smaller base."
+        problem, hint="Use --dtype bf16 or fp16, another --device, or a smaller base."
     )

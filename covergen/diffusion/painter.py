@@ -1,4 +1,4 @@
-"""Everything that paints, loaded: the base with the adapter merged into it."""
+"""Load a base with an adapter merged into it, ready to paint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ __all__ = ["Painter", "load_painter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painter:
-    """The parts that paint, all on `device`.
+    """The loaded models, all on `device`.
 
-    `projection` takes (B, d_audio) to (B, N, d_cross) in float32; `unconditional` is
-    (1, T, d_cross) float32; `styles` are the tokens of each style, (1, T, d_cross) float32;
-    `dtype` is the UNet's, the VAE's own may differ.
+    `projection` maps (B, d_audio) to (B, N, d_cross) in float32. `unconditional` is the empty
+    prompt, (1, T, d_cross) float32. `styles` maps each style to its tokens, (1, T, d_cross)
+    float32. `dtype` is the UNet's; the VAE's may differ.
     """
 
     config: BaseConfig
@@ -48,9 +48,9 @@ def load_painter(
 ) -> Painter:
     """Load a base folder and an adapter file for embeddings of length `d_audio`.
 
-    Whatever can be told from configs and headers is told before any weight of the base is read.
-    `lora_rank` is only checked against the file. `styles` are those that requests may have. Raises
-    ModelError, ModelMissingError, AdapterError, and UsageError for a style that is too long.
+    Configs and headers are checked before any weights of the base are read. `lora_rank` is only
+    checked against the file. `styles` lists the styles that requests may use. Raises ModelError,
+    ModelMissingError, AdapterError, and UsageError for a style that is too long.
     """
     config = read_config(base)
     info = inspect(adapter)

@@ -1,4 +1,4 @@
-"""Audio embedding to the tokens that the UNet attends to."""
+"""Project audio embeddings to tokens for the UNet's cross-attention."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ ProjectionKind = Literal["linear", "tokens", "none"]
 
 
 class AudioProjection(nn.Linear):
-    """(B, d_audio) to (B, N, d_cross): a linear map, then LayerNorm where there are many tokens.
+    """A linear layer from (B, d_audio) to (B, N, d_cross), with LayerNorm if `norm`.
 
-    N different tokens let the sound say different things to different places of the picture; one
-    token is the same at every pixel. Source: the image projection of IP-Adapter (Ye et al. 2023,
+    With several tokens, the audio can affect regions of the picture differently; a single token
+    adds the same value at every pixel. Source: the image projection of IP-Adapter (Ye et al. 2023,
     arXiv 2308.06721).
     """
 
@@ -23,11 +23,11 @@ class AudioProjection(nn.Linear):
         self.shape = (tokens, d_cross)
         self.norm = nn.LayerNorm(d_cross) if norm else nn.Identity()
         if norm:
-            # LayerNorm hides the scale, so that a random bias would drown the sound.
+            # LayerNorm removes the scale, so a random bias would outweigh the small embedding.
             nn.init.zeros_(self.bias)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """(B, d_audio) to (B, N, d_cross)."""
+        """Project (B, d_audio) to (B, N, d_cross)."""
         tokens: Tensor = self.norm(super().forward(embedding).view(-1, *self.shape))
         return tokens
 
@@ -35,10 +35,10 @@ class AudioProjection(nn.Linear):
 def make_projection(
     kind: ProjectionKind, *, d_audio: int, d_cross: int, tokens: int = 1
 ) -> nn.Module:
-    """Make a projection as training starts from it: (B, d_audio) to (B, tokens, d_cross).
+    """Create an untrained projection from (B, d_audio) to (B, tokens, d_cross).
 
-    "linear" is one token through a plain Linear, "tokens" is many, "none" takes the embedding as
-    the one token that it is, where the sizes match.
+    "linear": one token from a linear layer. "tokens": several, with LayerNorm. "none": the
+    embedding itself is the token, which requires d_audio = d_cross.
     """
     if kind == "none":
         return nn.Unflatten(-1, (1, d_cross))
@@ -46,11 +46,10 @@ def make_projection(
 
 
 def align(sequence: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Stretch (B, N, d) to (B, length, d) such that attention to it stays the same function.
+    """Extend (B, N, d) to (B, length, d) without changing the result of attention to it.
 
-    Every token is repeated equally often, which softmax attention does not notice; what is left
-    over is filled with zeros and masked. Returns the sequence and its mask: (B, length) bool, True
-    where there is a token.
+    Repeating every token equally often does not change softmax attention; remaining positions are
+    zero and masked. Returns the sequence and its mask, (B, length) bool, True for tokens.
     """
     batch, tokens, _ = sequence.shape
     filled = sequence.repeat(1, length // tokens, 1)

@@ -1,4 +1,4 @@
-"""Calls into diffusers, transformers and peft without their notices and progress bars."""
+"""Silence the messages and progress bars of diffusers, transformers and peft."""
 
 import logging
 import warnings
@@ -13,9 +13,9 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the libraries for as long as it lasts, then leave them as they were.
+    """Silence the libraries inside the context, then restore their settings.
 
-    What matters of their messages comes back to the caller as exceptions and loading reports.
+    Problems still reach the caller as exceptions and loading reports.
     """
     libraries = (diffusers_logging, transformers_logging)
     levels = [library.get_verbosity() for library in libraries]

@@ -1,7 +1,7 @@
-"""Fewer whole passes through the UNet: the deep features of one step serve the next ones too.
+"""Run the full UNet only every Nth step, and reuse its deep features in between.
 
-Source: DeepCache (Ma et al. 2023, arXiv 2312.00858). What is deep in a UNet changes slowly from
-step to step, so that between whole passes only its outermost layer is computed anew.
+Source: DeepCache (Ma et al. 2023, arXiv 2312.00858). A UNet's deep features change slowly from step
+to step, so that only its outermost layer needs to run on the other steps.
 """
 
 import copy
@@ -15,39 +15,39 @@ __all__ = ["ReusingUNet"]
 
 
 class ReusingUNet:
-    """Called as the UNet is; every `period`-th call is a whole pass, the first among them.
+    """Wraps a UNet; the first and every `period`-th call run all of it, others the outermost layer.
 
-    Between them a batch may shrink to its last rows; where it grows, the pass is a whole one. The
-    UNet itself is left as it is.
+    A batch may shrink to its last rows between full passes; if it grows, a full pass runs. The
+    UNet itself is not modified.
     """
 
     def __init__(self, unet: UNet2DConditionModel, period: int) -> None:
         *deeper, last = unet.up_blocks
         *earlier, outermost = last.resnets
-        self._keeper = _Keeper(outermost, skipped=unet.conv_in.out_channels)
-        keeping = _twin(last, resnets=nn.ModuleList([*earlier, self._keeper]))
-        self._whole = _twin(unet, up_blocks=nn.ModuleList([*deeper, keeping]))
-        self._shallow = _twin(
+        self._recorder = _Recorder(outermost, skipped=unet.conv_in.out_channels)
+        recording = _shallow_copy(last, resnets=nn.ModuleList([*earlier, self._recorder]))
+        self._full = _shallow_copy(unet, up_blocks=nn.ModuleList([*deeper, recording]))
+        self._shallow = _shallow_copy(
             unet,
             down_blocks=nn.ModuleList(),
             mid_block=None,
-            up_blocks=nn.ModuleList([_Outermost(last, self._keeper)]),
+            up_blocks=nn.ModuleList([_Outermost(last, self._recorder)]),
         )
         self._period, self._calls = period, 0
 
     def __call__(self, inputs: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor]:
-        """(B, C, h, w) to the same, in a tuple."""
-        due = self._calls % self._period == 0 or len(self._keeper.features) < len(inputs)
+        """Predict from (B, C, h, w) like the UNet with `return_dict=False`."""
+        due = self._calls % self._period == 0 or len(self._recorder.features) < len(inputs)
         self._calls += 1
-        unet = self._whole if due else self._shallow
+        unet = self._full if due else self._shallow
         output: tuple[Tensor] = unet(inputs, *arguments, **options)
         return output
 
 
-class _Keeper(nn.Module):
-    """The outermost resnet, which keeps what comes to it from below: (B, C, h, w).
+class _Recorder(nn.Module):
+    """The outermost resnet; records the deep features in its input: (B, C, h, w).
 
-    The last `skipped` channels of its input come over the skip connection instead.
+    The last `skipped` channels of the input come from the skip connection.
     """
 
     def __init__(self, resnet: nn.Module, *, skipped: int) -> None:
@@ -62,9 +62,9 @@ class _Keeper(nn.Module):
 
 
 class _Outermost(nn.Module):
-    """The outermost layer of the last block, fed from below with what was kept."""
+    """The outermost layer of the last block, with the recorded deep features as input."""
 
-    def __init__(self, block: nn.Module, keeper: _Keeper) -> None:
+    def __init__(self, block: nn.Module, recorder: _Recorder) -> None:
         super().__init__()
         children = dict(block.named_children())
         layers = {
@@ -72,19 +72,19 @@ class _Outermost(nn.Module):
             for name in ("resnets", "attentions")
             if name in children
         }
-        self.has_cross_attention = "attentions" in layers  # the UNet asks for both
+        self.has_cross_attention = "attentions" in layers  # the UNet reads this attribute
         self.resnets = layers["resnets"]
-        self.layer, self.keeper = _twin(block, **layers), keeper
+        self.layer, self.recorder = _shallow_copy(block, **layers), recorder
 
     def forward(self, hidden_states: Tensor, **options: Any) -> Tensor:
         output: Tensor = self.layer(
-            hidden_states=self.keeper.features[-len(hidden_states) :], **options
+            hidden_states=self.recorder.features[-len(hidden_states) :], **options
         )
         return output
 
 
-def _twin(module: nn.Module, **parts: nn.Module | None) -> nn.Module:
-    """The same module with the same weights, but for some of its parts."""
-    twin = copy.copy(module)
-    twin.__dict__["_modules"] = {**module._modules, **parts}
-    return twin
+def _shallow_copy(module: nn.Module, **parts: nn.Module | None) -> nn.Module:
+    """Copy a module with shared weights, replacing some of its parts."""
+    copied = copy.copy(module)
+    copied.__dict__["_modules"] = {**module._modules, **parts}
+    return copied

@@ -1,4 +1,4 @@
-"""Embeddings to pictures: latent diffusion under classifier-free guidance, many albums at once."""
+"""Paint pictures from embeddings: batched latent diffusion with classifier-free guidance."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ __all__ = ["guides", "paint", "paint_batches"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Condition:
-    """What the UNet attends to: (B, T, d), under guidance (2B, T, d), the unconditional half first.
+    """The UNet's condition: (B, T, d), or if `guided` (2B, T, d) with the unconditional half first.
 
-    `mask`: bool, (B, T) or (2B, T), or None where every position holds a token.
+    `mask`: (B, T) or (2B, T) bool, or None if every position holds a token.
     """
 
     tokens: Tensor
@@ -34,7 +34,7 @@ class _Condition:
     guided: bool
 
     def unguided(self) -> "_Condition":
-        """Its second half."""
+        """The conditional half."""
         half = len(self.tokens) // 2
         mask = None if self.mask is None else self.mask[half:]
         return _Condition(tokens=self.tokens[half:], mask=mask, guided=False)
@@ -48,10 +48,7 @@ def paint(
     batch_size: int | None,
     checkpoint: Callable[[], None],
 ) -> Iterator[NDArray[np.uint8]]:
-    """Paint pictures one by one, in the order of their requests: (H, W, 3) uint8, sRGB.
-
-    As `paint_batches`.
-    """
+    """Like `paint_batches`, but yield pictures one at a time: (H, W, 3) uint8, sRGB."""
     batches = paint_batches(
         painter, requests, sampling, batch_size=batch_size, checkpoint=checkpoint
     )
@@ -68,14 +65,14 @@ def paint_batches(
     checkpoint: Callable[[], None],
     on_step: Callable[[int, float], None] = lambda *_: None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Paint pictures in the order of their requests, each batch at once: (B, H, W, 3) uint8, sRGB.
+    """Paint pictures in the order of their requests and yield each batch: (B, H, W, 3) uint8, sRGB.
 
-    At most one batch of requests is taken ahead; a picture does not depend on what shares its
-    batch. None for `batch_size` picks it from the free memory; a batch that does not fit is halved,
-    and so are those after it. `checkpoint` is called before each step; `on_step` after it, with the
-    size of the batch and the share of its work that is done. Raises ModelError where not
-    even one picture fits into memory, or the model gives no numbers, and UsageError for a sampling
-    that is impossible.
+    At most one batch of requests is read ahead; a picture does not depend on the rest of its batch.
+    If `batch_size` is None, it is chosen from the free memory. A batch that runs out of memory is
+    halved, as are later ones. `checkpoint` is called before each step, `on_step` after it with the
+    batch size and the share of the batch's work that is done. Raises ModelError if not even one
+    picture fits in memory or the model's output is not finite, and UsageError for invalid sampling
+    settings.
     """
     size = batch_size or automatic_batch_size(
         painter.config, device=painter.device, dtype=painter.dtype
@@ -98,14 +95,14 @@ def _try_batch(
     checkpoint: Callable[[], None],
     on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8] | None:
-    """Paint one batch; None where it does not fit into memory and could be smaller."""
+    """Paint one batch; return None if it runs out of memory and can be made smaller."""
     try:
         return _paint_batch(painter, batch, sampling, checkpoint, on_step)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         if len(batch) == 1:
-            raise memory_error("Not even one picture fits into memory.") from error
+            raise memory_error("Out of memory: not even one picture fits.") from error
     release_cached(painter.device)
     return None
 
@@ -118,9 +115,9 @@ def _paint_batch(
     checkpoint: Callable[[], None],
     on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8]:
-    """Returns (B, H, W, 3). The latents stay in float32, whatever the UNet's type."""
+    """Paint (B, H, W, 3) uint8. Latents stay in float32, whatever the UNet's dtype."""
     scheduler = make_scheduler(sampling.scheduler, painter.config.scheduler, steps=sampling.steps)
-    # Randomness is drawn on the CPU, so that it is the same on every device.
+    # Noise is drawn on the CPU, so that it is the same on every device.
     generators = [Generator().manual_seed(request.seed) for request in batch]
     noise = [torch.randn(painter.config.latent_shape, generator=g) for g in generators]
     latents = torch.stack(noise).to(painter.device) * scheduler.init_noise_sigma
@@ -135,13 +132,15 @@ def _paint_batch(
         condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
         prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
-        on_step(len(batch), (number + 1) / (len(scheduler.timesteps) + 1))  # decoding is another
+        on_step(
+            len(batch), (number + 1) / (len(scheduler.timesteps) + 1)
+        )  # decoding counts as a step
     checkpoint()
     return _decode(painter, latents)
 
 
 def guides(sampling: Sampling, share: float) -> bool:
-    """Whether the step after this share is guided (Kynkäänniemi et al. 2024, arXiv 2404.07724)."""
+    """Whether to guide the step after this share (Kynkäänniemi et al. 2024, arXiv 2404.07724)."""
     return sampling.guidance > 1 and sampling.guided_from <= share < sampling.guided_until
 
 
@@ -149,7 +148,7 @@ def _make_condition(painter: Painter, batch: Sequence[PaintRequest]) -> _Conditi
     vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
     audio = painter.projection(vectors)
     unconditional = painter.unconditional.expand(len(batch), -1, -1)
-    # A picture's style comes before its music, in one sequence; styles differ in length.
+    # The style's tokens come before the audio's; styles differ in length.
     conditional = [
         torch.cat([painter.styles[request.style], tokens[None]], dim=1)
         if request.style
@@ -181,15 +180,15 @@ def _predict(
 
 
 def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
-    """(B, C, h, w) to (B, H, W, 3)."""
+    """Decode latents (B, C, h, w) to (B, H, W, 3) uint8."""
     config = painter.config.vae
     latents = latents / config["scaling_factor"] + (config["shift_factor"] or 0.0)
-    # One by one: a picture's feature maps fit into a processor's cache, those of several do not.
+    # One at a time, since the feature maps of several do not fit into the CPU's cache.
     pixels = torch.cat([_decode_one(painter.vae, one) for one in torch.split(latents, 1)])
     if not pixels.isfinite().all():
         raise ModelError(
-            f"The model gave values that are no numbers in {painter.dtype}.",
-            hint="Try --dtype fp32, which cannot overflow; or its weights are damaged.",
+            f"The model's output in {painter.dtype} contains NaN or infinite values.",
+            hint="Try --dtype fp32. If that does not help, the model's weights are damaged.",
         )
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     array: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
@@ -197,14 +196,14 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
 
 
 def _decode_one(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """(1, C, h, w) to (1, 3, H, W); a picture that overflows in fp16 is decoded again in fp32."""
+    """Decode (1, C, h, w) to (1, 3, H, W); if it overflows in fp16, decode it again in fp32."""
     pixels = _pixels(vae, latents)
     if vae.dtype == torch.float16 and not pixels.isfinite().all():
         vae.to(torch.float32)
         try:
             pixels = _pixels(vae, latents)
         finally:
-            vae.to(torch.float16)  # a picture must not depend on those before it
+            vae.to(torch.float16)  # a picture must not affect later ones
     return pixels
 
 

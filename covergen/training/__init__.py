@@ -1,1 +1,1 @@
-"""Pairs of embeddings and pictures to an adapter."""
+"""Adapter training on pairs of embeddings and cover pictures."""

@@ -1,11 +1,11 @@
-"""Checkpoints: an adapter that can be used, and beside it what its training needs to go on.
+"""Checkpoints: a usable adapter, and the state that is needed to resume its training.
 
     step-N.safetensors          the adapter
-    step-N.state.safetensors    weights, their average, the optimizer's moments; metadata says the
-                                settings of the training
-    step-N.sha256               the digests of both, as sha256sum writes and checks them
+    step-N.state.safetensors    weights, their moving average and the optimizer's moments; the
+                                metadata holds the settings of the training
+    step-N.sha256               the digests of both, in the format of sha256sum
 
-The last is written last: a checkpoint without it is none.
+The digests are written last: a checkpoint without them is incomplete and ignored.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ __all__ = ["Checkpoint", "find_checkpoint", "save_checkpoint"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A whole checkpoint, read. `said` is what `save_checkpoint` was told."""
+    """An intact checkpoint, loaded. `metadata` is what `save_checkpoint` was given."""
 
     step: int
-    said: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
 
 
@@ -40,21 +40,22 @@ def save_checkpoint(
     folder: Path,
     step: int,
     tensors: Mapping[str, Tensor],
-    said: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     *,
     save_adapter: Callable[[Path], None],
     keep: int | None,
 ) -> Path:
-    """Write a checkpoint, then delete all but the last `keep`; returns the adapter's path.
+    """Write a checkpoint, then delete all but the last `keep`; return the adapter's path.
 
-    Those of later steps go, too: a training goes on from before them only if they are damaged.
-    `said` is anything that JSON can hold. Raises ModelError or OSError where it cannot be written.
+    Checkpoints of later steps are deleted too: training only restarts before them if they are
+    damaged. `metadata` must be JSON-serializable. Raises ModelError or OSError if a file cannot be
+    written.
     """
-    adapter, state, sums = _files(folder, step)
+    adapter, state, digests = _files(folder, step)
     save_adapter(adapter)
-    write_tensors(state, tensors, {"covergen.training": json.dumps(said)})
+    write_tensors(state, tensors, {"covergen.training": json.dumps(metadata)})
     lines = [f"{_digest(path)}  {path.name}\n" for path in (adapter, state)]
-    write_whole(sums, "".join(lines).encode())
+    write_whole(digests, "".join(lines).encode())
     steps = saved_steps(folder)
     kept = [number for number in steps if number <= step][:keep]
     for other in set(steps) - set(kept):
@@ -64,9 +65,10 @@ def save_checkpoint(
 
 
 def find_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointDamaged]]:
-    """Read the last checkpoint that is whole, None where there is none at all.
+    """Load the last intact checkpoint, or None if there are no checkpoints.
 
-    Also tells of later ones that are not. Raises TrainingError where no other is left.
+    Also returns an event for each damaged checkpoint after it. Raises TrainingError if all
+    checkpoints are damaged.
     """
     damaged: list[CheckpointDamaged] = []
     for step in saved_steps(folder):
@@ -74,33 +76,33 @@ def find_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointDam
         problem = _problem(folder, step)
         if problem is None:
             with safe_open(state, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-                said = json.loads(file.metadata()["covergen.training"])
-            return Checkpoint(step=step, said=said, tensors=tensors), damaged
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+                metadata = json.loads(file.metadata()["covergen.training"])
+            return Checkpoint(step=step, metadata=metadata, tensors=tensors), damaged
         damaged.append(CheckpointDamaged(path=adapter, reason=problem))
     if damaged:
         raise TrainingError(
-            f"{folder}: none of its checkpoints is whole, the last since {damaged[0].reason}.",
-            hint="Train anew into another folder. An adapter among them may still work.",
+            f"{folder}: all checkpoints are damaged. The last one: {damaged[0].reason}.",
+            hint="Train in another folder. The adapters among the checkpoints may still work.",
         )
     return None, damaged
 
 
 def _problem(folder: Path, step: int) -> str | None:
-    """What is wrong with a checkpoint, if anything."""
-    adapter, state, sums = _files(folder, step)
+    """What is wrong with a checkpoint, or None if it is intact."""
+    adapter, state, digests = _files(folder, step)
     try:
-        said = sums.read_text(encoding="ascii").split()
+        words = digests.read_text(encoding="ascii").split()
         for path in (adapter, state):
-            if [_digest(path), path.name] not in (said[:2], said[2:]):
-                return f"{path.name} is not as it was written"
+            if [_digest(path), path.name] not in (words[:2], words[2:]):
+                return f"{path.name} does not match its checksum"
     except (OSError, ValueError) as error:
-        return f"it cannot be read: {error}"
+        return f"cannot be read: {error}"
     return None
 
 
 def _files(folder: Path, step: int) -> tuple[Path, Path, Path]:
-    """The adapter, the state, and the digests of both."""
+    """The paths of the adapter, the state and the digests."""
     stem = f"step-{step}"
     return (
         folder / f"{stem}.safetensors",

@@ -1,7 +1,7 @@
-"""What the adapter learns: to tell the noise in a noisy latent, given the sound.
+"""The training objective: predict the noise in noisy latents, conditioned on the audio.
 
-Everything that is drawn belongs to its step and its place in the batch, so that neither the number
-of processes nor an interruption changes it.
+All random numbers depend only on the step and the position in the batch, so that neither the number
+of processes nor an interruption changes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,60 +19,70 @@ from covergen.diffusion.base_config import BaseConfig
 from covergen.diffusion.projection import align
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["Draws", "Noise", "denoising_losses", "draw", "make_tokens", "min_snr", "read_noise"]
+__all__ = [
+    "Draws",
+    "NoiseSchedule",
+    "denoising_losses",
+    "draw",
+    "make_tokens",
+    "min_snr",
+    "read_noise_schedule",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """How a base was taught to denoise.
+class NoiseSchedule:
+    """The noise schedule and prediction type that a base was trained with.
 
-    `signal`: (T,) float32 on the CPU, the share of signal in a noisy latent's variance, by time.
-    `velocity`: it predicts v (Salimans & Ho 2022, arXiv 2202.00512, app. D), else the noise.
+    `alphas_cumprod`: (T,) float32 on the CPU, the signal's share of the variance by timestep.
+    `v_prediction`: the base predicts v (Salimans & Ho 2022, arXiv 2202.00512, app. D), not epsilon.
     """
 
-    signal: Tensor
-    velocity: bool
+    alphas_cumprod: Tensor
+    v_prediction: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draws:
-    """What chance says of B pairs, on the CPU.
+    """The random numbers for B pairs, on the CPU.
 
-    `places`: (B,) in 0..1, where the picture is cropped; `dropped`: (B,) bool, the sound is not
-    told; `times`: (B,) int64; `noise`: (B, 2, C, h, w) float32, first of the latents' own
-    distribution, then of diffusion.
+    `positions`: (B,) in [0, 1), where the picture is cropped. `dropped`: (B,) bool, True where the
+    condition is dropped. `timesteps`: (B,) int64. `noise`: (B, 2, C, h, w) float32, the first to
+    sample the latents from the VAE's distribution, the second to add to them.
     """
 
-    places: NDArray[np.float64]
+    positions: NDArray[np.float64]
     dropped: Tensor
-    times: Tensor
+    timesteps: Tensor
     noise: Tensor
 
 
-def read_noise(config: BaseConfig) -> Noise:
-    """Raises ModelError for a base that predicts neither noise nor velocity."""
+def read_noise_schedule(config: BaseConfig) -> NoiseSchedule:
+    """Read a base's schedule. Raises ModelError unless it predicts epsilon or v."""
     scheduler = make_scheduler("ddpm", config.scheduler, steps=1)
     predicted = scheduler.config.prediction_type
     if predicted not in ("epsilon", "v_prediction"):
         raise ModelError(
             f"{config.folder / 'scheduler'}: expected a base that predicts epsilon or "
             f"v_prediction, found {predicted}.",
-            hint="Name another base.",
+            hint="Use another base.",
         )
-    return Noise(signal=scheduler.alphas_cumprod.float(), velocity=predicted == "v_prediction")
+    return NoiseSchedule(
+        alphas_cumprod=scheduler.alphas_cumprod.float(), v_prediction=predicted == "v_prediction"
+    )
 
 
 def draw(
-    seeds: Sequence[Sequence[int]], latent_shape: Sequence[int], *, dropout: float, times: int
+    seeds: Sequence[Sequence[int]], latent_shape: Sequence[int], *, dropout: float, timesteps: int
 ) -> Draws:
-    """Draw what B pairs need, each from its own seed; `latent_shape` is (C, h, w)."""
-    sources = [np.random.default_rng(list(seed)) for seed in seeds]
-    uniform = np.stack([source.random(3) for source in sources])
-    normal = [source.standard_normal((2, *latent_shape), np.float32) for source in sources]
+    """Draw the random numbers for B pairs, each from its own seed; `latent_shape` is (C, h, w)."""
+    generators = [np.random.default_rng(list(seed)) for seed in seeds]
+    uniform = np.stack([generator.random(3) for generator in generators])
+    normal = [generator.standard_normal((2, *latent_shape), np.float32) for generator in generators]
     return Draws(
-        places=uniform[:, 0],
+        positions=uniform[:, 0],
         dropped=torch.from_numpy(uniform[:, 1] < dropout),
-        times=torch.from_numpy((uniform[:, 2] * times).astype(np.int64)),
+        timesteps=torch.from_numpy((uniform[:, 2] * timesteps).astype(np.int64)),
         noise=torch.from_numpy(np.stack(normal)),
     )
 
@@ -80,28 +90,28 @@ def draw(
 def make_tokens(
     projection: nn.Module, vectors: Tensor, unconditional: Tensor, dropped: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """What the UNet attends to: the sound, or the empty prompt where it is dropped.
+    """Project embeddings to the UNet's tokens, with the empty prompt where `dropped` is True.
 
     vectors: (B, d_audio); unconditional: (1, T, d); dropped: (B,) bool on the CPU. Returns
-    (B, N or T, d), and a mask (B, T) where not every position holds a token.
+    (B, N or T, d), and a mask (B, T), or None if every position holds a token.
     """
     conditional = projection(vectors)
     if not dropped.any():
         return conditional, None
     length = max(unconditional.shape[1], conditional.shape[1])
     empty, empty_mask = align(unconditional.expand(len(vectors), -1, -1), length)
-    heard, heard_mask = align(conditional, length)
+    audio, audio_mask = align(conditional, length)
     chosen = dropped.to(vectors.device)
-    tokens = torch.where(chosen[:, None, None], empty, heard)
+    tokens = torch.where(chosen[:, None, None], empty, audio)
     if length % conditional.shape[1] == 0 and length == unconditional.shape[1]:
         return tokens, None
-    return tokens, torch.where(chosen[:, None], empty_mask, heard_mask)
+    return tokens, torch.where(chosen[:, None], empty_mask, audio_mask)
 
 
 def denoising_losses(
     unet: UNet2DConditionModel,
-    vae: Mapping[str, Any],
-    noise: Noise,
+    vae_config: Mapping[str, Any],
+    schedule: NoiseSchedule,
     latents: Tensor,
     tokens: Tensor,
     mask: Tensor | None,
@@ -109,24 +119,25 @@ def denoising_losses(
     *,
     gamma: float | None,
 ) -> Tensor:
-    """The weighted squared error of each pair: (B,) float32.
+    """The weighted mean squared error of each pair: (B,) float32.
 
-    latents: (B, 2, C, h, w), means and deviations, not scaled; `vae` is its config. The UNet
-    computes in the type of its frozen weights, all else in float32.
+    latents: (B, 2, C, h, w), unscaled means and standard deviations. The UNet runs in the dtype of
+    its frozen weights, everything else in float32.
     """
     device, dtype = tokens.device, unet.conv_in.weight.dtype
-    signal = noise.signal[draws.times]
-    weight = _place(min_snr(signal, gamma, velocity=noise.velocity), device)
-    level = _place(signal, device)[:, None, None, None]
-    mean, deviation = _place(latents, device).float().unbind(1)
-    own_noise, added = _place(draws.noise, device).unbind(1)
-    clean = (mean + deviation * own_noise - (vae["shift_factor"] or 0.0)) * vae["scaling_factor"]
-    noisy = level.sqrt() * clean + (1 - level).sqrt() * added
-    target = level.sqrt() * added - (1 - level).sqrt() * clean if noise.velocity else added
+    signal = schedule.alphas_cumprod[draws.timesteps]
+    weight = _copy_to(min_snr(signal, gamma, v_prediction=schedule.v_prediction), device)
+    alpha = _copy_to(signal, device)[:, None, None, None]
+    mean, deviation = _copy_to(latents, device).float().unbind(1)
+    latent_noise, noise = _copy_to(draws.noise, device).unbind(1)
+    sampled = mean + deviation * latent_noise
+    clean = (sampled - (vae_config["shift_factor"] or 0.0)) * vae_config["scaling_factor"]
+    noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean if schedule.v_prediction else noise
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         predicted = unet(
             noisy.to(dtype),
-            _place(draws.times, device),
+            _copy_to(draws.timesteps, device),
             encoder_hidden_states=tokens.to(dtype),
             encoder_attention_mask=mask,
             return_dict=False,
@@ -135,20 +146,20 @@ def denoising_losses(
     return losses
 
 
-def min_snr(signal: Tensor, gamma: float | None, *, velocity: bool) -> Tensor:
-    """Min-SNR weights of the loss (Hang et al. 2023, arXiv 2303.09556), by the share of signal.
+def min_snr(signal: Tensor, gamma: float | None, *, v_prediction: bool) -> Tensor:
+    """Min-SNR loss weights (Hang et al. 2023, arXiv 2303.09556) from the signal's variance share.
 
-    For the noise, min(SNR, gamma) / SNR. The velocity's own form, min(SNR + 1, gamma) / (SNR + 1),
-    is 1 at no signal, where min(SNR, gamma) / (SNR + 1) would leave out a base's last step.
+    For epsilon: min(SNR, gamma) / SNR. For v: min(SNR + 1, gamma) / (SNR + 1), which is 1 at zero
+    SNR, where min(SNR, gamma) / (SNR + 1) would be 0 and ignore the last timestep.
     """
     if gamma is None:
         return torch.ones_like(signal)
-    inverse = 1 - signal if velocity else (1 - signal) / signal  # 1 / (SNR + 1), 1 / SNR
+    inverse = 1 - signal if v_prediction else (1 - signal) / signal  # 1 / (SNR + 1), 1 / SNR
     return (gamma * inverse).clamp(max=1.0)
 
 
-def _place(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to a device without waiting for what it is doing."""
+def _copy_to(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device without synchronizing with it."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

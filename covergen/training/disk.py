@@ -1,4 +1,4 @@
-"""How much room a training takes on the disk."""
+"""Estimate the disk space that a training needs."""
 
 import math
 
@@ -9,13 +9,13 @@ from covergen.training.recipe import Recipe
 
 __all__ = ["disk_bytes"]
 
-_PROMPT_LENGTH = 77  # CLIP's
-_NUMBER_BYTES = 4
-_LATENT_BYTES = 2
+_PROMPT_LENGTH = 77  # of CLIP
+_FLOAT32_BYTES = 4
+_FLOAT16_BYTES = 2
 
 
 def disk_bytes(config: BaseConfig, recipe: Recipe, *, d_audio: int, pairs: int, steps: int) -> int:
-    """About what a training writes: its adapter and checkpoints, and the latents in the cache."""
+    """Estimate the size of the adapter, the checkpoints and the cached latents."""
     shapes = adapter_shapes(
         config,
         d_audio=d_audio,
@@ -23,17 +23,17 @@ def disk_bytes(config: BaseConfig, recipe: Recipe, *, d_audio: int, pairs: int, 
         projection=recipe.projection,
         tokens=recipe.count_tokens(_PROMPT_LENGTH),
     )
-    adapter = _NUMBER_BYTES * sum(map(math.prod, shapes.values()))
-    # Beside each adapter: the weights as they are, two moments, and where there is one, the mean.
+    adapter = _FLOAT32_BYTES * sum(map(math.prod, shapes.values()))
+    # An adapter, the raw weights, two optimizer moments and, if enabled, the moving average.
     checkpoint = adapter * (4 + (recipe.ema is not None))
     unit = recipe.steps_per_epoch(pairs) if recipe.checkpoint_unit == "epochs" else 1
-    made = math.ceil(steps / (recipe.checkpoint_every * unit))
-    kept = min(made, recipe.keep_checkpoints or made)
+    saved = math.ceil(steps / (recipe.checkpoint_every * unit))
+    kept = min(saved, recipe.keep_checkpoints or saved)
     return adapter + kept * checkpoint + (pairs * _latent_bytes(config, recipe))
 
 
 def _latent_bytes(config: BaseConfig, recipe: Recipe) -> int:
-    """Of one picture: a mean and a deviation for each number of its latent."""
+    """The size of one picture's cached latents: a mean and a standard deviation per element."""
     if not recipe.cached:
         return 0
     channels, height, width = config.latent_shape
@@ -41,4 +41,4 @@ def _latent_bytes(config: BaseConfig, recipe: Recipe) -> int:
         side = recipe.resolution * height // config.picture_size[0]
         height = width = side
     views = VIEWS if recipe.crop == "random" else 1
-    return _LATENT_BYTES * 2 * channels * height * width * views
+    return _FLOAT16_BYTES * 2 * channels * height * width * views

@@ -1,4 +1,4 @@
-"""What a training tells while it works. All but the first also stand in its log."""
+"""Events that a training emits. All but `PictureEncoded` are also written to its log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ __all__ = [
 ]
 
 LOSSES_TOGETHER = 50
-"""The loss of a training is the mean of so many last steps: that of one says little."""
+"""A reported loss is the mean over this many steps, since single steps are noisy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureEncoded:
-    """The latents of so many of `pictures` are there."""
+    """`done` of `pictures` have been encoded to latents."""
 
     done: int
     pictures: int
@@ -33,7 +33,7 @@ class PictureEncoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairLeftOut:
-    """A pair that cannot be trained on."""
+    """A pair that cannot be used for training."""
 
     stem: str
     reason: str
@@ -41,7 +41,7 @@ class PairLeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDamaged:
-    """A checkpoint that is not whole; the one before it is tried."""
+    """A damaged checkpoint; the one before it is tried next."""
 
     path: Path
     reason: str
@@ -49,9 +49,10 @@ class CheckpointDamaged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingBegun:
-    """The first step after `step`, of `steps`, is about to be made; `step` is 0 but for a resume.
+    """Training starts after `step` of `steps`; `step` is 0 unless it was resumed.
 
-    `device` is the hardware's name, `precision` what the recipe's came to: bf16, fp16 or fp32.
+    `trainable` counts parameters. `device` is the hardware's name. `precision` is bf16, fp16 or
+    fp32, resolved from the recipe.
     """
 
     step: int
@@ -66,7 +67,7 @@ class TrainingBegun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """One step of `steps`. `rate` is the learning rate; `seconds` have been trained in all."""
+    """One of `steps` is done. `rate`: learning rate. `seconds`: training time so far."""
 
     step: int
     steps: int
@@ -78,7 +79,7 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
-    """The mean loss of the pairs that are held back, with the weights that would be saved."""
+    """The mean loss on the validation pairs, with the weights that would be saved."""
 
     step: int
     loss: float
@@ -86,7 +87,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
-    """A sheet of covers was painted: always the same tracks from the same noise."""
+    """A sheet of sample covers was painted, always of the same tracks from the same noise."""
 
     step: int
     path: Path
@@ -94,7 +95,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A checkpoint was written; `path` is its adapter."""
+    """A checkpoint was saved; `path` is its adapter."""
 
     step: int
     path: Path

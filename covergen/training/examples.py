@@ -1,4 +1,4 @@
-"""What an adapter learns from: pairs of an embedding and a picture, and which are held back."""
+"""Training pairs of an embedding and a picture, and their split for validation."""
 
 import hashlib
 from collections import Counter
@@ -26,16 +26,16 @@ __all__ = [
 ]
 
 Latents: TypeAlias = Callable[[NDArray[np.intp], NDArray[np.float64]], Tensor]
-"""The latents of some pairs: from their numbers (B,) and where in 0..1 each is cropped (B,), if it
-is cropped at random, to (B, 2, C, h, w) floating point: means and deviations as the VAE gives them,
-not scaled."""
+"""Return the latents of pairs, given their indices (B,) and crop positions (B,) in [0, 1), which
+matter only for random crops: (B, 2, C, h, w) floating point, the VAE's unscaled means and standard
+deviations."""
 
-_PAIRS_HINT = "A pair is a track and its cover, under the same name."
+_PAIRS_HINT = "A pair is a track and a cover with the same file name."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A track and its cover. `vector`: (D,) float32; `album`: equal for tracks of one album."""
+    """A track and its cover. `vector`: (D,) float32. `album`: equal for tracks of one album."""
 
     stem: str
     image: Path
@@ -45,7 +45,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Embeddings with latents that are at hand. `vectors`: (N, D) float32."""
+    """Embeddings with their latents. `vectors`: (N, D) float32."""
 
     stems: Sequence[str]
     albums: Sequence[str]
@@ -54,55 +54,55 @@ class Pairs:
 
 
 def stack_vectors(examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Their embeddings: (N, D). Raises TrainingError where they are none, or of several lengths."""
+    """Stack embeddings to (N, D). Raises TrainingError if there are none or lengths differ."""
     if not examples:
-        raise TrainingError("There is no pair to train on.", hint=_PAIRS_HINT)
+        raise TrainingError("There are no pairs to train on.", hint=_PAIRS_HINT)
     (length, _), *others = Counter(len(example.vector) for example in examples).most_common()
     if others:
         other = [example for example in examples if len(example.vector) != length]
         raise TrainingError(
-            f"{len(other)} of {len(examples)} embeddings are not of {length} numbers, as most are: "
-            f"that of {other[0].stem} has {len(other[0].vector)}.",
-            hint="They come from several CLAP models: embed all of them with the same.",
+            f"{len(other)} of {len(examples)} embeddings do not have {length} values like the "
+            f"others: {other[0].stem} has {len(other[0].vector)}.",
+            hint="They come from different CLAP models. Embed all tracks with the same model.",
         )
     return np.stack([example.vector for example in examples], dtype=np.float32)
 
 
 def not_finite(vectors: NDArray[np.float32]) -> dict[int, str]:
-    """Why some of (N, D) embeddings cannot be used, by their numbers."""
+    """Map the index of each unusable embedding of (N, D) to the reason."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    return dict.fromkeys(bad.tolist(), "its embedding holds values that are no finite numbers")
+    return dict.fromkeys(bad.tolist(), "its embedding contains NaN or infinite values")
 
 
 def is_held(album: str, share: float, seed: int) -> bool:
-    """Whether the pairs of an album are held back, where about `share` of all albums are."""
+    """Whether an album belongs to the validation set, which gets about `share` of all albums."""
     return seed_for(f"validation\0{album}", seed) < share * 2**63
 
 
 def split(
     pairs: Pairs, left_out: Collection[int], *, share: float, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The numbers of the pairs that are trained on, and of those that are held back.
+    """Return the indices of the training pairs and of the validation pairs.
 
-    Whole albums are held back, about `share` of them: which ones depends on each album's key and
-    the seed alone, not on what else there is. Raises TrainingError where none is left to train on.
+    About `share` of the albums are held out as a whole. The choice depends only on the album's key
+    and the seed, not on the other albums. Raises TrainingError if no pair is left to train on.
     """
     usable = [i for i in range(len(pairs.stems)) if i not in left_out]
-    held = {album: is_held(album, share, seed) for album in {pairs.albums[i] for i in usable}}
-    training = [i for i in usable if not held[pairs.albums[i]]]
-    validation = [i for i in usable if held[pairs.albums[i]]]
+    held_out = {album: is_held(album, share, seed) for album in {pairs.albums[i] for i in usable}}
+    training = [i for i in usable if not held_out[pairs.albums[i]]]
+    validation = [i for i in usable if held_out[pairs.albums[i]]]
     if not training:
         raise TrainingError(
-            f"Of {len(pairs.stems)} pairs {len(left_out)} cannot be used and {len(validation)} are "
-            "held back for validation: none is left to train on.",
-            hint="With --validation 0 none is held back." if validation else _PAIRS_HINT,
+            f"No pairs are left to train on: of {len(pairs.stems)}, {len(left_out)} cannot be used "
+            f"and {len(validation)} are held out for validation.",
+            hint="Use --validation 0 to train on all pairs." if validation else _PAIRS_HINT,
         )
     return np.array(training, dtype=np.intp), np.array(validation, dtype=np.intp)
 
 
-def fingerprint(pairs: Pairs, numbers: NDArray[np.intp]) -> str:
-    """Of the stems, albums and embeddings of these pairs, in hexadecimal."""
-    named = [(pairs.stems[i], pairs.albums[i]) for i in numbers.tolist()]
+def fingerprint(pairs: Pairs, indices: NDArray[np.intp]) -> str:
+    """Hash the stems, albums and embeddings of the pairs at `indices` to a hexadecimal digest."""
+    named = [(pairs.stems[i], pairs.albums[i]) for i in indices.tolist()]
     digest = hashlib.blake2b(repr(named).encode(errors="surrogatepass"), digest_size=16)
-    digest.update(pairs.vectors[numbers].astype("<f4").tobytes())
+    digest.update(pairs.vectors[indices].astype("<f4").tobytes())
     return digest.hexdigest()

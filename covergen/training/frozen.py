@@ -1,4 +1,4 @@
-"""The base as a training needs it: loaded once, in one precision, and never changed."""
+"""The frozen base model, loaded for training."""
 
 import platform
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from covergen.core.errors import UsageError
 from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet
-from covergen.training.denoising import Noise, read_noise
+from covergen.training.denoising import NoiseSchedule, read_noise_schedule
 from covergen.training.recipe import Precision, Recipe
 
 __all__ = ["Frozen", "load_frozen"]
@@ -24,15 +24,15 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """A base on `device`. The VAE is float32, the UNet as `precision` says.
+    """A base on `device`. The VAE is in float32, the UNet in `precision`.
 
-    `size`: (H, W) in pixels of what is trained on; `empty_prompt`: (1, T, d) float32.
+    `size`: (H, W) of the training pictures in pixels. `empty_prompt`: (1, T, d) float32.
     """
 
     config: BaseConfig
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    noise: Noise
+    schedule: NoiseSchedule
     empty_prompt: Tensor
     size: tuple[int, int]
     device: torch.device
@@ -40,7 +40,7 @@ class Frozen:
 
     @property
     def device_name(self) -> str:
-        """The hardware's own name."""
+        """The name of the hardware."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         threads = torch.get_num_threads()
@@ -48,13 +48,13 @@ class Frozen:
 
 
 def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
-    """Load the base in a folder. Raises ModelError, and UsageError for an impossible resolution."""
+    """Load the base in a folder. Raises ModelError, or UsageError for an invalid resolution."""
     config = read_config(base)
-    noise = read_noise(config)
+    schedule = read_noise_schedule(config)
     size = _size(config, recipe.resolution)
     precision = _choose_precision(recipe.precision, device)
     (empty,) = encode_prompts(config, [""], masked=recipe.empty_prompt == "masked")
-    # On a CPU, gradients with channels last differ in their last digits from run to run.
+    # On the CPU, channels_last makes gradients differ in their last digits between runs.
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     parts = load_base(config, device=device, dtype=torch.float32, layout=layout)
     with quiet():
@@ -66,7 +66,7 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
         config=config,
         unet=parts.unet,
         vae=parts.vae,
-        noise=noise,
+        schedule=schedule,
         empty_prompt=empty.to(device),
         size=size,
         device=device,
@@ -80,15 +80,15 @@ def _size(config: BaseConfig, resolution: int | None) -> tuple[int, int]:
     latents, pixels = config.latent_shape[1], config.picture_size[0]
     unit = pixels // latents * 2 ** (len(config.unet["block_out_channels"]) - 1)
     if resolution % unit:
-        raise UsageError(
-            f"A resolution of {resolution} is impossible: this base wants multiples of {unit}."
-        )
+        raise UsageError(f"--resolution {resolution}: this base needs a multiple of {unit}.")
     return resolution, resolution
 
 
-def _choose_precision(wish: Precision, device: torch.device) -> Literal["bf16", "fp16", "fp32"]:
-    if wish != "auto":
-        return wish
+def _choose_precision(
+    precision: Precision, device: torch.device
+) -> Literal["bf16", "fp16", "fp32"]:
+    if precision != "auto":
+        return precision
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -1,6 +1,6 @@
-"""The cache of latents in SQLite: pictures that were encoded once are not encoded again.
+"""A cache of encoded pictures in SQLite.
 
-One that cannot be used only costs time. Needs no torch.
+A cache that cannot be read or written only costs time: errors are ignored. Does not import torch.
 """
 
 import sqlite3
@@ -13,43 +13,43 @@ __all__ = ["LatentStore", "stored_latents"]
 
 _NAME = "latents.sqlite"
 _VERSION = 2
-# `used` is in days.
+# `used` is the day of the last use.
 _SCHEMA = "CREATE TABLE IF NOT EXISTS latent (key BLOB PRIMARY KEY, views BLOB, used INTEGER);"
 
 
 def stored_latents() -> Usage:
-    """What the cache holds; a row is a picture. Changes nothing."""
+    """The size of the cache, with one row per picture. Read-only."""
     return usage_of(cache_folder() / _NAME, "latent", _VERSION)
 
 
 class LatentStore:
-    """Latents as bytes, by what they are of."""
+    """Latents as bytes, by a key of the picture and its encoder."""
 
     def __init__(self) -> None:
         self._connection = self._open()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._connection.close()
 
     def has(self, key: bytes) -> bool:
-        """Whether there are latents of that key, which are used from now on."""
+        """Whether the key is cached; marks it as used today."""
         return bool(self._run("UPDATE latent SET used = ? WHERE key = ? RETURNING 1", today(), key))
 
     def find(self, key: bytes) -> bytes | None:
-        """The latents of that key, if there are any."""
+        """Return the latents for a key, or None."""
         rows = self._run("SELECT views FROM latent WHERE key = ?", key)
         return rows[0][0] if rows else None
 
     def put(self, key: bytes, views: bytes) -> None:
-        """Keep latents."""
+        """Store the latents for a key."""
         self._run("REPLACE INTO latent VALUES (?, ?, ?)", key, views, today())
 
     def prune(self, *, unused_days: int) -> int:
-        """Forget what was not used for so long, and give its room back; returns how many went."""
-        went = self._run("DELETE FROM latent WHERE used <= ? RETURNING 1", today() - unused_days)
+        """Delete rows unused for `unused_days`, shrink the file, and return the number deleted."""
+        deleted = self._run("DELETE FROM latent WHERE used <= ? RETURNING 1", today() - unused_days)
         self._run("VACUUM")
-        return len(went)
+        return len(deleted)
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:

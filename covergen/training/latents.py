@@ -1,7 +1,7 @@
-"""Pictures as latents: the distribution that the VAE gives each, encoded once or at every step.
+"""Encode pictures to latent distributions with the VAE, once or at every step.
 
-What is kept is its mean and deviation, so that every step can sample from it anew, just as if the
-VAE had been asked again.
+The cache holds means and standard deviations, so that every step can draw new samples without
+running the VAE again.
 """
 
 import hashlib
@@ -35,24 +35,24 @@ _Views = TypeVar("_Views", Tensor, "NDArray[np.float16]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
-    """A frozen VAE, and how pictures are brought to it: `size` is (H, W) in pixels."""
+    """A frozen VAE with its picture preprocessing. `size`: (H, W) in pixels."""
 
     vae: AutoencoderKL
     size: tuple[int, int]
     crop: Crop
 
     def views(self, data: bytes) -> Tensor:
-        """An image file's views: (V, 3, H, W) float32 in -1..1. Raises ValueError."""
+        """Decode an image file to its views: (V, 3, H, W) float32 in [-1, 1]. Raises ValueError."""
         return make_views(data, self.size, self.crop)
 
-    def views_again(self, path: Path) -> Tensor:
-        """Those of a file that was readable when the training began. Raises TrainingError."""
+    def reread_views(self, path: Path) -> Tensor:
+        """Decode a file that was readable at the start of training. Raises TrainingError."""
         try:
             return self.views(path.read_bytes())
         except (OSError, ValueError) as error:
             raise TrainingError(
-                f"{path} could be read when the training began, and cannot be now: {error}",
-                hint="Put it back, then go on with --resume.",
+                f"{path} can no longer be read: {error}",
+                hint="Restore the file, then run the same command with --resume.",
             ) from error
 
     @property
@@ -64,15 +64,15 @@ class Encoder:
 
     @torch.no_grad()
     def encode(self, views: Tensor) -> Tensor:
-        """(B, 3, H, W) to means and deviations on the VAE's device: (B, 2, C, h, w) float32."""
+        """Encode (B, 3, H, W) to means and standard deviations: (B, 2, C, h, w) float32."""
         parts = [
             self.vae.encode(view.to(self.vae.device, self.vae.dtype)).latent_dist
-            for view in torch.split(views, 1)  # what one takes fits into a processor's cache
+            for view in torch.split(views, 1)  # one at a time fits into the CPU's cache
         ]
         return torch.cat([torch.stack([p.mean, p.std], dim=1) for p in parts]).float()
 
     def fingerprint(self) -> bytes:
-        """Of everything that the latents depend on but the picture."""
+        """Hash everything but the picture that the latents depend on."""
         digest = hashlib.blake2b(f"{self.size} {self.crop}".encode(), digest_size=32)
         for tensor in self.vae.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())
@@ -80,10 +80,10 @@ class Encoder:
 
 
 def from_array(latents: NDArray[np.floating] | Tensor) -> Latents:
-    """Latents that are at hand, one view a picture: (N, 2, C, h, w), in memory or mapped."""
+    """Wrap precomputed latents with one view per picture: (N, 2, C, h, w)."""
 
-    def get(picks: NDArray[np.intp], _places: NDArray[np.float64]) -> Tensor:
-        return torch.as_tensor(latents[picks])
+    def get(indices: NDArray[np.intp], _positions: NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(latents[indices])
 
     return get
 
@@ -96,51 +96,52 @@ def from_pictures(
     emit: Emit,
     checkpoint: Callable[[], None],
 ) -> tuple[Latents, dict[int, str]]:
-    """The latents of image files, and why some have none, by their numbers.
+    """Prepare the latents of image files; also return the problem of each unusable one, by index.
 
-    Every file is decoded now. Where `cached`, its latents are encoded now too and kept on disk in
-    half precision, by the file's content and all that they depend on; else at every call, on the
-    VAE's device. Several processes share the work. What `checkpoint` raises is passed on.
+    All files are decoded once to check them. If `cached`, they are also encoded, and cached on disk
+    in half precision under a hash of the file's content and the encoder; otherwise they are encoded
+    on every call, on the VAE's device. Several processes share the work. `checkpoint` is called
+    before each file; its exceptions are not caught.
     """
     state = PartialState()
     cache = _LatentCache(encoder) if cached else None
-    numbers = range(state.process_index, len(paths), state.num_processes)
+    own = range(state.process_index, len(paths), state.num_processes)
     keys: dict[int, bytes] = {}
     problems: dict[int, str] = {}
-    for done, number in enumerate(numbers, start=1):
+    for done, index in enumerate(own, start=1):
         checkpoint()
         try:
-            data = paths[number].read_bytes()
-            keys[number] = cache.keep(data) if cache else _look(encoder, data)
+            data = paths[index].read_bytes()
+            keys[index] = cache.add(data) if cache else _check(encoder, data)
         except OSError as error:
-            problems[number] = f"its picture cannot be read: {error.strerror}"
+            problems[index] = f"its picture cannot be read: {error.strerror}"
         except ValueError as error:
-            problems[number] = str(error)
-        emit(PictureEncoded(done=done, pictures=len(numbers)))
+            problems[index] = str(error)
+        emit(PictureEncoded(done=done, pictures=len(own)))
     for other_keys, other_problems in gather_object([(keys, problems)]):
         keys |= other_keys
         problems |= other_problems
-    return _from_cache(paths, cache, keys) if cache else _encoded_anew(paths, encoder), problems
+    return _from_cache(paths, cache, keys) if cache else _uncached(paths, encoder), problems
 
 
 class _LatentCache:
-    """Latents of pictures, encoded where they are not kept yet."""
+    """Latents from the store, encoded first if they are missing."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._fingerprint = encoder.fingerprint()
         self._store = LatentStore()
 
-    def keep(self, data: bytes) -> bytes:
-        """Encode an image file if that was never done; returns its key. Raises ValueError."""
+    def add(self, data: bytes) -> bytes:
+        """Encode an image file unless it is stored; return its key. Raises ValueError."""
         key = hashlib.blake2b(data, digest_size=32, key=self._fingerprint).digest()
         if not self._store.has(key):
             self._encode(self._encoder.views(data), key)
         return key
 
     def find(self, path: Path, key: bytes) -> NDArray[np.float16]:
-        """Every view of an image file that was kept: (V, 2, C, h, w)."""
-        blob = self._store.find(key) or self._encode(self._encoder.views_again(path), key)
+        """The latents of all views of an image file: (V, 2, C, h, w)."""
+        blob = self._store.find(key) or self._encode(self._encoder.reread_views(path), key)
         views: NDArray[np.float16] = np.frombuffer(blob, "<f2").astype(np.float16)
         return views.reshape(-1, 2, *self._encoder.latent_shape)
 
@@ -150,31 +151,31 @@ class _LatentCache:
         return blob
 
 
-def _look(encoder: Encoder, data: bytes) -> bytes:
+def _check(encoder: Encoder, data: bytes) -> bytes:
     encoder.views(data)
     return b""
 
 
 def _from_cache(paths: Sequence[Path], cache: _LatentCache, keys: Mapping[int, bytes]) -> Latents:
-    def get(picks: NDArray[np.intp], places: NDArray[np.float64]) -> Tensor:
-        found = [cache.find(paths[pick], keys[pick]) for pick in picks.tolist()]
-        views = [_at(views, place) for views, place in zip(found, places, strict=True)]
+    def get(indices: NDArray[np.intp], positions: NDArray[np.float64]) -> Tensor:
+        found = [cache.find(paths[index], keys[index]) for index in indices.tolist()]
+        views = [_view_at(views, p) for views, p in zip(found, positions, strict=True)]
         return torch.from_numpy(np.stack(views))
 
     return get
 
 
-def _encoded_anew(paths: Sequence[Path], encoder: Encoder) -> Latents:
-    def get(picks: NDArray[np.intp], places: NDArray[np.float64]) -> Tensor:
+def _uncached(paths: Sequence[Path], encoder: Encoder) -> Latents:
+    def get(indices: NDArray[np.intp], positions: NDArray[np.float64]) -> Tensor:
         with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            found = pool.map(encoder.views_again, [paths[pick] for pick in picks.tolist()])
-            views = [_at(views, place) for views, place in zip(found, places, strict=True)]
+            found = pool.map(encoder.reread_views, [paths[index] for index in indices.tolist()])
+            views = [_view_at(views, p) for views, p in zip(found, positions, strict=True)]
         return encoder.encode(torch.stack(views))
 
     return get
 
 
-def _at(views: _Views, place: float) -> _Views:
-    """The view at `place`, in 0..1 but for 1 itself."""
-    view: _Views = views[int(place * len(views))]
+def _view_at(views: _Views, position: float) -> _Views:
+    """The view at a position in [0, 1)."""
+    view: _Views = views[int(position * len(views))]
     return view

@@ -1,4 +1,4 @@
-"""What is trained, and how: the LoRA and the projection, followed by a moving average."""
+"""The trainable weights and their optimizer: LoRA, projection, AdamW and moving average."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +16,14 @@ from covergen.training.recipe import Recipe, learning_rate
 
 __all__ = ["Learner", "sum_processes"]
 
-_SCALER = ("scale", "_growth_tracker")
+_SCALER_STATE = ("scale", "_growth_tracker")
 
 
 class Learner:
-    """An adapter on a frozen UNet, with its optimizer.
+    """A new adapter on a frozen UNet, and its optimizer.
 
-    `step` counts the steps made, of `steps`.
+    `step` is the number of steps done, of `steps`. `scaled` enables loss scaling, for fp16.
+    `initial` is the projection's initial state.
     """
 
     def __init__(
@@ -56,27 +57,27 @@ class Learner:
         trained = (p for p in unet.parameters() if p.requires_grad)
         self.parameters = list(chain(trained, self.projection.parameters()))
         for parameter in self.parameters:
-            parameter.data = parameter.data.float()  # whatever the frozen weights are
+            parameter.data = parameter.data.float()  # the frozen weights may be in half precision
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.scaler = GradScaler(device.type, enabled=scaled)
-        self.scaler.scale(torch.zeros((), device=device))  # else it has none without a pair
+        self.scaler.scale(torch.zeros((), device=device))  # initializes it even without a pair
         self.average = None if recipe.ema is None else [p.detach().clone() for p in self.parameters]
 
     @property
     def rate(self) -> float:
-        """The learning rate of the step to come."""
+        """The learning rate of the next step."""
         return learning_rate(self.recipe, self.step, self.steps)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a part of the step's loss to those of the other parts."""
+        """Accumulate the gradients of one part of the step's loss."""
         torch.autograd.backward(self.scaler.scale(loss))
 
     def update(self) -> None:
-        """Make a step with the gradients, which are the same in every process afterwards."""
+        """Sum the gradients over all processes, then update the weights."""
         for parameter in self.parameters:
-            if parameter.grad is None:  # a process without a pair in this batch
+            if parameter.grad is None:  # this process got no pair of the batch
                 parameter.grad = torch.zeros_like(parameter)
         sum_processes([parameter.grad for parameter in self.parameters])
         for group in self.optimizer.param_groups:
@@ -88,38 +89,38 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.average is not None and self.recipe.ema is not None:
-            # The first steps are soon forgotten.
+            # A lower decay at first, so that the initial weights fade quickly.
             decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
                 torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """For as long as it lasts, the weights are those that are saved, and are not trained."""
+        """Use the averaged weights, in evaluation mode, inside the context."""
         trained = [parameter.data for parameter in self.parameters]
-        self._set(self.average or trained)
+        self._set_weights(self.average or trained)
         self.unet.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            self._set(trained)
+            self._set_weights(trained)
             self.unet.train()
 
     def state(self) -> dict[str, Tensor]:
-        """All that the next step depends on, but for the pairs; not copied."""
+        """The state that `restore` needs, without copying."""
         tensors = {f"weights.{i}": p.detach() for i, p in enumerate(self.parameters)}
         for i, mean in enumerate(self.average or ()):
             tensors[f"average.{i}"] = mean
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": value for name, value in moments.items()}
-        for name in _SCALER if self.scaler.is_enabled() else ():
+        for name in _SCALER_STATE if self.scaler.is_enabled() else ():
             tensors[f"scaler.{name}"] = torch.tensor(self.scaler.state_dict()[name])
         return tensors
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Go back to `step`, when `state` gave these tensors."""
+        """Load the `state` that was saved after `step`."""
         self.step = step
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
@@ -134,16 +135,16 @@ class Learner:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if self.scaler.is_enabled():
-            said = {name: tensors[f"scaler.{name}"].item() for name in _SCALER}
-            self.scaler.load_state_dict(self.scaler.state_dict() | said)
+            scaler = {name: tensors[f"scaler.{name}"].item() for name in _SCALER_STATE}
+            self.scaler.load_state_dict(self.scaler.state_dict() | scaler)
 
-    def _set(self, weights: list[Tensor]) -> None:
+    def _set_weights(self, weights: list[Tensor]) -> None:
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.data = weight
 
 
 def sum_processes(tensors: list[Tensor]) -> None:
-    """Replace each tensor by its sum over all processes, if there are several."""
+    """Replace each tensor with its sum over all processes."""
     if PartialState().num_processes == 1:
         return
     total = reduce(torch.cat([tensor.flatten() for tensor in tensors]), "sum")

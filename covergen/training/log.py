@@ -1,4 +1,4 @@
-"""Events of a training as lines of JSON: those of `log.jsonl`, and of the command's --json."""
+"""Training events as JSON Lines, for `log.jsonl` and the command's --json."""
 
 import json
 from collections.abc import Callable
@@ -34,20 +34,20 @@ _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 def event_object(event: Event) -> dict[str, Any]:
-    """An event as JSON has it: its `type`, then its fields; paths are texts."""
+    """Convert an event to a JSON object: its `type`, then its fields, with paths as strings."""
     values = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(event).items()}
     return {"type": _NAMES[type(event)], **values}
 
 
 def log_line(event: Event) -> str:
-    """An event as a line of a log."""
+    """Format an event as a line of the log."""
     return json.dumps(event_object(event)) + "\n"
 
 
 def read_log(path: Path) -> list[Event]:
-    """The events of a log, in the order in which they came; none where there is no log.
+    """Read the events of a log in order; return an empty list if there is no log.
 
-    A line that a killed training left unfinished is passed over. Raises OSError.
+    Incomplete lines, as a killed training leaves them, are skipped. Raises OSError.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

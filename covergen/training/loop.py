@@ -1,4 +1,4 @@
-"""The steps of a training, and what is done between them: judging, painting, saving."""
+"""The training loop: steps, and validation, samples and checkpoints between them."""
 
 import math
 import time
@@ -34,24 +34,24 @@ __all__ = [
     "Names",
     "Progress",
     "Run",
-    "judge",
-    "make_steps",
+    "checkpoint_and_evaluate",
+    "run_steps",
     "save_adapter",
     "saved_hint",
     "steps_ahead",
 ]
 
-# What randomness is for, so that no two purposes share any.
+# The purposes of random numbers, part of each seed so that their streams are independent.
 _STEPS, _ORDER, _VALIDATION = range(3)
 
-_VALIDATED_PAIRS = 256
-_DRAWS_PER_PAIR = 4  # one time step says little about a pair
-_SHOWN_PAIRS = 8
+_MAX_VALIDATION_PAIRS = 256
+_DRAWS_PER_PAIR = 4  # the loss of a single timestep is noisy
+_SAMPLE_PAIRS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What the adapter file says of itself: its title, and the models it was trained with."""
+    """The adapter's title and the names of its base and CLAP model, for the file's metadata."""
 
     title: str
     base: str
@@ -60,26 +60,26 @@ class Names:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """How long a training has taken by now, and the losses of its last steps."""
+    """The training time so far, and the losses of the last steps."""
 
     seconds: float = 0.0
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=LOSSES_TOGETHER))
-    lap_began: float = field(default_factory=time.monotonic)
+    lap_start: float = field(default_factory=time.monotonic)
 
     def lap(self) -> float:
-        """The seconds since the last lap."""
+        """Add the seconds since the last lap to the total, and return them."""
         now = time.monotonic()
-        passed, self.lap_began = now - self.lap_began, now
-        self.seconds += passed
-        return passed
+        elapsed, self.lap_start = now - self.lap_start, now
+        self.seconds += elapsed
+        return elapsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A training under way.
+    """The state of a training.
 
-    `training` and `held` are numbers of `pairs`. `latent_shape`: (C, h, w). `said` is what every
-    checkpoint says of the training.
+    `training` and `validation` are indices into `pairs`. `latent_shape`: (C, h, w). `metadata`
+    identifies the training in its checkpoints. `checkpoint` raises Interrupted to stop it.
     """
 
     output: Path
@@ -89,17 +89,17 @@ class Run:
     learner: Learner
     pairs: Pairs
     training: NDArray[np.intp]
-    held: NDArray[np.intp]
+    validation: NDArray[np.intp]
     latent_shape: Sequence[int]
     sampling: Sampling
     progress: Progress
-    said: Mapping[str, Any]
-    tell: Emit
+    metadata: Mapping[str, Any]
+    emit: Emit
     checkpoint: Callable[[], None]
 
     @property
     def device(self) -> torch.device:
-        """Where everything is computed."""
+        """The device that trains."""
         return self.frozen.device
 
     @property
@@ -109,59 +109,59 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """A step that the device may still be busy with.
+class _PendingStep:
+    """A step that the device may still be computing.
 
-    `figures`: its loss, and how many processes were asked to stop.
+    `totals`: its loss, and the number of processes that were interrupted, as one tensor.
     """
 
     step: int
     pairs: int
     rate: float
-    figures: Tensor
+    totals: Tensor
 
 
-def make_steps(run: Run) -> None:
-    """Make all steps, and judge between them. On Interrupted, the state is saved first.
+def run_steps(run: Run) -> None:
+    """Run the remaining steps. On Interrupted, save the state before raising it.
 
-    Raises TrainingError where the training diverges, and what `save_state` raises.
+    Raises TrainingError if the training diverges, and what `save_state` raises.
     """
     learner = run.learner
     ahead = steps_ahead(run.device)
-    waiting: deque[_Made] = deque()
+    waiting: deque[_PendingStep] = deque()
     run.progress.lap()
     run.frozen.unet.train()
     try:
         if learner.step and _is_due(run):
-            judge(run)  # which may have been what was interrupted
+            checkpoint_and_evaluate(run)  # it may have been interrupted before it finished
         while learner.step < learner.steps:
-            waiting.append(_make_step(run))
+            waiting.append(_train_step(run))
             due = _is_due(run)
             while len(waiting) > (0 if due else ahead):
-                if _report(run, waiting.popleft()):
+                if _finish_step(run, waiting.popleft()):
                     raise Interrupted
             if due:
-                judge(run)
+                checkpoint_and_evaluate(run)
         while waiting:
-            _report(run, waiting.popleft())
+            _finish_step(run, waiting.popleft())
     except Interrupted:
         while waiting:
-            _report(run, waiting.popleft())
+            _finish_step(run, waiting.popleft())
         save_state(run)
         raise
 
 
-def judge(run: Run) -> float | None:
-    """Do what is due after this step: save, validate, paint; returns the validation's loss."""
+def checkpoint_and_evaluate(run: Run) -> float | None:
+    """Save, validate and sample, as due after this step; return the validation loss, if any."""
     recipe, step = run.recipe, run.learner.step
     last = step == run.learner.steps
     sampled = recipe.sample_every is not None and (last or _divides(recipe.sample_every, step))
     loss = None
     if last or sampled or _divides(_checkpoint_steps(run), step):
         adapter = save_state(run)
-    if len(run.held) and (last or _divides(recipe.validate_every, step)):
+    if len(run.validation) and (last or _divides(recipe.validate_every, step)):
         loss = _validate(run)
-        run.tell(Validated(step=step, loss=loss))
+        run.emit(Validated(step=step, loss=loss))
     if sampled:
         _sample(run, adapter)
     run.progress.lap()
@@ -169,10 +169,10 @@ def judge(run: Run) -> float | None:
 
 
 def save_state(run: Run) -> Path:
-    """Save a checkpoint; returns its adapter.
+    """Save a checkpoint and return its adapter.
 
-    Raises TrainingError for weights that are no numbers, and ModelError or OSError where it cannot
-    be written.
+    Raises TrainingError if the weights are not finite, and ModelError or OSError if it cannot be
+    written.
     """
     learner = run.learner
     if not torch.stack([parameter.isfinite().all() for parameter in learner.parameters]).all():
@@ -180,22 +180,22 @@ def save_state(run: Run) -> Path:
     run.progress.lap()
     adapter = run.checkpoints / f"step-{learner.step}.safetensors"
     if PartialState().is_main_process:
-        said = dict(run.said, seconds=run.progress.seconds, losses=list(run.progress.losses))
+        progress = {"seconds": run.progress.seconds, "losses": list(run.progress.losses)}
         save_checkpoint(
             run.checkpoints,
             learner.step,
             learner.state(),
-            said,
+            {**run.metadata, **progress},
             save_adapter=lambda path: save_adapter(run, path),
             keep=run.recipe.keep_checkpoints,
         )
     PartialState().wait_for_everyone()
-    run.tell(Saved(step=learner.step, path=adapter))
+    run.emit(Saved(step=learner.step, path=adapter))
     return adapter
 
 
 def save_adapter(run: Run, path: Path) -> None:
-    """Write the adapter as it paints: with the averaged weights. Raises ModelError."""
+    """Write the adapter with the averaged weights. Raises ModelError."""
     learner, names = run.learner, run.names
     with learner.averaged():
         save(
@@ -212,41 +212,41 @@ def save_adapter(run: Run, path: Path) -> None:
 
 
 def saved_hint(checkpoints: Path) -> str:
-    """What a training that stopped has saved, and what can be done with it."""
+    """A hint on how to continue a training that stopped."""
     step = last_step(checkpoints)
     if step is None:
-        return "No step was saved yet."
-    return f"Saved is step {step}: the same command with --resume goes on from there."
+        return "No checkpoint was saved yet."
+    return f"Run the same command with --resume to continue from step {step}."
 
 
 def steps_ahead(device: torch.device) -> int:
-    """A GPU's step is looked at when the next is under way, so that it never waits for us."""
+    """How many steps to queue before reading a result, so that a GPU never waits for Python."""
     return 1 if device.type == "cuda" else 0
 
 
-def _make_step(run: Run) -> _Made:
-    """Train on one batch: this process on its share of it, each pair with its own randomness."""
+def _train_step(run: Run) -> _PendingStep:
+    """Train on one batch; this process computes its share of the pairs."""
     recipe, learner, state = run.recipe, run.learner, PartialState()
-    stop = _asked_to_stop(run)
+    stop = _is_interrupted(run)
     step, rate = learner.step, learner.rate
-    picks = _batch(run, step)
-    mine = range(state.process_index, len(picks), state.num_processes)
-    together = math.ceil(recipe.batch_size / state.num_processes)
-    figures = torch.tensor([0.0, stop], device=run.device)
-    for start in range(0, len(mine), together):
-        slots = mine[start : start + together]
+    batch = _batch(run, step)
+    own = range(state.process_index, len(batch), state.num_processes)
+    chunk = math.ceil(recipe.batch_size / state.num_processes)
+    totals = torch.tensor([0.0, stop], device=run.device)
+    for start in range(0, len(own), chunk):
+        slots = own[start : start + chunk]
         seeds = [(recipe.seed, _STEPS, step, slot) for slot in slots]
-        losses = _losses(run, picks[slots], seeds, dropout=recipe.condition_dropout)
-        loss = losses.sum() / len(picks)
+        losses = _losses(run, batch[slots], seeds, dropout=recipe.condition_dropout)
+        loss = losses.sum() / len(batch)
         learner.backward(loss)
-        figures[0] += loss.detach()
+        totals[0] += loss.detach()
     learner.update()
-    sum_processes([figures])
-    return _Made(step=step + 1, pairs=len(picks), rate=rate, figures=figures)
+    sum_processes([totals])
+    return _PendingStep(step=step + 1, pairs=len(batch), rate=rate, totals=totals)
 
 
-def _asked_to_stop(run: Run) -> bool:
-    """Whether the user wants to stop, where several processes must do so after the same step."""
+def _is_interrupted(run: Run) -> bool:
+    """Raise Interrupted in a single process; return it as a flag if several must stop together."""
     if PartialState().num_processes == 1:
         run.checkpoint()
         return False
@@ -258,7 +258,7 @@ def _asked_to_stop(run: Run) -> bool:
 
 
 def _batch(run: Run, step: int) -> NDArray[np.intp]:
-    """The numbers of a step's pairs; every epoch has its own order."""
+    """The pairs of a step; every epoch is shuffled differently."""
     recipe = run.recipe
     epoch, part = divmod(step, recipe.steps_per_epoch(len(run.training)))
     order = np.random.default_rng([recipe.seed, _ORDER, epoch]).permutation(run.training)
@@ -267,19 +267,21 @@ def _batch(run: Run, step: int) -> NDArray[np.intp]:
 
 
 def _losses(
-    run: Run, picks: NDArray[np.intp], seeds: Sequence[Sequence[int]], *, dropout: float
+    run: Run, indices: NDArray[np.intp], seeds: Sequence[Sequence[int]], *, dropout: float
 ) -> Tensor:
-    """The loss of each of some pairs: (B,)."""
-    draws = draw(seeds, run.latent_shape, dropout=dropout, times=len(run.frozen.noise.signal))
-    latents = run.pairs.latents(picks, draws.places)
-    vectors = torch.from_numpy(run.pairs.vectors[picks]).to(run.device)
+    """Compute the loss of each pair: (B,)."""
+    schedule = run.frozen.schedule
+    timesteps = len(schedule.alphas_cumprod)
+    draws = draw(seeds, run.latent_shape, dropout=dropout, timesteps=timesteps)
+    latents = run.pairs.latents(indices, draws.positions)
+    vectors = torch.from_numpy(run.pairs.vectors[indices]).to(run.device)
     tokens, mask = make_tokens(
         run.learner.projection, vectors, run.frozen.empty_prompt, draws.dropped
     )
     return denoising_losses(
         run.frozen.unet,
         run.frozen.config.vae,
-        run.frozen.noise,
+        schedule,
         latents,
         tokens,
         mask,
@@ -288,20 +290,23 @@ def _losses(
     )
 
 
-def _report(run: Run, made: _Made) -> bool:
-    """Tell of a step; whether a process was asked to stop. Raises TrainingError."""
-    loss, stop = made.figures.tolist()
+def _finish_step(run: Run, pending: _PendingStep) -> bool:
+    """Wait for a step and emit it; return whether any process was interrupted.
+
+    Raises TrainingError if its loss is not finite.
+    """
+    loss, stop = pending.totals.tolist()
     if not math.isfinite(loss):
-        raise _diverged(run, made.step)
+        raise _diverged(run, pending.step)
     seconds = run.progress.lap()
     run.progress.losses.append(loss)
-    run.tell(
+    run.emit(
         StepDone(
-            step=made.step,
+            step=pending.step,
             steps=run.learner.steps,
             loss=loss,
-            rate=made.rate,
-            samples_per_second=made.pairs / seconds,
+            rate=pending.rate,
+            samples_per_second=pending.pairs / seconds,
             seconds=run.progress.seconds,
         )
     )
@@ -309,7 +314,7 @@ def _report(run: Run, made: _Made) -> bool:
 
 
 def _is_due(run: Run) -> bool:
-    """Whether `judge` has anything to do after this step, which is not the last."""
+    """Whether `checkpoint_and_evaluate` has work to do; False for the last step."""
     recipe, step = run.recipe, run.learner.step
     periods = (recipe.validate_every, recipe.sample_every, _checkpoint_steps(run))
     return step < run.learner.steps and any(_divides(period, step) for period in periods)
@@ -326,33 +331,34 @@ def _divides(period: int | None, step: int) -> bool:
 
 
 def _validate(run: Run) -> float:
-    """The mean loss of pairs that are held back, always the same and with the same noise."""
-    state, checkpoint = PartialState(), _own_checkpoint(run)
-    judged = _spread(run.held, _VALIDATED_PAIRS)
-    cases = [(pick, number) for pick in judged.tolist() for number in range(_DRAWS_PER_PAIR)]
-    mine = cases[state.process_index :: state.num_processes]
+    """The mean loss on a fixed set of validation pairs with fixed noise."""
+    state, checkpoint = PartialState(), _local_checkpoint(run)
+    chosen = _evenly_spaced(run.validation, _MAX_VALIDATION_PAIRS)
+    cases = [(index, number) for index in chosen.tolist() for number in range(_DRAWS_PER_PAIR)]
+    own = cases[state.process_index :: state.num_processes]
     total = torch.zeros(1, device=run.device)
     with run.learner.averaged():
-        for start in range(0, len(mine), run.recipe.batch_size):
+        for start in range(0, len(own), run.recipe.batch_size):
             checkpoint()
-            part = mine[start : start + run.recipe.batch_size]
-            picks = np.array([pick for pick, _ in part])
-            stems = [seed_for(run.pairs.stems[pick], 0) for pick in picks]
+            part = own[start : start + run.recipe.batch_size]
+            indices = np.array([index for index, _ in part])
+            stems = [seed_for(run.pairs.stems[index], 0) for index in indices]
             seeds = [
                 (run.recipe.seed, _VALIDATION, stem, number)
                 for stem, (_, number) in zip(stems, part, strict=True)
             ]
-            total += _losses(run, picks, seeds, dropout=0.0).sum()
+            total += _losses(run, indices, seeds, dropout=0.0).sum()
     sum_processes([total])
     return float(total) / len(cases)
 
 
 def _sample(run: Run, adapter: Path) -> None:
-    """Paint what a checkpoint paints, by the weights that are at hand."""
+    """Paint the sample sheet of a checkpoint with the weights in memory."""
     state, learner, step = PartialState(), run.learner, run.learner.step
     path = run.output / SAMPLES / f"step-{step}.png"
     if state.is_main_process:
-        shown = _spread(run.held if len(run.held) else run.training, _SHOWN_PAIRS)
+        pairs = run.validation if len(run.validation) else run.training
+        chosen = _evenly_spaced(pairs, _SAMPLE_PAIRS)
         with learner.averaged():
             painter = Painter(
                 config=run.frozen.config,
@@ -365,24 +371,25 @@ def _sample(run: Run, adapter: Path) -> None:
                 device=run.device,
                 dtype=run.frozen.unet.conv_in.weight.dtype,
             )
-            paint_sheet(path, painter, run.pairs.vectors[shown], run.sampling, _own_checkpoint(run))
+            vectors = run.pairs.vectors[chosen]
+            paint_sheet(path, painter, vectors, run.sampling, _local_checkpoint(run))
     state.wait_for_everyone()
-    run.tell(Sampled(step=step, path=path))
+    run.emit(Sampled(step=step, path=path))
 
 
-def _spread(numbers: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """At most so many of them, from different albums as far as those lie apart."""
-    return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(np.intp)]
+def _evenly_spaced(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Choose at most `count` evenly spaced indices, so that they come from different albums."""
+    return indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(np.intp)]
 
 
-def _own_checkpoint(run: Run) -> Callable[[], None]:
-    """None of several processes may leave what all of them must end together."""
+def _local_checkpoint(run: Run) -> Callable[[], None]:
+    """The interruption check for code that several processes must finish together: none then."""
     return run.checkpoint if PartialState().num_processes == 1 else lambda: None
 
 
 def _diverged(run: Run, step: int) -> TrainingError:
     return TrainingError(
-        f"The loss of step {step} is no finite number: the training has diverged.",
-        hint=f"{saved_hint(run.checkpoints)} Better begin anew with a lower learning rate, or "
-        "with --dtype fp32.",
+        f"The training diverged: the loss of step {step} is not finite.",
+        hint=f"{saved_hint(run.checkpoints)} To avoid this, start again with a lower "
+        "--learning-rate or with --dtype fp32.",
     )

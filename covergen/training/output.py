@@ -1,4 +1,4 @@
-"""The folder that a training writes into, and what of a training lies in it. Needs no torch."""
+"""The output folder of a training. Does not import torch."""
 
 import re
 from pathlib import Path
@@ -8,37 +8,39 @@ from covergen.core.errors import UsageError
 __all__ = ["ADAPTER", "check_output", "last_step", "saved_steps"]
 
 ADAPTER = "adapter.safetensors"
-"""What a finished training leaves in its folder."""
+"""The file name of the finished adapter."""
 
-_SUMS = re.compile(r"step-(\d+)\.sha256")
+_DIGESTS = re.compile(r"step-(\d+)\.sha256")
 _OWN = {ADAPTER, "checkpoints", "log.jsonl", "report.html", "samples", "tensorboard"}
 
 
 def check_output(output: Path, *, resume: bool) -> None:
-    """Raise UsageError where other things, or another training's results, lie in the way."""
+    """Raise UsageError if the folder holds unrelated files, or a training that is not resumed."""
     try:
         names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"{output} is no place for a training: {error.strerror}.") from error
+        raise UsageError(
+            f"{output} cannot be used as the output folder: {error.strerror}."
+        ) from error
     if names and not names & _OWN:
         raise UsageError(
-            f"{output} holds other things and no training: name a new or an empty folder."
+            f"{output} contains other files and no training. Choose a new or empty folder."
         )
     if not resume and (ADAPTER in names or last_step(output / "checkpoints") is not None):
         raise UsageError(
-            f"{output} holds a training already.",
-            hint="Go on with it by --resume, or choose another folder.",
+            f"{output} already contains a training.",
+            hint="Continue it with --resume, or choose another folder.",
         )
 
 
 def last_step(checkpoints: Path) -> int | None:
-    """The step of the last checkpoint, whole or not."""
+    """The step of the last checkpoint, damaged or not, or None."""
     return next(iter(saved_steps(checkpoints)), None)
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
-    """The steps of the checkpoints in a folder, the last first."""
-    found = (_SUMS.fullmatch(path.name) for path in checkpoints.glob("step-*.sha256"))
+    """The steps of the checkpoints in a folder, in descending order."""
+    found = (_DIGESTS.fullmatch(path.name) for path in checkpoints.glob("step-*.sha256"))
     return sorted((int(match[1]) for match in found if match), reverse=True)

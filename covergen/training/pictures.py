@@ -1,8 +1,8 @@
-"""Cover pictures as the VAE takes them: of one size, and in one or several views.
+"""Cover pictures resized and cropped for the VAE, in one or several views.
 
-A picture that is stretched or cut at its centre has one view; one that is cropped at random has a
-few, evenly along its longer side, so that all of them can be encoded once. A square one always has
-one.
+A stretched or center-cropped picture has one view. A randomly cropped picture has a few views,
+spread evenly along its longer side, so that each can be encoded once. If the aspect ratio already
+fits, there is one view.
 """
 
 import io
@@ -19,9 +19,9 @@ from covergen.training.recipe import Crop
 __all__ = ["VIEWS", "make_views"]
 
 VIEWS = 4
-"""Of a picture that is cropped at random, and is no square."""
+"""The number of views of a randomly cropped picture."""
 
-# What Pillow raises for pictures that are damaged, too large, or none.
+# What Pillow raises for damaged, oversized or unknown files.
 _PICTURE_ERRORS = (
     ArithmeticError,
     EOFError,
@@ -37,14 +37,14 @@ _PICTURE_ERRORS = (
 
 
 def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
-    """Decode an image file: (V, 3, H, W) float32 in -1..1, for `size` (H, W).
+    """Decode an image file to (V, 3, H, W) float32 in [-1, 1]; `size` is (H, W).
 
-    Raises ValueError where it is no image that can be read.
+    Raises ValueError if it cannot be read.
     """
     height, width = size
     try:
         with open_picture(io.BytesIO(data)) as image:
-            if crop == "stretch":  # as torchvision's Resize does, which knows of no orientation
+            if crop == "stretch":  # like torchvision's Resize, which ignores the orientation
                 views = [_as_rgb(image).resize((width, height), Image.Resampling.BILINEAR)]
             else:
                 upright = _as_rgb(ImageOps.exif_transpose(image))
@@ -53,9 +53,9 @@ def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
                         upright,
                         (width, height),
                         Image.Resampling.LANCZOS,
-                        centering=(place, place),
+                        centering=(position, position),
                     )
-                    for place in _places(upright, size, crop)
+                    for position in _positions(upright, size, crop)
                 ]
     except _PICTURE_ERRORS as error:
         raise ValueError(f"its picture cannot be read: {error}") from error
@@ -65,12 +65,12 @@ def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # else Pillow warns
+        image = image.convert("RGBA")  # avoids a warning from Pillow
     return image.convert("RGB")
 
 
-def _places(image: Image.Image, size: tuple[int, int], crop: Crop) -> list[float]:
-    """Where the views lie along the side that is too long, from its start to its end."""
+def _positions(image: Image.Image, size: tuple[int, int], crop: Crop) -> list[float]:
+    """The positions of the views along the longer side, from 0 to 1."""
     height, width = size
     if crop == "center" or image.width * height == image.height * width:
         return [0.5]

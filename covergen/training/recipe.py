@@ -1,4 +1,4 @@
-"""How an adapter is trained: every number of it, and the two recipes that have a name."""
+"""Training recipes: the hyperparameters, and the two named recipes."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from covergen.core.errors import UsageError
 
 __all__ = ["RECIPES", "Crop", "Precision", "Recipe", "learning_rate"]
 
-_MOST_TOKENS = 8
+_MAX_TOKENS = 8
 
 Crop = Literal["stretch", "center", "random"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -19,28 +19,28 @@ _Limit: TypeAlias = tuple[Callable[[float], bool], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """The settings of a training. What is drawn depends on `seed` and the pairs alone.
+    """The settings of a training. Random numbers depend only on `seed` and the pairs.
 
-    `tokens`: of the projection "tokens"; None for what `count_tokens` finds. `rank` is also the
-    LoRA's alpha. `condition_dropout`: the share of pairs whose sound is replaced by the empty
-    prompt, as guidance will use it: encoded with its attention mask where `empty_prompt` is
-    "masked". `min_snr_gamma`: of min-SNR weights, None for none. `ema`: decay of the weights'
-    moving average, which is then what is saved; None for the weights.
+    `tokens`: the length of the projection "tokens"; None to let `count_tokens` choose. `rank` is
+    also the LoRA's alpha. `condition_dropout`: the share of pairs whose condition is replaced with
+    the empty prompt that guidance will use, encoded with its attention mask if `empty_prompt` is
+    "masked". `min_snr_gamma`: None for unweighted losses. `ema`: the decay of the weights' moving
+    average, which is saved in place of the weights; None for no average.
 
-    `crop`: "stretch" to the size, "center" of the picture, or "random", one of a few places along
-    its longer side. `resolution`: side in pixels, None for the base's own size. `cached`: every
-    picture's latents are encoded once, as the mean and deviation of their distribution.
+    `crop`: "stretch" to the size, crop at the "center", or crop at one of a few "random" positions
+    along the longer side. `resolution`: side in pixels, None for the base's own size. `cached`:
+    encode each picture once and cache the mean and standard deviation of its latents.
 
-    A step takes `batch_size` pairs, all processes together, `accumulation` times; the last one of
-    an epoch takes what is left. `max_steps` holds in place of `epochs`. The rate rises over
-    `warm_up_steps`, at most a tenth of all, then falls to 0 as a cosine.
+    A step uses `accumulation` batches of `batch_size` pairs, summed over all processes; the last
+    step of an epoch uses the remaining pairs. `max_steps` overrides `epochs`. The learning rate
+    warms up over `warm_up_steps`, at most a tenth of all steps, then decays to 0 along a cosine.
 
-    `checkpoint_every` counts `checkpoint_unit`; the last `keep_checkpoints` are kept, all with
-    None. `validation`: the share of pairs held back, whole albums each; their loss is taken every
-    `validate_every` steps, and covers are painted every `sample_every`, never with None.
-    `precision` "auto" is bf16 where a GPU has it, fp16 on others, fp32 on a CPU.
+    `checkpoint_every` counts `checkpoint_unit`; the last `keep_checkpoints` are kept, or all if
+    None. `validation`: the share of albums held out; their loss is computed every `validate_every`
+    steps and sample covers are painted every `sample_every` steps, or never if None. `precision`
+    "auto" is bf16 on GPUs that support it, fp16 on others and fp32 on the CPU.
 
-    Raises UsageError, with all that is wrong.
+    Raises UsageError, listing all invalid settings.
     """
 
     projection: Literal["linear", "tokens"] = "tokens"
@@ -73,38 +73,38 @@ class Recipe:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name} = {getattr(self, name)}: {accepted}"
-            for name, (holds, accepted) in _LIMITS.items()
-            if getattr(self, name) is not None and not holds(getattr(self, name))
+            f"{name} = {getattr(self, name)}: expected {accepted}"
+            for name, (is_valid, accepted) in _LIMITS.items()
+            if getattr(self, name) is not None and not is_valid(getattr(self, name))
         ]
         if self.projection == "linear" and self.tokens not in (None, 1):
-            problems.append(f"tokens = {self.tokens}: the projection linear has one")
+            problems.append(f"tokens = {self.tokens}: the linear projection has one token")
         if problems:
-            raise UsageError("\n".join(["The training's settings cannot be:", *problems]))
+            raise UsageError("\n".join(["Invalid training settings:", *problems]))
 
     def steps(self, pairs: int) -> int:
-        """How many steps are made with so many pairs."""
+        """The number of steps for `pairs` training pairs."""
         return self.max_steps or self.epochs * self.steps_per_epoch(pairs)
 
     def steps_per_epoch(self, pairs: int) -> int:
-        """How many steps it takes to see every pair once."""
+        """The number of steps in which every pair is used once."""
         return math.ceil(pairs / (self.batch_size * self.accumulation))
 
     def count_tokens(self, prompt: int) -> int:
-        """The projection's tokens for a base whose prompt has so many positions.
+        """The projection's tokens for a base whose prompt has `prompt` positions.
 
-        Unless the recipe says how many: as many, up to 8, as fill the prompt by whole repeats, so
-        that no position must be masked.
+        Unless the recipe sets a number, it is the largest divisor of `prompt` up to 8, so that
+        repeated tokens fill the prompt and no position needs a mask.
         """
         if self.projection == "linear":
             return 1
-        return self.tokens or max(n for n in range(1, _MOST_TOKENS + 1) if prompt % n == 0)
+        return self.tokens or max(n for n in range(1, _MAX_TOKENS + 1) if prompt % n == 0)
 
 
 _POSITIVE: _Limit = (lambda value: value > 0 and math.isfinite(value), "more than 0")
-_AT_LEAST_1: _Limit = (lambda value: value >= 1, "1 or more")
-_AT_LEAST_0: _Limit = (lambda value: 0 <= value < math.inf, "0 or more")
-_SHARE: _Limit = (lambda value: 0 <= value < 1, "0 or more, and less than 1")
+_AT_LEAST_1: _Limit = (lambda value: value >= 1, "at least 1")
+_AT_LEAST_0: _Limit = (lambda value: 0 <= value < math.inf, "at least 0")
+_SHARE: _Limit = (lambda value: 0 <= value < 1, "at least 0 and less than 1")
 
 _LIMITS: Mapping[str, _Limit] = MappingProxyType(
     {
@@ -127,12 +127,12 @@ _LIMITS: Mapping[str, _Limit] = MappingProxyType(
         "validation": _SHARE,
         "validate_every": _AT_LEAST_1,
         "sample_every": _AT_LEAST_1,
-        "seed": (lambda value: 0 <= value < 2**63, "0 or more, and less than 2^63"),
+        "seed": (lambda value: 0 <= value < 2**63, "at least 0 and less than 2^63"),
     }
 )
 
 
-# As art-from-audio's train_lora_diffusion.py has it.
+# The settings of art-from-audio's train_lora_diffusion.py.
 _REFERENCE = Recipe(
     projection="linear",
     tokens=1,
@@ -163,9 +163,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": Recipe(), "referenc
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate of the step after `step` others: a straight rise, then half a cosine down to 0."""
-    rising = min(recipe.warm_up_steps, steps // 10)
-    if step < rising:
-        return recipe.learning_rate * (step + 1) / rising
-    done = (step - rising) / (steps - rising)
+    """The learning rate after `step` of `steps`: linear warm-up, then cosine decay to 0."""
+    warm_up = min(recipe.warm_up_steps, steps // 10)
+    if step < warm_up:
+        return recipe.learning_rate * (step + 1) / warm_up
+    done = (step - warm_up) / (steps - warm_up)
     return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2

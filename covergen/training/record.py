@@ -1,4 +1,4 @@
-"""Where the events of a training go: to the caller, to its log, and to TensorBoard if installed."""
+"""Event recording: to the caller, to the log, and to TensorBoard if it is installed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,10 @@ __all__ = ["Record"]
 
 
 class Record:
-    """Takes events as `emit` does; those of a training's first process only.
+    """Records events and passes them on to `emit`, in the first process only.
 
-    The log in `output` goes on after `step`, since what was done beyond it is done again; at step
-    0 it begins anew.
-    Raises OSError.
+    The log in `output` is cut after `step`, since later steps are repeated; at step 0 it starts
+    empty. Raises OSError.
     """
 
     def __init__(self, output: Path, step: int, emit: Emit, *, first_process: bool) -> None:
@@ -34,7 +33,7 @@ class Record:
         self._board = _open_board(output / "tensorboard", step)
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
+        """Record an event."""
         if self._silent:
             return
         if not isinstance(event, PictureEncoded):
@@ -49,7 +48,7 @@ class Record:
         self._emit(event)
 
     def close(self) -> None:
-        """Write out what is left."""
+        """Flush and close the log."""
         if self._silent:
             return
         self._log.close()

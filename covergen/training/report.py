@@ -1,4 +1,4 @@
-"""What a training did, as a page that needs nothing but itself: no network, no script."""
+"""The training report: a self-contained HTML page without scripts or network requests."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-# What values that say little by themselves mean.
-_WORDS: Mapping[tuple[str, object], str] = {
-    ("empty_prompt", "masked"): "with its mask, as art-from-audio",
-    ("empty_prompt", "plain"): "whole, as diffusers",
+# Descriptions of values that are unclear on their own.
+_DESCRIPTIONS: Mapping[tuple[str, object], str] = {
+    ("empty_prompt", "masked"): "with its attention mask, as in art-from-audio",
+    ("empty_prompt", "plain"): "without a mask, as in diffusers",
     ("keep_checkpoints", None): "all",
-    ("max_steps", None): "as the epochs have",
-    ("precision", "auto"): "as the device has it",
-    ("resolution", None): "as the base paints",
+    ("max_steps", None): "from the epochs",
+    ("precision", "auto"): "chosen for the device",
+    ("resolution", None): "the base's own",
     ("sample_every", None): "never",
-    ("tokens", None): "as fill the prompt",
+    ("tokens", None): "chosen to fill the prompt",
     ("validate_every", None): "never",
 }
-_MOST_SHEETS = 8
-_SHEET_PIXELS = 1200  # as wide as the page on a sharp screen
+_MAX_SHEETS = 8
+_SHEET_PIXELS = 1200  # the width of the page on a high-density screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sheet:
-    """Covers painted after `step`. `source`: the picture itself, as a URL."""
+    """Covers painted after `step`. `source`: the picture as a data URL."""
 
     step: int
     source: str
@@ -62,17 +62,18 @@ class _Sheet:
 def write_report(
     output: Path, recipe: Recipe, names: Names, *, dataset: str, left_out: Mapping[str, str]
 ) -> Path:
-    """Write `output`/report.html from the log and the samples in `output`; returns its path.
+    """Write `output`/report.html from the log and the samples in `output`; return its path.
 
-    `dataset` is its name. `left_out` gives a reason for each pair, by its stem, that was left out
-    before the training; those that the training itself left out stand in its log. Raises OSError.
+    `dataset` is the name of the dataset. `left_out` maps the stem of each pair that was left out
+    before the training to the reason; pairs that the training left out are in its log. Raises
+    OSError.
     """
     events = read_log(output / "log.jsonl")
-    begun = next((e for e in reversed(events) if isinstance(e, TrainingBegun)), None)
+    start = next((e for e in reversed(events) if isinstance(e, TrainingBegun)), None)
     steps = [e for e in events if isinstance(e, StepDone) and math.isfinite(e.loss)]
-    # By step, since what is due after a step is done again when a training goes on from there.
-    judged = {e.step: e for e in events if isinstance(e, Validated) and math.isfinite(e.loss)}
-    validated = list(judged.values())
+    # By step, since a resumed training repeats the validation and samples of its first step.
+    losses = {e.step: e for e in events if isinstance(e, Validated) and math.isfinite(e.loss)}
+    validated = list(losses.values())
     sampled = {e.step: output / SAMPLES / e.path.name for e in events if isinstance(e, Sampled)}
     reasons = dict(left_out) | {e.stem: e.reason for e in events if isinstance(e, PairLeftOut)}
     environment = Environment(
@@ -80,8 +81,8 @@ def write_report(
     )
     page = environment.get_template("report.html").render(
         names=names,
-        summary=_summary(begun, steps),
-        figures=list(_figures(begun, steps, validated)),
+        summary=_summary(start, steps),
+        figures=list(_figures(start, steps, validated)),
         charts=list(_charts(steps, validated)),
         sheets=list(_sheets(sampled)),
         settings=[("dataset", dataset), *_settings(recipe, names)],
@@ -92,28 +93,28 @@ def write_report(
     return path
 
 
-def _summary(begun: TrainingBegun | None, steps: Sequence[StepDone]) -> str:
-    if begun is None or not steps:
-        return "No step was made."
-    done = "Finished" if steps[-1].step >= begun.steps else f"Stopped before step {begun.steps:,}"
-    processes = f", in {begun.processes} processes" if begun.processes > 1 else ""
-    return f"{done}. Trained on {begun.device}{processes}, in {begun.precision}."
+def _summary(start: TrainingBegun | None, steps: Sequence[StepDone]) -> str:
+    if start is None or not steps:
+        return "No training steps were completed."
+    status = "Finished" if steps[-1].step >= start.steps else f"Stopped before step {start.steps:,}"
+    processes = f", in {start.processes} processes" if start.processes > 1 else ""
+    return f"{status}. Trained on {start.device}{processes}, in {start.precision}."
 
 
 def _figures(
-    begun: TrainingBegun | None, steps: Sequence[StepDone], validated: Sequence[Validated]
+    start: TrainingBegun | None, steps: Sequence[StepDone], validated: Sequence[Validated]
 ) -> Iterator[tuple[str, str]]:
-    if begun is not None:
-        yield "pairs", f"{begun.pairs:,}"
-        yield "pairs held back", f"{begun.validation_pairs:,}"
-        yield "parameters", f"{begun.trainable:,}"
+    if start is not None:
+        yield "training pairs", f"{start.pairs:,}"
+        yield "validation pairs", f"{start.validation_pairs:,}"
+        yield "parameters", f"{start.trainable:,}"
     if steps:
         tail = steps[-LOSSES_TOGETHER:]
         yield "steps", f"{steps[-1].step:,}"
         yield _time(steps[-1].seconds)
         yield "loss, last steps", f"{sum(step.loss for step in tail) / len(tail):.4f}"
     if validated:
-        yield "loss, held back", f"{validated[-1].loss:.4f}"
+        yield "validation loss", f"{validated[-1].loss:.4f}"
 
 
 def _time(seconds: float) -> tuple[str, str]:
@@ -133,22 +134,22 @@ def _charts(
     if validated:
         losses = [event.loss for event in validated]
         yield (
-            "Loss of the pairs held back",
+            "Validation loss",
             make_chart([event.step for event in validated], losses, smooth=False),
         )
 
 
 def _sheets(sampled: Mapping[int, Path]) -> Iterator[_Sheet]:
-    """The first and the last sheet, and as many between them as a page can bear."""
-    there = [(step, path) for step, path in sampled.items() if path.is_file()]
-    count = min(len(there), _MOST_SHEETS)
-    for index in np.unique(np.linspace(0, len(there) - 1, count).round().astype(int)):
-        step, path = there[index]
-        yield _Sheet(step=step, source=_embedded(path))
+    """The first and the last sheet, and up to six evenly spaced ones between them."""
+    existing = [(step, path) for step, path in sampled.items() if path.is_file()]
+    count = min(len(existing), _MAX_SHEETS)
+    for index in np.unique(np.linspace(0, len(existing) - 1, count).round().astype(int)):
+        step, path = existing[index]
+        yield _Sheet(step=step, source=_data_url(path))
 
 
-def _embedded(path: Path) -> str:
-    """The picture as a data URL, no larger than it is shown."""
+def _data_url(path: Path) -> str:
+    """Encode a picture as a data URL, no larger than it is displayed."""
     stream = io.BytesIO()
     with Image.open(path) as image:
         image.thumbnail((_SHEET_PIXELS, 1 << 16))
@@ -160,10 +161,10 @@ def _settings(recipe: Recipe, names: Names) -> Iterator[tuple[str, str]]:
     yield "base", names.base
     yield "clap", names.clap
     for name, value in asdict(recipe).items():
-        yield name.replace("_", " "), _shown(name, value)
+        yield name.replace("_", " "), _format_setting(name, value)
 
 
-def _shown(name: str, value: object) -> str:
+def _format_setting(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return _WORDS.get((name, value), "none" if value is None else str(value))
+    return _DESCRIPTIONS.get((name, value), "none" if value is None else str(value))

@@ -1,4 +1,4 @@
-"""What the adapter paints so far."""
+"""Sample covers of the adapter in training, on one sheet."""
 
 import io
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from covergen.diffusion.sampler import paint
 __all__ = ["SAMPLES", "paint_sheet"]
 
 SAMPLES = "samples"
-"""The folder of the sheets in that of the training."""
+"""The name of the samples folder in the output folder."""
 
 _COLUMNS = 4
 _CELL = 256  # pixels
@@ -29,9 +29,10 @@ def paint_sheet(
     sampling: Sampling,
     checkpoint: Callable[[], None],
 ) -> None:
-    """Paint a cover for each of (N, d_audio) vectors, always from the same noise, onto one PNG.
+    """Paint a cover for each of (N, d_audio) vectors, with fixed seeds, into one PNG.
 
-    Raises ModelError, and OSError where the PNG cannot be written.
+    `checkpoint` is called before each sampling step. Raises ModelError, or OSError if the PNG
+    cannot be written.
     """
     requests = [PaintRequest(vector=vector, seed=i) for i, vector in enumerate(vectors)]
     pictures = list(paint(painter, requests, sampling, batch_size=None, checkpoint=checkpoint))

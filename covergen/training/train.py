@@ -1,4 +1,4 @@
-"""Pairs to an adapter: the training, from what it is given to the file that comes out."""
+"""Train an adapter on pairs: set up, resume, run the loop, save the result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -34,7 +34,15 @@ from covergen.training.frozen import Frozen, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.learner import Learner
 from covergen.training.log import read_log
-from covergen.training.loop import Names, Progress, Run, judge, make_steps, save_adapter, saved_hint
+from covergen.training.loop import (
+    Names,
+    Progress,
+    Run,
+    checkpoint_and_evaluate,
+    run_steps,
+    save_adapter,
+    saved_hint,
+)
 from covergen.training.output import ADAPTER, check_output
 from covergen.training.recipe import Recipe
 from covergen.training.record import Record
@@ -44,9 +52,9 @@ __all__ = ["Names", "Trained", "train"]
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
-# What may change when a training goes on: no weight depends on it, and on the precision none but
-# by what it comes to.
-_FREE = {
+# Settings that may change on resume, since they do not affect the weights. The resolved precision
+# does, and is compared as "dtype".
+_MAY_CHANGE = {
     "checkpoint_every",
     "checkpoint_unit",
     "gradient_checkpointing",
@@ -59,7 +67,7 @@ _FREE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What came out. `loss` is the mean of the last steps, `validation_loss` None without one."""
+    """The result of a training. `loss`: mean of the last steps. `left_out`: unusable pairs."""
 
     adapter: Path
     steps: int
@@ -86,38 +94,32 @@ def train(
 ) -> Trained:
     """Train an adapter for the base in folder `base`.
 
-    `output` gets `adapter.safetensors`, `checkpoints/step-N.safetensors` with their resume state,
-    `samples/step-N.png`, and `log.jsonl`: a line for every event. `resume` goes on from its last
-    whole checkpoint, with the very steps that would have followed. `strict` stops at a pair that
-    cannot be used. `initial` is the state that the projection starts from. `checkpoint` is called
-    before every step; what it raises is raised again when the state is saved.
+    Writes `adapter.safetensors`, `checkpoints/step-N.safetensors` with the state to resume from,
+    `samples/step-N.png`, and `log.jsonl` with one event per line to `output`. `resume` continues
+    from the last intact checkpoint with the same steps as without the interruption. `strict` stops
+    at pairs that cannot be used. `initial` is the projection's initial state. `checkpoint` is
+    called before every step; if it raises, the state is saved before the exception is re-raised.
 
-    Started by `accelerate launch` in several processes, these share every batch; `device` then only
-    says whether that is the CPU. Events come from the first.
+    Several processes, started by `accelerate launch`, share each batch; `device` then only selects
+    between CPU and GPU. The first process emits the events.
 
     Raises TrainingError, ModelError, UsageError, and Interrupted.
     """
     state = PartialState(cpu=device.type == "cpu")
     check_output(output, resume=resume)
     frozen = load_frozen(base, recipe, state.device if state.num_processes > 1 else device)
-    with _translated(output):
-        found, damaged = _open_folder(output, resume=resume)
-        step = found.step if found else 0
-        tell = Record(output, step, emit, first_process=state.is_main_process)
-        with closing(tell):
+    with _translate_errors(output):
+        saved, damaged = _open_folder(output, resume=resume)
+        step = saved.step if saved else 0
+        with closing(Record(output, step, emit, first_process=state.is_main_process)) as record:
             for event in damaged:
-                tell(event)
-            pairs, left_out = _read_pairs(examples, frozen, recipe, tell, checkpoint)
-            _tell_left_out(pairs, left_out, tell, strict=strict)
-            training, held = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
+                record(event)
+            pairs, left_out = _read_pairs(examples, frozen, recipe, record, checkpoint)
+            _emit_left_out(pairs, left_out, record, strict=strict)
+            training, validation = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
             learner = _make_learner(frozen, recipe, pairs, len(training), initial)
-            said = {
-                "recipe": asdict(recipe),
-                "base": names.base,
-                "clap": names.clap,
-                "dtype": frozen.precision,
-                "pairs": fingerprint(pairs, np.concatenate([training, held])),
-            }
+            used = np.concatenate([training, validation])
+            metadata = _metadata(recipe, names, frozen, fingerprint(pairs, used))
             run = Run(
                 output=output,
                 names=names,
@@ -126,28 +128,41 @@ def train(
                 learner=learner,
                 pairs=pairs,
                 training=training,
-                held=held,
+                validation=validation,
                 latent_shape=pairs.latents(training[:1], np.zeros(1)).shape[2:],
                 sampling=sampling,
-                progress=_restore(learner, found, said) if found else Progress(),
-                said=said,
-                tell=tell,
+                progress=_restore(learner, saved, metadata) if saved else Progress(),
+                metadata=metadata,
+                emit=record,
                 checkpoint=checkpoint,
             )
             return _finish(run, left_out=len(left_out))
 
 
+def _metadata(
+    recipe: Recipe, names: Names, frozen: Frozen, pairs_fingerprint: str
+) -> dict[str, Any]:
+    """What identifies a training in its checkpoints."""
+    return {
+        "recipe": asdict(recipe),
+        "base": names.base,
+        "clap": names.clap,
+        "dtype": frozen.precision,
+        "pairs": pairs_fingerprint,
+    }
+
+
 def _finish(run: Run, *, left_out: int) -> Trained:
-    """Make the steps that are left, and the adapter; a finished training stays as it is."""
+    """Run the remaining steps and save the adapter; leave a finished training unchanged."""
     learner, adapter = run.learner, run.output / ADAPTER
     finished = learner.step == learner.steps and adapter.exists()
-    PartialState().wait_for_everyone()  # until all of them have looked
-    run.tell(
+    PartialState().wait_for_everyone()  # all processes must check before the adapter is written
+    run.emit(
         TrainingBegun(
             step=learner.step,
             steps=learner.steps,
             pairs=len(run.training),
-            validation_pairs=len(run.held),
+            validation_pairs=len(run.validation),
             trainable=sum(parameter.numel() for parameter in learner.parameters),
             device=run.frozen.device_name,
             precision=run.frozen.precision,
@@ -155,10 +170,10 @@ def _finish(run: Run, *, left_out: int) -> Trained:
         )
     )
     if finished:
-        validation_loss = _judged(run.output)
+        validation_loss = _last_validation_loss(run.output)
     else:
-        make_steps(run)
-        validation_loss = judge(run)
+        run_steps(run)
+        validation_loss = checkpoint_and_evaluate(run)
         if PartialState().is_main_process:
             save_adapter(run, adapter)
     losses = run.progress.losses
@@ -172,8 +187,8 @@ def _finish(run: Run, *, left_out: int) -> Trained:
     )
 
 
-def _judged(output: Path) -> float | None:
-    """The last loss of the pairs held back in a training's log."""
+def _last_validation_loss(output: Path) -> float | None:
+    """The last validation loss in the log."""
     losses = [
         event.loss for event in read_log(output / "log.jsonl") if isinstance(event, Validated)
     ]
@@ -183,14 +198,14 @@ def _judged(output: Path) -> float | None:
 def _open_folder(
     output: Path, *, resume: bool
 ) -> tuple[Checkpoint | None, list[CheckpointDamaged]]:
-    """Where to go on from, if anywhere, and the later checkpoints that are not whole."""
+    """Prepare the folder; return the checkpoint to resume from and the damaged ones after it."""
     checkpoints = output / "checkpoints"
-    PartialState().wait_for_everyone()  # until all of them have looked
+    PartialState().wait_for_everyone()  # all processes must have checked the output
     checkpoints.mkdir(parents=True, exist_ok=True)
     if PartialState().is_main_process:
-        for place in (output, output / SAMPLES, checkpoints):
-            for half_written in place.glob(".covergen-*.part"):
-                half_written.unlink()
+        for folder in (output, output / SAMPLES, checkpoints):
+            for partial in folder.glob(".covergen-*.part"):
+                partial.unlink()
     return find_checkpoint(checkpoints) if resume else (None, [])
 
 
@@ -198,17 +213,17 @@ def _read_pairs(
     examples: Sequence[Example] | Pairs,
     frozen: Frozen,
     recipe: Recipe,
-    tell: Emit,
+    emit: Emit,
     checkpoint: Callable[[], None],
 ) -> tuple[Pairs, dict[int, str]]:
-    """The pairs, and why some cannot be used, by their numbers."""
+    """Encode the pictures; return the pairs, and the reason for each unusable one by its index."""
     if isinstance(examples, Pairs):
         return examples, not_finite(examples.vectors)
     vectors = stack_vectors(examples)
     encoder = Encoder(vae=frozen.vae, size=frozen.size, crop=recipe.crop)
     paths = [example.image for example in examples]
     latents, unreadable = from_pictures(
-        paths, encoder, cached=recipe.cached, emit=tell, checkpoint=checkpoint
+        paths, encoder, cached=recipe.cached, emit=emit, checkpoint=checkpoint
     )
     pairs = Pairs(
         stems=[example.stem for example in examples],
@@ -219,13 +234,13 @@ def _read_pairs(
     return pairs, unreadable | not_finite(vectors)
 
 
-def _tell_left_out(pairs: Pairs, left_out: Mapping[int, str], tell: Emit, *, strict: bool) -> None:
-    for number, reason in sorted(left_out.items()):
-        tell(PairLeftOut(stem=pairs.stems[number], reason=reason))
+def _emit_left_out(pairs: Pairs, left_out: Mapping[int, str], emit: Emit, *, strict: bool) -> None:
+    for index, reason in sorted(left_out.items()):
+        emit(PairLeftOut(stem=pairs.stems[index], reason=reason))
     if left_out and strict:
         raise TrainingError(
             f"{len(left_out)} of {len(pairs.stems)} pairs cannot be used.",
-            hint="Mend them or take them away, or leave out --strict.",
+            hint="Fix or remove them, or omit --strict.",
         )
 
 
@@ -247,51 +262,51 @@ def _make_learner(
     )
 
 
-def _restore(learner: Learner, found: Checkpoint, said: Mapping[str, Any]) -> Progress:
-    """Go back to a checkpoint. Raises UsageError where the training is another one now."""
-    before, now = dict(found.said["recipe"]), dict(said["recipe"])
+def _restore(learner: Learner, saved: Checkpoint, metadata: Mapping[str, Any]) -> Progress:
+    """Load a checkpoint. Raises UsageError if its settings differ from the current ones."""
+    before, now = dict(saved.metadata["recipe"]), dict(metadata["recipe"])
     changed = [
         f"{name} was {before.get(name)}, is {value}"
         for name, value in now.items()
-        if name not in _FREE and before.get(name) != value
+        if name not in _MAY_CHANGE and before.get(name) != value
     ]
     changed += [
-        f"{name} was {found.said[name]}, is {said[name]}"
+        f"{name} was {saved.metadata[name]}, is {metadata[name]}"
         for name in ("base", "clap", "dtype")
-        if found.said[name] != said[name]
+        if saved.metadata[name] != metadata[name]
     ]
-    if found.said["pairs"] != said["pairs"]:
-        changed.append("the pairs are others")
+    if saved.metadata["pairs"] != metadata["pairs"]:
+        changed.append("the training pairs differ")
     if changed:
         raise UsageError(
-            "\n  ".join(["The training was begun otherwise:", *changed]),
-            hint="Go on with what it was begun with, or train anew into another folder.",
+            "\n  ".join(["Cannot resume: settings differ.", *changed]),
+            hint="Use the original settings, or train in another folder.",
         )
-    learner.restore(found.tensors, found.step)
-    progress = Progress(seconds=found.said["seconds"])
-    progress.losses.extend(found.said["losses"])
+    learner.restore(saved.tensors, saved.step)
+    progress = Progress(seconds=saved.metadata["seconds"])
+    progress.losses.extend(saved.metadata["losses"])
     return progress
 
 
 @contextmanager
-def _translated(output: Path) -> Iterator[None]:
-    """What the system refuses, as one TrainingError that says what is saved."""
+def _translate_errors(output: Path) -> Iterator[None]:
+    """Translate failed writes and lack of memory to a TrainingError with a hint on resuming."""
     try:
         yield
     except ModelError as error:
-        if error.hint:  # what cannot be written has none of its own
+        if error.hint:  # failed writes have none
             raise
         raise TrainingError(error.message, hint=saved_hint(output / "checkpoints")) from error
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            "A batch does not fit into memory.",
-            hint="Choose a smaller batch and more accumulation, or gradient checkpointing. "
+            "Out of memory: a batch does not fit.",
+            hint="Use a smaller --batch-size and more --accumulation, or --gradient-checkpointing. "
             + saved_hint(output / "checkpoints"),
         ) from error
     except BrokenPipeError:
-        raise  # nobody listens any more
+        raise  # the reader of stdout is gone
     except OSError as error:
         raise TrainingError(
             f"{error.filename or output}: {error.strerror or error}.",

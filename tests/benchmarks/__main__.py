@@ -1,7 +1,7 @@
-"""Measure covergen beside the reference way: `python -m tests.benchmarks [NAME…]`.
+"""Compare covergen's speed with the reference: `python -m tests.benchmarks [NAME…]`.
 
-A benchmark is a function in the file of its name, which takes a Setting and yields rows; each row
-is measured, and its result sent back, before the next one is asked for.
+A benchmark is a function in the module of the same name that takes a Setting and yields rows. Each
+row is measured and its result sent back before the next one is requested.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ NAMES = ("front", "embed", "paint", "train", "rescan", "write", "start", "memory
 
 
 def main() -> None:
-    """Measure what the command line names, and print each row as soon as it is known."""
+    """Run the named benchmarks, and print each row when it is measured."""
     options = _parse()
-    found: list[dict[str, Any]] = []
-    say(f"{machine(options.device)}; size {options.size}, device {options.device}")
+    rows: list[dict[str, Any]] = []
+    write_line(f"{machine(options.device)}; size {options.size}, device {options.device}")
     for name in options.names or NAMES:
         with tempfile.TemporaryDirectory(prefix="covergen-benchmark-") as folder:
             setting = Setting(size=options.size, device=options.device, folder=Path(folder))
             for result in results(name, setting, options.rounds):
-                found.append({"benchmark": name, **result.values})
-                say("\n".join(["", *result.lines]))
+                rows.append({"benchmark": name, **result.values})
+                write_line("\n".join(["", *result.lines]))
     if options.json:
-        described = {"machine": machine(options.device), "size": options.size}
-        text = json.dumps({**described, "device": options.device, "rows": found}, indent=2)
+        header = {"machine": machine(options.device), "size": options.size}
+        text = json.dumps({**header, "device": options.device, "rows": rows}, indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")
 
 
 def results(name: str, setting: Setting, rounds: int | None) -> Iterator[Result]:
-    """Measure the rows of a benchmark; each result is sent back to it."""
+    """Measure the rows of a benchmark, and send it each result."""
     module = import_module(f"tests.benchmarks.{name}")
     rows: Generator[Row, Result | None] = getattr(module, name)(setting)
     result = None
@@ -53,8 +53,8 @@ def results(name: str, setting: Setting, rounds: int | None) -> Iterator[Result]
             yield result
 
 
-def say(text: str) -> None:
-    """Print it at once, also into a pipe."""
+def write_line(text: str) -> None:
+    """Print a line without buffering."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -62,16 +62,18 @@ def say(text: str) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Measure covergen and the reference way in turn, in one run.",
+        description="Measure covergen and the reference alternately in one run.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--size", choices=("starter", "sd15"), default="starter")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--rounds", type=int, metavar="N", help="another number than a row's own")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="number of rounds, in place of each row's own"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to FILE")
     options = parser.parse_args()
     if unknown := set(options.names).difference(NAMES):
-        parser.error(f"{unknown.pop()}: no benchmark; there are {', '.join(NAMES)}")
+        parser.error(f"unknown benchmark {unknown.pop()}; choose from {', '.join(NAMES)}")
     return options
 
 

@@ -1,4 +1,4 @@
-"""Tracks to embeddings by a CLAP of full size, beside the reference's one track at a time."""
+"""Benchmark embedding with a full-size CLAP; the reference embeds one track at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from covergen.audio.embed import embed_tracks
 from covergen.audio.store import EmbeddingStore
 from covergen.audio.windows import WINDOW_SAMPLES
 from covergen.core.types import TrackEmbedding
-from tests.benchmarks.front import EXTRACTOR, WORKERS, heard_by_reference
+from tests.benchmarks.front import EXTRACTOR, WORKERS, reference_features
 from tests.benchmarks.race import Figure, Race
 from tests.benchmarks.songs import FORMATS, make_songs
 
@@ -33,18 +33,18 @@ __all__ = ["embed"]
 
 _TRACKS = 64
 _REFERENCE_TRACKS = 8
-_WINDOWS_AT_ONCE = 8  # as in `tag`
+_BATCH_SIZE = 8  # as in `tag`
 
 
 def embed(setting: Setting) -> Iterator[Row]:
-    """64 tracks of four minutes, one window each."""
+    """Embed 64 tracks of four minutes, with one window each."""
     folder = _save_clap(setting.folder / "clap")
     tracks = make_songs(setting.folder / "songs", FORMATS["MP3 320k"], _TRACKS)
     device = torch.device(setting.device)
     ours = _Ours(folder, tracks, setting.folder, device)
     reference = ClapModel.from_pretrained(folder).to(device).eval()
     yield Race(
-        name=f"embed: {_TRACKS} tracks of 4 minutes, CLAP of full size, 1 window",
+        name=f"embed: {_TRACKS} tracks of 4 minutes, full-size CLAP, 1 window",
         covergen=ours.run,
         reference=lambda: _reference(reference, tracks[:_REFERENCE_TRACKS], device),
         unit="tracks",
@@ -55,7 +55,7 @@ def embed(setting: Setting) -> Iterator[Row]:
         warm_up=False,
     )
     yield Figure(
-        name="embed: how much of the time the tower was at work",
+        name="embed: share of time that the audio encoder was busy",
         value=100 * ours.busy_seconds / ours.seconds,
         unit="%",
         at_least=90,
@@ -63,7 +63,7 @@ def embed(setting: Setting) -> Iterator[Row]:
 
 
 class _Ours:
-    """covergen's way, with a clock on the tower; nothing is remembered from run to run."""
+    """covergen's implementation, timing the audio encoder; each run starts with an empty cache."""
 
     def __init__(
         self, folder: Path, tracks: Sequence[Track], stores: Path, device: torch.device
@@ -71,43 +71,43 @@ class _Ours:
         self._tower = Tower(folder, device=device, dtype=torch.float32)
         self.log_mel = self._tower.log_mel
         silence = np.zeros((1, WINDOW_SAMPLES), np.float32)
-        self._tower.embed(self.log_mel(silence))  # the weights are loaded
+        self._tower.embed(self.log_mel(silence))  # loads the weights
         self._tracks = tracks
         self._stores = (stores / f"{n}.sqlite" for n in count())
         self.id = self._tower.id
         self.seconds = self.busy_seconds = 0.0
 
     def run(self) -> None:
-        self.busy_seconds, begun = 0.0, time.perf_counter()
+        self.busy_seconds, start = 0.0, time.perf_counter()
         with closing(EmbeddingStore(next(self._stores))) as store:
-            heard = embed_tracks(
+            results = embed_tracks(
                 self._tracks,
-                self,  # type: ignore[arg-type]  # a tower with a clock
+                self,  # type: ignore[arg-type]  # wraps an audio encoder
                 store,
                 windows=1,
-                batch_size=_WINDOWS_AT_ONCE,
+                batch_size=_BATCH_SIZE,
                 workers=WORKERS,
                 checkpoint=lambda: None,
             )
-            assert sum(isinstance(one, TrackEmbedding) for one in heard) == _TRACKS
-        self.seconds = time.perf_counter() - begun
+            assert sum(isinstance(one, TrackEmbedding) for one in results) == _TRACKS
+        self.seconds = time.perf_counter() - start
 
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         vectors = self._tower.embed(log_mel)
-        self.busy_seconds += time.perf_counter() - begun
+        self.busy_seconds += time.perf_counter() - start
         return vectors
 
 
 def _reference(model: ClapModel, tracks: Sequence[Track], device: torch.device) -> None:
     for track in tracks:
-        (features,) = heard_by_reference(track.path, 1)
+        (features,) = reference_features(track.path, 1)
         with torch.no_grad():
             model.get_audio_features(input_features=features.to(device))
 
 
 def _save_clap(folder: Path) -> Path:
-    """Random weights in the sizes of laion/larger_clap_music_and_speech."""
+    """Save a CLAP of the size of laion/larger_clap_music_and_speech with random weights."""
     audio = ClapAudioConfig(
         patch_embeds_hidden_size=128,
         hidden_size=1024,

@@ -1,4 +1,4 @@
-"""Music files to log-mel spectrograms, beside librosa and ClapFeatureExtractor."""
+"""Benchmark log-mel spectrograms from music files; the reference uses librosa."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from covergen.core.types import Track
     from tests.benchmarks.race import Row, Setting
 
-__all__ = ["EXTRACTOR", "WORKERS", "front", "heard_by_reference"]
+__all__ = ["EXTRACTOR", "WORKERS", "front", "reference_features"]
 
-WORKERS = min(4, os.cpu_count() or 1)  # as `tag` has unless told otherwise
+WORKERS = min(4, os.cpu_count() or 1)  # the default of `tag`
 EXTRACTOR = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")  # the reference's
-_TRACKS = 64  # so many that how a run begins and ends counts little
+_TRACKS = 64  # enough to make startup time negligible
 _REFERENCE_TRACKS = 16
-_GOALS = {1: 15.0, 3: 10.0}  # by windows
+_GOALS = {1: 15.0, 3: 10.0}  # by number of windows
 _RATE_HZ = 48_000
 
 
 def front(setting: Setting) -> Iterator[Row]:
-    """Each kind of file, with as many windows as the reference takes, and with three on both sides.
+    """Measure each format with one window per track, like the reference, and with three.
 
-    covergen works in processes as it does in `tag`; the reference takes one track after the other.
+    covergen uses several processes as in `tag`; the reference runs one track after another.
     """
     for name, kind in FORMATS.items():
         tracks = make_songs(setting.folder / kind.container, kind, _TRACKS)
@@ -62,7 +62,7 @@ def front(setting: Setting) -> Iterator[Row]:
 
 
 class _Front:
-    """covergen's own way up to the tower; nothing is remembered from one run to the next."""
+    """covergen's implementation without the audio encoder; each run starts with an empty cache."""
 
     id = "no tower"
 
@@ -74,16 +74,16 @@ class _Front:
 
     def run(self) -> None:
         with closing(EmbeddingStore(next(self._stores))) as store:
-            heard = embed_tracks(
+            results = embed_tracks(
                 self._tracks,
-                self,  # type: ignore[arg-type]  # it hears, and that is all
+                self,  # type: ignore[arg-type]  # stands in for an audio encoder
                 store,
                 windows=self._windows,
                 batch_size=8,
                 workers=WORKERS,
                 checkpoint=lambda: None,
             )
-            assert all(isinstance(one, TrackEmbedding) for one in heard)
+            assert all(isinstance(one, TrackEmbedding) for one in results)
 
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         assert log_mel.shape[1:] == (1, 1001, 64)
@@ -92,13 +92,13 @@ class _Front:
 
 def _reference(tracks: Sequence[Track], windows: int) -> None:
     for track in tracks:
-        assert len(list(heard_by_reference(track.path, windows))) == windows
+        assert len(list(reference_features(track.path, windows))) == windows
 
 
-def heard_by_reference(path: Path, windows: int) -> Iterator[torch.Tensor]:
-    """Decode the whole track, and take a window where the extractor likes, or several in order."""
+def reference_features(path: Path, windows: int) -> Iterator[torch.Tensor]:
+    """Decode the whole track; extract one random window, or several in order."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa tries others before it decodes AAC
+        warnings.simplefilter("ignore")  # librosa warns before falling back for AAC
         waveform, _ = librosa.load(path, sr=_RATE_HZ, mono=True)
     parts = [waveform] if windows == 1 else np.array_split(waveform, windows)
     for part in parts:

@@ -1,4 +1,4 @@
-"""Whether memory grows with the library."""
+"""Benchmark whether memory use grows with the library."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["memory"]
 
 _FEW, _MANY = 10, 10_000
-_TRACKS_AN_ALBUM = 10
-_SAMPLES = 4_800  # at 48 kHz: each track is heard as a whole window all the same
+_TRACKS_PER_ALBUM = 10
+_SAMPLES = 4_800  # at 48 kHz; each track is padded to a whole window
 
 
 def memory(setting: Setting) -> Iterator[Row]:
-    """Tag libraries of both sizes, all of it: heard, painted by a small model, written, kept."""
+    """Tag a small and a large library, with a small model."""
     model = _model(setting.folder)
     peaks = {}
     for tracks in (_FEW, _MANY):
@@ -51,11 +51,11 @@ def _model(folder: Path) -> tuple[object, ...]:
 
 
 def _make(library: Path, tracks: int) -> None:
-    """No two tracks sound the same, or some would not be heard."""
+    """Create tracks that all differ, so that none is found in the cache."""
     random = np.random.default_rng(tracks)
     for n in range(tracks):
-        folder = library / f"Album {n // _TRACKS_AN_ALBUM}"
+        folder = library / f"Album {n // _TRACKS_PER_ALBUM}"
         folder.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(folder / f"{n % _TRACKS_AN_ALBUM + 1:02}.wav"), "wb") as file:
+        with wave.open(str(folder / f"{n % _TRACKS_PER_ALBUM + 1:02}.wav"), "wb") as file:
             file.setparams((1, 2, 48_000, 0, "NONE", ""))
             file.writeframes(random.integers(-9_000, 9_000, _SAMPLES, dtype=np.int16).tobytes())

@@ -1,4 +1,4 @@
-"""The models that benchmarks paint and train with."""
+"""The models of the painting and training benchmarks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["base_and_adapter"]
 
 _STARTER = Path(covergen.starter.__file__).parent / "weights"
 
-# Stable Diffusion 1.5's own configs, where they differ from the classes' defaults.
+# Stable Diffusion 1.5's configs, where they differ from the defaults.
 _UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
 _VAE = {
     "block_out_channels": (128, 256, 512, 512),
@@ -35,7 +35,7 @@ _NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_lin
 
 
 def base_and_adapter(setting: Setting) -> tuple[Path, Path]:
-    """The starter's, or those of full size with random weights, which paint nothing."""
+    """Return the starter's base and adapter, or full-size ones with random weights."""
     if setting.size == "starter":
         return _STARTER / "base", _STARTER / "adapter.safetensors"
     base, adapter = setting.folder / "sd15", setting.folder / "sd15.safetensors"
@@ -45,7 +45,7 @@ def base_and_adapter(setting: Setting) -> tuple[Path, Path]:
 
 
 def _make_sd15(folder: Path, adapter: Path) -> None:
-    """Save a base of Stable Diffusion 1.5's size, in half precision, and an adapter for it."""
+    """Save a base of Stable Diffusion 1.5's size in half precision, and an adapter for it."""
     tokenizer = make_tokenizer(77)
     torch.manual_seed(0)
     parts = {

@@ -1,4 +1,4 @@
-"""Painting, beside diffusers' own pipeline that paints for one track after the other."""
+"""Benchmark painting; the reference uses diffusers' pipeline, one picture at a time."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 __all__ = ["paint"]
 
-_SAME = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
-_DEFAULTS = (50, 7.5, DDPMScheduler)  # of art-from-audio's generate_artwork.py
-_UNET_FLOP, _DECODER_FLOP = 0.803e12, 2.514e12  # of Stable Diffusion 1.5, for a picture
+_SAME_WORK = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
+_DEFAULTS = (50, 7.5, DDPMScheduler)  # art-from-audio's generate_artwork.py
+_UNET_FLOP, _DECODER_FLOP = 0.803e12, 2.514e12  # Stable Diffusion 1.5, per picture
 _NO_PICTURE = torch.zeros(1, 3, 8, 8)
 
 
 def paint(setting: Setting) -> Generator[Row, Result]:
-    """Rows of the same work, and of what both do unless told otherwise."""
+    """Compare the same settings, and the defaults of both."""
     if setting.device == "cuda" and not torch.cuda.is_available():
         for name in ("same work", "default settings", "share of peak"):
             yield Missing(name=f"paint, {name}, CUDA", reason="no CUDA device here")
@@ -62,7 +62,7 @@ def paint(setting: Setting) -> Generator[Row, Result]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sides:
-    """Both ways, loaded; `tokens` is what the reference's prompt is made of."""
+    """Both implementations, loaded."""
 
     painter: Painter
     pipeline: StableDiffusionPipeline
@@ -71,60 +71,71 @@ class _Sides:
     default: Sampling
 
     def covergen(self, count: int, sampling: Sampling, **parts: Any) -> NDArray[np.uint8]:
-        """(count, H, W, 3) pictures by covergen."""
+        """Paint with covergen: (count, H, W, 3) uint8."""
         vectors = embeddings(count)
         requests = [PaintRequest(vector=v, seed=seed) for seed, v in enumerate(vectors)]
         painter = replace(self.painter, **parts)
-        made = paint_requests(painter, requests, sampling, batch_size=None, checkpoint=_go_on)
-        return np.stack(list(made))
+        pictures = paint_requests(
+            painter, requests, sampling, batch_size=None, checkpoint=_no_interrupt
+        )
+        return np.stack(list(pictures))
 
     def reference(
-        self, count: int, steps: int, guidance: float, scheduler: type[SchedulerMixin], **how: Any
+        self,
+        count: int,
+        steps: int,
+        guidance: float,
+        scheduler: type[SchedulerMixin],
+        **options: Any,
     ) -> Sequence[Any]:
-        """As many by the pipeline, one after the other; Pillow's images unless `how` says else."""
-        options = {} if scheduler is DDPMScheduler else {"timestep_spacing": "trailing"}
-        self.pipeline.scheduler = scheduler.from_pretrained(self.base / "scheduler", **options)
+        """Paint with the pipeline, one picture at a time; `options` are passed to it."""
+        config = {} if scheduler is DDPMScheduler else {"timestep_spacing": "trailing"}
+        self.pipeline.scheduler = scheduler.from_pretrained(self.base / "scheduler", **config)
         length = self.unconditional.shape[1]
-        made = []
+        pictures = []
         for seed, vector in enumerate(embeddings(count)):
             with torch.no_grad():
                 tokens = self.painter.projection(
                     torch.from_numpy(vector)[None].to(self.painter.device)
                 )
-            made += self.pipeline(
+            pictures += self.pipeline(
                 prompt_embeds=tokens.repeat(1, length // tokens.shape[1], 1),
                 negative_prompt_embeds=self.unconditional,
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 generator=torch.Generator().manual_seed(seed),
-                **how,
+                **options,
             ).images
-        return made
+        return pictures
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> object:
-        """Latents to Pillow's images, as the pipeline does it."""
+        """Decode latents to Pillow images like the pipeline."""
         vae = self.pipeline.vae
         pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
         return self.pipeline.image_processor.postprocess(pixels, output_type="pil")
 
 
 def _whole_covers(sides: _Sides) -> Generator[Row, Result]:
-    """What can be waited for: covers from their embedding to their pixels."""
+    """Measure whole covers, from embeddings to pixels."""
     count = 8 if sides.painter.device.type == "cpu" else 64
     pictures: dict[str, NDArray[np.uint8]] = {}
     counts: dict[str, object] = {}
 
     def ours() -> None:
-        pictures["ours"] = sides.covergen(count, _SAME)
+        pictures["ours"] = sides.covergen(count, _SAME_WORK)
 
     def theirs() -> None:
-        made = sides.reference(count, _SAME.steps, _SAME.guidance, DPMSolverMultistepScheduler)
-        theirs = np.stack([np.asarray(picture) for picture in made])
-        counts["levels of 255 that the pictures differ by"] = difference(pictures["ours"], theirs)
+        images = sides.reference(
+            count, _SAME_WORK.steps, _SAME_WORK.guidance, DPMSolverMultistepScheduler
+        )
+        expected = np.stack([np.asarray(image) for image in images])
+        counts["largest difference of the pictures (levels of 255)"] = difference(
+            pictures["ours"], expected
+        )
 
     yield Race(
-        name=f"paint, same work: {count} covers of {_SAME.steps} steps",
+        name=f"paint, same work: {count} covers of {_SAME_WORK.steps} steps",
         covergen=ours,
         reference=theirs,
         unit="covers",
@@ -147,11 +158,11 @@ def _whole_covers(sides: _Sides) -> Generator[Row, Result]:
 
 
 def _by_the_step(sides: _Sides) -> Generator[Row, Result]:
-    """What would take hours otherwise: steps and decoding apart, and covers of so many by sum."""
-    two = replace(_SAME, steps=2, guidance=_DEFAULTS[1])
+    """Measure steps and decoding separately, since whole covers would take hours."""
+    two = replace(_SAME_WORK, steps=2, guidance=_DEFAULTS[1])
     no_decoder = SimpleNamespace(dtype=torch.float32, decode=lambda *_, **__: (_NO_PICTURE,))
     step = yield Race(
-        name="paint, a guided step, batch of 1",
+        name="paint, guided step, batch of 1",
         covergen=lambda: sides.covergen(1, two, vae=no_decoder),
         reference=lambda: sides.reference(
             1, 2, two.guidance, DPMSolverMultistepScheduler, output_type="latent"
@@ -171,7 +182,7 @@ def _by_the_step(sides: _Sides) -> Generator[Row, Result]:
         warm_up=False,
     )
     reusing = yield Race(
-        name="paint, a whole step and one of the outermost layer alone, beside two whole ones",
+        name="paint, one full and one shallow step, compared with two full steps",
         covergen=lambda: sides.covergen(1, replace(two, reuse=2), vae=no_decoder),
         reference=lambda: sides.covergen(1, two, vae=no_decoder),
         unit="steps",
@@ -183,13 +194,13 @@ def _by_the_step(sides: _Sides) -> Generator[Row, Result]:
 
 
 def _sums(default: Sampling, step: Result, decoded: Result, reusing: Result) -> Iterator[Figure]:
-    """Covers of so many steps, of what these and the decoding took by the clock."""
+    """Estimate the time of whole covers from that of steps and decoding."""
 
     def ours(sampling: Sampling, clock: str) -> float:
-        whole = _median(step, "covergen", clock) / 2
+        full = _median(step, "covergen", clock) / 2
         shallow = _median(reusing, "covergen", clock) - _median(reusing, "reference", clock) / 2
         steps = (
-            (shallow if number % sampling.reuse else whole)
+            (shallow if number % sampling.reuse else full)
             * (1 if guides(sampling, number / sampling.steps) else 0.5)
             for number in range(sampling.steps)
         )
@@ -203,11 +214,11 @@ def _sums(default: Sampling, step: Result, decoded: Result, reusing: Result) -> 
         return theirs(steps, clock) / ours(sampling, clock)
 
     for name, sampling, steps, goal in (
-        (f"same work: {_SAME.steps} steps", _SAME, _SAME.steps, 1.15),
+        (f"same work: {_SAME_WORK.steps} steps", _SAME_WORK, _SAME_WORK.steps, 1.15),
         (f"default settings: {sampling_text(default)}; DDPM, 50 steps", default, 50, 5),
     ):
         yield Figure(
-            name=f"paint, {name}, by sum",
+            name=f"paint, {name}, estimated",
             value=ratio(sampling, steps, "seconds"),
             unit="×",
             at_least=goal,
@@ -216,11 +227,11 @@ def _sums(default: Sampling, step: Result, decoded: Result, reusing: Result) -> 
 
 
 def _share_of_peak(sides: _Sides) -> Figure:
-    """Arithmetic of the UNet and the decoder over what products of matrices reach just now."""
+    """The arithmetic rate of painting, relative to that of matrix products."""
     square, repeats, count = 8192, 50, 64
     matrix = torch.randn(square, square, device="cuda", dtype=torch.bfloat16)
     peak = repeats * 2 * square**3 / _seconds(lambda: [matrix @ matrix for _ in range(repeats)])
-    sampling = replace(_SAME, guidance=_DEFAULTS[1])
+    sampling = replace(_SAME_WORK, guidance=_DEFAULTS[1])
     work = count * (2 * sampling.steps * _UNET_FLOP + _DECODER_FLOP)
     reached = work / _seconds(lambda: sides.covergen(count, sampling))
     return Figure(
@@ -239,7 +250,7 @@ def _load(setting: Setting) -> _Sides:
     painter = load_painter(base, adapter, d_audio=512, device=device, dtype=dtype)
     diffusers.logging.set_verbosity_error()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on configs that the pipeline mends
+        warnings.simplefilter("ignore")  # about configs that the pipeline corrects
         pipeline = StableDiffusionPipeline(
             vae=AutoencoderKL.from_pretrained(base / "vae"),
             text_encoder=None,
@@ -260,8 +271,8 @@ def _load(setting: Setting) -> _Sides:
     )
 
 
-def _go_on() -> None:
-    """Nobody interrupts a benchmark."""
+def _no_interrupt() -> None:
+    """Do nothing; benchmarks are not interrupted."""
 
 
 def _goal(sides: _Sides, *, cpu: float, cuda: float) -> float:
@@ -277,10 +288,10 @@ def _median(result: Result, side: str, clock: str) -> float:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """How long it takes a GPU, when it is warm."""
+    """Time a call on a GPU, after a warm-up."""
     call()
     torch.cuda.synchronize()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     call()
     torch.cuda.synchronize()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

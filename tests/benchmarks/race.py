@@ -1,4 +1,4 @@
-"""What a benchmark yields: two ways of the same work that are timed in turn, or one figure."""
+"""The rows of a benchmark: two implementations timed alternately, or a single figure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Figure", "Missing", "Race", "Result", "Row", "Setting", "machine", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What is measured, on what. `folder` is empty, and removed afterwards."""
+    """The model size and the device. `folder` is empty, and removed afterwards."""
 
     size: Literal["starter", "sd15"]
     device: str
@@ -27,12 +27,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """Two ways of the same work, each a call without arguments.
+    """Two implementations of the same work, each a function without arguments.
 
-    `units` are done by one call (`reference_units` where the reference does others), so that speed
-    is units a second. `at_least` is the goal for covergen's speed over the reference's, `at_most`
-    that for its time over the reference's. Both are called once before the clock runs, where
-    `warm_up`. `counts` may be filled by the calls.
+    One call does `units` of work, or `reference_units` for the reference if given; speed is units
+    per second. `at_least` is the goal for covergen's speed relative to the reference's, `at_most`
+    for its relative time. With `warm_up`, both are called once before they are timed. The calls
+    may fill `counts`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Race:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A value with its own goal, and nothing beside it."""
+    """A single value with its own goal."""
 
     name: str
     value: float
@@ -62,7 +62,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What cannot be measured here, and why."""
+    """A row that cannot be measured on this machine, with the reason."""
 
     name: str
     reason: str
@@ -73,14 +73,14 @@ Row = Race | Figure | Missing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A row as measured: its lines to read, and the same as values of JSON."""
+    """A measured row, as text and as JSON values."""
 
     lines: list[str]
     values: dict[str, Any]
 
 
 def measure(row: Row, rounds: int | None = None) -> Result:
-    """Run a race, with other `rounds` than its own if given, or take a figure as it is."""
+    """Measure a row; `rounds` overrides a race's own."""
     if isinstance(row, Race):
         return _run(replace(row, rounds=rounds or row.rounds))
     if isinstance(row, Figure):
@@ -92,41 +92,41 @@ def measure(row: Row, rounds: int | None = None) -> Result:
 
 
 def machine(device: str) -> str:
-    """The hardware in words; torch is asked only for what it computes on."""
+    """Describe the hardware; imports torch only for a CUDA device."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    words = f"{platform.machine()}, {cores} cores, load {os.getloadavg()[0]:.1f}"
+    text = f"{platform.machine()}, {cores} cores, load {os.getloadavg()[0]:.1f}"
     if device.startswith("cuda"):
         import torch
 
-        words += f", {torch.cuda.get_device_name(device)}"
-    return words
+        text += f", {torch.cuda.get_device_name(device)}"
+    return text
 
 
 def _run(race: Race) -> Result:
-    ways = {"covergen": race.covergen, "reference": race.reference}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    processor: dict[str, list[float]] = {name: [] for name in ways}
+    sides = {"covergen": race.covergen, "reference": race.reference}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    processor: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-1 if race.warm_up else 0, race.rounds):
-        for name, way in ways.items():
-            begun, busy = time.perf_counter(), _processor_seconds()
-            way()
+        for name, call in sides.items():
+            start, busy = time.perf_counter(), _processor_seconds()
+            call()
             if number >= 0:
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(time.perf_counter() - start)
                 processor[name].append(_processor_seconds() - busy)
     units = {"covergen": race.units, "reference": race.reference_units or race.units}
-    speeds = {name: [units[name] / s for s in seconds[name]] for name in ways}
+    speeds = {name: [units[name] / s for s in seconds[name]] for name in sides}
     pairs = list(zip(speeds["covergen"], speeds["reference"], strict=True))
     ratios = [b / a if race.at_most is not None else a / b for a, b in pairs]
     ratio = statistics.median(ratios)
     each = {name: statistics.median(taken) / units[name] for name, taken in processor.items()}
-    goal, reached = _judged(ratio, race.at_least, race.at_most, "×")
-    of_what = "time" if race.at_most is not None else "speed"
+    goal, reached = _compare(ratio, race.at_least, race.at_most, "×")
+    quantity = "time" if race.at_most is not None else "speed"
     lines = [race.name]
     lines += [f"  {name:<10}{_spread(values, f'{race.unit}/s')}" for name, values in speeds.items()]
-    lines += [f"  {of_what:<10}{_spread(ratios, '×')}{goal}"]
+    lines += [f"  {quantity:<10}{_spread(ratios, '×')}{goal}"]
     if min(each.values()) > 0:
         per_unit = ", ".join(f"{value:.3g} s by {name}" for name, value in each.items())
-        lines += [f"  processor time for one of the {race.unit}: {per_unit}"]
+        lines += [f"  processor time per unit ({race.unit}): {per_unit}"]
     lines += [f"  {name}: {value}" for name, value in race.counts.items()]
     values = {
         "name": race.name,
@@ -145,12 +145,12 @@ def _run(race: Race) -> Result:
 
 
 def _processor_seconds() -> float:
-    """Of this process and its children, which tells more than the clock on a busy machine."""
+    """The CPU time of this process and its children, which is less affected by other load."""
     return sum(os.times()[:4])
 
 
 def _state(figure: Figure) -> Result:
-    goal, reached = _judged(figure.value, figure.at_least, figure.at_most, f" {figure.unit}")
+    goal, reached = _compare(figure.value, figure.at_least, figure.at_most, f" {figure.unit}")
     lines = [figure.name, f"  {figure.value:.3g} {figure.unit}{goal}"]
     lines += [f"  {name}: {value}" for name, value in figure.counts.items()]
     values = {
@@ -165,20 +165,20 @@ def _state(figure: Figure) -> Result:
     return Result(lines=lines, values=values)
 
 
-def _judged(
+def _compare(
     value: float, at_least: float | None, at_most: float | None, unit: str
 ) -> tuple[str, bool | None]:
-    """The goal in words, and whether it is reached; None where there is none."""
+    """Describe the goal, and return whether it is reached; None if there is no goal."""
     if at_least is not None:
-        words, reached = f"at least {at_least:g}{unit}", value >= at_least
+        text, reached = f"at least {at_least:g}{unit}", value >= at_least
     elif at_most is not None:
-        words, reached = f"at most {at_most:g}{unit}", value <= at_most
+        text, reached = f"at most {at_most:g}{unit}", value <= at_most
     else:
         return "", None
-    return f"   goal {words}: {'reached' if reached else 'MISSED'}", reached
+    return f"   goal {text}: {'reached' if reached else 'MISSED'}", reached
 
 
 def _spread(values: list[float], unit: str) -> str:
-    """The median, and all values' range."""
+    """Format the median and the range."""
     middle = statistics.median(values)
     return f"{middle:8.3g} {unit}  ({min(values):.3g} to {max(values):.3g}, n = {len(values)})"

@@ -1,4 +1,4 @@
-"""A second `tag` over a large library in which there is nothing to do."""
+"""Benchmark repeated runs of `tag` over a large library with nothing to do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["rescan"]
 
 _TRACKS = 100_000
 _ALBUMS = 8_000
-_ALBUMS_AN_ARTIST = 8
+_ALBUMS_PER_ARTIST = 8
 _ROUNDS = 5
 
 
 def rescan(setting: Setting) -> Iterator[Row]:
-    """The first `tag`, which reads each file, and those after it, which read none."""
+    """Measure the first run, which reads every file, and later runs, which read none."""
     library = setting.folder / "library"
     _make(library)
     home = at_home(setting.folder)
@@ -34,7 +34,7 @@ def rescan(setting: Setting) -> Iterator[Row]:
         value=_TRACKS / first.seconds,
         unit="files/s",
         at_least=2500,
-        counts={"seconds": first.seconds, "of the processor": first.processor_seconds},
+        counts={"seconds": first.seconds, "processor seconds": first.processor_seconds},
     )
     again = [covergen("tag", library, environment=home) for _ in range(_ROUNDS)]
     yield Figure(
@@ -44,11 +44,11 @@ def rescan(setting: Setting) -> Iterator[Row]:
         at_most=4,
         counts={
             "each": [round(used.seconds, 2) for used in again],
-            "of the processor": statistics.median(used.processor_seconds for used in again),
+            "processor seconds": statistics.median(used.processor_seconds for used in again),
         },
     )
     yield Figure(
-        name="rescan: peak of tag again",
+        name="rescan: peak memory of tag again",
         value=max(used.peak_bytes for used in again) / 1e6,
         unit="MB",
         at_most=300,
@@ -56,7 +56,7 @@ def rescan(setting: Setting) -> Iterator[Row]:
 
 
 def _make(library: Path) -> None:
-    """One small MP3 under many names: how many tracks there are is what counts."""
+    """Write copies of one small MP3; only the number of files matters."""
     library.mkdir()
     song = encode(library / "song.mp3", "mp3", seconds=0.05, tags={"artist": "A", "album": "B"})
     put_picture(song, "mp3", picture_bytes("png", 48, (10, 120, 40)))
@@ -64,6 +64,6 @@ def _make(library: Path) -> None:
     song.unlink()
     for n in range(_TRACKS):
         album = n * _ALBUMS // _TRACKS
-        folder = library / f"Artist {album // _ALBUMS_AN_ARTIST}" / f"Album {album}"
+        folder = library / f"Artist {album // _ALBUMS_PER_ARTIST}" / f"Album {album}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{n} - Title.mp3").write_bytes(data)

@@ -1,4 +1,4 @@
-"""Four-minute tracks, no two of which sound the same."""
+"""Four-minute tracks that all differ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RATE_HZ = 44_100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """How a track is encoded. `bit_rate` 0: lossless."""
+    """An audio format. `bit_rate` 0 is lossless."""
 
     suffix: str
     container: str
@@ -43,7 +43,7 @@ FORMATS = {
 
 
 def make_songs(folder: Path, kind: Format, count: int) -> list[Track]:
-    """Encode one song, and copy all but the first seconds of it, each time some more."""
+    """Encode one long song, and copy four minutes of it from a different second for each track."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"whole{kind.suffix}"
     _encode(whole, kind, _sound(_SECONDS + count))
@@ -51,7 +51,7 @@ def make_songs(folder: Path, kind: Format, count: int) -> list[Track]:
 
 
 def _sound(seconds: int) -> NDArray[np.float32]:
-    """Two channels of a wandering tone in noise, (2, n)."""
+    """A sweeping tone with noise: (2, n) float32."""
     time = np.arange(seconds * _RATE_HZ) / _RATE_HZ
     tone = 0.2 * np.sin(2 * np.pi * (220 * time + 40 * np.sin(time)))
     noise = np.random.default_rng(0).standard_normal((2, time.size), dtype=np.float32)
@@ -73,7 +73,7 @@ def _encode(path: Path, kind: Format, samples: NDArray[np.float32]) -> None:
 
 
 def _cut(source: Path, target: Path, kind: Format, first_second: int) -> Track:
-    """Copy the packets of four minutes as they are."""
+    """Copy the packets of four minutes without re-encoding."""
     with av.open(source) as old, av.open(target, "w", format=kind.muxer) as new:
         stream = old.streams.audio[0]
         copy = new.add_stream_from_template(stream)

@@ -1,4 +1,4 @@
-"""How soon the command line answers, beside the import of its own framework."""
+"""Benchmark startup time, compared with importing click."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["start"]
 
 
 def start(_: Setting) -> Iterator[Row]:
-    """`covergen --help` and `python -c "import click"`, each a process of its own."""
+    """Run `covergen --help` and `python -c "import click"` in new processes."""
     yield Race(
         name='start: covergen --help, against python -c "import click"',
         covergen=partial(_python, "-m", "covergen", "--help"),

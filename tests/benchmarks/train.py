@@ -1,4 +1,4 @@
-"""Training steps when all latents are kept, beside the reference's, which encodes every picture."""
+"""Benchmark training steps with cached latents; the reference encodes pictures every step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from diffusers.optimization import get_scheduler
-from peft import LoraConfig
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional
 
 from covergen.core.errors import Interrupted
 from covergen.training.events import StepDone
@@ -28,6 +23,7 @@ from covergen.training.train import train as train_adapter
 from tests.benchmarks.models import base_and_adapter
 from tests.benchmarks.race import Missing, Race, Row, Setting
 from tests.plain_diffusion import embeddings
+from tests.reference_training import ReferenceTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -41,7 +37,7 @@ _ENDLESS = 100_000
 
 
 def train(setting: Setting) -> Generator[Row]:
-    """Steps of the same batch at 512 pixels; on a CPU in float32, as the reference's, and bf16."""
+    """Measure steps with equal batches at 512 pixels; on a CPU in fp32 and bf16."""
     name = f"train, steps, {setting.device}"
     if setting.device == "cuda" and not torch.cuda.is_available():
         yield Missing(name=name, reason="no CUDA device here")
@@ -60,7 +56,7 @@ def train(setting: Setting) -> Generator[Row]:
         sample_every=None,
     )
     device = torch.device(setting.device)
-    reference = _Reference(base, device, batch)
+    reference = ReferenceTraining(base, steps=_ENDLESS, size=512, device=device)
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if setting.device == "cpu" else ("auto",)
     for precision in precisions:
         output = setting.folder / f"trained in {precision}"
@@ -69,7 +65,9 @@ def train(setting: Setting) -> Generator[Row]:
             yield Race(
                 name=f"{name}: batch of {batch} at 512 pixels, {precision}",
                 covergen=partial(make_steps, steps),
-                reference=lambda: [reference.step(examples) for _ in range(steps)],
+                reference=lambda: [
+                    _reference_step(reference, examples, batch) for _ in range(steps)
+                ],
                 unit="steps",
                 units=steps,
                 at_least=1.6,
@@ -81,20 +79,20 @@ def train(setting: Setting) -> Generator[Row]:
 def _stepper(
     base: Path, examples: Sequence[Example], recipe: Recipe, output: Path, device: torch.device
 ) -> Iterator[Callable[[int], None]]:
-    """The product's own training, which makes as many steps as it is asked for."""
-    asked: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[Event | BaseException] = SimpleQueue()
-    encoding = len(examples)  # checkpoints before the first step
+    """Run covergen's training in a thread; yield a function that runs a number of steps."""
+    requested: SimpleQueue[bool] = SimpleQueue()
+    done: SimpleQueue[Event | BaseException] = SimpleQueue()
+    encoding = len(examples)  # calls of checkpoint before the first step
 
     def checkpoint() -> None:
         nonlocal encoding
         encoding -= 1
-        if encoding < 0 and not asked.get():
+        if encoding < 0 and not requested.get():
             raise Interrupted
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, StepDone):
-            made.put(event)
+            done.put(event)
 
     def run() -> None:
         try:
@@ -105,20 +103,20 @@ def _stepper(
                 output,
                 names=Names(title="Benchmark", base="", clap=""),
                 device=device,
-                emit=tell,
+                emit=emit,
                 checkpoint=checkpoint,
             )
-        except BaseException as error:  # noqa: BLE001 - handed to who waits
-            made.put(error)
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            done.put(error)
 
-    for _ in range(steps_ahead(device)):  # which are under way when a step is reported
-        asked.put(True)
+    for _ in range(steps_ahead(device)):  # queued before the first result is read
+        requested.put(True)
 
     def make_steps(count: int) -> None:
         for _ in range(count):
-            asked.put(True)
+            requested.put(True)
         for _ in range(count):
-            if isinstance(event := made.get(), BaseException):
+            if isinstance(event := done.get(), BaseException):
                 raise event
 
     thread = Thread(target=run)
@@ -126,62 +124,20 @@ def _stepper(
     try:
         yield make_steps
     finally:
-        asked.put(False)
+        requested.put(False)
         thread.join()
 
 
-class _Reference:
-    """art-from-audio's train_lora_diffusion.py: pictures are read and encoded at every step."""
-
-    def __init__(self, base: Path, device: torch.device, batch: int) -> None:
-        self.device, self.batch = device, batch
-        self.random = np.random.default_rng(0)
-        self.vae = AutoencoderKL.from_pretrained(base / "vae").requires_grad_(False).to(device)
-        unet = UNet2DConditionModel.from_pretrained(base / "unet").requires_grad_(False)
-        targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out"]
-        unet.add_adapter(
-            LoraConfig(r=4, lora_alpha=4, init_lora_weights="gaussian", target_modules=targets)
-        )
-        self.unet = unet.to(device).train()
-        self.scheduler = DDPMScheduler.from_pretrained(base / "scheduler")
-        self.projection = nn.Linear(512, unet.config.cross_attention_dim).to(device)
-        self.parameters = [p for p in unet.parameters() if p.requires_grad]
-        self.parameters += list(self.projection.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4)
-        self.rates = get_scheduler(
-            "cosine", self.optimizer, num_warmup_steps=0, num_training_steps=_ENDLESS
-        )
-
-    def step(self, examples: Sequence[Example]) -> float:
-        chosen = [examples[i] for i in self.random.integers(len(examples), size=self.batch)]
-        pixels = torch.stack([_pixels(example.image) for example in chosen]).to(self.device)
-        vectors = torch.from_numpy(np.stack([e.vector for e in chosen])).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            with torch.no_grad():
-                latents = self.vae.encode(pixels).latent_dist.sample()
-                latents = latents * self.vae.config.scaling_factor
-            noise = torch.randn_like(latents)
-            times = torch.randint(1000, (self.batch,), device=self.device)
-            noisy = self.scheduler.add_noise(latents, noise, times)
-            tokens = self.projection(vectors)[:, None]
-            predicted = self.unet(noisy, times, encoder_hidden_states=tokens).sample
-        loss = functional.mse_loss(predicted.float(), noise.float())
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        self.rates.step()
-        return loss.item()
-
-
-def _pixels(path: Path) -> Tensor:
-    image = Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.BILINEAR)
-    levels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    return (levels - 0.5) / 0.5
+def _reference_step(reference: ReferenceTraining, examples: Sequence[Example], batch: int) -> None:
+    """Train on a random batch."""
+    chosen = [examples[i] for i in np.random.default_rng().integers(len(examples), size=batch)]
+    noise = torch.randn(batch, 2, *reference.latent_shape)
+    reference.backward(chosen, noise, torch.randint(1000, (batch,)))
+    reference.update()
 
 
 def _make_examples(folder: Path, count: int) -> list[Example]:
-    """Covers of 600 pixels as Jamendo has them, smooth enough to be JPEGs of a usual size."""
+    """Save smooth 600-pixel JPEGs, like Jamendo's covers in size."""
     folder.mkdir()
     random = np.random.default_rng(0)
     examples = []

@@ -1,4 +1,4 @@
-"""Verified, journalled writes of large files, beside a copy that is synced and checked once."""
+"""Benchmark verified, journaled writes of large files, compared with copy, sync and checksum."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ __all__ = ["write"]
 _FILES = 60
 _SECONDS = 197  # of noise at 44.1 kHz: 30 MB
 _COVER_BYTES = 400_000
-_MORE_BYTES = 100_000  # each time, so that no padding spares moving the sound
+_MORE_BYTES = 100_000  # per round, so that padding never saves moving the audio
 
 
 def write(setting: Setting) -> Iterator[Row]:
-    """The same files on both sides; covergen writes another cover each time."""
+    """Measure both on the same files; covergen writes a different cover each round."""
     files = _files(setting.folder / "music")
     covers = (_cover(_COVER_BYTES + n * _MORE_BYTES) for n in count())
     with closing(Journal(setting.folder / "journal.sqlite")) as journal:
         yield Race(
             name=f"write: {_FILES} FLAC files of {files[0].stat().st_size / 1e6:.0f} MB, verified"
-            " and journalled, against cp, fsync and one checksum of both copies",
+            " and journaled, compared with cp, fsync and a checksum of both copies",
             covergen=lambda: _write_all(files, next(covers), journal),
             reference=partial(_copy_all, files, setting.folder / "copy"),
             unit="files",

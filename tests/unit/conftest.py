@@ -1,4 +1,4 @@
-"""A song to write a cover into."""
+"""Inputs that unit tests share: a song to write a cover into, and small bases to read."""
 
 from pathlib import Path
 
@@ -18,3 +18,17 @@ def song(tmp_path: Path, original: bytes) -> Path:
     path = tmp_path / "song.flac"
     path.write_bytes(original)
     return path
+
+
+@pytest.fixture(scope="session")
+def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny_base import make_tiny_base  # imports torch
+
+    return make_tiny_base(tmp_path_factory.mktemp("sd1"), like="sd1")
+
+
+@pytest.fixture(scope="session")
+def sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny_base import make_tiny_base
+
+    return make_tiny_base(tmp_path_factory.mktemp("sd2"), like="sd2")

@@ -1,4 +1,4 @@
-"""The choice of a device, on machines with and without GPUs."""
+"""Device selection on machines with and without GPUs."""
 
 import warnings
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", "13.0")
 
 
-def test_a_machine_without_a_gpu_computes_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_a_gpu_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     compute = choose_compute("auto", "auto")
     assert (compute.device.type, compute.dtype, compute.unused) == ("cpu", torch.float32, "")
@@ -54,7 +54,7 @@ def test_a_machine_without_a_gpu_computes_on_the_cpu(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
-def test_a_gpu_is_used_in_half_precision(
+def test_auto_on_a_gpu_is_half_precision(
     gpu: Callable[..., None], bf16: bool, dtype: torch.dtype
 ) -> None:
     gpu((8, 6), bf16=bf16)
@@ -62,14 +62,14 @@ def test_a_gpu_is_used_in_half_precision(
     assert (str(compute.device), compute.dtype, compute.unused) == ("cuda", dtype, "")
 
 
-def test_one_of_several_gpus_is_named_by_its_number(gpu: Callable[..., None]) -> None:
+def test_a_gpu_can_be_selected_by_number(gpu: Callable[..., None]) -> None:
     gpu((9, 0))
     assert choose_compute("cuda:1", "auto").device == torch.device("cuda", 1)
-    with pytest.raises(UsageError, match="cuda:2: this machine has cuda:0 to cuda:1 only"):
+    with pytest.raises(UsageError, match="cuda:2: this machine only has cuda:0 to cuda:1"):
         choose_compute("cuda:2", "auto")
 
 
-def test_metal_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_on_mps_is_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     compute = choose_compute("auto", "auto")
@@ -77,7 +77,7 @@ def test_metal_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("old_driver")
-def test_a_driver_that_is_too_old_is_named() -> None:
+def test_an_outdated_driver_is_reported() -> None:
     compute = choose_compute("auto", "auto")
     assert compute.device.type == "cpu"
     assert "driver is too old" in compute.unused
@@ -87,7 +87,7 @@ def test_a_driver_that_is_too_old_is_named() -> None:
         choose_compute("cuda", "auto")
 
 
-def test_a_gpu_without_kernels_is_named(gpu: Callable[..., None]) -> None:
+def test_a_gpu_without_kernels_is_reported(gpu: Callable[..., None]) -> None:
     gpu((6, 1))
     compute = choose_compute("auto", "auto")
     assert compute.device.type == "cpu"
@@ -97,22 +97,19 @@ def test_a_gpu_without_kernels_is_named(gpu: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "runs"),
+    ("capability", "architectures", "runs"),
     [
-        ((6, 1), False),
-        ((7, 0), False),  # older than sm_75 of the same major version
-        ((7, 5), True),
-        ((8, 9), True),  # by the machine code for sm_86
-        ((12, 0), True),
-        ((13, 0), True),  # by PTX
+        ((6, 1), WHEEL, False),
+        ((7, 0), WHEEL, False),  # older than sm_75 of the same major version
+        ((7, 5), WHEEL, True),
+        ((8, 9), WHEEL, True),  # runs binaries for sm_86
+        ((12, 0), WHEEL, True),
+        ((13, 0), WHEEL, True),  # compiles PTX
+        ((9, 0), ["sm_90a"], True),
+        ((8, 0), ["sm_90a"], False),
     ],
 )
-def test_kernels_run_on_the_same_major_version_and_ptx_on_later_ones(
-    capability: tuple[int, int], runs: bool
+def test_compatibility_of_kernels(
+    capability: tuple[int, int], architectures: list[str], runs: bool
 ) -> None:
-    assert runs_on(capability, WHEEL) == runs
-
-
-def test_architectures_with_a_suffix_are_understood() -> None:
-    assert runs_on((9, 0), ["sm_90a"])
-    assert not runs_on((8, 0), ["sm_90a"])
+    assert runs_on(capability, architectures) == runs

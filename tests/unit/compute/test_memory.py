@@ -1,15 +1,9 @@
-"""Out of memory, on every device, and the cache that is emptied then."""
+"""Out-of-memory detection, and releasing cached memory."""
 
 import pytest
 import torch
 
 from covergen.compute.memory import is_out_of_memory, release_cached
-
-
-def test_the_cpus_allocator_gives_up() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(1 << 60, dtype=torch.uint8)
-    assert is_out_of_memory(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -22,8 +16,14 @@ def test_the_cpus_allocator_gives_up() -> None:
         RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
 )
-def test_what_gpu_libraries_raise_is_out_of_memory(error: RuntimeError) -> None:
+def test_out_of_memory_errors_of_gpu_libraries(error: RuntimeError) -> None:
     assert is_out_of_memory(error)
+
+
+def test_out_of_memory_error_of_the_cpu() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_what_gpu_libraries_raise_is_out_of_memory(error: RuntimeError) -> None:
         "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
     ],
 )
-def test_other_errors_are_not(text: str) -> None:
+def test_other_errors_are_not_out_of_memory(text: str) -> None:
     assert not is_out_of_memory(RuntimeError(text))
 
 
-def test_each_device_empties_its_own_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_memory_is_released_on_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
     emptied = []
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append("mps"))
     monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: emptied.append("accelerator"))

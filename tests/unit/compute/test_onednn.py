@@ -1,4 +1,4 @@
-"""Packed layers, held to torch's own."""
+"""Packed layers, compared with torch's."""
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ def make_model() -> nn.Sequential:
     ).requires_grad_(False)
 
 
-def test_the_same_to_rounding_for_any_batch() -> None:
+def test_packed_model_is_equal_up_to_rounding() -> None:
     plain, packed = make_model(), make_model()
     pack(packed)
     assert not any(type(layer) in (nn.Conv2d, nn.Linear) for layer in packed)
@@ -27,21 +27,21 @@ def test_the_same_to_rounding_for_any_batch() -> None:
         torch.testing.assert_close(packed(inputs), plain(inputs))
 
 
-def test_gradients_pass_through_packed_products() -> None:
+def test_gradients_pass_through_packed_linear_layers() -> None:
     plain, packed = make_model()[4:], make_model()[4:]
     pack_products(packed)
     assert not any(type(layer) is nn.Linear for layer in packed.children())
     inputs = torch.randn(3, 2, 16)
-    towards = torch.randn(7, 2, 3).permute(2, 1, 0)  # not as it lies in memory
+    output_gradient = torch.randn(7, 2, 3).permute(2, 1, 0)  # not contiguous
     gradients = []
     for model in (plain, packed):
-        heard = inputs.clone().requires_grad_()
-        torch.autograd.backward(model(heard), towards)
-        gradients.append(heard.grad)
+        leaf = inputs.clone().requires_grad_()
+        torch.autograd.backward(model(leaf), output_gradient)
+        gradients.append(leaf.grad)
     torch.testing.assert_close(*gradients)
 
 
-def test_what_is_trained_stays_as_it_is() -> None:
+def test_trainable_layers_are_not_packed() -> None:
     model = make_model()
     model[4].requires_grad_(True)
     pack_products(model)
@@ -49,7 +49,7 @@ def test_what_is_trained_stays_as_it_is() -> None:
     assert type(model[5]) is not nn.Linear
 
 
-def test_a_gradient_has_gradients_itself() -> None:
+def test_packed_linear_layers_support_double_backward() -> None:
     plain, packed = make_model()[4], make_model()[4:5]
     pack_products(packed)
     found = []
@@ -60,7 +60,7 @@ def test_a_gradient_has_gradients_itself() -> None:
     torch.testing.assert_close(*found)
 
 
-def test_other_precisions_are_left_alone() -> None:
+def test_half_precision_is_not_packed() -> None:
     model = make_model().bfloat16()
     pack(model)
     assert [type(layer) for layer in model] == [type(layer) for layer in make_model()]

@@ -1,4 +1,4 @@
-"""Loading a base: whole, quiet, and with the empty prompt that the pipeline would use."""
+"""Loading bases and encoding prompts."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from covergen.core.errors import ModelError
 from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import read_config
 from tests.plain_diffusion import empty_prompt
-from tests.tiny_base import make_tiny_base
+from tests.tiny_base import make_tiny_adapter, make_tiny_base
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("name", "length"), [("sd1", 77), ("sd2", 16)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_empty_prompt_is_the_text_encoders_own(
+def test_empty_prompt_matches_the_text_encoder(
     name: str, length: int, masked: bool, request: pytest.FixtureRequest
 ) -> None:
     base: Path = request.getfixturevalue(name)
@@ -31,13 +31,13 @@ def test_the_empty_prompt_is_the_text_encoders_own(
     assert found.shape == (1, length, 32)
     assert torch.equal(found, empty_prompt(base, masked=masked))
     other = empty_prompt(base, masked=not masked)
-    # The mask is seen from the third position on: those before have nothing masked behind them.
+    # In causal attention, the first two positions see no masked ones.
     assert (found - other)[:, :2].abs().max() < 1e-5
     assert ((found - other)[:, 2:].abs().amax(-1) > 1e-3).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_fp16_files_load_in_any_type(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_fp16_files_load_in_any_dtype(dtype: torch.dtype, tmp_path: Path) -> None:
     config = read_config(make_tiny_base(tmp_path, variant="fp16"))
     parts = load_base(config, device=CPU, dtype=dtype)
     assert parts.unet.dtype == dtype
@@ -47,7 +47,7 @@ def test_fp16_files_load_in_any_type(dtype: torch.dtype, tmp_path: Path) -> None
     assert torch.equal(parts.unet.conv_in.weight, whole["conv_in.weight"].to(dtype))
 
 
-def test_shards_load_as_one(sd1: Path, tmp_path: Path) -> None:
+def test_sharded_weights_are_loaded(sd1: Path, tmp_path: Path) -> None:
     base = copytree(sd1, tmp_path / "base")
     whole = UNet2DConditionModel.from_pretrained(sd1 / "unet")
     (base / "unet" / "diffusion_pytorch_model.safetensors").unlink()
@@ -57,37 +57,30 @@ def test_shards_load_as_one(sd1: Path, tmp_path: Path) -> None:
     assert all(torch.equal(unet.state_dict()[k], v) for k, v in whole.state_dict().items())
 
 
-def test_a_base_larger_than_the_device_is_an_error(
+def test_base_larger_than_the_devices_memory_is_an_error(
     sd1: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(AutoencoderKL, "to", full)
-    with pytest.raises(ModelError, match="does not fit into the memory of cpu"):
+    with pytest.raises(ModelError, match="does not fit in the memory of cpu"):
         load_base(read_config(sd1), device=CPU, dtype=torch.float32)
 
 
-def test_weights_that_lack_a_tensor_are_an_error(sd1: Path, tmp_path: Path) -> None:
-    base = copytree(sd1, tmp_path / "base")
-    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
-    tensors = load_file(weights)
-    del tensors["conv_out.bias"]
-    save_file(tensors, weights)
-    with pytest.raises(ModelError, match=r"unet: .*conv_out\.bias"):
-        load_base(read_config(base), device=CPU, dtype=torch.float32)
-
-
-def test_weights_of_another_shape_are_an_error(sd1: Path, sd2: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_match_the_config_are_an_error(
+    sd1: Path, sd2: Path, tmp_path: Path
+) -> None:
     base = copytree(sd1, tmp_path / "base")
     weights = "unet/diffusion_pytorch_model.safetensors"
+    tensors = load_file(base / weights)
+    del tensors["conv_out.bias"]
+    save_file(tensors, base / weights)
+    with pytest.raises(ModelError, match=r"unet: .*conv_out\.bias"):
+        load_base(read_config(base), device=CPU, dtype=torch.float32)
     (base / weights).write_bytes((sd2 / weights).read_bytes())
     with pytest.raises(ModelError, match="unet: its weights cannot be loaded"):
         load_base(read_config(base), device=CPU, dtype=torch.float32)
-
-
-def test_a_text_encoder_of_another_shape_is_an_error(sd1: Path, tmp_path: Path) -> None:
-    base = copytree(sd1, tmp_path / "base")
     other = make_tiny_base(tmp_path / "other", cross_attention_dim=24)
     weights = "text_encoder/model.safetensors"
     (base / weights).write_bytes((other / weights).read_bytes())
@@ -96,7 +89,7 @@ def test_a_text_encoder_of_another_shape_is_an_error(sd1: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\0"])
-def test_a_tokenizer_that_is_none_is_an_error(content: bytes, sd1: Path, tmp_path: Path) -> None:
+def test_invalid_tokenizer_is_an_error(content: bytes, sd1: Path, tmp_path: Path) -> None:
     base = copytree(sd1, tmp_path / "base")
     for path in (base / "tokenizer").iterdir():
         path.write_bytes(content)
@@ -104,7 +97,7 @@ def test_a_tokenizer_that_is_none_is_an_error(content: bytes, sd1: Path, tmp_pat
         encode_prompts(read_config(base), [""], masked=False)
 
 
-def test_a_tokenizer_of_another_encoder_is_an_error(sd1: Path, tmp_path: Path) -> None:
+def test_tokenizer_with_a_larger_vocabulary_is_an_error(sd1: Path, tmp_path: Path) -> None:
     base = copytree(sd1, tmp_path / "base")
     path = base / "tokenizer" / "tokenizer.json"
     tokenizer = json.loads(path.read_text())
@@ -115,11 +108,11 @@ def test_a_tokenizer_of_another_encoder_is_an_error(sd1: Path, tmp_path: Path) -
     for special in ("sep", "cls"):
         tokenizer["post_processor"][special][1] += 1000
     path.write_text(json.dumps(tokenizer))
-    with pytest.raises(ModelError, match="tokenizer: expected at most 190 tokens"):
+    with pytest.raises(ModelError, match="tokenizer: expected token IDs below 190"):
         encode_prompts(read_config(base), [""], masked=False)
 
 
-def test_a_tokenizer_of_the_old_layout_gives_the_same(sd1: Path, tmp_path: Path) -> None:
+def test_tokenizer_files_in_the_old_layout_are_supported(sd1: Path, tmp_path: Path) -> None:
     """Stable Diffusion 1.5 has vocab.json and merges.txt."""
     base = copytree(sd1, tmp_path / "base")
     path = base / "tokenizer" / "tokenizer.json"
@@ -132,17 +125,14 @@ def test_a_tokenizer_of_the_old_layout_gives_the_same(sd1: Path, tmp_path: Path)
 
 
 def test_loading_and_painting_print_nothing(sd1: Path, tmp_path: Path) -> None:
+    make_tiny_adapter(tmp_path / "a.safetensors", sd1)
     program = f"""
-import warnings
 from pathlib import Path
 import numpy as np, torch
-from covergen.core.types import Sampling
-from covergen.core.types import PaintRequest
+from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
-from tests.tiny_base import make_tiny_adapter
 base, adapter = Path({str(sd1)!r}), Path({str(tmp_path / "a.safetensors")!r})
-make_tiny_adapter(adapter, base)
 cpu = torch.device("cpu")
 painter = load_painter(base, adapter, d_audio=512, device=cpu, dtype=torch.float32)
 wanted = [PaintRequest(vector=np.ones(512, np.float32), seed=0)]

@@ -9,39 +9,41 @@ import torch
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.memory import automatic_batch_size
 
-CPU = torch.device("cpu")
 
-
-def of_size(base: Path, *, sample_size: int, width: int) -> BaseConfig:
-    config = read_config(base)
-    unet = {**config.unet, "sample_size": sample_size, "block_out_channels": (width,)}
+@pytest.fixture
+def sd15(sd1: Path) -> BaseConfig:
+    """The sizes of Stable Diffusion 1.5."""
+    config = read_config(sd1)
+    unet = {**config.unet, "sample_size": 64, "block_out_channels": (320,)}
     return replace(config, unet=unet)
 
 
-def test_small_models_take_many_and_large_ones_few(sd1: Path) -> None:
-    def size(config: BaseConfig) -> int:
-        return automatic_batch_size(config, device=CPU, dtype=torch.float32)
+def test_cpu_batches_depend_on_the_model_size(sd1: Path, sd15: BaseConfig) -> None:
+    cpu = torch.device("cpu")
+    small, large = (
+        automatic_batch_size(config, device=cpu, dtype=torch.float32)
+        for config in (read_config(sd1), sd15)
+    )
+    assert (small, large) == (64, 1)
 
-    assert size(read_config(sd1)) == 64
-    assert size(of_size(sd1, sample_size=64, width=320)) == 1  # Stable Diffusion 1.5
-    assert size(of_size(sd1, sample_size=1024, width=320)) == 1
 
-
-def test_a_gpu_is_filled_but_not_to_the_brim(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = of_size(sd1, sample_size=64, width=320)
+def test_gpu_batches_use_most_of_the_free_memory(
+    sd15: BaseConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
     for free in (1, 6, 20, 140):
         total = (free << 30, 160 << 30)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, total=total: total)
         gpu = torch.device("cuda")
-        sizes.append(automatic_batch_size(config, device=gpu, dtype=torch.bfloat16))
-    # 0.7 of the free memory in shares of 100 maps of 64 * 64 * 320 numbers of two bytes.
+        sizes.append(automatic_batch_size(sd15, device=gpu, dtype=torch.bfloat16))
+    # 0.7 of the free memory, divided by 100 maps of 64 * 64 * 320 two-byte numbers.
     assert sizes == [2, 17, 57, 64]
 
 
-def test_memory_that_metal_recommends_is_used(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = of_size(sd1, sample_size=64, width=320)
+def test_mps_batches_use_the_recommended_memory(
+    sd15: BaseConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 << 30)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 6 << 30)
-    gpu = torch.device("mps")
-    assert automatic_batch_size(config, device=gpu, dtype=torch.float16) == 17
+    mps = torch.device("mps")
+    assert automatic_batch_size(sd15, device=mps, dtype=torch.float16) == 17

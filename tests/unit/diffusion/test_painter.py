@@ -1,4 +1,4 @@
-"""A file that the reference's training wrote paints the reference's own picture."""
+"""Loading a painter, and painting with the reference implementation's adapters."""
 
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from tests.tiny_base import make_tiny_adapter, make_tiny_base
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("guidance", [7.5, 1.0])
-@pytest.mark.parametrize(("projection", "d_audio"), [("linear", 512), ("none", 32)])
-def test_the_references_own_picture(
+@pytest.mark.parametrize(
+    ("projection", "d_audio", "guidance"), [("linear", 512, 7.5), ("none", 32, 1.0)]
+)
+def test_reference_adapters_paint_the_same_pictures(
     projection: str, d_audio: int, guidance: float, sd1: Path, tmp_path: Path
 ) -> None:
     adapter = make_tiny_adapter(
@@ -64,7 +65,7 @@ def test_the_references_own_picture(
     assert difference(pictures, expected) <= 2
 
 
-def test_an_adapter_that_does_not_fit_is_told_before_the_base_is_loaded(
+def test_adapters_are_checked_before_the_base_is_loaded(
     sd1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_tiny_base(tmp_path / "other", cross_attention_dim=24)
@@ -72,18 +73,18 @@ def test_an_adapter_that_does_not_fit_is_told_before_the_base_is_loaded(
     broken = make_tiny_adapter(tmp_path / "broken.safetensors", sd1)
     damage_last_value(broken)
 
-    def too_early(*_: object, **__: object) -> None:
-        pytest.fail("the base's weights were read")
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("the base's weights were loaded")
 
-    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", too_early)
+    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", fail)
     with pytest.raises(AdapterError, match="does not fit the base"):
         load_painter(sd1, adapter, d_audio=512, device=CPU, dtype=torch.float32)
     with pytest.raises(AdapterError, match="found 4"):
         load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32, lora_rank=8)
-    with pytest.raises(AdapterError, match="no finite numbers"):
+    with pytest.raises(AdapterError, match="NaN or infinite"):
         load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32)
 
 
 def damage_last_value(path: Path) -> None:
-    """Make it a NaN: safetensors ends with the last tensor's last float32."""
+    """Replace the last float32 of the last tensor, at the end of the file, with NaN."""
     path.write_bytes(path.read_bytes()[:-4] + np.float32(np.nan).tobytes())

@@ -1,4 +1,4 @@
-"""Silence while it lasts, and nothing left behind."""
+"""Silencing of libraries."""
 
 import logging
 import warnings
@@ -11,26 +11,25 @@ from covergen.diffusion.quiet import quiet
 
 
 @pytest.mark.parametrize("library", [diffusers_logging, transformers_logging])
-def test_silence_ends_where_it_should(library: object) -> None:
-    library.set_verbosity(logging.INFO)
-    library.enable_progress_bar()
+@pytest.mark.parametrize("bars", [True, False])
+def test_libraries_are_silent_only_inside_the_context(library: object, bars: bool) -> None:
+    def set_bars(enabled: bool) -> None:
+        library.enable_progress_bar() if enabled else library.disable_progress_bar()
 
     def fail_quietly() -> None:
         with quiet():
             assert library.get_verbosity() == logging.CRITICAL
             assert not library.is_progress_bar_enabled()
-            warnings.warn("unheard", stacklevel=1)
+            warnings.warn("silenced", stacklevel=1)
             raise KeyError
 
+    library.set_verbosity(logging.INFO)
+    set_bars(bars)
     with pytest.raises(KeyError):
         fail_quietly()
     assert library.get_verbosity() == logging.INFO
-    assert library.is_progress_bar_enabled()
-    with pytest.warns(UserWarning, match="heard again"):
-        warnings.warn("heard again", stacklevel=1)
-    library.disable_progress_bar()
-    with quiet():
-        pass
-    assert not library.is_progress_bar_enabled()
+    assert library.is_progress_bar_enabled() == bars
+    with pytest.warns(UserWarning, match="shown"):
+        warnings.warn("shown", stacklevel=1)
     library.set_verbosity(logging.WARNING)
-    library.enable_progress_bar()
+    set_bars(True)

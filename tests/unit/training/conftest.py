@@ -1,4 +1,4 @@
-"""Small bases, and pairs of noise and random vectors that they can be trained on in a blink."""
+"""Training pairs of noise pictures and random vectors, and a finished training on them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,12 @@ from PIL import Image
 
 from covergen.training.examples import Example
 from tests.plain_diffusion import embeddings
-from tests.tiny_base import make_tiny_base
 from tests.unit.training.trainer import Trainer
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Models this small lose more by sharing their work than they gain."""
+    """Small models run faster on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -24,28 +23,18 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_base(tmp_path_factory.mktemp("sd1"), like="sd1")
-
-
-@pytest.fixture(scope="session")
-def sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_base(tmp_path_factory.mktemp("sd2"), like="sd2")
-
-
-@pytest.fixture(scope="session")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    """Ten, two of each album; portraits, landscapes and squares."""
+    """Ten pairs, two per album, with portrait, landscape and square pictures."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(3)
-    made = []
+    examples = []
     for number, vector in enumerate(embeddings(10)):
         path = folder / f"{number}.png"
         shape = (64 + 8 * (number % 3), 72, 3)
         Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(path)
         album = f"album {number // 2}"
-        made.append(Example(stem=f"track {number}", image=path, vector=vector, album=album))
-    return made
+        examples.append(Example(stem=f"track {number}", image=path, vector=vector, album=album))
+    return examples
 
 
 @pytest.fixture
@@ -55,7 +44,13 @@ def trainer(sd1: Path, tmp_path: Path) -> Trainer:
 
 @pytest.fixture(scope="session")
 def whole(sd1: Path, examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """A training that nothing interrupted."""
+    """A finished training that was not interrupted."""
     trainer = Trainer(sd1, tmp_path_factory.mktemp("whole") / "out")
     trainer(examples)
     return trainer
+
+
+@pytest.fixture
+def copied(whole: Trainer, tmp_path: Path) -> Trainer:
+    """A copy of the finished training, without its events."""
+    return whole.copy(tmp_path / "out")

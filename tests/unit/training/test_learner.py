@@ -1,4 +1,4 @@
-"""A step of an adapter: what it needs of its process, and what it does without."""
+"""Optimizer steps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from covergen.training.learner import Learner
 from covergen.training.recipe import RECIPES
 
 
-def test_a_process_without_a_pair_makes_the_step_of_the_others(sd1: Path) -> None:
-    """With scaled gradients, too: its first step is then a scaler's, which nothing has used."""
+def test_a_process_without_pairs_takes_the_same_step(sd1: Path) -> None:
+    """Also with loss scaling, whose scale is not initialized by a loss then."""
     learner = Learner(
         UNet2DConditionModel.from_pretrained(sd1 / "unet"),
         replace(RECIPES["reference"], weight_decay=0.0),

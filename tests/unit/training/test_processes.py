@@ -1,4 +1,4 @@
-"""Several processes make the same training as one, and stop after the same step."""
+"""Training in several processes gives the same results as in one."""
 
 import json
 import os
@@ -29,10 +29,10 @@ def checkpoint():
 
 calls = []
 torch.set_num_threads(1)
-base, whole, stopped, listed = map(Path, sys.argv[1:])
+base, whole, stopped, pairs_file = map(Path, sys.argv[1:])
 pairs = [
     Example(stem=stem, image=Path(image), vector=np.array(vector, np.float32), album=album)
-    for stem, image, vector, album in json.loads(listed.read_text())
+    for stem, image, vector, album in json.loads(pairs_file.read_text())
 ]
 Trainer(base, whole)(pairs, batch_size=7, validation=0.3)
 try:
@@ -43,7 +43,7 @@ except Interrupted:
 
 
 def run_twice(folder: Path, *arguments: Path) -> list[str]:
-    """Run the program in two processes, as `accelerate launch` does; what they print."""
+    """Run the program in two processes like `accelerate launch`; return their output."""
     program = folder / "program.py"
     program.write_text(_PROGRAM, encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -59,30 +59,30 @@ def run_twice(folder: Path, *arguments: Path) -> list[str]:
         )
         for rank in ("0", "1")
     ]
-    found = [process.communicate(timeout=300)[0] for process in processes]
+    output = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    return found
+    return output
 
 
-def test_two_processes_are_as_one(
+def test_two_processes_train_like_one_and_stop_together(
     trainer: Trainer, examples: list[Example], sd1: Path, tmp_path: Path
 ) -> None:
-    """In batches of 7, and of what an epoch leaves, the shares are unequal, or one has none."""
+    """In batches of 7 and of the remaining pairs, shares are unequal, or one process has none."""
     trainer(examples, batch_size=7, validation=0.3)
-    listed = [(e.stem, str(e.image), e.vector.tolist(), e.album) for e in examples]
-    (tmp_path / "pairs.json").write_text(json.dumps(listed), encoding="utf-8")
+    pairs = [(e.stem, str(e.image), e.vector.tolist(), e.album) for e in examples]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    printed = run_twice(tmp_path, sd1, whole, stopped, tmp_path / "pairs.json")
+    output = run_twice(tmp_path, sd1, whole, stopped, tmp_path / "pairs.json")
 
     log = read_log(whole / "log.jsonl")
     assert [e.processes for e in log if isinstance(e, TrainingBegun)] == [2]
     for kind in (StepDone, Validated):
         found = {event.step: event.loss for event in log if isinstance(event, kind)}
-        expected = {event.step: event.loss for event in trainer.of(kind)}
+        expected = {event.step: event.loss for event in trainer.emitted(kind)}
         assert found == pytest.approx(expected, rel=1e-5)
     assert (whole / "adapter.safetensors").is_file()
 
-    # Only the second was asked to stop, by its checkpoint before step 3: it had 5 for pictures.
-    assert printed == ["interrupted\n", "interrupted\n"]
+    # Only the second process is interrupted, before step 3: its first 5 checks are for pictures.
+    assert output == ["interrupted\n", "interrupted\n"]
     log = read_log(stopped / "log.jsonl")
     assert [e.step for e in log if isinstance(e, Saved)] == [2, 3]

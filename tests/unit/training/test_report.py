@@ -1,4 +1,4 @@
-"""The report of a training: all that its log says, in one page that needs nothing else."""
+"""The training report, its charts and the log it is made from."""
 
 import re
 from collections.abc import Iterator
@@ -26,20 +26,20 @@ from covergen.training.train import Names
 NAMES = Names(title="<mine> & yours", base="some/base", clap="some/clap")
 
 
-def step(number: int, loss: float = 0.5) -> StepDone:
+def step_done(number: int, loss: float = 0.5) -> StepDone:
     return StepDone(
         step=number, steps=100, loss=loss, rate=1e-4, samples_per_second=8, seconds=number * 36.7
     )
 
 
-def begun(after: int = 0) -> TrainingBegun:
+def training_begun(after: int = 0) -> TrainingBegun:
     return TrainingBegun(
         step=after,
         steps=100,
         pairs=1234,
         validation_pairs=56,
         trainable=7890,
-        device="a fine processor",
+        device="some CPU",
         precision="fp32",
         processes=2,
     )
@@ -53,7 +53,7 @@ def sample(folder: Path, number: int, color: str) -> Sampled:
 
 
 class Page(HTMLParser):
-    """What a page refers to, and its text."""
+    """The text, tags and references of an HTML page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -78,28 +78,28 @@ def report(folder: Path, *events: Event, left_out: dict[str, str] | None = None)
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_it_tells_what_was_done(tmp_path: Path) -> None:
+def test_report_shows_results_settings_and_left_out_pairs(tmp_path: Path) -> None:
     page = report(
         tmp_path,
-        begun(),
-        *(step(n, loss=0.25) for n in range(1, 101)),
+        training_begun(),
+        *(step_done(n, loss=0.25) for n in range(1, 101)),
         Validated(step=50, loss=0.4),
         Validated(step=100, loss=0.3125),
         PairLeftOut(stem="<b>song</b>", reason="its picture cannot be read"),
         left_out={"tune": "its audio cannot be decoded"},
     )
-    for told in (
-        "<mine> & yours", "Finished", "a fine processor, in 2 processes, in fp32",
+    for text in (
+        "<mine> & yours", "Finished", "some CPU, in 2 processes, in fp32",
         "1,234", "56", "7,890", "1:01:10", "0.2500", "0.3125",
         "<b>song</b>", "its picture cannot be read", "tune", "its audio cannot be decoded",
         "some/base", "some/clap", "min snr gamma", "0.1",
     ):  # fmt: skip
-        assert told in page.text, told
+        assert text in page.text, text
     assert page.tags.count("svg") == 2
 
 
-def test_it_refers_to_nothing_outside_and_runs_nothing(tmp_path: Path) -> None:
-    page = report(tmp_path, begun(), step(1), sample(tmp_path, 1, "red"))
+def test_report_is_self_contained_and_has_no_scripts(tmp_path: Path) -> None:
+    page = report(tmp_path, training_begun(), step_done(1), sample(tmp_path, 1, "red"))
     assert all(r.startswith("data:image/jpeg;base64,") for r in page.references)
     assert page.references
     assert "script" not in page.tags
@@ -107,49 +107,45 @@ def test_it_refers_to_nothing_outside_and_runs_nothing(tmp_path: Path) -> None:
     assert not re.search(r"https?://|url\(|@import", html)
 
 
-def test_sheets_stand_in_their_order_the_first_and_last_among_them(tmp_path: Path) -> None:
+def test_report_shows_a_selection_of_sheets_in_order(tmp_path: Path) -> None:
     sheets = [sample(tmp_path, n, "blue") for n in range(2, 11)]
     gone = sample(tmp_path, 1, "red")
     gone.path.unlink()
-    page = report(tmp_path, begun(), step(10), gone, *sheets)
+    page = report(tmp_path, training_begun(), step_done(10), gone, *sheets)
     shown = [int(n) for n in re.findall(r"After (\d+) steps", page.text)]
     assert (shown[0], shown[-1]) == (2, 10)
     assert shown == sorted(shown)
     assert len(shown) == page.tags.count("img") == 8
-    assert (tmp_path / "report.html").stat().st_size < 400_000, "pictures are made smaller"
+    assert (tmp_path / "report.html").stat().st_size < 400_000, "pictures are scaled down"
 
 
-def test_what_was_done_again_after_a_resume_stands_once(tmp_path: Path) -> None:
-    sheet = sample(tmp_path, 2, "blue")
-    again: list[Event] = [Validated(step=2, loss=0.25), sheet]
-    page = report(tmp_path, begun(), step(2), *again, begun(after=2), *again, step(3))
+def test_report_of_a_resumed_and_stopped_training(tmp_path: Path) -> None:
+    """Repeated samples are shown once, and found if the folder was moved after training."""
+    sample(tmp_path, 2, "blue")
+    moved = Sampled(step=2, path=Path("elsewhere/samples/step-2.png"))
+    repeated: list[Event] = [Validated(step=2, loss=0.25), moved]
+    page = report(
+        tmp_path, training_begun(), step_done(2), *repeated,
+        training_begun(after=2), *repeated, step_done(3),
+    )  # fmt: skip
     assert page.tags.count("img") == 1
     assert re.findall(r"After (\d+) steps", page.text) == ["2"]
-
-
-def test_sheets_are_found_wherever_the_folder_lies_now(tmp_path: Path) -> None:
-    """The log has them as the training was told of its folder, perhaps from another one."""
-    sample(tmp_path, 2, "blue")
-    page = report(tmp_path, begun(), step(2), Sampled(step=2, path=Path("out/samples/step-2.png")))
-    assert page.tags.count("img") == 1
-
-
-def test_a_training_that_was_stopped_says_so(tmp_path: Path) -> None:
-    page = report(tmp_path, begun(), step(1), begun(after=1), step(2))
     assert "Stopped before step 100" in page.text
 
 
-@pytest.mark.parametrize("events", [[], [begun()], [begun(), step(1, loss=float("nan"))]])
-def test_a_training_without_a_step_has_a_report_too(events: list[Event], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "events", [[], [training_begun()], [training_begun(), step_done(1, loss=float("nan"))]]
+)
+def test_report_of_a_training_without_steps(events: list[Event], tmp_path: Path) -> None:
     page = report(tmp_path, *events)
-    assert "No step was made" in page.text
+    assert "No training steps were completed" in page.text
     assert "svg" not in page.tags
 
 
-def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_log_is_read_as_written_without_incomplete_lines(tmp_path: Path) -> None:
     events: list[Event] = [
-        begun(),
-        step(1),
+        training_begun(),
+        step_done(1),
         Validated(step=1, loss=0.5),
         Sampled(step=1, path=tmp_path / "a.png"),
         Saved(step=1, path=tmp_path / "ŝ.safetensors"),
@@ -171,12 +167,12 @@ def points(text: str) -> Iterator[tuple[float, float]]:
         yield float(x), float(y)
 
 
-def test_a_chart_draws_its_values_at_their_places() -> None:
+def test_chart_positions_of_values_and_ticks() -> None:
     chart = make_chart([100, 200, 400], [3.0, 1.0, 2.0], smooth=False)
     (x1, y1), (x2, y2), (x3, y3) = points(chart.line)
     assert (x1, x2, x3) == (25, 50, 100), "from step 0 to the last"
-    assert y3 == pytest.approx((y1 + y2) / 2, abs=0.02), "2 is half way between 1 and 3"
-    assert y1 < y2, "more is higher up"
+    assert y3 == pytest.approx((y1 + y2) / 2, abs=0.02), "2 is halfway between 1 and 3"
+    assert y1 < y2, "larger values are higher"
     assert chart.end == pytest.approx((100, y3), abs=0.01)
     ticks = {tick.label: tick.at for tick in chart.x_ticks}
     assert ticks == {"0": 0, "200": 50, "400": 100}
@@ -185,18 +181,18 @@ def test_a_chart_draws_its_values_at_their_places() -> None:
     assert len(heights) >= 3
 
 
-def test_a_smooth_line_is_the_moving_mean_and_outliers_do_not_flatten_it() -> None:
+def test_smoothed_chart_shows_the_moving_mean_without_outliers() -> None:
     losses = [1e6, *([1.0, 3.0] * 400)]
     chart = make_chart(list(range(1, 802)), losses, smooth=True)
     line = {y for x, y in points(chart.line) if x > 50}
     raw = {y for x, y in points(chart.raw) if x > 50}
     assert len(raw) == 2
-    assert max(raw) - min(raw) > 80, "most of the height is the values' own"
+    assert max(raw) - min(raw) > 80, "the outlier does not flatten the rest"
     assert all(abs(y - sum(raw) / 2) < 2 for y in line)
 
 
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [1e-12, 2e-12], [-1.0, 1e9]])
-def test_any_numbers_make_a_chart(values: list[float]) -> None:
+def test_extreme_values_are_drawn_inside_the_chart(values: list[float]) -> None:
     for smooth in (False, True):
         chart = make_chart(list(range(1, len(values) + 1)), values, smooth=smooth)
         assert all(-0.01 <= c <= 100.01 for point in points(chart.line) for c in point)

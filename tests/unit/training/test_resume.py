@@ -1,8 +1,6 @@
-"""A training that was stopped goes on to the very bit, and from what is whole alone."""
+"""Resuming a training: bit-identical results, and only from intact checkpoints."""
 
-import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,29 +12,28 @@ from safetensors.torch import load_file
 
 from covergen.core.errors import Interrupted, TrainingError, UsageError
 from covergen.training import loop
-from covergen.training.events import (
-    CheckpointDamaged,
-    Event,
-    Saved,
-    StepDone,
-    TrainingBegun,
-)
+from covergen.training.events import CheckpointDamaged, Saved, StepDone, TrainingBegun
 from covergen.training.examples import Example
 from covergen.training.log import read_log
-from tests.unit.training.trainer import Trainer, digest, stop_at
+from tests.unit.training.trainer import Killed, Trainer, digest, stop_at
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4])
-def test_an_interrupted_training_goes_on_to_the_bit(
+def logged_steps(trainer: Trainer) -> list[int]:
+    events = read_log(trainer.output / "log.jsonl")
+    return [event.step for event in events if isinstance(event, StepDone)]
+
+
+@pytest.mark.parametrize("call", [1, 2, 4])
+def test_interrupted_training_resumes_with_identical_results(
     call: int, whole: Trainer, trainer: Trainer, examples: list[Example]
 ) -> None:
-    encoding = len(examples)  # a call each
+    encoding = len(examples)  # one call each
     with pytest.raises(Interrupted):
         trainer(examples, checkpoint=stop_at(encoding + call))
     assert len(trainer.losses) == call - 1
     trained = trainer(examples, resume=True)
     assert trainer.losses == whole.losses
-    assert digest(trained.adapter) == digest(whole.output / "adapter.safetensors")
+    assert trainer.adapter_digest == whole.adapter_digest
     state = "checkpoints/step-4.state.safetensors"
     found, expected = load_file(trainer.output / state), load_file(whole.output / state)
     assert found.keys() == expected.keys()
@@ -44,226 +41,178 @@ def test_an_interrupted_training_goes_on_to_the_bit(
     assert trained.loss == pytest.approx(np.mean(list(whole.losses.values())))
 
 
-def test_steps_that_are_made_ahead_are_told_and_saved(
+def test_queued_steps_are_finished_and_saved(
     whole: Trainer, trainer: Trainer, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU: a step is looked at when the next is under way."""
-    monkeypatch.setattr(loop, "_steps_ahead", lambda _: 1)
+    """On a GPU, the result of a step is read after the next one is queued."""
+    monkeypatch.setattr(loop, "steps_ahead", lambda _: 1)
     with pytest.raises(Interrupted):
         trainer(examples, checkpoint=stop_at(len(examples) + 4))
-    assert [event.step for event in trainer.of(StepDone)] == [1, 2, 3]
-    assert trainer.of(Saved)[-1].step == 3
-    trained = trainer(examples, resume=True)
+    assert [event.step for event in trainer.emitted(StepDone)] == [1, 2, 3]
+    assert trainer.emitted(Saved)[-1].step == 3
+    trainer(examples, resume=True)
     assert trainer.losses == whole.losses
-    assert digest(trained.adapter) == digest(whole.output / "adapter.safetensors")
+    assert trainer.adapter_digest == whole.adapter_digest
 
 
-def test_half_precision_goes_on_to_the_bit(
+def test_half_precision_resumes_with_identical_results(
     sd1: Path, tmp_path: Path, examples: list[Example]
 ) -> None:
-    """With the scaler of its gradients."""
+    """The state includes the loss scale."""
     one, two = Trainer(sd1, tmp_path / "one"), Trainer(sd1, tmp_path / "two")
     one(examples, precision="fp16")
     with pytest.raises(Interrupted):
         two(examples, precision="fp16", checkpoint=stop_at(len(examples) + 2))
     two(examples, precision="fp16", resume=True)
     assert one.losses == two.losses
-    assert digest(one.output / "adapter.safetensors") == digest(two.output / "adapter.safetensors")
+    assert one.adapter_digest == two.adapter_digest
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(
+def test_killed_training_resumes_from_its_last_checkpoint(
     whole: Trainer, trainer: Trainer, examples: list[Example]
 ) -> None:
-    """Killed: nothing is saved on the way out. The log forgets what is done again."""
-
-    class Killed(BaseException):
-        pass
-
-    def kill(event: Event) -> None:
-        if isinstance(event, StepDone) and event.step == 3:
-            raise Killed
-
     with pytest.raises(Killed):
-        trainer(examples, emit=kill)
+        trainer(examples, kill_after=3)
     with (trainer.output / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"type": "step", "st')
-    (trainer.output / "checkpoints" / "step-3.safetensors").write_bytes(b"half of one")
+    (trainer.output / "checkpoints" / "step-3.safetensors").write_bytes(b"incomplete")
     trainer(examples, resume=True)
-    assert [event.step for event in trainer.of(StepDone)] == [1, 2, 3, 3, 4]
+    assert [event.step for event in trainer.emitted(StepDone)] == [1, 2, 3, 3, 4]
     assert trainer.losses == whole.losses
-    logged = [e.step for e in read_log(trainer.output / "log.jsonl") if isinstance(e, StepDone)]
-    assert logged == [1, 2, 3, 4]
+    assert logged_steps(trainer) == [1, 2, 3, 4], "repeated steps are logged once"
 
 
-def test_a_finished_training_may_be_resumed(
-    whole: Trainer, examples: list[Example], tmp_path: Path
+def test_resuming_a_finished_training_changes_nothing(
+    whole: Trainer, copied: Trainer, examples: list[Example]
 ) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    again = Trainer(whole.base, tmp_path / "out")
-    trained = again(examples, resume=True)
-    assert not again.of(StepDone)
-    assert digest(trained.adapter) == digest(whole.output / "adapter.safetensors")
+    trained = copied(examples, resume=True)
+    assert not copied.emitted(StepDone)
+    assert copied.adapter_digest == whole.adapter_digest
     assert trained.loss == pytest.approx(np.mean(list(whole.losses.values())))
 
 
-def flip(path: Path) -> None:
+def flip_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 100)
 
 
 @pytest.mark.parametrize(
     ("damage", "name"),
     [
-        (flip, "step-4.safetensors"),
-        (cut, "step-4.state.safetensors"),
+        (flip_bit, "step-4.safetensors"),
+        (truncate, "step-4.state.safetensors"),
         (Path.unlink, "step-4.state.safetensors"),
     ],
 )
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(
     damage: Callable[[Path], None],
     name: str,
     whole: Trainer,
+    copied: Trainer,
     examples: list[Example],
-    tmp_path: Path,
 ) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    damage(tmp_path / "out" / "checkpoints" / name)
-    again = Trainer(whole.base, tmp_path / "out")
-    again(examples, resume=True)
-    (told,) = again.of(CheckpointDamaged)
-    assert told.path.name == "step-4.safetensors"
-    assert name in told.reason
-    assert again.of(TrainingBegun)[0].step == 2
-    assert again.losses == {s: loss for s, loss in whole.losses.items() if s > 2}
+    damage(copied.output / "checkpoints" / name)
+    copied(examples, resume=True)
+    (event,) = copied.emitted(CheckpointDamaged)
+    assert event.path.name == "step-4.safetensors"
+    assert name in event.reason
+    assert copied.emitted(TrainingBegun)[0].step == 2
+    assert copied.losses == {s: loss for s, loss in whole.losses.items() if s > 2}
 
 
-def test_a_damaged_checkpoint_pushes_no_whole_one_out(
-    whole: Trainer, examples: list[Example], tmp_path: Path
+def test_damaged_checkpoint_does_not_replace_an_intact_one(
+    whole: Trainer, copied: Trainer, examples: list[Example]
 ) -> None:
-    """Only one is kept: that must not be the damaged one, though its step is the last."""
-    shutil.copytree(whole.output, tmp_path / "out")
-    folder = tmp_path / "out" / "checkpoints"
-    flip(folder / "step-4.safetensors")
-    again = Trainer(whole.base, tmp_path / "out")
+    """With one checkpoint kept, it must not be the damaged one, although its step is later."""
+    folder = copied.output / "checkpoints"
+    flip_bit(folder / "step-4.safetensors")
+    stop = stop_at(len(examples) + 2)
     with pytest.raises(Interrupted):
-        again(examples, resume=True, keep_checkpoints=1, checkpoint=stop_at(len(examples) + 2))
+        copied(examples, resume=True, keep_checkpoints=1, checkpoint=stop)
     assert [path.name for path in folder.glob("*.sha256")] == ["step-3.sha256"]
-    again(examples, resume=True)
-    assert again.of(TrainingBegun)[-1].step == 3
-    assert digest(again.output / "adapter.safetensors") == digest(
-        whole.output / "adapter.safetensors"
-    )
+    copied(examples, resume=True)
+    assert copied.emitted(TrainingBegun)[-1].step == 3
+    assert copied.adapter_digest == whole.adapter_digest
 
 
-def test_no_checkpoint_is_whole(whole: Trainer, examples: list[Example], tmp_path: Path) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    for path in (tmp_path / "out" / "checkpoints").glob("*.state.safetensors"):
-        flip(path)
-    with pytest.raises(TrainingError, match="none of its checkpoints is whole"):
-        Trainer(whole.base, tmp_path / "out")(examples, resume=True)
+def test_resume_fails_if_all_checkpoints_are_damaged(
+    copied: Trainer, examples: list[Example]
+) -> None:
+    for path in (copied.output / "checkpoints").glob("*.state.safetensors"):
+        flip_bit(path)
+    with pytest.raises(TrainingError, match="all checkpoints are damaged"):
+        copied(examples, resume=True)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "difference"),
     [
         ({"learning_rate": 0.5}, "learning_rate was 0.01, is 0.5"),
         ({"max_steps": 5}, "max_steps was 4, is 5"),
+        ({"precision": "fp16"}, "dtype was fp32, is fp16"),  # "auto" was resolved to fp32
     ],
 )
-def test_another_recipe_cannot_go_on(
-    changes: dict[str, Any], said: str, whole: Trainer, examples: list[Example], tmp_path: Path
+def test_resume_refuses_other_settings(
+    changes: dict[str, Any], difference: str, copied: Trainer, examples: list[Example]
 ) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    with pytest.raises(UsageError, match="begun otherwise") as caught:
-        Trainer(whole.base, tmp_path / "out")(examples, resume=True, **changes)
-    assert said in caught.value.message
+    with pytest.raises(UsageError, match="Cannot resume: settings differ") as caught:
+        copied(examples, resume=True, **changes)
+    assert difference in caught.value.message
 
 
-def test_another_precision_cannot_go_on_and_its_name_does_not_matter(
-    whole: Trainer, examples: list[Example], tmp_path: Path
+def test_resume_refuses_other_pairs(copied: Trainer, examples: list[Example]) -> None:
+    with pytest.raises(UsageError, match="the training pairs differ"):
+        copied(examples[1:], resume=True)
+
+
+def test_resume_accepts_settings_that_do_not_affect_weights(
+    copied: Trainer, examples: list[Example]
 ) -> None:
-    """What "auto" came to counts: on another machine it may be something else."""
-    shutil.copytree(whole.output, tmp_path / "out")
-    again = Trainer(whole.base, tmp_path / "out")
-    with pytest.raises(UsageError, match="dtype was fp32, is fp16"):
-        again(examples, resume=True, precision="fp16")
-    again(examples, resume=True, precision="fp32")
+    copied(
+        examples, resume=True, checkpoint_every=1, validate_every=None, keep_checkpoints=None,
+        precision="fp32",
+    )  # fmt: skip
 
 
-def test_other_pairs_cannot_go_on(whole: Trainer, examples: list[Example], tmp_path: Path) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    with pytest.raises(UsageError, match="the pairs are others"):
-        Trainer(whole.base, tmp_path / "out")(examples[1:], resume=True)
-
-
-def test_how_often_to_save_may_change(
-    whole: Trainer, examples: list[Example], tmp_path: Path
-) -> None:
-    shutil.copytree(whole.output, tmp_path / "out")
-    Trainer(whole.base, tmp_path / "out")(
-        examples, resume=True, checkpoint_every=1, validate_every=None, keep_checkpoints=None
-    )
-
-
-def test_a_training_that_saved_nothing_may_begin_anew(
+def test_training_without_a_checkpoint_can_be_started_again(
     trainer: Trainer, examples: list[Example]
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill(event: Event) -> None:
-        if isinstance(event, StepDone):
-            raise Killed
-
     with pytest.raises(Killed):
-        trainer(examples, emit=kill)
+        trainer(examples, kill_after=1)
     (trainer.output / "samples").mkdir()
-    for place in (".", "samples", "checkpoints"):
-        (trainer.output / place / ".covergen-1.part").write_bytes(b"half of one")
+    for folder in (".", "samples", "checkpoints"):
+        (trainer.output / folder / ".covergen-1.part").write_bytes(b"incomplete")
     trainer(examples, max_steps=2)
-    logged = [e.step for e in read_log(trainer.output / "log.jsonl") if isinstance(e, StepDone)]
-    assert logged == [1, 2]
+    assert logged_steps(trainer) == [1, 2]
     assert not list(trainer.output.rglob(".covergen-*"))
 
 
-def test_a_training_is_not_overwritten(whole: Trainer, examples: list[Example]) -> None:
-    with pytest.raises(UsageError, match="holds a training already"):
-        whole(examples)
-
-
-def test_resuming_nothing_begins(trainer: Trainer, examples: list[Example]) -> None:
+def test_resume_without_a_checkpoint_starts_from_the_beginning(
+    trainer: Trainer, examples: list[Example]
+) -> None:
     trainer(examples, max_steps=1, resume=True)
-    assert [event.step for event in trainer.of(StepDone)] == [1]
+    assert [event.step for event in trainer.emitted(StepDone)] == [1]
+    with pytest.raises(UsageError, match="already contains a training"):
+        trainer(examples)
 
 
-def test_the_last_checkpoints_are_kept(trainer: Trainer, examples: list[Example]) -> None:
+def test_only_the_last_checkpoints_are_kept_with_their_digests(
+    trainer: Trainer, examples: list[Example]
+) -> None:
     trainer(examples, checkpoint_every=1, keep_checkpoints=2)
-    names = sorted(path.name for path in (trainer.output / "checkpoints").iterdir())
-    assert names == [
+    folder = trainer.output / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == [
         f"step-{step}.{suffix}"
         for step in (3, 4)
         for suffix in ("safetensors", "sha256", "state.safetensors")
     ]
-
-
-def test_the_digests_are_those_of_sha256sum(whole: Trainer) -> None:
-    folder = whole.output / "checkpoints"
     lines = (folder / "step-4.sha256").read_text(encoding="ascii").splitlines()
     assert lines == [
         f"{digest(folder / name)}  {name}"
         for name in ("step-4.safetensors", "step-4.state.safetensors")
     ]
-
-
-def test_the_state_is_no_program(whole: Trainer) -> None:
-    """Safetensors hold numbers; settings are JSON."""
-    from safetensors import safe_open
-
-    with safe_open(whole.output / "checkpoints/step-4.state.safetensors", "pt") as file:
-        said = json.loads(file.metadata()["covergen.training"])
-    assert said["recipe"]["learning_rate"] == 1e-2

@@ -1,4 +1,4 @@
-"""The benchmark of training, where steps are reported one behind as on a GPU."""
+"""The training benchmark, with step results one step behind as on a GPU."""
 
 from pathlib import Path
 from threading import Thread
@@ -12,21 +12,21 @@ from tests.benchmarks import train as benchmark
 from tests.unit.training.trainer import QUICK
 
 
-def test_a_device_that_runs_ahead_does_not_keep_the_benchmark_waiting(
+def test_benchmark_does_not_deadlock_when_steps_are_queued(
     sd1: Path, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (loop, benchmark):
         monkeypatch.setattr(module, "steps_ahead", lambda _: 1)
-    made = []
+    done = []
 
     def run() -> None:
         stepper = benchmark._stepper(sd1, examples, QUICK, tmp_path, torch.device("cpu"))
         with stepper as make_steps:
             make_steps(1)
             make_steps(2)
-            made.append(3)
+            done.append(3)
 
     thread = Thread(target=run, daemon=True)
     thread.start()
     thread.join(60)
-    assert made == [3]
+    assert done == [3]

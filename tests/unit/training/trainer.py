@@ -1,10 +1,11 @@
-"""The training on a small base, as every test here calls it."""
+"""A wrapper around `train` with a small base and a short recipe."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -30,9 +31,13 @@ QUICK = replace(
 NAMES = Names(title="Mine", base="tiny/base", clap="tiny/clap")
 
 
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
 @dataclass(slots=True)
 class Trainer:
-    """Trains on one base into one folder; `events` are those of all its trainings."""
+    """Trains on one base into one folder, and collects the events of all its trainings."""
 
     base: Path
     output: Path
@@ -43,15 +48,16 @@ class Trainer:
         self,
         examples: Sequence[Example] | Pairs,
         *,
-        emit: Callable[[Event], None] = lambda _: None,
+        kill_after: int | None = None,
         checkpoint: Callable[[], None] = lambda: None,
         resume: bool = False,
         strict: bool = False,
         **changes: Any,
     ) -> Trained:
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             self.events.append(event)
-            emit(event)
+            if isinstance(event, StepDone) and event.step == kill_after:
+                raise Killed
 
         return train(
             self.base,
@@ -60,24 +66,32 @@ class Trainer:
             self.output,
             names=NAMES,
             device=torch.device("cpu"),
-            emit=tell,
+            emit=emit,
             checkpoint=checkpoint,
             resume=resume,
             strict=strict,
             sampling=SAMPLING,
         )
 
-    def of(self, kind: type[Event]) -> list[Any]:
+    def copy(self, output: Path) -> Self:
+        shutil.copytree(self.output, output)
+        return type(self)(self.base, output, self.recipe)
+
+    def emitted(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def losses(self) -> dict[int, float]:
-        """By step."""
-        return {event.step: event.loss for event in self.of(StepDone)}
+        """The loss of each step."""
+        return {event.step: event.loss for event in self.emitted(StepDone)}
+
+    @property
+    def adapter_digest(self) -> str:
+        return digest(self.output / "adapter.safetensors")
 
 
 def stop_at(call: int) -> Callable[[], None]:
-    """A checkpoint that raises Interrupted at its n-th call, and is silent afterwards."""
+    """A checkpoint that raises Interrupted only at its nth call."""
     calls = iter(range(1, 10_000))
 
     def checkpoint() -> None:
