@@ -74,7 +74,7 @@ def test_a_dry_run_asks_and_makes_nothing(jamendo: FakeJamendo, run: Run, tmp_pa
     jamendo.songs += [make_song(20, album_id=0)]
     options = ("--dry-run", "--tag", "rock", "--licence", "by-sa", "--since", "2010-01-01")
     text = run(*command(jamendo, folder, *options)).stdout
-    for told in ("8 on Jamendo", "its artist permits no download", "tags=rock", "ccsa=true"):
+    for told in ("8 on Jamendo", "its artist does not allow downloads", "tags=rock", "ccsa=true"):
         assert told in text
     objects = json_lines(run(*command(jamendo, folder, *options, "--json")))
     assert [(o["type"], o.get("total"), o.get("usable")) for o in objects] == [

@@ -40,7 +40,7 @@ def test_cut_or_altered_anywhere_it_is_no_other_picture() -> None:
         data[place] ^= 1 << int(random.integers(8))
         assert _is_none_or_the_same(bytes(data))
         assert _is_none_or_the_same(_DATA[:place])
-    with pytest.raises(ValueError, match="no whole PNG"):
+    with pytest.raises(ValueError, match="not a complete PNG"):
         decode(_DATA[: len(_DATA) // 2])
 
 
@@ -57,7 +57,7 @@ def _png(**texts: str) -> bytes:
     [
         (_png(), "lacks"),
         (_png(**{**_PROVENANCE.as_texts(), "covergen:seed": "many"}), "many"),
-        (_png(bomb="0" * 50_000_000), "no whole PNG"),
+        (_png(bomb="0" * 50_000_000), "not a complete PNG"),
         (_DATA[:16] + (70_000).to_bytes(4) * 2 + _DATA[24:], "70000 by 70000"),
     ],
     ids=["foreign", "no number", "text bomb", "pixel bomb"],
