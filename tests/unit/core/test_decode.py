@@ -1,4 +1,4 @@
-"""Covers read back: only what `encode` made is one."""
+"""Reading back a cover that `encode` wrote."""
 
 import io
 
@@ -18,14 +18,14 @@ _PIXELS = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
 _DATA = encode(Cover(pixels=_PIXELS, provenance=_PROVENANCE), Encoding()).data
 
 
-def test_pixels_and_provenance_come_back_and_encode_alike() -> None:
+def test_cover_round_trips() -> None:
     cover = decode(_DATA)
     assert np.array_equal(cover.pixels, _PIXELS)
     assert cover.provenance == _PROVENANCE
     assert encode(cover, Encoding()).data == _DATA
 
 
-def _is_none_or_the_same(data: bytes) -> bool:
+def _is_rejected_or_unchanged(data: bytes) -> bool:
     try:
         cover = decode(data)
     except ValueError:
@@ -33,13 +33,13 @@ def _is_none_or_the_same(data: bytes) -> bool:
     return np.array_equal(cover.pixels, _PIXELS) and cover.provenance == _PROVENANCE
 
 
-def test_cut_or_altered_anywhere_it_is_no_other_picture() -> None:
+def test_damaged_data_never_gives_another_picture() -> None:
     random = np.random.default_rng(1)
-    for place in random.integers(0, len(_DATA), 300):
+    for position in random.integers(0, len(_DATA), 300):
         data = bytearray(_DATA)
-        data[place] ^= 1 << int(random.integers(8))
-        assert _is_none_or_the_same(bytes(data))
-        assert _is_none_or_the_same(_DATA[:place])
+        data[position] ^= 1 << int(random.integers(8))
+        assert _is_rejected_or_unchanged(bytes(data))
+        assert _is_rejected_or_unchanged(_DATA[:position])
     with pytest.raises(ValueError, match="not a complete PNG"):
         decode(_DATA[: len(_DATA) // 2])
 
@@ -53,15 +53,15 @@ def _png(**texts: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (_png(), "lacks"),
         (_png(**{**_PROVENANCE.as_texts(), "covergen:seed": "many"}), "many"),
         (_png(bomb="0" * 50_000_000), "not a complete PNG"),
-        (_DATA[:16] + (70_000).to_bytes(4) * 2 + _DATA[24:], "70000 by 70000"),
+        (_DATA[:16] + (70_000).to_bytes(4) * 2 + _DATA[24:], "70000 × 70000"),
     ],
-    ids=["foreign", "no number", "text bomb", "pixel bomb"],
+    ids=["foreign", "not a number", "text bomb", "pixel bomb"],
 )
-def test_other_pictures_are_none(data: bytes, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_other_pictures_are_rejected(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         decode(data)
