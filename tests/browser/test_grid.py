@@ -53,7 +53,7 @@ def test_pictures_are_really_there(page: Page) -> None:
 def test_painted_albums_come_first_and_the_others_tell_why_not(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("27 of 33 albums")
     assert not {f"Album {number}" for number in range(20, 26)} & set(titles(page))
-    show(page, "Left alone")
+    show(page, "Skipped")
     assert titles(page) == [f"Album {number}" for number in range(20, 24)]
     expect(card(page, "Album 20")).to_contain_text("already has a cover")
     show(page, "Failed")
@@ -101,7 +101,7 @@ def test_albums_are_sorted(open_page: Open, tmp_path: Path) -> None:
     random.Random(5).shuffle(albums)
     page = open_page(lay_out(tmp_path, albums))
     expected = {
-        "As in the library": albums,
+        "Library order": albums,
         "By artist": sorted(albums, key=lambda album: ARTISTS.index(album.artist)),
         "By album": [album(number) for number in range(20)],  # 9 before 10
         "By year": sorted(albums, key=lambda album: album.date),

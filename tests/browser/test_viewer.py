@@ -79,7 +79,7 @@ def test_without_an_excerpt_there_is_no_player(open_page: Open, tmp_path: Path) 
 
 
 def test_an_album_that_was_left_alone_tells_why(page: Page) -> None:
-    page.get_by_role("group", name="Show").get_by_text("Left alone").click()
+    page.get_by_role("group", name="Show").get_by_text("Skipped").click()
     page.get_by_role("button", name="Album 20: already has a cover").click()
     viewer = page.get_by_role("dialog", name="Album 20")
     expect(viewer).to_contain_text("already has a cover")
