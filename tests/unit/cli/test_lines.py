@@ -198,7 +198,7 @@ def test_a_run_adds_up() -> None:
         "partly 1 album no cover yet",
         "failed 1 file not an audio file, despite its name",
         "failed 1 file its audio cannot be decoded",
-        "written 3 files the cover is in the file",
+        "written 3 files the cover was written to the file",
     ]
 
 

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from covergen.core.picture import (
     Encoding,
     Picture,
+    decode,
     encode,
     is_own,
     open_picture,
@@ -142,10 +143,10 @@ def test_provenance_of_earlier_versions_gets_defaults() -> None:
     )  # fmt: skip
 
 
-def _png_with(texts: dict[str, str]) -> bytes:
+def _png_with(texts: dict[str, str], *, compressed: bool = False) -> bytes:
     chunks = PngInfo()
     for name, value in texts.items():
-        chunks.add_text(name, value)
+        chunks.add_text(name, value, zip=compressed)
     stream = io.BytesIO()
     Image.new("RGB", (4, 4)).save(stream, "PNG", pnginfo=chunks)
     return stream.getvalue()
@@ -265,3 +266,46 @@ def test_too_many_pixels_are_an_error(side: int) -> None:
         open_picture(io.BytesIO(data))
     with pytest.raises(ValueError, match="not a readable image"):
         Picture.parse(data)
+
+
+# Decoding.
+
+_NOISE = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+_ENCODED = encode(Cover(pixels=_NOISE, provenance=_PROVENANCE), _PNG).data
+
+
+def _is_rejected_or_unchanged(data: bytes) -> bool:
+    try:
+        cover = decode(data)
+    except ValueError:
+        return True
+    return np.array_equal(cover.pixels, _NOISE) and cover.provenance == _PROVENANCE
+
+
+def test_damaged_data_never_gives_another_cover() -> None:
+    cover = decode(_ENCODED)
+    assert np.array_equal(cover.pixels, _NOISE)
+    assert cover.provenance == _PROVENANCE
+    assert encode(cover, _PNG).data == _ENCODED
+    random = np.random.default_rng(1)
+    for position in random.integers(0, len(_ENCODED), 300):
+        data = bytearray(_ENCODED)
+        data[position] ^= 1 << int(random.integers(8))
+        assert _is_rejected_or_unchanged(bytes(data))
+        assert _is_rejected_or_unchanged(_ENCODED[:position])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (picture_bytes("png"), "lacks"),
+        (_png_but(seed="many"), "many"),
+        (_ENCODED[: len(_ENCODED) // 2], "not a complete PNG"),
+        (_png_with({"bomb": "0" * 50_000_000}, compressed=True), "not a complete PNG"),
+        (_ENCODED[:16] + (70_000).to_bytes(4) * 2 + _ENCODED[24:], "70000 × 70000"),
+    ],
+    ids=["foreign", "not a number", "truncated", "text bomb", "pixel bomb"],
+)
+def test_other_pictures_are_not_decoded(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decode(data)

@@ -161,15 +161,6 @@ def test_excerpt_consists_of_the_embedded_windows_and_is_small(tmp_path: Path) -
     assert file.stat().st_size < 700_000
 
 
-def test_short_track_is_repeated_as_in_clap(tmp_path: Path) -> None:
-    samples = sound("chord", 4, sample_rate=48_000)
-    path = encode(tmp_path / "in/song.wav", "wav", samples, sample_rate=48_000)
-    excerpt = excerpt_of(make_track(path), tmp_path / "out")
-    mono = samples.mean(axis=0)
-    repeated = np.concatenate([mono, mono, np.zeros(96_000, np.float32)])
-    assert correlation(excerpt, repeated) > 0.99
-
-
 def test_undecodable_track_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "song.flac").write_bytes(b"fLaC" + bytes(1000))
     with pytest.raises(DecodeError):
