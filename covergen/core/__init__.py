@@ -1,1 +1,1 @@
-"""The shared types, the error tree, the paths: imports nothing of the project."""
+"""Types, errors and helpers shared by every room; imports nothing else from covergen."""

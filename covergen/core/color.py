@@ -1,4 +1,4 @@
-"""Colour spaces: sRGB, OKLab (Ottosson 2020) and CIE L*a*b* (D65), of float32 (..., 3)."""
+"""Conversions between sRGB, OKLab (Ottosson 2020) and CIE L*a*b* (D65), on (..., 3) arrays."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _XYZ_FROM_LINEAR = np.array(
     ],
     np.float32,
 )
-# Rows scaled by the white point, so that white is (1, 1, 1).
-_WHITED_FROM_LINEAR = _XYZ_FROM_LINEAR / _XYZ_FROM_LINEAR.sum(1, keepdims=True)
+# Rows are divided by the white point, so that white maps to (1, 1, 1).
+_RELATIVE_XYZ_FROM_LINEAR = _XYZ_FROM_LINEAR / _XYZ_FROM_LINEAR.sum(1, keepdims=True)
 
 
 def _encode(linear: Floats) -> Floats:
-    """IEC 61966-2-1, the transfer function of sRGB."""
+    """Apply the sRGB transfer function (IEC 61966-2-1)."""
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
@@ -59,57 +59,57 @@ def _decode(encoded: Floats) -> Floats:
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-_CODES = 1 << 14
-_BYTE_OF_LINEAR = np.rint(255 * _encode(np.linspace(0, 1, _CODES))).astype(np.uint8)
-_LINEAR_OF_BYTE = _decode(np.arange(256) / 255).astype(np.float32)
+_LEVELS = 1 << 14  # of linear light in the lookup table
+_BYTE_FROM_LINEAR = np.rint(255 * _encode(np.linspace(0, 1, _LEVELS))).astype(np.uint8)
+_LINEAR_FROM_BYTE = _decode(np.arange(256) / 255).astype(np.float32)
 
 
 def srgb_from_linear(linear: Floats) -> NDArray[np.uint8]:
-    """Bytes of sRGB from linear light; what is out of gamut is clipped."""
-    codes = np.clip(linear, 0, 1) * np.float32(_CODES - 1) + np.float32(0.5)
-    return _BYTE_OF_LINEAR[codes.astype(np.uint16)]
+    """Convert linear light to 8-bit sRGB, clipping out-of-gamut values."""
+    levels = np.clip(linear, 0, 1) * np.float32(_LEVELS - 1) + np.float32(0.5)
+    return _BYTE_FROM_LINEAR[levels.astype(np.uint16)]
 
 
 def linear_from_srgb(pixels: NDArray[np.uint8]) -> Floats:
-    """Linear light, 0..1, from bytes of sRGB."""
-    return _LINEAR_OF_BYTE[pixels]
+    """Convert 8-bit sRGB to linear light in 0..1."""
+    return _LINEAR_FROM_BYTE[pixels]
 
 
 def oklab_from_oklch(lightness: float, chroma: float, hue_degrees: float) -> Floats:
-    """One colour, (3,)."""
+    """Convert one OKLCH colour to OKLab. Returns (3,) float32."""
     hue = np.deg2rad(hue_degrees)
     return np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
 
 
 def linear_from_oklab(oklab: Floats) -> Floats:
-    """Linear sRGB light; outside 0..1 where the colour is out of gamut."""
+    """Convert OKLab to linear sRGB; out-of-gamut colours fall outside 0..1."""
     roots = oklab @ _LMS_FROM_OKLAB.T
     return (roots * roots * roots) @ _LINEAR_FROM_LMS.T
 
 
 def oklab_from_linear(linear: Floats) -> Floats:
-    """OKLab of linear sRGB light; the inverse of `linear_from_oklab`."""
+    """Convert linear sRGB to OKLab; the inverse of `linear_from_oklab`."""
     oklab: Floats = np.cbrt(linear @ _LMS_FROM_LINEAR.T) @ _OKLAB_FROM_LMS.T
     return oklab.astype(np.float32)
 
 
 def cielab_from_linear(linear: Floats) -> Floats:
-    """CIE L*a*b* (D65) of linear sRGB light."""
-    xyz = np.maximum(linear, 0) @ _WHITED_FROM_LINEAR.T
+    """Convert linear sRGB to CIE L*a*b* (D65)."""
+    xyz = np.maximum(linear, 0) @ _RELATIVE_XYZ_FROM_LINEAR.T
     roots = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * (24389 / 3132) + 16 / 116)
     x, y, z = roots[..., 0], roots[..., 1], roots[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-_FACTORS = np.linspace(1, 0, 33, dtype=np.float32)[:, None]
+_CHROMA_SCALES = np.linspace(1, 0, 33, dtype=np.float32)[:, None]
 
 
 def fit_gamut(oklab: Floats) -> Floats:
-    """Colours (N, 3), each with its chroma lowered as far as it takes to be within sRGB."""
-    scaled = np.repeat(oklab[None], len(_FACTORS), axis=0)
-    scaled[..., 1:] *= _FACTORS[:, :, None]
+    """Reduce the chroma of each OKLab colour, (N, 3), until it fits in sRGB."""
+    scaled = np.repeat(oklab[None], len(_CHROMA_SCALES), axis=0)
+    scaled[..., 1:] *= _CHROMA_SCALES[:, :, None]
     linear = linear_from_oklab(scaled)
     inside = np.all((linear > -0.002) & (linear < 1.002), axis=-1)
-    first = np.where(inside.any(0), inside.argmax(0), len(_FACTORS) - 1)
+    first = np.where(inside.any(0), inside.argmax(0), len(_CHROMA_SCALES) - 1)
     fitted: Floats = scaled[first, np.arange(len(oklab))]
     return fitted

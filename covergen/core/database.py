@@ -1,4 +1,4 @@
-"""SQLite files that survive crashes, damage and version changes: all of covergen's memory."""
+"""SQLite databases that survive crashes, damage and version changes."""
 
 import os
 import sqlite3
@@ -21,55 +21,55 @@ __all__ = [
     "used_bytes",
 ]
 
-_FILES = ("", "-wal", "-shm")  # a database, what is to go into it, and the index of that
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_FILE_SUFFIXES = ("", "-wal", "-shm")  # the database, its write-ahead log, and the log's index
+_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class OtherVersionError(Exception):
-    """The tables of an older or newer covergen."""
+    """The database was created by an older or newer version of covergen."""
 
 
 def open_cache(
     name: str, schema: str, version: int, *, path: Path | None = None, anew: bool = False
 ) -> sqlite3.Connection:
-    """Open a database whose contents can be made again, creating its tables with `schema`.
+    """Open a database whose contents can be recomputed, creating its tables with `schema`.
 
-    It lies at `path`, or under `name` in the cache folder. One of another version, or one that is
-    damaged, is deleted and begun anew, as any is with `anew`. Where none can be opened or made
-    (no such folder, no right to write, a full disk, another program's lock), it lies in memory
-    and is forgotten when closed. The connection may be handed from one thread to another, used by
+    The file is `path`, or `name` in the cache folder. A database that is damaged or of another
+    version is deleted and recreated; `anew` recreates it in any case. If it cannot be opened or
+    created (missing folder, no permission, full disk, locked), an in-memory database takes its
+    place and is lost when closed. The connection may be passed between threads but used by only
     one at a time. Never raises.
     """
     try:
         path = path or cache_folder() / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _open_or_begin(path, schema, version, anew=anew)
+        return _open_or_recreate(path, schema, version, recreate=anew)
     except (sqlite3.Error, OSError):
         return _open(":memory:", schema, version)
 
 
 def open_durable(path: Path, schema: str, version: int) -> sqlite3.Connection:
-    """Open a database whose contents cannot be made again, creating its tables with `schema`.
+    """Open a database whose contents cannot be recomputed, creating its tables with `schema`.
 
-    What is committed survives a power cut. Nothing is ever deleted: raises sqlite3.Error for a
-    damaged file, OtherVersionError, and OSError.
+    Committed data survives a power failure, and nothing is ever deleted. Raises sqlite3.Error if
+    the file is damaged, OtherVersionError, and OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     return _open(path, schema, version, synchronous="FULL")
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether SQLite found that the file is none of its own, or no longer whole."""
-    # What Python's own module raises, such as for a closed connection, has no code.
+    """Whether the error means that the file is corrupt or not a SQLite database."""
+    # Errors raised by the Python module itself (such as a closed connection) have no code.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-    return code & 0xFF in _DAMAGE  # the low byte of an extended code is the primary one
+    return code & 0xFF in _DAMAGE_CODES  # the low byte of an extended code is the primary code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a database holds: its bytes on the disk, and its rows.
+    """The size of a database on disk and its number of rows.
 
-    `fault` says why the rows could not be counted, "" where they could.
+    `fault` is the reason why the rows could not be counted, or "".
     """
 
     path: Path
@@ -79,13 +79,13 @@ class Usage:
 
 
 def usage_of(path: Path, table: str, version: int) -> Usage:
-    """Look into a database, which need not be there, and is not made. Never raises."""
+    """Measure a database, which need not exist and is not created. Never raises."""
     size = 0
     try:
         size = sum(file.stat().st_size for file in _files(path) if file.exists())
         rows = _count(path, table, version) if size else 0
     except OtherVersionError:
-        return Usage(path=path, size_bytes=size, fault="of another version of covergen")
+        return Usage(path=path, size_bytes=size, fault="created by another version of covergen")
     except sqlite3.Error as error:
         state = "damaged" if is_damaged(error) else "cannot be read"
         return Usage(path=path, size_bytes=size, fault=f"{state}: {error}")
@@ -100,12 +100,12 @@ def _count(path: Path, table: str, version: int) -> int:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found != version:
             raise OtherVersionError
-        query = f"SELECT count(*) FROM {table}"  # noqa: S608 - a name of our own
+        query = f"SELECT count(*) FROM {table}"  # noqa: S608 - table names are constants
         return int(connection.execute(query).fetchone()[0])
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """The size of what a database holds, without the room that was freed in its file."""
+    """The number of bytes in use in a database, without free pages."""
     pages, free, page_bytes = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")
@@ -114,16 +114,18 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def today() -> int:
-    """Days since 1970: precise enough to tell what was not used for long."""
+    """Days since 1970-01-01 (UTC), for last-used dates."""
     return int(time.time() // 86_400)
 
 
 def _files(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in _FILES]
+    return [path.with_name(path.name + suffix) for suffix in _FILE_SUFFIXES]
 
 
-def _open_or_begin(path: Path, schema: str, version: int, *, anew: bool) -> sqlite3.Connection:
-    if not anew:
+def _open_or_recreate(
+    path: Path, schema: str, version: int, *, recreate: bool
+) -> sqlite3.Connection:
+    if not recreate:
         try:
             return _open(path, schema, version)
         except OtherVersionError:

@@ -1,4 +1,4 @@
-"""Checks that the packages covergen needs are installed in a version that works."""
+"""Check that the packages covergen requires are installed in a supported version."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["check_dependencies", "dependency_names"]
 
-# One is built against the other, so both are reinstalled together.
+# torchaudio is built against one version of torch, so the two are reinstalled together.
 _COUPLED = {"torch": ("torch", "torchaudio"), "torchaudio": ("torch", "torchaudio")}
 _MODULES = {"huggingface-hub": "huggingface_hub", "pillow": "PIL", "fonttools": "fontTools"}
 
 
 def check_dependencies(names: Iterable[str]) -> None:
-    """Check each package's version against covergen's own requirements, then import it.
+    """Check each package's version against covergen's requirements, then import it.
 
-    Raises DependencyError, which names the first package that is missing, has the wrong version
-    or cannot be imported, and the command that repairs it.
+    Raises DependencyError for the first package that is missing, has an unsupported version or
+    cannot be imported; its hint is the command that repairs the installation.
     """
     try:
         required = _requirements()
-    except ImportError:  # of packaging, without which no version can be compared
+    except ImportError:  # packaging itself is missing, so versions cannot be compared
         required = {}
         names = ("packaging",)
     for name in names:
@@ -46,12 +46,12 @@ def check_dependencies(names: Iterable[str]) -> None:
 
 
 def dependency_names() -> tuple[str, ...]:
-    """The names of all packages that covergen requires, in the order of pyproject.toml."""
+    """The names of all required packages, in the order of pyproject.toml."""
     return tuple(_requirements())
 
 
 def _requirements() -> dict[str, str]:
-    """Each required package with its version specifier; empty where covergen is not installed."""
+    """Map each required package to its version specifier; empty if covergen is not installed."""
     from packaging.requirements import Requirement
 
     try:

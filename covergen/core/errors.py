@@ -1,23 +1,23 @@
-"""Every error that covergen raises on purpose.
+"""The exceptions that covergen raises deliberately.
 
 CovergenError
-├── UsageError            wrong use: an option, a path or a settings file; exit code 2
-│   └── SettingsError         config.toml or models.toml, all its mistakes at once
-├── ModelError            a model that cannot be used; exit code 1
+├── UsageError            invalid option, path or settings file; exit code 2
+│   └── SettingsError         config.toml or models.toml, with all its problems at once
+├── ModelError            the model cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
-│   └── AdapterError          the adapter does not fit the base, or is no adapter
-├── DependencyError       a package that is missing, outdated or broken; exit code 1
+│   └── AdapterError          the file is not an adapter, or does not fit the base
+├── DependencyError       a package is missing, outdated or broken; exit code 1
 ├── JournalError          the journal cannot be read or written; exit code 1
-├── BusyError             another covergen writes at the same place; exit code 1
-├── DownloadError         a server that cannot be read; exit code 1
-├── ItemError             one file's failure: becomes an Outcome, the run goes on
+├── BusyError             another covergen process is writing to the same place; exit code 1
+├── DownloadError         a download failed; exit code 1
+├── ItemError             one file failed: becomes an Outcome, and the run continues
 │   ├── DecodeError           the audio cannot be decoded
 │   ├── TagError              the tags or pictures cannot be parsed
 │   └── WriteError            the file cannot be written; the original is untouched
-├── TrainingError         a training that cannot begin or go on; exit code 1
+├── TrainingError         training cannot start or continue; exit code 1
 └── Interrupted           the user asked to stop
 
-Anything else that is raised is a bug, and stops the run with a traceback.
+Any other exception is a bug and stops the run with a traceback.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 
 
 class CovergenError(Exception):
-    """What happened, and, in `hint`, what to do next."""
+    """Base class: `message` states what happened, `hint` what to do next."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -64,11 +64,11 @@ class CovergenError(Exception):
 
 
 class UsageError(CovergenError):
-    """An option or a path that cannot work."""
+    """An invalid option or path."""
 
 
 class SettingsError(UsageError):
-    """A settings file with mistakes; `problems` has one line for each, with its key."""
+    """An invalid settings file; `problems` has one line per problem, starting with its key."""
 
     def __init__(self, path: Path, problems: Sequence[str], *, hint: str = "") -> None:
         self.path = path
@@ -85,30 +85,27 @@ class ModelMissingError(ModelError):
 
 
 class AdapterError(ModelError):
-    """A file that is no adapter, or one that does not fit the base."""
+    """A file that is not an adapter, or does not fit the base."""
 
 
 class DependencyError(CovergenError):
-    """A Python package that is missing, has the wrong version or cannot be imported."""
+    """A Python package that is missing, has an unsupported version or cannot be imported."""
 
 
 class JournalError(CovergenError):
-    """A journal that is damaged, of another version, or out of reach; no music depends on it."""
+    """A journal that is damaged, inaccessible or of another version; music is not affected."""
 
 
 class BusyError(CovergenError):
-    """Another process of covergen writes where this one wants to."""
+    """Another covergen process is writing to the same place."""
 
 
 class DownloadError(CovergenError):
-    """A server that cannot be reached, or does not give what it was asked for."""
+    """A server that cannot be reached or refuses a request."""
 
 
 class ItemError(CovergenError):
-    """The failure of one file.
-
-    `message` says what happened without naming the file: `path` does.
-    """
+    """The failure of one file, `path`; `message` does not repeat its name."""
 
     def __init__(self, path: Path, reason: Reason, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -120,9 +117,9 @@ class ItemError(CovergenError):
 
 
 class DecodeError(ItemError):
-    """Audio that cannot be decoded: corrupt, empty, or of no known codec."""
+    """Audio that cannot be decoded: corrupt, empty, or in an unknown codec."""
 
-    DAMAGED = "try to play it: if no player can, restore it from a backup or encode it again"
+    DAMAGED = "try playing it: if no player can, restore it from a backup or encode it again"
 
     def __init__(
         self, path: Path, message: str, *, reason: Reason = Reason.UNDECODABLE, hint: str = ""
@@ -130,7 +127,7 @@ class DecodeError(ItemError):
         super().__init__(path, reason, message, hint=hint)
 
     def __reduce__(self) -> tuple[partial[DecodeError], tuple[Path, str]]:
-        """So that pickle keeps the reason and the hint."""
+        """Keep the reason and the hint when pickled."""
         return partial(DecodeError, reason=self.reason, hint=self.hint), (self.path, self.message)
 
 
@@ -144,14 +141,14 @@ class TagError(ItemError):
 
 
 class WriteError(ItemError):
-    """A file that was not written, and is exactly as it was."""
+    """A file that could not be written and is unchanged."""
 
 
 class TrainingError(CovergenError):
-    """A training that cannot begin or go on; what it had saved is still there."""
+    """Training that cannot start or continue; saved checkpoints are kept."""
 
 
-class Interrupted(CovergenError):  # noqa: N818 - not a fault: the user asked for it
+class Interrupted(CovergenError):  # noqa: N818 - not an error: the user asked for it
     """The user asked to stop."""
 
     def __init__(self) -> None:

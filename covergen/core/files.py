@@ -1,4 +1,4 @@
-"""Files of covergen's own, written whole or not at all."""
+"""Atomic writes of covergen's own files."""
 
 import os
 from contextlib import suppress
@@ -8,9 +8,9 @@ __all__ = ["write_whole"]
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file through to the disk and only then put it in its place, over an older one.
+    """Write a file atomically: sync a temporary file to disk, then rename it to `path`.
 
-    A link is followed. Raises OSError, and then what was at `path` is there still.
+    Follows a symbolic link. Raises OSError, which leaves any existing file as it was.
     """
     path = path.resolve()
     temporary = path.with_name(f".covergen-{os.getpid()}.part")
@@ -21,5 +21,5 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        with suppress(OSError):  # usually it has gone to its place
+        with suppress(OSError):  # already renamed unless an error occurred
             temporary.unlink()

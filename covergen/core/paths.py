@@ -1,4 +1,4 @@
-"""Where covergen keeps its own files: the folders that platformdirs names, which need not exist."""
+"""The folders for covergen's own files, as given by platformdirs; they need not exist."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ __all__ = ["cache_folder", "config_folder", "state_folder"]
 
 
 def cache_folder() -> Path:
-    """What can be made again: embeddings, what scans saw, what runs cost."""
+    """The folder for data that can be recomputed: embeddings, scan results, timings."""
     return platformdirs.user_cache_path("covergen", appauthor=False)
 
 
 def config_folder() -> Path:
-    """The user's own `config.toml` and `models.toml`."""
+    """The folder of the user's `config.toml` and `models.toml`."""
     return platformdirs.user_config_path("covergen", appauthor=False)
 
 
 def state_folder() -> Path:
-    """What cannot be made again: the journal of what was written, and previews not yet applied."""
+    """The folder for data that cannot be recomputed: the journal and unapplied previews."""
     return platformdirs.user_state_path("covergen", appauthor=False)

@@ -1,4 +1,4 @@
-"""A picture as the bytes that go into a file, and the encoding of a painted cover into them."""
+"""Encoded pictures, and the encoding and decoding of painted covers with their provenance."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
     "read_provenance",
 ]
 
-# What covers come in. Pillow knows more, such as PostScript, which it would run.
+# Formats used for covers. Pillow supports more, such as PostScript, which it would execute.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
-_PALETTE = 256
-_MOST_PIXELS = 1 << 26  # 8192 by 8192: more would take gigabytes
+_MAX_PALETTE_COLORS = 256
+_MAX_PIXELS = 1 << 26  # 8192 × 8192; decoding more would take gigabytes
 
 # How images begin: those that Pillow opens, and JPEG XL and HEIF, which others show. The last line
 # is of files by ISO/IEC 14496-12, and what they are for.
@@ -51,7 +51,7 @@ An ASF attribute's size has 16 bits in the list that all of them read: 64 are fo
 picture. Only Windows and a few others look for larger ones.
 """
 
-_LARGEST_SIDE = 4096  # pixels: no cover is painted larger
+_MAX_SIDE = 4096  # pixels; painted covers are never larger
 _SMALLEST_SIDE = 64
 _QUALITIES = (90, 80, 70)  # of JPEGs that have to be small
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
@@ -59,7 +59,7 @@ _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """An encoded image. `depth` is bits a pixel; `colors` is the palette's size, 0 without one."""
+    """An encoded image. `depth` is in bits per pixel; `colors` is the palette size, or 0."""
 
     data: bytes
     mime: str
@@ -70,15 +70,15 @@ class Picture:
 
     @classmethod
     def parse(cls, data: bytes) -> Picture:
-        """Read size and type from the bytes themselves, whatever a tag says of them.
+        """Read the size and type from the data itself, not from the tag that contains it.
 
-        Raises ValueError where the bytes are no image that Pillow knows.
+        Raises ValueError if Pillow cannot open the data.
         """
         from PIL import Image
 
         try:
             with open_picture(io.BytesIO(data)) as image:
-                kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with more behind
+                kind = "JPEG" if image.format == "MPO" else image.format  # JPEG first
                 mime = Image.MIME.get(kind or "", "")
                 palette = image.palette.palette if image.mode == "P" and image.palette else b""
                 width, height = image.size
@@ -86,14 +86,14 @@ class Picture:
         except (OSError, RuntimeError, SyntaxError, ValueError) as error:
             raise ValueError(f"not a readable image: {error}") from error
         if not mime:
-            raise ValueError("an image of no known MIME type")
+            raise ValueError("an image of unknown MIME type")
         return cls(
             data=data, mime=mime, width=width, height=height, depth=depth, colors=len(palette) // 3
         )
 
     @property
     def extension(self) -> str:
-        """The usual file extension, with its dot."""
+        """The usual file extension, with the dot."""
         return {"image/jpeg": ".jpg", "image/png": ".png"}.get(
             self.mime, "." + self.mime.rpartition("/")[2]
         )
@@ -101,9 +101,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How covers are encoded. `size` is the side in pixels, None for the painted size.
+    """How covers are encoded. `size` is the side in pixels, or None for the painted size.
 
-    `quality` (1 to 95) is JPEG's alone.
+    `quality` (1 to 95) applies to JPEG only.
     """
 
     format: Literal["png", "jpeg"] = "png"
@@ -112,25 +112,25 @@ class Encoding:
 
 
 def open_picture(source: Path | BinaryIO) -> PillowImage:
-    """Open a picture of a kind that covers come in; nothing is decoded yet.
+    """Open a picture in one of the supported formats without decoding it.
 
-    Raises what Pillow raises, and ValueError for more pixels than a cover has.
+    Raises whatever Pillow raises, and ValueError for more than 8192 × 8192 pixels.
     """
     import warnings
 
     from PIL import Image
 
     Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]  # not every Pillow has AVIF
+    formats = [name for name in _FORMATS if name in Image.OPEN]  # AVIF is optional in Pillow
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(source, formats=formats)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise ValueError(f"it has more pixels than a cover: {error}") from error
-    if image.width * image.height > _MOST_PIXELS:
+            raise ValueError(f"it has too many pixels for a cover: {error}") from error
+    if image.width * image.height > _MAX_PIXELS:
         image.close()
-        raise ValueError(f"it is {image.width} by {image.height} pixels large")
+        raise ValueError(f"it is too large: {image.width} × {image.height} pixels")
     return image
 
 
@@ -144,12 +144,12 @@ def is_image(head: bytes) -> bool:
 
 
 def is_own(data: bytes) -> bool:
-    """Whether an encoded image carries covergen's provenance, as `encode` writes it."""
+    """Whether an encoded image contains provenance written by `encode`."""
     return b"covergen:version" in data[:4096]
 
 
 def read_provenance(data: bytes) -> Provenance | None:
-    """What painted an encoded image; None where `encode` has not written it, or not all of it."""
+    """Return the provenance of an encoded image, or None if it is missing or incomplete."""
     import json
     import math
 
@@ -158,27 +158,20 @@ def read_provenance(data: bytes) -> Provenance | None:
     try:
         with open_picture(io.BytesIO(data)) as image:
             texts = json.loads(image.info["comment"]) if image.format == "JPEG" else image.info
-        # A lone surrogate cannot be encoded, and could neither be printed nor looked for.
-        whole = {str(name): str(text).encode().decode() for name, text in texts.items()}
-        provenance = Provenance.from_texts(whole)
+        # The round trip through bytes rejects lone surrogates, which cannot be printed.
+        valid = {str(name): str(text).encode().decode() for name, text in texts.items()}
+        provenance = Provenance.from_texts(valid)
         numbers = (provenance.guidance, provenance.guided_from, provenance.guided_until)
         return provenance if all(map(math.isfinite, numbers)) else None
-    except (
-        AttributeError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        SyntaxError,
-        ValueError,
-    ):
+    except (AttributeError, KeyError, OSError, RuntimeError, SyntaxError, ValueError):
         return None
 
 
 def encode(cover: Cover, encoding: Encoding) -> Picture:
-    """Encode a cover with its provenance, in PNG text chunks or the JPEG comment.
+    """Encode a cover with its provenance in PNG text chunks or the JPEG comment.
 
-    A PNG of at most 256 colors gets a palette, which makes it several times smaller. JPEG is
-    baseline, since some players show no progressive pictures.
+    A PNG with at most 256 colors gets a palette, which makes it several times smaller. JPEGs are
+    baseline, because some players cannot show progressive ones.
     """
     import json
 
@@ -253,17 +246,17 @@ def _jpeg_within(image: PillowImage, comment: bytes, most: int) -> bytes:
 
 
 def _with_palette(image: PillowImage) -> PillowImage:
-    """The same picture with a palette, if it has at most 256 colors."""
+    """Convert the image to a palette if it has at most 256 colors; otherwise return it as it is."""
     import numpy as np
     from PIL import Image
 
     pixels = np.asarray(image).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    if len(np.unique(pixels[::8, ::8])) > _PALETTE:
+    if len(np.unique(pixels[::8, ::8])) > _MAX_PALETTE_COLORS:  # a quick check on a sample
         return image
-    colors, numbers = np.unique(pixels, return_inverse=True)
-    if len(colors) > _PALETTE:
+    colors, indices = np.unique(pixels, return_inverse=True)
+    if len(colors) > _MAX_PALETTE_COLORS:
         return image
-    indexed = Image.fromarray(numbers.reshape(pixels.shape).astype(np.uint8), "P")
+    indexed = Image.fromarray(indices.reshape(pixels.shape).astype(np.uint8), "P")
     indexed.putpalette(
         np.stack([colors >> 16, colors >> 8 & 255, colors & 255], 1).ravel().tolist()
     )
@@ -271,21 +264,21 @@ def _with_palette(image: PillowImage) -> PillowImage:
 
 
 def decode(data: bytes) -> Cover:
-    """The cover that `encode` made a PNG of. Raises ValueError for all other bytes."""
+    """Decode a PNG that `encode` wrote. Raises ValueError for anything else."""
     import numpy as np
     from PIL import Image
 
     from covergen.core.types import Cover, Provenance
 
-    # The size is in the first chunk, and nothing larger than it may be is handed to Pillow.
+    # The first chunk holds the size; check it before Pillow allocates memory.
     width, height = (int.from_bytes(data[start : start + 4]) for start in (16, 20))
-    if max(width, height) > _LARGEST_SIDE:
-        raise ValueError(f"it claims to be {width} by {height} pixels large")
+    if max(width, height) > _MAX_SIDE:
+        raise ValueError(f"it is too large: {width} × {height} pixels")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()
             texts = {str(name): str(text) for name, text in image.info.items()}
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
-        raise ValueError(f"it is no whole PNG: {error}") from error
+        raise ValueError(f"not a complete PNG: {error}") from error
     return Cover(pixels=pixels, provenance=Provenance.from_texts(texts))

@@ -1,4 +1,4 @@
-"""Why an album or a file is treated as it is: one code each, the same in lines, JSON and docs."""
+"""The reason codes for albums and files, shared by text output, JSON and the documentation."""
 
 from enum import StrEnum
 from typing import Self
@@ -7,83 +7,83 @@ __all__ = ["Reason"]
 
 
 class Reason(StrEnum):
-    """A stable code (its value) with the sentence that explains it (`text`)."""
+    """A stable code (its value) and the phrase that explains it (`text`)."""
 
     text: str
 
     def __new__(cls, code: str, text: str) -> Self:
-        """Make a member from its code and its sentence."""
+        """Create a member from its code and its explanation."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.text = text
         return member
 
-    # Why an album is worked on.
+    # Why an album is processed.
     NO_COVER = "no-cover", "no cover yet"
-    BROKEN_COVER = "broken-cover", "what it has for a cover is empty or no picture"
+    BROKEN_COVER = "broken-cover", "its cover is empty or not an image"
     FORCED = "forced", "has a cover, replaced because of --force"
-    FILLED = "filled", "the album's own picture goes into the tracks that lack it"
+    FILLED = "filled", "the album's picture is added to the tracks without one"
 
-    RESUMED = "resumed", "covergen's own cover goes into the tracks that lack it"
+    RESUMED = "resumed", "covergen's cover is added to the tracks without one"
     ASKED = "asked", "named on the command line"
-    HOLDS_OWN = "holds-own", "holds a cover of covergen's"
-    IN_RUN = "in-run", "written by the run that is undone"
+    HOLDS_OWN = "holds-own", "contains a cover by covergen"
+    IN_RUN = "in-run", "written by the run being undone"
     KEPT = "kept", "painted by an earlier run of this preview"
 
-    # Why an album is left alone.
+    # Why an album is skipped.
     HAS_ART = "has-art", "already has a cover"
-    PARTIAL_ART = "partial-art", "some tracks have a cover and some lack it: see --fill and --force"
-    SHARED_FOLDER = "shared-folder", "a cover file would be that of other albums too"
-    LIMIT = "limit", "past --limit"
-    FINISHED = "finished", "done before this run was stopped"
-    NOT_PAINTED = "not-painted", "the preview was stopped before it was painted"
+    PARTIAL_ART = "partial-art", "some tracks have a cover and some do not: see --fill and --force"
+    SHARED_FOLDER = "shared-folder", "the folder contains other albums, so it gets no cover file"
+    LIMIT = "limit", "beyond --limit"
+    FINISHED = "finished", "finished before the run was stopped"
+    NOT_PAINTED = "not-painted", "the preview was stopped before this album was painted"
     REJECTED = "rejected", "rejected in the preview"
     RETRY = "retry", "marked for another try: see --retry"
-    REPAINTED = "repainted", "painted again since it was marked: look at it, and choose"
+    REPAINTED = "repainted", "repainted since it was marked: review it and choose"
     NOTHING_HEARD = "nothing-heard", "none of its tracks could be decoded"
 
-    OUTPUT_EXISTS = "output-exists", "its output is already there: see --force"
+    OUTPUT_EXISTS = "output-exists", "its output already exists: see --force"
     COLLECTED = "collected", "its pairs are already in the dataset"
     PAINTED_COVER = "painted-cover", "its cover was painted by covergen: see --include-painted"
-    OTHER_LICENCE = "other-licence", "its licence is none of those asked for: see --licence"
-    NO_DOWNLOAD = "no-download", "its artist permits no download"
+    OTHER_LICENCE = "other-licence", "its licence is not one of those requested: see --licence"
+    NO_DOWNLOAD = "no-download", "its artist does not allow downloads"
     BAD_COVER = "bad-cover", "none of its covers can be read"
 
     # What happened to a file.
-    IGNORED = "ignored", "passed over, as an ignore file says: see -v"
-    WRITTEN = "written", "the cover is in the file"
-    MADE = "made", "the file was made"
-    EQUAL = "equal", "already holds this very picture"
-    UNDONE = "undone", "as it was before the run"
-    STRIPPED = "stripped", "covergen's own cover is taken out"
-    NOT_OWN = "not-own", "holds no cover of covergen's"
-    SIDECAR_EXISTS = "sidecar-exists", "a cover file is already there and is never overwritten"
-    NOT_AUDIO = "not-audio", "no audio file, whatever its name says"
+    IGNORED = "ignored", "excluded by an ignore file: see -v"
+    WRITTEN = "written", "the cover was written to the file"
+    MADE = "made", "the file was created"
+    EQUAL = "equal", "already contains this exact picture"
+    UNDONE = "undone", "restored to its state before the run"
+    STRIPPED = "stripped", "covergen's cover was removed"
+    NOT_OWN = "not-own", "contains no cover by covergen"
+    SIDECAR_EXISTS = "sidecar-exists", "a cover file already exists and is never overwritten"
+    NOT_AUDIO = "not-audio", "not an audio file, despite its name"
     UNREADABLE = "unreadable", "cannot be opened or its tags cannot be parsed"
     UNDECODABLE = "undecodable", "its audio cannot be decoded"
     TOO_LARGE = "too-large", "the picture is larger than this container can hold"
-    READ_ONLY = "read-only", "the file or its folder cannot be written to"
+    READ_ONLY = "read-only", "the file or its folder is not writable"
     NO_SPACE = "no-space", "not enough free space for a safe copy"
-    IN_USE = "in-use", "another program is still writing it"
+    IN_USE = "in-use", "another program is still writing to it"
     TOO_NEW = "too-new", "modified too recently: see --min-age"
     HARD_LINKED = "hard-linked", "has several hard links: see --hardlinks"
-    UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged, or that of another album"
+    UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged or from another album"
     BARE = "bare", "of a kind that cannot hold a cover"
-    VIDEO = "video", "a video, which is covered if it is named outright"
-    OUTSIDE = "outside", "lies outside of the library"
-    CHANGED = "changed", "changed by someone else meanwhile"
-    GONE = "gone", "is not there any more"
-    NOT_VERIFIED = "not-verified", "the edited copy failed verification and was thrown away"
-    NOT_GIVEN = "not-given", "the server does not give it"
-    NOT_REACHED = "not-reached", "the server failed again and again"
-    IRREVERSIBLE = "irreversible", "could not be undone, or no longer can"
+    VIDEO = "video", "a video; name the file itself to include it"
+    OUTSIDE = "outside", "is outside the library"
+    CHANGED = "changed", "was changed by another program in the meantime"
+    GONE = "gone", "no longer exists"
+    NOT_VERIFIED = "not-verified", "the edited copy failed verification and was discarded"
+    NOT_GIVEN = "not-given", "the server refused to send it"
+    NOT_REACHED = "not-reached", "the server failed repeatedly"
+    IRREVERSIBLE = "irreversible", "could not be undone, or no longer can be"
     IO_ERROR = "io-error", "the system reported an error"
 
-    # What is the matter with a file of a dataset.
-    NO_PARTNER = "no-partner", "its cover or its sound is missing: no file has the same stem"
-    SAME_STEM = "same-stem", "another file of its kind has the same stem, and is taken"
-    NOT_A_PICTURE = "not-a-picture", "no picture, or too damaged to be opened"
-    BAD_EMBEDDING = "bad-embedding", "no embedding, or one of another length than the others"
-    SMALL_COVER = "small-cover", "it has fewer than 256 pixels on a side"
+    # Problems with the files of a dataset.
+    NO_PARTNER = "no-partner", "its cover or audio is missing: no other file has the same stem"
+    SAME_STEM = "same-stem", "another file of the same kind and stem is used instead"
+    NOT_A_PICTURE = "not-a-picture", "not a picture, or too damaged to open"
+    BAD_EMBEDDING = "bad-embedding", "not an embedding, or not of the same length as the others"
+    SMALL_COVER = "small-cover", "smaller than 256 pixels on a side"
     NOT_SQUARE = "not-square", "clearly not square: training crops or stretches it"
-    SHARED_COVER = "shared-cover", "another album has the very same picture"
+    SHARED_COVER = "shared-cover", "another album has the same picture"

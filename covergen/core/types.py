@@ -1,4 +1,4 @@
-"""The values that flow from stage to stage: frozen, picklable, and known to every room."""
+"""The values passed between stages: frozen and picklable."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ __all__ = [
 class Track:
     """One audio file, as it was when it was scanned.
 
-    `container` is the name of a row of the table in `library/containers.py`, or the extension of a
-    kind that cannot hold a cover. Texts are "" and numbers 0 where the tags are silent; `date` is
-    as tagged ("1997", "1997-05-21"). `has_art`: it holds a picture, icons aside; `own_art`: one
-    that covergen painted, and no other; `broken_art`: something in the place of a picture that is
-    not an image. `is_video`: it has a video track. `fault`: why no cover can be written into
-    it, as far as its structure tells.
+    `container` names a row of the table in `library/containers.py`, or is the extension of a kind
+    that cannot hold a cover. Missing tags are "" or 0; `date` is as tagged ("1997", "1997-05-21").
+    `has_art`: the file contains a picture other than an icon. `own_art`: covergen painted it, and
+    there is no other. `broken_art`: the tags contain a picture that is not an image. `is_video`:
+    the file has a video track. `fault`: why no cover can be written to it, as far as its structure
+    shows.
     """
 
     path: Path
@@ -74,10 +74,10 @@ class Track:
 class Album:
     """The tracks that share one cover, in playing order.
 
-    `key` is stable under moving the library: it is made of tags, or, without tags, of the names
-    of the folder and its files. `cover_file` is a picture beside the tracks, under a name that
-    covers have, and of this album alone; `broken_file` has such a name and is no picture.
-    `shares_folder`: tracks of other albums lie in the same folder, or may.
+    `key` does not change when the library is moved: it is built from the tags or, without tags,
+    from the names of the folder and its files. `cover_file` is a picture next to the tracks that
+    belongs to this album alone, under a name that covers have; `broken_file` has such a name and is
+    not an image. `shares_folder`: the folder also contains tracks of other albums.
     """
 
     key: str
@@ -92,7 +92,7 @@ class Album:
 
 
 class Action(StrEnum):
-    """What a plan does with an album."""
+    """What a run does with an album."""
 
     PAINT = "paint"
     WRITE = "write"
@@ -106,10 +106,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlbumPlan:
-    """What a run would do with an album, and why.
+    """What a run will do with an album, and why.
 
-    `targets` are the tracks that would be written, `hindered` those that would be if nothing stood
-    in the way, as far as that was looked into.
+    `targets` are the tracks that it will write; `hindered` are those that it would write if nothing
+    prevented it, as far as that was checked.
     """
 
     album: Album
@@ -120,7 +120,7 @@ class AlbumPlan:
 
 
 class Status(StrEnum):
-    """How a file came out of a run."""
+    """The result of a run for one file."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -130,10 +130,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one file, and why.
-
-    `message` adds what the reason's own sentence cannot know.
-    """
+    """The result for one file, and why. `message` adds details to the reason."""
 
     path: Path
     status: Status
@@ -142,7 +139,7 @@ class Outcome:
 
     @classmethod
     def of_error(cls, error: ItemError) -> Outcome:
-        """The outcome of a file that `error` stopped."""
+        """Return the outcome of a file that failed with `error`."""
         text = f"{error.message}; {error.hint}" if error.hint else error.message
         return cls(path=error.path, status=Status.FAILED, reason=error.reason, message=text)
 
@@ -159,7 +156,7 @@ class TrackEmbedding:
 class AlbumEmbedding:
     """An album and its embedding: (D,) float32, unit L2 norm.
 
-    `unheard` are the outcomes of tracks that could not be decoded; they are not in the mean.
+    `unheard` are the outcomes of tracks that could not be decoded and are not in the mean.
     """
 
     plan: AlbumPlan
@@ -171,7 +168,7 @@ class AlbumEmbedding:
 class PaintRequest:
     """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1.
 
-    `style`: words that guide the picture along with the music, "" for none.
+    `style`: a text prompt in addition to the music, or "".
     """
 
     vector: NDArray[np.float32]
@@ -189,9 +186,10 @@ SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
 class Sampling:
     """How a cover is sampled and finished.
 
-    `scheduler` is one of SCHEDULERS. Guidance acts from one share of the steps until another. Every
-    `reuse`-th step computes the whole UNet, those between take over what is deep in it. `finish` is
-    one of FINISHES; "print" uses up to `inks` flat colors, "paper" adds the grain of paper.
+    `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
+    delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
+    deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
+    a paper grain.
     """
 
     steps: int
@@ -206,12 +204,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What painted a cover: enough to paint it again.
+    """How a cover was painted: everything needed to paint it again.
 
-    `base` and `clap` are folders or names on the Hub, `adapter` is the SHA-256 of the adapter's
-    file in hexadecimal. `seed` is as the sampler got it; `windows` were heard of each track;
-    `padding` is one of PADDINGS, or "" for the CLAP's own; `style` is the words next to the music.
-    The rest is as in Sampling.
+    `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
+    hexadecimal. `seed` is the sampler's seed, `windows` the number of windows embedded per track,
+    `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. The other
+    fields are those of Sampling.
     """
 
     version: str
@@ -234,21 +232,21 @@ class Provenance:
     padding: str = ""
 
     def as_texts(self) -> dict[str, str]:
-        """Each field as text, named `covergen:FIELD`."""
+        """Return each field as text, keyed `covergen:FIELD`."""
         return {f"covergen:{name}": str(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
-        """What `as_texts` made texts of; earlier versions knew no field that has a default.
+        """Parse the result of `as_texts`; fields with a default may be missing.
 
-        Raises ValueError where a field is missing or wrong.
+        Raises ValueError if a required field is missing or a value is invalid.
         """
-        kinds = {"str": str, "int": int, "float": float}
+        parsers = {"str": str, "int": int, "float": float}
         values = {}
         for field in fields(cls):
             name = f"covergen:{field.name}"
             if name in texts:
-                values[field.name] = kinds[str(field.type)](texts[name])
+                values[field.name] = parsers[str(field.type)](texts[name])
             elif field.default is MISSING:
                 raise ValueError(f"its provenance lacks {name!r}")
         return cls(**values)

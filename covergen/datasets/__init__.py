@@ -1,1 +1,1 @@
-"""Where pairs of music and covers come from: a folder, one's own library, Jamendo."""
+"""Pairs of music and covers for training: read from a folder, or made from a library or Jamendo."""

@@ -1,4 +1,4 @@
-"""Can a dataset be trained on? Every picture, sound and embedding of it is really decoded."""
+"""Check a dataset for training by decoding every picture, audio file and embedding."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["REMARKS", "Examined", "Health", "examine"]
 
 REMARKS = frozenset({Reason.SMALL_COVER, Reason.NOT_SQUARE, Reason.SHARED_COVER})
-"""What is worth a look, and keeps no pair from being trained on."""
+"""Warnings that do not exclude a pair from training."""
 
-_SMALLEST_SIDE = 256  # pixels
-_MOST_UNEQUAL = 1.1  # of the longer side to the shorter: less is lost in a crop unseen
+_MIN_SIDE = 256  # pixels
+_MAX_ASPECT_RATIO = 1.1  # a crop to a square then loses little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """A pair with what is the matter with its files. `usable`: it can be trained on all the same.
+    """A pair with the problems of its files. `usable`: it can be trained on despite them.
 
-    `picture` is a hash of the cover's bytes; `length` is the embedding's D, None without one.
+    `picture` is a hash of the cover file; `length` is the embedding's D, or None.
     """
 
     pair: Pair
@@ -47,19 +47,21 @@ class Examined:
 def examine(
     pairs: Iterable[Pair], *, workers: int, checkpoint: Callable[[], None]
 ) -> Generator[Examined]:
-    """Look at each pair, in their order, in as many threads. Raises what `checkpoint` raises."""
+    """Examine pairs in `workers` threads, in order. Raises whatever `checkpoint` raises."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
     covers: dict[bytes, dict[str, Pair]] = {}  # by picture, then by album
     try:
         for examined in pool.map(_examine, pairs):
             checkpoint()
-            yield replace(examined, problems=_told_once(examined, covers))
+            yield replace(examined, problems=_problems_with_cover_once(examined, covers))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _told_once(examined: Examined, covers: dict[bytes, dict[str, Pair]]) -> tuple[Problem, ...]:
-    """The problems of a pair, without those of a cover that another of its album had, too."""
+def _problems_with_cover_once(
+    examined: Examined, covers: dict[bytes, dict[str, Pair]]
+) -> tuple[Problem, ...]:
+    """Return the problems of a pair; those of a cover only for the first pair of its album."""
     pair = examined.pair
     owners = covers.setdefault(examined.picture, {})
     if pair.album in owners:
@@ -68,13 +70,13 @@ def _told_once(examined: Examined, covers: dict[bytes, dict[str, Pair]]) -> tupl
     owners[pair.album] = pair
     if not others:
         return examined.problems
-    shared = _problem(pair.image, Reason.SHARED_COVER, f"the very same as {others[0]}")
+    shared = _problem(pair.image, Reason.SHARED_COVER, f"identical to {others[0]}")
     return (*examined.problems, shared)
 
 
 @dataclass(slots=True)
 class Health:
-    """What an examination adds up to."""
+    """The totals of an examination."""
 
     pairs: int = 0
     usable: int = 0
@@ -86,7 +88,7 @@ class Health:
     problems: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, item: Examined | Problem) -> None:
-        """Count a pair, or a file that is in none. What is usable alone counts as music."""
+        """Count a pair, or the problem of an unpaired file."""
         if isinstance(item, Problem):
             self.problems[item.reason] += 1
             return
@@ -103,31 +105,35 @@ class Health:
 
     @property
     def obstacle(self) -> str:
-        """Why it cannot be trained on, "" where it can."""
+        """The reason why the dataset cannot be trained on, or ""."""
         if not self.usable:
-            return "there is no pair that is whole"
+            return "it has no complete pair"
         if len(self.lengths) > 1:
             found = ", ".join(
                 f"{n} of length {length}" for length, n in sorted(self.lengths.items())
             )
-            return f"its embeddings are of several kinds: {found}"
+            return f"its embeddings differ in length: {found}"
         return ""
 
 
 def _examine(pair: Pair) -> Examined:
-    picture, problems = _look(pair.image)
-    seen = all(problem.reason in REMARKS for problem in problems)
-    length, unread = _read_length(pair.embedding)
-    unheard = _listen(pair.audio)
-    heard = length is not None or (pair.audio is not None and unheard is None)
-    problems += filter(None, (unread, unheard))
+    picture, problems = _check_picture(pair.image)
+    picture_usable = all(problem.reason in REMARKS for problem in problems)
+    length, embedding_problem = _check_embedding(pair.embedding)
+    audio_problem = _check_audio(pair.audio)
+    music_usable = length is not None or (pair.audio is not None and audio_problem is None)
+    problems += filter(None, (embedding_problem, audio_problem))
     return Examined(
-        pair=pair, usable=seen and heard, problems=tuple(problems), picture=picture, length=length
+        pair=pair,
+        usable=picture_usable and music_usable,
+        problems=tuple(problems),
+        picture=picture,
+        length=length,
     )
 
 
-def _look(image: Path) -> tuple[bytes, list[Problem]]:
-    """A hash of a picture, and what is the matter with it."""
+def _check_picture(image: Path) -> tuple[bytes, list[Problem]]:
+    """Return a hash of a picture, and its problems."""
     data = b""
     try:
         data = image.read_bytes()
@@ -139,15 +145,15 @@ def _look(image: Path) -> tuple[bytes, list[Problem]]:
     else:
         size = f"{width} × {height} pixels"
         problems = []
-        if min(width, height) < _SMALLEST_SIDE:
+        if min(width, height) < _MIN_SIDE:
             problems.append(_problem(image, Reason.SMALL_COVER, size))
-        if max(width, height) > _MOST_UNEQUAL * min(width, height):
+        if max(width, height) > _MAX_ASPECT_RATIO * min(width, height):
             problems.append(_problem(image, Reason.NOT_SQUARE, size))
     return hashlib.blake2b(data).digest(), problems
 
 
-def _listen(audio: Path | None) -> Problem | None:
-    """What is the matter with a sound: ten seconds in its midst are decoded."""
+def _check_audio(audio: Path | None) -> Problem | None:
+    """Decode ten seconds from the middle; return the problem, if any."""
     try:
         if audio is not None:
             read_excerpt(audio, windows=1).decode()
@@ -156,8 +162,8 @@ def _listen(audio: Path | None) -> Problem | None:
     return None
 
 
-def _read_length(embedding: Path | None) -> tuple[int | None, Problem | None]:
-    """The length of an embedding, or what is the matter with it."""
+def _check_embedding(embedding: Path | None) -> tuple[int | None, Problem | None]:
+    """Return the length of an embedding, or its problem."""
     try:
         return (None if embedding is None else read_embedding(embedding).size), None
     except DecodeError as error:

@@ -1,8 +1,8 @@
-"""A folder of pairs of music and covers: what belongs together, and what is in the way.
+"""Find the pairs of music and covers in a folder.
 
-Files with equal stems are a pair, wherever they lie: in art-from-audio's `audio_snippets/`,
-`cover_images/` and `audio_embeddings/`, or side by side in the folder itself. What a sound or a
-picture is, its content decides, whatever its extension says.
+Files with the same stem form a pair, whether they are in art-from-audio's `audio_snippets/`,
+`cover_images/` and `audio_embeddings/` or in the folder itself. Audio files and pictures are
+recognized by content, not by extension.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ AUDIO, IMAGES, EMBEDDINGS = "audio_snippets", "cover_images", "audio_embeddings"
 """The folders of art-from-audio's layout."""
 
 SHEET_NAME = "covergen-sheet.png"
-"""The pictures of a dataset on a sheet: no cover, though it lies in the dataset's folder."""
+"""The contact sheet of a dataset, in its folder; it is not a cover."""
 
-_PASSED_OVER = (".", SHEET_NAME.removesuffix(".png"))  # and the sheets that go on: NAME-2.png
-_UNFINISHED = (".part", ".tmp")
+_IGNORED_PREFIXES = (".", SHEET_NAME.removesuffix(".png"))  # includes further sheets: NAME-2.png
+_TEMPORARY_SUFFIXES = (".part", ".tmp")
 _EMBEDDING_EXTENSIONS = (".pt", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A cover with its music: the sound, its embedding (`.pt` or `.safetensors`), or both.
+    """A cover with its music: audio, an embedding (`.pt` or `.safetensors`), or both.
 
-    Pairs of one `album` share their cover: they belong on the same side of any split. `title` is
-    for people to read.
+    Pairs with the same `album` share a cover and must stay on the same side of a split. `title` is
+    for display.
     """
 
     stem: str
@@ -68,7 +68,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is the matter with a file. `message` adds what the reason's sentence cannot know."""
+    """A problem with a file. `message` adds details to the reason."""
 
     path: Path
     reason: Reason
@@ -77,9 +77,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """The pairs of a folder, sorted by stem, and the files that are in none of them.
+    """The pairs of a folder, sorted by stem, and the problems of its other files.
 
-    `broken` are the stems of what would be pairs if each file were what its name says.
+    `broken` are the stems of pairs in which a file is not what its name says.
     """
 
     folder: Path
@@ -89,41 +89,40 @@ class Dataset:
 
     @property
     def albums(self) -> tuple[str, ...]:
-        """Each album of the pairs once, sorted."""
+        """The distinct albums of the pairs, sorted."""
         return tuple(sorted({pair.album for pair in self.pairs}))
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Find the pairs of a folder. Files are told apart by their first bytes, and not decoded.
+    """Find the pairs of a folder. Only the first bytes of files are read; nothing is decoded.
 
-    An album is what metadata.csv gives the same key; without one, what has the same picture.
-    Raises UsageError where there is no such folder, or it cannot be read.
+    Pairs with the same album key in metadata.csv, or else with the same picture, are one album.
+    Raises UsageError if the folder cannot be read.
     """
     problems: list[Problem] = []
     found: dict[_Kind, dict[str, Path]] = {"audio": {}, "image": {}, "embedding": {}}
-    spoilt: dict[_Kind, set[str]] = {"audio": set(), "image": set(), "embedding": set()}
+    invalid: dict[_Kind, set[str]] = {"audio": set(), "image": set(), "embedding": set()}
     for path in _files(folder):
         kind, problem = _kind(path)
         if kind is None:
             continue
         if problem is not None:
             problems.append(problem)
-            spoilt[kind].add(path.stem)
+            invalid[kind].add(path.stem)
         elif path.stem in found[kind]:
-            taken = found[kind][path.stem].relative_to(folder)
-            message = f"{taken}, of the same stem, is taken instead"
-            problems.append(Problem(path=path, reason=Reason.SAME_STEM, message=message))
+            used = found[kind][path.stem].relative_to(folder)
+            problems.append(Problem(path=path, reason=Reason.SAME_STEM, message=f"{used} is used"))
         else:
             found[kind][path.stem] = path
     audio, images, embeddings = found["audio"], found["image"], found["embedding"]
-    heard = audio.keys() | embeddings.keys()
-    paired = {stem: images[stem] for stem in sorted(heard & images.keys())}
-    meant = (heard | spoilt["audio"]) & (images.keys() | spoilt["image"])
+    music = audio.keys() | embeddings.keys()
+    paired = {stem: images[stem] for stem in sorted(music & images.keys())}
+    intended = (music | invalid["audio"]) & (images.keys() | invalid["image"])
     for files in (audio, images, embeddings):
-        alone = sorted(files.keys() - meant)
-        problems += (Problem(path=files[stem], reason=Reason.NO_PARTNER) for stem in alone)
-    known = _known(folder, problems)
-    albums = _albums(paired, known)
+        unpaired = sorted(files.keys() - intended)
+        problems += (Problem(path=files[stem], reason=Reason.NO_PARTNER) for stem in unpaired)
+    metadata = _metadata_by_stem(folder, problems)
+    albums = _albums(paired, metadata)
     pairs = (
         Pair(
             stem=stem,
@@ -131,7 +130,7 @@ def read_dataset(folder: Path) -> Dataset:
             audio=audio.get(stem),
             embedding=embeddings.get(stem),
             album=albums[stem],
-            title=_title(known.get(stem, {}), stem),
+            title=_title(metadata.get(stem, {}), stem),
         )
         for stem, image in paired.items()
     )
@@ -139,12 +138,12 @@ def read_dataset(folder: Path) -> Dataset:
         folder=folder,
         pairs=tuple(pairs),
         problems=tuple(problems),
-        broken=frozenset(meant - paired.keys()),
+        broken=frozenset(intended - paired.keys()),
     )
 
 
 def check_place(folder: Path) -> None:
-    """Raise UsageError unless `folder` is new, empty or a dataset: a place for more pairs."""
+    """Raise UsageError unless `folder` is new, empty or a dataset, so that pairs can be added."""
     if not folder.exists():
         return
     try:
@@ -152,33 +151,33 @@ def check_place(folder: Path) -> None:
         for _ in read_metadata(folder):
             pass
     except OSError as error:
-        raise UsageError(f"{folder} is no place for a dataset: {error.strerror}.") from error
+        raise UsageError(f"{folder} cannot be used for a dataset: {error.strerror}.") from error
     except ValueError as error:
-        raise UsageError(f"{folder / METADATA_NAME} is no table of pairs: {error}.") from error
+        raise UsageError(f"{folder / METADATA_NAME} is not a table of pairs: {error}.") from error
     if names and not names & {METADATA_NAME, AUDIO, IMAGES}:
         raise UsageError(
-            f"{folder} holds other things and no dataset: name a new or an empty folder."
+            f"{folder} contains other files and is not a dataset: use a new or empty folder."
         )
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Each file of the folder, then of art-from-audio's three in it, sorted by name."""
-    inside = (folder / name for name in (AUDIO, IMAGES, EMBEDDINGS))
-    for place in (folder, *(path for path in inside if path.is_dir())):
+    """Yield the files of the folder and then of its art-from-audio subfolders, sorted by name."""
+    subfolders = (folder / name for name in (AUDIO, IMAGES, EMBEDDINGS))
+    for parent in (folder, *(path for path in subfolders if path.is_dir())):
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(parent) as entries:
                 names = sorted(entry.name for entry in entries if entry.is_file())
         except OSError as error:
-            raise UsageError(f"{place} cannot be read: {error.strerror}.") from error
-        yield from (place / name for name in names if not name.startswith(_PASSED_OVER))
+            raise UsageError(f"{parent} cannot be read: {error.strerror}.") from error
+        yield from (parent / name for name in names if not name.startswith(_IGNORED_PREFIXES))
 
 
 def _kind(path: Path) -> tuple[_Kind | None, Problem | None]:
-    """What a file is, None for one to pass over; a problem where it only is so by its name."""
+    """Return the kind of a file (None to ignore it), and a problem if its content differs."""
     suffix = path.suffix.lower()
     if suffix in _EMBEDDING_EXTENSIONS:
         return "embedding", None
-    if suffix in _UNFINISHED or path.name == METADATA_NAME:
+    if suffix in _TEMPORARY_SUFFIXES or path.name == METADATA_NAME:
         return None, None
     kind: _Kind = "audio" if is_audio_name(path.name) else "image"
     try:
@@ -193,36 +192,36 @@ def _kind(path: Path) -> tuple[_Kind | None, Problem | None]:
     return kind, Problem(path=path, reason=reason)
 
 
-def _known(folder: Path, problems: list[Problem]) -> dict[str, Row]:
-    """The rows of metadata.csv by stem."""
-    known: dict[str, Row] = {}
+def _metadata_by_stem(folder: Path, problems: list[Problem]) -> dict[str, Row]:
+    """Return the rows of metadata.csv by stem; add a problem if it cannot be read."""
+    metadata: dict[str, Row] = {}
     try:
         for row in read_metadata(folder):
             for name in (row.get("audio_filename", ""), row.get("image_filename", "")):
-                known.setdefault(PurePosixPath(name).stem, row)
+                metadata.setdefault(PurePosixPath(name).stem, row)
     except (OSError, ValueError) as error:
         path = folder / METADATA_NAME
         problems.append(Problem(path=path, reason=Reason.UNREADABLE, message=str(error)))
-    return known
+    return metadata
 
 
-def _albums(images: Mapping[str, Path], known: Mapping[str, Row]) -> dict[str, str]:
-    """The album of each stem: its key, else that of the same picture, else the stem itself."""
-    keys = {stem: known[stem].get("album_key", "") if stem in known else "" for stem in images}
-    pictures = _digests(images.values())
-    albums = {pictures[image]: keys[stem] for stem, image in images.items() if keys[stem]}
+def _albums(images: Mapping[str, Path], metadata: Mapping[str, Row]) -> dict[str, str]:
+    """Map each stem to its album: its key, or that of an identical picture, or the stem itself."""
+    keys = {stem: metadata.get(stem, {}).get("album_key", "") for stem in images}
+    digests = _digests(images.values())
+    albums = {digests[image]: keys[stem] for stem, image in images.items() if keys[stem]}
     return {
-        stem: keys[stem] or albums.setdefault(pictures[image], stem)
+        stem: keys[stem] or albums.setdefault(digests[image], stem)
         for stem, image in images.items()
     }
 
 
 def _digests(paths: Iterable[Path]) -> dict[Path, bytes]:
-    """A name for the content of each file; files of unlike sizes need not be read for that."""
+    """Return a digest of each file's content; a file with a unique size is not read."""
     sizes = {path: path.stat().st_size for path in paths}
-    alike = Counter(sizes.values())
+    counts = Counter(sizes.values())
     return {
-        path: _digest(path) if alike[size] > 1 else b"%d" % size for path, size in sizes.items()
+        path: _digest(path) if counts[size] > 1 else b"%d" % size for path, size in sizes.items()
     }
 
 
@@ -230,10 +229,10 @@ def _digest(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").digest()
-    except OSError:  # for others to tell: what cannot be read is like nothing else
+    except OSError:  # reported elsewhere; an unreadable file equals no other
         return os.fsencode(path)
 
 
 def _title(row: Row, stem: str) -> str:
-    named = (row.get("artist_name", ""), row.get("track_name", ""))
-    return " – ".join(filter(None, named)) or stem
+    names = (row.get("artist_name", ""), row.get("track_name", ""))
+    return " – ".join(filter(None, names)) or stem

@@ -1,7 +1,7 @@
-"""Pairs out of one's own library: the covers that albums have, with excerpts of their tracks.
+"""Make pairs from a music library: the albums' covers, with excerpts of their tracks.
 
-The library is only read. An excerpt is made of the very windows that covergen hears of a track, one
-after another, so that its embedding is the track's.
+The library is only read. An excerpt consists of exactly the windows that covergen embeds of a
+track, so both have the same embedding.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["Selection", "make_pair", "plan_pairs", "stem_of"]
 
 _EXCERPT_SUFFIX = ".opus"
-_LONGEST_NAME = 64  # characters of a stem before its hash
+_MAX_NAME_LENGTH = 64  # characters of a stem before its hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What is taken of a library: so many tracks of an album, so many windows of a track."""
+    """The number of tracks per album and windows per track, and whether to use painted covers."""
 
     per_album: int
     windows: int
@@ -49,9 +49,9 @@ class Selection:
 def plan_pairs(
     album: Album, selection: Selection, done: Container[str]
 ) -> tuple[AlbumPlan, Picture | None]:
-    """Decide what becomes of an album; the targets are the tracks of its pairs still to be made.
+    """Plan an album: the targets are the tracks whose pairs are missing from the dataset.
 
-    `done` are the stems of those that are there. With the plan to collect comes the cover.
+    `done` are the stems of existing pairs. Returns the cover with a plan to collect, else None.
     """
     chosen = _spread(album.tracks, selection.per_album)
     targets = tuple(track for track in chosen if stem_of(album, track) not in done)
@@ -67,22 +67,22 @@ def plan_pairs(
 def make_pair(
     track: Track, album: Album, cover: Picture, folder: Path, *, windows: int, source: str
 ) -> Row:
-    """Write a track's excerpt and the album's cover, as it is, into the dataset `folder`.
+    """Write a track's excerpt and the album's cover, unchanged, to the dataset `folder`.
 
-    Returns what metadata.csv is to say of them. Raises DecodeError and WriteError.
+    Returns the row for metadata.csv. Raises DecodeError and WriteError.
     """
     stem = stem_of(album, track)
     audio = folder / AUDIO / f"{stem}{_EXCERPT_SUFFIX}"
     image = folder / IMAGES / f"{stem}{cover.extension}"
-    heard = read_excerpt(track.path, windows).decode()
+    excerpt = read_excerpt(track.path, windows).decode()
     with write_errors(audio):
         audio.parent.mkdir(parents=True, exist_ok=True)
-        write_sound(audio, heard.reshape(1, -1), sample_rate_hz=SAMPLE_RATE_HZ)
+        write_sound(audio, excerpt.reshape(1, -1), sample_rate_hz=SAMPLE_RATE_HZ)
     with write_errors(image):
         image.parent.mkdir(parents=True, exist_ok=True)
-        with temporary(image.parent, mode=0o666) as whole:
-            whole.write_bytes(cover.data)
-            whole.replace(image)
+        with temporary(image.parent, mode=0o666) as draft:
+            draft.write_bytes(cover.data)
+            draft.replace(image)
     width, height = str(cover.width), str(cover.height)
     return Row(
         track_name=track.title or track.path.stem,
@@ -91,7 +91,7 @@ def make_pair(
         audio_filename=audio.name,
         image_filename=image.name,
         original_audio_duration_s=f"{track.duration_seconds:.3f}",
-        actual_snippet_duration_s=str(len(heard) * WINDOW_SECONDS),
+        actual_snippet_duration_s=str(len(excerpt) * WINDOW_SECONDS),
         image_original_width_px=width,
         image_original_height_px=height,
         image_saved_width_px=width,
@@ -103,23 +103,23 @@ def make_pair(
 
 
 def stem_of(album: Album, track: Track) -> str:
-    """The name of a pair: readable, the same in every run, and of one track alone."""
+    """Return the name of a pair: readable, the same in every run, and unique to the track."""
     identity = f"{album.key}/{track.path.parent.resolve().name}/{track.path.name}"
     digest = hashlib.blake2b(os.fsencode(identity), digest_size=4).hexdigest()
     words = unicodedata.normalize("NFKD", f"{album.artist} {album.title} {track.path.stem}").lower()
     ascii_words = words.encode("ascii", "ignore").decode()
-    readable = re.sub(r"[^a-z0-9]+", "-", ascii_words)[:_LONGEST_NAME].strip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", ascii_words)[:_MAX_NAME_LENGTH].strip("-")
     return f"{readable or 'album'}-{digest}"
 
 
 def _spread(tracks: Sequence[Track], count: int) -> list[Track]:
-    """At most `count` tracks, from all over the album."""
+    """Return up to `count` tracks, evenly spread over the album."""
     count = min(count, len(tracks))
     return [tracks[(2 * i + 1) * len(tracks) // (2 * count)] for i in range(count)]
 
 
 def _cover_of(album: Album, *, include_painted: bool) -> Picture | Reason:
-    """The album's first cover that is fit for a dataset, or why it has none."""
+    """Return the album's first usable cover, or the reason why there is none."""
     reason = Reason.NO_COVER
     for data in covers_of(album):
         if is_own(data) and not include_painted:

@@ -1,7 +1,7 @@
-"""metadata.csv: what is known of each pair of a dataset.
+"""Read and append to metadata.csv, the table of a dataset's pairs.
 
-The first columns are those of art-from-audio's collector, whose files are read and gone on with.
-Rows are appended one by one, so that a killed run leaves all that it finished.
+The first columns are those of art-from-audio's collector, whose files can be read and extended.
+Rows are appended one at a time, so that a killed run loses nothing it finished.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ METADATA_NAME = "metadata.csv"
 
 
 class Row(TypedDict, total=False):
-    """What is known of a pair, as text; what is not known is left out or "".
+    """The metadata of a pair, as text; unknown values are left out or "".
 
-    `album_key` is the same for pairs that share a cover. `source` is where the pair comes from:
-    the track's path below its library, or its page. Names end in their unit: `_s` seconds, `_px`
-    pixels.
+    `album_key` is the same for pairs that share a cover. `source` is the track's path relative to
+    its library, or its web page. Suffixes are units: `_s` seconds, `_px` pixels.
     """
 
     jamendo_track_id: str
@@ -60,11 +59,10 @@ COLUMNS = tuple(Row.__annotations__)
 
 
 def read_metadata(folder: Path) -> Iterator[Row]:
-    """Yield the rows of a dataset's metadata.csv; none where there is no such file.
+    """Yield the rows of a dataset's metadata.csv; none if the file does not exist.
 
-    A row that was never finished is left out; columns of other programs are kept. The names in it
-    are text that anybody may have written: open no file by them. Raises OSError, and ValueError
-    where the file is no table of pairs.
+    Incomplete rows are skipped; columns of other programs are kept. Do not open files by the names
+    in it: they are untrusted. Raises OSError, and ValueError if the file is not a table of pairs.
     """
     path = folder / METADATA_NAME
     if path.exists():
@@ -73,10 +71,10 @@ def read_metadata(folder: Path) -> Iterator[Row]:
 
 
 class MetadataFile:
-    """A dataset's metadata.csv, open for more rows: `with MetadataFile(folder) as metadata`.
+    """A dataset's metadata.csv, open for appending: `with MetadataFile(folder) as metadata`.
 
-    The file is made if there is none; one that lacks columns of ours gets them. Raises WriteError,
-    and ValueError where the file that is there is no table of pairs.
+    The file is created if necessary, and missing columns are added. Raises WriteError, and
+    ValueError if an existing file is not a table of pairs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +90,7 @@ class MetadataFile:
         self._file.close()
 
     def append(self, row: Row) -> None:
-        """Add a row, whole or not at all. Raises WriteError."""
+        """Append a complete row or nothing. Raises WriteError."""
         data = _line(str(row.get(column, "")) for column in self._columns)
         with write_errors(self._path):
             before = os.fstat(self._file.fileno()).st_size
@@ -111,9 +109,9 @@ def _rows(file: Iterable[str]) -> Iterator[Row]:
     try:
         columns = reader.fieldnames or ()
         if columns and not {"audio_filename", "image_filename"} & set(columns):
-            raise ValueError("it has neither a column audio_filename nor image_filename")
+            raise ValueError("it has no column audio_filename or image_filename")
         for row in reader:
-            row.pop(None, None)  # what lies beyond the last column
+            row.pop(None, None)  # values beyond the last column
             if None not in row.values():
                 yield cast("Row", row)
     except csv.Error as error:
@@ -121,17 +119,17 @@ def _rows(file: Iterable[str]) -> Iterator[Row]:
 
 
 def _prepare(folder: Path) -> tuple[str, ...]:
-    """Make metadata.csv fit for more rows, and return its columns."""
+    """Create or repair metadata.csv so that rows can be appended, and return its columns."""
     path = folder / METADATA_NAME
     rows = list(read_metadata(folder))
-    there = _columns_of(path)
-    columns = tuple(dict.fromkeys((*there, *COLUMNS)))
-    if columns != there or not path.read_bytes().endswith(b"\n"):
-        with temporary(folder, mode=0o666) as whole:
+    existing = _columns_of(path)
+    columns = tuple(dict.fromkeys((*existing, *COLUMNS)))
+    if columns != existing or not path.read_bytes().endswith(b"\n"):
+        with temporary(folder, mode=0o666) as draft:
             lines = [_line(columns), *(_line(_values(row, columns)) for row in rows)]
-            whole.write_bytes(b"".join(lines))
-            sync_file(whole)
-            whole.replace(path)
+            draft.write_bytes(b"".join(lines))
+            sync_file(draft)
+            draft.replace(path)
     return columns
 
 
@@ -147,7 +145,7 @@ def _values(row: Row, columns: Iterable[str]) -> Iterator[str]:
 
 
 def _line(values: Iterable[str]) -> bytes:
-    """A row as one line, whatever breaks its texts have."""
+    """Encode a row as one line, with line breaks in values replaced by spaces."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerow(" ".join(v.splitlines()) for v in values)
     return text.getvalue().encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Is this a picture, and is it whole? Whatever Pillow raises becomes an answer here."""
+"""Recognize and decode pictures, and translate Pillow's exceptions."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["EXTENSIONS", "decode_picture", "is_picture"]
 EXTENSIONS = frozenset({
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm",
 })  # fmt: skip
-"""What pictures usually go by. What counts is the content."""
+"""The usual extensions of pictures; the content decides."""
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file begins as a picture does. Raises OSError where it cannot be opened."""
+    """Whether a file has the header of a picture. Raises OSError if it cannot be opened."""
     with path.open("rb") as file:
         try:
-            _size(file, whole=False)
+            _size(file, decode=False)
         except ValueError:
             return False
         return True
 
 
 def decode_picture(data: bytes) -> tuple[int, int]:
-    """Decode an encoded picture; returns its width and height in pixels. Raises ValueError."""
-    return _size(io.BytesIO(data), whole=True)
+    """Decode an encoded picture and return its width and height in pixels. Raises ValueError."""
+    return _size(io.BytesIO(data), decode=True)
 
 
-def _size(file: BinaryIO, *, whole: bool) -> tuple[int, int]:
+def _size(file: BinaryIO, *, decode: bool) -> tuple[int, int]:
     try:
         with open_picture(file) as image:
-            if whole:
+            if decode:
                 image.load()
             return image.size
     except (EOFError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:

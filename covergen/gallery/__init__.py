@@ -1,1 +1,1 @@
-"""Covers laid out to be looked at: contact sheets and pages."""
+"""Contact sheets and preview pages of covers."""

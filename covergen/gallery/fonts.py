@@ -1,4 +1,4 @@
-"""The fonts of this machine, the plainest first, and which characters each of them has."""
+"""The installed fonts, regular ones first, and the characters in each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILT_IN", "Face", "font_folders", "read_faces"]
 
-_MOST = 400  # with thousands of fonts, a character that none has would be sought for minutes
-_KINDS = (".ttf", ".otf", ".ttc", ".otc")
-_FAVOURITES = (
+_MAX_FONTS = 400  # searching thousands of fonts for a missing character would take minutes
+_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+_PREFERRED = (
     "notosans-regular",
     "notosans[",
     "dejavusans.",
@@ -41,10 +41,10 @@ _STYLED = ("bold", "italic", "oblique", "condensed", "light", "thin", "black", "
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Face:
-    """A font to draw with: `file` is None for the one inside Pillow.
+    """A font to draw with; `file` is None for Pillow's built-in font.
 
-    `characters` holds code points. `colored`: they are pictures, as emoji are. `strike` is the one
-    size, in pixels, of a font that cannot be scaled.
+    `characters` contains code points. `colored`: the glyphs are pictures, such as emoji. `strike`
+    is the size in pixels of a bitmap font, which cannot be scaled.
     """
 
     file: Path | None
@@ -53,18 +53,18 @@ class Face:
     strike: int | None = None
 
     def has(self, text: str) -> bool:
-        """Whether the font has every character that is seen."""
-        return all(ord(c) in self.characters or _is_unseen(c) for c in text)
+        """Whether the font has every visible character of `text`."""
+        return all(ord(c) in self.characters or _is_invisible(c) for c in text)
 
     def width(self, text: str, size: int) -> float:
-        """How far `text` reaches, in pixels, at `size` pixels to the em."""
+        """Return the width of `text` in pixels at `size` pixels per em."""
         drawn = self.strike or size
         return _load(self.file, drawn).getlength(text) * size / drawn
 
     def draw(
         self, image: Image.Image, position: tuple[int, int], text: str, size: int, color: str
     ) -> None:
-        """Draw from `position`, the left end of the baseline."""
+        """Draw `text` with the left end of its baseline at `position`."""
         if self.strike:
             self._draw_scaled(image, position, text, size / self.strike)
             return
@@ -90,7 +90,7 @@ BUILT_IN = Face(file=None, characters=frozenset([*range(0x20, 0x7F), ord("…")]
 
 
 def font_folders() -> list[Path]:
-    """Where this system keeps its fonts, and its user keeps theirs."""
+    """Return the font folders of the system and the user."""
     home = Path.home()
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
@@ -98,20 +98,20 @@ def font_folders() -> list[Path]:
         return [windows / "Fonts", local / "Microsoft" / "Windows" / "Fonts"]
     if sys.platform == "darwin":
         return [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library" / "Fonts"]
-    own = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
+    user = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return [Path(data) / "fonts" for data in (own, *shared.split(":"))] + [home / ".fonts"]
+    return [Path(data) / "fonts" for data in (user, *shared.split(":"))] + [home / ".fonts"]
 
 
 def read_faces(folders: Iterable[Path]) -> Iterator[Face]:
-    """The fonts in the folders and theirs, upright and plain ones first.
+    """Yield the fonts in the folders and their subfolders, regular ones first.
 
-    Each is read only when it is asked for; what cannot be read is passed over.
+    Fonts are read lazily; those that cannot be read are skipped.
     """
     files = {
-        file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _KINDS
+        file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES
     }
-    for file in sorted(files, key=_rank)[:_MOST]:
+    for file in sorted(files, key=_rank)[:_MAX_FONTS]:
         face = _read_face(file)
         if face is not None:
             yield face
@@ -119,18 +119,18 @@ def read_faces(folders: Iterable[Path]) -> Iterator[Face]:
 
 def _rank(file: Path) -> tuple[int, bool, str]:
     name = file.name.lower()
-    favour = (place for place, start in enumerate(_FAVOURITES) if name.startswith(start))
+    ranks = (rank for rank, prefix in enumerate(_PREFERRED) if name.startswith(prefix))
     styled = any(style in name for style in _STYLED)
-    return (len(_FAVOURITES) if styled else next(favour, len(_FAVOURITES)), styled, name)
+    return (len(_PREFERRED) if styled else next(ranks, len(_PREFERRED)), styled, name)
 
 
 def _read_face(file: Path) -> Face | None:
-    """None where it is no font that Pillow draws."""
+    """Read a font, or return None if Pillow cannot draw with it."""
     try:
         with file.open("rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
             characters = font.getBestCmap()
             colored = any(table in font for table in ("CBDT", "sbix", "COLR"))
-            # Version 1 of COLR alone has gradients, which FreeType hands on to nobody.
+            # COLR version 1 uses gradients, which Pillow cannot draw.
             drawable = "COLR" not in font or font["COLR"].version == 0
             strike = _strike(font)
         if not characters or not drawable:
@@ -142,7 +142,7 @@ def _read_face(file: Path) -> Face | None:
 
 
 def _strike(font: TTFont) -> int | None:
-    """The largest size of a font that has nothing but bitmaps."""
+    """Return the largest bitmap size of a bitmap font, or None for a scalable font."""
     if "CBLC" in font:
         return max(int(strike.bitmapSizeTable.ppemY) for strike in font["CBLC"].strikes)
     if "sbix" in font:
@@ -152,15 +152,15 @@ def _strike(font: TTFont) -> int | None:
 
 @lru_cache(maxsize=32)
 def _load(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Raises OSError."""
+    """Load a font at a size in pixels. Raises OSError."""
     if file is None:
         return ImageFont.load_default(size)
     font = ImageFont.truetype(file, size)
-    with suppress(OSError, ValueError):  # not variable, or without a Regular
-        font.set_variation_by_name("Regular")  # what some variable fonts begin with is hairlines
+    with suppress(OSError, ValueError):  # not a variable font, or one without "Regular"
+        font.set_variation_by_name("Regular")  # the default of some variable fonts is "Thin"
     return font
 
 
-def _is_unseen(character: str) -> bool:
-    """Zero-width joiner and non-joiner, and the selectors of emoji and text style."""
+def _is_invisible(character: str) -> bool:
+    """Whether it is a zero-width joiner or non-joiner, or a variation selector for emoji."""
     return character in "\u200c\u200d\ufe0e\ufe0f"

@@ -1,8 +1,8 @@
-"""A line of text in any script, drawn with the fonts there are, and never as boxes.
+"""Draw a line of text in any script with the installed fonts, never as missing-glyph boxes.
 
-Each character comes from the first font that has it. What none has is transliterated, and so are,
-where Pillow lacks libraqm, the scripts that run from right to left. Han characters are left out
-then, with an ellipsis: how they are read depends on the language, which nobody knows.
+Each character is drawn with the first font that has it. Characters that no font has are
+transliterated to ASCII; so are right-to-left scripts if Pillow lacks libraqm. Han characters are
+replaced by an ellipsis instead, because their reading depends on the language.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Lettering"]
 
-_LONGEST = 300  # characters: no more are ever seen
+_MAX_CHARACTERS = 300  # more would never fit
 _JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Text that one font draws."""
+    """A piece of text drawn with one font."""
 
     text: str
     face: Face
 
 
 class Lettering:
-    """What draws lines. `faces` are in order of preference, the system's unless given."""
+    """Draws lines of text. `faces`, in order of preference, default to the installed fonts."""
 
     def __init__(self, faces: Iterable[Face] | None = None) -> None:
         self._unread = iter(read_faces(font_folders()) if faces is None else faces)
         self._read: list[Face] = []
-        self._found: dict[str, Face | None] = {}
-        self._shapes = features.check("raqm")
+        self._face_cache: dict[str, Face | None] = {}
+        self._can_shape = features.check("raqm")
 
     def draw(
         self,
@@ -56,9 +56,9 @@ class Lettering:
         width: int,
         color: str,
     ) -> None:
-        """Draw from `position`, the left end of the baseline, with an ellipsis past `width`.
+        """Draw `text` with the left end of its baseline at `position`.
 
-        `size` and `width` are in pixels.
+        Text wider than `width` ends in an ellipsis. `size` and `width` are in pixels.
         """
         runs = self._fitting_runs(list(_clusters(_cleaned(text))), size, width)
         x, y = position
@@ -69,7 +69,7 @@ class Lettering:
             x += round(run.face.width(run.text, size))
 
     def _fitting_runs(self, clusters: Sequence[str], size: int, width: int) -> list[_Run]:
-        """The whole line, or as much of it as leaves room for an ellipsis."""
+        """Return the whole line, or as much of it as fits with an ellipsis."""
         runs = self._runs(clusters)
         if _width(runs, size) <= width:
             return runs
@@ -86,7 +86,7 @@ class Lettering:
         runs: list[_Run] = []
         for cluster in clusters:
             last = runs[-1] if runs else None
-            text, face = self._spelled(cluster, last.face if last else None)
+            text, face = self._text_and_face(cluster, last.face if last else None)
             if last and last.text.endswith(text) and text != cluster and _is_han(cluster):
                 continue  # one ellipsis is enough for several
             if last and last.face is face:
@@ -95,31 +95,31 @@ class Lettering:
                 runs.append(_Run(text, face))
         return runs
 
-    def _spelled(self, cluster: str, previous: Face | None) -> tuple[str, Face]:
-        """How a cluster is written, and by which font."""
+    def _text_and_face(self, cluster: str, previous: Face | None) -> tuple[str, Face]:
+        """Return the text to draw for a cluster, possibly transliterated, and its font."""
         if (
             _is_between_words(cluster)
             and previous
-            and not previous.colored  # among emoji # and * are halves of keycaps
+            and not previous.colored  # in emoji fonts, # and * are parts of keycaps
             and previous.has(cluster)
         ):
-            return cluster, previous  # which keeps the words of a phrase in one run
+            return cluster, previous  # keeps a phrase in one run
         face = self._best(cluster)
         if face:
             return cluster, face
         if _is_han(cluster):
-            return self._spelled("…", None)
+            return self._text_and_face("…", None)
         latin = self._best("a") or BUILT_IN
         return (cluster if latin is BUILT_IN and latin.has(cluster) else anyascii(cluster)), latin
 
     def _best(self, cluster: str) -> Face | None:
-        if cluster not in self._found:
-            self._found[cluster] = self._find(cluster)
-        return self._found[cluster]
+        if cluster not in self._face_cache:
+            self._face_cache[cluster] = self._find(cluster)
+        return self._face_cache[cluster]
 
     def _find(self, cluster: str) -> Face | None:
-        """The best font that has the cluster, which for emoji is one of pictures."""
-        if not self._shapes and _is_right_to_left(cluster):
+        """Return the best font that has the cluster; for emoji, a colored one if possible."""
+        if not self._can_shape and _is_right_to_left(cluster):
             return None
         fitting = (face for face in self._faces() if face.has(cluster))
         best = next(fitting, None)
@@ -128,7 +128,7 @@ class Lettering:
         return next((face for face in fitting if face.colored), best)
 
     def _faces(self) -> Iterator[Face]:
-        """The fonts read so far, and then those still to be read."""
+        """Yield the fonts read so far, then read the others."""
         yield from self._read
         for face in self._unread:
             self._read.append(face)
@@ -140,17 +140,17 @@ def _width(runs: Iterable[_Run], size: int) -> float:
 
 
 def _cleaned(text: str) -> str:
-    """The text as one line, without what is never seen or would turn the line around."""
-    seen = (c for c in text[:_LONGEST] if c.isspace() or c in _JOINERS or not _is_hidden(c))
-    return unicodedata.normalize("NFC", " ".join("".join(seen).split()))
+    """Return the text as one line, without control, format and surrogate characters."""
+    kept = (c for c in text[:_MAX_CHARACTERS] if c.isspace() or c in _JOINERS or not _is_control(c))
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
 
 
-def _is_hidden(character: str) -> bool:
+def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs")
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """Characters together with the marks that belong to them, which need the same font."""
+    """Split text into characters with their combining marks, which need the same font."""
     cluster = ""
     for character in text:
         if cluster and not _continues(cluster, character):
@@ -188,6 +188,6 @@ def _is_emoji(cluster: str) -> bool:
 
 
 def _is_right_to_left(text: str) -> bool:
-    """Whether the first letter that has a direction runs from right to left."""
+    """Whether the first character with a direction is written from right to left."""
     directions = (unicodedata.bidirectional(character) for character in text)
     return next((d for d in directions if d in ("L", "R", "AL")), "L") != "L"

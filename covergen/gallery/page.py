@@ -1,8 +1,8 @@
-"""The preview as a page of HTML that opens from the disk and refers to nothing but its folder.
+"""Write the preview as an HTML page that opens from disk and loads only files of its folder.
 
-The albums lie in it as JSON, in a script element that is never run; the page's own script writes
-them out as text. Its Content-Security-Policy lets nothing run or load but that script, by its
-hash, and files of the preview.
+The albums are embedded as JSON in a script element that is never executed; the page's own script
+inserts them as text. The Content-Security-Policy allows only that script, by its hash, and files
+of the preview.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _SCRIPTS = ("choices.js", "cards.js", "grid.js", "viewer.js", "main.js")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageCover:
-    """One candidate. `file` and `thumbnail` are below the page's folder, with forward slashes.
+    """One candidate. `file` and `thumbnail` are POSIX paths relative to the page's folder.
 
-    `settings` are what is told of this candidate alone, before what is told of all.
+    `settings` are shown for this candidate only, before those of the whole preview.
     """
 
     file: str
@@ -45,11 +45,11 @@ class PageCover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageAlbum:
-    """An album as the page shows it; `id` is what choices.json calls it.
+    """An album on the page; `id` is its key in choices.json.
 
-    `date` is as tagged, `folder` is for people to read, `reason` is a sentence. `candidates`, of
-    which there are some where the state is "painted" and none elsewhere, are numbered from 1.
-    `audio` is an excerpt below the page's folder.
+    `date` is as tagged; `folder` and `reason` are for display. `candidates` are numbered from 1,
+    and empty unless the state is "painted". `audio` is the path of an excerpt relative to the
+    page's folder.
     """
 
     id: str
@@ -73,10 +73,10 @@ def write_page(
     title: str = "covergen preview",
     settings: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `folder`/index.html, whole or not at all, and return its path.
+    """Write `folder`/index.html atomically and return its path.
 
-    `preview` is the id that the page puts into choices.json. `settings` are those that all covers
-    share. Raises OSError, and ValueError for a file that is not below the folder.
+    `preview` is the ID that the page writes to choices.json. `settings` are shown for every cover.
+    Raises OSError, and ValueError for a file that is not below the folder.
     """
     data = {
         "preview": preview,
@@ -89,7 +89,7 @@ def write_page(
         policy=_policy(style, script),
         style=style,
         script=script,
-        data=_inert(data),
+        data=_inert_json(data),
     )
     path = folder / "index.html"
     with replacing(path) as draft:
@@ -118,25 +118,25 @@ def _cover(cover: PageCover) -> dict[str, Any]:
     return {
         "file": _address(cover.file),
         "thumbnail": _address(cover.thumbnail),
-        "seed": str(cover.seed),  # JavaScript's numbers end at 2^53, seeds at 2^63
+        "seed": str(cover.seed),  # JavaScript numbers are exact up to 2^53; seeds go up to 2^63
         "settings": _pairs({"cover's seed": str(cover.seed), **cover.settings}),
     }
 
 
 def _pairs(settings: Mapping[str, str]) -> list[tuple[str, str]]:
-    return list(settings.items())  # an object's number-like names would change places
+    return list(settings.items())  # JavaScript objects reorder number-like keys
 
 
 def _address(file: str) -> str:
-    """A relative URL. Raises ValueError where the file is not below the page's folder."""
+    """Return a relative URL. Raises ValueError if the file is not below the page's folder."""
     path = PurePosixPath(file)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in file:
         raise ValueError(f"{file!r} is not below the page's folder")
     return "./" + quote(str(path), errors="surrogateescape")
 
 
-def _inert(data: object) -> str:
-    """JSON in ASCII, in which no browser finds the end of a script or the start of a comment."""
+def _inert_json(data: object) -> str:
+    """Return ASCII JSON without "<", so that it can neither end a script nor start a comment."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -146,7 +146,7 @@ def _policy(style: str, script: str) -> str:
             "default-src 'none'",
             f"style-src {_hash(style)}",
             f"script-src {_hash(script)}",
-            # A page from the disk is in no browser's eyes of the same origin as its files.
+            # Browsers give a page on disk another origin than its files, so 'self' is not enough.
             "img-src 'self' file:",
             "media-src 'self' file:",
             "base-uri 'none'",

@@ -1,4 +1,4 @@
-"""Any kind of picture to a Pillow image, and any file written whole or not at all."""
+"""Load and scale pictures, and replace files atomically."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["fitted", "replacing"]
 
 
 def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
-    """The whole picture as RGB, on black where it is clear, its longer side `side` pixels.
+    """Scale a picture to `side` pixels on its longer side, as RGB with transparency on black.
 
-    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB. Raises ValueError where
-    it is no image that Pillow reads.
+    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB. Raises ValueError if it
+    cannot be read.
     """
     try:
         with _opened(picture) as image:
-            image.draft("RGB", (2 * side, 2 * side))  # lets a JPEG be decoded small
+            image.draft("RGB", (2 * side, 2 * side))  # decodes a JPEG at reduced size
             layer = image.convert("RGBA")
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise ValueError(f"not a readable image: {error}") from error
@@ -50,9 +50,9 @@ def _opened(picture: Path | bytes | NDArray[np.uint8]) -> Image.Image:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which takes its place at the end.
+    """Yield a temporary path next to `path`, which replaces `path` on exit.
 
-    On an error what was written goes, and what was there stays. Raises OSError.
+    On an error the temporary file is deleted and `path` is unchanged. Raises OSError.
     """
     draft = path.with_name(f".covergen-{secrets.token_hex(4)}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, each with a caption in any script."""
+"""Contact sheets of captioned pictures."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Tile", "save_sheet"]
 
-_MOST_PIXELS = 24_000_000  # of one sheet: 72 MB as RGB, and what viewers still open at ease
-_GROUND, _FRAME, _BRIGHT, _DIM = "#131417", "#212328", "#ededf0", "#9a9ca5"
+_MAX_PIXELS = 24_000_000  # per sheet: 72 MB as RGB, and still easy to open in viewers
+_BACKGROUND, _FRAME, _BRIGHT, _DIM = "#131417", "#212328", "#ededf0", "#9a9ca5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A picture with up to two lines beneath it.
+    """A picture with up to two lines of text below it.
 
-    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB; None, and what cannot be
-    read, leaves an empty frame.
+    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB; None or an unreadable
+    picture leaves an empty frame.
     """
 
     picture: Path | bytes | NDArray[np.uint8] | None
@@ -46,29 +46,29 @@ def save_sheet(
     side: int = 256,
     title: str = "",
 ) -> tuple[Path, ...]:
-    """Lay the tiles out, `side` pixels each, into the PNG `path`, and return the files written.
+    """Draw the tiles, `side` pixels each, into the PNG `path`, and return the files written.
 
-    What is too much for one sheet goes on in NAME-2.png, NAME-3.png and so on beside it. No more
-    tiles than one sheet holds are taken at a time. Raises OSError.
+    If one sheet is not enough, more are written next to it: NAME-2.png, NAME-3.png and so on. At
+    most one sheet of tiles is in memory at a time. Raises OSError.
     """
-    rest = iter(tiles)
-    first = list(islice(rest, _MOST_PIXELS // (2 * side * side) + 1))
+    remaining = iter(tiles)
+    first = list(islice(remaining, _MAX_PIXELS // (2 * side * side) + 1))
     layout = _lay_out(first, columns, side, title)
-    rest = chain(first, rest)
+    remaining = chain(first, remaining)
     lettering = Lettering()
     written: list[Path] = []
-    while (some := list(islice(rest, layout.capacity))) or not written:
+    while (batch := list(islice(remaining, layout.capacity))) or not written:
         number = f"-{len(written) + 1}" if written else ""
         page = path.with_stem(path.stem + number)
         with replacing(page) as draft:
-            _draw(some, layout, lettering, title + number.replace("-", " ")).save(draft, "PNG")
+            _draw(batch, layout, lettering, title + number.replace("-", " ")).save(draft, "PNG")
         written.append(page)
     return tuple(written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """Where things lie on a sheet, in pixels; the size of a kind of line is 0 where none is."""
+    """The layout of a sheet, in pixels; `title`, `caption` and `detail` are 0 if there are none."""
 
     columns: int
     side: int
@@ -78,38 +78,38 @@ class _Layout:
 
     @property
     def gap(self) -> int:
-        """Between tiles; twice that is left free around them."""
+        """The space between tiles; the margin is twice as wide."""
         return max(6, self.side // 12)
 
     @property
     def step(self) -> tuple[int, int]:
-        """From one tile to the next, across and down."""
+        """The distance from one tile to the next, horizontally and vertically."""
         lines = (8 * self.caption + 7 * self.detail) // 5
         return self.side + self.gap, self.side + self.gap + lines
 
     @property
     def top(self) -> int:
-        """Where the first row begins."""
+        """The top of the first row."""
         return 2 * self.gap + 2 * self.title
 
     @property
     def capacity(self) -> int:
-        """How many tiles a sheet holds: whole rows of them."""
+        """The number of tiles that fit on a sheet, in full rows."""
         across, down = self.step
-        return max(1, _MOST_PIXELS // (across * down * self.columns)) * self.columns
+        return max(1, _MAX_PIXELS // (across * down * self.columns)) * self.columns
 
     def size(self, count: int) -> tuple[int, int]:
-        """The width and height of a sheet of so many tiles."""
+        """Return the width and height of a sheet with `count` tiles."""
         across, down = self.step
         rows = math.ceil(count / self.columns)
         return self.columns * across + 3 * self.gap, self.top + rows * down + self.gap
 
 
 def _lay_out(tiles: Sequence[Tile], columns: int | None, side: int, title: str) -> _Layout:
-    """Fit the layout to the first tiles: nearly square, unless the columns are given."""
-    wished = columns or (len(tiles) if len(tiles) < 5 else math.ceil(math.sqrt(1.3 * len(tiles))))
+    """Choose the layout from the first tiles: nearly square, unless `columns` is given."""
+    wanted = columns or (len(tiles) if len(tiles) < 5 else math.ceil(math.sqrt(1.3 * len(tiles))))
     return _Layout(
-        columns=max(1, min(wished, _MOST_PIXELS // (2 * side * side) + 1)),
+        columns=max(1, min(wanted, _MAX_PIXELS // (2 * side * side) + 1)),
         side=side,
         title=max(16, side // 8) if title else 0,
         caption=max(11, side // 15) if any(tile.caption for tile in tiles) else 0,
@@ -118,7 +118,7 @@ def _lay_out(tiles: Sequence[Tile], columns: int | None, side: int, title: str) 
 
 
 def _draw(tiles: Sequence[Tile], layout: _Layout, lettering: Lettering, title: str) -> Image.Image:
-    sheet = Image.new("RGB", layout.size(len(tiles)), _GROUND)
+    sheet = Image.new("RGB", layout.size(len(tiles)), _BACKGROUND)
     left, mask = 2 * layout.gap, _rounded(layout.side)
     if layout.title:
         lettering.draw(
@@ -130,8 +130,8 @@ def _draw(tiles: Sequence[Tile], layout: _Layout, lettering: Lettering, title: s
             color=_BRIGHT,
         )
     across, down = layout.step
-    for place, tile in enumerate(tiles):
-        row, column = divmod(place, layout.columns)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, layout.columns)
         corner = (left + column * across, layout.top + row * down)
         sheet.paste(_framed(tile, layout.side), corner, mask)
         _write_lines(sheet, corner, tile, layout, lettering)
@@ -156,7 +156,7 @@ def _write_lines(
 
 
 def _framed(tile: Tile, side: int) -> Image.Image:
-    """The tile's picture in the middle of a square."""
+    """Center the tile's picture in a square."""
     frame = Image.new("RGB", (side, side), _FRAME)
     if tile.picture is not None:
         try:
@@ -168,7 +168,7 @@ def _framed(tile: Tile, side: int) -> Image.Image:
 
 
 def _rounded(side: int) -> Image.Image:
-    """A mask of a square with slightly round corners."""
-    fine = Image.new("L", (4 * side, 4 * side))
-    ImageDraw.Draw(fine).rounded_rectangle((0, 0, *fine.size), side // 10, fill=255)
-    return fine.resize((side, side), Image.Resampling.BOX)
+    """Return the mask of a square with rounded corners."""
+    oversized = Image.new("L", (4 * side, 4 * side))
+    ImageDraw.Draw(oversized).rounded_rectangle((0, 0, *oversized.size), side // 10, fill=255)
+    return oversized.resize((side, side), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Small pictures for the page, which could not show thousands of large ones."""
+"""Thumbnails for the preview page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["save_thumbnail"]
 def save_thumbnail(
     picture: Path | bytes | NDArray[np.uint8], path: Path, *, side: int = 320
 ) -> None:
-    """Write `picture` as a JPEG with a longer side of `side` pixels, whole or not at all.
+    """Write `picture` atomically as a JPEG with a longer side of `side` pixels.
 
-    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB. Raises ValueError where
-    it is no image that Pillow reads, and OSError.
+    `picture` is an image file, an encoded image, or (H, W, 3) uint8 sRGB. Raises ValueError if it
+    cannot be read, and OSError.
     """
     small = fitted(picture, side)
     with replacing(path) as draft:

@@ -1,1 +1,1 @@
-"""models.toml to validated presets, and presets to folders of weights."""
+"""models.toml to validated presets, and presets to their files on disk or the Hub."""

@@ -1,4 +1,4 @@
-"""Which files make up a part of a model: the few that covergen reads out of the many there are."""
+"""Select the files of a model part that covergen reads from those in a folder or repository."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ KINDS: tuple[Kind, ...] = ("base", "clap", "adapter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Recipe:
-    """Of each row of `needed` one file must be there, the first by preference.
+class _Layout:
+    """The files of a part: one of each row of `required`, the first if there are several.
 
-    Files that match `useful` are read where they exist.
+    Files that match a pattern of `optional` are read if they exist.
     """
 
-    needed: tuple[tuple[str, ...], ...]
-    useful: tuple[str, ...] = ()
+    required: tuple[tuple[str, ...], ...]
+    optional: tuple[str, ...] = ()
 
 
 def _weights(stem: str) -> tuple[str, str]:
     return f"{stem}.safetensors", f"{stem}.fp16.safetensors"
 
 
-# The layouts of save_pretrained in diffusers and transformers. Of weights only safetensors, which
-# cannot run code, but for CLAP: its reference repository holds nothing else than a .bin.
-_RECIPES: dict[Kind, _Recipe] = {
-    "base": _Recipe(
-        needed=(
+# The layouts that save_pretrained writes in diffusers and transformers. Weights must be
+# safetensors, which cannot run code, except for CLAP: its reference repository has only a .bin.
+_LAYOUTS: dict[Kind, _Layout] = {
+    "base": _Layout(
+        required=(
             ("unet/config.json",),
             _weights("unet/diffusion_pytorch_model"),
             ("vae/config.json",),
@@ -47,11 +47,11 @@ _RECIPES: dict[Kind, _Recipe] = {
             ("tokenizer/tokenizer.json", "tokenizer/merges.txt"),
             ("scheduler/scheduler_config.json",),
         ),
-        useful=("model_index.json", "tokenizer/*.json"),
+        optional=("model_index.json", "tokenizer/*.json"),
     ),
-    "clap": _Recipe(
-        needed=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
-        useful=("preprocessor_config.json",),
+    "clap": _Layout(
+        required=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
+        optional=("preprocessor_config.json",),
     ),
 }
 
@@ -60,7 +60,7 @@ _RECIPES: dict[Kind, _Recipe] = {
 class Selection:
     """The files of a part, relative to its folder.
 
-    `fault` says why they do not make up a whole part ("lacks vae/config.json"); "" if they do.
+    `fault` is the reason why the part is incomplete ("lacks vae/config.json"), or "".
     """
 
     files: tuple[str, ...]
@@ -68,22 +68,22 @@ class Selection:
 
 
 def select(kind: Kind, names: Collection[str]) -> Selection:
-    """Choose from the names of the files in a folder or repository, relative to it, with "/"."""
+    """Select the files of a part from `names`, the relative POSIX paths in its folder."""
     if kind == "adapter":
         return _select_adapter(names)
-    recipe = _RECIPES[kind]
-    found = {row: next((name for name in row if name in names), None) for row in recipe.needed}
-    lacking = [" or ".join(row) for row, name in found.items() if name is None]
-    needed = {name for name in found.values() if name is not None}
-    useful = {n for n in names if any(fnmatchcase(n, pattern) for pattern in recipe.useful)}
+    layout = _LAYOUTS[kind]
+    found = {row: next((name for name in row if name in names), None) for row in layout.required}
+    missing = [" or ".join(row) for row, name in found.items() if name is None]
+    required = {name for name in found.values() if name is not None}
+    optional = {n for n in names if any(fnmatchcase(n, pattern) for pattern in layout.optional)}
     return Selection(
-        files=tuple(sorted(needed | useful)),
-        fault=f"lacks {_listed(lacking)}" if lacking else "",
+        files=tuple(sorted(required | optional)),
+        fault=f"lacks {_listed(missing)}" if missing else "",
     )
 
 
 def names_in(folder: Path) -> set[str]:
-    """The files in a folder and in its sub-folders, one level down, as `select` takes them."""
+    """Return the files of a folder and its direct subfolders, in the form that `select` takes."""
     return {
         path.relative_to(folder).as_posix()
         for pattern in ("*", "*/*")
@@ -102,7 +102,7 @@ def _select_adapter(names: Collection[str]) -> Selection:
         return Selection(files=("adapter.safetensors",))
     found = sorted(n for n in names if n.endswith(".safetensors") and "/" not in n)
     if not found:
-        return Selection(files=(), fault="holds no .safetensors file")
+        return Selection(files=(), fault="contains no .safetensors file")
     if len(found) > 1:
-        return Selection(files=(), fault=f"holds several files to choose from: {_listed(found)}")
+        return Selection(files=(), fault=f"contains several adapters: {_listed(found)}")
     return Selection(files=tuple(found))

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub and its cache on this machine: all that covergen has to do with them.
+"""Download files from the Hugging Face Hub and find them in its local cache.
 
-huggingface_hub is imported late, since `HF_HUB_OFFLINE`, `HF_HOME` and `HF_ENDPOINT` are read when
-it is, and since a command that needs no model must not wait for it.
+huggingface_hub is imported late because it reads `HF_HUB_OFFLINE`, `HF_HOME` and `HF_ENDPOINT` on
+import, and because commands that need no model should not wait for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["cached_snapshot", "download"]
 
 
 def cached_snapshot(name: HubName) -> Path | None:
-    """The folder of a repository in the Hub's cache, whole or not; None if there is none."""
+    """Return a repository's folder in the Hub cache, complete or not, or None."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -37,7 +37,7 @@ def cached_snapshot(name: HubName) -> Path | None:
                 repo_id,
                 revision=name.revision,
                 local_files_only=True,
-                allow_patterns=[],  # asks for no file: what must be there, `select` knows
+                allow_patterns=[],  # only the folder; `select` checks its files
             )
         except (LocalEntryNotFoundError, HFValidationError):
             continue
@@ -48,11 +48,11 @@ def cached_snapshot(name: HubName) -> Path | None:
 def download(
     name: HubName, kind: Kind, *, progress: bool, check: Callable[[Path], None] | None = None
 ) -> None:
-    """Fetch the files of a part into the Hub's cache; those that are there are not fetched again.
+    """Download the files of a part that are not yet in the Hub cache.
 
-    All are of the commit that the revision names at the start. `check` is called with the folder
-    when it holds the part's JSON files and no weights yet; what it raises ends the download. Bars
-    on stderr where it is a terminal, unless `progress` is off. Raises ModelError.
+    All files come from one commit, resolved at the start. `check` is called with the folder once
+    the JSON files are there and before the weights are downloaded; an exception from it aborts the
+    download. `progress` shows bars on stderr if it is a terminal. Raises ModelError.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
@@ -63,7 +63,7 @@ def download(
         if selection.fault:
             raise ModelError(
                 f"{name.page} cannot be used as a {kind}: it {selection.fault}.",
-                hint="Name another repository, or a local folder.",
+                hint="Use another repository or a local folder.",
             )
         commit = str(info.sha)
         _check_space(name, commit, {file: sizes[file] for file in selection.files})
@@ -74,13 +74,13 @@ def download(
             check(Path(path.removesuffix(file)))
         for file in sorted(set(selection.files) - set(configs)):
             hf_hub_download(name.repo_id, file, revision=commit)
-        _point_to(name, commit)
+        _set_ref(name, commit)
 
 
-def _point_to(name: HubName, commit: str) -> None:
-    """Let the revision's name stand for a commit in the cache, now that all of it is there.
+def _set_ref(name: HubName, commit: str) -> None:
+    """Point the revision to `commit` in the cache, once all of its files are there.
 
-    Source: huggingface_hub's guide "Understand caching", on refs.
+    Source: huggingface_hub's guide "Understand caching", section on refs.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
@@ -110,7 +110,7 @@ def _check_space(name: HubName, commit: str, sizes: Mapping[str, int]) -> None:
 
 @contextmanager
 def _hub_quiet(*, progress: bool) -> Iterator[None]:
-    """Keep the Hub's own warnings, and its bars unless `progress`, off the user's terminal."""
+    """Silence the Hub client's warnings and, unless `progress`, its progress bars."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     log = logging.getLogger("huggingface_hub")

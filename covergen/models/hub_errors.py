@@ -1,4 +1,4 @@
-"""The one place where errors of the Hugging Face Hub become covergen's own."""
+"""Translate the exceptions of huggingface_hub into covergen's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["disk_full", "hub_errors"]
 
 @contextmanager
 def hub_errors(name: HubName) -> Iterator[None]:
-    """Turn what huggingface_hub, and httpx2 and hf_xet below it, may raise into ModelError."""
+    """Translate exceptions of huggingface_hub, httpx2 and hf_xet into ModelError."""
     import httpx2  # comes with huggingface_hub
     from huggingface_hub.errors import HFValidationError
 
@@ -36,34 +36,34 @@ def _translated(error: Exception, name: HubName) -> ModelError:
     match error:
         case hub.OfflineModeIsEnabled():
             return ModelError(
-                f"{name} is not fetched: HF_HUB_OFFLINE keeps this machine off the Hub.",
-                hint="Unset HF_HUB_OFFLINE (and TRANSFORMERS_OFFLINE), and pull again.",
+                f"{name} cannot be downloaded because HF_HUB_OFFLINE is set.",
+                hint="Unset HF_HUB_OFFLINE (and TRANSFORMERS_OFFLINE), then pull again.",
             )
         case hub.GatedRepoError():
             return ModelError(
-                f"{name.page} is only given to those who accepted its terms.",
-                hint="Accept them on that page, run `hf auth login`, and pull again.",
+                f"{name.page} requires you to accept its terms.",
+                hint="Accept them on that page, run `hf auth login`, then pull again.",
             )
         case hub.RepositoryNotFoundError():
             return ModelError(
-                f"There is no {name.page}, or it is private.",
-                hint="Check the name; for a private repository run `hf auth login` first.",
+                f"{name.page} does not exist or is private.",
+                hint="Check the name. For a private repository, run `hf auth login` first.",
             )
         case hub.RevisionNotFoundError():
             return ModelError(
                 f"{name.page} has no revision {name.revision!r}.",
-                hint="Name a branch, a tag or a commit of it.",
+                hint="Use the name of a branch or tag, or a commit hash.",
             )
         case hub.HFValidationError():
             return ModelError(
-                f"{name} is no name that the Hub allows.",
-                hint="A name is owner/name, of letters, digits, -, _ and single dots.",
+                f"{name} is not a valid Hub name.",
+                hint="Use owner/name with letters, digits, -, _ and single dots.",
             )
         case hub.HfHubHTTPError(response=response):
             return ModelError(
-                f"{constants.ENDPOINT} answered with {response.status_code}"
+                f"{constants.ENDPOINT} responded with {response.status_code}"
                 f" {response.reason_phrase} to the request for {name}.",
-                hint="Pull again later: what has arrived is kept.",
+                hint="Pull again later to resume the download.",
             )
         case (
             httpx2.HTTPError() | hub.LocalEntryNotFoundError() | ConnectionError() | TimeoutError()
@@ -74,11 +74,11 @@ def _translated(error: Exception, name: HubName) -> ModelError:
         case OSError():
             return ModelError(
                 f"{name} cannot be stored in {constants.HF_HUB_CACHE}: {error}.",
-                hint="Set HF_HOME to a folder that can be written to, and pull again.",
+                hint="Set HF_HOME to a writable folder, then pull again.",
             )
-    return ModelError(  # hf_xet raises RuntimeError for whatever goes wrong in it
-        f"The transfer of {name} failed: {error}.",
-        hint="Pull again, if need be with HF_HUB_DISABLE_XET=1 set: what has arrived is kept.",
+    return ModelError(  # hf_xet raises RuntimeError for all of its errors
+        f"The download of {name} failed: {error}.",
+        hint="Pull again to resume the download. If it keeps failing, set HF_HUB_DISABLE_XET=1.",
     )
 
 
@@ -87,16 +87,16 @@ def _unreachable(cause: BaseException) -> ModelError:
 
     return ModelError(
         f"{constants.ENDPOINT} cannot be reached: {cause}.",
-        hint="Check the network (HTTPS_PROXY for a proxy, HF_ENDPOINT for a mirror), and pull"
-        " again: what has arrived is kept.",
+        hint="Check the network (HTTPS_PROXY for a proxy, HF_ENDPOINT for a mirror), then pull"
+        " again to resume the download.",
     )
 
 
 def disk_full(name: HubName, details: str) -> ModelError:
-    """The error for a cache that has no room for a repository."""
+    """Return the error for a cache disk without enough space for a repository."""
     from huggingface_hub import constants
 
     return ModelError(
-        f"No space for {name} in {constants.HF_HUB_CACHE}: {details}.",
-        hint="Make room, or set HF_HOME to a folder on another disk, and pull again.",
+        f"Not enough space for {name} in {constants.HF_HUB_CACHE}: {details}.",
+        hint="Free some space or set HF_HOME to a folder on another disk, then pull again.",
     )

@@ -1,4 +1,4 @@
-"""What of a model is on this machine: where, and how large."""
+"""The parts of a model on this machine, with their paths and sizes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Part", "parts_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a model: `path` is as `locate` gives it, None where it is missing.
+    """A part of a model. `path` is the result of `locate`, or None if the part is missing.
 
-    `size_bytes` counts the files that covergen reads. `missing` is the error of a missing part.
+    `size_bytes` is the total of the files that covergen reads. `missing` is the error of `locate`.
     """
 
     kind: Kind
@@ -34,7 +34,7 @@ class Part:
 
 
 def parts_of(preset: Preset) -> tuple[Part, ...]:
-    """The parts that a model names: two, or three where it has an adapter. No network."""
+    """Return the parts of a model: base, CLAP and, if it has one, adapter. Uses no network."""
     sources = {"base": preset.base, "clap": preset.clap, "adapter": preset.adapter}
     return tuple(
         _part(source, kind, preset.name) for kind in KINDS if (source := sources[kind]) is not None
@@ -53,5 +53,5 @@ def _size_bytes(path: Path, kind: Kind) -> int:
     if path.is_file():
         return path.stat().st_size
     if path == PAINTER_FOLDER:
-        return 0  # it is code
+        return 0  # code, not weights
     return sum((path / name).stat().st_size for name in select(kind, names_in(path)).files)

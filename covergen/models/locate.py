@@ -1,4 +1,4 @@
-"""The parts of a model on this machine: found without the network, or pulled over it."""
+"""Find the parts of a model on this machine, or download them from the Hub."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["locate", "pull"]
 
 
 def locate(source: str, kind: Kind, *, model: str = "") -> Path:
-    """Find a part of a model on this machine; never reaches for the network.
+    """Find a part of a model on this machine, without using the network.
 
-    `source` is a local path, `package:PATH`, or `owner/name[@revision]` in the Hub's cache, as
-    `parse_source` reads it. `model` is the name of the model whose part it is, if it has one, for
-    the advice in the error. Returns the folder of a base or a CLAP, the file of an adapter.
+    `source` is a local path, `package:PATH`, or `owner/name[@revision]` for the Hub cache; see
+    `parse_source`. `model` is the name of its model, if any, for the hint of the error. Returns
+    the folder of a base or CLAP, or the file of an adapter.
 
-    Raises ModelMissingError, also where only some of the files that it takes are there.
+    Raises ModelMissingError if the part is missing or incomplete.
     """
     if source == PROCEDURAL and kind == "base":
         return PAINTER_FOLDER
@@ -51,15 +51,14 @@ def pull(
     progress: bool = True,
     check: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Find a part of a model as `locate` does, fetching it from the Hub if it is not here yet.
+    """Find a part of a model as `locate` does, downloading it from the Hub if necessary.
 
-    Only the files that covergen reads are fetched, into the Hub's own cache. A pull that was cut
-    off goes on with the files that have not arrived. `progress` shows bars on stderr, never where
-    that is no terminal. `check` is called with the folder of a base or a CLAP before its weights
-    are fetched; what it raises ends the pull.
+    Only the files that covergen reads are downloaded, into the Hub cache; an interrupted pull
+    resumes. `progress` shows bars on stderr if it is a terminal. `check` is called with the folder
+    of a base or CLAP before its weights are downloaded; an exception from it aborts the pull.
 
-    Raises ModelError: no network, no such repository, no access, no space; and ModelMissingError
-    for a source that is not the Hub's.
+    Raises ModelError if the download fails, and ModelMissingError if `source` is a path at which
+    the part is missing.
     """
     place = parse_source(source)
     if isinstance(place, HubName):
@@ -74,7 +73,7 @@ def _on_disk(path: Path, kind: Kind) -> Path:
     try:
         if path.is_file() and kind == "adapter":
             return path
-        part, fault = _part_in(path, kind) if path.is_dir() else (path, _no_folder(path))
+        part, fault = _part_in(path, kind) if path.is_dir() else (path, _folder_fault(path))
     except OSError as error:
         part, fault = path, f"cannot be read ({error.strerror})"
     if fault:
@@ -82,7 +81,7 @@ def _on_disk(path: Path, kind: Kind) -> Path:
     return part
 
 
-def _no_folder(path: Path) -> str:
+def _folder_fault(path: Path) -> str:
     return "is a file, not a folder" if path.exists() else "does not exist"
 
 
@@ -91,34 +90,34 @@ def _in_package(path: Path, kind: Kind) -> Path:
         return _on_disk(path, kind)
     except ModelMissingError as error:
         raise ModelMissingError(
-            "This build of covergen has no starter weights.",
-            hint="Choose another model: sd15, which takes an adapter of yours, or one of your own"
-            f" in {config_folder() / 'models.toml'}.",
+            "This build of covergen does not include the starter weights.",
+            hint="Use another model: sd15 with your own adapter, or a model of your own in"
+            f" {config_folder() / 'models.toml'}.",
         ) from error
 
 
 def _in_hub_cache(name: HubName, kind: Kind, model: str) -> Path:
-    state = "is not on this machine, neither as a path nor in the Hub's cache"
+    state = "was not found, neither as a local path nor in the Hub cache"
     if (folder := hub.cached_snapshot(name)) is not None:
         part, fault = _part_in(folder, kind)
         if not fault:
             return part
-        state = f"is only partly on this machine: its folder {folder} {fault}"
+        state = f"is incomplete: its folder {folder} {fault}"
     own_file = config_folder() / "models.toml"
-    pulling = (
+    command = (
         f"`covergen models pull {model}`"
         if model
-        else f"`covergen models pull NAME`, where NAME is a model that you give it in {own_file}"
+        else f"`covergen models pull NAME`, after adding it to a model NAME in {own_file}"
     )
     raise ModelMissingError(
         f"The {kind} {name} {state}.",
-        hint=f"Fetch it from {name.page} with {pulling};"
-        f" or use a local one: --{kind} PATH, or `{kind}` in a model of {own_file}.",
+        hint=f"Download it from {name.page} with {command};"
+        f" or use a local one with --{kind} PATH or `{kind}` in a model of {own_file}.",
     )
 
 
 def _part_in(folder: Path, kind: Kind) -> tuple[Path, str]:
-    """The part in a folder, and what is wrong with it, "" if nothing is."""
+    """Return the path of the part in a folder, and its fault, or ""."""
     selection = select(kind, names_in(folder))
     if kind == "adapter" and not selection.fault:
         return folder / selection.files[0], ""
@@ -126,9 +125,9 @@ def _part_in(folder: Path, kind: Kind) -> tuple[Path, str]:
 
 
 _FORMS: dict[Kind, str] = {
-    "base": "A base is a folder as diffusers saves it (unet, vae, text_encoder, tokenizer,"
+    "base": "A base is a folder in the diffusers layout (unet, vae, text_encoder, tokenizer,"
     " scheduler) or a name on the Hugging Face Hub (owner/name).",
-    "clap": "A CLAP model is a folder as transformers saves it or a name on the Hugging Face Hub"
+    "clap": "A CLAP model is a folder in the transformers layout or a name on the Hugging Face Hub"
     " (owner/name).",
     "adapter": "An adapter is a .safetensors file or a name on the Hugging Face Hub (owner/name).",
 }

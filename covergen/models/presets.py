@@ -1,4 +1,4 @@
-"""models.toml, covergen's own and the user's: read, validated, and never half believed."""
+"""Read and validate models.toml, both covergen's own and the user's."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A model of a models.toml: the sources of its parts, and how covers are sampled from it.
+    """A model in a models.toml: the sources of its parts and its sampling settings.
 
-    `base`, `clap` and `adapter` are as `locate` takes them; relative paths are already absolute.
-    `windows` is how many stretches of 10 s are heard of each track, `padding` what fills one that
-    is longer than the track: one of PADDINGS, or None for what the CLAP's own settings say. Each
-    album takes one of the `styles`, if there are any. `licence` and `size` are for people to read.
-    `defined_in` is the models.toml.
+    `base`, `clap` and `adapter` are in the form that `locate` takes, with absolute paths. `windows`
+    is the number of 10 s windows embedded per track; `padding` fills a window that is longer than
+    the track: one of PADDINGS, or None for the CLAP model's own setting. Each album uses one of the
+    `styles`, if any. `licence` and `size` are for display. `defined_in` is the models.toml.
     """
 
     name: str
@@ -55,15 +54,15 @@ class Preset:
 
 
 UNNAMED = "custom"
-"""The name of a model that is none of a models.toml."""
+"""The name of a model that is not in a models.toml."""
 
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 
 
 def at_quality(preset: Preset, quality: str) -> Preset:
-    """A model at one of QUALITIES: quicker, as it is, with nothing saved, or as the reference does.
+    """Adjust a model to one of QUALITIES; "standard" changes nothing.
 
-    Of "reference", nothing is the model's own but its three parts.
+    "reference" replaces all settings of the model by those of art-from-audio.
     """
     sampling = preset.sampling
     if quality == "reference":
@@ -81,15 +80,15 @@ def at_quality(preset: Preset, quality: str) -> Preset:
 
 
 def user_file() -> Path:
-    """The user's own models.toml, which need not exist."""
+    """Return the path of the user's models.toml, which need not exist."""
     return config_folder() / "models.toml"
 
 
 def load_presets(file: Path | None = None) -> dict[str, Preset]:
-    """Read covergen's models and then the user's, which replace those of the same name.
+    """Read covergen's models and the user's, which replace those of the same name.
 
-    `file` defaults to `user_file()`; it need not exist. No part of a model is looked for. Raises
-    SettingsError with all the mistakes of a file at once.
+    `file` defaults to `user_file()` and need not exist. The parts of the models are not looked up.
+    Raises SettingsError with all the problems of a file at once.
     """
     presets = _read(_own_file())
     try:
@@ -99,7 +98,7 @@ def load_presets(file: Path | None = None) -> dict[str, Preset]:
 
 
 def find_preset(name: str, presets: Mapping[str, Preset]) -> Preset:
-    """The model of that name. Raises UsageError, which lists those there are."""
+    """Return the model named `name`. Raises UsageError, which lists the known models."""
     if name in presets:
         return presets[name]
     raise UsageError(
@@ -119,7 +118,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _own_file() -> Path:
-    """models.toml in an installed package, or beside the package in a source checkout."""
+    """Return the models.toml in the installed package, or next to it in a source checkout."""
     package = Path(__file__).parent.parent
     installed = package / "models.toml"
     return installed if installed.exists() else package.parent / "models.toml"
@@ -141,8 +140,8 @@ def _parse(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(file, [f"is not UTF-8 from byte {error.start} on"]) from error
-    except tomllib.TOMLDecodeError as error:  # its text ends in the line and the column
+        raise SettingsError(file, [f"is not valid UTF-8 at byte {error.start}"]) from error
+    except tomllib.TOMLDecodeError as error:  # the message includes the line and column
         raise SettingsError(file, [str(error)]) from error
 
 
@@ -179,7 +178,7 @@ def _is_source(value: object) -> bool:
 
 def _is_number(highest: int) -> Callable[[object], bool]:
     def fits(value: object) -> bool:
-        # bool is an int, and TOML has inf and nan
+        # bool is an int; TOML allows inf and nan
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return 0 <= value <= highest
@@ -193,7 +192,7 @@ def _is_whole(lowest: int, highest: int) -> Callable[[object], bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What a key accepts, and its value where it is left out."""
+    """The values that a key accepts, and its default."""
 
     fits: Callable[[object], bool]
     accepted: str
@@ -204,7 +203,7 @@ class _Rule:
 _PLACE = 'a folder, or a name on the Hugging Face Hub ("owner/name" or "owner/name@revision")'
 
 _KEYS: dict[str, _Rule] = {
-    "description": _Rule(_is_text, "a text", ""),
+    "description": _Rule(_is_text, "a string", ""),
     "base": _Rule(_is_source, _PLACE, required=True),
     "clap": _Rule(_is_source, _PLACE, required=True),
     "adapter": _Rule(_is_source, "a .safetensors file, or a name on the Hugging Face Hub"),
@@ -218,9 +217,9 @@ _KEYS: dict[str, _Rule] = {
     "inks": _Rule(_is_whole(2, 24), "a whole number from 2 to 24", 6),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "padding": _Rule(PADDINGS.__contains__, f"one of {', '.join(PADDINGS)}"),
-    "styles": _Rule(_are_texts, "a list of texts", ()),
-    "licence": _Rule(_is_text, "a text", ""),
-    "size": _Rule(_is_text, "a text", ""),
+    "styles": _Rule(_are_texts, "a list of strings", ()),
+    "licence": _Rule(_is_text, "a string", ""),
+    "size": _Rule(_is_text, "a string", ""),
 }
 
 _NAME = re.compile(r"\w[\w.-]*")
@@ -232,9 +231,9 @@ def is_name(text: str) -> bool:
 
 
 def _problems(name: str, table: object) -> Iterator[str]:
-    """All that is wrong with one table, a line for each mistake."""
+    """Yield the problems of one table, one line each."""
     if not isinstance(table, dict):
-        yield f"{name}: belongs to no model; a model is a table, such as [my-model]"
+        yield f"{name}: not in a model; a model is a table, such as [my-model]"
         return
     if not is_name(name):
         yield f"[{name}]: expected a name of letters, digits, ., _ and -"
@@ -244,5 +243,5 @@ def _problems(name: str, table: object) -> Iterator[str]:
         elif key not in table and rule.required:
             yield f"{name}.{key}: missing; expected {rule.accepted}"
     for key in (key for key in table if key not in _KEYS):
-        meant = _did_you_mean(key, _KEYS) or f" The keys are {', '.join(_KEYS)}."
-        yield f"{name}.{key}: unknown key.{meant}"
+        suggestion = _did_you_mean(key, _KEYS) or f" The keys are {', '.join(_KEYS)}."
+        yield f"{name}.{key}: unknown key.{suggestion}"

@@ -1,4 +1,4 @@
-"""A new model in the user's own models.toml, beside whatever else stands there."""
+"""Save a model to the user's models.toml, keeping the rest of the file."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ __all__ = ["check_new_name", "save_preset"]
 
 
 def check_new_name(name: str, adapter: Path, *, force: bool) -> None:
-    """Check a name before there is a model to save under it, whose adapter will be `adapter`.
+    """Check that a model whose adapter will be `adapter` can be saved under `name`.
 
-    `force` allows one that another model has. Raises UsageError, and SettingsError for a
-    models.toml to which nothing can be added.
+    `force` allows the name of another model. Raises UsageError, and SettingsError if the user's
+    models.toml is invalid or not writable.
     """
     file = user_file()
     if not is_name(name):
-        raise UsageError(f"{name!r} is no name for a model: use letters, digits, ., _ and -.")
+        raise UsageError(
+            f"{name!r} is not a valid model name: use letters, digits, ., _ and - only."
+        )
     taken = load_presets().get(name)
     if taken and taken.adapter != str(adapter) and not force:
         if taken.defined_in == file:
             raise UsageError(
-                f"There is a model {name!r} already, in {file}.",
-                hint="Choose another name, or replace it with --force.",
+                f"A model {name!r} already exists in {file}.",
+                hint="Choose another name, or replace the model with --force.",
             )
         raise UsageError(
-            f"There is a model {name!r} already, one of covergen's own.",
-            hint="Choose another name. With --force yours stands in for it, until you take it out"
-            f" of {file}.",
+            f"A model {name!r} already exists: it comes with covergen.",
+            hint="Choose another name. With --force, yours replaces it until you remove it from"
+            f" {file}.",
         )
     if not _is_writable(file.parent):
-        raise SettingsError(file, ["cannot be written: its folder permits it not"])
+        raise SettingsError(file, ["cannot be written: the folder is not writable"])
 
 
 def save_preset(preset: Preset) -> Path:
-    """Write a model into the user's models.toml, in place of one of the same name.
+    """Write a model to the user's models.toml, replacing one of the same name.
 
-    Everything else in the file stays as it is, comments too. Returns the file. Raises
+    Everything else in the file, including comments, is kept. Returns the path of the file. Raises
     SettingsError.
     """
     import tomlkit
 
     file = user_file()
-    load_presets()  # what is no good is told, not edited
+    load_presets()  # raises if the file is invalid, rather than editing it
     try:
         document = tomlkit.parse(file.read_bytes().decode("utf-8-sig") if file.exists() else "")
         if preset.name not in document:
@@ -68,15 +70,15 @@ def save_preset(preset: Preset) -> Path:
         raise SettingsError(file, [f"cannot be written: {error.strerror}"]) from error
     except UnicodeEncodeError as error:
         raise SettingsError(
-            file, ["cannot name a path with bytes that are no UTF-8"], hint="Move the adapter."
+            file, ["cannot contain a path that is not valid UTF-8"], hint="Move the adapter."
         ) from error
     return file
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which need not be there yet."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    """Whether files can be created in a folder, which need not exist yet."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:

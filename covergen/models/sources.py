@@ -1,4 +1,4 @@
-"""Where a part of a model is, from the text that a user or a models.toml names it with."""
+"""Parse the source of a model part: a path, a path in the package, or a Hub name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["PACKAGE_PREFIX", "PAINTER_FOLDER", "PROCEDURAL", "HubName", "anchore
 
 PACKAGE_PREFIX = "package:"
 PROCEDURAL = "procedural"
-"""The base of models that draw by rules, without diffusion."""
+"""The `base` of models that draw procedurally, without diffusion."""
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent
 PAINTER_FOLDER = _PACKAGE_FOLDER / "starter" / "painter"
 _HUB_NAME = re.compile(r"(?P<repo_id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
-# Repositories that moved; the files are the same under both names.
+# Renamed repositories; their files are the same.
 _MOVED = {"runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 
 
@@ -33,22 +33,22 @@ class HubName:
 
     @property
     def page(self) -> str:
-        """The address of its page on the Hub, or on the mirror that HF_ENDPOINT names."""
+        """The URL of the repository on the Hub, or on the mirror given by HF_ENDPOINT."""
         from huggingface_hub import constants
 
         return f"{constants.ENDPOINT}/{self.repo_id}"
 
     @property
     def former_ids(self) -> list[str]:
-        """Names that this repository had before, under which a cache may still hold it."""
+        """Earlier names of the repository, under which it may still be cached."""
         return [old for old, new in _MOVED.items() if new == self.repo_id]
 
 
 def parse_source(source: str) -> Path | HubName:
-    """Tell what `source` means: a place on this disk, which need not exist, or a name on the Hub.
+    """Parse `source` as a local path, which need not exist, or a Hub name.
 
-    `package:PATH` lies in the package itself. Otherwise what exists on the disk wins; then
-    `owner/name` and `owner/name@revision` are the Hub's, and all else is a path.
+    `package:PATH` is relative to the covergen package. Otherwise, an existing path takes
+    precedence over a Hub name (`owner/name` or `owner/name@revision`); anything else is a path.
     """
     if source.startswith(PACKAGE_PREFIX):
         return _PACKAGE_FOLDER / source.removeprefix(PACKAGE_PREFIX)
@@ -58,9 +58,9 @@ def parse_source(source: str) -> Path | HubName:
 
 
 def anchored(source: str, folder: Path) -> str:
-    """Give `source`, where it is a relative path or begins with `~`, as an absolute path.
+    """Make `source` absolute if it is a path.
 
-    `folder` is that of the settings file in which it stands.
+    Relative paths are resolved against `folder`, the folder of the settings file.
     """
     if source == PROCEDURAL or source.startswith(PACKAGE_PREFIX):
         return source
@@ -77,8 +77,8 @@ def _hub_name(source: str) -> HubName | None:
 
 
 def _expanded(source: str) -> Path:
-    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for "~stranger"
+    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path.expanduser raises for "~unknown"
 
 
 def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path's own raises where a folder is locked
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for an unreadable folder

@@ -1,4 +1,4 @@
-"""The page, opened from the disk in headless Chromium."""
+"""The page, opened from disk in headless Chromium."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Open = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.skip(f"no browser: none of {', '.join(_NAMES)} is on the PATH")
+        pytest.skip(f"no browser: none of {', '.join(_NAMES)} is on PATH")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program)
         yield running
@@ -36,7 +36,7 @@ def preview(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(browser: Browser) -> Iterator[Open]:
     """Open a page; `options` are those of a new browser context.
 
-    At the end, no page may have reported an error or asked for anything outside its folder.
+    Fails at the end if a page has reported an error or requested anything outside its folder.
     """
     contexts = []
     faults: list[str] = []
@@ -46,7 +46,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
         def on_request(request: Request) -> None:
             if not request.url.startswith((folder, "blob:")):
-                faults.append(f"asked for {request.url}")
+                faults.append(f"requested {request.url}")
 
         def on_console(message: ConsoleMessage) -> None:
             if message.type == "error":

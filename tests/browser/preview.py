@@ -1,4 +1,4 @@
-"""A preview of painted covers in a folder, as the page's tests open it."""
+"""The preview that the page's tests open."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,8 +18,8 @@ from tests.media import encode
 __all__ = ["ARTISTS", "HOSTILE", "PREVIEW", "SEED", "album", "candidates", "lay_out", "library"]
 
 PREVIEW = "9f3a61"
-SEED = 2**63 - 1  # more than a JavaScript number holds
-ARTISTS = ("Björk", "Miles Davis", "Sigur Rós", "Земфира", "坂本龍一")  # as they are sorted
+SEED = 2**63 - 1  # more than a JavaScript number can hold
+ARTISTS = ("Björk", "Miles Davis", "Sigur Rós", "Земфира", "坂本龍一")  # in sort order
 HOSTILE = (
     "<script>window.harmed = true</script>",
     "</script><script>window.harmed = true</script><!-- <script>",
@@ -33,19 +33,19 @@ _PICTURES = 4
 
 
 def library() -> list[PageAlbum]:
-    """33 albums: 20 painted, 4 left alone, 2 failed, and 7 with names that mean harm."""
+    """33 albums: 20 painted, 4 skipped, 2 failed, and 7 painted ones with hostile names."""
     plain = [album(number) for number in range(26)]
     for number in range(20, 26):
         state, reason = ("skipped", "already has a cover") if number < 24 else ("failed", "corrupt")
         plain[number] = album(number, state=state, reason=reason, candidates=(), audio=None)
     return plain + [
-        album(26 + place, id=name, title=name, artist=name, folder=name)
-        for place, name in enumerate(HOSTILE)
+        album(26 + index, id=name, title=name, artist=name, folder=name)
+        for index, name in enumerate(HOSTILE)
     ]
 
 
 def album(number: int, **changes: Any) -> PageAlbum:
-    """Painted three times over, unless `changes` say otherwise."""
+    """An album with three candidates, with `changes` to its fields."""
     plain = PageAlbum(
         id=f"id-{number}",
         title=f"Album {number}",
@@ -63,17 +63,17 @@ def album(number: int, **changes: Any) -> PageAlbum:
 
 
 def candidates(number: int, count: int = 3, seed: int = SEED) -> tuple[PageCover, ...]:
-    pictures = [(number + place) % _PICTURES for place in range(count)]
+    pictures = [(number + index) % _PICTURES for index in range(count)]
     return tuple(
         PageCover(
-            file=f"covers/{picture}.png", thumbnail=f"thumbnails/{picture}.jpg", seed=seed - place
+            file=f"covers/{picture}.png", thumbnail=f"thumbnails/{picture}.jpg", seed=seed - index
         )
-        for place, picture in enumerate(pictures)
+        for index, picture in enumerate(pictures)
     )
 
 
 def lay_out(folder: Path, albums: Iterable[PageAlbum]) -> Path:
-    """Write the pictures, an excerpt and the page, whose path is returned."""
+    """Write the pictures, an excerpt and the page. Returns the page."""
     for name in ("covers", "thumbnails", "audio"):
         (folder / name).mkdir(exist_ok=True)
     for number, picture in enumerate(_paintings()):

@@ -1,4 +1,4 @@
-"""Light and dark, wide and narrow, and what a screen reader is told."""
+"""Themes, small screens and accessibility."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ PHONE: dict[str, Any] = {
 
 
 def luminance(page: Page, name: str) -> float:
-    """WCAG's relative luminance of a colour of the body."""
+    """The relative luminance (WCAG) of a colour of the body."""
     color: str = page.evaluate("name => getComputedStyle(document.body)[name]", name)
     values = [int(part) / 255 for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
     red, green, blue = (((v + 0.055) / 1.055) ** 2.4 if v > 0.04 else v / 12.92 for v in values)
@@ -26,7 +26,7 @@ def luminance(page: Page, name: str) -> float:
 
 
 @pytest.mark.parametrize("system", ["dark", "light"])
-def test_the_theme_is_the_systems_until_it_is_switched(
+def test_theme_follows_the_system_until_switched(
     open_page: Open, preview: Path, system: str
 ) -> None:
     page = open_page(preview, color_scheme=system)
@@ -46,28 +46,24 @@ def test_the_theme_is_the_systems_until_it_is_switched(
     assert is_dark() == (system == "dark")
 
 
-def overhang(page: Page) -> int:
-    """How many pixels the page is wider than its window."""
+def overflow(page: Page) -> int:
+    """The pixels by which the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
-def test_it_fits_a_phone(open_page: Open, preview: Path) -> None:
+def test_page_fits_a_phone(open_page: Open, preview: Path) -> None:
     page = open_page(preview, **PHONE)
     page.get_by_role("group", name="Show").get_by_text("All").tap()
-    assert overhang(page) <= 0
+    assert overflow(page) <= 0
     for part in page.locator("#kinds label:visible, #search, #sort").all():
         box = part.bounding_box()
         assert box
         assert box["x"] + box["width"] <= 360
-    assert (
-        page.locator("#grid").evaluate(
-            "grid => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
-        )
-        == 2
-    )
+    columns = "grid => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
+    assert page.locator("#grid").evaluate(columns) == 2
     page.get_by_role("button", name="Cover of Album 3 by").tap()
     viewer = page.get_by_role("dialog", name="Album 3")
-    assert overhang(page) <= 0
+    assert overflow(page) <= 0
     for part in viewer.locator("button:visible, a:visible, audio, img, h2").all():
         box = part.bounding_box()
         assert box
@@ -81,7 +77,7 @@ def test_it_fits_a_phone(open_page: Open, preview: Path) -> None:
 
 
 def names(page: Page) -> list[tuple[str, str]]:
-    """The role and name of whatever can be used or looked at, as Chromium tells screen readers."""
+    """The roles and names of controls and pictures in Chromium's accessibility tree."""
     roles = {"Audio", "button", "combobox", "dialog", "image", "link", "list", "radio", "searchbox"}
     nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     return [
@@ -91,17 +87,14 @@ def names(page: Page) -> list[tuple[str, str]]:
     ]
 
 
-def test_everything_has_a_name(page: Page) -> None:
-    page.get_by_role("group", name="Show").get_by_text("All").click()
-    in_the_grid = names(page)
-    assert len(in_the_grid) > 100
-    page.get_by_role("button", name="Cover of Album 3 by").click()
-    enlarged = names(page)
-    assert {"dialog", "Audio", "link"} <= {role for role, _ in enlarged}
-    assert [role for role, name in in_the_grid + enlarged if not name] == []
-
-
-def test_a_long_list_tells_its_places(page: Page) -> None:
+def test_everything_has_an_accessible_name_and_position(page: Page) -> None:
     first = page.locator("#grid li").first
     assert first.get_attribute("aria-posinset") == "1"
     assert first.get_attribute("aria-setsize") == "27"
+    page.get_by_role("group", name="Show").get_by_text("All").click()
+    in_grid = names(page)
+    assert len(in_grid) > 100
+    page.get_by_role("button", name="Cover of Album 3 by").click()
+    in_viewer = names(page)
+    assert {"dialog", "Audio", "link"} <= {role for role, _ in in_viewer}
+    assert [role for role, name in in_grid + in_viewer if not name] == []

@@ -1,4 +1,4 @@
-"""Names out of tags are text and nothing else, and the page asks for nothing but its own files."""
+"""Names from tags are only text, and the page loads only its own files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.browser.preview import HOSTILE
 
 pytestmark = pytest.mark.browser
 
-_INTRUDERS = """async () => {
+_INJECTIONS = """async () => {
   const refused = new Set();
   addEventListener("securitypolicyviolation", event => refused.add(event.effectiveDirective));
   const insert = (tag, attributes) =>
@@ -29,22 +29,22 @@ _INTRUDERS = """async () => {
 }"""
 
 
-def test_a_title_that_is_a_script_stays_a_title(page: Page) -> None:
+def test_html_in_titles_is_shown_as_text(page: Page) -> None:
     assert page.locator("#grid h2").all_text_contents()[-len(HOSTILE) :] == list(HOSTILE)
     assert page.locator("#grid .artist").all_text_contents()[-len(HOSTILE) :] == list(HOSTILE)
-    for place, name in enumerate(HOSTILE, start=20):
-        page.locator("#grid .cover").nth(place).click()
+    for index, name in enumerate(HOSTILE, start=20):
+        page.locator("#grid .cover").nth(index).click()
         assert page.locator("#viewer-title").text_content() == name
         page.keyboard.press("Escape")
     assert page.evaluate("window.harmed") is None
 
 
-def test_whatever_got_in_could_not_run_or_ask_for_anything(browser: Browser, preview: Path) -> None:
+def test_policy_blocks_injected_scripts_and_requests(browser: Browser, preview: Path) -> None:
     page = browser.new_page()
     page.goto(preview.as_uri())
-    asked: list[str] = []
-    page.on("requestfinished", lambda request: asked.append(request.url))
-    assert page.evaluate(_INTRUDERS) == [
+    requests: list[str] = []
+    page.on("requestfinished", lambda request: requests.append(request.url))
+    assert page.evaluate(_INJECTIONS) == [
         "connect-src",
         "frame-src",
         "img-src",
@@ -54,5 +54,5 @@ def test_whatever_got_in_could_not_run_or_ask_for_anything(browser: Browser, pre
         "style-src-elem",
     ]
     assert page.evaluate("window.harmed") is None
-    assert asked == []
+    assert requests == []
     page.close()

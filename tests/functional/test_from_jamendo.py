@@ -2,6 +2,7 @@
 
 import csv
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def ids(folder: Path) -> list[str]:
         return [row["jamendo_track_id"] for row in csv.DictReader(file)]
 
 
-def test_it_collects_tells_and_goes_on(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_pairs_are_collected_and_added_to(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     result = run(*command(jamendo, folder, "--pairs", 2))
     assert "Ann Artist – Album 1001 (2011)" in result.stdout
@@ -55,27 +56,30 @@ def test_it_collects_tells_and_goes_on(jamendo: FakeJamendo, run: Run, tmp_path:
     run("dataset", "check", folder, "--no-sheet")
 
 
-def test_the_catalogue_ends(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_end_of_the_catalogue_is_reported(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.001)  # the jitter of delays
     jamendo.songs = jamendo.songs[:1]
     result = run(*command(jamendo, tmp_path, "--pairs", 5, "--quiet"))
     assert "no more such music" in result.stderr
 
 
-def test_one_that_fails_is_told_and_counted(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_failed_download_is_reported(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     jamendo.always["audio/1"] = Answer(status=404)
     result = run(*command(jamendo, tmp_path, "--pairs", 1), expect=1)
     assert "404 Not Found" in result.stdout
     assert ids(tmp_path) == ["2"]
 
 
-def test_a_dry_run_asks_and_makes_nothing(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_dry_run_counts_and_writes_nothing(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     jamendo.songs[3:4] = [make_song(4, downloadable=False)]
     jamendo.songs += [make_song(20, album_id=0)]
     options = ("--dry-run", "--tag", "rock", "--licence", "by-sa", "--since", "2010-01-01")
     text = run(*command(jamendo, folder, *options)).stdout
-    for told in ("8 on Jamendo", "its artist permits no download", "tags=rock", "ccsa=true"):
-        assert told in text
+    for part in ("8 on Jamendo", "its artist does not allow downloads", "tags=rock", "ccsa=true"):
+        assert part in text
     objects = json_lines(run(*command(jamendo, folder, *options, "--json")))
     assert [(o["type"], o.get("total"), o.get("usable")) for o in objects] == [
         ("search", 8, 7),
@@ -88,16 +92,16 @@ def test_a_dry_run_asks_and_makes_nothing(jamendo: FakeJamendo, run: Run, tmp_pa
     assert set(jamendo.asked) == {"api"}
 
 
-def test_options_become_what_is_asked(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_options_are_sent_to_jamendo(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     options = ("--licence", "by", "--licence", "by-nc", "--any-tag", "folk", "--any-tag", "jazz",
                "--until", "2020-02-29", "--order", "newest", "--image-size", 300)  # fmt: skip
     jamendo.songs = [make_song(1, licence="by-nc", genres=("jazz",), released="2020-02-29")]
     run(*command(jamendo, tmp_path, *options, "--pairs", 1))
-    (asked,) = jamendo.queries
+    (sent,) = jamendo.queries
     wanted = {"ccsa": "false", "ccnd": "false", "fuzzytags": "folk jazz", "imagesize": "300",
               "order": "releasedate_desc", "datebetween": "1900-01-01_2020-02-29"}  # fmt: skip
-    assert wanted.items() <= asked.items()
-    assert "ccnc" not in asked
+    assert wanted.items() <= sent.items()
+    assert "ccnc" not in sent
 
 
 def test_the_references_questions_can_be_asked_and_changed(
@@ -139,7 +143,7 @@ def test_the_key_may_stand_in_the_working_folders_env_file(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--licence", "gpl"), "by-nc-sa"),
         (("--image-size", "1000"), "600"),
@@ -150,15 +154,15 @@ def test_the_key_may_stand_in_the_working_folders_env_file(
         (("--client-id", "wr0ng"), "devportal.jamendo.com"),
     ],
 )
-def test_wrong_use_is_told(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path, options: tuple[str, ...], told: str
+def test_invalid_options_are_usage_errors(
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     error = run(*command(jamendo, tmp_path, *options), expect=2).stderr
-    assert told in error
+    assert message in error
     assert "wr0ng" not in error
 
 
-def test_a_folder_that_is_none_is_wrong_use(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
+def test_invalid_folder_is_a_usage_error(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     assert "is a file" in run(*command(jamendo, file), expect=2).stderr
@@ -167,7 +171,7 @@ def test_a_folder_that_is_none_is_wrong_use(jamendo: FakeJamendo, run: Run, tmp_
     assert not jamendo.asked
 
 
-def test_the_key_comes_from_either_variable_and_is_never_shown(
+def test_client_id_is_read_from_either_variable_and_never_shown(
     jamendo: FakeJamendo, run: Run, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert CLIENT_ID not in run("config").output
@@ -182,18 +186,16 @@ def test_the_key_comes_from_either_variable_and_is_never_shown(
         assert path.is_dir() or CLIENT_ID.encode() not in path.read_bytes()
 
 
-def test_a_server_that_gives_nothing_ends_the_run_with_what_to_do(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path
-) -> None:
+def test_unavailable_server_ends_the_run(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     jamendo.always["api"] = Answer(status=429, headers={"Retry-After": "86400"}, body=TOO_FAST.body)
     error = run(*command(jamendo, tmp_path), expect=1).stderr
     assert "429" in error
-    assert "run the same command again later" in error
+    assert "Run the same command again later" in error
     assert "Traceback" not in error
 
 
 def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
-    """The command in a process of its own, when it has collected its second pair."""
+    """Start the command in another process and wait for its second pair."""
     words: list[Any] = command(jamendo, folder, "--pairs", 6)
     process = subprocess.Popen(
         [sys.executable, "-m", "covergen", *map(str, words)],
@@ -211,7 +213,7 @@ def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_after_a_kill_or_ctrl_c_the_next_run_repeats_nothing(
+def test_stopped_run_continues_without_repeating_downloads(
     jamendo: FakeJamendo, run: Run, tmp_path: Path, how: signal.Signals
 ) -> None:
     process = started(jamendo, tmp_path)

@@ -1,4 +1,4 @@
-"""Links that lead out of the library: told of, and followed only by who asks for it."""
+"""Symbolic links out of the library are reported, and followed only with --follow-symlinks."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.media import Library, encode, put_tags
 
 @pytest.fixture
 def linked(tmp_path: Path) -> tuple[Path, Path]:
-    """A library of one track and a link, and the folder that the link leads to."""
+    """A library with one track and a link, and the folder that the link points to."""
     library, outside = tmp_path / "library", tmp_path / "outside"
     for folder in (library / "in", outside):
         path = encode(folder / "01 Song.flac", "flac", seconds=0.5)
@@ -19,12 +19,10 @@ def linked(tmp_path: Path) -> tuple[Path, Path]:
     return library, outside
 
 
-def test_tag_writes_out_of_the_library_only_if_asked(linked: tuple[Path, Path], run: Run) -> None:
+def test_tag_follows_links_only_with_the_option(linked: tuple[Path, Path], run: Run) -> None:
     library, outside = linked
     before = snapshot(outside)
-
     *items, summary = json_lines(run("tag", "-m", "tiny", "--json", library))
-
     assert [item["path"] for item in items if item["type"] == "file"] == [str(library / "out")]
     assert summary["files"] == [
         {"status": "skipped", "reason": "outside", "count": 1},
@@ -38,29 +36,27 @@ def test_tag_writes_out_of_the_library_only_if_asked(linked: tuple[Path, Path], 
     assert (library / "out").is_symlink()
     run("strip", "--yes", library)
     assert snapshot(outside) != before
-    run("undo", "--yes", 3)  # what undoes goes by the journal, wherever the files lie
+    run("undo", "--yes", 3)  # undo uses the journal, wherever the files are
     assert snapshot(outside).keys() == before.keys()
     assert {path: data for path, (data, _) in snapshot(outside).items()} == {
         path: data for path, (data, _) in before.items()
     }
 
 
-def test_apply_writes_out_of_the_library_only_if_asked(
+def test_apply_follows_links_only_with_the_option(
     linked: tuple[Path, Path], run: Run, tmp_path: Path
 ) -> None:
     library, outside = linked
     before, preview = snapshot(outside), tmp_path / "preview"
-    made = ("tag", "-m", "tiny", "-n", "--no-audio", "--preview", preview, library)
-    run(*made, "--follow-symlinks")
-
+    options = ("-m", "tiny", "-n", "--no-audio", "--preview", preview, "--follow-symlinks")
+    run("tag", *options, library)
     run("apply", "--yes", preview, expect=1)
     assert snapshot(outside) == before
-
     run("apply", "--yes", "--follow-symlinks", preview)
     assert snapshot(outside) != before
 
 
-def test_what_only_reads_goes_by_the_same_rule(
+def test_reading_commands_follow_the_same_rule(
     linked: tuple[Path, Path], run: Run, tmp_path: Path
 ) -> None:
     library, _ = linked
@@ -71,17 +67,15 @@ def test_what_only_reads_goes_by_the_same_rule(
         ("info", "--json", library),
         pairs,
     ):
-        told = [item["type"] for item in json_lines(run(*command))]
-        assert (told.count("file"), told.count("album")) == (1, 1), command
-    told = [item["type"] for item in json_lines(run(*pairs, "--follow-symlinks"))]
-    assert (told.count("file"), told.count("album")) == (0, 2)
+        types = [item["type"] for item in json_lines(run(*command))]
+        assert (types.count("file"), types.count("album")) == (1, 1), command
+    types = [item["type"] for item in json_lines(run(*pairs, "--follow-symlinks"))]
+    assert (types.count("file"), types.count("album")) == (0, 2)
 
 
-def test_a_library_of_links_within_itself_needs_no_option(library: Library, run: Run) -> None:
+def test_links_within_the_library_need_no_option(library: Library, run: Run) -> None:
     folder = library.root / "Two Discs"
     folder.rename(library.root / "Moved")
     folder.symlink_to("Moved")
-
     *items, _ = json_lines(run("tag", "-n", "--json", library.root, expect=1))
-
     assert "outside" not in {item["reason"] for item in items}

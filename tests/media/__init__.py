@@ -1,4 +1,4 @@
-"""Real music files for tests, made on the spot: encoded sound, tags, a whole library, damage."""
+"""Real music files for tests: encoded sound, tags, a music library, damaged files."""
 
 from tests.media.damage import corrupted, truncated
 from tests.media.encode import CONTAINERS, EXTENSION, encode

@@ -1,4 +1,4 @@
-"""Direct Stream Digital: sound as one-bit samples at 64 times 44.1 kHz, in a DSF or a DFF file."""
+"""Direct Stream Digital (one-bit samples at 64 × 44.1 kHz) in DSF and DFF files."""
 
 import struct
 
@@ -12,7 +12,7 @@ _BLOCK = 4096
 
 
 def dsf(samples: NDArray[np.float32], sample_rate: int) -> bytes:
-    """Sony's file: (channels, samples) in blocks, channel by channel, the lowest bit first.
+    """Encode (channels, samples) as DSF: blocks per channel, least significant bit first.
 
     Source: Sony, DSF File Format Specification, version 1.01.
     """
@@ -34,7 +34,7 @@ def dsf(samples: NDArray[np.float32], sample_rate: int) -> bytes:
 
 
 def dff(samples: NDArray[np.float32], sample_rate: int) -> bytes:
-    """Philips' file: (channels, samples) byte by byte in turn, the highest bit first.
+    """Encode (channels, samples) as DFF: bytes interleaved, most significant bit first.
 
     Source: Philips, DSDIFF 1.5 Specification.
     """
@@ -62,10 +62,7 @@ def _chunk(name: bytes, *parts: bytes) -> bytes:
 
 
 def _modulate(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.bool_]:
-    """First-order sigma-delta modulation: a bit is set where the running sum passes a whole number.
-
-    Returns (channels, bits), a whole number of bytes.
-    """
+    """Apply first-order sigma-delta modulation. Returns (channels, bits) in whole bytes."""
     seconds = samples.shape[1] / sample_rate
     time = np.arange(round(seconds * _SAMPLE_RATE) // 8 * 8) * (sample_rate / _SAMPLE_RATE)
     steps = np.arange(samples.shape[1])

@@ -1,4 +1,4 @@
-"""Sound into files of every container that covergen knows."""
+"""Encode sound in every container that covergen supports."""
 
 import shutil
 import struct
@@ -46,7 +46,7 @@ _FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """How PyAV makes a container. `sample_rate` is the only one the codec takes, 0 for any."""
+    """How PyAV writes a container. `sample_rate` is the codec's only rate, or 0 for any."""
 
     muxer: str
     codec: str
@@ -58,7 +58,7 @@ class _Recipe:
 
 
 _RECIPES = {
-    # FFmpeg's own ID3 tag is switched off: tests decide what is tagged.
+    # FFmpeg's own ID3 tag is disabled; tests add their tags.
     "mp3": _Recipe(muxer="mp3", codec="libmp3lame", muxer_options={"id3v2_version": "0"}),
     "flac": _Recipe(muxer="flac", codec="flac"),
     "mp4": _Recipe(muxer="ipod", codec="aac"),
@@ -91,7 +91,7 @@ def encode(
     id3_version: int = 3,
     alac: bool = False,
 ) -> Path:
-    """Make a music file at `path`, creating its folder, and return the path.
+    """Write a music file to `path`, creating its folder, and return the path.
 
     `samples`: (channels, samples) float32 at `sample_rate` Hz, else `sound(kind, seconds, …)`.
     Tags are named as in `put_tags`. Speex, APE and Musepack have no encoder here: those files are
@@ -148,9 +148,9 @@ def _mux(path: Path, recipe: _Recipe, samples: NDArray[np.float32], sample_rate:
 
 
 def _wavpack(samples: NDArray[np.float32], sample_rate: int) -> bytes:
-    """PyAV has the encoder but no muxer: a file is the blocks one after another.
+    """Encode WavPack without a muxer, which PyAV lacks: a file is a sequence of blocks.
 
-    The first block's header tells, at byte 12, how many samples all of them hold.
+    The first block's header contains the total number of samples at byte 12.
     """
     codec = av.CodecContext.create("wavpack", "w")
     assert isinstance(codec, av.AudioCodecContext)

@@ -1,4 +1,4 @@
-"""The library as pytest fixtures: made once a session, copied for every test that may write."""
+"""The library as pytest fixtures: made once per session and copied for tests that write."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ __all__ = ["library", "shared_library"]
 
 @pytest.fixture(scope="session")
 def shared_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The library of the session, for tests that only read."""
+    """The session's library, for tests that only read it."""
     return make_library(tmp_path_factory.mktemp("shared") / "library")
 
 
 @pytest.fixture
 def library(shared_library: Library, tmp_path: Path) -> Library:
-    """A copy of the library that a test may do with as it likes."""
+    """A copy of the library that a test may change."""
     return shared_library.copy_to(tmp_path / "library")

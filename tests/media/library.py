@@ -1,4 +1,4 @@
-"""A small music library with the cases that a scan, a plan and a write must get right."""
+"""A small music library with the cases that scanning, planning and writing must handle."""
 
 import shutil
 import zlib
@@ -22,9 +22,9 @@ _UNICODE = "Ärger/東京 Été 🎧 (Live)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a plan without options says of a folder, its disc folders included.
+    """The expected plan for a folder, including its disc folders, without options.
 
-    All of its `albums` have the same reason; `tracks` counts the files of all of them.
+    `reason` applies to all `albums`; `tracks` is their total number of files.
     """
 
     reason: Reason
@@ -34,12 +34,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """A library on disk; every path is absolute.
+    """A library on disk, with absolute paths.
 
-    `albums` are the folders with music and what is expected of each, `failures` the files that a
-    scan reports and leaves out, `ignored` those that it passes over without a word.
-    One album has a picture in the tracks `half_covered` and none in `half_bare`. The tags of
-    `broken_off` are whole, its audio ends early.
+    `albums` are the folders with music and their expected plans, `failures` the files that a scan
+    reports, `ignored` those that it skips silently. One album has pictures in the tracks
+    `half_covered` and none in `half_bare`. `broken_off` has complete tags and truncated audio.
     """
 
     root: Path
@@ -54,13 +53,13 @@ class Library:
     broken_off: Path
 
     def copy_to(self, root: Path) -> "Library":
-        """Copy the whole library, modes and times too, to a folder that does not exist yet."""
+        """Copy the library, including modes and times, to a new folder."""
         shutil.copytree(self.root, root)
         return _describe(root)
 
 
 def make_library(root: Path) -> Library:
-    """Make the library in `root`. Its clips last a second, and no two sound the same."""
+    """Make the library in `root`, with distinct clips of one second."""
     library = _describe(root)
     _add_bare_albums(library)
     _add_covered_albums(library)
@@ -174,8 +173,8 @@ def _add_trouble(library: Library) -> None:
     _add(library.broken_off.with_name("01 Whole.flac"), artist="Pia", album="Rift")
     truncated(_add(library.broken_off, artist="Pia", album="Rift"), 0.6)
     headless, text, empty = library.failures
-    truncated(_add(headless, artist="Pia", album="Rift"), 0.5)  # its index was at the end
-    text.write_text("This is no music.\n" * 100)
+    truncated(_add(headless, artist="Pia", album="Rift"), 0.5)  # the index was at the end
+    text.write_text("This is not music.\n" * 100)
     empty.touch()
     for path in library.ignored:
         path.parent.mkdir(exist_ok=True)
@@ -189,7 +188,7 @@ def _add_trouble(library: Library) -> None:
 
 
 def _add(path: Path, container: str = "", **tags: str) -> Path:
-    """Make a track; its number and title are those of its file name, "NN Title"."""
+    """Make a track with the number and title of its file name, "NN Title"."""
     number, _, title = path.stem.partition(" ")
     tags["title"] = title.removeprefix("- ")
     if number.isdigit():

@@ -1,4 +1,4 @@
-"""What a file holds, by readers that are none of covergen's own code."""
+"""Read files without covergen's own code."""
 
 import hashlib
 from pathlib import Path
@@ -10,10 +10,10 @@ __all__ = ["decoded_hash", "front_cover", "texts"]
 
 
 def decoded_hash(path: Path) -> str:
-    """SHA-256 of the samples that PyAV decodes from the first audio stream, with their format.
+    """SHA-256 of the samples and their format, as PyAV decodes the first audio stream.
 
-    Equal hashes before and after a write prove that the music is the same to the sample. Raises
-    av.FFmpegError where the file cannot be decoded.
+    Equal hashes before and after a write prove that every sample is the same. Raises
+    av.FFmpegError if the file cannot be decoded.
     """
     digest = hashlib.sha256()
     with av.open(path) as file:
@@ -25,18 +25,15 @@ def decoded_hash(path: Path) -> str:
 
 
 def front_cover(path: Path) -> bytes | None:
-    """The only picture in a file, as FFmpeg shows it; of DFF, where it shows none, mutagen's."""
+    """The only picture in a file according to FFmpeg; for DFF, which it lacks, to mutagen."""
     if path.suffix == ".dff":
         tags = mutagen.File(path).tags
         frames = tags.getall("APIC") if tags else []
         found = [frame.data for frame in frames]
     else:
         with av.open(path) as file:
-            found = (
-                [bytes(packet) for packet in file.demux(video=0) if packet.size]
-                if (file.streams.video)
-                else []
-            )
+            packets = file.demux(video=0) if file.streams.video else ()
+            found = [bytes(packet) for packet in packets if packet.size]
     assert len(found) < 2
     return found[0] if found else None
 

@@ -8,11 +8,11 @@ __all__ = ["picture_bytes"]
 
 
 def picture_bytes(
-    format: str = "png",  # noqa: A002 - the word that Pillow and the command line use
+    format: str = "png",  # noqa: A002 - the name in Pillow and the command line
     size: int = 32,
     color: tuple[int, int, int] = (200, 40, 90),
 ) -> bytes:
-    """Encode a square of one colour, `size` pixels wide, as "png" or "jpeg"."""
+    """Encode a one-colour square of `size` pixels as "png" or "jpeg"."""
     stream = io.BytesIO()
     Image.new("RGB", (size, size), color).save(stream, format.upper())
     return stream.getvalue()

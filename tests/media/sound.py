@@ -1,4 +1,4 @@
-"""Sound to encode: short pieces of synthetic music, each decided by its kind and seed alone."""
+"""Short pieces of synthetic music, determined by kind and seed."""
 
 import math
 
@@ -19,12 +19,12 @@ def sound(
 ) -> NDArray[np.float32]:
     """Return (channels, samples) float32, peak 0.5. `kind` is one of KINDS.
 
-    The same arguments give the same samples; another seed gives another key, tune or texture.
+    The same arguments give the same samples; the seed determines the key, tune or texture.
     """
     makers = {"chord": _chord, "drums": _drums, "melody": _melody, "noise": _noise, "tone": _tone}
     random = np.random.default_rng([seed, KINDS.index(kind)])
     mono = makers[kind](round(seconds * sample_rate), sample_rate, random)
-    # Channels differ in level, so that a decoder that swaps or drops one is found out.
+    # Channels differ in level to reveal decoders that swap or drop one.
     wave = np.stack([mono * 0.8**channel for channel in range(channels)])
     loudest = max(float(np.abs(wave).max(initial=0.0)), 1e-9)
     return np.asarray(wave * (_PEAK / loudest), dtype=np.float32)
@@ -83,7 +83,7 @@ def _scale(random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _note(pitch: float, seconds: float, sample_rate: int) -> NDArray[np.float64]:
-    """A plucked string with four overtones that dies away in `seconds`."""
+    """A plucked string with four overtones that decays within `seconds`."""
     age = np.arange(round(seconds * sample_rate)) / sample_rate
     wave = np.zeros(age.size)
     for n in range(1, 6):
@@ -92,6 +92,6 @@ def _note(pitch: float, seconds: float, sample_rate: int) -> NDArray[np.float64]
 
 
 def _strike(wave: NDArray[np.float64], start: int, note: NDArray[np.float64]) -> None:
-    """Add the note to `wave` at `start`, as much of it as there is room for."""
+    """Add as much of the note to `wave` at `start` as fits."""
     room = wave[start : start + note.size]
     room += note[: room.size]

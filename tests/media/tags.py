@@ -1,4 +1,4 @@
-"""Tags under their neutral names, written with mutagen by each container's conventions."""
+"""Write tags and pictures with mutagen, following each container's conventions."""
 
 import base64
 import io
@@ -106,7 +106,7 @@ _OPENERS: dict[str, Any] = {
 
 
 def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version: int = 3) -> None:
-    """Write tags, named as the fields of `covergen.core.types.Track`; others stay.
+    """Write tags, named like the fields of `covergen.core.types.Track`, and keep all others.
 
     Numbers may be "3" or "3/12"; `compilation` is "1" or absent. `id3_version` is 3 or 4.
     """
@@ -198,7 +198,7 @@ def _save(file: Any, id3_version: int) -> None:  # noqa: ANN401 - mutagen is unt
         file.save()
         return
     if id3_version == 3:
-        file.tags.update_to_v23()  # TDRC is TYER and TDAT there
+        file.tags.update_to_v23()  # replaces TDRC with TYER and TDAT
     file.save(v2_version=id3_version)
 
 

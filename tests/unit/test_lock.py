@@ -1,4 +1,4 @@
-"""What is installed is what is locked, and what the README installs from."""
+"""The installed versions are the locked ones, and the README installs from the lock."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ LOCK = CHECKOUT / ".requirements.lock"
 
 
 def locked() -> dict[str, str]:
-    """The versions for this Python on this machine, by name."""
+    """The locked versions by name, for this Python and platform."""
     lines = [line for line in LOCK.read_text().splitlines() if line and line[0] != "#"]
     requirements = [Requirement(line) for line in lines]
     return {
@@ -24,7 +24,7 @@ def locked() -> dict[str, str]:
 
 
 def closure() -> set[str]:
-    """covergen's requirements, those of `dev`, theirs, and so on, as installed here."""
+    """The names of covergen's requirements, including `dev`, and all of theirs, as installed."""
     found: set[str] = set()
     pending = [Requirement("covergen[dev]")]
     while pending:
@@ -43,38 +43,37 @@ def closure() -> set[str]:
     return found
 
 
-def test_every_requirement_is_installed_in_its_locked_version() -> None:
+def requirements() -> list[Requirement]:
+    """The requirements in pyproject.toml, including `dev`."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    return [Requirement(line) for line in lines]
+
+
+def test_installed_versions_are_locked() -> None:
     versions = locked()
     for name in closure():
         assert name in versions, f"{name} is not locked: run .ci/lock"
         assert metadata.version(name).split("+")[0] == versions[name], name
 
 
-def test_the_lock_satisfies_pyproject() -> None:
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+def test_lock_satisfies_pyproject() -> None:
     versions = locked()
-    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
-        requirement = Requirement(line)
-        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), line
+    for requirement in requirements():
+        version = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
 
 
-def test_the_coupled_pair_is_pinned_tightly() -> None:
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    torch, torchaudio = (
-        next(
-            Requirement(d).specifier for d in project["dependencies"] if Requirement(d).name == name
-        )
-        for name in ("torch", "torchaudio")
-    )
-    assert not torch.contains("2.15.0")
-    assert not torch.contains("2.13.0")
-    assert not torchaudio.contains("2.11.0")
+def test_torch_and_torchaudio_are_pinned_to_matching_minor_versions() -> None:
+    specifiers = {requirement.name: requirement.specifier for requirement in requirements()}
+    assert not specifiers["torch"].contains("2.15.0")
+    assert not specifiers["torch"].contains("2.13.0")
+    assert not specifiers["torchaudio"].contains("2.11.0")
 
 
-def test_both_commands_of_the_readme_install_from_the_lock() -> None:
-    commands = re.findall(
-        r"^python3 -m venv .*$", (CHECKOUT / "README.md").read_text(), re.MULTILINE
-    )
+def test_readme_installs_from_the_lock() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
         assert f"pip install -q -c {LOCK.name} " in command

@@ -1,4 +1,4 @@
-"""Lint, format, types and the rooms' contracts: the same commands that a developer runs."""
+"""Lint, format, types and import contracts, checked with the commands that developers run."""
 
 import os
 import subprocess
@@ -11,11 +11,8 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["ruff check .", "ruff format --check .", "lint-imports"],
-)
-def test_the_tree_passes(command: str) -> None:
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "lint-imports"])
+def test_check_passes(command: str) -> None:
     program, *arguments = command.split()
     result = subprocess.run(
         [BIN / program, *arguments],
@@ -28,6 +25,6 @@ def test_the_tree_passes(command: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_types_are_right(mypy: "subprocess.Popen[str]") -> None:
-    said, _ = mypy.communicate()
-    assert mypy.returncode == 0, said
+def test_types_are_correct(mypy: "subprocess.Popen[str]") -> None:
+    output, _ = mypy.communicate()
+    assert mypy.returncode == 0, output

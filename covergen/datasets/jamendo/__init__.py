@@ -1,1 +1,1 @@
-"""Pairs from Jamendo, a catalogue of music under Creative Commons licences."""
+"""Make pairs from Jamendo, a catalogue of music under Creative Commons licences."""

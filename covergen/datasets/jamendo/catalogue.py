@@ -1,4 +1,4 @@
-"""Jamendo's catalogue, read through its API v3.0: one track for each cover.
+"""Search Jamendo's catalogue through its API v3.0.
 
 Source: developer.jamendo.com/v3.0/response-codes.
 """
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["BASE_URL", "Account", "Page", "pages"]
 
 BASE_URL = "https://api.jamendo.com/v3.0"
-_PAGE_BYTES = 32_000_000
-_ATTEMPTS = 7  # two minutes of patience
+_MAX_PAGE_BYTES = 32_000_000
+_ATTEMPTS = 7  # about two minutes
 _ATTEMPTS_TO_COUNT = 3
 _SUCCESS, _BAD_CLIENT_ID = 0, 5
-_PASSING = (1, 6)  # an exception not well identified; rate limit exceeded
-_END = 2  # empty answers in a row: asked in haste, Jamendo gives one now and then
+_TRANSIENT_CODES = (1, 6)  # unidentified exception; rate limit exceeded
+_EMPTY_PAGES_AT_END = 2  # in a row: Jamendo sometimes returns a single one under load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who asks, and where. The client id is a secret: no message and no file holds it."""
+    """The client ID and the API's URL. The ID is secret and must not be in messages or files."""
 
     client_id: str = field(repr=False)
     base_url: str = BASE_URL
@@ -43,7 +43,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some of a search's tracks; `total` is how many the search has, None if not asked."""
+    """One page of a search. `total` is the number of results of the search, if requested."""
 
     tracks: tuple[JamendoTrack, ...]
     total: int | None
@@ -52,80 +52,80 @@ class Page:
 def pages(
     search: Mapping[str, str], account: Account, fetcher: Fetcher, *, count: bool = False
 ) -> Iterator[Page]:
-    """Read a search to its end.
+    """Yield all pages of a search.
 
-    `count` asks for its total, which costs Jamendo some work, and is less patient: somebody waits.
-    Raises UsageError for a bad client id, DownloadError where Jamendo cannot be read.
+    `count` requests the total, which is expensive for Jamendo, and retries fewer times because the
+    user is waiting. Raises UsageError for an invalid client ID, and DownloadError.
     """
     parameters = dict(search)
     if count:
         parameters["fullcount"] = "true"
-    before: Page | None = None
-    for offset in itertools.count(step=PAGE_SIZE):  # whatever a page holds: it may be filtered
-        asked = parameters | {"offset": str(offset)}
-        page = _page(asked, account, fetcher, _ATTEMPTS_TO_COUNT if count else _ATTEMPTS)
+    previous: Page | None = None
+    for offset in itertools.count(step=PAGE_SIZE):  # a page may have fewer results: it is filtered
+        request = parameters | {"offset": str(offset)}
+        page = _page(request, account, fetcher, _ATTEMPTS_TO_COUNT if count else _ATTEMPTS)
         if page is None:
             return
-        if page == before:
-            raise DownloadError("Jamendo gives the same page of its catalogue again and again.")
+        if page == previous:
+            raise DownloadError("Jamendo keeps returning the same page of its catalogue.")
         yield page
-        before = page
+        previous = page
 
 
 def _page(
     parameters: Mapping[str, str], account: Account, fetcher: Fetcher, attempts: int
 ) -> Page | None:
-    """A page of the catalogue, None past its end."""
-    empty = 0
+    """Return a page of the catalogue, or None past its end."""
+    empty_pages = 0
 
-    def ask() -> Page | None:
-        nonlocal empty
-        headers, results = _ask(parameters, account, fetcher)
+    def request() -> Page | None:
+        nonlocal empty_pages
+        headers, results = _request(parameters, account, fetcher)
         if results:
             tracks = tuple(track for track in map(parse_track, results) if track)
             return Page(tracks=tracks, total=_number(headers.get("results_fullcount")))
-        if warning := _said(headers, "warnings", account):  # as over quota: not the end
-            raise PassingError(f"it gives no results, and warns: {warning}")
-        empty += 1
-        if empty < _END:
-            raise PassingError("it gives no results")
+        if warning := _header_text(headers, "warnings", account):  # over quota, not the end
+            raise PassingError(f"it returned no results, with the warning: {warning}")
+        empty_pages += 1
+        if empty_pages < _EMPTY_PAGES_AT_END:
+            raise PassingError("it returned no results")
         return None
 
     try:
-        return fetcher.patiently(ask, attempts=attempts)
+        return fetcher.patiently(request, attempts=attempts)
     except FetchError as error:
         raise DownloadError(
             f"Jamendo's catalogue cannot be read: {error}.",
-            hint="Wait, and run the same command again later. Jamendo allows 35,000 requests a"
-            " month; a run takes one for every 200 albums.",
+            hint="Run the same command again later. Jamendo allows 35,000 requests a month; a run"
+            " makes one for every 200 albums.",
         ) from error
 
 
-def _ask(
+def _request(
     parameters: Mapping[str, str], account: Account, fetcher: Fetcher
 ) -> tuple[dict[str, Any], list[object]]:
-    """The headers and the results of a successful request.
+    """Return the headers and the results of a request.
 
-    Raises UsageError for a bad client id, FetchError for whatever else is not success.
+    Raises UsageError for an invalid client ID, and FetchError for any other failure.
     """
     body = io.BytesIO()
     fetcher.fetch(
         f"{account.base_url}/tracks/",
         body,
-        limit_bytes=_PAGE_BYTES,
+        limit_bytes=_MAX_PAGE_BYTES,
         parameters={**parameters, "client_id": account.client_id},
     )
     headers, results = _envelope(body.getvalue())
     code = _number(headers.get("code"))
     if code == _SUCCESS:
         return headers, results
-    message = f"error {code}: {_said(headers, 'error_message', account) or 'no more is said'}"
+    message = f"error {code}: {_header_text(headers, 'error_message', account) or 'no message'}"
     if code == _BAD_CLIENT_ID:
         raise UsageError(
-            f"Jamendo does not know this client id ({message}).",
-            hint="See the client id of your application at https://devportal.jamendo.com.",
+            f"Jamendo does not accept this client ID ({message}).",
+            hint="Copy the client ID of your application from https://devportal.jamendo.com.",
         )
-    if code in _PASSING:
+    if code in _TRANSIENT_CODES:
         raise PassingError(message)
     raise FetchError(message)
 
@@ -137,7 +137,7 @@ def _envelope(body: bytes) -> tuple[dict[str, Any], list[object]]:
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         headers = results = None
     if not isinstance(headers, dict) or not isinstance(results, list):
-        raise PassingError("its answer is none of Jamendo's API")
+        raise PassingError("its response is not one of Jamendo's API")
     return headers, results
 
 
@@ -146,6 +146,6 @@ def _number(value: object) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _said(headers: Mapping[str, object], name: str, account: Account) -> str:
-    """What Jamendo says, without the client id, which it may repeat."""
+def _header_text(headers: Mapping[str, object], name: str, account: Account) -> str:
+    """Return a text from Jamendo without the client ID, which it may echo."""
     return plain_text(headers.get(name)).replace(account.client_id, "…")

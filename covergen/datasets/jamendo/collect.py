@@ -1,4 +1,4 @@
-"""One pair from Jamendo: its cover and an excerpt of its sound, checked before they are kept."""
+"""Download one pair from Jamendo: a cover and an audio excerpt, checked before they are saved."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["audio_file", "collect", "obstacle"]
 
-_IMAGE_LICENCE = "not stated"  # the API has none for artwork, and it may not be the music's
-_IMAGE_BYTES = 20_000_000
-_IMAGE_PIXELS = 25_000_000
-_AUDIO_BYTES = 100_000_000  # an hour at 224 kbit/s
+_IMAGE_LICENCE = "not stated"  # the API gives none for artwork, and the music's may not apply
+_MAX_IMAGE_BYTES = 20_000_000
+_MAX_IMAGE_PIXELS = 25_000_000
+_MAX_AUDIO_BYTES = 100_000_000  # an hour at 224 kbit/s
 _ATTEMPTS = 4
 
 
 def obstacle(track: JamendoTrack, licences: Collection[str]) -> Reason | None:
-    """Why a track is left alone, None where it may be collected."""
+    """Return the reason to skip a track, or None if it can be collected."""
     if licence_code(track.licence_url) not in licences:
         return Reason.OTHER_LICENCE
     if not track.audio_url:
@@ -47,22 +47,21 @@ def obstacle(track: JamendoTrack, licences: Collection[str]) -> Reason | None:
 
 
 def audio_file(track: JamendoTrack, folder: Path) -> Path:
-    """Where a dataset has the sound of a track."""
+    """Return the path of a track's audio in a dataset."""
     return folder / AUDIO / f"{track.id}.mp3"
 
 
 def collect(track: JamendoTrack, folder: Path, fetcher: Fetcher, *, seconds: float) -> Row:
-    """Fetch a track's cover and sound into a dataset; returns the row for its metadata.csv.
+    """Download a track's cover and audio into a dataset, and return the row for metadata.csv.
 
-    Of the sound, the middle `seconds` are kept; of the cover, the very file that Jamendo gives.
-    Raises ItemError where one of them is not given or of no use, WriteError where they cannot be
-    stored.
+    Only the middle `seconds` of the audio are kept; the cover is saved unchanged. Raises ItemError
+    if a download fails or cannot be used, and WriteError if it cannot be saved.
     """
     audio = audio_file(track, folder)
     cover = _fetch_cover(track, audio, fetcher)
     image = folder / IMAGES / f"{track.id}{cover.extension}"
-    sound, excerpt_seconds = _fetch_excerpt(track, audio, fetcher, seconds)
-    _place({image: cover.data, audio: sound})
+    excerpt, excerpt_seconds = _fetch_excerpt(track, audio, fetcher, seconds)
+    _write_all({image: cover.data, audio: excerpt})
     return Row(
         jamendo_track_id=track.id,
         track_name=track.title,
@@ -88,26 +87,26 @@ def collect(track: JamendoTrack, folder: Path, fetcher: Fetcher, *, seconds: flo
     )
 
 
-def _place(files: Mapping[Path, bytes]) -> None:
-    """Write all files, and only then put them in their places."""
+def _write_all(files: Mapping[Path, bytes]) -> None:
+    """Write all files to temporary names before renaming any."""
     with ExitStack() as stack:
-        written = {}
+        drafts = {}
         for path, data in files.items():
             stack.enter_context(write_errors(path))
-            whole = stack.enter_context(temporary(path.parent, mode=0o666))
-            whole.write_bytes(data)
-            sync_file(whole)
-            written[path] = whole
-        for path, whole in written.items():
-            whole.replace(path)
+            draft = stack.enter_context(temporary(path.parent, mode=0o666))
+            draft.write_bytes(data)
+            sync_file(draft)
+            drafts[path] = draft
+        for path, draft in drafts.items():
+            draft.replace(path)
 
 
 def _fetch_cover(track: JamendoTrack, audio: Path, fetcher: Fetcher) -> Picture:
     file = io.BytesIO()
-    _fetch(track.image_url, file, "its cover", audio, fetcher, limit_bytes=_IMAGE_BYTES)
+    _fetch(track.image_url, file, "its cover", audio, fetcher, limit_bytes=_MAX_IMAGE_BYTES)
     try:
         cover = Picture.parse(file.getvalue())
-        if cover.width * cover.height > _IMAGE_PIXELS:
+        if cover.width * cover.height > _MAX_IMAGE_PIXELS:
             raise ValueError(f"too large: {cover.width} × {cover.height} pixels")
         decode_picture(cover.data)
         return cover
@@ -119,7 +118,7 @@ def _fetch_excerpt(
     track: JamendoTrack, audio: Path, fetcher: Fetcher, seconds: float
 ) -> tuple[bytes, float]:
     with write_errors(audio), temporary(audio.parent) as path, path.open("w+b") as file:
-        _fetch(track.audio_url, file, "its sound", audio, fetcher, limit_bytes=_AUDIO_BYTES)
+        _fetch(track.audio_url, file, "its audio", audio, fetcher, limit_bytes=_MAX_AUDIO_BYTES)
         file.flush()
         try:
             return cut_mp3(path, seconds=seconds)

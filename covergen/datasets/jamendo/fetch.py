@@ -1,4 +1,4 @@
-"""Files from a web server, politely: a rate, patience, and limits to what it may send."""
+"""Download files from a web server with a rate limit, retries and size limits."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FetchError", "Fetcher", "PassingError", "Patience"]
 
-_TIMEOUT_SECONDS = 30.0  # without a byte
-_LONGEST_TRANSFER_SECONDS = 900.0
-_MOST_REDIRECTS = 5
-_PASSING = (408, 425, 429)  # and all from 500
-_NAP_SECONDS = 0.2  # how long Ctrl-C may have to wait
+_TIMEOUT_SECONDS = 30.0  # without receiving a byte
+_MAX_TRANSFER_SECONDS = 900.0
+_MAX_REDIRECTS = 5
+_TRANSIENT_STATUS_CODES = (408, 425, 429)  # and all 5xx
+_POLL_SECONDS = 0.2  # the longest delay of Ctrl-C
 
 T = TypeVar("T")
 
 
 class FetchError(Exception):
-    """What a server did not give, and why: a sentence for people, which holds no address."""
+    """A download failed. The message is for the user and contains no URL."""
 
 
 class PassingError(FetchError):
-    """A failure that may pass. The server asked for a pause of `pause_seconds`, None if not."""
+    """A transient failure. `pause_seconds` is the delay requested by the server, if any."""
 
     def __init__(self, message: str, *, pause_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -44,10 +44,10 @@ class PassingError(FetchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How politely and how long a server is asked. `rate` is the most requests a second.
+    """The rate limit and the delays between retries. `rate` is in requests per second.
 
-    The pause after the first failure is `pause_seconds` at most, and doubles with each that
-    follows. A server that asks for more than `longest_pause_seconds` is not waited for.
+    The delay after the first failure is up to `pause_seconds`, and doubles with each further one.
+    If a server requests more than `longest_pause_seconds`, the download fails.
     """
 
     rate: float = 2.0
@@ -56,7 +56,7 @@ class Patience:
 
 
 class Fetcher:
-    """Asks a server one thing at a time. To be closed, as a context manager."""
+    """Downloads one file at a time. Use as a context manager."""
 
     def __init__(
         self,
@@ -64,9 +64,10 @@ class Fetcher:
         checkpoint: Callable[[], None],
         on_wait: Callable[[float, str], None],
     ) -> None:
-        """`checkpoint` may end any wait and any transfer by raising.
+        """Create a fetcher.
 
-        `on_wait` is told of each pause after a failure: how many seconds, and why.
+        `checkpoint` is called often, and aborts a wait or transfer by raising. `on_wait` is called
+        before each delay after a failure, with its seconds and the reason.
         """
         self._patience = patience
         self._checkpoint = checkpoint
@@ -74,7 +75,7 @@ class Fetcher:
         self._next_request = time.monotonic()
         self._client = httpx2.Client(
             follow_redirects=True,
-            max_redirects=_MOST_REDIRECTS,
+            max_redirects=_MAX_REDIRECTS,
             timeout=_TIMEOUT_SECONDS,
             headers={"User-Agent": f"covergen/{__version__}", "Accept-Encoding": "identity"},
         )
@@ -91,9 +92,9 @@ class Fetcher:
         self._client.close()
 
     def patiently(self, action: Callable[[], T], *, attempts: int) -> T:
-        """Try until it succeeds, with pauses that grow: exponential back-off with jitter.
+        """Retry `action` after transient failures, with exponential backoff and jitter.
 
-        Raises FetchError as the last attempt did.
+        Raises the FetchError of the last attempt.
         """
         for failures in range(attempts - 1):
             try:
@@ -107,7 +108,7 @@ class Fetcher:
     def _pause_after(self, error: PassingError, failures: int) -> float:
         longest = self._patience.longest_pause_seconds
         if error.pause_seconds is None:
-            jitter = random.uniform(0.5, 1)  # noqa: S311 - no secret
+            jitter = random.uniform(0.5, 1)  # noqa: S311 - not used for security
             return min(longest, self._patience.pause_seconds * jitter * 2.0**failures)
         if error.pause_seconds > longest:
             raise error
@@ -121,48 +122,48 @@ class Fetcher:
         limit_bytes: int,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
-        """Ask once, and write what comes into an open file, whatever it held before.
+        """Download a URL once, replacing the contents of the open file `into`.
 
-        Raises FetchError, and OSError where the file cannot be written.
+        Raises FetchError, and OSError if the file cannot be written.
         """
         self._sleep(self._next_request - time.monotonic())
         self._next_request = time.monotonic() + 1 / self._patience.rate
-        deadline = time.monotonic() + _LONGEST_TRANSFER_SECONDS
+        deadline = time.monotonic() + _MAX_TRANSFER_SECONDS
         into.seek(0)
         into.truncate()
         with (
             _http_errors(),
-            _no_log(),
-            self._client.stream("GET", url, params=parameters) as answer,
+            _logging_disabled(),
+            self._client.stream("GET", url, params=parameters) as response,
         ):
-            _check(answer)
-            for block in answer.iter_bytes():
+            _check_status(response)
+            for block in response.iter_bytes():
                 self._checkpoint()
                 if into.tell() + len(block) > limit_bytes:
                     raise FetchError(f"it is larger than {limit_bytes / 1e6:g} MB")
                 if time.monotonic() > deadline:
-                    raise PassingError("it came too slowly")
+                    raise PassingError("the transfer was too slow")
                 into.write(block)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         self._checkpoint()
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _NAP_SECONDS))
+        while (remaining := end - time.monotonic()) > 0:
+            time.sleep(min(remaining, _POLL_SECONDS))
             self._checkpoint()
 
 
-def _check(answer: httpx2.Response) -> None:
-    if answer.is_success:
+def _check_status(response: httpx2.Response) -> None:
+    if response.is_success:
         return
-    message = f"the server answered {answer.status_code} {answer.reason_phrase}".rstrip()
-    if answer.status_code in _PASSING or answer.status_code >= 500:
-        raise PassingError(message, pause_seconds=_asked_pause(answer.headers.get("Retry-After")))
+    message = f"the server responded {response.status_code} {response.reason_phrase}".rstrip()
+    if response.status_code in _TRANSIENT_STATUS_CODES or response.status_code >= 500:
+        raise PassingError(message, pause_seconds=_retry_after(response.headers.get("Retry-After")))
     raise FetchError(message)
 
 
-def _asked_pause(retry_after: str | None) -> float | None:
-    """The pause that a Retry-After header asks for, in seconds or until a date (RFC 9110)."""
+def _retry_after(retry_after: str | None) -> float | None:
+    """Parse a Retry-After header, in seconds or as a date (RFC 9110), into seconds."""
     if retry_after is None:
         return None
     if retry_after.isdecimal():
@@ -176,28 +177,28 @@ def _asked_pause(retry_after: str | None) -> float | None:
 
 @contextmanager
 def _http_errors() -> Iterator[None]:
-    """Turn what httpx2 raises into FetchError. Its own words may hold the address: none is kept."""
+    """Translate exceptions of httpx2 into FetchError, without their messages, which have URLs."""
     try:
         yield
     except httpx2.TimeoutException as error:
-        raise PassingError("the server did not answer in time") from error
+        raise PassingError("the server did not respond in time") from error
     except httpx2.UnsupportedProtocol as error:
-        raise FetchError("its address is no web address") from error
+        raise FetchError("its URL is not valid") from error
     except httpx2.RemoteProtocolError as error:
-        raise PassingError("the transfer broke off") from error
+        raise PassingError("the connection was lost") from error
     except httpx2.TransportError as error:
         raise PassingError(f"the server cannot be reached ({type(error).__name__})") from error
     except httpx2.TooManyRedirects as error:
-        raise FetchError("the server sent us from one address to the next") from error
+        raise FetchError("the server redirected too many times") from error
     except httpx2.HTTPError as error:
-        raise FetchError(f"the answer cannot be read ({type(error).__name__})") from error
+        raise FetchError(f"the response cannot be read ({type(error).__name__})") from error
     except httpx2.InvalidURL as error:
-        raise FetchError("its address is no web address") from error
+        raise FetchError("its URL is not valid") from error
 
 
 @contextmanager
-def _no_log() -> Iterator[None]:
-    """Keep httpx2 from logging addresses: they may hold a key."""
+def _logging_disabled() -> Iterator[None]:
+    """Keep httpx2 from logging URLs, which may contain the client ID."""
     logger = logging.getLogger("httpx2")
     before = logger.disabled
     logger.disabled = True

@@ -1,4 +1,4 @@
-"""What Jamendo is asked for, in the words of its API v3.0.
+"""The parameters of a search in Jamendo's API v3.0.
 
 Source: developer.jamendo.com/v3.0/tracks.
 """
@@ -19,19 +19,19 @@ ORDERS = {
     "popularity_total": "popularity_total",
     "popularity_week": "popularity_week",
 }
-PAGE_SIZE = 200  # the most that Jamendo gives
+PAGE_SIZE = 200  # Jamendo's maximum
 
 _EARLIEST, _LATEST = date(1900, 1, 1), date(2100, 1, 1)
-# Singles apart: having no album, they would all be grouped into one.
+# Singles are searched separately: they have no album ID and would be grouped into one result.
 _PARTS = ({"type": "albumtrack", "groupby": "album_id"}, {"type": "single"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which music is asked for: with all of `tags` and any of `any_tags`, released in a time.
+    """Search criteria: all of `tags`, any of `any_tags`, released from `since` to `until`.
 
-    `licences` are codes of LICENCES, `order` is one of ORDERS, `image_size` of IMAGE_SIZES, in
-    pixels.
+    `licences` are from LICENCES, `order` from ORDERS, and `image_size`, in pixels, from
+    IMAGE_SIZES.
     """
 
     licences: tuple[str, ...] = ADAPTABLE
@@ -44,7 +44,7 @@ class Query:
 
 
 def searches(query: Query) -> tuple[dict[str, str], ...]:
-    """The parameters of each search that a query takes: one for albums, one for singles."""
+    """Return the parameters of the two searches of a query: for albums and for singles."""
     parameters = {
         "format": "json",
         "limit": str(PAGE_SIZE),
@@ -59,6 +59,6 @@ def searches(query: Query) -> tuple[dict[str, str], ...]:
         parameters["tags"] = " ".join(query.tags)
     if query.any_tags:
         parameters["fuzzytags"] = " ".join(query.any_tags)
-    if query.since or query.until:  # Jamendo takes no open end
+    if query.since or query.until:  # Jamendo requires both dates
         parameters["datebetween"] = f"{query.since or _EARLIEST}_{query.until or _LATEST}"
     return tuple(parameters | part for part in _PARTS)

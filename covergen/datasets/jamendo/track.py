@@ -1,4 +1,4 @@
-"""A track as Jamendo lists it, made safe: whatever a server says becomes plain text and numbers."""
+"""Parse a track of Jamendo's API into plain text and numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from covergen.datasets.jamendo.licences import licence_name
 __all__ = ["JamendoTrack", "parse_track", "plain_text", "track_key"]
 
 _ID = re.compile(r"[0-9]{1,18}")
-_LONGEST_TEXT = 500
-_LONGEST_ADDRESS = 2000
+_MAX_TEXT_LENGTH = 500
+_MAX_URL_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JamendoTrack:
-    """A track with its cover. `id` is of digits alone; `album_id` too, "" for a single.
+    """A track and its cover. `id` and `album_id` contain only digits; a single has no `album_id`.
 
-    `audio_url` is "" where the artist permits no download, `image_url` where there is no cover.
+    `audio_url` is "" if the artist does not allow downloads, `image_url` if there is no cover.
     """
 
     id: str
@@ -36,33 +36,33 @@ class JamendoTrack:
 
     @property
     def album_key(self) -> str:
-        """The same for all that share a cover."""
+        """The key shared by all tracks with the same cover."""
         return f"jamendo-album-{self.album_id}" if self.album_id else track_key(self.id)
 
     @property
     def keys(self) -> frozenset[str]:
-        """What a dataset knows it by: neither it nor another with its cover is needed again."""
+        """The keys of the track and its cover, to skip those that a dataset already has."""
         return frozenset({self.album_key, track_key(self.id)})
 
     @property
     def page(self) -> str:
-        """Where people find it."""
+        """The URL of its web page."""
         return f"https://www.jamendo.com/track/{self.id}"
 
     @property
     def attribution(self) -> str:
-        """Title, author, source and licence, as Creative Commons recommends to name them."""
+        """Title, author, source and licence, as recommended by Creative Commons."""
         licence = f"{licence_name(self.licence_url)} ({self.licence_url})"
         return f"“{self.title}” by {self.artist} ({self.page}), {licence}"
 
 
 def track_key(track_id: str) -> str:
-    """The key of a track, and of an album that is only this track."""
+    """Return the key of a track, which is also the album key of a single."""
     return f"jamendo-track-{track_id}"
 
 
 def parse_track(result: object) -> JamendoTrack | None:
-    """Read one of the API's results; None where it has no usable id."""
+    """Parse one result of the API; None if it has no valid ID."""
     if not isinstance(result, dict) or not _ID.fullmatch(plain_text(result.get("id"))):
         return None
     album_id, duration = plain_text(result.get("album_id")), plain_text(result.get("duration"))
@@ -77,8 +77,8 @@ def parse_track(result: object) -> JamendoTrack | None:
         release_date=plain_text(result.get("releasedate")),
         genre=_genre(result),
         licence_url=plain_text(result.get("license_ccurl")),
-        audio_url=_address(result.get("audiodownload")) if permitted else "",
-        image_url=_address(result.get("album_image")) or _address(result.get("image")),
+        audio_url=_url(result.get("audiodownload")) if permitted else "",
+        image_url=_url(result.get("album_image")) or _url(result.get("image")),
     )
 
 
@@ -90,16 +90,16 @@ def _genre(result: dict[str, Any]) -> str:
 
 
 def plain_text(value: object) -> str:
-    """One line of text that any file can hold; "" for what is no text, number or truth value."""
+    """Return a string, integer or boolean as one printable line; "" for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int):
         return ""
-    line = "".join(c if c.isprintable() else " " for c in str(value)[:_LONGEST_TEXT])
+    line = "".join(c if c.isprintable() else " " for c in str(value)[:_MAX_TEXT_LENGTH])
     return " ".join(line.split())
 
 
-def _address(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS:
+def _url(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _MAX_URL_LENGTH:
         return ""
     return value if value.startswith(("https://", "http://")) else ""

@@ -1,11 +1,11 @@
 "use strict";
 
-// An album's card: its cover, what is known of it, and what is decided.
+// An album's card: its cover, its details and the decision.
 
 const MARKS = { rejected: "Rejected", retry: "Try again", failed: "Failed" };
-const several = page.albums.some((album) => album.candidates.length > 1);
-const cards = new Map(); // of the albums near the window
-const namesakes = Map.groupBy(albums.values(), nameOf);
+const hasStrips = page.albums.some((album) => album.candidates.length > 1);
+const cards = new Map(); // only of albums near the viewport
+const albumsByName = Map.groupBy(albums.values(), nameOf);
 
 function cardOf(album) {
   if (!cards.has(album)) {
@@ -16,14 +16,14 @@ function cardOf(album) {
 }
 
 function makeCard(album) {
-  const card = stamped("card");
+  const card = fromTemplate("card");
   card.album = album;
   card.querySelector("h2").textContent = album.title;
   card.querySelector("h2").title = album.title;
   card.querySelector(".artist").textContent = album.artist;
   const facts = card.querySelector(".facts");
   facts.textContent = factsOf(album);
-  if (namesakes.get(nameOf(album)).length > 1) {
+  if (albumsByName.get(nameOf(album)).length > 1) {
     facts.prepend(`${album.folder} · `);
     facts.title = album.folder;
   }
@@ -36,7 +36,7 @@ function makeCard(album) {
     cover.prepend(album.reason);
   }
   const strip = card.querySelector(".strip");
-  strip.hidden = !several; // or else there in all, for rows equally high
+  strip.hidden = !hasStrips; // shown on all cards or none, so that all rows have the same height
   if (album.candidates.length > 1) {
     strip.setAttribute("aria-label", `Candidates for ${album.title}`);
     strip.append(...candidateButtons(album, "thumbnail"));
@@ -44,7 +44,7 @@ function makeCard(album) {
   return card;
 }
 
-/** Show on its card what is decided on an album. */
+/** Show the decision on an album's card. */
 function markCard(album) {
   const card = cards.get(album);
   const verdict = verdictOf(album);
@@ -57,10 +57,10 @@ function markCard(album) {
   pressCandidates(card, album);
 }
 
-/** A button for each candidate, with its `picture`: "file" or "thumbnail". */
+/** Create a button for each candidate. `picture` is "file" or "thumbnail". */
 function candidateButtons(album, picture) {
   return album.candidates.map((candidate, index) => {
-    const button = stamped("candidate");
+    const button = fromTemplate("candidate");
     const image = button.querySelector("img");
     image.src = candidate[picture];
     image.alt = album.candidates.length > 1 ? `Candidate ${index + 1} of ${album.title}` : coverName(album);
@@ -70,18 +70,18 @@ function candidateButtons(album, picture) {
   });
 }
 
-function pressCandidates(place, album) {
+function pressCandidates(container, album) {
   const number = decisions.get(album.id)?.choice;
-  place.querySelectorAll(".candidate").forEach((button, index) => {
+  container.querySelectorAll(".candidate").forEach((button, index) => {
     button.setAttribute("aria-pressed", index + 1 === number);
   });
 }
 
-function stamped(template) {
-  return document.getElementById(template).content.firstElementChild.cloneNode(true);
+function fromTemplate(id) {
+  return document.getElementById(id).content.firstElementChild.cloneNode(true);
 }
 
-/** What a card calls an album by. */
+/** Return what identifies an album on its card. */
 function nameOf(album) {
   return JSON.stringify([album.artist, album.title, album.year]);
 }
@@ -95,7 +95,7 @@ function factsOf(album) {
   return [album.year, tracks, album.duration && clock(album.duration)].filter(Boolean).join(" · ");
 }
 
-/** Seconds as 4:05 or 1:02:05. */
+/** Format seconds as 4:05 or 1:02:05. */
 function clock(duration) {
   const seconds = Math.round(duration);
   const parts = [Math.floor(seconds / 60) % 60, seconds % 60];

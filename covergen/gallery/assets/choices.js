@@ -1,32 +1,32 @@
 "use strict";
 
-// What is decided: an album's id -> {choice: n}, {reject: true} or {retry: true}, and the seed of the
-// cover that was decided on: of candidate n, or the first.
-// The browser keeps it, where it lets a page from the disk do so.
+// The decisions: album ID -> {choice: n}, {reject: true} or {retry: true}, with the seed of the cover
+// that was decided on (candidate n, or the first).
+// They are kept in localStorage, if the browser allows it for pages on disk.
 
 const page = JSON.parse(document.getElementById("data").textContent);
 const albums = new Map(page.albums.map((album) => [album.id, album]));
-const decisions = remembered();
+const decisions = loadDecisions();
 let unsaved = false;
 
-/** What was decided before, but for covers that have been painted again since. */
-function remembered() {
-  const kept = recall(`covergen:${page.preview}`) ?? [];
+/** Load earlier decisions, except on covers that have been repainted since. */
+function loadDecisions() {
+  const stored = load(`covergen:${page.preview}`) ?? [];
   return new Map(
-    kept.filter(([id, decision]) => albums.has(id) && candidateOf(albums.get(id), decision)?.seed === decision.seed),
+    stored.filter(([id, decision]) => albums.has(id) && candidateOf(albums.get(id), decision)?.seed === decision.seed),
   );
 }
 
-function remember() {
+function storeDecisions() {
   unsaved = !store(`covergen:${page.preview}`, [...decisions]);
 }
 
-/** The candidate that a decision is on. */
+/** Return the candidate that a decision refers to. */
 function candidateOf(album, decision) {
   return album.candidates[(decision?.choice ?? 1) - 1];
 }
 
-function recall(key) {
+function load(key) {
   try {
     return JSON.parse(localStorage.getItem(key));
   } catch {
@@ -34,7 +34,7 @@ function recall(key) {
   }
 }
 
-/** Returns whether the browser keeps it. */
+/** Store a value. Returns whether the browser allows it. */
 function store(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
@@ -44,7 +44,7 @@ function store(key, value) {
   }
 }
 
-/** Decide on an album, or take that same decision back. */
+/** Decide on an album, or undo the same decision. */
 function decide(album, decision) {
   const candidate = candidateOf(album, decision);
   if (!candidate) return;
@@ -54,16 +54,16 @@ function decide(album, decision) {
   } else {
     decisions.set(album.id, decided);
   }
-  remember();
+  storeDecisions();
   dispatchEvent(new CustomEvent("decided", { detail: album }));
 }
 
-/** The candidate that is written unless the album is rejected. */
+/** Return the candidate that will be written, unless the album is rejected. */
 function chosenOf(album) {
   return candidateOf(album, decisions.get(album.id));
 }
 
-/** In a word: undecided, chosen, rejected, retry; skipped or failed where nothing was painted. */
+/** Return undecided, chosen, rejected or retry; or skipped or failed if nothing was painted. */
 function verdictOf(album) {
   if (album.state !== "painted") return album.state;
   const decision = decisions.get(album.id) ?? {};

@@ -1,6 +1,6 @@
 "use strict";
 
-// Which albums are shown and in what order, and the cards of those near the window.
+// Filter and sort the albums, and keep cards only for those near the viewport.
 
 const KINDS = new Map([
   ["all", "All"],
@@ -9,10 +9,10 @@ const KINDS = new Map([
   ["chosen", "Chosen"],
   ["rejected", "Rejected"],
   ["retry", "Try again"],
-  ["skipped", "Left alone"],
+  ["skipped", "Skipped"],
   ["failed", "Failed"],
 ]);
-const SPARE_ROWS = 2; // beyond the window, above and below
+const SPARE_ROWS = 2; // above and below the viewport
 const grid = document.getElementById("grid");
 const search = document.getElementById("search");
 const sort = document.getElementById("sort");
@@ -26,12 +26,12 @@ for (const album of albums.values()) {
   album.words = plain(`${album.artist} ${album.title} ${album.year} ${album.folder}`);
 }
 
-/** Text to search in: without case and accents. */
+/** Fold case and accents for searching. */
 function plain(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
-/** Show what the search, the kind and the order ask for. */
+/** Show the albums that match the search and the filter, in the selected order. */
 function showAlbums() {
   const words = plain(search.value).split(/\s+/);
   shown = [...albums.values()].filter(
@@ -47,10 +47,10 @@ function showAlbums() {
   scrollTo(0, 0);
   fillWindow();
   document.getElementById("nothing").hidden = shown.length > 0;
-  tellCounts();
+  showCounts();
 }
 
-/** By that property; what has none comes last. */
+/** Compare albums by a property; albums without it come last. */
 function comparison(property) {
   return (one, other) => {
     const [a, b] = [one[property], other[property]];
@@ -59,7 +59,7 @@ function comparison(property) {
   };
 }
 
-/** Hold the cards of the rows near the window, and the room of all others. Rows are equally high. */
+/** Create the cards near the viewport and pad the space of all others. All rows have one height. */
 function fillWindow() {
   if (!shown.length) return;
   if (!grid.children.length) grid.append(cardOf(shown[0]));
@@ -68,7 +68,7 @@ function fillWindow() {
   const first = Math.max(0, Math.min(above, rows - 1));
   const last = Math.min(rows, first + Math.ceil(innerHeight / height) + 2 * SPARE_ROWS);
   grid.style.paddingBlock = `${first * height}px ${(rows - last) * height}px`;
-  hold(first * across, last * across);
+  keepCards(first * across, last * across);
 }
 
 function measures() {
@@ -77,42 +77,42 @@ function measures() {
   return { across, rows: Math.ceil(shown.length / across), height };
 }
 
-/** Let the grid hold the cards of albums `start` to `end`; those that it held are not moved. */
-function hold(start, end) {
+/** Keep the cards of albums `start` to `end` in the grid, without moving existing ones. */
+function keepCards(start, end) {
   const wanted = shown.slice(start, end);
   for (const album of [...cards.keys()].filter((album) => !wanted.includes(album))) {
     cards.get(album).remove();
     cards.delete(album);
   }
-  wanted.forEach((album, place) => {
+  wanted.forEach((album, index) => {
     const card = cardOf(album);
-    if (grid.children[place] !== card) grid.insertBefore(card, grid.children[place] ?? null);
-    card.ariaPosInSet = start + place + 1;
+    if (grid.children[index] !== card) grid.insertBefore(card, grid.children[index] ?? null);
+    card.ariaPosInSet = start + index + 1;
     card.ariaSetSize = shown.length;
-    setReach(card, album === current);
+    setTabbable(card, album === current);
   });
-  if (!cards.has(current)) setReach(grid.firstElementChild, true);
+  if (!cards.has(current)) setTabbable(grid.firstElementChild, true);
 }
 
-/** Whether the tab key leads to a card's buttons. */
-function setReach(card, reached) {
-  for (const button of card.querySelectorAll("button")) button.tabIndex = reached ? 0 : -1;
+/** Set whether a card's buttons can be reached with the Tab key. */
+function setTabbable(card, tabbable) {
+  for (const button of card.querySelectorAll("button")) button.tabIndex = tabbable ? 0 : -1;
 }
 
-/** Let an album be the one that keys act upon. */
+/** Set the album that keys act on. */
 function setCurrent(album) {
   current = album;
-  for (const [other, card] of cards) setReach(card, other === album);
+  for (const [other, card] of cards) setTabbable(card, other === album);
 }
 
-/** Make the album so many places on, or back, the current one. Returns whether there is one. */
+/** Move the current album by `count` places. Returns whether there is one. */
 function step(count) {
   const album = shown[shown.indexOf(current) + count];
   if (album) setCurrent(album);
   return Boolean(album);
 }
 
-/** Focus the current card, wherever it is. Returns whether there is one. */
+/** Scroll to the current card and focus it. Returns whether there is one. */
 function focusCurrent() {
   if (!current) return false;
   if (!cards.has(current)) {
@@ -125,10 +125,10 @@ function focusCurrent() {
   return true;
 }
 
-function tellCounts() {
+function showCounts() {
   const all = albums.size.toLocaleString();
-  const part = shown.length === albums.size ? all : `${shown.length.toLocaleString()} of ${all}`;
-  document.getElementById("status").textContent = `${part} ${albums.size === 1 ? "album" : "albums"}`;
+  const count = shown.length === albums.size ? all : `${shown.length.toLocaleString()} of ${all}`;
+  document.getElementById("status").textContent = `${count} ${albums.size === 1 ? "album" : "albums"}`;
   const counts = new Map([...KINDS.keys()].map((name) => [name, 0]));
   for (const album of albums.values()) {
     for (const name of new Set(["all", album.state, verdictOf(album)])) {

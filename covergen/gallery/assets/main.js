@@ -1,6 +1,6 @@
 "use strict";
 
-// What buttons and keys do, and the start.
+// Buttons, keys and start-up.
 
 const MOVES = {
   ArrowLeft: () => -1,
@@ -8,7 +8,7 @@ const MOVES = {
   ArrowUp: () => (viewer.open ? 0 : -measures().across),
   ArrowDown: () => (viewer.open ? 0 : measures().across),
 };
-const DEEDS = {
+const ACTIONS = {
   x: () => decide(current, { reject: true }),
   r: () => decide(current, { retry: true }),
   p: () => playOrPause(),
@@ -20,22 +20,22 @@ function onKey(event) {
     if (event.target === search && ["Enter", "ArrowDown"].includes(event.key)) focusCurrent();
     return;
   }
-  if (act(event.key, event.target)) event.preventDefault();
+  if (handleKey(event.key, event.target)) event.preventDefault();
 }
 
-/** Do what a key stands for. Returns whether it stands for anything. */
-function act(key, target) {
+/** Handle a key. Returns whether it did anything. */
+function handleKey(key, target) {
   if (key === "s") saveChoices();
   else if (key === "/" && !viewer.open) search.focus();
   else if (!viewer.open && !grid.contains(target)) return key in MOVES && focusCurrent();
   else if (key in MOVES) return go(MOVES[key]());
-  else if (key in DEEDS) DEEDS[key]();
+  else if (key in ACTIONS) ACTIONS[key]();
   else if (/^[1-9]$/.test(key)) decide(current, { choice: Number(key) });
   else return false;
   return true;
 }
 
-/** Go so many albums on, or back. Returns whether there is one. */
+/** Move by `count` albums. Returns whether there is one. */
 function go(count) {
   if (!count || !step(count)) return false;
   if (viewer.open) view(current);
@@ -50,15 +50,15 @@ function switchTheme() {
   store("covergen:theme", dataset.theme);
 }
 
-function on(id, deed) {
-  document.getElementById(id).addEventListener("click", deed);
+function onClick(id, action) {
+  document.getElementById(id).addEventListener("click", action);
 }
 
 addEventListener("keydown", onKey);
 addEventListener("decided", ({ detail: album }) => {
   if (cards.has(album)) markCard(album);
   if (viewer.open) markViewer(album);
-  tellCounts();
+  showCounts();
 });
 grid.addEventListener("focusin", (event) => setCurrent(event.target.closest("li").album));
 grid.addEventListener("click", (event) => {
@@ -69,20 +69,20 @@ addEventListener("resize", fillWindow);
 kinds.addEventListener("change", (event) => setKind(event.target.value));
 search.addEventListener("input", showAlbums);
 sort.addEventListener("change", showAlbums);
-on("theme", switchTheme);
-on("save", saveChoices);
-on("everything", () => {
+onClick("theme", switchTheme);
+onClick("save", saveChoices);
+onClick("everything", () => {
   search.value = "";
   setKind("all");
 });
-on("previous", () => go(-1));
-on("next", () => go(1));
-on("close", () => viewer.close());
-on("keep", () => decide(current, { choice: decisions.get(current.id)?.choice ?? 1 }));
-on("reject", DEEDS.x);
-on("retry", DEEDS.r);
+onClick("previous", () => go(-1));
+onClick("next", () => go(1));
+onClick("close", () => viewer.close());
+onClick("keep", () => decide(current, { choice: decisions.get(current.id)?.choice ?? 1 }));
+onClick("reject", ACTIONS.x);
+onClick("retry", ACTIONS.r);
 
-const theme = recall("covergen:theme");
+const theme = load("covergen:theme");
 if (theme) document.documentElement.dataset.theme = theme;
 makeKinds();
 setKind(page.albums.some((album) => album.state === "painted") ? "painted" : "all");

@@ -1,6 +1,6 @@
 "use strict";
 
-// One album, large.
+// The dialog that shows one album enlarged.
 
 const viewer = document.getElementById("viewer");
 const stage = document.getElementById("stage");
@@ -26,7 +26,7 @@ function view(album) {
   setExcerpt(album.audio);
   markViewer(album);
   if (!viewer.open) viewer.showModal();
-  if (!viewer.contains(document.activeElement)) viewer.focus(); // what had it was replaced
+  if (!viewer.contains(document.activeElement)) viewer.focus(); // the focused element was replaced
 }
 
 function setExcerpt(audio) {
@@ -38,11 +38,11 @@ function setExcerpt(audio) {
 
 function playOrPause() {
   if (!viewer.open || excerpt.hidden) return;
-  if (excerpt.paused) excerpt.play().catch(() => {}); // the player itself shows why not
+  if (excerpt.paused) excerpt.play().catch(() => {}); // the player shows the error itself
   else excerpt.pause();
 }
 
-/** Show what is decided on the album that is viewed. */
+/** Show the decision on the viewed album. */
 function markViewer(album) {
   const verdict = verdictOf(album);
   viewer.dataset.verdict = verdict;
@@ -68,10 +68,10 @@ viewer.addEventListener("click", (event) => {
   const box = viewer.getBoundingClientRect();
   const across = event.clientX >= box.left && event.clientX <= box.right;
   const down = event.clientY >= box.top && event.clientY <= box.bottom;
-  if (event.target === viewer && !(across && down)) viewer.close(); // a click beside it
+  if (event.target === viewer && !(across && down)) viewer.close(); // clicked on the backdrop
 });
 viewer.addEventListener("close", () => {
   excerpt.pause();
-  setCurrent(viewed); // the browser gave the focus back to where one came from
+  setCurrent(viewed); // the browser has returned the focus to the album that was opened first
   focusCurrent();
 });

@@ -1,4 +1,4 @@
-"""Databases that can be made again: kept whenever they are sound, and never a reason to stop."""
+"""A cache is kept while it is sound and never stops a run; a durable database is never deleted."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def words(path: Path, *, version: int = 1, anew: bool = False) -> list[str]:
-    """What a newly opened cache holds, which must work in any case."""
+    """Open a cache and return its words; also checks that it can be written."""
     with closing(open_cache("", SCHEMA, version, path=path, anew=anew)) as cache:
         found = [text for (text,) in cache.execute("SELECT text FROM word")]
         with cache:
@@ -40,24 +40,21 @@ def words(path: Path, *, version: int = 1, anew: bool = False) -> list[str]:
     return found
 
 
-def test_what_is_sound_is_kept(path: Path) -> None:
+def test_sound_cache_is_kept(path: Path) -> None:
     assert words(path) == ["kept"]
     assert words(path) == ["kept", "more"]
 
 
-def test_another_version_is_begun_anew(path: Path) -> None:
-    assert words(path, version=2) == []
-    assert words(path, version=2) == ["more"]
+@pytest.mark.parametrize(("version", "anew"), [(2, False), (1, True)])
+def test_cache_is_recreated_for_another_version_and_on_demand(
+    path: Path, version: int, anew: bool
+) -> None:
+    assert words(path, version=version, anew=anew) == []
+    assert words(path, version=version) == ["more"]
 
 
-def test_it_is_begun_anew_on_demand(path: Path) -> None:
-    assert words(path, anew=True) == []
-    assert words(path) == ["more"]
-
-
-@pytest.mark.parametrize("start", [0, 100])
-def test_a_damaged_one_is_begun_anew(path: Path, start: int) -> None:
-    """Without its header, and with a header and no sound page."""
+@pytest.mark.parametrize("start", [0, 100], ids=["no header", "header only"])
+def test_damaged_cache_is_recreated(path: Path, start: int) -> None:
     data = bytearray(path.read_bytes())
     data[start:4096] = b"\xaa" * (4096 - start)
     path.write_bytes(data)
@@ -67,7 +64,7 @@ def test_a_damaged_one_is_begun_anew(path: Path, start: int) -> None:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can grow."""
+    """Prevent all files from growing."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
@@ -76,15 +73,13 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_costs_nothing_that_was_there(path: Path) -> None:
+def test_full_disk_keeps_the_cache(path: Path) -> None:
     with full_disk():
         words(path)
     assert words(path) == ["kept"]
 
 
-def test_one_that_another_program_locks_is_done_without(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locked_cache_is_replaced_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
 
     def impatient(path: Path | str, **options: object) -> sqlite3.Connection:
@@ -98,8 +93,8 @@ def test_one_that_another_program_locks_is_done_without(
     assert words(path) == ["kept"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_one_that_cannot_be_written_is_left_alone(path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_read_only_cache_is_left_alone(path: Path) -> None:
     path.chmod(0o400)
     path.parent.chmod(0o500)
     words(path)
@@ -108,24 +103,15 @@ def test_one_that_cannot_be_written_is_left_alone(path: Path) -> None:
     assert words(path) == ["kept"]
 
 
-def test_no_folder_is_no_error(tmp_path: Path) -> None:
+def test_cache_folder_is_created_if_possible(tmp_path: Path, home: Path) -> None:
     assert words(tmp_path / "missing" / "a.sqlite") == []
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("not a folder")
     assert words(tmp_path / "file" / "a.sqlite") == []
-
-
-def test_a_name_lies_in_the_cache_folder(home: Path) -> None:
     open_cache("a.sqlite", SCHEMA, 1).close()
     assert list((home / "cache").rglob("a.sqlite"))
 
 
-def test_a_cache_folder_that_cannot_be_made_is_no_error(home: Path) -> None:
-    (home / "cache").write_text("a file where the folder would be")
-    with closing(open_cache("a.sqlite", SCHEMA, 1)) as cache:
-        assert cache.execute("SELECT text FROM word").fetchall() == []
-
-
-def test_usage_is_told_without_making_a_file(tmp_path: Path) -> None:
+def test_usage_creates_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "sub/odd ?#%20 name.sqlite"
     assert usage_of(path, "a", 3) == Usage(path=path, size_bytes=0)
     assert not path.parent.exists()
@@ -134,15 +120,12 @@ def test_usage_is_told_without_making_a_file(tmp_path: Path) -> None:
     assert usage_of(path, "a", 3) == Usage(path=path, size_bytes=path.stat().st_size, rows=2)
     assert list(path.parent.iterdir()) == [path]
     assert "another version" in usage_of(path, "a", 4).fault
-    path.write_bytes(b"no database" * 1000)
+    path.write_bytes(b"not a database" * 1000)
     assert "damaged" in usage_of(path, "a", 3).fault
-    assert path.read_bytes() == b"no database" * 1000
+    assert path.read_bytes() == b"not a database" * 1000
 
 
-# What cannot be made again.
-
-
-def test_a_durable_one_is_kept_and_each_commit_is_synced(tmp_path: Path) -> None:
+def test_durable_database_is_kept_and_synced_on_commit(tmp_path: Path) -> None:
     path = tmp_path / "folder/durable.sqlite"
     for count in (1, 2):
         with closing(open_durable(path, SCHEMA, 1)) as rows, rows:
@@ -151,7 +134,7 @@ def test_a_durable_one_is_kept_and_each_commit_is_synced(tmp_path: Path) -> None
             assert rows.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
 
 
-def test_a_durable_one_is_never_begun_anew(path: Path) -> None:
+def test_durable_database_is_never_recreated(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(OtherVersionError):
         open_durable(path, SCHEMA, 2)

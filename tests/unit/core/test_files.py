@@ -1,4 +1,4 @@
-"""Files that are there whole, or are what they were before."""
+"""Atomic writes: the new file is complete, or the old one is unchanged."""
 
 import errno
 import os
@@ -9,15 +9,19 @@ import pytest
 from covergen.core.files import write_whole
 
 
-def test_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replaces_an_existing_file(tmp_path: Path) -> None:
     for data in (b"old and long", b"new"):
         write_whole(tmp_path / "file", data)
         assert (tmp_path / "file").read_bytes() == data
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("name", ["file", "new"])
-def test_a_full_disk_leaves_everything_as_it_was(
+def test_full_disk_changes_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_descriptor: int) -> None:
@@ -27,11 +31,11 @@ def test_a_full_disk_leaves_everything_as_it_was(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_whole(tmp_path / name, b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert names(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
+def test_follows_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "link").symlink_to("file")
     write_whole(tmp_path / "link", b"new")
@@ -39,10 +43,9 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
-def test_a_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="directory"):
-        write_whole(tmp_path / "nowhere/file", b"new")
+def test_rejects_a_folder_and_a_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write_whole(tmp_path / "folder", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    for path in (tmp_path / "missing/file", tmp_path / "folder"):
+        with pytest.raises(OSError, match="directory"):
+            write_whole(path, b"new")
+    assert names(tmp_path) == ["folder"]

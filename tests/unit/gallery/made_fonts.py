@@ -1,4 +1,4 @@
-"""Fonts whose characters are plain rectangles, so that one sees which font drew what."""
+"""Fonts whose glyphs are rectangles, so that pixels show which font drew a character."""
 
 import io
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _EM = 1000
 
 
 def make_font(path: Path, heights: Mapping[str, int]) -> Path:
-    """Each character is 300 wide and so high, in thousandths of the em; a box is 900 by 900."""
+    """Make glyphs 300 wide with the given heights, in units of 1/1000 em; .notdef is 900 × 900."""
     _builder(heights).save(path)
     return path
 
 
 def make_layered_font(path: Path, character: str, rgb: tuple[float, float, float]) -> Path:
-    """A font in which the character has that colour."""
+    """Make a font with one colored glyph (COLR)."""
     builder = _builder({character: 700})
     builder.setupCOLR({"glyph0": [("glyph0", 0)]}, version=0)
     builder.setupCPAL([[(*rgb, 1.0)]])
@@ -32,7 +32,7 @@ def make_layered_font(path: Path, character: str, rgb: tuple[float, float, float
 
 
 def make_bitmap_font(path: Path, character: str, rgb: tuple[int, int, int]) -> Path:
-    """A font in which the character is a square picture of 64 pixels, and has no other size."""
+    """Make a bitmap font (sbix) with one glyph of 64 pixels."""
     builder = _builder({character: 700})
     stream = io.BytesIO()
     Image.new("RGB", (64, 64), rgb).save(stream, "PNG")

@@ -1,4 +1,4 @@
-"""Pictures of any kind to small ones; what is written is whole or not there."""
+"""Thumbnails of any kind of picture, written atomically."""
 
 import io
 from pathlib import Path
@@ -19,83 +19,73 @@ def halves(height: int, width: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def test_a_thumbnail_is_the_picture_and_small(tmp_path: Path) -> None:
-    pixels = halves(512, 512)
-    file, small_file = tmp_path / "large.png", tmp_path / "small.jpg"
-    Image.fromarray(pixels).save(file)
-    for picture in (pixels, file, file.read_bytes()):
-        save_thumbnail(picture, small_file, side=64)
-        with Image.open(small_file) as small:
-            assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (64, 64))
-            found = np.asarray(small)
-        np.testing.assert_allclose(found[32, 8], (255, 0, 0), atol=6)
-        np.testing.assert_allclose(found[32, 56], (0, 0, 255), atol=6)
-        assert small_file.stat().st_size < 3000
-        small_file.unlink()
-
-
-@pytest.mark.parametrize(
-    ("shape", "size"), [((50, 200), (40, 10)), ((9, 3), (13, 40)), ((1, 9000), (40, 1))]
-)
-def test_the_whole_picture_is_kept_in_its_proportions(
-    shape: tuple[int, int], size: tuple[int, int]
-) -> None:
-    assert fitted(halves(*shape), 40).size == size
-
-
-def test_what_is_clear_becomes_black_and_palettes_become_colours() -> None:
-    image = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
-    assert fitted(_png(image), 8).getpixel((4, 4)) == (0, 0, 0)
-    assert fitted(_png(Image.new("P", (8, 8))), 8).mode == "RGB"
-    assert fitted(_png(Image.new("I;16", (8, 8))), 8).mode == "RGB"
-
-
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut", "folder"])
-def test_what_is_no_picture_is_a_value_error_and_writes_nothing(
-    tmp_path: Path, damage: str
-) -> None:
+def test_thumbnail_is_a_small_jpeg_of_the_picture(tmp_path: Path) -> None:
+    pixels = halves(512, 512)
+    file, thumbnail = tmp_path / "large.png", tmp_path / "small.jpg"
+    Image.fromarray(pixels).save(file)
+    for picture in (pixels, file, file.read_bytes()):
+        save_thumbnail(picture, thumbnail, side=64)
+        with Image.open(thumbnail) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (64, 64))
+            found = np.asarray(image)
+        np.testing.assert_allclose(found[32, 8], (255, 0, 0), atol=6)
+        np.testing.assert_allclose(found[32, 56], (0, 0, 255), atol=6)
+        assert thumbnail.stat().st_size < 3000
+        thumbnail.unlink()
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((50, 200), (40, 10)), ((9, 3), (13, 40)), ((1, 9000), (40, 1))]
+)
+def test_proportions_are_kept(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    assert fitted(halves(*shape), 40).size == size
+
+
+def test_any_mode_becomes_rgb_with_transparency_as_black() -> None:
+    transparent = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
+    assert fitted(png(transparent), 8).getpixel((4, 4)) == (0, 0, 0)
+    for mode in ("P", "I;16"):
+        assert fitted(png(Image.new(mode, (8, 8))), 8).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "data", [None, b"", b"not a picture", png(Image.fromarray(halves(64, 64)))[:60]]
+)
+def test_unreadable_picture_is_a_value_error(tmp_path: Path, data: bytes | None) -> None:
     path = tmp_path / "picture.png"
-    whole = _png(Image.fromarray(halves(64, 64)))
-    if damage == "folder":
-        path.mkdir()
-    elif damage != "missing":
-        path.write_bytes({"empty": b"", "text": b"no picture", "cut": whole[:60]}[damage])
+    if data is not None:
+        path.write_bytes(data)
     with pytest.raises(ValueError, match="not a readable image"):
         save_thumbnail(path, tmp_path / "small.jpg")
     assert not (tmp_path / "small.jpg").exists()
 
 
-def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+def test_file_is_replaced_only_on_success(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("old")
-    with replacing(path) as draft:
-        draft.write_text("new")
-        assert path.read_text() == "old"
+
+    def write(*, fail: bool) -> None:
+        with replacing(path) as draft:
+            draft.write_text("new")
+            assert path.read_text() == "old"
+            if fail:
+                raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write(fail=True)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    write(fail=False)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text("old")
-
-    def fail() -> None:
-        with replacing(path) as draft:
-            draft.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         save_thumbnail(halves(8, 8), tmp_path / "none" / "small.jpg")

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on 127.0.0.1: as much of its HTTP interface as a download uses."""
+"""A Hugging Face Hub on 127.0.0.1, with the part of its HTTP API that downloads use."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass(kw_only=True)
 class FakeHub:
-    """What it serves, and what it was asked for.
+    """The repositories to serve, and the requests received.
 
-    `claimed_sizes` replaces the size that is told of a file. `refused` files are answered with 403.
+    `claimed_sizes` overrides the sizes listed for files. `refused` files get a 403 response.
     """
 
     repositories: dict[str, dict[str, bytes]]
@@ -35,7 +35,7 @@ class FakeHub:
 
 @contextmanager
 def running(hub: FakeHub) -> Iterator[FakeHub]:
-    """Serve on a free port, known as `hub.endpoint`, while the context lasts."""
+    """Serve on a free port; `hub.endpoint` is the URL."""
 
     class Handler(_Handler):
         served_hub = hub

@@ -1,4 +1,4 @@
-"""The files that repositories of each kind hold, as listed on the Hub, with stand-in contents."""
+"""The files of repositories of each kind, as on the Hub, with placeholder contents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 CLAP = "laion/larger_clap_music_and_speech"
 
-# What covergen reads of a Stable Diffusion 1.5 repository.
+# The files of a Stable Diffusion 1.5 repository that covergen reads.
 BASE_READ = {
     "model_index.json",
     "scheduler/scheduler_config.json",
@@ -26,7 +26,7 @@ BASE_READ = {
     "vae/diffusion_pytorch_model.safetensors",
 }
 
-# And what else there is: other formats, halved precision, what is not used.
+# Its other files: other formats, half precision, unused parts.
 BASE_UNREAD = {
     ".gitattributes",
     "README.md",
@@ -48,12 +48,12 @@ CLAP_UNREAD = {"README.md", "merges.txt", "tokenizer.json", "vocab.json"}
 
 
 def contents(names: set[str]) -> dict[str, bytes]:
-    """Contents that differ from file to file."""
+    """Return distinct contents for each file."""
     return {name: f"the file {name}".encode() for name in sorted(names)}
 
 
 def fill(folder: Path, names: set[str]) -> Path:
-    """Write such files into a folder."""
+    """Write placeholder files to a folder."""
     for name, data in contents(names).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def fill(folder: Path, names: set[str]) -> Path:
 
 
 def cache(hub_cache: Path, repo_id: str, names: set[str], *, revision: str = "main") -> Path:
-    """Lay files into a Hub cache as huggingface_hub does, and return the snapshot's folder.
+    """Put files into a Hub cache in huggingface_hub's layout, and return the snapshot folder.
 
     Source: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """

@@ -1,4 +1,4 @@
-"""models.toml: what it may say, and how its mistakes are told."""
+"""models.toml: what it accepts, and how its problems are reported."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,17 +23,18 @@ def problems(file: Path) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as caught:
         load_presets(file)
     assert caught.value.path == file
+    assert all(line in str(caught.value) for line in (str(file), *caught.value.problems))
     return caught.value.problems
 
 
-def test_sd15_is_stable_diffusion_with_the_references_clap_and_no_adapter() -> None:
+def test_sd15_is_stable_diffusion_without_an_adapter() -> None:
     sd15 = load_presets()["sd15"]
     assert sd15.base == "stable-diffusion-v1-5/stable-diffusion-v1-5"
     assert sd15.clap == "laion/larger_clap_music_and_speech"
     assert sd15.adapter is None
 
 
-def test_starter_is_the_first_model_and_lies_in_the_package() -> None:
+def test_starter_is_the_first_model_and_included_in_the_package() -> None:
     name, starter = next(iter(load_presets().items()))
     assert name == starter.name == "starter"
     for source in (starter.base, starter.clap, starter.adapter):
@@ -41,7 +42,7 @@ def test_starter_is_the_first_model_and_lies_in_the_package() -> None:
         assert source.startswith("package:starter/")
 
 
-def test_a_users_models_stand_beside_covergens_own() -> None:
+def test_user_models_are_added_to_covergens() -> None:
     config_folder().mkdir(parents=True)
     file = write(
         config_folder(),
@@ -58,7 +59,7 @@ def test_a_users_models_stand_beside_covergens_own() -> None:
     assert (mine.licence, mine.size, mine.defined_in) == ("CC0", "small", file)
 
 
-def test_what_a_model_saves_is_its_own(tmp_path: Path) -> None:
+def test_quality_adjusts_the_sampling(tmp_path: Path) -> None:
     saving = "guided_from = 0.1\nguided_until = 1\nreuse = 3\n"
     model = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}{saving}"))["mine"]
     mine = model.sampling
@@ -78,36 +79,31 @@ def test_what_a_model_saves_is_its_own(tmp_path: Path) -> None:
     assert (draft.steps, draft.guided_from, draft.guided_until, draft.reuse) == (10, 0.1, 0.6, 3)
 
 
-def test_a_users_model_replaces_covergens_of_the_same_name_wholly(tmp_path: Path) -> None:
+def test_user_model_replaces_covergens_entirely_and_gets_defaults(tmp_path: Path) -> None:
     presets = load_presets(write(tmp_path, f"[sd15]\n{MINIMAL}"))
-    assert presets["sd15"].base == "some/base"
-    assert presets["sd15"].licence == ""
     assert list(presets) == ["starter", "poster", "sd15"]
+    sd15 = presets["sd15"]
+    assert (sd15.base, sd15.adapter, sd15.licence, sd15.windows) == ("some/base", None, "", 3)
+    assert sd15.sampling == Sampling(steps=25, guidance=7.5, scheduler="dpm++")
 
 
-def test_base_and_clap_suffice_and_the_rest_has_defaults(tmp_path: Path) -> None:
-    mine = load_presets(write(tmp_path, f"[mine]\n{MINIMAL}"))["mine"]
-    assert mine.adapter is None
-    assert mine.sampling == Sampling(steps=25, guidance=7.5, scheduler="dpm++")
-    assert mine.windows == 3
-
-
-def test_a_file_that_a_windows_editor_saved_is_read(tmp_path: Path) -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "models.toml"
     file.write_bytes(b"\xef\xbb\xbf" + f"[mine]\n{MINIMAL}".replace("\n", "\r\n").encode())
     assert load_presets(file)["mine"].clap == "some/clap"
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_is_accepted(tmp_path: Path, scheduler: str) -> None:
-    file = write(tmp_path, f'[mine]\n{MINIMAL}scheduler = "{scheduler}"\n')
-    assert load_presets(file)["mine"].sampling.scheduler == scheduler
+def test_every_scheduler_is_accepted(tmp_path: Path) -> None:
+    tables = (f'[m{n}]\n{MINIMAL}scheduler = "{name}"\n' for n, name in enumerate(SCHEDULERS))
+    presets = load_presets(write(tmp_path, "".join(tables)))
+    found = [presets[f"m{n}"].sampling.scheduler for n in range(len(SCHEDULERS))]
+    assert found == list(SCHEDULERS)
 
 
-def test_local_parts_are_relative_to_the_file_that_names_them(
+def test_paths_are_relative_to_the_file(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "some/base").mkdir(parents=True)  # there, so no name on the Hub
+    (tmp_path / "some/base").mkdir(parents=True)  # exists, so it is not a Hub name
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -127,35 +123,23 @@ def test_local_parts_are_relative_to_the_file_that_names_them(
     assert c.clap == str(tmp_path / "~nobody-of-that-name/clap")
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_problems_are_reported_in_file_order(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         'stray = 3\n[one]\nbase = 7\nsteps = 0\nschedular = "ddim"\n'
         f'[two]\n{MINIMAL}scheduler = "euler"\nwindows = 1.5\n["no spaces"]\n{MINIMAL}',
     )
-    found = problems(file)
-    assert [line.split(":")[0] for line in found] == [
-        "stray",
-        "one.base",
-        "one.clap",
-        "one.steps",
-        "one.schedular",
-        "two.scheduler",
-        "two.windows",
-        "[no spaces]",
-    ]
-    with pytest.raises(SettingsError) as caught:
-        load_presets(file)
-    assert str(file) in str(caught.value)
-    assert all(line in str(caught.value) for line in found)
+    assert [line.split(":")[0] for line in problems(file)] == [
+        "stray", "one.base", "one.clap", "one.steps", "one.schedular", "two.scheduler",
+        "two.windows", "[no spaces]",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("guided_from = 1.5", "mine.guided_from: expected a number from 0 to 1, not 1.5"),
         ("reuse = 0", "mine.reuse: expected a whole number from 1 to 10, not 0"),
-        ("steps = 0", "mine.steps: expected a whole number from 1 to 1000, not 0"),
         ("steps = 1001", "mine.steps: expected a whole number from 1 to 1000, not 1001"),
         ("steps = 20.0", "mine.steps: expected a whole number from 1 to 1000, not 20.0"),
         ("steps = true", "mine.steps: expected a whole number from 1 to 1000, not True"),
@@ -164,54 +148,42 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         ("guidance = inf", "mine.guidance: expected a number from 0 to 100, not inf"),
         ("guidance = true", "mine.guidance: expected a number from 0 to 100, not True"),
         ('guidance = "7"', "mine.guidance: expected a number from 0 to 100, not '7'"),
-        (
-            'scheduler = "euler"',
-            "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc, not 'euler'",
-        ),
+        ('scheduler = "euler"', "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc,"),
         ("scheduler = []", "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc"),
         ("windows = 0", "mine.windows: expected a whole number from 1 to 100, not 0"),
         ('adapter = ""', "mine.adapter: expected a .safetensors file, or a name on the Hugging"),
-        ("description = 5", "mine.description: expected a text, not 5"),
+        ("description = 5", "mine.description: expected a string, not 5"),
         ("step = 5", "mine.step: unknown key. Did you mean 'steps'?"),
         ("colour = 5", "mine.colour: unknown key. The keys are description, base, clap, adapter,"),
     ],
 )
-def test_each_mistake_names_its_key_and_what_is_accepted(
-    tmp_path: Path, line: str, told: str
+def test_problem_names_the_key_and_the_accepted_values(
+    tmp_path: Path, line: str, message: str
 ) -> None:
     (found,) = problems(write(tmp_path, f"[mine]\n{MINIMAL}{line}\n"))
-    assert found.startswith(told)
+    assert found.startswith(message)
 
 
-def test_bad_toml_is_told_with_its_line_and_column(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     (found,) = problems(write(tmp_path, f"[mine]\n{MINIMAL}steps = = 3\n"))
     assert "at line 4, column 9" in found
-
-
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     file = tmp_path / "models.toml"
     file.write_bytes(b"[mine]\n\xff\xfe")
-    assert problems(file) == ("is not UTF-8 from byte 7 on",)
-
-
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    assert problems(file) == ("is not valid UTF-8 at byte 7",)
     assert problems(tmp_path) == ("cannot be read: Is a directory",)
 
 
-def test_a_model_is_found_by_its_name() -> None:
+def test_model_is_found_by_name() -> None:
     presets = load_presets()
     assert find_preset("sd15", presets) is presets["sd15"]
 
 
-def test_a_wrong_name_lists_the_right_ones() -> None:
+def test_unknown_name_lists_the_models_and_suggests_a_close_one() -> None:
     with pytest.raises(UsageError) as caught:
         find_preset("SD-15", load_presets())
     assert "Did you mean 'sd15'?" in str(caught.value)
     assert "starter, poster, sd15" in str(caught.value)
     assert str(config_folder() / "models.toml") in str(caught.value)
-
-
-def test_a_name_like_no_other_gets_no_guess() -> None:
     with pytest.raises(UsageError) as caught:
         find_preset("watercolour", load_presets())
     assert "Did you mean" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Models saved into the user's models.toml: read back as they were, all else untouched."""
+"""Models saved to the user's models.toml; the rest of the file is kept."""
 
 import tomllib
 from dataclasses import replace
@@ -32,7 +32,7 @@ OTHERS = """\
 base = "a/b"  # which base
 clap = 'c/d'
 
-# The second ends without an end of line.
+# The second has no final newline.
 [second]
 clap="c/d"
 base="a/b" # the end"""
@@ -40,40 +40,32 @@ base="a/b" # the end"""
 
 @pytest.fixture
 def file(home: Path) -> Path:
-    return home / "config/covergen/models.toml"
+    file = home / "config/covergen/models.toml"
+    file.parent.mkdir(parents=True)
+    return file
 
 
-def write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(text.encode())
-
-
-def test_it_is_read_back_as_it_was(file: Path) -> None:
-    assert save_preset(MINE) == file
-    assert load_presets()["mine"] == replace(MINE, defined_in=file)
+@pytest.mark.parametrize("name", ["mine", "my.model", "ŝtato", "1"])
+def test_saved_model_is_loaded_again(name: str, file: Path) -> None:
+    file.parent.rmdir()
+    assert save_preset(replace(MINE, name=name)) == file
+    assert load_presets()[name] == replace(MINE, name=name, defined_in=file)
     assert [path.name for path in file.parent.iterdir()] == ["models.toml"]
 
 
-@pytest.mark.parametrize("name", ["my.model", "ŝtato", "1"])
-def test_names_of_every_form(name: str, file: Path) -> None:
-    save_preset(replace(MINE, name=name))
-    assert load_presets()[name] == replace(MINE, name=name, defined_in=file)
-
-
 @pytest.mark.parametrize("text", [OTHERS, OTHERS.replace("\n", "\r\n"), "\ufeff" + OTHERS])
-def test_what_stands_there_stays_with_its_comments(text: str, file: Path) -> None:
-    write(file, text)
+def test_other_models_and_comments_are_kept(text: str, file: Path) -> None:
+    file.write_bytes(text.encode())
     before = load_presets()
     save_preset(MINE)
     assert file.read_bytes().decode().startswith(text.removeprefix("\ufeff"))
     assert load_presets() == before | {"mine": replace(MINE, defined_in=file)}
 
 
-def test_one_of_the_same_name_is_replaced_where_it_stands(file: Path) -> None:
-    write(file, OTHERS)
+def test_model_of_the_same_name_is_replaced_in_place(file: Path) -> None:
+    file.write_text(OTHERS)
     save_preset(replace(MINE, name="first"))
-    presets = load_presets()
-    assert presets["first"] == replace(MINE, name="first", defined_in=file)
+    assert load_presets()["first"] == replace(MINE, name="first", defined_in=file)
     text = file.read_text()
     assert list(tomllib.loads(text)) == ["first", "second"]
     for comment in ("# Mine, kept by hand", "# the first", "# which base", "# The second"):
@@ -82,65 +74,55 @@ def test_one_of_the_same_name_is_replaced_where_it_stands(file: Path) -> None:
     assert load_presets()["first"].licence == ""
 
 
-def test_a_file_with_mistakes_is_told_and_not_edited(file: Path) -> None:
+def test_invalid_file_is_reported_and_not_edited(file: Path) -> None:
     text = "[first]\nbase = 3\n"
-    write(file, text)
-    for act in (lambda: save_preset(MINE), lambda: check_new_name("mine", ADAPTER, force=False)):
-        with pytest.raises(SettingsError, match=r"first\.base"):
-            act()
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"first\.base"):
+        save_preset(MINE)
+    with pytest.raises(SettingsError, match=r"first\.base"):
+        check_new_name("mine", ADAPTER, force=False)
     assert file.read_text() == text
 
 
-def test_a_linked_file_is_written_where_it_lies(file: Path, tmp_path: Path) -> None:
-    write(tmp_path / "dotfiles.toml", OTHERS)
-    file.parent.mkdir(parents=True)
-    file.symlink_to(tmp_path / "dotfiles.toml")
+def test_symbolic_link_is_followed(file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles.toml"
+    target.write_text(OTHERS)
+    file.symlink_to(target)
     save_preset(MINE)
     assert file.is_symlink()
-    assert "[mine]" in (tmp_path / "dotfiles.toml").read_text()
+    assert "[mine]" in target.read_text()
 
 
-def test_a_folder_that_cannot_be(file: Path) -> None:
-    file.parent.parent.mkdir(parents=True)
+def test_impossible_folder_is_reported_before_and_while_saving(file: Path) -> None:
+    file.parent.rmdir()
     file.parent.write_text("a file")
+    with pytest.raises(SettingsError, match="cannot be"):
+        check_new_name("mine", ADAPTER, force=False)
     with pytest.raises(SettingsError, match="cannot be"):
         save_preset(MINE)
 
 
-def test_a_path_that_toml_cannot_hold(file: Path) -> None:
-    with pytest.raises(SettingsError, match="no UTF-8"):
+def test_path_that_is_not_utf8_is_rejected(file: Path) -> None:
+    with pytest.raises(SettingsError, match="not valid UTF-8"):
         save_preset(replace(MINE, adapter="/music/\udcff/adapter.safetensors"))
     assert not file.exists()
 
 
-def test_names_are_checked_beforehand() -> None:
+def test_invalid_and_existing_names_are_rejected(file: Path) -> None:
+    file.write_text(OTHERS)
     check_new_name("mine", ADAPTER, force=False)
     check_new_name("starter", ADAPTER, force=True)
-    with pytest.raises(UsageError, match=r"already(.|\n)*--force"):
+    with pytest.raises(UsageError, match=r"comes with covergen(.|\n)*--force"):
         check_new_name("starter", ADAPTER, force=False)
+    with pytest.raises(UsageError, match=r"exists in .*models\.toml(.|\n)*--force"):
+        check_new_name("first", ADAPTER, force=False)
     for name in ("", "my model", "-x", "a/b"):
         with pytest.raises(UsageError, match="letters"):
             check_new_name(name, ADAPTER, force=True)
 
 
-def test_a_model_of_covergens_own_is_told_from_ones_own(file: Path) -> None:
-    write(file, OTHERS)
-    with pytest.raises(UsageError, match=r"covergen's own(.|\n)*--force"):
-        check_new_name("starter", ADAPTER, force=False)
-    with pytest.raises(UsageError, match=r"models\.toml(.|\n)*--force") as caught:
-        check_new_name("first", ADAPTER, force=False)
-    assert "own" not in caught.value.message
-
-
-def test_a_folder_that_cannot_be_is_told_beforehand(file: Path) -> None:
-    file.parent.parent.mkdir(parents=True)
-    file.parent.write_text("a file")
-    with pytest.raises(SettingsError, match="cannot be"):
-        check_new_name("mine", ADAPTER, force=False)
-
-
-def test_a_model_may_be_saved_again_with_the_adapter_that_it_has() -> None:
+def test_model_can_be_saved_again_with_its_own_adapter() -> None:
     save_preset(replace(MINE, adapter=str(ADAPTER)))
     check_new_name("mine", ADAPTER, force=False)
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(UsageError, match="already exists"):
         check_new_name("mine", ADAPTER.with_name("other.safetensors"), force=False)

@@ -182,8 +182,8 @@ def test_a_plan_adds_up() -> None:
     assert [" ".join(line.split()) for line in lines.totals_lines(totals)] == [
         "paint 2 albums 1,003 files no cover yet",
         "skip 1 album 5 files already has a cover",
-        "skip 1 album 7 files past --limit",
-        "failed 1 file no audio file, whatever its name says",
+        "skip 1 album 7 files beyond --limit",
+        "failed 1 file not an audio file, despite its name",
     ]
 
 
@@ -221,9 +221,9 @@ def test_a_run_adds_up() -> None:
     assert [" ".join(line.split()) for line in lines.tally_lines(tally)] == [
         "painted 1 album no cover yet",
         "partly 1 album no cover yet",
-        "failed 1 file no audio file, whatever its name says",
+        "failed 1 file not an audio file, despite its name",
         "failed 1 file its audio cannot be decoded",
-        "written 3 files the cover is in the file",
+        "written 3 files the cover was written to the file",
     ]
 
 

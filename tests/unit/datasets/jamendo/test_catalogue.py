@@ -1,4 +1,4 @@
-"""Jamendo's catalogue, read to its end: what it is asked, and what its answers mean."""
+"""Searching Jamendo's catalogue: the requests, and the meaning of the responses."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -50,21 +50,21 @@ def ids(
     ]
 
 
-def test_albums_come_once_each_and_singles_after_them(
+def test_each_album_is_returned_once_followed_by_singles(
     jamendo: FakeJamendo, fetcher: Fetcher
 ) -> None:
     jamendo.songs = [song(id=n, album_id=n // 3 + 1 if n < 9 else 0) for n in range(12)]
     assert ids(jamendo, fetcher, Query()) == [0, 3, 6, 9, 10, 11]
 
 
-def test_a_long_catalogue_is_read_page_by_page(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_long_catalogue_is_read_in_pages(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     jamendo.songs = [song(id=n, album_id=n + 1) for n in range(450)]
     assert ids(jamendo, fetcher, Query()) == list(range(450))
     offsets = [query["offset"] for query in jamendo.queries if query["type"] == "albumtrack"]
     assert offsets == ["0", "200", "400", "600", "600"]
 
 
-def test_jamendo_knows_all_that_it_is_asked(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_all_criteria_are_sent(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     jamendo.songs = [song(id=1, album_id=1, genres=("rock", "jazz"), released="2012-05-05")]
     query = Query(
         licences=("by-sa",),
@@ -76,12 +76,12 @@ def test_jamendo_knows_all_that_it_is_asked(jamendo: FakeJamendo, fetcher: Fetch
         image_size=300,
     )
     assert ids(jamendo, fetcher, query) == [1]
-    asked = jamendo.queries[0]
-    assert asked["include"].split() == ["licenses", "musicinfo"]
-    assert asked["tags"].split() == ["rock", "jazz"]
-    assert asked["datebetween"] == "2012-01-01_2012-12-31"
-    assert (asked["ccnd"], asked["ccsa"], asked["ccnc"]) == ("false", "true", "false")
-    assert (asked["imagesize"], asked["groupby"], asked["limit"]) == ("300", "album_id", "200")
+    sent = jamendo.queries[0]
+    assert sent["include"].split() == ["licenses", "musicinfo"]
+    assert sent["tags"].split() == ["rock", "jazz"]
+    assert sent["datebetween"] == "2012-01-01_2012-12-31"
+    assert (sent["ccnd"], sent["ccsa"], sent["ccnc"]) == ("false", "true", "false")
+    assert (sent["imagesize"], sent["groupby"], sent["limit"]) == ("300", "album_id", "200")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_jamendo_knows_all_that_it_is_asked(jamendo: FakeJamendo, fetcher: Fetch
         (Query(order="popularity_total"), [2, 4, 1, 3]),
     ],
 )
-def test_a_query_narrows_and_orders(
+def test_query_filters_and_sorts(
     jamendo: FakeJamendo, fetcher: Fetcher, query: Query, expected: list[int]
 ) -> None:
     jamendo.songs = [
@@ -109,23 +109,22 @@ def test_a_query_narrows_and_orders(
 
 
 EMPTY = Answer(body=envelope())
-PASSING = {
+TRANSIENT = {
     "over quota": [OVER_QUOTA] * 3,
     "too fast": [TOO_FAST] * 3,
-    "unclear": [Answer(body=envelope(code=1, message="An exception"))],
-    "hasty": [EMPTY],
-    "500": [Answer(status=500, body=b"oops")],
+    "unidentified": [Answer(body=envelope(code=1, message="An exception"))],
+    "empty": [EMPTY],
     "429": [Answer(status=429, headers={"Retry-After": "0"})],
     "truncated": [Answer(body=envelope()[:-9], promised=len(envelope()))],
-    "a page": [Answer(body=b"<html>Maintenance</html>")],
+    "web page": [Answer(body=b"<html>Maintenance</html>")],
     "no envelope": [Answer(body=b"[1, 2]"), Answer(body=b'{"headers": 5}'), Answer(body=b"null")],
     "nested": [Answer(body=b"[" * 100_000)],
-    "of all": [OVER_QUOTA, EMPTY, TOO_FAST, Answer(status=502), Answer(body=b"")],
+    "mixed": [OVER_QUOTA, EMPTY, TOO_FAST, Answer(status=502), Answer(body=b"")],
 }
 
 
-@pytest.mark.parametrize("faults", PASSING.values(), ids=PASSING)
-def test_an_answer_that_may_pass_is_not_the_end(
+@pytest.mark.parametrize("faults", TRANSIENT.values(), ids=TRANSIENT)
+def test_transient_failure_is_retried(
     jamendo: FakeJamendo, fetcher: Fetcher, faults: list[Answer]
 ) -> None:
     jamendo.songs = [song(id=n, album_id=n + 1) for n in range(3)]
@@ -134,31 +133,31 @@ def test_an_answer_that_may_pass_is_not_the_end(
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (OVER_QUOTA, "You have exceeded your monthly quota"),
         (TOO_FAST, "error 6: Rate Limit Exceeded"),
         (Answer(body=envelope(code=11, message="Suspended")), "error 11: Suspended"),
-        (Answer(body=b"<html>"), "none of Jamendo's API"),
+        (Answer(body=b"<html>"), "not one of Jamendo's API"),
         (Answer(status=403), "403"),
         (Answer(status=503, headers={"Retry-After": "99999"}), "503"),
     ],
 )
-def test_what_does_not_pass_is_told_with_what_to_do(
-    jamendo: FakeJamendo, fetcher: Fetcher, answer: Answer, told: str
+def test_persistent_failure_is_reported(
+    jamendo: FakeJamendo, fetcher: Fetcher, answer: Answer, message: str
 ) -> None:
     jamendo.always["api"] = answer
-    with pytest.raises(DownloadError, match=told) as raised:
+    with pytest.raises(DownloadError, match=message) as raised:
         ids(jamendo, fetcher, Query())
-    assert "run the same command again later" in raised.value.hint
+    assert "Run the same command again later" in raised.value.hint
     assert CLIENT_ID not in str(raised.value)
     assert jamendo.asked["api"] <= 10
 
 
-def test_a_bad_client_id_is_the_users_mistake_and_is_not_repeated(
+def test_invalid_client_id_is_a_usage_error_and_not_shown(
     jamendo: FakeJamendo, fetcher: Fetcher
 ) -> None:
-    with pytest.raises(UsageError, match="does not know this client id") as raised:
+    with pytest.raises(UsageError, match="does not accept this client ID") as raised:
         ids(jamendo, fetcher, Query(), client_id="wr0ng1d")
     assert "wr0ng1d" not in str(raised.value)
     assert "devportal.jamendo.com" in raised.value.hint
@@ -166,14 +165,14 @@ def test_a_bad_client_id_is_the_users_mistake_and_is_not_repeated(
     assert "wr0ng1d" not in repr(Account(client_id="wr0ng1d"))
 
 
-def test_a_catalogue_without_end_is_left(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_endless_catalogue_is_an_error(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     results: list[dict[str, object]] = [{"id": "1", "name": "again"}]
     jamendo.always["api"] = Answer(body=envelope(results))
-    with pytest.raises(DownloadError, match="again and again"):
+    with pytest.raises(DownloadError, match="the same page"):
         ids(jamendo, fetcher, Query())
 
 
-def test_a_total_is_only_asked_for_when_wanted(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_total_is_requested_only_on_demand(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     jamendo.songs = [song(id=n, album_id=n + 1) for n in range(250)]
     account = Account(client_id=CLIENT_ID, base_url=jamendo.base_url)
     albums, _ = searches(Query())

@@ -1,4 +1,4 @@
-"""What Jamendo lists, made safe, whatever a server says."""
+"""Tracks of Jamendo's API become plain text and numbers, whatever the server sends."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from covergen.datasets.jamendo.track import JamendoTrack, parse_track
 
-# As developer.jamendo.com shows one.
+# The example of developer.jamendo.com.
 LISTED: dict[str, Any] = {
     "id": "1848357",
     "name": "mañana será tarde",
@@ -32,7 +32,7 @@ def parsed(**changes: object) -> JamendoTrack:
     return track
 
 
-def test_a_documented_result_is_read() -> None:
+def test_documented_result_is_parsed() -> None:
     track = parsed()
     assert track == JamendoTrack(
         id="1848357",
@@ -54,7 +54,7 @@ def test_a_documented_result_is_read() -> None:
     )
 
 
-def test_a_single_has_its_own_image_and_stands_for_itself() -> None:
+def test_single_has_its_own_image_and_key() -> None:
     single = parsed(album_id="", album_name="", album_image="", image="https://x.example/i.jpg")
     assert single.image_url == "https://x.example/i.jpg"
     assert single.keys == {"jamendo-track-1848357"}
@@ -64,12 +64,12 @@ def test_a_single_has_its_own_image_and_stands_for_itself() -> None:
 @pytest.mark.parametrize(
     "changes", [{"audiodownload_allowed": False}, {"audiodownload": ""}, {"audiodownload": None}]
 )
-def test_what_may_not_be_downloaded_has_no_address(changes: dict[str, object]) -> None:
+def test_forbidden_download_has_no_url(changes: dict[str, object]) -> None:
     assert parsed(**changes).audio_url == ""
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "/relative", "ftp://x/", 7, "x" * 5000])
-def test_only_web_addresses_are_addresses(url: object) -> None:
+def test_only_web_urls_are_accepted(url: object) -> None:
     track = parsed(audiodownload=url, album_image=url, image=url)
     assert (track.audio_url, track.image_url) == ("", "")
 
@@ -77,12 +77,12 @@ def test_only_web_addresses_are_addresses(url: object) -> None:
 @pytest.mark.parametrize(
     "bad", ["../../etc/passwd", "", "12/34", "1" * 40, "-1", None, [], {"id": 1}, "٣٤", True, 1.5]
 )
-def test_an_id_that_could_be_a_path_is_none(bad: object) -> None:
+def test_id_must_be_digits(bad: object) -> None:
     assert parse_track({**LISTED, "id": bad}) is None
     assert parsed(album_id=bad).album_id == ""
 
 
-def test_texts_become_one_line_that_any_file_can_hold() -> None:
+def test_text_becomes_one_printable_line() -> None:
     title = parsed(name="a\r\n\tb\x00\x1b[31m\ud800 c" + "d" * 9000).title
     assert title.startswith("a b [31m c")
     assert title.isprintable()
@@ -91,10 +91,10 @@ def test_texts_become_one_line_that_any_file_can_hold() -> None:
 
 
 @pytest.mark.parametrize("junk", [None, 7, "text", [], [["id", "1"]], {}])
-def test_results_that_are_none_are_passed_over(junk: object) -> None:
+def test_invalid_result_is_none(junk: object) -> None:
     assert parse_track(junk) is None
 
 
 @pytest.mark.parametrize("junk", [None, "x", [1], {"tags": 5}, {"tags": {"genres": {"a": 1}}}])
-def test_music_information_may_be_missing(junk: object) -> None:
+def test_invalid_music_information_is_ignored(junk: object) -> None:
     assert parsed(musicinfo=junk, duration="long").genre == ""

@@ -285,10 +285,10 @@ def test_transfers_that_break_off_are_tried_again(
     collect_from_jamendo(options, events.append, lambda: None)
     assert ids(options.folder) == ["1", "2", "3", "4"]
     assert [event.why for event in events if isinstance(event, Waiting)] == [
-        "it gives no results, and warns: You have exceeded your monthly quota",
-        "the server answered 429 Too Many Requests",
-        "the transfer broke off",
-        "the server answered 503 Service Unavailable",
+        "it returned no results, with the warning: You have exceeded your monthly quota",
+        "the server responded 429 Too Many Requests",
+        "the connection was lost",
+        "the server responded 503 Service Unavailable",
     ]
 
 
@@ -337,7 +337,7 @@ def test_a_folder_of_other_things_is_left_alone(
     options.folder.mkdir()
     (options.folder / "thesis.txt").write_text("mine")
     for act in (collected, lambda o: list(preview_jamendo(o, lambda _: None, lambda: None))):
-        with pytest.raises(UsageError, match="holds other things"):
+        with pytest.raises(UsageError, match="contains other files"):
             act(options)
     assert files(options.folder) == {"thesis.txt"}
     assert not jamendo.asked
