@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -274,6 +275,7 @@ def decode(data: bytes) -> Cover:
     width, height = (int.from_bytes(data[start : start + 4]) for start in (16, 20))
     if max(width, height) > _MAX_SIDE:
         raise ValueError(f"it is too large: {width} × {height} pixels")
+    _check_png_checksums(data)
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()
@@ -282,3 +284,16 @@ def decode(data: bytes) -> Cover:
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise ValueError(f"not a complete PNG: {error}") from error
     return Cover(pixels=pixels, provenance=Provenance.from_texts(texts))
+
+
+def _check_png_checksums(data: bytes) -> None:
+    """Raise ValueError if a chunk does not match its checksum; Pillow ignores that of the pixels.
+
+    Source: PNG specification (third edition), section 5.3.
+    """
+    position = 8
+    while position < len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4])
+        if zlib.crc32(data[position + 4 : end]).to_bytes(4) != data[end : end + 4]:
+            raise ValueError("not a complete PNG: a checksum does not match")
+        position = end + 4

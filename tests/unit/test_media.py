@@ -108,13 +108,6 @@ def test_the_sound_asked_for_is_the_sound_heard(container: str, tmp_path: Path) 
     assert wave[1].std() / wave[0].std() == pytest.approx(0.8, abs=0.02)
 
 
-def pitch(wave: NDArray[np.float32], sample_rate: int) -> float:
-    """The strongest frequency in Hz."""
-    spectrum = np.abs(np.fft.rfft(wave[0] * np.hanning(wave.shape[1])))
-    spectrum[:20] = 0  # one-bit sound may rest off zero
-    return float(np.fft.rfftfreq(wave.shape[1], 1 / sample_rate)[spectrum.argmax()])
-
-
 @pytest.mark.parametrize("container", [*LOSSLESS, "alac"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_lossless_files_have_exact_samples(container: str, channels: int, tmp_path: Path) -> None:
