@@ -1,4 +1,4 @@
-"""`covergen finetune`: train an adapter on one's own music and covers."""
+"""`covergen finetune`: train an adapter on your own music and covers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from covergen.cli.interrupt import interruptible
 from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import (
+    SectionedCommand,
     base_option,
     clap_options,
     compute_options,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune"]
 
-# Options that stand in for a number of the recipe of the same name.
+# Options that override the recipe's setting of the same name.
 _RECIPE_OPTIONS = (
     "accumulation",
     "batch_size",
@@ -47,27 +48,45 @@ _RECIPE_OPTIONS = (
 )
 
 
-@click.command(short_help="Train an adapter on music and covers.")
+_SECTIONS = {
+    "Training": (
+        "recipe_name", "from_scratch", "resume", "strict", "max_steps", "epochs", "batch_size",
+        "accumulation", "learning_rate", "rank", "resolution", "crop", "validation", "seed",
+    ),
+    "Model": ("model", "base", "clap", "windows", "padding"),
+    "Speed and memory": ("device", "dtype", "gradient_checkpointing", "jobs"),
+    "Output": (
+        "dry_run", "output", "save_as", "force", "save_every", "quiet", "as_json", "help",
+    ),
+}  # fmt: skip
+
+
+@click.command(
+    cls=SectionedCommand, sections=_SECTIONS, short_help="Train an adapter on music and covers."
+)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Print what would be trained; touch nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the training plan; change nothing.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="A folder for adapter, checkpoints and report.  [default: ./NAME-adapter, NAME being"
-    " that of --save-as or of DATASET]",
+    help="Folder for the adapter, checkpoints and report.  [default: ./NAME-adapter, with NAME from"
+    " --save-as or DATASET]",
 )
-@click.option("--save-as", metavar="NAME", help="Make it a model: covergen tag --model NAME.")
-@click.option("-f", "--force", is_flag=True, help="Let --save-as replace a model of that name.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the output folder.")
+@click.option(
+    "--save-as", metavar="NAME", help="Save as a model for use with `covergen tag --model NAME`."
+)
+@click.option("-f", "--force", is_flag=True, help="Let --save-as replace an existing model.")
+@click.option(
+    "--resume", is_flag=True, help="Continue from the last checkpoint in the output folder."
+)
 @click.option(
     "--from-scratch",
     is_flag=True,
-    help="Know nothing of music at first.  [default: begin as the model's own adapter, if it has"
-    " one that fits]",
+    help="Do not start from the model's own adapter, which is the default if it fits.",
 )
-@click.option("--strict", is_flag=True, help="Stop at a pair that cannot be used.")
+@click.option("--strict", is_flag=True, help="Stop if a pair cannot be used.")
 @clap_options
 @base_option
 @click.option(
@@ -76,66 +95,66 @@ _RECIPE_OPTIONS = (
     type=click.Choice(["default", "reference"]),
     default="default",
     show_default=True,
-    help="How to train; reference: as art-from-audio does, step for step in fp32.",
+    help="Preset; reference: exactly as in art-from-audio. Explicit options override this.",
 )
 @click.option(
     "--max-steps",
     type=WholeNumber(1),
     metavar="N",
-    help="Steps to make.  [default: as many as the epochs have]",
+    help="Number of steps.  [default: from --epochs]",
 )
 @click.option(
     "--epochs",
     type=WholeNumber(1),
     metavar="N",
-    help="Times to see every pair.  [default: the recipe's, 30]",
+    help="Number of passes over all pairs.  [default: from the recipe, 30]",
 )
 @click.option(
     "--batch-size",
     type=WholeNumber(1),
     metavar="N",
-    help="Pairs a step.  [default: the recipe's, 16; reference: 32]",
+    help="Pairs per batch.  [default: from the recipe, 16; reference: 32]",
 )
 @click.option(
     "--accumulation",
     type=WholeNumber(1),
     metavar="N",
-    help="Batches a step, one after another: less memory than a larger one.  [default: 1]",
+    help="Batches per step; needs less memory than a larger batch.  [default: 1]",
 )
 @click.option(
     "--learning-rate",
     type=Number(0, min_open=True),
     metavar="X",
-    help="Its highest.  [default: the recipe's, 0.0001]",
+    help="Peak learning rate.  [default: from the recipe, 0.0001]",
 )
 @click.option(
     "--rank",
     type=WholeNumber(1),
     metavar="N",
-    help="Rank of the LoRA.  [default: the recipe's, 4]",
+    help="Rank of the LoRA.  [default: from the recipe, 4]",
 )
 @click.option(
     "--resolution",
     type=WholeNumber(8),
     metavar="N",
-    help="Side of the pictures in pixels.  [default: as the base paints; reference: 512]",
+    help="Side of the training pictures in pixels.  [default: the base's own; reference: 512]",
 )
 @click.option(
     "--crop",
     type=click.Choice(["center", "random", "stretch"]),
-    help="How pictures become square.  [default: the recipe's, center; reference: stretch]",
+    help="How to make pictures square.  [default: from the recipe, center; reference: stretch]",
 )
 @click.option(
     "--save-every",
     type=WholeNumber(1),
     metavar="EPOCHS",
-    help="Epochs between checkpoints.  [default: the recipe's, 250 steps; reference: 10 epochs]",
+    help="Epochs between checkpoints.  [default: from the recipe, 250 steps; reference: 10 epochs]",
 )
 @click.option(
     "--validation",
     type=Number(0, 1, max_open=True),
     metavar="X",
-    help="Share of albums held back.  [default: the recipe's, 0.05; reference: 0]",
+    help="Share of albums held out for validation.  [default: from the recipe, 0.05; reference: 0]",
 )
 @click.option(
     "--seed",
@@ -143,26 +162,26 @@ _RECIPE_OPTIONS = (
     default=0,
     show_default=True,
     metavar="N",
-    help="Of all chance.",
+    help="Random seed.",
 )
 @click.option(
-    "--gradient-checkpointing", is_flag=True, help="Take less memory, and a third more time."
+    "--gradient-checkpointing", is_flag=True, help="Use less memory; steps take a third longer."
 )
 @compute_options
 @quiet_option
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: an object a step, then a summary."
+    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per step, then a summary."
 )
 def finetune(dataset: Path, **options: Any) -> None:
     """Train an adapter on the pairs of music and covers in DATASET.
 
-    A pair is two files of the same name: a sound, or its embedding, and a picture.
+    A pair is two files with the same name: an audio file or its embedding, and a picture.
     """
     from covergen.jobs.finetune.preflight import FinetuneOptions, check_finetune
     from covergen.pipeline.model import choose_preset
 
     choice = model_choice(options)
-    if options["recipe_name"] == "reference":  # heard as there, and painted as there by --save-as
+    if options["recipe_name"] == "reference":  # also embeds, and with --save-as paints, as there
         choice = replace(choice, quality="reference")
     name = options["save_as"] or dataset.resolve().name
     finetune_options = FinetuneOptions(
@@ -211,25 +230,27 @@ def _dry_run(checked: Checked, options: dict[str, Any]) -> None:
         for line in _plan_lines(plan, checked):
             click.echo(line)
     if options["strict"] and plan.left_out:
-        click.echo("It would stop at what is left out, because of --strict.", err=True)
+        click.echo("Training would stop at the pairs left out, because of --strict.", err=True)
         click.get_current_context().exit(1)
     if not options["quiet"] and not options["as_json"]:
-        click.echo("Next: the same command without --dry-run.", err=True)
+        click.echo("Next: run the same command without --dry-run.", err=True)
 
 
 def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
-    from covergen.cli.output.training_progress import held_back, left_out_line
+    from covergen.cli.output.training_progress import left_out_line, validation_text
 
     recipe, output = checked.options.recipe, checked.options.output
     for name, reason in plan.left_out.items():
         yield left_out_line(name, reason)
-    held, albums = held_back(plan.held_back, recipe.validation), lines.counted(plan.albums, "album")
-    yield f"pairs     {plan.pairs:,} of {albums}, {held}"
-    sounds = lines.counted(plan.unheard, "sound")
-    yield f"to hear   {sounds}, but for those that are remembered"
-    together = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
-    yield f"steps     {plan.steps:,}, each of {together}"
-    yield f"begins    {'hearing as the model does' if plan.continues else 'from scratch'}"
+    albums = lines.counted(plan.albums, "album")
+    validation = validation_text(plan.held_back, recipe.validation)
+    yield f"pairs     {plan.pairs:,} from {albums}, {validation}"
+    tracks = lines.counted(plan.unheard, "track")
+    yield f"to embed  {tracks}, except those already cached"
+    step_pairs = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
+    yield f"steps     {plan.steps:,} of {step_pairs} each"
+    start = "from the model's adapter" if plan.continues else "from scratch"
+    yield f"start     {start}"
     yield f"output    {lines.shown(output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 
@@ -240,7 +261,7 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
     as_json, quiet = options["as_json"], options["quiet"]
     try:
         with (
-            interruptible("what is trained is saved") as checkpoint,
+            interruptible("progress is saved") as checkpoint,
             FinetuneRenderer(
                 as_json=as_json,
                 quiet=quiet,
@@ -252,7 +273,7 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
     except (Interrupted, KeyboardInterrupt):
         if as_json:
             click.echo(jsonl.dumps("summary", {"interrupted": True}))
-        click.echo("Interrupted. Run the same command with --resume to go on.", err=True)
+        click.echo("Interrupted. Run the same command with --resume to continue.", err=True)
         raise
     if done is None:  # not the first process of several
         return
@@ -263,16 +284,16 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
     for line in _result_lines(done, options["save_as"]):
         click.echo(line)
     if not quiet:
-        click.echo(f"Next: {command}", err=True)
+        click.echo(f"Next: run {command}", err=True)
 
 
 def _result_lines(done: Finetuned, model: str | None) -> Iterator[str]:
     trained = done.trained
-    judged = trained.validation_loss
-    tail = "" if judged is None else f", held back {judged:.4f}"
-    steps, took = lines.counted(trained.steps, "step"), lines.duration(trained.seconds)
+    validation = trained.validation_loss
+    tail = "" if validation is None else f", validation {validation:.4f}"
+    steps, time = lines.counted(trained.steps, "step"), lines.duration(trained.seconds)
     yield ""
-    yield f"trained   {steps} in {took}; loss of the last ones {trained.loss:.4f}{tail}"
+    yield f"trained   {steps} in {time}; final loss {trained.loss:.4f}{tail}"
     yield f"adapter   {lines.shown(trained.adapter)}"
     yield f"report    {lines.shown(done.report)}"
     if done.models_file is not None:
@@ -294,7 +315,7 @@ def _summary(done: Finetuned, command: str) -> dict[str, object]:
 
 
 def _next_command(choice: ModelChoice, done: Finetuned, save_as: str | None) -> str:
-    """How to paint with what was trained."""
+    """The command that paints with the new adapter."""
     if save_as is not None:
         return f"covergen tag --model {save_as} PATH"
     given = {

@@ -1,4 +1,4 @@
-"""A training's events to the terminal, a pipe or JSON while it goes on."""
+"""Show training events on the terminal, in a pipe, or as JSON."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
     from covergen.training.events import Event
 
-__all__ = ["FinetuneRenderer", "held_back", "left_out_line"]
+__all__ = ["FinetuneRenderer", "left_out_line", "validation_text"]
 
 
 def left_out_line(name: str, reason: str) -> str:
-    """A pair, or a file, that is not trained on, and why."""
+    """The line for a pair or file that is not used, with the reason."""
     word = click.style(f"{'left out':<10}", fg="yellow")
     return f"{word}{lines.shown(name)}: {lines.shown(reason)}"
 
 
-def held_back(pairs: int, share: float) -> str:
-    """How many pairs are validated on, and why none are where a share was to be."""
+def validation_text(pairs: int, share: float) -> str:
+    """How many pairs are held out, or why there are none despite a share."""
     if pairs or not share:
-        return f"{pairs:,} held back"
-    return f"none held back: too few albums for --validation {share:g}"
+        return f"{pairs:,} held out for validation"
+    return f"no validation: too few albums for --validation {share:g}"
 
 
 @dataclass(slots=True, kw_only=True)
 class FinetuneRenderer:
-    """Shows a training: results on stdout, bars and messages on stderr.
+    """Shows a training: results on stdout, progress bars and messages on stderr.
 
-    `resume` and `validation` are as they were asked for.
+    `resume` and `validation` are the command's options.
     """
 
     as_json: bool
@@ -63,7 +63,7 @@ class FinetuneRenderer:
     validation: float
     _bars: dict[str, tqdm[Never]] = field(default_factory=dict)
     _losses: deque[float] = field(default_factory=lambda: deque(maxlen=LOSSES_TOGETHER))
-    _held_back: str = ""
+    _validation_loss: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +84,10 @@ class FinetuneRenderer:
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
                 return
             case PairHeard(done=done, pairs=total):
-                self._advance("heard  ", "sound", done, total)
+                self._advance("embedded", "track", done, total)
                 return
             case PictureEncoded(done=done, pictures=total):
-                self._advance("encoded", "picture", done, total)
+                self._advance("encoded ", "picture", done, total)
                 return
             case TrainingBegun():
                 self._begin(event)
@@ -107,7 +107,7 @@ class FinetuneRenderer:
                 word = click.style(f"{'damaged':<10}", fg="red")
                 self._print(f"{word}{lines.shown(path)}: {lines.shown(reason)}")
             case Validated(loss=loss):
-                self._held_back = f", held back {loss:.4f}"
+                self._validation_loss = f", validation {loss:.4f}"
             case Saved(step=step, path=path) if not self.quiet:
                 word = click.style(f"{'saved':<10}", fg="green")
                 self._print(f"{word}{lines.shown(path)}: step {step:,}{self._loss()}")
@@ -116,24 +116,24 @@ class FinetuneRenderer:
         for shown in self._bars.values():
             shown.close()
         if not self.quiet:
-            for line in self._begun(event):
+            for line in self._start_lines(event):
                 click.echo(line, err=True)
-        trained = bar("trained", "step", total=event.steps, hidden=self.quiet)
-        trained.initial = trained.n = event.step  # so that the rate is of the steps made now
+        trained = bar("trained ", "step", total=event.steps, hidden=self.quiet)
+        trained.initial = trained.n = event.step  # so that the rate only counts new steps
         self._bars = {"trained": trained}
 
-    def _begun(self, event: TrainingBegun) -> Iterator[str]:
+    def _start_lines(self, event: TrainingBegun) -> Iterator[str]:
         if event.step == event.steps:
-            yield f"It is finished already, after {lines.counted(event.steps, 'step')}."
-            yield "To train longer, train anew into another folder: more --epochs or --max-steps."
+            yield f"Training already finished after {lines.counted(event.steps, 'step')}."
+            yield "To train longer, use another folder with more --epochs or --max-steps."
             return
         pairs = lines.counted(event.pairs, "pair")
-        held = held_back(event.validation_pairs, self.validation)
-        yield f"Training on {pairs}, {held}. {event.device}, {event.precision}."
+        validation = validation_text(event.validation_pairs, self.validation)
+        yield f"Training on {pairs}, {validation}. {event.device}, {event.precision}."
         if event.step:
-            yield f"Going on from step {event.step:,} of {event.steps:,}."
+            yield f"Continuing from step {event.step:,} of {event.steps:,}."
         elif self.resume:
-            yield "There is no checkpoint to go on from: it begins anew."
+            yield "There is no checkpoint to resume from. Starting from the beginning."
 
     def _step(self, event: StepDone) -> None:
         self._losses.append(event.loss)
@@ -143,7 +143,7 @@ class FinetuneRenderer:
 
     def _loss(self) -> str:
         losses = self._losses
-        return f", loss {sum(losses) / len(losses):.4f}{self._held_back}" if losses else ""
+        return f", loss {sum(losses) / len(losses):.4f}{self._validation_loss}" if losses else ""
 
     def _advance(self, name: str, noun: str, done: int, total: int) -> None:
         if name not in self._bars:
