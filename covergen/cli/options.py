@@ -233,7 +233,8 @@ clap_options = _together(
         "-m",
         "--model",
         metavar="NAME",
-        help="A name from `covergen models list`.  [default: starter, or none if all parts are given]",
+        help="A name from `covergen models list`.  [default: starter, or none if all parts are"
+        " given]",
     ),
     click.option("--clap", metavar="NAME|DIR", help="Use another CLAP model."),
     click.option(

@@ -123,9 +123,9 @@ def _show_next_step(options: dict[str, Any]) -> None:
         return
     page, command = shown(folder / "index.html"), f"covergen apply {_quoted(folder)}"
     if options["retry"]:
-        text = f"review {page} and save the choices again, then run: {command} --choices FILE"
+        text = f"review {page} and save the choices again, then: {command} --choices FILE"
     else:
-        text = f"open {page}, then run: {command}"
+        text = f"open {page}, then: {command}"
     click.echo(f"Next: {text}", err=True)
 
 

@@ -173,7 +173,7 @@ def test_a_check_counts_and_shows_what_is_there(run: Run, tmp_path: Path) -> Non
     before = contents(folder)
     shown = run("dataset", "check", folder).stdout
 
-    assert "4 of 4 pairs are whole: 4 with sound, 4 with an embedding" in shown
+    assert "4 of 4 pairs usable: 4 with audio, 4 with an embedding" in shown
     assert "3 albums with 3 different covers" in shown
     with Image.open(folder / "covergen-sheet.png") as sheet:
         reds = set(np.asarray(sheet.convert("RGB"))[..., 0].ravel().tolist())
@@ -224,7 +224,7 @@ def test_a_broken_file_is_one_fault_and_its_pair_is_counted(run: Run, tmp_path: 
     (tmp_path / "2.png").write_bytes(picture_bytes("png", 300))
 
     result = run("dataset", "check", tmp_path, "--no-sheet")
-    assert "2 of 4 pairs are whole" in result.stdout
+    assert "2 of 4 pairs usable" in result.stdout
     assert result.stderr.splitlines()[-1] == f"Next: covergen finetune {tmp_path}"
     *problems, _ = json_lines(run("dataset", "check", tmp_path, "--no-sheet", "--json"))
     told = {(Path(p["path"]).name, p["reason"]) for p in problems}
@@ -262,7 +262,7 @@ def test_without_a_place_for_the_sheet_the_check_is_none_the_less_done(
     result = run("dataset", "check", folder)
 
     assert "4 of 4 pairs" in result.stdout
-    assert "no sheet" in result.stderr
+    assert "No contact sheet" in result.stderr
 
 
 def test_what_is_no_folder_is_wrong_use(run: Run, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_dry_run_tells_what_would_be_trained_and_touches_nothing(
     before = snapshot(tmp_path)
     words = ("finetune", dataset, "--model", "tiny", "-o", tmp_path / "out", "--dry-run")
     shown = run(*words, "--save-as", "mine", "--batch-size", 3, "--epochs", 5)
-    assert "8 of 8 albums" in shown.stdout
+    assert "8 from 8 albums" in shown.stdout
     assert "lonely.wav" in shown.stdout
     (plan,) = json_lines(run(*words, "--json", "--batch-size", 3, "--epochs", 5))
     assert (plan["pairs"], plan["unheard"]) == (8, 8)
@@ -308,7 +308,7 @@ def test_killed_or_interrupted_it_goes_on_to_the_very_same_adapter(
     running = process(*words, *stopped, "--resume")
     error = stop_after(running, 24, signal.SIGINT)
     assert running.returncode == 130
-    assert "what is trained is saved" in error
+    assert "progress is saved" in error
     assert "--resume" in error
     assert (tmp_path / "stopped/out/report.html").is_file()
 
@@ -389,7 +389,7 @@ def test_other_things_are_not_trained_among(dataset: Path, run: Run, tmp_path: P
 def test_where_it_goes_on_is_told(dataset: Path, run: Run, tmp_path: Path) -> None:
     words = ("finetune", dataset, *REFERENCE, "--epochs", 12, "--validation", 0.01)
     result = run(*words, "-o", tmp_path / "out", "--resume")
-    assert "begins anew" in result.stderr
+    assert "no checkpoint to resume from" in result.stderr
     assert "too few albums for --validation 0.01" in result.stderr
     (tmp_path / "out/checkpoints/step-12.sha256").unlink()
     assert "from step 10 of 12" in run(*words, "-o", tmp_path / "out", "--resume").stderr
@@ -434,7 +434,7 @@ def test_a_training_is_not_begun_over_another_one(dataset: Path, run: Run, tmp_p
     assert "--resume" in run(*words, "--seed", 1, expect=2).stderr
     assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
     again = run(*words, "--resume")
-    assert "finished already" in again.stderr
+    assert "already finished" in again.stderr
     assert "saved" not in again.stdout
     assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
     assert "seed" in run(*words, "--resume", "--seed", 1, expect=2).stderr

@@ -58,7 +58,7 @@ def test_it_collects_tells_and_goes_on(jamendo: FakeJamendo, run: Run, tmp_path:
 def test_the_catalogue_ends(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     jamendo.songs = jamendo.songs[:1]
     result = run(*command(jamendo, tmp_path, "--pairs", 5, "--quiet"))
-    assert "no more such music" in result.stderr
+    assert "no more matching music" in result.stderr
 
 
 def test_one_that_fails_is_told_and_counted(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:

@@ -70,4 +70,4 @@ def test_the_shipped_files_are_small_and_safetensors() -> None:
 
 
 def test_all_parts_of_the_starter_are_in_the_package(run: Run) -> None:
-    assert "not here" not in run("models", "show", "starter").output
+    assert "not downloaded" not in run("models", "show", "starter").output

@@ -52,7 +52,7 @@ def _show(store: Stored) -> None:
         click.echo(f"{'':<12}{' '.join(shown(store.fault, keep=chr(10)).split())}")
 
 
-@cache.command("prune")
+@cache.command("prune", short_help="Delete entries not used for a long time.")
 @click.argument("names", metavar="[WHAT]...", nargs=-1, type=click.Choice(list(STORES)))
 @click.option(
     "--unused",

@@ -119,7 +119,7 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
 def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
     print_totals(totals, lines.totals_lines(totals), options)
     if not options["as_json"]:
-        click.echo(f"{lines.counted(totals.targets, 'pair')} would be created.")
+        click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
     if totals.is_empty:
         click.echo("No music found.", err=True)
     if totals.failed:
@@ -129,7 +129,7 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
 def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset.from_library import collect
 
-    with bar("created ", "track", total=totals.targets, hidden=options["quiet"]) as progress:
+    with bar("created", "track", total=totals.targets, hidden=options["quiet"]) as progress:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:
@@ -141,7 +141,7 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
         run_job(job, output_choice(options))
     if totals.targets and not options["quiet"]:
         command = ["covergen", "dataset", "check", lines.shown(collect_options.folder)]
-        click.echo(f"Next: run {shlex.join(command)}", err=True)
+        click.echo(f"Next: {shlex.join(command)}", err=True)
 
 
 @dataset.command("check", short_help="Check whether a dataset is fit for training.")
@@ -176,7 +176,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         raise UsageError(f"{sheet}: a contact sheet must be a .png file.")
     found = read_dataset(folder)
     with (
-        bar("checked ", "pair", total=len(found.pairs), hidden=options["quiet"]) as progress,
+        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as progress,
         interruptible("nothing is being written") as checkpoint,
     ):
 
@@ -194,13 +194,13 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         for line in (*_health_lines(health), *(f"Covers  {lines.shown(path)}" for path in sheets)):
             click.echo(line)
     if health.obstacle:
-        click.echo(f"The dataset cannot be used for training: {health.obstacle}.", err=True)
+        click.echo(f"The dataset cannot be trained on: {health.obstacle}.", err=True)
         if not health.pairs:
             click.echo(_EXPECTED.format(folder=lines.shown(folder)), err=True)
         click.get_current_context().exit(1)
     if not options["quiet"]:
         command = shlex.join(["covergen", "finetune", lines.shown(folder)])
-        click.echo(f"Next: run {command}", err=True)
+        click.echo(f"Next: {command}", err=True)
 
 
 def _print_problem(problem: Problem, options: dict[str, Any]) -> None:

@@ -257,7 +257,7 @@ def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) ->
     if pairs < jamendo.pairs:
         click.echo(f"Jamendo has no more matching music. Pairs: {pairs:,}.", err=True)
     if not quiet:
-        click.echo(f"Next: run covergen dataset check {lines.shown(jamendo.folder)}", err=True)
+        click.echo(f"Next: covergen dataset check {lines.shown(jamendo.folder)}", err=True)
 
 
 def _show_wait(wait: Waiting) -> None:

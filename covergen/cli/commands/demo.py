@@ -69,7 +69,7 @@ def demo(folder: Path, **options: Any) -> None:
             make_sheet(place)
     if not options["quiet"]:
         click.echo(f"Covers: {place.sheet}", err=True)
-        click.echo("Next: run covergen tag --dry-run ~/Music", err=True)
+        click.echo("Next: covergen tag --dry-run ~/Music", err=True)
 
 
 def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
@@ -79,9 +79,9 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
         return
     if not quiet:
         missing = counted(len({track.path.parent for track in tracks}), "album")
-        click.echo(f"Creating {missing} in {place.library}.", err=True)
+        click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
-        bar("created ", "track", total=len(tracks), hidden=quiet) as progress,
+        bar("made", "track", total=len(tracks), hidden=quiet) as progress,
         interruptible() as checkpoint,
     ):
         for _ in make_library(tracks, checkpoint):

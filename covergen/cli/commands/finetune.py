@@ -284,7 +284,7 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
     for line in _result_lines(done, options["save_as"]):
         click.echo(line)
     if not quiet:
-        click.echo(f"Next: run {command}", err=True)
+        click.echo(f"Next: {command}", err=True)
 
 
 def _result_lines(done: Finetuned, model: str | None) -> Iterator[str]:

@@ -125,7 +125,7 @@ def _why_nothing(run: Run) -> str:
 def _run(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> None:
     from covergen.jobs.undo import undo as undo_run
 
-    with bar("undone  ", "album", total=run.albums, hidden=options["quiet"]) as progress:
+    with bar("undone", "album", total=run.albums, hidden=options["quiet"]) as progress:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:

@@ -15,7 +15,7 @@ __all__ = ["aside", "bar", "pace"]
 
 
 def bar(name: str, noun: str, *, total: int | None = None, hidden: bool = False) -> tqdm[Never]:
-    """Return a progress bar, or without a total, a counter. `noun` is the singular of the unit."""
+    """Return a progress bar, or a counter if there is no total. `noun` is the unit, in singular."""
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg]  # not generic at run time
@@ -33,10 +33,10 @@ def bar(name: str, noun: str, *, total: int | None = None, hidden: bool = False)
     ends = f" {counted} [{{elapsed}}<{{remaining}}{{pace}}{{postfix}}]"
     return Bar(
         total=total,
-        desc=name,
-        bar_format=f"{{desc}}: {{percentage:3.0f}}%|{{bar}}|{ends}"
+        desc=f"{name + ':':<11}",
+        bar_format=f"{{desc}}{{percentage:3.0f}}%|{{bar}}|{ends}"
         if total is not None
-        else f"{{desc}}: {counted} [{{elapsed}}{{pace}}{{postfix}}]",
+        else f"{{desc}}{counted} [{{elapsed}}{{pace}}{{postfix}}]",
         dynamic_ncols=True,
         file=sys.stderr,
         disable=hidden or not sys.stderr.isatty(),

@@ -97,8 +97,8 @@ class Renderer:
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
             case BaseChanged(name=name):
                 self._note(
-                    f"The adapter of {name} was trained on different base weights, for instance by"
-                    " an earlier version of covergen. Train it again if its covers look odd."
+                    f"The adapter of {name} was trained on a base with other weights, for instance"
+                    " in an earlier version of covergen. Train it again if its covers look odd."
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
@@ -128,7 +128,7 @@ class Renderer:
         if not self.quiet:
             click.echo(f"Loading the model {model}.", err=True)
         self._embedded = bar("embedded", "track", total=self.tracks, hidden=self.quiet)
-        self._painted = bar("painted ", "album", total=self.albums, hidden=self.quiet)
+        self._painted = bar("painted", "album", total=self.albums, hidden=self.quiet)
 
     def _note(self, text: str) -> None:
         with aside():

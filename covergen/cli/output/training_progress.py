@@ -87,7 +87,7 @@ class FinetuneRenderer:
                 self._advance("embedded", "track", done, total)
                 return
             case PictureEncoded(done=done, pictures=total):
-                self._advance("encoded ", "picture", done, total)
+                self._advance("encoded", "picture", done, total)
                 return
             case TrainingBegun():
                 self._begin(event)
@@ -118,7 +118,7 @@ class FinetuneRenderer:
         if not self.quiet:
             for line in self._start_lines(event):
                 click.echo(line, err=True)
-        trained = bar("trained ", "step", total=event.steps, hidden=self.quiet)
+        trained = bar("trained", "step", total=event.steps, hidden=self.quiet)
         trained.initial = trained.n = event.step  # so that the rate only counts new steps
         self._bars = {"trained": trained}
 

@@ -31,7 +31,7 @@ def test_the_first_ctrl_c_stops_at_the_next_checkpoint(capfd: pytest.CaptureFixt
                 checkpoint()
 
     assert told.out == ""
-    assert "Ctrl-C again stops at once" in told.err
+    assert "Ctrl-C again to stop immediately" in told.err
 
 
 def test_the_second_ctrl_c_stops_at_once() -> None:

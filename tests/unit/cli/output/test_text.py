@@ -299,7 +299,7 @@ def test_the_cost_before_anything_was_measured(encoding: Encoding, size: str) ->
     line = lines.cost_line(_two_albums(), WriteOptions(encoding=encoding), None)
 
     assert line == (
-        f"2 covers, 10 files to write; time: known after a first run; added disk space: {size}"
+        f"2 covers, 10 files to write; time: known after the first run; added disk space: {size}"
     )
 
 
