@@ -271,7 +271,7 @@ def test_output_to_a_full_disk_is_one_error_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_models_are_listed_shown_and_pulled(arguments: tuple[str, ...], run: Run) -> None:
+def test_models_are_listed_and_shown(arguments: tuple[str, ...], run: Run) -> None:
     assert "tiny" in run("models", "list", *arguments).stdout
     assert "dpm++" in run("models", "show", "sd15", *arguments).stdout
     assert "There is no model" in run("models", "show", "sd51", *arguments, expect=2).stderr
@@ -299,10 +299,6 @@ def test_ctrl_c_during_import_leaves_no_traceback() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (result.returncode, result.stderr) == (130, "")
-
-
-def test_version_has_a_short_option(run: Run) -> None:
-    assert run("-V").output == run("--version").output
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_a_cover_file_is_named_as_the_reason(library: Library, run: Run) -> None
     library.cover_file.write_bytes(b"")
     value = info_of(run, library.cover_file.parent)
     assert (value["cover_file"], value["broken_file"]) == (None, str(library.cover_file))
-    assert "cover.jpg, which is no picture" in run("info", library.cover_file.parent).stdout
+    assert "cover.jpg, which is not a picture" in run("info", library.cover_file.parent).stdout
 
 
 def test_own_covers_are_counted(painted_home: Library, run: Run) -> None:
