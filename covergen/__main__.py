@@ -1,4 +1,4 @@
-"""`covergen` and `python -m covergen`: the command line, also while that is being imported."""
+"""Entry point of `covergen` and `python -m covergen`."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C and a broken dependency end it without a traceback."""
+    """Run the command line. Ctrl-C and broken dependencies exit without a traceback."""
     try:
         _run()
     except KeyboardInterrupt:
@@ -21,14 +21,14 @@ def _run() -> None:
         from covergen.cli.main import main as run
 
         run()
-    except Exception as error:  # what a broken package raises may be anything
+    except Exception as error:  # a broken package may raise anything
         if not _is_from_import(error):
             raise
-        _explain(error)
+        _exit_with_broken_package(error)
 
 
 def _is_from_import(error: Exception) -> bool:
-    """Whether the error was raised while another package was imported."""
+    """Return whether the error was raised while importing another package."""
     if isinstance(error, ImportError):
         return True
     own = str(Path(__file__).parent)
@@ -37,8 +37,8 @@ def _is_from_import(error: Exception) -> bool:
     return any(code.co_name == "<module>" for code in frames[last_own + 1 :])
 
 
-def _explain(error: Exception) -> NoReturn:
-    """Exit with the name of the package that is broken, or raise the error if none is."""
+def _exit_with_broken_package(error: Exception) -> NoReturn:
+    """Exit with the name of the broken package, or raise the error if there is none."""
     from covergen.core.dependencies import check_dependencies, dependency_names
     from covergen.core.errors import DependencyError
 

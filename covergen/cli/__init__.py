@@ -1,1 +1,1 @@
-"""Click and nothing else: options, rendering of events, exit codes."""
+"""The command line: options, rendering of events, exit codes. The only room that imports Click."""

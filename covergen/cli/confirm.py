@@ -1,4 +1,4 @@
-"""A plan before its run: counted, printed album by album, and agreed to."""
+"""Count a plan, print it, and ask for confirmation before a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
-from covergen.cli.output.progress import file_line, is_told
+from covergen.cli.output.progress import file_line, is_listed
 from covergen.core.types import AlbumPlan
 from covergen.pipeline.events import MOST_LISTED, PlanTotals
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
     Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["agreed", "count", "is_watched", "print_totals", "show_totals", "would_ask"]
+__all__ = ["confirmed", "count", "is_interactive", "print_totals", "show_totals", "would_ask"]
 
 
 def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
-    """Add up a plan, and where `show` says so, print it album by album."""
+    """Return the totals of a plan; with `show`, also print it album by album."""
     totals = PlanTotals()
     with (
-        bar("scanned", "track", hidden=options["quiet"]) as scanned,
-        interruptible() as checkpoint,
+        bar("scanned", "track", hidden=options["quiet"]) as progress,
+        interruptible("nothing is being written") as checkpoint,
     ):
         for item in plans(checkpoint):
             totals.add(item)
-            scanned.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
+            progress.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
             if show:
                 with aside():
-                    _print_planned(item, options)
+                    _print_plan(item, options)
     return totals
 
 
-def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
+def _print_plan(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
     as_json = options["as_json"]
     if not isinstance(item, AlbumPlan):
-        if is_told(item, as_json=as_json, verbose=options["verbose"]):
+        if is_listed(item, as_json=as_json, verbose=options["verbose"]):
             click.echo(file_line(item, as_json=as_json))
         return
     if as_json:
@@ -59,19 +59,19 @@ def _print_planned(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
 
 
 def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
-    """The end of a dry run, and the step after it. Exits with 1 where a file would fail."""
+    """Print the totals of a dry run and the next step. Exits with 1 if a file would fail."""
     print_totals(totals, lines.totals_lines(totals), options)
     if not options["as_json"]:
         if totals.is_empty:
-            click.echo("No music was found.", err=True)
+            click.echo("No music found.", err=True)
         elif totals.has_work and not options["quiet"]:
-            click.echo("Next: the same command without --dry-run.", err=True)
+            click.echo("Next: run the same command without --dry-run.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
 
 
 def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> None:
-    """What a plan adds up to: an object, or lines behind an empty one."""
+    """Print the totals of a plan, as a JSON object or as text after an empty line."""
     if options["as_json"]:
         click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
         return
@@ -80,20 +80,20 @@ def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[
         click.echo(line)
 
 
-def is_watched(options: dict[str, Any]) -> bool:
-    """Whether somebody is asked, or sees bars; else a plan need not be known beforehand."""
+def is_interactive(options: dict[str, Any]) -> bool:
+    """Return whether to count the plan first, for a confirmation or a progress bar."""
     return would_ask(options) or (not options["quiet"] and sys.stderr.isatty())
 
 
 def would_ask(options: dict[str, Any]) -> bool:
-    """Whether there is somebody to ask, who wants to be asked."""
+    """Return whether the user can be asked: on a terminal, without --yes."""
     return not options["yes"] and sys.stdin.isatty()
 
 
-def agreed(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> bool:
-    """Show what would be written and ask once; without a terminal to ask on, go ahead.
+def confirmed(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> bool:
+    """Show what would be written and ask once. Return True if the user cannot be asked.
 
-    Up to MOST_LISTED albums are listed, and Enter means yes; for more, it means no.
+    Up to MOST_LISTED albums are listed, and the default answer is yes; for more, it is no.
     """
     if not would_ask(options):
         return True
@@ -104,12 +104,12 @@ def agreed(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, A
         click.echo(line, err=True)
     if not few:
         albums = lines.counted(totals.worked_on, "album")
-        click.echo(f"To list these {albums}: the same command with --dry-run.", err=True)
+        click.echo(f"To list these {albums}, run the same command with --dry-run.", err=True)
     try:
-        agrees = click.confirm("Go ahead?", default=few, err=True)
+        answer = click.confirm("Continue?", default=few, err=True)
     except click.Abort:
         click.echo("\nNothing was written.", err=True)
         raise
-    if not agrees:
+    if not answer:
         click.echo("Nothing was written.", err=True)
-    return agrees
+    return answer

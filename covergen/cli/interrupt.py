@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop when what is done is kept, twice to stop at once."""
+"""Ctrl-C handling: once to stop gracefully, twice to stop immediately."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 __all__ = ["interruptible"]
 
-_KEPT = "what is painted is still written"
+_PROMISE = "painted covers are still written"
 
 
 @contextmanager
-def interruptible(kept: str = _KEPT) -> Iterator[Callable[[], None]]:
-    """Give a checkpoint that raises Interrupted once the user has pressed Ctrl-C.
+def interruptible(promise: str = _PROMISE) -> Iterator[Callable[[], None]]:
+    """Yield a checkpoint function that raises Interrupted once the user has pressed Ctrl-C.
 
-    `kept` tells the user what is done before that.
+    `promise` tells the user what happens before the command stops.
     """
-    asked = False
-    notice = f"\nStopping; {kept}. Ctrl-C again stops at once.\n".encode()
+    pressed = False
+    notice = f"\nStopping: {promise}. Press Ctrl-C again to stop immediately.\n".encode()
 
     def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
-        asked = True
-        with suppress(OSError, ValueError):  # nobody there to read it
+        pressed = True
+        with suppress(OSError, ValueError):  # stderr may be closed
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, notice)
 
     def checkpoint() -> None:
-        if asked:
+        if pressed:
             raise Interrupted
 
     before = signal.signal(signal.SIGINT, on_interrupt)

@@ -1,4 +1,4 @@
-"""How every command runs its job: shown while it works, stopped by Ctrl-C, summed up at the end."""
+"""Run a job with progress, Ctrl-C handling and a summary."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
     from covergen.cli.output.progress import Renderer
 
 Job = Callable[[Emit, Checkpoint], None]
-"""What `covergen.jobs` offers, with everything but `emit` and `checkpoint` filled in."""
+"""A function of `covergen.jobs` with every argument bound except `emit` and `checkpoint`."""
 
 __all__ = ["Job", "run_job"]
 
 
 def run_job(job: Job, renderer: Renderer) -> None:
-    """Run a job and sum it up, also where it is stopped or cannot go on.
+    """Run a job and print its summary, even if the job is interrupted or raises.
 
-    Exits with 1 where something failed; raises Interrupted, and what the job raises.
+    Exits with 1 if anything failed. Raises Interrupted and whatever the job raises.
     """
-    interrupted, ended = False, False
+    interrupted, completed = False, False
     try:
-        with interruptible() as stop_if_asked, renderer:
+        with interruptible() as stop_if_interrupted, renderer:
 
             def checkpoint() -> None:
-                stop_if_asked()
+                stop_if_interrupted()
                 renderer.tick()
 
             try:
                 job(renderer, checkpoint)
-                ended = True
+                completed = True
             except (Interrupted, KeyboardInterrupt):
                 interrupted = True
     finally:
-        _sum_up(renderer, interrupted=interrupted, ended=ended)
+        _print_summary(renderer, interrupted=interrupted, completed=completed)
     if interrupted:
         raise Interrupted
     if renderer.tally.failed:
         click.get_current_context().exit(1)
 
 
-def _sum_up(renderer: Renderer, *, interrupted: bool, ended: bool) -> None:
+def _print_summary(renderer: Renderer, *, interrupted: bool, completed: bool) -> None:
     if renderer.as_json:
         summary = jsonl.run_summary(renderer.tally, interrupted=interrupted)
         click.echo(jsonl.dumps("summary", summary))
@@ -58,6 +58,6 @@ def _sum_up(renderer: Renderer, *, interrupted: bool, ended: bool) -> None:
         for line in lines.tally_lines(renderer.tally):
             click.echo(line)
     if interrupted:
-        click.echo("Interrupted. Run the same command again for the rest.", err=True)
-    elif ended and renderer.tally.is_empty:
-        click.echo("No music was found.", err=True)
+        click.echo("Interrupted. Run the same command again to continue.", err=True)
+    elif completed and renderer.tally.is_empty:
+        click.echo("No music found.", err=True)

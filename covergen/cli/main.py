@@ -1,4 +1,4 @@
-"""The command line's root: one group, and where errors become messages and exit codes."""
+"""The root command group. Turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ __all__ = ["cli", "main"]
 _AS_JSON = "covergen.as_json"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
-# Each is the command of this name in the module of this name, with its line in the root's help.
+# Each command is in the module of the same name. Help texts are here so that
+# `covergen --help` imports no command.
 _COMMANDS = {
-    "apply": "Write the covers of a preview that was looked at.",
-    "cache": "Show and prune what is stored.",
-    "config": "Print the settings in force.",
-    "dataset": "Make pairs of music and covers to train on, and check them.",
-    "demo": "Make a small library of real music files, and tag it.",
+    "apply": "Write the covers of a reviewed preview.",
+    "cache": "Show and prune stored data.",
+    "config": "Show the settings in effect.",
+    "dataset": "Create and check datasets for training.",
+    "demo": "Create a small music library and tag it.",
     "embed": "Write CLAP embeddings of audio files.",
     "finetune": "Train an adapter on music and covers.",
     "generate": "Paint pictures from audio files.",
     "info": "Explain a file's cover, or what tag would do with an album.",
-    "models": "List, show, fetch and export the models that can paint.",
-    "runs": "List the runs that wrote, and which are undone.",
-    "strip": "Take covergen's own covers out again.",
-    "tag": "Paint covers for albums that have none, into their tracks.",
-    "undo": "Put files back as they were before a run.",
+    "models": "List, show, download and export models.",
+    "runs": "List the runs that wrote files.",
+    "strip": "Remove covers that covergen painted.",
+    "tag": "Paint covers for albums without one and embed them.",
+    "undo": "Restore files to their state before a run.",
 }
 
 
@@ -43,7 +44,7 @@ class _WrongUse(click.ClickException):
 
 
 class _Commands(Mapping[str, click.Command]):
-    """The commands by their names. One's module is imported when it is asked for."""
+    """The commands by name. A command's module is imported on access."""
 
     def __getitem__(self, name: str) -> click.Command:
         if name not in _COMMANDS:
@@ -59,21 +60,21 @@ class _Commands(Mapping[str, click.Command]):
 
 
 class _Group(click.Group):
-    """Turns covergen's errors into messages; whatever else is raised is a bug and stays one."""
+    """A group that turns covergen's errors into messages. Any other exception is a bug."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - Click's own
-        """List the commands without importing one."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Look for --json first: which command it belongs to is not known where parsing fails."""
+        """Parse arguments, after looking for --json: if parsing fails, the command is unknown."""
         ctx.meta[_AS_JSON] = "--json" in args[: args.index("--") if "--" in args else None]
         with _errors_as_json(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command: exit code 2 for wrong use, 1 for failure, 130 when interrupted."""
+        """Run the command. Exits with 2 on wrong usage, 1 on failure, 130 when interrupted."""
         with _errors_as_json(ctx):
             try:
                 return super().invoke(ctx)
@@ -87,13 +88,13 @@ class _Group(click.Group):
             except OSError as error:
                 if error.errno != errno.ENOSPC or error.filename is not None:
                     raise
-                message = "What it prints cannot be written: the disk that it goes to is full."
+                message = "Cannot write the output: no space left on the disk."
                 raise click.ClickException(message) from error
 
 
 @contextmanager
 def _errors_as_json(ctx: click.Context) -> Iterator[None]:
-    """With --json, print what ends the command as an object too. Click prints it on stderr."""
+    """With --json, also print the error that ends the command as an object on stdout."""
     try:
         yield
     except click.ClickException as error:
@@ -118,21 +119,21 @@ def _errors_as_json(ctx: click.Context) -> Iterator[None]:
 def cli(ctx: click.Context) -> None:
     """Album art for music libraries, painted from the sound itself.
 
-    Look first: covergen tag --dry-run PATH
+    To see what covergen would do: covergen tag --dry-run PATH
     """
-    import tempfile  # these are not for --help, which asks for no command
+    import tempfile  # local, so that --help does not import them
     from pathlib import Path
 
     from covergen.cli.settings import load_defaults
 
-    # torch asks for the user's name to find a folder of its own; some containers have none.
+    # Otherwise torch looks up the user name, which some containers do not have.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
-    if ctx.invoked_subcommand != "config":  # it shows the mistakes itself
+    if ctx.invoked_subcommand != "config":  # which reports mistakes itself
         ctx.default_map = load_defaults(cli)
 
 
 def main() -> None:
-    """Run the command line; the names of files may hold what the terminal cannot show."""
+    """Run the command line. Characters that the terminal cannot show are escaped."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

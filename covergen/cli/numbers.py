@@ -1,4 +1,4 @@
-"""Numbers on the command line and in config.toml, and what is said of those that do not fit."""
+"""Click parameter types for numbers whose errors state the accepted range."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class WholeNumber(click.IntRange):
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - as config.toml has it: any of TOML's types
+        value: Any,  # noqa: ANN401 - any TOML type, from config.toml
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> int:
-        """Raises BadParameter, which says what is accepted."""
+        """Return the number. Raises BadParameter with the accepted range."""
         problem = f"{str(value)!r} is not a whole number{_range(self)}."
         if isinstance(value, bool | float):
             self.fail(problem, param, ctx)
@@ -38,7 +38,7 @@ class Number(click.FloatRange):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        """Raises BadParameter, which says what is accepted."""
+        """Return the number. Raises BadParameter with the accepted range."""
         problem = f"{str(value)!r} is not a number{_range(self)}."
         try:
             number = super().convert(value, param, ctx)

@@ -1,9 +1,10 @@
-"""Options that several commands share, each written once."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -16,8 +17,6 @@ from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
 from covergen.library.scanning.folder_names import COVER_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from covergen.core.picture import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions, WriteOptions
 
 __all__ = [
+    "SECTIONS",
+    "SectionedCommand",
+    "Sections",
     "base_option",
     "clap_options",
     "compute_options",
@@ -33,6 +35,7 @@ __all__ = [
     "encoding_choice",
     "encoding_options",
     "follow_symlinks_option",
+    "hardlinks_option",
     "jobs_option",
     "journal_option",
     "json_option",
@@ -53,11 +56,63 @@ __all__ = [
     "yes_option",
 ]
 
-Command = TypeVar("Command", bound="Callable[..., Any]")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FIRST_COLUMN = 26  # characters that an option and its metavar may take
+
+
+Sections = Mapping[str, Sequence[str]]
+"""Headings of a help page, each with the names of its parameters in order."""
+
+SECTIONS: Sections = {
+    "What to cover": ("per", "force", "fill", "limit", "albums", "exclude"),
+    "Preview": (
+        "dry_run", "preview", "candidates", "retry", "no_audio", "choices", "libraries",
+    ),
+    "Picture": (
+        "quality", "styles", "finish", "inks", "seed", "size", "image_format",
+    ),
+    "Model": ("model", "adapter", "base", "clap"),
+    "Speed": ("device", "batch_size", "jobs"),
+    "Files": ("sidecar", "no_embed", "min_age", "preserve_mtime"),
+    "Output": ("output", "yes", "quiet", "verbose", "as_json", "help"),
+    "Advanced": (
+        "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "windows",
+        "padding", "lora_rank", "dtype", "jpeg_quality", "cover_names", "follow_symlinks",
+        "hardlinks", "no_journal",
+    ),
+}  # fmt: skip
+
+
+class SectionedCommand(click.Command):
+    """A command whose help page lists its options under headings."""
+
+    def __init__(
+        self,
+        *args: Any,
+        sections: Sections = SECTIONS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections that have options, with their columns aligned."""
+        options = {str(param.name): param for param in self.params}
+        if (help_option := self.get_help_option(ctx)) is not None:
+            options["help"] = help_option
+        rows = {name: row for name, o in options.items() if (row := o.get_help_record(ctx))}
+        width = min(_FIRST_COLUMN, max(len(flags) for flags, _ in rows.values()))
+        for title, names in self.sections.items():
+            section = [rows[name] for name in names if name in rows]
+            if section:
+                with formatter.section(title):
+                    padded = [(f"{flags:<{width}}", text) for flags, text in section]
+                    formatter.write_dl(padded, col_max=_FIRST_COLUMN)
 
 
 class _Device(click.ParamType[str]):
-    """A device by PyTorch's name, or "auto"."""
+    """A device as PyTorch names it, or "auto"."""
 
     name = "device"
 
@@ -78,7 +133,7 @@ class _BatchSize(click.ParamType[int | None]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
-        """None for "auto"."""
+        """Return the number, or None for "auto"."""
         if value is None or value == "auto":
             return None
         number = int(str(value)) if str(value).isdecimal() else 0
@@ -88,14 +143,14 @@ class _BatchSize(click.ParamType[int | None]):
 
 
 class _CoverGlob(click.ParamType[str]):
-    """A glob of a file's name, or of a sub-folder's and a file's."""
+    """A glob for a file name, or for a subfolder and a file name."""
 
     name = "glob"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """The glob as it is."""
+        """Return the glob unchanged."""
         glob = str(value)
         parts = glob.split("/")
         if len(parts) > 2 or not all(parts):
@@ -120,10 +175,13 @@ paths_argument = click.argument(
     type=click.Path(exists=True, path_type=Path),
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: an object an album, then a summary."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON Lines instead of text.",
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print failures and totals alone.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for each file.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only failures and totals.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for every file.")
 jobs_option = click.option(
     "-j",
     "--jobs",
@@ -131,7 +189,7 @@ jobs_option = click.option(
     default=min(4, os.cpu_count() or 1),
     metavar="N",
     show_default="cores, at most 4",
-    help="How many tracks are decoded at once.",
+    help="Number of decoder processes.",
 )
 seed_option = click.option(
     "--seed",
@@ -139,13 +197,15 @@ seed_option = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Another seed, other covers.",
+    help="Random seed; change it for different covers.",
 )
-base_option = click.option("--base", metavar="NAME|DIR", help="Another base than the model's.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
+base_option = click.option(
+    "--base", metavar="NAME|DIR", help="Use another diffusion model as the base."
+)
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 follow_symlinks_option = click.option(
-    "--follow-symlinks", is_flag=True, help="Follow links also where they lead out of the library."
+    "--follow-symlinks", is_flag=True, help="Follow links that lead out of the library."
 )
 
 cover_names_option = click.option(
@@ -154,8 +214,8 @@ cover_names_option = click.option(
     metavar="GLOB",
     multiple=True,
     default=COVER_NAMES,
-    help="Names that cover files have, instead of the usual ones: covergen config lists them. "
-    "FOLDER/NAME is one in a sub-folder, <album> the album's title. Repeatable.",
+    help="Names of cover files, replacing the defaults that `covergen config` lists. FOLDER/NAME"
+    " matches in a subfolder; <album> stands for the album's title. Repeatable.",
 )
 
 scan_options = _together(
@@ -163,7 +223,7 @@ scan_options = _together(
         "--exclude",
         metavar="GLOB",
         multiple=True,
-        help="Pass over files and folders whose name, or path below PATH, matches. Repeatable.",
+        help="Skip files and folders whose name or path below PATH matches. Repeatable.",
     ),
     follow_symlinks_option,
 )
@@ -173,19 +233,20 @@ clap_options = _together(
         "-m",
         "--model",
         metavar="NAME",
-        help="A model's name.  [default: starter, or none if all parts are given]",
+        help="A name from `covergen models list`.  [default: starter, or none if all parts are"
+        " given]",
     ),
-    click.option("--clap", metavar="NAME|DIR", help="Another CLAP than the model's."),
+    click.option("--clap", metavar="NAME|DIR", help="Use another CLAP model."),
     click.option(
         "--windows",
         type=WholeNumber(1, 100),
         metavar="N",
-        help="Stretches of 10 s heard of each track.  [default: the model's]",
+        help="10 s windows embedded per track.  [default: the model's]",
     ),
     click.option(
         "--padding",
         type=click.Choice(PADDINGS),
-        help="What follows a track shorter than 10 s: itself again, or silence."
+        help="Pad tracks shorter than 10 s by repeating them or with silence."
         "  [default: the model's]",
     ),
 )
@@ -197,70 +258,71 @@ compute_options = _together(
         default="auto",
         show_default=True,
         metavar="DEVICE",
-        help="Where to compute: auto, cpu, cuda, cuda:N for the N-th GPU from 0, or mps.",
+        help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
     ),
     click.option(
         "--dtype",
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         default="auto",
         show_default=True,
-        help="Precision. auto: bf16 or fp16 on a GPU, fp32 on the CPU.",
+        help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
     ),
     jobs_option,
 )
 
 paint_options = _together(
     clap_options,
-    click.option(
-        "--adapter", metavar="FILE", help="An adapter, covergen's own or art-from-audio's."
-    ),
+    click.option("--adapter", metavar="FILE", help="Adapter from covergen or art-from-audio."),
     base_option,
     click.option(
         "--lora-rank",
         type=WholeNumber(1),
         metavar="N",
-        help="The rank that the adapter must have. Files know theirs: this only checks.",
+        help="Fail if the adapter has another rank.",
     ),
     click.option(
         "--steps",
         type=WholeNumber(1, 1000),
         metavar="N",
-        help="Denoising steps.  [default: the model's]",
+        help="Number of denoising steps.  [default: the model's]",
     ),
     click.option(
         "--guidance",
         type=Number(0, 100),
         metavar="X",
-        help="Classifier-free guidance; up to 1 is none.  [default: the model's]",
+        help="Guidance scale; 1 or less turns it off.  [default: the model's]",
     ),
     click.option(
-        "--scheduler", type=click.Choice(SCHEDULERS), help="Sampler.  [default: the model's]"
+        "--scheduler",
+        type=click.Choice(SCHEDULERS),
+        help="Diffusion sampler.  [default: the model's]",
     ),
     click.option(
         "--guided-from",
         type=Number(0, 1),
         metavar="X",
-        help="Guide from this share of the steps on.  [default: the model's]",
+        help="Share of the steps before guidance starts.  [default: the model's]",
     ),
     click.option(
         "--guided-until",
         type=Number(0, 1),
         metavar="X",
-        help="Guide until this share of them; the others cost half.  [default: the model's]",
+        help="Share of the steps after which guidance stops; unguided steps take half the time."
+        "  [default: the model's]",
     ),
     click.option(
         "--reuse",
         type=WholeNumber(1, 10),
         metavar="N",
-        help="Compute the whole UNet at every N-th step alone.  [default: the model's]",
+        help="Run the full UNet only every Nth step.  [default: the model's]",
     ),
     click.option(
         "--quality",
         type=click.Choice(QUALITIES),
         default="standard",
         show_default=True,
-        help="Quick, as the model has it, slow, or exactly as art-from-audio. Options of their own"
-        " take precedence.",
+        help="Preset of sampling settings; reference: exactly as in art-from-audio. Explicit"
+        " options override this.",
     ),
     click.option(
         "--style",
@@ -273,14 +335,14 @@ paint_options = _together(
     click.option(
         "--finish",
         type=click.Choice(FINISHES),
-        help="print: flat inks with sharp edges at any size; paper: the same on grained paper."
+        help="Print in flat inks with sharp edges, optionally on grained paper."
         "  [default: the model's]",
     ),
     click.option(
         "--inks",
         type=WholeNumber(2, 24),
         metavar="N",
-        help="Most inks that a print uses.  [default: the model's]",
+        help="Maximum number of inks of a print.  [default: the model's]",
     ),
     click.option(
         "--batch-size",
@@ -288,7 +350,7 @@ paint_options = _together(
         default="auto",
         show_default=True,
         metavar="N|auto",
-        help="Covers painted at once.",
+        help="Number of covers painted at once.",
     ),
     compute_options,
 )
@@ -300,13 +362,13 @@ encoding_options = _together(
         type=click.Choice(["png", "jpeg"]),
         default="png",
         show_default=True,
-        help="Kind of picture.",
+        help="Image format.",
     ),
     click.option(
         "--size",
         type=WholeNumber(16, 4096),
         metavar="N",
-        help="Side in pixels.  [default: as painted; 1024 for prints]",
+        help="Width and height in pixels.  [default: as painted; 1024 for prints]",
     ),
     click.option(
         "--jpeg-quality",
@@ -318,42 +380,42 @@ encoding_options = _together(
     ),
 )
 
+hardlinks_option = click.option(
+    "--hardlinks",
+    type=click.Choice(["skip", "break"]),
+    default="skip",
+    show_default=True,
+    help="Skip files with several hard links, or break the links.",
+)
+
 rewrite_options = _together(
-    click.option("--preserve-mtime", is_flag=True, help="Keep the files' modification times."),
-    click.option(
-        "--hardlinks",
-        type=click.Choice(["skip", "break"]),
-        default="skip",
-        show_default=True,
-        help="Files with several hard links: leave alone, or detach from the others.",
-    ),
+    click.option("--preserve-mtime", is_flag=True, help="Keep modification times."),
+    hardlinks_option,
     click.option(
         "--min-age",
         type=WholeNumber(0),
         default=0,
         show_default=True,
         metavar="SECONDS",
-        help="Skip files that were modified less than this long ago.",
+        help="Skip files modified less than this long ago.",
     ),
 )
 
 journal_option = click.option(
-    "--no-journal", is_flag=True, help="Keep no record; it cannot be undone then."
+    "--no-journal", is_flag=True, help="Do not record the run; it cannot be undone."
 )
 
 write_options = _together(
     encoding_options,
-    click.option(
-        "--sidecar", is_flag=True, help="Also write cover.png, never over an existing one."
-    ),
-    click.option("--no-embed", is_flag=True, help="Leave the music files alone; with --sidecar."),
+    click.option("--sidecar", is_flag=True, help="Also write a cover file, unless there is one."),
+    click.option("--no-embed", is_flag=True, help="Do not change music files; requires --sidecar."),
     journal_option,
     rewrite_options,
 )
 
 
 def model_choice(options: dict[str, Any]) -> ModelChoice:
-    """What the shared options say of the model."""
+    """Return the choice of model from the parsed options."""
     from dataclasses import fields
 
     from covergen.pipeline.model import ModelChoice
@@ -363,7 +425,7 @@ def model_choice(options: dict[str, Any]) -> ModelChoice:
 
 
 def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
-    """What the shared options say of painting with a preset."""
+    """Return how to paint with a preset, from the parsed options."""
     from covergen.pipeline.options import PaintOptions
 
     dtype = options["dtype"]
@@ -381,7 +443,7 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
 
 
 def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album") -> ScanOptions:
-    """What the shared options say of how paths are scanned."""
+    """Return how to scan paths, from the parsed options."""
     from covergen.library.scanning.scan import ScanOptions
 
     return ScanOptions(
@@ -393,12 +455,12 @@ def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album
 
 
 def output_choice(options: dict[str, Any]) -> Renderer:
-    """What the shared options say of output."""
+    """Return the renderer for the parsed output options."""
     return Renderer(as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])
 
 
 def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
-    """What the shared options say of how files are replaced."""
+    """Return how to replace files, from the parsed options."""
     from covergen.library.writing.rewrite import RewriteOptions
 
     return RewriteOptions(
@@ -409,11 +471,11 @@ def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
 
 
 def write_choice(options: dict[str, Any]) -> WriteOptions:
-    """What the shared options say of where covers go. Raises UsageError where that is nowhere."""
+    """Return where covers are written. Raises UsageError if the options leave nothing to write."""
     from covergen.pipeline.options import WriteOptions
 
     if options["no_embed"] and not options["sidecar"]:
-        raise UsageError("--no-embed leaves nothing to write: add --sidecar.")
+        raise UsageError("--no-embed requires --sidecar: otherwise nothing is written.")
     return WriteOptions(
         embed=not options["no_embed"],
         sidecar=options["sidecar"],
@@ -424,7 +486,7 @@ def write_choice(options: dict[str, Any]) -> WriteOptions:
 
 
 def encoding_choice(options: dict[str, Any]) -> Encoding:
-    """What the shared options say of picture files."""
+    """Return how to encode pictures, from the parsed options."""
     from covergen.core.picture import Encoding
 
     return Encoding(

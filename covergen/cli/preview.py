@@ -1,4 +1,4 @@
-"""`covergen tag --dry-run --preview DIR`: covers to be looked at before anything is written."""
+"""`covergen tag --dry-run --preview DIR`: paint covers to review before anything is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_preview_use", "recalled", "run_preview"]
 
-# What decides which albums are painted, and how: a retry goes by it.
+# The options that decide which albums are painted, and how. A retry reuses them.
 _REMEMBERED = (
     "per", "force", "fill", "limit", "exclude", "follow_symlinks", "cover_names",
     "seed", "candidates", "no_audio",
@@ -36,24 +36,24 @@ _REMEMBERED = (
 
 
 def check_preview_use(options: dict[str, Any]) -> None:
-    """Raises UsageError for options that do not go together."""
+    """Raise UsageError if the preview options do not go together."""
     if options["preview"] is None:
         for name in ("candidates", "retry", "no_audio"):
             if _source(name) is ParameterSource.COMMANDLINE:
-                raise UsageError(f"--{name.replace('_', '-')} is for previews: add --preview DIR.")
+                raise UsageError(f"--{name.replace('_', '-')} requires --preview DIR.")
     elif not options["dry_run"]:
         raise UsageError(
-            "--preview writes into no music file: add --dry-run.",
-            hint=f"What it shows is then written by: covergen apply {_quoted(options['preview'])}",
+            "--preview requires --dry-run: it changes no music files.",
+            hint=f"To write the covers afterwards: covergen apply {_quoted(options['preview'])}",
         )
 
 
 def recalled(
     paths: tuple[Path, ...], options: dict[str, Any]
 ) -> tuple[tuple[Path, ...], dict[str, Any]]:
-    """Paths and options, where not given, as they were when the preview was made.
+    """Return the paths and options, with those not given taken from the preview.
 
-    Raises UsageError where there is no preview, or it is not known what it was made of.
+    Raises UsageError if there is no preview, or no record of its paths on this machine.
     """
     from covergen.preview.manifest import PlanFile
     from covergen.preview.origins import recall_origin
@@ -63,8 +63,8 @@ def recalled(
     if origin is None:
         if not paths:
             raise UsageError(
-                f"This machine does not know what {options['preview']} is a preview of.",
-                hint="Add the PATHs and the options that it was made with.",
+                f"There is no record on this machine of the library behind {options['preview']}.",
+                hint="Add the PATHs and options that the preview was created with.",
             )
         return paths, options
     remembered = {
@@ -76,13 +76,13 @@ def recalled(
 
 
 def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    """Paint the preview, and tell what to do next, also where it was stopped."""
+    """Paint the preview and print the next step, even if interrupted."""
     from covergen.jobs.preview import preview
     from covergen.pipeline.model import check_model
     from covergen.preview.folder import check_preview
 
     preview_options = _preview_options(tag_options, options)
-    goes_on = check_preview(preview_options)
+    is_resumed = check_preview(preview_options)
     renderer = output_choice(options)
     if options["retry"]:
         check_model(tag_options.paint)
@@ -92,7 +92,7 @@ def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
         totals = count(partial(planned, preview_options.tag.plan), options, show=False)
         if totals.covers:
             check_model(tag_options.paint)
-        if not goes_on:
+        if not is_resumed:
             renderer.tracks, renderer.albums = totals.heard, totals.covers
     try:
         run_job(partial(preview, preview_options), renderer)
@@ -123,7 +123,7 @@ def _show_next_step(options: dict[str, Any]) -> None:
         return
     page, command = shown(folder / "index.html"), f"covergen apply {_quoted(folder)}"
     if options["retry"]:
-        text = f"look at {page} again, save the choices again, then: {command} --choices FILE"
+        text = f"review {page} and save the choices again, then: {command} --choices FILE"
     else:
         text = f"open {page}, then: {command}"
     click.echo(f"Next: {text}", err=True)

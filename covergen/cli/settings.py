@@ -1,4 +1,4 @@
-"""config.toml: the user's defaults for any option of any command, checked as a whole."""
+"""Read and check config.toml, the user's defaults for the options of every command."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["config_file", "load_defaults", "option_key"]
 
 
 def config_file() -> Path:
-    """Where the settings are looked for; the file need not exist."""
+    """The path of config.toml, which may not exist."""
     return config_folder() / "config.toml"
 
 
 def option_key(option: click.Parameter) -> str:
-    """An option's name in config.toml: its long flag without the dashes."""
+    """Return an option's name in config.toml: its long flag without the dashes."""
     flags = [flag for flag in option.opts if flag.startswith("--")]
     return (flags[0] if flags else str(option.name)).lstrip("-")
 
 
 def load_defaults(group: click.Group) -> dict[str, Any]:
-    """Read config.toml into Click's default map: a table for each command.
+    """Read config.toml into Click's default map, with one table per command.
 
-    Raises SettingsError with every mistake of the file.
+    Raises SettingsError listing every mistake in the file.
     """
     file = config_file()
     try:
@@ -58,7 +58,7 @@ def _defaults(
         command = group.commands.get(name)
         if command is None or not isinstance(table, dict):
             known = ", ".join(f"[{prefix}{command}]" for command in group.commands)
-            problems.append(f"{prefix}{name}: not a command's table; the tables are {known}")
+            problems.append(f"{prefix}{name}: not the table of a command; the tables are {known}")
         elif isinstance(command, click.Group):
             defaults[name] = _defaults(command, table, f"{prefix}{name}.", problems)
         else:
@@ -78,8 +78,10 @@ def _values(
         option = options.get(key.replace("_", "-"))
         if option is None:
             close = difflib.get_close_matches(key, options, n=1)
-            meant = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(options)}"
-            problems.append(f"{where}.{key}: no such option; {meant}")
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(options)}"
+            )
+            problems.append(f"{where}.{key}: no such option; {hint}")
             continue
         try:
             option.type_cast_value(click.Context(command), value)

@@ -1,4 +1,4 @@
-"""What holds for the whole command line: help, settings, imports, questions, Ctrl-C."""
+"""The whole command line: help, settings, imports, confirmation, progress and Ctrl-C."""
 
 import os
 import pty
@@ -22,21 +22,6 @@ from tests.media import Library, encode
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants the full device of Linux")
-def test_output_to_a_full_disk_is_told_in_a_line() -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "covergen", "models", "list"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode != 0
-    assert "the disk that it goes to is full" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
@@ -46,16 +31,28 @@ def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
-def test_every_command_and_option_has_help_and_is_documented(
-    name: str, command: click.Command
-) -> None:
+def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
     assert command.help
-    assert all(p.help for p in command.params if isinstance(p, click.Option))
     assert name in (ROOT / ".docs/commands.md").read_text()
+    page = command.get_help(click.Context(command))
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden:
+            assert option.help
+            assert option.opts[0] in page, "every option is in a section"
+            assert option.is_flag or option.metavar or isinstance(option.type, click.Choice), (
+                "not described by its type alone, as in `--model TEXT`"
+            )
+
+
+def test_help_of_tag_is_in_sections(run: Run) -> None:
+    sections = re.findall(r"^(\w.*):$", run("tag", "--help").stdout, re.M)
+    assert sections[0] == "What to cover"
+    assert sections[-1] == "Advanced"
+    assert {"Picture", "Model", "Speed", "Files", "Output"} < set(sections)
 
 
 def python(code: str, *arguments: object) -> str:
-    """What Python prints that runs `code` in a process of its own."""
+    """Run `code` in a new Python process and return its output."""
     result = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
@@ -70,12 +67,12 @@ def python(code: str, *arguments: object) -> str:
 HEAVY = "{'torch', 'numpy', 'diffusers', 'transformers', 'mutagen', 'av', 'PIL'} & set(sys.modules)"
 
 
-def test_no_command_imports_what_is_heavy_before_it_runs() -> None:
+def test_listing_commands_imports_no_heavy_library() -> None:
     code = f"import sys; from covergen.cli.main import cli; dict(cli.commands); print({HEAVY})"
     assert python(code) == "set()\n"
 
 
-def test_the_list_of_commands_is_that_of_the_commands_and_imports_none() -> None:
+def test_help_lists_the_commands_without_importing_them() -> None:
     code = (
         "import sys; from covergen.cli.main import cli; cli(['--help'], standalone_mode=False);"
         "print(*sorted(name for name in sys.modules if name.startswith('covergen.')))"
@@ -94,7 +91,7 @@ def test_the_list_of_commands_is_that_of_the_commands_and_imports_none() -> None
     ]
 
 
-def test_a_dry_run_imports_no_torch(library: Library) -> None:
+def test_dry_run_does_not_import_torch(library: Library) -> None:
     code = (
         "import sys; from covergen.cli.main import cli;"
         "cli(['tag', '--dry-run', '--quiet', sys.argv[1]], standalone_mode=False);"
@@ -103,7 +100,7 @@ def test_a_dry_run_imports_no_torch(library: Library) -> None:
     assert python(code, library.root / "Two Discs").endswith("False\n")
 
 
-def test_settings_come_from_the_command_line_the_environment_then_the_file(
+def test_command_line_overrides_environment_overrides_config_file(
     library: Library, run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "config/covergen/config.toml").write_text(
@@ -126,18 +123,28 @@ def test_settings_come_from_the_command_line_the_environment_then_the_file(
     assert re.search(r"^seed = 0 +# default$", shown, re.M)
 
 
-def test_every_mistake_of_the_settings_is_told_at_once(run: Run, home: Path) -> None:
+def test_every_mistake_in_the_config_file_is_reported(run: Run, home: Path) -> None:
     (home / "config/covergen/config.toml").write_text(
-        '[tag]\nstep = 9\nsteps = 0\nformat = "gif"\n[paint]\nx = 1\n'
+        '[tag]\nstep = 9\nsteps = 2.5\nformat = "gif"\njobs = true\nguidance = nan\nlimit = 3\n'
+        "[paint]\nx = 1\n"
     )
     error = run("tag", ".", expect=2).stderr
-    for told in ("tag.step", "'steps'", "tag.steps", "tag.format", "jpeg", "paint"):
-        assert told in error
+    for message in (
+        "tag.step: no such option; did you mean 'steps'",
+        "tag.steps: '2.5' is",
+        "tag.format",
+        "jpeg",
+        "tag.jobs: 'True' is",
+        "tag.guidance: 'nan' is",
+        "paint: not the table of a command",
+    ):
+        assert message in error
+    assert "limit" not in error
     assert "tag.step" in run("config", expect=2).stderr
 
 
 class Terminal:
-    """`covergen` in a process of its own, on a terminal."""
+    """A `covergen` process on a pseudo-terminal."""
 
     def __init__(self, *arguments: object) -> None:
         self._screen, terminal = pty.openpty()
@@ -171,11 +178,11 @@ class Terminal:
         self.output += os.read(self._screen, 4096).decode(errors="replace")
 
 
-def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library, run: Run) -> None:
+def test_nothing_is_written_without_confirmation(library: Library, run: Run) -> None:
     folder = library.root / "Two Discs"
     before = snapshot(folder)
     terminal = Terminal("tag", "-m", "tiny", folder)
-    terminal.wait_for("Go ahead?")
+    terminal.wait_for("Continue?")
     assert "1 cover, 4 files to write" in terminal.output
     assert "Bo Ek – Two Discs (2001)" in terminal.output
     assert "[Y/n]" in terminal.output
@@ -184,7 +191,7 @@ def test_on_a_terminal_it_asks_once_and_takes_no_for_an_answer(library: Library,
     assert snapshot(folder) == before
 
 
-def test_more_albums_than_are_listed_have_to_be_agreed_to(run: Run, tmp_path: Path) -> None:
+def test_confirmation_defaults_to_no_for_many_albums(run: Run, tmp_path: Path) -> None:
     song = encode(tmp_path / "song.mp3", "mp3", seconds=0.2).read_bytes()
     for number in range(MOST_LISTED + 1):
         folder = tmp_path / "Music" / str(number)
@@ -193,30 +200,24 @@ def test_more_albums_than_are_listed_have_to_be_agreed_to(run: Run, tmp_path: Pa
     before = snapshot(tmp_path)
     terminal = Terminal("tag", "-m", "tiny", tmp_path / "Music")
     terminal.wait_for("[y/N]")
-    assert "To list these 21 albums: the same command with --dry-run." in terminal.output
+    assert "To list these 21 albums, run the same command with --dry-run." in terminal.output
     terminal.type("\n")
     assert terminal.finish() == 0
     assert snapshot(tmp_path) == before
 
 
-def test_on_a_terminal_bars_and_lines_are_shown(library: Library, run: Run) -> None:
-    terminal = Terminal("tag", "-m", "tiny", "--yes", library.root / "Two Discs")
-    assert terminal.finish() == 0
-    assert "4/4" in terminal.output
-    assert "painted" in terminal.output
-    assert "Bo Ek – Two Discs (2001)" in terminal.output
-
-
-def test_the_bar_of_covers_goes_on_at_each_step_of_a_batch(library: Library, run: Run) -> None:
+def test_progress_bars_advance_at_each_step_of_a_batch(library: Library, run: Run) -> None:
     folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
     terminal = Terminal("tag", "-m", "tiny", "--yes", "--steps", 100, *folders)
     assert terminal.finish() == 0
-    shown = re.findall(r"painted: +(\d+)%[^\r]* (\d)/3 ", terminal.output)
-    assert any(0 < int(percent) < 100 and done == "0" for percent, done in shown)
-    assert shown[-1] == ("100", "3")
+    assert "embedded:  100%" in terminal.output
+    assert "Bo Ek – Two Discs (2001)" in terminal.output
+    painted = re.findall(r"painted: +(\d+)%[^\r]* (\d)/3 ", terminal.output)
+    assert any(0 < int(percent) < 100 and done == "0" for percent, done in painted)
+    assert painted[-1] == ("100", "3")
 
 
-def test_ctrl_c_writes_what_is_painted_and_the_next_run_does_the_rest(
+def test_ctrl_c_writes_painted_covers_and_the_next_run_continues(
     library: Library, run: Run
 ) -> None:
     folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs", "Untagged")]
@@ -234,17 +235,17 @@ def test_ctrl_c_writes_what_is_painted_and_the_next_run_does_the_rest(
             break
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "what is painted is still written" in error
+    assert "painted covers are still written" in error
     assert "Traceback" not in error
     assert not list(library.root.rglob(".covergen-*"))
     objects = json_lines(run("tag", "-m", "tiny", "--json", *folders))
     results = [(o["result"], o["reason"]) for o in objects if o["type"] == "album"]
     painted = results.count(("painted", "no-cover"))
-    assert 0 < painted < 4, "some were left for the second run"
-    assert results.count(("skipped", "has-art")) == 4 - painted, "and none half done"
+    assert 0 < painted < 4, "some albums are left for the second run"
+    assert results.count(("skipped", "has-art")) == 4 - painted, "no album is half done"
 
 
-def test_a_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
+def test_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
     command = f"{sys.executable} -m covergen tag -m tiny -n '{library.root}' | head -n 1"
     result = subprocess.run(
         command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
@@ -254,21 +255,36 @@ def test_a_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
     assert "BrokenPipe" not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="requires /dev/full")
+def test_output_to_a_full_disk_is_one_error_line(run: Run) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "covergen", "models", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode != 0
+    assert "no space left on the disk" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_models_are_listed_shown_and_pulled(arguments: tuple[str, ...], run: Run) -> None:
+def test_models_are_listed_and_shown(arguments: tuple[str, ...], run: Run) -> None:
     assert "tiny" in run("models", "list", *arguments).stdout
     assert "dpm++" in run("models", "show", "sd15", *arguments).stdout
     assert "There is no model" in run("models", "show", "sd51", *arguments, expect=2).stderr
 
 
-def test_what_is_here_is_not_pulled_and_what_is_not_cannot_be_without_a_network(run: Run) -> None:
+def test_pull_downloads_only_what_is_missing(run: Run) -> None:
     assert "adapter.safetensors" in run("models", "pull", "tiny").stdout
     error = run("models", "pull", "sd15", expect=1).stderr
     assert "HF_HUB_OFFLINE" in error
     assert "Traceback" not in error
 
 
-def test_ctrl_c_while_it_is_imported_leaves_no_traceback() -> None:
+def test_ctrl_c_during_import_leaves_no_traceback() -> None:
     code = (
         "import sys\n"
         "class Slow:\n"
@@ -285,12 +301,8 @@ def test_ctrl_c_while_it_is_imported_leaves_no_traceback() -> None:
     assert (result.returncode, result.stderr) == (130, "")
 
 
-def test_the_version_has_a_short_option(run: Run) -> None:
-    assert run("-V").output == run("--version").output
-
-
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("tag", "--json"), "Missing argument 'PATH...'"),
         (("tag", "--json", "--steps", "many", "."), "'many' is not a whole number from 1 to 1000."),
@@ -300,19 +312,19 @@ def test_the_version_has_a_short_option(run: Run) -> None:
         (("models", "show", "--json"), "Missing argument 'NAME'"),
     ],
 )
-def test_with_json_wrong_use_is_an_object_too(
-    arguments: tuple[str, ...], told: str, run: Run
+def test_json_reports_wrong_usage_as_an_object(
+    arguments: tuple[str, ...], message: str, run: Run
 ) -> None:
     result = run(*arguments, expect=2)
     (error,) = json_lines(result)
     assert (error["type"], error["exit_code"]) == ("error", 2)
-    assert told in error["message"]
-    assert told in result.stderr
+    assert message in error["message"]
+    assert message in result.stderr
     assert run(*(word for word in arguments if word != "--json"), expect=2).stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "message"),
     [
         ("--jobs", "abc", "'abc' is not a whole number from 1 to 64."),
         ("--jobs", "0", "'0' is not a whole number from 1 to 64."),
@@ -323,24 +335,7 @@ def test_with_json_wrong_use_is_an_object_too(
         ("--batch-size", "all", "neither 'auto' nor a whole number of at least 1."),
     ],
 )
-def test_a_number_that_does_not_fit_is_told_with_what_does(
-    option: str, value: str, told: str, run: Run
+def test_number_out_of_range_is_reported_with_the_range(
+    option: str, value: str, message: str, run: Run
 ) -> None:
-    assert told in run("tag", option, value, ".", expect=2).stderr
-
-
-def test_numbers_in_the_settings_are_held_to_the_same(run: Run, home: Path) -> None:
-    file = home / "config/covergen/config.toml"
-    file.write_text("[tag]\njobs = true\nsteps = 2.5\nguidance = nan\nlimit = 3\n")
-    error = run("tag", ".", expect=2).stderr
-    for told in ("tag.jobs: 'True' is", "tag.steps: '2.5' is", "tag.guidance: 'nan' is"):
-        assert told in error
-    assert "limit" not in error
-
-
-@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
-def test_no_option_is_described_by_its_type_alone(name: str, command: click.Command) -> None:
-    """As `--model TEXT` would be."""
-    for option in command.params:
-        if isinstance(option, click.Option) and not (option.is_flag or option.hidden):
-            assert option.metavar or isinstance(option.type, click.Choice), option.name
+    assert message in run("tag", option, value, ".", expect=2).stderr

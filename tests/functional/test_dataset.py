@@ -167,7 +167,7 @@ def test_check_counts_the_pairs_and_makes_a_sheet(run: Run, tmp_path: Path) -> N
     folder = reference_dataset(tmp_path / "ds")
     before = contents(folder)
     shown = run("dataset", "check", folder).stdout
-    assert "4 of 4 pairs are whole: 4 with sound, 4 with an embedding" in shown
+    assert "4 of 4 pairs usable: 4 with audio, 4 with an embedding" in shown
     assert "3 albums with 3 different covers" in shown
     with Image.open(folder / "covergen-sheet.png") as sheet:
         reds = set(np.asarray(sheet.convert("RGB"))[..., 0].ravel().tolist())
@@ -233,4 +233,4 @@ def test_sheet_can_be_written_elsewhere_or_fail(run: Run, tmp_path: Path) -> Non
     (folder / "covergen-sheet.png").mkdir()
     result = run("dataset", "check", folder)
     assert "4 of 4 pairs" in result.stdout
-    assert "no sheet" in result.stderr
+    assert "No contact sheet" in result.stderr

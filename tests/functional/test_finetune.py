@@ -393,7 +393,7 @@ def test_output_folder_must_not_contain_other_files(
 def test_resume_prints_where_it_continues(dataset: Path, run: Run, tmp_path: Path) -> None:
     words = ("finetune", dataset, *REFERENCE, "--epochs", 12, "--validation", 0.01)
     result = run(*words, "-o", tmp_path / "out", "--resume")
-    assert "Starting from the beginning" in result.stderr
+    assert "no checkpoint to resume from" in result.stderr
     assert "too few albums for --validation 0.01" in result.stderr
     (tmp_path / "out/checkpoints/step-12.sha256").unlink()
     assert "from step 10 of 12" in run(*words, "-o", tmp_path / "out", "--resume").stderr

@@ -62,7 +62,7 @@ def test_end_of_the_catalogue_is_reported(
     monkeypatch.setattr(random, "uniform", lambda *_: 0.001)  # the jitter of delays
     jamendo.songs = jamendo.songs[:1]
     result = run(*command(jamendo, tmp_path, "--pairs", 5, "--quiet"))
-    assert "no more such music" in result.stderr
+    assert "no more matching music" in result.stderr
 
 
 def test_failed_download_is_reported(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:

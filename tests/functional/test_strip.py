@@ -184,7 +184,7 @@ def test_nothing_to_do_is_no_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "covergen", "strip", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0
-    assert "No music was found." in result.stderr
+    assert "No music found." in result.stderr
 
 
 def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(

@@ -182,7 +182,7 @@ def test_a_read_only_file_is_told_and_left(library: Library, run: Run) -> None:
 
 def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) -> None:
     result = run("tag", "-m", "tiny", "-n", library.root / "Two Discs", library.cover_file.parent)
-    cost = "1 cover, 4 files to write; time: known after a first run; added disk space: at most"
+    cost = "1 cover, 4 files to write; time: known after the first run; added disk space: at most"
     assert result.stdout.splitlines() == [
         "paint     no-cover          4 tracks  Bo Ek – Two Discs (2001)",
         "skip      has-art           2 tracks  Mo – Beside: cover.jpg",
@@ -326,7 +326,7 @@ def test_the_next_plan_estimates_from_what_the_last_run_measured(
     library: Library, run: Run
 ) -> None:
     plan = ("tag", "-m", "tiny", "-n", library.root / "Two Discs")
-    assert "known after a first run" in run(*plan).stdout
+    assert "known after the first run" in run(*plan).stdout
     run(*TAG, library.root / "Sampler")
     assert re.search(r"time: about \d+ s; added disk space: about \d", run(*plan).stdout)
 

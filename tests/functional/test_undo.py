@@ -86,7 +86,7 @@ def test_every_byte_and_time_of_the_library_comes_back(library: Library, run: Ru
     assert snapshot(library.root) == before
     assert set(files(output).values()) == {"undone"}
     assert output[-1]["type"] == "summary"
-    assert "There is nothing to undo." in run("undo").stderr
+    assert "Nothing to undo." in run("undo").stderr
 
 
 def test_a_run_is_chosen_by_its_number(library: Library, run: Run, sampler: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_run_is_chosen_by_its_number(library: Library, run: Run, sampler: Path
     after = snapshot(library.root)
     changed = {path.parent.name for path in before if after[path] != before[path]}
     assert changed == {"CD1"}
-    assert "nothing to undo" in run("undo", 1).stderr
+    assert "Nothing to undo" in run("undo", 1).stderr
     run("undo")
     assert snapshot(library.root) == before
     assert "covergen runs" in run("undo", 99, expect=2).stderr
@@ -202,7 +202,7 @@ def test_what_is_gone_is_told_and_with_force_passed_over(run: Run, sampler: Path
         summary = json_lines(run(*command))[-1]
         assert "undone" not in {album.get("result") for album in summary["albums"]}
         assert summary["files"] == [{"status": "skipped", "reason": "gone", "count": 1}]
-    assert "nothing to undo" in run("undo").stderr
+    assert "Nothing to undo" in run("undo").stderr
 
 
 def test_a_library_that_has_moved_is_not_taken_for_undone(run: Run, sampler: Path) -> None:
@@ -227,8 +227,8 @@ def test_what_cannot_be_undone_does_not_stand_in_the_way_of_earlier_runs(
         rename(path, "changed")
     written = snapshot(sampler)
     error = run("undo", "--yes", expect=2).stderr
-    assert "nothing that is left of run 2 can be undone" in error
-    assert f"run 1, and it is of another place: {sampler}" in error
+    assert "nothing left of run 2 can be undone" in error
+    assert f"run 1, which is for another folder: {sampler}" in error
     assert snapshot(sampler) == written
     run("undo", "--yes", 1)
     assert snapshot(sampler) == before
@@ -260,8 +260,8 @@ def test_after_a_run_that_wrote_nothing_no_run_of_another_library_is_undone_unas
 def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
     tag(sampler)
     run("undo", 1)
-    assert "run 1 is undone already" in run("undo", 1).stderr
-    assert "run 2 took run 1 back" in run("undo", 2).stderr
+    assert "run 1 is already undone" in run("undo", 1).stderr
+    assert "run 2 undid run 1" in run("undo", 2).stderr
     with closing(Journal()) as journal, open_run(journal, sampler, {}) as opened:
         album = Album(key="", folder=sampler, title="", artist="", date="", tracks=())
         opened.finish_album(album, failed=1, complete=False)
@@ -289,14 +289,14 @@ def test_what_takes_a_run_back_may_be_pruned(run: Run, sampler: Path) -> None:
 
 
 def test_runs_lists_what_was_done_where_and_when(run: Run, sampler: Path) -> None:
-    assert "No run is in the journal." in run("runs").stderr
+    assert "There are no runs in the journal." in run("runs").stderr
     assert run("runs", "--json").stdout == ""
     run(*TAG, sampler)
     run(*TAG, sampler)  # which finds nothing to do
     run("undo")
     header, undoing, tagging = run("runs").stdout.splitlines()
-    assert header.split() == ["RUN", "BEGAN", "ACTION", "ALBUMS", "FILES", "STATE", "PLACE"]
-    assert header.index("PLACE") == tagging.index(str(sampler))
+    assert header.split() == ["RUN", "STARTED", "ACTION", "ALBUMS", "FILES", "STATE", "PATHS"]
+    assert header.index("PATHS") == tagging.index(str(sampler))
     assert tagging.split()[0] == "1"
     assert "1 album        2 written      0 failed  undone" in tagging
     assert "undo 1" in undoing
@@ -337,7 +337,7 @@ def test_a_journal_that_is_no_good_is_told_and_music_stays(
         error = run(*command, expect=1).stderr
         assert str(journal) in error
         assert "Move it away" in error
-        assert "No music was found" not in error
+        assert "No music found" not in error
     assert snapshot(library.root) == before
     journal.rename(journal.with_name("moved away"))
     tag(library.root / "Icon Only")
@@ -356,7 +356,7 @@ def test_without_its_journal_nothing_can_be_undone_and_nothing_is_lost(
     tag(sampler)
     shutil.rmtree(state_folder())
     written = snapshot(sampler)
-    assert "nothing to undo" in run("undo").stderr
+    assert "Nothing to undo" in run("undo").stderr
     assert snapshot(sampler) == written
     run("strip", "--yes", sampler)
     assert [front_covers(path) for path in tracks(sampler)] == [[], []]

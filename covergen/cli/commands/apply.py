@@ -1,4 +1,4 @@
-"""`covergen apply`: writes a reviewed preview."""
+"""`covergen apply`: write the covers of a reviewed preview."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from covergen.cli.confirm import agreed, count, show_totals
+from covergen.cli.confirm import confirmed, count, show_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
+    SectionedCommand,
     cover_names_option,
     follow_symlinks_option,
     json_option,
@@ -26,7 +27,7 @@ from covergen.cli.output import text as lines
 __all__ = ["apply"]
 
 
-@click.command(short_help="Write the covers of a preview that was looked at.")
+@click.command(cls=SectionedCommand, short_help="Write the covers of a reviewed preview.")
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
@@ -34,7 +35,7 @@ __all__ = ["apply"]
     "--choices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The choices.json that the preview's page has saved.  [default: each album's first cover]",
+    help="The choices.json saved from the preview page.  [default: the first cover of each album]",
 )
 @click.option(
     "--library",
@@ -42,9 +43,9 @@ __all__ = ["apply"]
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="PATH",
-    help="Where the library is now, if it has moved. Repeatable, in the order of the preview.",
+    help="New location of the library, if it has moved. Repeatable, in the preview's order.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @follow_symlinks_option
 @cover_names_option
 @write_options
@@ -53,9 +54,9 @@ __all__ = ["apply"]
 @verbose_option
 @json_option
 def apply(folder: Path, **options: Any) -> None:
-    """Write the covers of the preview in DIR into the files that it was made of.
+    """Write the covers of the preview in DIR to its music files.
 
-    Nothing is painted again. Files that have changed since, or have a cover by now, are left alone.
+    Nothing is painted again. Files that have changed or received a cover since are skipped.
     """
     from covergen.jobs.apply import apply as apply_preview
     from covergen.jobs.apply import plan_apply
@@ -72,7 +73,7 @@ def apply(folder: Path, **options: Any) -> None:
     totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])
     if options["dry_run"]:
         show_totals(totals, options)
-    elif not totals.has_work or agreed(totals, lines.totals_lines(totals), options):
+    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), options):
         renderer = output_choice(options)
         renderer.writes = totals.worked_on
         run_job(partial(apply_preview, apply_options), renderer)

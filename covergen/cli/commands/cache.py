@@ -1,4 +1,4 @@
-"""`covergen cache`: what is stored on this machine, and pruning it."""
+"""`covergen cache`: show and prune the data that covergen stores."""
 
 from __future__ import annotations
 
@@ -23,70 +23,71 @@ if TYPE_CHECKING:
 __all__ = ["cache"]
 
 _json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: an object for each thing stored."
+    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per store."
 )
 
 
-@click.group(invoke_without_command=True, short_help="Show and prune what is stored.")
+@click.group(invoke_without_command=True, short_help="Show and prune stored data.")
 @_json_option
 @click.pass_context
 def cache(ctx: click.Context, *, as_json: bool) -> None:
-    """Show what covergen keeps on this machine: where, how much, and what for.
+    """Show the data that covergen stores on this machine: where, how much, and what for.
 
-    None of it is music, and no music depends on it.
+    Music files are never stored and do not depend on this data.
     """
     if ctx.invoked_subcommand is None:
-        for one in chain(stored(), stored_models()):
+        for store in chain(stored(), stored_models()):
             if as_json:
-                click.echo(jsonl.dumps("store", {**asdict(one), "path": str(one.path)}))
+                click.echo(jsonl.dumps("store", {**asdict(store), "path": str(store.path)}))
             else:
-                _show(one)
+                _show(store)
 
 
-def _show(one: Stored) -> None:
-    entries = "" if one.entries is None else f"{one.entries:,}"
-    click.echo(f"{one.name:<12}{entries:>10}  {byte_size(one.size_bytes):>8}  {shown(one.what)}")
-    click.echo(f"{'':<12}{shown(one.path)}")
-    if one.fault:
-        click.echo(f"{'':<12}{' '.join(shown(one.fault, keep=chr(10)).split())}")
+def _show(store: Stored) -> None:
+    entries = "" if store.entries is None else f"{store.entries:,}"
+    size = byte_size(store.size_bytes)
+    click.echo(f"{store.name:<12}{entries:>10}  {size:>8}  {shown(store.what)}")
+    click.echo(f"{'':<12}{shown(store.path)}")
+    if store.fault:
+        click.echo(f"{'':<12}{' '.join(shown(store.fault, keep=chr(10)).split())}")
 
 
-@cache.command("prune")
+@cache.command("prune", short_help="Delete entries not used for a long time.")
 @click.argument("names", metavar="[WHAT]...", nargs=-1, type=click.Choice(list(STORES)))
 @click.option(
     "--unused",
     type=WholeNumber(1),
     metavar="DAYS",
-    help="Throw away what was not used for so long.  [default: half a year to a year]",
+    help="Delete entries not used for this long.  [default: half a year to a year]",
 )
-@click.option("--all", "everything", is_flag=True, help="Throw away all of it.")
+@click.option("--all", "everything", is_flag=True, help="Delete all entries.")
 @yes_option
 @_json_option
 def prune(
     names: tuple[str, ...], unused: int | None, *, everything: bool, yes: bool, as_json: bool
 ) -> None:
-    """Throw away what was not used for long, or belongs to files that are gone.
+    """Delete entries that have not been used for a long time, or whose files are gone.
 
-    WHAT: embeddings, latents and scans unless named; else also rates, pending, previews and
-    journal. Of the runs in the journal only the last can be undone then, and with --all none.
+    WHAT is embeddings, latents and scans by default, and may also be rates, pending, previews or
+    journal. After pruning the journal, only the last run can be undone; with --all, none.
     """
     if everything and unused:
-        raise UsageError("--all leaves nothing for --unused to choose: leave one out.")
+        raise UsageError("--all and --unused cannot be combined.")
     if unused and "journal" in names:
-        raise UsageError("The journal keeps whole runs: --unused does not go with it.")
+        raise UsageError("--unused does not apply to the journal, which keeps whole runs.")
     names = names or PRUNED_UNASKED
-    lost = sorted(set(names) - set(MADE_AGAIN))
-    ask = lost and not yes and sys.stdin.isatty()
-    if ask and not click.confirm(f"Throw away {' and '.join(lost)}?", err=True):
-        click.echo("Nothing was thrown away.", err=True)
+    irreplaceable = sorted(set(names) - set(MADE_AGAIN))
+    ask = irreplaceable and not yes and sys.stdin.isatty()
+    if ask and not click.confirm(f"Delete {' and '.join(irreplaceable)}?", err=True):
+        click.echo("Nothing was deleted.", err=True)
         return
-    before = {one.name: one for one in stored()}
-    went = {name: prune_store(name, unused_days=0 if everything else unused) for name in names}
-    after = {one.name: one for one in stored()}
+    before = {store.name: store for store in stored()}
+    deleted = {name: prune_store(name, unused_days=0 if everything else unused) for name in names}
+    after = {store.name: store for store in stored()}
     for name in names:
         freed = max(0, before[name].size_bytes - after[name].size_bytes)
         if as_json:
-            value = {"name": name, "entries": went[name], "freed_bytes": freed}
+            value = {"name": name, "entries": deleted[name], "freed_bytes": freed}
             click.echo(jsonl.dumps("pruned", value))
         else:
-            click.echo(f"{name:<12}{counted(went[name], 'item')}, {byte_size(freed)} freed")
+            click.echo(f"{name:<12}{counted(deleted[name], 'item')}, {byte_size(freed)} freed")

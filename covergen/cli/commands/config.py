@@ -1,4 +1,4 @@
-"""`covergen config`: the settings in force, and where each comes from."""
+"""`covergen config`: show the settings in effect and where each comes from."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SOURCES = {
 }
 
 
-@click.command(short_help="Print the settings in force.")
+@click.command(short_help="Show the settings in effect.")
 @click.pass_context
 def config(ctx: click.Context) -> None:
-    """Print where covergen's files are, and what every option is set to and by what."""
+    """Show where covergen's files are, and each option's value and where it comes from."""
     from covergen.core.paths import cache_folder, config_folder, state_folder
 
     root = ctx.find_root()
     file = config_file()
-    click.echo(f"settings  {file}{'' if file.exists() else ' (not there; all are the defaults)'}")
+    click.echo(f"settings  {file}{'' if file.exists() else ' (does not exist)'}")
     click.echo(f"models    {config_folder() / 'models.toml'}")
     click.echo(f"cache     {cache_folder()}")
     click.echo(f"state     {state_folder()}")
@@ -40,7 +40,7 @@ def config(ctx: click.Context) -> None:
 
 
 def _settings(ctx: click.Context) -> Iterator[str]:
-    """A block for each command below `ctx`: the lines that config.toml would have."""
+    """Yield the lines of a config.toml with the values of every command below `ctx`."""
     for name, command in cast("click.Group", ctx.command).commands.items():
         child = click.Context(command, info_name=name, parent=ctx)
         if isinstance(command, click.Group):

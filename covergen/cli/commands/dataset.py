@@ -1,4 +1,4 @@
-"""`covergen dataset`: pairs of music and covers to train on, made and checked."""
+"""`covergen dataset`: create and check pairs of music and covers for training."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ if TYPE_CHECKING:
 __all__ = ["dataset"]
 
 _EXPECTED = (
-    "A pair is a sound and a picture of the same name in one folder, or in audio_snippets and"
-    " cover_images in it.\nTo make pairs of a music library: covergen dataset from-library"
-    " {folder} DIR"
+    "A pair is an audio file and a picture with the same name, in the same folder or in its"
+    " subfolders audio_snippets and cover_images.\nTo create pairs from a music library:"
+    " covergen dataset from-library {folder} DIR"
 )
-_WINDOW_SECONDS = 10  # as in covergen.audio.windows, which would cost an import of FFmpeg
+_WINDOW_SECONDS = 10  # as in covergen.audio.windows, which imports FFmpeg
 
 
 @click.group()
 def dataset() -> None:
-    """Make pairs of music and covers to train on, and check them."""
+    """Create and check datasets for training."""
 
 
 dataset.add_command(from_jamendo)
 
 
-@dataset.command("from-library", short_help="Make a dataset of the covers you have.")
-@click.argument(  # not required: Click would say that of one argument PATH is missing, not DIR
+@dataset.command("from-library", short_help="Create a dataset from your own library.")
+@click.argument(  # not required: with one argument, Click would report PATH as missing, not DIR
     "paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path)
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; make nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option(
     "--seconds",
     type=WholeNumber(_WINDOW_SECONDS, 600),
     default=30,
     show_default=True,
     metavar="N",
-    help="Sound kept of each track, in stretches of 10 s from all over it.",
+    help="Length of the excerpts, made of 10 s windows spread over the track.",
 )
 @click.option(
     "--per-album",
@@ -76,9 +76,9 @@ dataset.add_command(from_jamendo)
     default=3,
     show_default=True,
     metavar="N",
-    help="Tracks taken of each album, from all over it.",
+    help="Maximum number of tracks per album, spread over the album.",
 )
-@click.option("--include-painted", is_flag=True, help="Take covers that covergen painted, too.")
+@click.option("--include-painted", is_flag=True, help="Include covers painted by covergen.")
 @scan_options
 @cover_names_option
 @jobs_option
@@ -86,18 +86,18 @@ dataset.add_command(from_jamendo)
 @verbose_option
 @json_option
 def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
-    """Make pairs in DIR of the covers and tracks below PATH, which are left alone.
+    """Create pairs in DIR from the covers and tracks below PATH, which are not changed.
 
-    An excerpt is what covergen hears of a track, stretch after stretch. Pairs that are there
-    already stay as they are: run it again for what is new.
+    An excerpt consists of the windows that covergen would embed. Existing pairs are kept: run the
+    command again to add new ones.
     """
     from covergen.datasets.from_library import Selection
     from covergen.jobs.dataset.from_library import CollectOptions, preview_collection
 
     if not paths:
-        raise click.UsageError("Name the music, then the folder of the dataset: PATH... DIR.")
+        raise click.UsageError("Both the music and the dataset folder are required: PATH... DIR.")
     if options["seconds"] % _WINDOW_SECONDS:
-        raise UsageError("--seconds: covergen hears stretches of 10 s; name 10, 20, 30, …")
+        raise UsageError("--seconds must be a multiple of 10.")
     collect_options = CollectOptions(
         paths=paths,
         folder=folder,
@@ -121,7 +121,7 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
     if not options["as_json"]:
         click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
     if totals.is_empty:
-        click.echo("No music was found.", err=True)
+        click.echo("No music found.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
 
@@ -129,11 +129,11 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
 def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset.from_library import collect
 
-    with bar("cut    ", "track", total=totals.targets, hidden=options["quiet"]) as shown:
+    with bar("created", "track", total=totals.targets, hidden=options["quiet"]) as progress:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:
-                shown.update(isinstance(event, TrackHeard))
+                progress.update(isinstance(event, TrackHeard))
                 emit(event)
 
             collect(collect_options, counted, checkpoint)
@@ -144,43 +144,44 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
         click.echo(f"Next: {shlex.join(command)}", err=True)
 
 
-@dataset.command("check", short_help="Say whether a dataset can be trained on.")
+@dataset.command("check", short_help="Check whether a dataset is fit for training.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--sheet",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The PNG that shows a cover of each album.  [default: DIR/covergen-sheet.png]",
+    help="PNG file for a contact sheet with one cover per album."
+    "  [default: DIR/covergen-sheet.png]",
 )
-@click.option("--no-sheet", is_flag=True, help="Write no sheet.")
+@click.option("--no-sheet", is_flag=True, help="Do not write a contact sheet.")
 @jobs_option
 @quiet_option
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print JSON Lines: an object for each problem, then a summary.",
+    help="Print JSON Lines: one object per problem, then a summary.",
 )
 def check(folder: Path, sheet: Path | None, **options: Any) -> None:
-    """Decode all that is in DIR, and say what is the matter with it.
+    """Decode every file in DIR and report problems.
 
-    DIR holds audio_snippets, cover_images and audio_embeddings, or pairs of files side by side;
-    what has the same name but for the extension belongs together. Exit code 1: there is nothing
-    to be trained on.
+    DIR contains the folders audio_snippets, cover_images and audio_embeddings, or all files side by
+    side. Files with the same name except for the extension form a pair. Exits with 1 if the dataset
+    cannot be used for training.
     """
     from covergen.datasets.folder import Problem, read_dataset
     from covergen.jobs.dataset.check import check_dataset
 
     if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UsageError(f"{sheet}: a sheet is a .png.")
+        raise UsageError(f"{sheet}: a contact sheet must be a .png file.")
     found = read_dataset(folder)
     with (
-        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as shown,
-        interruptible() as checkpoint,
+        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as progress,
+        interruptible("nothing is being written") as checkpoint,
     ):
 
         def report(item: Examined | Problem) -> None:
-            shown.update(not isinstance(item, Problem))
+            progress.update(not isinstance(item, Problem))
             for problem in (item,) if isinstance(item, Problem) else item.problems:
                 with aside():
                     _print_problem(problem, options)
@@ -193,12 +194,13 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         for line in (*_health_lines(health), *(f"Covers  {lines.shown(path)}" for path in sheets)):
             click.echo(line)
     if health.obstacle:
-        click.echo(f"It cannot be trained on: {health.obstacle}.", err=True)
+        click.echo(f"The dataset cannot be trained on: {health.obstacle}.", err=True)
         if not health.pairs:
             click.echo(_EXPECTED.format(folder=lines.shown(folder)), err=True)
         click.get_current_context().exit(1)
     if not options["quiet"]:
-        click.echo(f"Next: {shlex.join(['covergen', 'finetune', lines.shown(folder)])}", err=True)
+        command = shlex.join(["covergen", "finetune", lines.shown(folder)])
+        click.echo(f"Next: {command}", err=True)
 
 
 def _print_problem(problem: Problem, options: dict[str, Any]) -> None:
@@ -221,7 +223,7 @@ def _print_problem(problem: Problem, options: dict[str, Any]) -> None:
 
 
 def _save_sheets(found: Dataset, sheet: Path | None) -> tuple[Path, ...]:
-    """Where nobody asked for a sheet, a folder that cannot be written to is no failure."""
+    """Write the contact sheets. Without --sheet, a folder that is not writable is not an error."""
     from covergen.datasets.folder import SHEET_NAME
     from covergen.jobs.dataset.check import save_pictures
 
@@ -232,7 +234,7 @@ def _save_sheets(found: Dataset, sheet: Path | None) -> tuple[Path, ...]:
     except WriteError as error:
         if sheet is not None:
             raise
-        click.echo(f"There is no sheet of the covers: {lines.shown(str(error))}", err=True)
+        click.echo(f"No contact sheet was written: {lines.shown(str(error))}", err=True)
         return ()
 
 
@@ -240,13 +242,13 @@ def _health_lines(health: Health) -> Iterator[str]:
     from covergen.datasets.check import REMARKS
 
     yield (
-        f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} are whole:"
-        f" {health.with_audio:,} with sound, {health.with_embedding:,} with an embedding."
+        f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} usable:"
+        f" {health.with_audio:,} with audio, {health.with_embedding:,} with an embedding."
     )
     yield (
         f"{lines.counted(len(health.albums), 'album')} with"
         f" {lines.counted(len(health.pictures), 'different cover')};"
-        " a split keeps what shares an album on one side."
+        " validation holds out whole albums."
     )
     for reason, number in sorted(health.problems.items()):
         word = "remark" if reason in REMARKS else "fault"

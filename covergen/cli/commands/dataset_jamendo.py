@@ -1,4 +1,4 @@
-"""`covergen dataset from-jamendo`: pairs from a catalogue of Creative Commons music."""
+"""`covergen dataset from-jamendo`: create pairs from Creative Commons music on Jamendo."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["from_jamendo"]
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
-_DOT_ENV = Path(".env")  # of the working folder
+_DOT_ENV = Path(".env")  # in the working directory
 _RECIPES: dict[str, dict[str, Any]] = {
     "default": {"order": "id", "image_size": max(IMAGE_SIZES), "rate": 2.0},
-    # As art-from-audio's jamendo_collector.py has it.
+    # As in art-from-audio's jamendo_collector.py.
     "reference": {
         "order": "popularity_total",
         "since": date(2000, 1, 1),
@@ -45,9 +45,9 @@ _RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 _PARTS = {"albumtrack": "albums", "single": "singles"}
-_WORTH_TELLING_SECONDS = 5
-# NAME=VALUE on a line of its own, with or without quotes, an "export" or a comment behind it.
-_SET = re.compile(
+_MIN_REPORTED_WAIT_SECONDS = 5
+# NAME=VALUE on one line, optionally with quotes, a leading "export" or a trailing comment.
+_ASSIGNMENT = re.compile(
     r"""^\s*(?:export\s+)?(?P<name>\w+)[ \t]*=[ \t]*"""
     r"""(?:(?P<mark>["'])(?P<quoted>.*?)(?P=mark)|(?P<plain>[^\s#]*))[ \t]*(?:\#.*)?$""",
     re.MULTILINE,
@@ -55,14 +55,14 @@ _SET = re.compile(
 
 
 def _day(text: str | date) -> date:
-    """A day as the command line or config.toml, which has dates, gives it."""
+    """Parse a date from the command line or config.toml, which has a type for dates."""
     try:
         return text if isinstance(text, date) else date.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a date such as 2024-12-31.") from error
 
 
-@click.command("from-jamendo", short_help="Make a dataset of Creative Commons music.")
+@click.command("from-jamendo", short_help="Create a dataset from Creative Commons music.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--pairs",
@@ -70,62 +70,62 @@ def _day(text: str | date) -> date:
     default=250,
     show_default=True,
     metavar="N",
-    help="Pairs from Jamendo that DIR has at the end, those that are there included.",
+    help="Total number of pairs from Jamendo in DIR, including existing ones.",
 )
 @click.option(
     "--recipe",
     type=click.Choice(list(_RECIPES)),
     default="default",
     show_default=True,
-    help="reference: what art-from-audio's collector asks for, unless other options say otherwise.",
+    help="Preset; reference: as in art-from-audio's collector. Explicit options override this.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Ask what there is; collect nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print what is available; download nothing.")
 @click.option(
     "--client-id",
-    is_eager=True,  # so it is no setting: a key has no place in config.toml
+    is_eager=True,  # which excludes it from config.toml, since it is a secret
     metavar="ID",
-    help="Your application's, from devportal.jamendo.com.  [env var: JAMENDO_CLIENT_ID or"
-    " JAMENDO_API_KEY, also in ./.env]",
+    help="Client ID of your Jamendo application, from devportal.jamendo.com.  [env var:"
+    " JAMENDO_CLIENT_ID or JAMENDO_API_KEY, also in ./.env]",
 )
 @click.option(
     "--licence",
     type=click.Choice(LICENCES),
     multiple=True,
     default=ADAPTABLE,
-    show_default="all that permit derived works: the first four",
-    help="A Creative Commons licence that is welcome. Repeatable.",
+    show_default="the first four, which allow derivative works",
+    help="Creative Commons licence to accept. Repeatable.",
 )
 @click.option(
     "--tag",
     "tags",
     multiple=True,
     metavar="TAG",
-    help="Only music with this genre, instrument or mood. Repeatable: with all of them.",
+    help="Only music with this genre, instrument or mood. Repeatable: all must match.",
 )
 @click.option(
     "--any-tag",
     "any_tags",
     metavar="TAG",
     multiple=True,
-    help="Only music with one of these, or something like it. Repeatable.",
+    help="Only music with at least one of these tags, or similar ones. Repeatable.",
 )
 @click.option(
     "--since",
     type=_day,
     metavar="DATE",
-    help="Only music released from this day on.  [default: any; reference: 2000-01-01]",
+    help="Only music released on or after this date.  [default: any; reference: 2000-01-01]",
 )
 @click.option(
     "--until",
     type=_day,
     metavar="DATE",
-    help="Only music released until this day.  [default: any; reference: 2024-12-31]",
+    help="Only music released on or before this date.  [default: any; reference: 2024-12-31]",
 )
 @click.option(
     "--order",
     type=click.Choice(tuple(ORDERS)),
-    help="What comes first. Only that of ids never changes while it is read.  [default: id;"
-    " reference: popularity_total]",
+    help="Sort order. Only `id` is stable while pages are read.  [default: id; reference:"
+    " popularity_total]",
 )
 @click.option(
     "--seconds",
@@ -133,47 +133,47 @@ def _day(text: str | date) -> date:
     default=30,
     show_default=True,
     metavar="N",
-    help="Sound kept of each track, from its middle.",
+    help="Length of the excerpts, from the middle of each track.",
 )
 @click.option(
     "--image-size",
     type=click.Choice(IMAGE_SIZES),
     metavar="N",
-    help="Side of the covers in pixels, 25 to 600.  [default: 600; reference: 300]",
+    help="Width and height of the covers in pixels, 25 to 600.  [default: 600; reference: 300]",
 )
 @click.option(
     "--rate",
     type=Number(0.01, 10),
     metavar="X",
-    help="Most requests a second.  [default: 2; reference: 1]",
+    help="Maximum number of requests per second.  [default: 2; reference: 1]",
 )
-@click.option("--base-url", is_eager=True, hidden=True, help="Another server, for tests.")
+@click.option("--base-url", is_eager=True, hidden=True, help="URL of another server, for tests.")
 @quiet_option
 @verbose_option
 @json_option
 def from_jamendo(folder: Path, **options: Any) -> None:
-    """Make pairs in DIR of covers and excerpts from Jamendo, one for each album or single.
+    """Create pairs in DIR of covers and excerpts from Jamendo, one per album or single.
 
-    Pairs that are there are not fetched again: the same command goes on where another stopped.
-    metadata.csv names the licence and the author of each. Jamendo allows 35,000 requests a month;
-    a pair takes two, and a page of 200 of its catalogue one.
+    Existing pairs are not downloaded again: run the same command to continue an earlier one.
+    metadata.csv lists the licence and author of each pair. Jamendo allows 35,000 requests per
+    month; a pair takes two requests, and 200 entries of the catalogue take one.
     """
     from covergen.jobs.dataset.from_jamendo import pairs_there
 
     given = {name: value for name, value in options.items() if value is not None}
     jamendo = _jamendo_options(folder, options | _RECIPES[options["recipe"]] | given)
-    there = pairs_there(folder)
+    existing = pairs_there(folder)
     if options["dry_run"]:
-        _preview(jamendo, there, options)
-    elif there < jamendo.pairs:
-        _collect(jamendo, there, options)
+        _preview(jamendo, existing, options)
+    elif existing < jamendo.pairs:
+        _collect(jamendo, existing, options)
     else:
         if options["as_json"]:
             nothing = output_choice(options).tally
             click.echo(jsonl.dumps("summary", jsonl.run_summary(nothing, interrupted=False)))
         if not options["quiet"]:
-            pairs = lines.counted(there, "pair")
-            click.echo(f"{lines.shown(folder)} has {pairs} from Jamendo already.", err=True)
+            pairs = lines.counted(existing, "pair")
+            click.echo(f"{lines.shown(folder)} already has {pairs} from Jamendo.", err=True)
 
 
 def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
@@ -206,93 +206,96 @@ def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
 
 
 def _client_id(option: str | None) -> str:
-    """Not left to Click, which would let `covergen config` print the environment's."""
-    for places in (os.environ, _dot_env()):
-        for value in (option, *map(places.get, _VARIABLES)):
+    """Return the client ID. Not left to Click: `covergen config` would print the variable."""
+    for variables in (os.environ, _dot_env()):
+        for value in (option, *map(variables.get, _VARIABLES)):
             if value and value.strip():
                 return value.strip()
     raise UsageError(
-        "Jamendo answers only who has a client id.",
-        hint="Get one for nothing at https://devportal.jamendo.com, and set JAMENDO_CLIENT_ID"
-        " to it, in the environment or in a file .env here, or give it with --client-id.",
+        "Jamendo requires a client ID.",
+        hint="Get one for free at https://devportal.jamendo.com, then set JAMENDO_CLIENT_ID in the"
+        " environment or in a .env file here, or pass it with --client-id.",
     )
 
 
 def _dot_env() -> dict[str, str]:
-    """The variables that the working folder's .env sets, as far as it can be read."""
+    """Return the variables in the working directory's .env file; empty if it cannot be read."""
     try:
         text = _DOT_ENV.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return {}
-    return {found["name"]: found["quoted"] or found["plain"] or "" for found in _SET.finditer(text)}
+    return {
+        found["name"]: found["quoted"] or found["plain"] or ""
+        for found in _ASSIGNMENT.finditer(text)
+    }
 
 
-def _collect(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> None:
+def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset.from_jamendo import collect_from_jamendo, pairs_there
 
     quiet = options["quiet"]
-    with bar("collected", "pair", total=jamendo.pairs - there, hidden=quiet) as shown:
+    with bar("collected", "pair", total=jamendo.pairs - existing, hidden=quiet) as progress:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
-            def told(event: Event) -> None:
+            def report(event: Event) -> None:
                 emit(event)
                 match event:
                     case AlbumDone(result="collected"):
-                        shown.update()
+                        progress.update()
                     case Waiting() if not quiet:
-                        _tell_wait(event)
+                        _show_wait(event)
 
-            collect_from_jamendo(jamendo, told, checkpoint)
+            collect_from_jamendo(jamendo, report, checkpoint)
 
         try:
             run_job(job, output_choice(options))
         except DownloadError:
-            if pairs_there(jamendo.folder) > there:
-                click.echo("What has arrived is kept.", err=True)
+            if pairs_there(jamendo.folder) > existing:
+                click.echo("The pairs downloaded so far are kept.", err=True)
             raise
-    now = pairs_there(jamendo.folder)
-    if now < jamendo.pairs:
-        click.echo(f"Jamendo has no more such music; pairs there: {now:,}.", err=True)
+    pairs = pairs_there(jamendo.folder)
+    if pairs < jamendo.pairs:
+        click.echo(f"Jamendo has no more matching music. Pairs: {pairs:,}.", err=True)
     if not quiet:
         click.echo(f"Next: covergen dataset check {lines.shown(jamendo.folder)}", err=True)
 
 
-def _tell_wait(wait: Waiting) -> None:
-    if wait.seconds >= _WORTH_TELLING_SECONDS:
+def _show_wait(wait: Waiting) -> None:
+    if wait.seconds >= _MIN_REPORTED_WAIT_SECONDS:
         with aside():
             click.echo(
                 f"Waiting {lines.duration(wait.seconds)}: {lines.shown(wait.why)}.", err=True
             )
 
 
-def _preview(jamendo: JamendoOptions, there: int, options: dict[str, Any]) -> None:
+def _preview(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) -> None:
     from covergen.jobs.dataset.from_jamendo import preview_jamendo
 
-    def told(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, Waiting) and not options["quiet"]:
-            _tell_wait(event)
+            _show_wait(event)
 
-    with interruptible() as checkpoint:
-        for forecast in preview_jamendo(jamendo, told, checkpoint):
+    with interruptible("nothing is being written") as checkpoint:
+        for forecast in preview_jamendo(jamendo, report, checkpoint):
             if options["as_json"]:
                 click.echo(jsonl.dumps("search", _forecast_object(forecast)))
             else:
                 for line in _forecast_lines(forecast, jamendo.account.base_url):
                     click.echo(line)
     if options["as_json"]:
-        click.echo(jsonl.dumps("summary", {"wanted": jamendo.pairs, "there": there}))
+        click.echo(jsonl.dumps("summary", {"wanted": jamendo.pairs, "there": existing}))
     else:
-        click.echo(f"\n{there:,} of {jamendo.pairs:,} pairs are there.")
+        click.echo(f"\n{existing:,} of {jamendo.pairs:,} pairs exist.")
 
 
 def _forecast_lines(forecast: Forecast, base_url: str) -> Iterator[str]:
     found = "some" if forecast.total is None else f"{forecast.total:,}"
-    looked_at = forecast.usable + sum(forecast.reasons.values())
-    yield f"{_PARTS[forecast.parameters['type']]:<10}{found} on Jamendo; of the first {looked_at}:"
+    checked = forecast.usable + sum(forecast.reasons.values())
+    yield f"{_PARTS[forecast.parameters['type']]:<10}{found} on Jamendo; of the first {checked}:"
     yield f"  {'collect':<10}{forecast.usable:>6,}"
     for reason, number in sorted(forecast.reasons.items()):
         yield f"  {'skip':<10}{number:>6,}  {reason.text}"
-    yield f"  asked     {base_url}/tracks/?{urlencode(forecast.parameters)}"
+    yield f"  request   {base_url}/tracks/?{urlencode(forecast.parameters)}"
 
 
 def _forecast_object(forecast: Forecast) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`covergen demo`: a library to try covergen on."""
+"""`covergen demo`: create a small library to try covergen on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    SectionedCommand,
     json_option,
     model_choice,
     output_choice,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-@click.command(short_help="Make a small library of real music files, and tag it.")
+@click.command(cls=SectionedCommand, short_help="Create a small music library and tag it.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--albums",
@@ -39,7 +40,7 @@ __all__ = ["demo"]
     default=6,
     show_default=True,
     metavar="N",
-    help="Number of albums to make.",
+    help="Number of albums to create.",
 )
 @seed_option
 @paint_options
@@ -47,10 +48,10 @@ __all__ = ["demo"]
 @verbose_option
 @json_option
 def demo(folder: Path, **options: Any) -> None:
-    """Make six short albums in DIR/Music, tag them, and show their covers.
+    """Create six short albums in DIR/Music, tag them, and write a sheet of their covers.
 
     The albums are synthesized, each in a different mood and container: MP3, FLAC, M4A, Ogg Vorbis,
-    Opus and WAV. DIR is a new folder, or one of an earlier demo.
+    Opus and WAV. DIR must be a new folder or that of an earlier demo.
     """
     from covergen.jobs.demo import Demo, make_sheet
     from covergen.jobs.tag import tag
@@ -67,7 +68,7 @@ def demo(folder: Path, **options: Any) -> None:
         if renderer.tally.count("painted"):
             make_sheet(place)
     if not options["quiet"]:
-        click.echo(f"The covers: {place.sheet}", err=True)
+        click.echo(f"Covers: {place.sheet}", err=True)
         click.echo("Next: covergen tag --dry-run ~/Music", err=True)
 
 
@@ -80,11 +81,11 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
         missing = counted(len({track.path.parent for track in tracks}), "album")
         click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
-        bar("made ", "track", total=len(tracks), hidden=quiet) as played,
+        bar("made", "track", total=len(tracks), hidden=quiet) as progress,
         interruptible() as checkpoint,
     ):
         for _ in make_library(tracks, checkpoint):
-            played.update()
+            progress.update()
 
 
 def _tag_options(place: Demo, options: dict[str, Any]) -> TagOptions:

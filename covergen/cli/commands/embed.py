@@ -1,4 +1,4 @@
-"""`covergen embed`: CLAP embeddings to files."""
+"""`covergen embed`: write CLAP embeddings to files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["embed"]
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A folder.",
+    help="Output folder.",
 )
 @click.option(
     "--format",
@@ -42,9 +42,9 @@ __all__ = ["embed"]
     type=click.Choice(["pt", "safetensors"]),
     default="pt",
     show_default=True,
-    help="Kind of file; in both, (1, D) float32 of unit length.",
+    help="File format; both contain a (1, D) float32 tensor with unit L2 norm.",
 )
-@click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
+@click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 @scan_options
 @clap_options
 @compute_options
@@ -52,7 +52,7 @@ __all__ = ["embed"]
 @verbose_option
 @json_option
 def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Write the CLAP embedding of each audio file of PATH."""
+    """Write the CLAP embedding of each audio file in PATH."""
     from covergen.compute.device import choose_compute
     from covergen.jobs.embed import embed as embed_to_files
     from covergen.pipeline.model import choose_preset, locate_part

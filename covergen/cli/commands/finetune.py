@@ -12,6 +12,7 @@ import click
 from covergen.cli.interrupt import interruptible
 from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import (
+    SectionedCommand,
     base_option,
     clap_options,
     compute_options,
@@ -47,7 +48,22 @@ _RECIPE_OPTIONS = (
 )
 
 
-@click.command(short_help="Train an adapter on music and covers.")
+_SECTIONS = {
+    "Training": (
+        "recipe_name", "from_scratch", "resume", "strict", "max_steps", "epochs", "batch_size",
+        "accumulation", "learning_rate", "rank", "resolution", "crop", "validation", "seed",
+    ),
+    "Model": ("model", "base", "clap", "windows", "padding"),
+    "Speed and memory": ("device", "dtype", "gradient_checkpointing", "jobs"),
+    "Output": (
+        "dry_run", "output", "save_as", "force", "save_every", "quiet", "as_json", "help",
+    ),
+}  # fmt: skip
+
+
+@click.command(
+    cls=SectionedCommand, sections=_SECTIONS, short_help="Train an adapter on music and covers."
+)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="Print the training plan; change nothing.")
 @click.option(
@@ -80,7 +96,7 @@ _RECIPE_OPTIONS = (
     type=click.Choice(["default", "reference"]),
     default="default",
     show_default=True,
-    help="Training recipe; reference: exactly as in art-from-audio, in fp32.",
+    help="Recipe; reference: as in art-from-audio, in fp32. Explicit options override this.",
 )
 @click.option(
     "--max-steps",
@@ -133,7 +149,7 @@ _RECIPE_OPTIONS = (
     "--save-every",
     type=WholeNumber(1),
     metavar="EPOCHS",
-    help="Epochs between checkpoints.  [default: 250 steps; reference: 10 epochs]",
+    help="Epochs between checkpoints.  [default: from the recipe, 250 steps; reference: 10 epochs]",
 )
 @click.option(
     "--validation",
@@ -215,7 +231,7 @@ def _dry_run(checked: Checked, options: dict[str, Any]) -> None:
         for line in _plan_lines(plan, checked):
             click.echo(line)
     if options["strict"] and plan.left_out:
-        click.echo("The training would stop at the pairs left out, because of --strict.", err=True)
+        click.echo("Training would stop at the pairs left out, because of --strict.", err=True)
         click.get_current_context().exit(1)
     if not options["quiet"] and not options["as_json"]:
         click.echo("Next: run the same command without --dry-run.", err=True)
@@ -231,7 +247,7 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     validation = validation_text(plan.held_back, recipe.validation)
     yield f"pairs     {plan.pairs:,} from {albums}, {validation}"
     tracks = lines.counted(plan.unheard, "track")
-    yield f"to embed  {tracks}, except those in the cache"
+    yield f"to embed  {tracks}, except those already cached"
     step_pairs = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
     yield f"steps     {plan.steps:,} of {step_pairs} each"
     start = "from the model's adapter" if plan.continues else "from scratch"

@@ -1,4 +1,4 @@
-"""`covergen generate`: pictures from audio files, no tags."""
+"""`covergen generate`: paint picture files from audio files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    SectionedCommand,
     encoding_choice,
     encoding_options,
     json_option,
@@ -33,7 +34,7 @@ _OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
-@click.command(short_help="Paint pictures from audio files.")
+@click.command(cls=SectionedCommand, short_help="Paint pictures from audio files.")
 @paths_argument
 @click.option(
     "-o",
@@ -41,9 +42,9 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR|FILE",
-    help="A folder; for a single track also a picture's name (.png, .jpg).",
+    help="Output folder; for a single track, it may also be a .png or .jpg file.",
 )
-@click.option("-f", "--force", is_flag=True, help="Replace pictures that are already there.")
+@click.option("-f", "--force", is_flag=True, help="Replace existing pictures.")
 @scan_options
 @click.option(
     "--seed",
@@ -51,7 +52,7 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
     default=0,
     show_default=True,
     metavar="N",
-    help="Used as it is, for each picture.",
+    help="Random seed, used as given for every picture.",
 )
 @paint_options
 @encoding_options
@@ -59,7 +60,7 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 @verbose_option
 @json_option
 def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Paint a picture for each audio file of PATH, and leave the files alone."""
+    """Paint a picture for each audio file in PATH. The audio files are not changed."""
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
     from covergen.pipeline.model import choose_preset, locate_model
@@ -69,7 +70,9 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
     locate_model(preset)
     suffix = output.suffix.lower()
     if suffix in _OTHER_FORMATS:
-        raise UsageError(f"{output}: pictures are .png or .jpg, a folder has another name.")
+        raise UsageError(
+            f"{output}: pictures must be .png or .jpg, and a folder must not end in {suffix}."
+        )
     if suffix in _FORMATS:
         source = click.get_current_context().get_parameter_source("image_format")
         if source is ParameterSource.COMMANDLINE and options["image_format"] != _FORMATS[suffix]:

@@ -1,4 +1,4 @@
-"""`covergen info`: what is in a file and what painted it; what `tag` would do and why."""
+"""`covergen info`: explain a file's cover, or what `tag` would do with an album and why."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ __all__ = ["info"]
 
 @click.command(short_help="Explain a file's cover, or what tag would do with an album.")
 @paths_argument
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object each.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per file or album."
+)
 def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
-    """Explain PATH, and touch nothing.
+    """Explain PATH without changing anything.
 
-    Of a music file or a picture: is there a cover, is it covergen's own, what painted it, and the
-    command that paints it again. Of a folder: what `covergen tag` would do with each album in it
-    under your settings, why, and what would change that.
+    For a music file or picture: whether it has a cover, what painted it, and the command that
+    paints it again. For a folder: what `covergen tag` would do with each album under your settings,
+    why, and what would change that.
     """
     found = failed = False
     with interruptible("nothing is being written") as checkpoint:
-        for item in _explained(paths, checkpoint):
+        for item in _infos(paths, checkpoint):
             found = True
             if isinstance(item, Outcome):
                 failed |= item.status is Status.FAILED
@@ -48,19 +50,19 @@ def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
             else:
                 click.echo("\n".join(info_lines(item)) + "\n")
     if not found:
-        click.echo("No music was found.", err=True)
+        click.echo("No music found.", err=True)
     if failed:
         click.get_current_context().exit(1)
 
 
-def _explained(
+def _infos(
     paths: tuple[Path, ...], checkpoint: Checkpoint
 ) -> Iterator[FileInfo | AlbumInfo | Outcome]:
     from covergen.jobs.info import album_infos, file_info
 
     for path in paths:
         if path.is_dir():
-            yield from album_infos(plan_choice((path,), _settings_of_tag(path)), checkpoint)
+            yield from album_infos(plan_choice((path,), _tag_options(path)), checkpoint)
             continue
         try:
             yield file_info(path, checkpoint)
@@ -68,8 +70,8 @@ def _explained(
             yield Outcome.of_error(error)
 
 
-def _settings_of_tag(path: Path) -> dict[str, Any]:
-    """The options of `covergen tag PATH`: from the environment and config.toml, or the defaults."""
+def _tag_options(path: Path) -> dict[str, Any]:
+    """Return the options of `covergen tag PATH` from environment, config.toml and defaults."""
     root = click.get_current_context().find_root()
     with tag.make_context(tag.name, [str(path.absolute())], parent=root) as ctx:
         return ctx.params

@@ -1,4 +1,4 @@
-"""`covergen models`: what can paint, and what of it is on this machine."""
+"""`covergen models`: list, show, download and export models."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["models"]
 
 @click.group()
 def models() -> None:
-    """List, show, fetch and export the models that can paint."""
+    """List, show, download and export models."""
 
 
 @models.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """List the models: covergen's own and those of your models.toml."""
+    """List the built-in models and those in your models.toml."""
     from covergen.models.inventory import parts_of
     from covergen.models.presets import load_presets
 
@@ -41,16 +41,16 @@ def list_models(*, as_json: bool) -> None:
             click.echo(jsonl.dumps("model", _object(preset, parts)))
         return
     states = [_state(preset, parts) for preset, parts in found]
-    wide, wider = max(len(preset.name) for preset, _ in found), max(map(len, states))
+    name_width, state_width = max(len(preset.name) for preset, _ in found), max(map(len, states))
     for (preset, _), state in zip(found, states, strict=True):
-        click.echo(f"{preset.name:<{wide}}  {state:<{wider}}  {preset.description}")
+        click.echo(f"{preset.name:<{name_width}}  {state:<{state_width}}  {preset.description}")
 
 
 @models.command("show")
 @click.argument("name")
 @json_option
 def show_model(name: str, *, as_json: bool) -> None:
-    """Show a model: its parts, where they are, and how it samples."""
+    """Show a model's parts, where they are stored, and its sampling settings."""
     from covergen.models.inventory import parts_of
     from covergen.models.presets import find_preset, load_presets
 
@@ -61,17 +61,17 @@ def show_model(name: str, *, as_json: bool) -> None:
         return
     click.echo(f"{preset.name}: {preset.description}")
     for part in parts:
-        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not here"
+        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not downloaded"
         source = "" if str(part.path) == part.source else f"{part.source}: "
         click.echo(f"  {part.kind:<10}{source}{place}")
     if preset.adapter is None:
-        click.echo("  adapter   none of its own: give one with --adapter FILE")
+        click.echo("  adapter   none: pass one with --adapter FILE")
     click.echo(
-        f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s a track"
+        f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s per track"
     )
     for style in preset.styles:
         click.echo(f"  style     {style}")
-    missing = {str(part.missing): None for part in parts if part.missing}  # each only once
+    missing = {str(part.missing): None for part in parts if part.missing}  # without duplicates
     for label, text in (("licence", preset.licence), ("size", preset.size)):
         if text:
             click.echo(f"  {label:<10}{text}")
@@ -84,7 +84,7 @@ def show_model(name: str, *, as_json: bool) -> None:
 @click.argument("name")
 @quiet_option
 def pull_model(name: str, *, quiet: bool) -> None:
-    """Fetch the parts of a model that are on the Hugging Face Hub."""
+    """Download the parts of a model from the Hugging Face Hub."""
     from covergen.models.inventory import parts_of
     from covergen.models.locate import pull
     from covergen.models.presets import find_preset, load_presets
@@ -98,7 +98,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
 
 def _check_of(kind: Kind) -> Callable[[Path], None] | None:
-    """What is checked of a part before its weights are fetched."""
+    """Return the check to run on a part before its weights are downloaded."""
     if kind != "base":
         return None
     from covergen.diffusion.base_config import check_configs
@@ -114,7 +114,7 @@ def _check_of(kind: Kind) -> Callable[[Path], None] | None:
     type=click.Choice(["diffusers", "peft"]),
     default="diffusers",
     show_default=True,
-    help="diffusers: also what ComfyUI, A1111 and InvokeAI read.",
+    help="diffusers: also read by ComfyUI, A1111 and InvokeAI.",
 )
 @click.option(
     "-o",
@@ -122,14 +122,14 @@ def _check_of(kind: Kind) -> Callable[[Path], None] | None:
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A folder, made if need be.",
+    help="Output folder, created if needed.",
 )
-@click.option("-f", "--force", is_flag=True, help="Replace files that are already there.")
+@click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 @json_option
 def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_json: bool) -> None:
-    """Write ADAPTER, a file or a model's name, in the layout of another program.
+    """Write ADAPTER, a file or a model name, in the layout of another program.
 
-    Its audio projection, which no other program knows, goes into a file of its own beside it.
+    The audio projection, which other programs do not support, is written to a separate file.
     """
     from covergen.jobs.export import export_adapter
 
@@ -145,7 +145,7 @@ def _state(preset: Preset, parts: tuple[Part, ...]) -> str:
     missing = [part.kind for part in parts if part.path is None]
     if not missing:
         return "ready" if preset.adapter else "needs --adapter"
-    return "not here" if len(missing) == len(parts) else f"{' and '.join(missing)} missing"
+    return "not downloaded" if len(missing) == len(parts) else f"{' and '.join(missing)} missing"
 
 
 def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`covergen runs`: what was written when."""
+"""`covergen runs`: list the runs in the journal."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["run_line", "runs"]
 
-_HEADER = f"{'RUN':>5}  {'BEGAN':<16}  {'ACTION':<9}{'ALBUMS':>12}{'FILES':>31}  {'STATE':<14}PLACE"
+_HEADER = (
+    f"{'RUN':>5}  {'STARTED':<16}  {'ACTION':<9}{'ALBUMS':>12}{'FILES':>31}  {'STATE':<14}PATHS"
+)
 
 
-@click.command(short_help="List the runs that wrote, and which are undone.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: an object a run.")
+@click.command(short_help="List the runs that wrote files.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: one object per run.")
 def runs(*, as_json: bool) -> None:
-    """List the runs that wrote to a library, the latest first.
+    """List the runs that wrote files, newest first.
 
-    Each with its number, which `covergen undo` takes, when it began, what it did, and where.
+    Shows each run's number (for `covergen undo`), start, action, state and paths.
     """
     from covergen.journal.runs import known_runs
 
@@ -33,20 +35,19 @@ def runs(*, as_json: bool) -> None:
     for run in known:
         click.echo(jsonl.dumps("run", _object(run)) if as_json else run_line(run))
     if not known and not as_json:
-        click.echo("No run is in the journal.", err=True)
+        click.echo("There are no runs in the journal.", err=True)
 
 
 def run_line(run: Run) -> str:
-    """A run in one line."""
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+    """Format a run as one line under _HEADER."""
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
     action = f"{run.action} {run.undoes}" if run.undoes else run.action
     files = f"{counted(run.albums, 'album'):>12}{run.written:>9,} written{run.failed:>7,} failed"
-    places = ", ".join(shown(root) for root in run.roots)
-    return f"{run.id:>5}  {when}  {action:<9}{files}  {_state(run):<14}{places}"
+    roots = ", ".join(shown(root) for root in run.roots)
+    return f"{run.id:>5}  {started}  {action:<9}{files}  {_state(run):<14}{roots}"
 
 
 def _state(run: Run) -> str:
-    """How it stands with a run, in a word."""
     if run.undone:
         return "undone" if run.undone == run.written else "partly undone"
     return "done" if run.finished else "stopped"
@@ -57,8 +58,8 @@ def _object(run: Run) -> dict[str, Any]:
         "id": run.id,
         "action": run.action,
         "undoes": run.undoes,
-        "started": _moment(run.started),
-        "finished": _moment(run.finished),
+        "started": _timestamp(run.started),
+        "finished": _timestamp(run.finished),
         "state": _state(run),
         "roots": [str(root) for root in run.roots],
         "version": run.version,
@@ -70,8 +71,8 @@ def _object(run: Run) -> dict[str, Any]:
     }
 
 
-def _moment(seconds: float | None) -> str | None:
-    """As ISO 8601 says it, in UTC."""
+def _timestamp(seconds: float | None) -> str | None:
+    """Format seconds since the epoch as ISO 8601, in UTC."""
     if seconds is None:
         return None
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,4 +1,4 @@
-"""`covergen strip`: takes covergen's own covers out again."""
+"""`covergen strip`: remove covers that covergen painted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli.confirm import agreed, count, show_totals
+from covergen.cli.confirm import confirmed, count, show_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
     journal_option,
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["strip"]
 
 
-@click.command(short_help="Take covergen's own covers out again.")
+@click.command(short_help="Remove covers that covergen painted.")
 @paths_argument
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @scan_options
 @journal_option
 @rewrite_options
@@ -41,10 +41,10 @@ __all__ = ["strip"]
 @verbose_option
 @json_option
 def strip(paths: tuple[Path, ...], **options: Any) -> None:
-    """Take covergen's own covers out of the tracks below PATH, and away from beside them.
+    """Remove covergen's covers from the tracks below PATH, and its cover files next to them.
 
-    They are known by what they say of themselves, so no journal is needed. All other pictures,
-    tags and the sound stay as they are. To put back what was there before, see `covergen undo`.
+    The covers are recognized by their own metadata, so no journal is needed. Other pictures, tags
+    and the audio are not changed. To restore what was there before, use `covergen undo`.
     """
     from covergen.jobs.strip import StripOptions, plan_strip
     from covergen.jobs.strip import strip as strip_library
@@ -58,5 +58,5 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
     totals = count(partial(plan_strip, strip_options), options, show=options["dry_run"])
     if options["dry_run"]:
         show_totals(totals, options)
-    elif not totals.has_work or agreed(totals, lines.totals_lines(totals), options):
+    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), options):
         run_job(partial(strip_library, strip_options), output_choice(options))

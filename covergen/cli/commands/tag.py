@@ -1,4 +1,4 @@
-"""`covergen tag`: the main job."""
+"""`covergen tag`: paint covers for albums and embed them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli.confirm import agreed, count, is_watched, print_totals
+from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    SectionedCommand,
     cover_names_option,
     json_option,
     model_choice,
@@ -45,21 +46,21 @@ if TYPE_CHECKING:
 __all__ = ["plan_choice", "tag"]
 
 
-@click.command(short_help="Paint covers for albums that have none, into their tracks.")
+@click.command(
+    cls=SectionedCommand, short_help="Paint covers for albums without one and embed them."
+)
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; touch nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option(
     "--per",
     type=click.Choice(["album", "track"]),
     default="album",
     show_default=True,
-    help="What shares a cover.",
+    help="One cover per album or per track.",
 )
-@click.option("-f", "--force", is_flag=True, help="Paint also where there is a cover; replace it.")
-@click.option(
-    "--fill", is_flag=True, help="Put an album's own picture into its tracks that lack it."
-)
-@click.option("--limit", type=WholeNumber(0), metavar="N", help="Work on at most so many albums.")
+@click.option("-f", "--force", is_flag=True, help="Replace existing covers.")
+@click.option("--fill", is_flag=True, help="Copy existing covers to the rest of the album.")
+@click.option("--limit", type=WholeNumber(0), metavar="N", help="Maximum number of albums.")
 @scan_options
 @cover_names_option
 @seed_option
@@ -67,7 +68,7 @@ __all__ = ["plan_choice", "tag"]
     "--preview",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="With --dry-run: paint into DIR, to be looked at and applied.",
+    help="With --dry-run: paint covers into DIR for review.",
 )
 @click.option(
     "--candidates",
@@ -75,15 +76,15 @@ __all__ = ["plan_choice", "tag"]
     default=1,
     show_default=True,
     metavar="N",
-    help="Covers for each album of a preview, to choose from.",
+    help="Covers per album of a preview.",
 )
 @click.option(
     "--retry",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Paint again what this choices.json of a preview marks.",
+    help="Repaint the albums marked in a choices.json.",
 )
-@click.option("--no-audio", is_flag=True, help="No excerpts to listen to in a preview.")
+@click.option("--no-audio", is_flag=True, help="Do not add audio excerpts to the preview.")
 @paint_options
 @write_options
 @yes_option
@@ -91,7 +92,7 @@ __all__ = ["plan_choice", "tag"]
 @verbose_option
 @json_option
 def tag(paths: tuple[Path, ...], **options: Any) -> None:
-    """Paint a cover for each album below PATH that has none, and write it into its tracks."""
+    """Paint a cover for each album below PATH without one, and embed it in its tracks."""
     from covergen.pipeline.model import choose_preset
 
     check_preview_use(options)
@@ -101,9 +102,9 @@ def tag(paths: tuple[Path, ...], **options: Any) -> None:
         context = click.get_current_context()
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
     if options["no_embed"] and options["fill"]:
-        raise UsageError("--fill writes into tracks, --no-embed forbids it: leave one out.")
+        raise UsageError("--fill and --no-embed cannot be combined.")
     if options["force"] and options["fill"]:
-        raise UsageError("--force paints everything anew, --fill keeps what is there: choose one.")
+        raise UsageError("--force and --fill cannot be combined.")
     tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
     if options["preview"]:
         run_preview(tag_options, options)
@@ -124,7 +125,7 @@ def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any
 
 
 def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions:
-    """What the options of this command say of the plan."""
+    """Return what to plan, from the parsed options of this command."""
     from covergen.pipeline.options import PlanOptions
 
     scan = scan_choice(options, options["per"])
@@ -139,41 +140,41 @@ def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions
 
 
 def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    totals = _counted(tag_options, options, show=True)
+    totals = _count(tag_options, options, show=True)
     print_totals(totals, _totals_lines(totals, tag_options), options)
     if not options["as_json"] and not options["quiet"]:
-        _show_what_follows(totals, tag_options)
+        _show_step_after_dry_run(totals, tag_options)
     if totals.failed:
         click.get_current_context().exit(1)
 
 
-def _show_what_follows(totals: PlanTotals, tag_options: TagOptions) -> None:
-    """The step after a dry run, and what would stop it: no weight is loaded to know that."""
+def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> None:
+    """Print the next step, or why the model could not be loaded. Loads no weights."""
     from covergen.pipeline.model import locate_model
 
     if totals.is_empty:
-        click.echo("No music was found.", err=True)
+        click.echo("No music found.", err=True)
     if not totals.has_work:
         return
     try:
         if totals.covers:
             locate_model(tag_options.paint.preset)
     except ModelError as error:
-        click.echo(f"Painting would stop here, though: {error}", err=True)
+        click.echo(f"Painting would fail, however: {error}", err=True)
     else:
-        click.echo("Next: the same command without --dry-run.", err=True)
+        click.echo("Next: run the same command without --dry-run.", err=True)
 
 
 def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    """Count first where somebody looks: for the question, for the bars, and to tell early."""
+    """Run the job. On a terminal, count first for the confirmation and the progress bars."""
     from covergen.pipeline.model import check_model
 
     renderer = output_choice(options)
-    if is_watched(options):
-        totals = _counted(tag_options, options, show=False)
+    if is_interactive(options):
+        totals = _count(tag_options, options, show=False)
         if totals.covers:
             check_model(tag_options.paint)
-        if totals.has_work and not agreed(totals, _totals_lines(totals, tag_options), options):
+        if totals.has_work and not confirmed(totals, _totals_lines(totals, tag_options), options):
             return
         renderer.tracks, renderer.albums = totals.heard, totals.covers
     run_job(_job(tag_options), renderer)
@@ -189,15 +190,15 @@ def _job(tag_options: TagOptions) -> Job:
 
 def _show_next_step(tally: Tally) -> None:
     if tally.count("painted"):
-        step = "let your player rescan the library; --force --seed 1 paints other covers."
+        step = "rescan the library in your player. For different covers, use --force --seed 1."
     elif any(reason is Reason.PARTIAL_ART for _, reason in tally.albums):
-        step = "--fill spreads the covers that some tracks of an album have."
+        step = "use --fill to copy covers to the other tracks of their albums."
     else:
         return
     click.echo(f"Next: {step}", err=True)
 
 
-def _counted(tag_options: TagOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
+def _count(tag_options: TagOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
     from covergen.pipeline.planning import planned
 
     return count(partial(planned, tag_options.plan), options, show=show)

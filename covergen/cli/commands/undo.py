@@ -1,4 +1,4 @@
-"""`covergen undo`: take a run back."""
+"""`covergen undo`: restore files to their state before a run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen.cli.commands.runs import run_line
-from covergen.cli.confirm import agreed, count, show_totals, would_ask
+from covergen.cli.confirm import confirmed, count, show_totals, would_ask
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    hardlinks_option,
     json_option,
     output_choice,
     quiet_option,
@@ -32,27 +33,21 @@ if TYPE_CHECKING:
 __all__ = ["undo"]
 
 
-@click.command(short_help="Put files back as they were before a run.")
+@click.command(short_help="Restore files to their state before a run.")
 @click.argument("number", metavar="[RUN]", required=False, type=WholeNumber(1))
-@click.option("-n", "--dry-run", is_flag=True, help="Print what would be done; touch nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option(
-    "-f", "--force", is_flag=True, help="Take our cover out also where a file was changed since."
+    "-f", "--force", is_flag=True, help="Remove the cover even from files changed since the run."
 )
-@click.option(
-    "--hardlinks",
-    type=click.Choice(["skip", "break"]),
-    default="skip",
-    show_default=True,
-    help="Files with several hard links: leave alone, or detach from the others.",
-)
+@hardlinks_option
 @yes_option
 @quiet_option
 @verbose_option
 @json_option
 def undo(number: int | None, **options: Any) -> None:
-    """Put files back, byte for byte, as they were before RUN: the last one, or that number.
+    """Restore files, byte for byte, to their state before RUN (by default, the last run).
 
-    Cover files beside the tracks go. A file that was changed by someone else since is left alone.
+    Cover files that the run created are removed. Files that have changed since are skipped.
     `covergen runs` lists the runs.
     """
     from covergen.jobs.undo import UndoOptions
@@ -60,30 +55,32 @@ def undo(number: int | None, **options: Any) -> None:
 
     rewrite = RewriteOptions(hardlinks=options["hardlinks"])
     undo_options = UndoOptions(force=options["force"], rewrite=rewrite)
-    run = _chosen(number, undo_options, options)
+    run = _choose_run(number, undo_options, options)
     if run is None:
         return
     click.echo(run_line(run), err=True)
     if options["dry_run"]:
-        show_totals(_planned(run, undo_options, options), options)
+        show_totals(_count(run, undo_options, options), options)
     elif not would_ask(options):
         _run(run, undo_options, options)
     else:
-        totals = _planned(run, undo_options, options)
-        if agreed(totals, lines.totals_lines(totals), options):
+        totals = _count(run, undo_options, options)
+        if confirmed(totals, lines.totals_lines(totals), options):
             _run(run, undo_options, options)
 
 
-def _planned(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> PlanTotals:
+def _count(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> PlanTotals:
     from covergen.jobs.undo import plan_undo
 
     return count(partial(plan_undo, run, undo_options), options, show=options["dry_run"])
 
 
-def _chosen(number: int | None, undo_options: UndoOptions, options: dict[str, Any]) -> Run | None:
-    """The run to be undone. Where there is none, or a later one is passed over, this is told.
+def _choose_run(
+    number: int | None, undo_options: UndoOptions, options: dict[str, Any]
+) -> Run | None:
+    """Return the run to undo, or None. Prints a message if there is none or a run is skipped.
 
-    Raises UsageError where that is a run of another library and nobody would be asked.
+    Raises UsageError if the run is from another library and the user would not be asked.
     """
     from covergen.jobs.undo import has_left, known_run, last_to_undo, share_a_place
 
@@ -91,48 +88,48 @@ def _chosen(number: int | None, undo_options: UndoOptions, options: dict[str, An
         run = known_run(number)
         if has_left(run):
             return run
-        click.echo(f"There is nothing to undo: {_why_nothing(run)}.", err=True)
+        click.echo(f"Nothing to undo: {_why_nothing(run)}.", err=True)
         return None
     with interruptible() as checkpoint:
-        last, passed_over = last_to_undo(undo_options, checkpoint)
+        last, skipped = last_to_undo(undo_options, checkpoint)
     if last is None:
-        click.echo("There is nothing to undo.", err=True)
+        click.echo("Nothing to undo.", err=True)
         return None
-    for run in passed_over:
-        why = f"nothing that is left of run {run.id} can be undone"
+    for run in skipped:
+        why = f"nothing left of run {run.id} can be undone"
         if not run.written:
-            why = f"the {run.action} of {_places(run)} wrote nothing"
-        click.echo(f"Passed over: {why}.", err=True)
-    unasked = not options["dry_run"] and not would_ask(options)
-    if unasked and any(not share_a_place(last, run) for run in passed_over):
+            why = f"the {run.action} of {_roots(run)} wrote nothing"
+        click.echo(f"Skipped: {why}.", err=True)
+    asks = options["dry_run"] or would_ask(options)
+    if not asks and any(not share_a_place(last, run) for run in skipped):
         raise UsageError(
-            f"The last run that can be undone is run {last.id}, and it is of another place:"
-            f" {_places(last)}.",
-            hint=f"To undo that one, name it: covergen undo {last.id}",
+            f"The last run that can be undone is run {last.id}, which is for another folder:"
+            f" {_roots(last)}.",
+            hint=f"To undo it, pass its number: covergen undo {last.id}",
         )
     return last
 
 
-def _places(run: Run) -> str:
+def _roots(run: Run) -> str:
     return ", ".join(shown(root) for root in run.roots)
 
 
 def _why_nothing(run: Run) -> str:
     if run.action == "undo":
-        return f"run {run.id} took run {run.undoes} back; tag or apply again to have its covers"
+        return f"run {run.id} undid run {run.undoes}; run tag or apply again for its covers"
     if run.written:
-        return f"run {run.id} is undone already"
+        return f"run {run.id} is already undone"
     return f"run {run.id} wrote nothing"
 
 
 def _run(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> None:
     from covergen.jobs.undo import undo as undo_run
 
-    with bar("undone ", "album", total=run.albums, hidden=options["quiet"]) as undone:
+    with bar("undone", "album", total=run.albums, hidden=options["quiet"]) as progress:
 
         def job(emit: Emit, checkpoint: Checkpoint) -> None:
             def counted(event: Event) -> None:
-                undone.update()
+                progress.update()
                 emit(event)
 
             undo_run(run, undo_options, counted, checkpoint)

@@ -1,1 +1,1 @@
-"""What commands print: text, JSON Lines, progress."""
+"""The output of commands: text, JSON Lines and progress bars."""

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, and nothing where that is no terminal."""
+"""Progress bars on stderr, hidden if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["aside", "bar", "pace"]
 
 
 def bar(name: str, noun: str, *, total: int | None = None, hidden: bool = False) -> tqdm[Never]:
-    """A bar that counts; without a total, what was counted and the rate. `noun` is singular."""
+    """Return a progress bar, or a counter if there is no total. `noun` is the unit, in singular."""
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]  # it takes none when it runs
-        """Counts whole things, though parts of them may be done."""
+    class Bar(tqdm):  # type: ignore[type-arg]  # not generic at run time
+        """Displays whole numbers, even if `update` adds fractions."""
 
         @property
         def format_dict(self) -> dict[str, Any]:
-            """Adds `counted` and `pace` to what a format may name."""
-            known = dict(super().format_dict)
-            done, seconds = known["n"] - known["initial"], known["elapsed"]
-            rate = known["rate"] or (done / seconds if seconds else 0.0)
-            return known | {"counted": f"{int(known['n'] + 1e-6):,}", "pace": pace(rate, noun)}
+            """The fields of tqdm's format, with `counted` and `pace` added."""
+            fields = dict(super().format_dict)
+            done, seconds = fields["n"] - fields["initial"], fields["elapsed"]
+            rate = fields["rate"] or (done / seconds if seconds else 0.0)
+            return fields | {"counted": f"{int(fields['n'] + 1e-6):,}", "pace": pace(rate, noun)}
 
     counted = f"{{counted}}/{total:,}" if total is not None else f"{{counted}} {noun}s"
     ends = f" {counted} [{{elapsed}}<{{remaining}}{{pace}}{{postfix}}]"
     return Bar(
         total=total,
-        desc=name,
-        bar_format=f"{{desc}}: {{percentage:3.0f}}%|{{bar}}|{ends}"
+        desc=f"{name + ':':<11}",
+        bar_format=f"{{desc}}{{percentage:3.0f}}%|{{bar}}|{ends}"
         if total is not None
-        else f"{{desc}}: {counted} [{{elapsed}}{{pace}}{{postfix}}]",
+        else f"{{desc}}{counted} [{{elapsed}}{{pace}}{{postfix}}]",
         dynamic_ncols=True,
         file=sys.stderr,
         disable=hidden or not sys.stderr.isatty(),
@@ -44,7 +44,7 @@ def bar(name: str, noun: str, *, total: int | None = None, hidden: bool = False)
 
 
 def pace(rate: float, noun: str) -> str:
-    """How fast things are done, for the end of a bar: ", 2.5 albums/s", ", 12.4 s/album"."""
+    """Format a rate for the end of a bar: ", 2.5 albums/s" or ", 12.4 s/album"."""
     if not rate:
         return ""
     if rate >= 1:
@@ -53,7 +53,7 @@ def pace(rate: float, noun: str) -> str:
 
 
 def aside() -> AbstractContextManager[None]:
-    """Lets a line be printed while bars are shown: they step aside and come back below it."""
+    """Return a context manager that clears the bars to print a line, then redraws them below."""
     from tqdm import tqdm
 
     return tqdm.external_write_mode(file=sys.stdout)

@@ -1,4 +1,4 @@
-"""What `covergen info` found, as lines of text: pure functions, no output."""
+"""Format the results of `covergen info` as text. Pure functions without output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KINDS = {0: "picture", 1: "icon", 2: "icon", 3: "front cover", 4: "back cover"}
 
 
 def info_lines(info: FileInfo | AlbumInfo) -> Iterator[str]:
-    """A heading, and a line for each thing that there is to tell."""
+    """Yield a heading and one line per property of a file or album."""
     from covergen.jobs.info import FileInfo
 
     if isinstance(info, FileInfo):
@@ -56,11 +56,11 @@ def _file_rows(info: FileInfo) -> Iterator[tuple[str, str]]:
     if not info.pictures:
         yield "cover", _no_cover(info.track)
     if any(picture.own for picture in info.pictures) and info.provenance is None:
-        yield "painted by", "covergen, but what the picture says of that is damaged"
+        yield "painted by", "covergen, but the picture's provenance is damaged"
     if info.run:
         yield "run", _run(info.run)
     if info.journal_fault:
-        yield "run", f"not known: {' '.join(info.journal_fault.split())}"
+        yield "run", f"unknown: {' '.join(info.journal_fault.split())}"
     if info.provenance:
         yield from _provenance_rows(info.provenance)
     if info.repaint:
@@ -74,37 +74,37 @@ def _track(track: Track) -> str:
 
 
 def _picture(picture: PictureInfo) -> str:
-    painter = "painted by covergen" if picture.own else "not covergen's"
+    painter = "painted by covergen" if picture.own else "not by covergen"
     if not picture.mime:
-        return f"{byte_size(picture.size_bytes)} that are no readable image, {painter}"
-    side = f"{picture.width} × {picture.height}"
-    return f"{picture.mime}, {side}, {byte_size(picture.size_bytes)}, {painter}"
+        return f"unreadable, {byte_size(picture.size_bytes)}, {painter}"
+    dimensions = f"{picture.width} × {picture.height}"
+    return f"{picture.mime}, {dimensions}, {byte_size(picture.size_bytes)}, {painter}"
 
 
 def _no_cover(track: Track | None) -> str:
     if track and track.has_art:
-        return "in an APEv2 tag behind the sound, which covergen leaves alone"
+        return "in an APEv2 tag after the audio, which covergen does not change"
     return "none"
 
 
 def _run(run: Run) -> str:
-    began = datetime.fromtimestamp(run.started).astimezone()
-    return f"{run.id}: {run.action}, {began:%Y-%m-%d %H:%M}"
+    started = datetime.fromtimestamp(run.started).astimezone()
+    return f"{run.id}: {run.action}, {started:%Y-%m-%d %H:%M}"
 
 
-def _provenance_rows(painted: Provenance) -> Iterator[tuple[str, str]]:
-    yield "model", f"{painted.model}, by covergen {painted.version}"
-    yield "base", painted.base
-    yield "CLAP", painted.clap
-    yield "adapter", f"SHA-256 {painted.adapter}"
+def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
+    yield "model", f"{provenance.model}, by covergen {provenance.version}"
+    yield "base", provenance.base
+    yield "CLAP", provenance.clap
+    yield "adapter", f"SHA-256 {provenance.adapter}"
     yield (
         "sampling",
-        f"{sampling_text(painted)}; {painted.windows} windows of 10 s heard of each track",
+        f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",
     )
-    if painted.style:
-        yield "style", painted.style
-    yield "seed", str(painted.seed)
-    yield "key", painted.album_key
+    if provenance.style:
+        yield "style", provenance.style
+    yield "seed", str(provenance.seed)
+    yield "key", provenance.album_key
 
 
 def _repaint_rows(repaint: Repaint) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ def _repaint_rows(repaint: Repaint) -> Iterator[tuple[str, str]]:
 
 
 def _shell_word(word: str) -> str:
-    """A word as shells read it, without a character that is not safe to print."""
+    """Quote a word for a POSIX shell, with unprintable characters escaped."""
     if shown(word) == word:
         return shlex.quote(word)
     escaped = (chr(b) if chr(b) in _UNQUOTED else f"\\{b:03o}" for b in os.fsencode(word))
@@ -126,38 +126,38 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
     album = info.plan.album
     yield "folder", str(album.folder)
     yield "key", album.key
-    yield "tracks", _covers_of(info)
+    yield "tracks", _covers_text(info)
     if album.cover_file:
         own = ", painted by covergen" if info.own_cover_file else ""
-        yield "beside", f"{file_name(album.cover_file, album)}{own}"
+        yield "cover file", f"{file_name(album.cover_file, album)}{own}"
     if album.broken_file:
-        yield "beside", f"{file_name(album.broken_file, album)}, which is no picture"
-    yield "tag", _would(info.plan)
+        yield "cover file", f"{file_name(album.broken_file, album)}, which is not a picture"
+    yield "tag", _plan_text(info.plan)
     for outcome in info.plan.hindered:
-        yield "", f"but not {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"
+        yield "", f"except {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"
     for other in info.alternatives:
-        yield "", f"with {other.options}: {_would(other.plan)}"
+        yield "", f"with {other.options}: {_plan_text(other.plan)}"
 
 
-def _covers_of(info: AlbumInfo) -> str:
+def _covers_text(info: AlbumInfo) -> str:
     tracks = info.plan.album.tracks
     covered = sum(track.has_art for track in tracks)
     own = sum(track.own_art for track in tracks)
     with_art = (
-        f"{covered or 'none'} with a picture" if covered < len(tracks) else "each with a picture"
+        f"{covered or 'none'} with a picture" if covered < len(tracks) else "all with a picture"
     )
     painted = f", {own} painted by covergen" if own else ""
     return f"{len(tracks)}, {with_art}{painted}"
 
 
-def _would(plan: AlbumPlan) -> str:
+def _plan_text(plan: AlbumPlan) -> str:
     files = counted(len(plan.targets), "file")
     match plan.action:
         case Action.PAINT:
-            does = f"paints a cover for {files}"
+            action = f"paints a cover for {files}"
         case Action.FILL:
-            does = f"puts a picture into {files}"
+            action = f"copies a cover to {files}"
         case _:
-            does = "leaves it alone"
+            action = "skips it"
     cause = cause_of(plan.reason, plan.album) or plan.reason.text
-    return f"{does} ({plan.reason.value}: {cause})"
+    return f"{action} ({plan.reason.value}: {cause})"

@@ -1,4 +1,4 @@
-"""Events as JSON Lines: one versioned object an album or file, then a summary."""
+"""Format events as JSON Lines: one versioned object per album or file, then a summary."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ FORMAT = 1
 
 
 def dumps(kind: str, value: dict[str, Any]) -> str:
-    """One line.
+    """Return an object as one line of JSON.
 
-    A byte of a name that is no UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which jq and more
-    replace: such a name stands in KEY_bytes, too, in base64, beside its KEY; of a list, all do.
+    A byte of a name that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which jq and
+    other tools replace. Such a name is also given in base64 as KEY_bytes next to its KEY; in a
+    list, every name is.
     """
     return json.dumps(_with_bytes({"format": FORMAT, "type": kind, **value}))
 
 
-def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - of whatever JSON can hold
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         return dict(_pairs_with_bytes(value))
     return list(map(_with_bytes, value)) if isinstance(value, list) else value
@@ -47,13 +48,15 @@ def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - of whatever JSON can hold
 def _pairs_with_bytes(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         yield key, _with_bytes(item)
-        if isinstance(item, str) and _is_broken(item):
+        if isinstance(item, str) and _has_surrogates(item):
             yield f"{key}_bytes", _base64(item)
-        elif isinstance(item, list) and any(isinstance(i, str) and _is_broken(i) for i in item):
+        elif isinstance(item, list) and any(
+            isinstance(i, str) and _has_surrogates(i) for i in item
+        ):
             yield f"{key}_bytes", list(map(_base64, item))
 
 
-def _is_broken(text: str) -> bool:
+def _has_surrogates(text: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in text)
 
 
@@ -62,7 +65,7 @@ def _base64(name: str) -> str:
 
 
 def plan_object(plan: AlbumPlan) -> dict[str, Any]:
-    """An album that a dry run looked at; `targets` are the files that would be written."""
+    """An album in a dry run. `targets` are the files that would be written."""
     return {
         **_album(plan.album),
         "action": plan.action.value,
@@ -72,7 +75,7 @@ def plan_object(plan: AlbumPlan) -> dict[str, Any]:
 
 
 def done_object(done: AlbumDone) -> dict[str, Any]:
-    """An album that a run came to the end of."""
+    """An album that a run has finished."""
     return {
         **_album(done.plan.album),
         "action": done.plan.action.value,
@@ -84,7 +87,7 @@ def done_object(done: AlbumDone) -> dict[str, Any]:
 
 
 def file_object(outcome: Outcome) -> dict[str, Any]:
-    """What became of a file."""
+    """The outcome for a file."""
     return {
         "path": str(outcome.path),
         "status": outcome.status.value,
@@ -94,15 +97,15 @@ def file_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def error_object(error: click.ClickException) -> dict[str, Any]:
-    """What ended a command before its end."""
+    """The error that ended a command."""
     return {"message": error.format_message(), "exit_code": error.exit_code}
 
 
 def plan_summary(totals: PlanTotals) -> dict[str, Any]:
-    """The last line of a dry run: albums by action and reason, lone files by status and reason.
+    """The last line of a dry run: albums by action and reason, other files by status and reason.
 
-    `bare`: how many files cannot hold a cover, by extension. `small_covers`: how many targets are
-    WMA, where a cover above 64 KiB becomes a smaller JPEG.
+    `bare` is the number of files that cannot hold a cover, by extension. `small_covers` is the
+    number of WMA targets, where a cover above 64 KiB becomes a smaller JPEG.
     """
     return {
         "albums": [

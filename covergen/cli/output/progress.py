@@ -1,4 +1,4 @@
-"""Events to the terminal, a pipe or JSON while a job runs."""
+"""Render the events of a job as text, JSON Lines and progress bars."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
     from covergen.core.types import Outcome
     from covergen.pipeline.events import Event
 
-__all__ = ["Renderer", "file_line", "is_told"]
+__all__ = ["Renderer", "file_line", "is_listed"]
 
-_COUNTED = (Reason.BARE, Reason.IGNORED, Reason.VIDEO)  # there may be thousands of these
+_ONLY_COUNTED = (Reason.BARE, Reason.IGNORED, Reason.VIDEO)  # there may be thousands of these
 
 
 def file_line(outcome: Outcome, *, as_json: bool) -> str:
-    """A file that belongs to no album, as a line of text or of JSON."""
+    """Format a file that belongs to no album, as text or JSON."""
     if as_json:
         return jsonl.dumps("file", jsonl.file_object(outcome))
     return lines.outcome_line(outcome)
 
 
-def is_told(outcome: Outcome, *, as_json: bool, verbose: bool) -> bool:
-    """Whether a file that belongs to no album gets a line, rather than only being counted."""
-    return as_json or verbose or outcome.reason not in _COUNTED
+def is_listed(outcome: Outcome, *, as_json: bool, verbose: bool) -> bool:
+    """Return whether a file that belongs to no album gets a line, or is only counted."""
+    return as_json or verbose or outcome.reason not in _ONLY_COUNTED
 
 
 @dataclass(slots=True, kw_only=True)
 class Renderer:
-    """Shows a run: results on stdout, bars and messages on stderr.
+    """Renders a run: results on stdout, progress bars and messages on stderr.
 
-    `tracks` and `albums` are how many will be heard and painted, None where that is not known.
-    `writes` is how many albums will be written by a run that paints nothing.
+    `tracks` and `albums` are the numbers to embed and paint, or None if unknown. `writes` is the
+    number of albums to write in a run that paints nothing.
     """
 
     as_json: bool
@@ -67,8 +67,8 @@ class Renderer:
     writes: int = 0
     tally: Tally = field(default_factory=Tally)
     _ticked: float = 0.0
-    _ahead: float = 0.0  # albums that the bar counts as painted, and that are not done yet
-    _heard: tqdm[Never] | None = None
+    _in_progress: float = 0.0  # albums that the bar counts as painted but that are not done
+    _embedded: tqdm[Never] | None = None
     _painted: tqdm[Never] | None = None
     _written: tqdm[Never] | None = None
 
@@ -83,12 +83,12 @@ class Renderer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for shown in (self._written, self._painted, self._heard):
-            if shown is not None:
-                shown.close()
+        for progress in (self._written, self._painted, self._embedded):
+            if progress is not None:
+                progress.close()
 
     def __call__(self, event: Event) -> None:
-        """Count an event and show it."""
+        """Count an event and render it."""
         self.tally.add(event)
         match event:
             case ModelLoading(name=name):
@@ -96,51 +96,48 @@ class Renderer:
             case GpuUnused(why=why):
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
             case BaseChanged(name=name):
-                self._warn_of_base(name)
+                self._note(
+                    f"The adapter of {name} was trained on a base with other weights, for instance"
+                    " in an earlier version of covergen. Train it again if its covers look odd."
+                )
             case NotJournalled(why=why):
-                self._warn(f"{lines.shown(why)} This run goes on without it, and cannot be undone.")
+                self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
             case TrackHeard():
-                if self._heard is not None:
-                    self._heard.update()
+                if self._embedded is not None:
+                    self._embedded.update()
             case Painting(albums=albums):
-                self._ahead += albums
+                self._in_progress += albums
                 if self._painted is not None:
                     self._painted.update(albums)
             case FileFailed(outcome=outcome):
-                if is_told(outcome, as_json=self.as_json, verbose=self.verbose):
+                if is_listed(outcome, as_json=self.as_json, verbose=self.verbose):
                     self._print(file_line(outcome, as_json=self.as_json))
             case AlbumDone():
                 self._show_album(event)
 
     def tick(self) -> None:
-        """Let the bars' clocks go on while nothing else happens."""
+        """Update the elapsed times of the bars, at most once a second."""
         now = time.monotonic()
         if now - self._ticked >= 1:
             self._ticked = now
-            for shown in (self._heard, self._painted, self._written):
-                if shown is not None:
-                    shown.refresh()
+            for progress in (self._embedded, self._painted, self._written):
+                if progress is not None:
+                    progress.refresh()
 
     def _begin(self, model: str) -> None:
         if not self.quiet:
             click.echo(f"Loading the model {model}.", err=True)
-        self._heard = bar("heard  ", "track", total=self.tracks, hidden=self.quiet)
+        self._embedded = bar("embedded", "track", total=self.tracks, hidden=self.quiet)
         self._painted = bar("painted", "album", total=self.albums, hidden=self.quiet)
 
-    def _warn_of_base(self, model: str) -> None:
-        self._warn(
-            f"The adapter of {model} was trained on other weights of its base than these, as after"
-            " an update of covergen. Its covers may be odd until it is trained anew."
-        )
-
-    def _warn(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         with aside():
             click.echo(f"Note: {text}", err=True)
 
     def _show_album(self, done: AlbumDone) -> None:
         if self._painted is not None and done.plan.action is Action.PAINT:
-            self._painted.update(1 - min(1.0, self._ahead))
-            self._ahead = max(0.0, self._ahead - 1)
+            self._painted.update(1 - min(1.0, self._in_progress))
+            self._in_progress = max(0.0, self._in_progress - 1)
         if self._written is not None and done.plan.action is not Action.SKIP:
             self._written.update()
         if self.as_json:
@@ -149,8 +146,8 @@ class Renderer:
         if done.failed or not self.quiet:
             self._print(lines.album_line(done))
         for outcome in done.outcomes:
-            noted = outcome.status is Status.WRITTEN and outcome.message and not self.quiet
-            if outcome.status is Status.FAILED or self.verbose or noted:
+            has_note = outcome.status is Status.WRITTEN and outcome.message and not self.quiet
+            if outcome.status is Status.FAILED or self.verbose or has_note:
                 self._print(f"  {lines.outcome_line(outcome)}")
 
     def _print(self, line: str) -> None:

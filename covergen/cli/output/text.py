@@ -1,4 +1,4 @@
-"""Events and plans as lines of text: pure functions, no output."""
+"""Format events and plans as text. Pure functions without output."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _COLORS = {
 
 
 def shown(text: str | os.PathLike[str], *, keep: str = "") -> str:
-    """A name made safe to print: line breaks, control characters and broken bytes are escaped.
+    """Make a name safe to print: escape line breaks, control characters and undecodable bytes.
 
-    The characters of `keep` are not.
+    The characters in `keep` are not escaped.
     """
     return "".join(c if _is_shown(c) or c in keep else _escaped(c) for c in os.fspath(text))
 
@@ -65,18 +65,18 @@ def _is_shown(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as Python carries it
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8 (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
 
 
 def plan_line(plan: AlbumPlan) -> str:
-    """What would be done with an album, and why."""
+    """Format what would be done with an album, and why."""
     return _columns(plan.action.value, plan.reason, plan.album)
 
 
 def album_line(done: AlbumDone) -> str:
-    """What was done with an album, and why."""
+    """Format what was done with an album, and why."""
     return _columns(done.result, done.reason, done.plan.album)
 
 
@@ -84,12 +84,12 @@ def _columns(verb: str, reason: Reason, album: Album) -> str:
     tracks = counted(len(album.tracks), "track")
     word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
     cause = cause_of(reason, album)
-    behind = f": {shown(cause)}" if cause else ""
-    return f"{word}{reason.value:<16}{tracks:>10}  {album_name(album)}{behind}"
+    suffix = f": {shown(cause)}" if cause else ""
+    return f"{word}{reason.value:<16}{tracks:>10}  {album_name(album)}{suffix}"
 
 
 def cause_of(reason: Reason, album: Album) -> str:
-    """The picture file, as seen from the album's folder, that a reason is owed to, or ""."""
+    """Return the picture file behind a reason, relative to the album's folder, or ""."""
     embedded = any(track.has_art for track in album.tracks)
     of_file = reason in (Reason.HAS_ART, Reason.FILLED, Reason.FORCED) and not embedded
     file = album.broken_file if reason is Reason.BROKEN_COVER else album.cover_file
@@ -99,29 +99,29 @@ def cause_of(reason: Reason, album: Album) -> str:
 
 
 def file_name(file: Path, album: Album) -> str:
-    """A file's path as seen from the album's folder."""
+    """Return a file's path, relative to the album's folder if it is inside."""
     inside = file.is_relative_to(album.folder)
     return str(file.relative_to(album.folder) if inside else file)
 
 
 def album_name(album: Album) -> str:
-    """Artist, title and year, as far as they are known."""
+    """Return an album's artist, title and year, as far as known."""
     title = album.title or album.folder.name
     named = f"{album.artist} – {title}" if album.artist else title
     return shown(f"{named} ({album.date[:4]})" if album.date else named)
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """What became of a file."""
+    """Format the outcome for a file."""
     status, reason = outcome.status.value, outcome.reason.value
     word = click.style(f"{status:<10}", fg=_COLORS.get(status))
-    told = "" if reason == status else f"{reason:<16}"
-    text = outcome.message or (outcome.reason.text if told else "")
-    return f"{word}{told}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
+    code = "" if reason == status else f"{reason:<16}"
+    text = outcome.message or (outcome.reason.text if code else "")
+    return f"{word}{code}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
 
 
 def totals_lines(totals: PlanTotals) -> Iterator[str]:
-    """What a plan adds up to, by action and reason."""
+    """Format the totals of a plan, by action and reason."""
     for (action, reason), count in sorted(totals.albums.items()):
         files = counted(totals.tracks[action, reason], "file")
         yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
@@ -130,30 +130,29 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
         yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {text}"
     if totals.small_covers:
         yield (
-            f"A cover above 64 KiB goes into {counted(totals.small_covers, 'WMA file')} as a"
-            " smaller JPEG: most players show no larger one there."
+            f"Covers above 64 KiB are embedded in {counted(totals.small_covers, 'WMA file')} as"
+            " smaller JPEGs, since most players do not show larger ones."
         )
 
 
 def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> str:
-    """What a plan costs in time and space: as measured by the last run, or the most it can be."""
+    """Format the time and disk space a plan needs: as measured by the last run, or at most."""
     from covergen.pipeline.estimate import seconds_needed
 
-    embedded = totals.targets if write.embed else 0
-    beside = totals.covers if write.sidecar else 0
+    files = (totals.targets if write.embed else 0) + (totals.covers if write.sidecar else 0)
     if rates:
         time = f"about {duration(seconds_needed(totals, rates))}"
-        size = f"about {byte_size((embedded + beside) * rates.bytes_per_cover)}"
+        size = f"about {byte_size(files * rates.bytes_per_cover)}"
     else:
         side = write.encoding.size or _USUAL_SIDE
-        time = "known after a first run" if totals.covers else "a moment"
-        size = f"at most {byte_size((embedded + beside) * 3 * side * side)}"
-    what = f"{counted(totals.covers, 'cover')}, {counted(embedded + beside, 'file')} to write"
-    return f"{what}; time: {time}; added disk space: {size}"
+        time = "known after the first run" if totals.covers else "a moment"
+        size = f"at most {byte_size(files * 3 * side * side)}"
+    work = f"{counted(totals.covers, 'cover')}, {counted(files, 'file')} to write"
+    return f"{work}; time: {time}; added disk space: {size}"
 
 
 def tally_lines(tally: Tally) -> Iterator[str]:
-    """What a run added up to."""
+    """Format the totals of a run."""
     for (result, reason), count in sorted(tally.albums.items()):
         yield f"{_sum(result, count, 'album')}  {reason.text}"
     for (status, cause), count in sorted(tally.files.items()):
@@ -161,7 +160,7 @@ def tally_lines(tally: Tally) -> Iterator[str]:
 
 
 def _noun(reason: Reason) -> str:
-    return "path" if reason is Reason.IGNORED else "file"  # a whole folder may be ignored
+    return "path" if reason is Reason.IGNORED else "file"  # whole folders may be ignored
 
 
 def _cause_text(cause: Reason, bare: Counter[str]) -> str:
@@ -175,12 +174,12 @@ def _sum(verb: str, count: int, noun: str) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things: "1 file", "1,200 files"."""
+    """Format a count with its noun: "1 file", "1,200 files"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: "40 s", "12 min", "3 h 20 min"."""
+    """Format a duration: "40 s", "12 min", "3 h 20 min"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -188,7 +187,7 @@ def duration(seconds: float) -> str:
 
 
 def byte_size(count_bytes: float) -> str:
-    """A size as people say it, to three digits: "512 kB", "1.5 GB"."""
+    """Format a size to three significant digits: "512 kB", "1.5 GB"."""
     rounded = float(f"{count_bytes:.3g}")
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if rounded >= size:
@@ -197,14 +196,14 @@ def byte_size(count_bytes: float) -> str:
 
 
 def sampling_text(sampling: Sampling | Provenance) -> str:
-    """How covers are sampled, in a few words."""
+    """Describe sampling settings in a few words."""
     text = (
         f"{sampling.scheduler}, {counted(sampling.steps, 'step')}, guidance {sampling.guidance:g}"
     )
     if (sampling.guided_from, sampling.guided_until) != (0, 1):
-        text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of them"
+        text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of the steps"
     if sampling.reuse > 1:
-        text += f", one in {sampling.reuse} whole"
+        text += f", full UNet every {sampling.reuse} steps"
     if sampling.finish != "none":
         text += f", finish {sampling.finish}, up to {sampling.inks} inks"
     return text

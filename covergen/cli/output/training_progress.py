@@ -118,13 +118,13 @@ class FinetuneRenderer:
         if not self.quiet:
             for line in self._start_lines(event):
                 click.echo(line, err=True)
-        trained = bar("trained ", "step", total=event.steps, hidden=self.quiet)
+        trained = bar("trained", "step", total=event.steps, hidden=self.quiet)
         trained.initial = trained.n = event.step  # so that the rate only counts new steps
         self._bars = {"trained": trained}
 
     def _start_lines(self, event: TrainingBegun) -> Iterator[str]:
         if event.step == event.steps:
-            yield f"The training already finished after {lines.counted(event.steps, 'step')}."
+            yield f"Training already finished after {lines.counted(event.steps, 'step')}."
             yield "To train longer, use another folder with more --epochs or --max-steps."
             return
         pairs = lines.counted(event.pairs, "pair")

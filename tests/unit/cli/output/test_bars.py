@@ -1,4 +1,4 @@
-"""What stands at the end of a bar."""
+"""The rate at the end of a progress bar."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from covergen.cli.output.bars import pace
 
 
 @pytest.mark.parametrize(
-    ("rate", "told"),
+    ("rate", "expected"),
     [
         (0.0, ""),
         (1 / 12.41, ", 12.4 s/album"),
@@ -14,5 +14,5 @@ from covergen.cli.output.bars import pace
         (4310.2, ", 4,310.2 albums/s"),
     ],
 )
-def test_a_pace_has_the_larger_number(rate: float, told: str) -> None:
-    assert pace(rate, "album") == told
+def test_pace_is_per_second_or_per_item(rate: float, expected: str) -> None:
+    assert pace(rate, "album") == expected

@@ -1,4 +1,4 @@
-"""JSON Lines: each object one line that any parser reads, whatever files are called."""
+"""JSON Lines: one line per object that any parser can read, whatever the file names."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Outcome, Provenance, Status, Track
 from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
 
-# A line break, an escape, a quotation mark, and two bytes that are no UTF-8.
+# A line break, an escape sequence, quotation marks, and three bytes that are not UTF-8.
 _NAME = b'Cr\xe8me\n\x1b[31m"br\xfbl\xe9e" \xf0\x9f\x8e\xa7\xe2\x80\xa8.mp3'
 _FOLDER = Path(os.fsdecode(b"/music/" + _NAME))
 _TRACK = Track(
@@ -46,7 +46,7 @@ _PROVENANCE = Provenance(
 _DONE = AlbumDone(
     plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=_PROVENANCE
 )
-_OF_THE_ALBUM = {
+_ALBUM_FIELDS = {
     "format": 1,
     "type": "album",
     "key": "an artist|an album",
@@ -70,8 +70,8 @@ def _read(line: str) -> dict[str, Any]:
     return read
 
 
-def test_a_planned_album() -> None:
-    assert _read(jsonl.dumps("album", jsonl.plan_object(_PLAN))) == _OF_THE_ALBUM | {
+def test_plan_object_lists_the_targets() -> None:
+    assert _read(jsonl.dumps("album", jsonl.plan_object(_PLAN))) == _ALBUM_FIELDS | {
         "action": "paint",
         "reason": "no-cover",
         "targets": [str(_TRACK.path)],
@@ -79,8 +79,8 @@ def test_a_planned_album() -> None:
     }
 
 
-def test_a_finished_album() -> None:
-    assert _read(jsonl.dumps("album", jsonl.done_object(_DONE))) == _OF_THE_ALBUM | {
+def test_done_object_lists_files_and_provenance() -> None:
+    assert _read(jsonl.dumps("album", jsonl.done_object(_DONE))) == _ALBUM_FIELDS | {
         "action": "paint",
         "reason": "no-cover",
         "result": "partly",
@@ -123,7 +123,7 @@ def test_a_finished_album() -> None:
     }
 
 
-def test_an_album_without_a_painted_cover_has_no_provenance() -> None:
+def test_skipped_album_has_no_provenance() -> None:
     plan = AlbumPlan(album=_ALBUM, action=Action.SKIP, reason=Reason.HAS_ART)
 
     read = _read(jsonl.dumps("album", jsonl.done_object(AlbumDone(plan=plan, reason=plan.reason))))
@@ -131,19 +131,7 @@ def test_an_album_without_a_painted_cover_has_no_provenance() -> None:
     assert (read["result"], read["files"], read["provenance"]) == ("skipped", [], None)
 
 
-def test_a_file() -> None:
-    assert _read(jsonl.dumps("file", jsonl.file_object(_FAILED))) == {
-        "format": 1,
-        "type": "file",
-        "path": str(_TRACK.path),
-        "path_bytes": _PATH_BYTES,
-        "status": "failed",
-        "reason": "unreadable",
-        "message": "",
-    }
-
-
-def test_the_sum_of_a_plan() -> None:
+def test_plan_summary_counts_by_reason() -> None:
     totals = PlanTotals()
     for item in (_PLAN, _PLAN, _FAILED):
         totals.add(item)
@@ -163,7 +151,7 @@ def test_the_sum_of_a_plan() -> None:
 
 
 @pytest.mark.parametrize("interrupted", [True, False])
-def test_the_sum_of_a_run(interrupted: bool) -> None:
+def test_run_summary_counts_by_reason(interrupted: bool) -> None:
     tally = Tally()
     for event in (_DONE, _DONE, FileFailed(outcome=_FAILED)):
         tally.add(event)
@@ -181,13 +169,14 @@ def test_the_sum_of_a_run(interrupted: bool) -> None:
     }
 
 
-def test_a_name_that_is_no_text_comes_back_byte_for_byte() -> None:
+def test_names_that_are_not_utf8_round_trip() -> None:
     planned = _read(jsonl.dumps("album", jsonl.plan_object(_PLAN)))
     failed = _read(jsonl.dumps("file", jsonl.file_object(_FAILED)))
 
+    assert (failed["format"], failed["type"], failed["reason"]) == (1, "file", "unreadable")
     assert os.fsencode(planned["folder"]) == b"/music/" + _NAME
     assert os.fsencode(failed["path"]) == b"/music/" + _NAME + b"/" + _NAME
-    # Where lone surrogates are replaced, as by jq, these are what is left of it.
+    # For tools such as jq, which replace lone surrogates.
     assert b64decode(planned["folder_bytes"]) == b"/music/" + _NAME
     assert b64decode(failed["path_bytes"]) == b"/music/" + _NAME + b"/" + _NAME
     assert [os.fsencode(p) for p in planned["targets"]] == [

@@ -1,5 +1,6 @@
-"""Lines for people: safe to print, one line each, and their figures right."""
+"""Lines of text: safe to print, aligned, and with correct figures."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +51,7 @@ _BROKEN = _outcome(Status.FAILED, Reason.UNDECODABLE, "no frame")
 
 
 @pytest.mark.parametrize(
-    ("name", "printed"),
+    ("name", "expected"),
     [
         ("Große Fuge – 東京 🎧", "Große Fuge – 東京 🎧"),
         ("two\nlines\r\ttab", "two\\nlines\\r\\ttab"),
@@ -63,42 +64,34 @@ _BROKEN = _outcome(Status.FAILED, Reason.UNDECODABLE, "no frame")
         ("", ""),
     ],
 )
-def test_a_name_is_made_safe_to_print(name: str, printed: str) -> None:
-    assert lines.shown(name) == printed
+def test_unprintable_characters_are_escaped(name: str, expected: str) -> None:
+    assert lines.shown(name) == expected
     lines.shown(name).encode()
 
 
-def test_a_path_is_a_name_too() -> None:
-    assert lines.shown(Path("/music/a\nb")) == "/music/a\\nb"
-
-
-def test_what_is_to_be_kept_is_kept() -> None:
-    assert lines.shown("one\ntwo\x1b", keep="\n") == "one\ntwo\\x1b"
+def test_kept_characters_are_not_escaped() -> None:
+    assert lines.shown(Path("one\ntwo\x1b"), keep="\n") == "one\ntwo\\x1b"
 
 
 # Albums.
 
 
-def test_the_line_of_a_planned_album() -> None:
-    line = click.unstyle(lines.plan_line(_plan(_album(date="1997-05-21"))))
-
-    assert line.split() == ["paint", "no-cover", "2", "tracks", "Ada", "–", "Rye", "(1997)"]
-
-
 @pytest.mark.parametrize(
-    ("album", "named"),
+    ("album", "ending"),
     [
         (_album(1), "1 track  Ada – Rye"),
         (_album(1, artist=""), "1 track  Rye"),
         (_album(1, title=""), "1 track  Ada – Folder Name"),
         (_album(1, artist="", title=""), "1 track  Folder Name"),
-        (_album(0, date="2001"), "0 tracks  Ada – Rye (2001)"),
-        (_album(1234), "1,234 tracks  Ada – Rye"),
+        (_album(1234, date="1997-05-21"), "1,234 tracks  Ada – Rye (1997)"),
         (_album(1, title="two\nlines\x1b[2J", date="\x07"), "Ada – two\\nlines\\x1b[2J (\\x07)"),
     ],
 )
-def test_how_an_album_is_named(album: Album, named: str) -> None:
-    assert click.unstyle(lines.plan_line(_plan(album))).endswith(named)
+def test_plan_line_names_the_album(album: Album, ending: str) -> None:
+    line = click.unstyle(lines.plan_line(_plan(album)))
+
+    assert line.split()[:2] == ["paint", "no-cover"]
+    assert line.endswith(ending)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +104,7 @@ def test_how_an_album_is_named(album: Album, named: str) -> None:
         (Action.SKIP, (), "skipped"),
     ],
 )
-def test_the_line_of_a_finished_album(
+def test_album_line_starts_with_the_result(
     action: Action, outcomes: tuple[Outcome, ...], result: str
 ) -> None:
     plan = _plan(_album(), action, Reason.FORCED)
@@ -122,23 +115,20 @@ def test_the_line_of_a_finished_album(
     assert line.split() == [result, "forced", "2", "tracks", "Ada", "–", "Rye"]
 
 
-def test_albums_stand_in_columns() -> None:
-    shown = [
-        click.unstyle(lines.plan_line(_plan(_album(tracks), action, reason)))
-        for tracks, action, reason in (
-            (1, Action.PAINT, Reason.NO_COVER),
-            (12, Action.SKIP, Reason.SHARED_FOLDER),
-            (100, Action.FILL, Reason.FILLED),
-        )
-    ]
-    assert len({line.index("Ada") for line in shown}) == 1
+def test_album_lines_are_aligned() -> None:
+    plans = (
+        _plan(_album(1)),
+        _plan(_album(12), Action.SKIP, Reason.SHARED_FOLDER),
+        _plan(_album(100), Action.FILL, Reason.FILLED),
+    )
+    assert len({click.unstyle(lines.plan_line(plan)).index("Ada") for plan in plans}) == 1
 
 
 # Files.
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"),
+    ("outcome", "words"),
     [
         (_BROKEN, ["failed", "undecodable", "/music/Folder Name/0.mp3: no frame"]),
         (_WRITTEN, ["written", "/music/Folder Name/0.mp3"]),
@@ -162,16 +152,20 @@ def test_albums_stand_in_columns() -> None:
         ),
     ],
 )
-def test_the_line_of_a_file(outcome: Outcome, told: list[str]) -> None:
+def test_outcome_line_explains_the_file(outcome: Outcome, words: list[str]) -> None:
     line = click.unstyle(lines.outcome_line(outcome))
 
-    assert line.split(maxsplit=len(told) - 1) == told
+    assert line.split(maxsplit=len(words) - 1) == words
 
 
-# Sums.
+# Totals.
 
 
-def test_a_plan_adds_up() -> None:
+def _words(totals: Iterable[str]) -> list[str]:
+    return [" ".join(line.split()) for line in totals]
+
+
+def test_plan_totals_are_by_action_and_reason() -> None:
     totals = PlanTotals()
     for tracks in (3, 1000):
         totals.add(_plan(_album(tracks)))
@@ -179,74 +173,61 @@ def test_a_plan_adds_up() -> None:
     totals.add(_plan(_album(7), Action.SKIP, Reason.LIMIT))
     totals.add(_outcome(Status.FAILED, Reason.NOT_AUDIO))
 
-    assert [" ".join(line.split()) for line in lines.totals_lines(totals)] == [
-        "paint 2 albums 1,003 files no cover yet",
-        "skip 1 album 5 files already has a cover",
-        "skip 1 album 7 files beyond --limit",
-        "failed 1 file not an audio file, despite its name",
+    assert _words(lines.totals_lines(totals)) == [
+        f"paint 2 albums 1,003 files {Reason.NO_COVER.text}",
+        f"skip 1 album 5 files {Reason.HAS_ART.text}",
+        f"skip 1 album 7 files {Reason.LIMIT.text}",
+        f"failed 1 file {Reason.NOT_AUDIO.text}",
     ]
 
 
-def test_a_plan_tells_that_wma_gets_small_covers() -> None:
+def test_plan_totals_count_wma_files_with_small_covers() -> None:
     album = _album(3)
     wma = tuple(replace(track, container="asf") for track in album.tracks[:2])
     totals = PlanTotals()
     totals.add(_plan(replace(album, tracks=(*wma, album.tracks[2]))))
 
-    *_, told = lines.totals_lines(totals)
+    *_, note = lines.totals_lines(totals)
 
-    assert "2 WMA files" in told
-    assert "64 KiB" in told
+    assert "2 WMA files" in note
+    assert "64 KiB" in note
 
 
-def test_files_that_cannot_hold_a_cover_are_counted_by_kind() -> None:
+def test_totals_count_files_without_covers_by_extension() -> None:
     totals, tally = PlanTotals(), Tally()
     for name in ("1.aac", "2.AAC", "3.ac3"):
         outcome = Outcome(path=_FOLDER / name, status=Status.SKIPPED, reason=Reason.BARE)
         totals.add(outcome)
         tally.add(FileFailed(outcome=outcome))
 
-    told = "skipped 3 files of a kind that cannot hold a cover: .aac (2), .ac3 (1)"
-    for summed in (lines.totals_lines(totals), lines.tally_lines(tally)):
-        assert [" ".join(line.split()) for line in summed] == [told]
+    expected = [f"skipped 3 files {Reason.BARE.text}: .aac (2), .ac3 (1)"]
+    assert _words(lines.totals_lines(totals)) == expected
+    assert _words(lines.tally_lines(tally)) == expected
 
 
-def test_a_run_adds_up() -> None:
+def test_run_totals_are_by_result_and_reason() -> None:
     tally = Tally()
     plan = _plan(_album())
     for outcomes in ((_WRITTEN, _WRITTEN), (_WRITTEN, _BROKEN)):
         tally.add(AlbumDone(plan=plan, reason=plan.reason, outcomes=outcomes))
     tally.add(FileFailed(outcome=_outcome(Status.FAILED, Reason.NOT_AUDIO)))
-
-    assert [" ".join(line.split()) for line in lines.tally_lines(tally)] == [
-        "painted 1 album no cover yet",
-        "partly 1 album no cover yet",
-        "failed 1 file not an audio file, despite its name",
-        "failed 1 file its audio cannot be decoded",
-        "written 3 files the cover was written to the file",
-    ]
-
-
-def test_sums_stand_in_columns() -> None:
-    tally = Tally()
-    unchanged = _outcome(Status.UNCHANGED, Reason.EQUAL)
-    for reason, count in ((Reason.NO_COVER, 1), (Reason.FORCED, 12)):
-        for _ in range(count):
-            outcomes = (_WRITTEN, unchanged)
-            tally.add(AlbumDone(plan=_plan(_album()), reason=reason, outcomes=outcomes))
+    reasons = (
+        Reason.NO_COVER, Reason.NO_COVER, Reason.NOT_AUDIO, Reason.UNDECODABLE, Reason.WRITTEN,
+    )  # fmt: skip
     shown = list(lines.tally_lines(tally))
 
-    assert [line.split()[0] for line in shown] == ["painted", "painted", "unchanged", "written"]
-    texts = (
-        Reason.FORCED.text,
-        Reason.NO_COVER.text,
-        Reason.EQUAL.text,
-        Reason.WRITTEN.text,
-    )
-    assert len({line.index(text) for line, text in zip(shown, texts, strict=True)}) == 1
+    assert _words(shown) == [
+        f"painted 1 album {Reason.NO_COVER.text}",
+        f"partly 1 album {Reason.NO_COVER.text}",
+        f"failed 1 file {Reason.NOT_AUDIO.text}",
+        f"failed 1 file {Reason.UNDECODABLE.text}",
+        f"written 3 files {Reason.WRITTEN.text}",
+    ]
+    columns = {line.index(reason.text) for line, reason in zip(shown, reasons, strict=True)}
+    assert len(columns) == 1, "aligned"
 
 
-def test_nothing_adds_up_to_no_lines() -> None:
+def test_empty_totals_have_no_lines() -> None:
     assert list(lines.totals_lines(PlanTotals())) == []
     assert list(lines.tally_lines(Tally())) == []
 
@@ -255,7 +236,7 @@ def test_nothing_adds_up_to_no_lines() -> None:
 
 
 def _two_albums() -> PlanTotals:
-    """Two covers for ten tracks, and an album that is skipped."""
+    """Two covers for ten tracks, and a skipped album."""
     totals = PlanTotals()
     totals.add(_plan(_album(4)))
     totals.add(_plan(_album(6)))
@@ -282,7 +263,7 @@ _RATES = Rates(
         ),
     ],
 )
-def test_the_cost_as_the_last_run_measured_it(write: WriteOptions, cost: str) -> None:
+def test_cost_uses_the_rates_of_the_last_run(write: WriteOptions, cost: str) -> None:
     line = lines.cost_line(_two_albums(), write, _RATES)
 
     assert line.replace("added disk space", "space") == cost
@@ -295,15 +276,15 @@ def test_the_cost_as_the_last_run_measured_it(write: WriteOptions, cost: str) ->
         (Encoding(size=1000), "at most 30 MB"),
     ],
 )
-def test_the_cost_before_anything_was_measured(encoding: Encoding, size: str) -> None:
+def test_cost_before_the_first_run_is_an_upper_bound(encoding: Encoding, size: str) -> None:
     line = lines.cost_line(_two_albums(), WriteOptions(encoding=encoding), None)
 
     assert line == (
-        f"2 covers, 10 files to write; time: known after a first run; added disk space: {size}"
+        f"2 covers, 10 files to write; time: known after the first run; added disk space: {size}"
     )
 
 
-def test_spreading_pictures_that_are_there_costs_a_moment() -> None:
+def test_copying_existing_covers_takes_a_moment() -> None:
     totals = PlanTotals()
     totals.add(_plan(_album(1), Action.FILL, Reason.FILLED))
 
@@ -313,45 +294,32 @@ def test_spreading_pictures_that_are_there_costs_a_moment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [
         (0, "1 s"),
-        (0.4, "1 s"),
-        (40, "40 s"),
         (89, "89 s"),
         (90, "2 min"),
-        (720, "12 min"),
         (89 * 60, "89 min"),
         (90 * 60, "1 h 30 min"),
         (2 * 3600 - 20, "2 h 0 min"),
-        (3 * 3600 + 20 * 60, "3 h 20 min"),
         (100 * 3600, "100 h 0 min"),
     ],
 )
-def test_a_time_is_told_as_people_say_it(seconds: float, told: str) -> None:
-    assert lines.duration(seconds) == told
+def test_duration_is_rounded_to_its_unit(seconds: float, expected: str) -> None:
+    assert lines.duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("count_bytes", "told"),
+    ("count_bytes", "expected"),
     [
         (0, "0 kB"),
         (100, "0.1 kB"),
-        (1_000, "1 kB"),
         (999_000, "999 kB"),
         (1_000_000, "1 MB"),
         (1_234_000, "1.23 MB"),
-        (999_000_000, "999 MB"),
-        (1_000_000_000, "1 GB"),
+        (999_999_999, "1 GB"),
         (78_600_000_000, "78.6 GB"),
     ],
 )
-def test_a_size_is_told_in_the_unit_that_suits_it(count_bytes: int, told: str) -> None:
-    totals = PlanTotals()
-    totals.add(_plan(_album(1)))
-    rates = Rates(
-        seconds_to_load=0, seconds_per_track=0, seconds_per_cover=0, bytes_per_cover=count_bytes
-    )
-    line = lines.cost_line(totals, WriteOptions(), rates)
-
-    assert line.endswith(f"added disk space: about {told}")
+def test_byte_size_has_three_digits(count_bytes: int, expected: str) -> None:
+    assert lines.byte_size(count_bytes) == expected
