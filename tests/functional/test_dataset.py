@@ -205,7 +205,7 @@ def test_check_reports_every_problem(run: Run, tmp_path: Path) -> None:
     assert (summary["usable"], summary["trainable"]) == (1, True)
     assert not list(folder.glob("*.png"))
     quiet = run("dataset", "check", folder, "-q", "--no-sheet")
-    assert "1 of 4 pairs are whole" in quiet.stdout
+    assert "1 of 4 pairs usable" in quiet.stdout
     assert "64 × 64" not in quiet.stdout
     assert "unreadable" in quiet.stdout
     shown = run("dataset", "check", folder, "--no-sheet")
