@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["BoundedReader"]
 
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 _MIN_BYTES_PER_READ = 64  # so that a parser that loops over small reads stops as well
 
 
@@ -19,7 +19,7 @@ class BoundedReader(io.BufferedReader):
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(str(path)))
         self.failure: OSError | None = None
-        self._left = _MOST_BYTES
+        self._left = _MAX_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read like any file. Raises OSError (EFBIG) when the limit is reached."""
@@ -31,5 +31,5 @@ class BoundedReader(io.BufferedReader):
             raise
         self._left = max(0, self._left - max(len(data), _MIN_BYTES_PER_READ))
         if not self._left:
-            raise OSError(errno.EFBIG, f"stopped after reading {_MOST_BYTES >> 20} MiB")
+            raise OSError(errno.EFBIG, f"stopped after reading {_MAX_BYTES >> 20} MiB")
         return data

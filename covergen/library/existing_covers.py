@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["covers_of"]
 
-_MOST_BYTES = 64 << 20  # no sensible cover file is larger
+_MAX_BYTES = 64 << 20  # no sensible cover file is larger
 
 
 def covers_of(album: Album) -> Iterator[bytes]:
@@ -32,7 +32,7 @@ def covers_of(album: Album) -> Iterator[bytes]:
                 yield from (picture.data for picture in sorted(images, key=_rank)[:1])
     if album.cover_file is not None:
         with suppress(OSError):
-            if album.cover_file.stat().st_size <= _MOST_BYTES:
+            if album.cover_file.stat().st_size <= _MAX_BYTES:
                 yield album.cover_file.read_bytes()
 
 

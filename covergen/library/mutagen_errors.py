@@ -10,7 +10,7 @@ from mutagen import MutagenError
 
 from covergen.core.errors import TagError
 
-__all__ = ["DAMAGE", "tag_errors", "words_of"]
+__all__ = ["DAMAGE", "message_of", "tag_errors"]
 
 DAMAGE = (
     MutagenError,
@@ -26,10 +26,10 @@ DAMAGE = (
 """Exceptions that a parser may raise on a damaged file."""
 
 # Raised by covergen's own parsers, with messages meant for users.
-_SPOKEN = (EOFError, OverflowError, ValueError)
+_OWN_ERRORS = (EOFError, OverflowError, ValueError)
 
 # mutagen documents only MutagenError, but raises these too.
-_STRAYS = (
+_UNDOCUMENTED_ERRORS = (
     AssertionError,
     AttributeError,
     NotImplementedError,
@@ -46,22 +46,22 @@ def tag_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (*DAMAGE, *_STRAYS) as error:
+    except (*DAMAGE, *_UNDOCUMENTED_ERRORS) as error:
         if system := _system_error(error):
             raise TagError(path, f"cannot read the file: {system.strerror}") from error
-        words = words_of(error)
-        message = f"cannot read the tags{words and ': '}{words}"
+        text = message_of(error)
+        message = f"cannot read the tags{text and ': '}{text}"
         raise TagError(path, message, hint="the file may be damaged") from error
 
 
-def words_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return the error's message, or "" if it is one of Python's own, which does not help users."""
     if isinstance(error, MutagenError):
         # mutagen also copies the messages of other exceptions into its own.
         inner = (*error.args, error.__cause__, error.__context__)
-        others = [e for e in inner if isinstance(e, Exception) and not words_of(e)]
+        others = [e for e in inner if isinstance(e, Exception) and not message_of(e)]
         return "" if str(error) in map(str, others) else str(error).strip()
-    return str(error).strip() if type(error) in _SPOKEN else ""
+    return str(error).strip() if type(error) in _OWN_ERRORS else ""
 
 
 def _system_error(error: BaseException) -> OSError | None:

@@ -50,8 +50,8 @@ from covergen.library.wavpack import AnyWavPack
 
 __all__ = ["read_track"]
 
-_LONGEST_TEXT = 1000
-_LONGEST_SECONDS = 1e7
+_MAX_TEXT_LENGTH = 1000
+_MAX_SECONDS = 1e7
 
 # If one of these is missing, other tags in the file are read too.
 _LOOKED_FOR = ("title", "artist", "album", "date", "track_number")
@@ -194,7 +194,7 @@ _FORMATS = {
     "speex": _vorbis(OggSpeex),
     "oggflac": _vorbis(vorbis.OggFlacFile),
     "wav": _id3(WAVE, id3_places.WAV),
-    "rf64": _id3(rf64.opened, rf64.RF64),
+    "rf64": _id3(rf64.open_wave, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "matroska": _Format(
         open=matroska.MatroskaFile,
@@ -271,7 +271,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         if not all(texts[field] for field in _LOOKED_FOR):
             with suppress(*DAMAGE):
                 further.append(as_id3(format_.texts(reader)))
-            texts = _filled(texts, further)
+            texts = _fill_empty(texts, further)
         seconds = float(file.info.length)
         is_video = format_.is_video is not None and format_.is_video(file)
     fault = _fault(reader, container)
@@ -285,7 +285,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         has_art=bool(images or others),
         own_art=bool(images) and not others and all(map(is_own, images)),
         broken_art=len(images) + len(others) < len(pictures) + len(elsewhere),
-        duration_seconds=seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0,
+        duration_seconds=seconds if 0 <= seconds <= _MAX_SECONDS else 0.0,
         title=texts["title"],
         artist=texts["artist"],
         album=texts["album"],
@@ -322,7 +322,7 @@ def _texts(
     return {field: _first(values, names) for field, names in keys.items()}
 
 
-def _filled(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
+def _fill_empty(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
     """Fill empty texts from further tags."""
     for tags in further:
         found = _texts(_ID3, _by_frame, tags)
@@ -346,7 +346,7 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):  # (number, total) in MP4
         value = value[0]
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    text = text[:_LONGEST_TEXT].strip("\0 \t\r\n")
+    text = text[:_MAX_TEXT_LENGTH].strip("\0 \t\r\n")
     # A lone surrogate from damaged UTF-16 can be neither stored nor printed.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 

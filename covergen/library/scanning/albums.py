@@ -54,10 +54,10 @@ def albums_in(
 
 
 def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
-    title = _commonest(track.album for track in tracks)
+    title = _most_common(track.album for track in tracks)
     artist = _common_artist(tracks)
-    identity = _commonest(map(musicbrainz_id_of, tracks))
-    year = _commonest(map(year_of, tracks))
+    identity = _most_common(map(musicbrainz_id_of, tracks))
+    year = _most_common(map(year_of, tracks))
     return Album(
         key=_key("mbid", identity)
         if identity
@@ -65,7 +65,7 @@ def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         folder=place.path,
         title=title,
         artist=artist,
-        date=_commonest(track.date for track in tracks),
+        date=_most_common(track.date for track in tracks),
         tracks=tuple(tracks),
     )
 
@@ -75,8 +75,8 @@ def _untagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         key=_key("files", *_names(tracks, place)),
         folder=place.path,
         title=_name(place.path),
-        artist=_commonest(track.artist for track in tracks),
-        date=_commonest(track.date for track in tracks),
+        artist=_most_common(track.artist for track in tracks),
+        date=_most_common(track.date for track in tracks),
         tracks=tuple(tracks),
     )
 
@@ -103,14 +103,14 @@ def _common_artist(tracks: Sequence[Track]) -> str:
     album_artists = {album_artist_of(track) for track in tracks} - {""}
     if album_artists:
         various = len(album_artists) > 1
-        return _VARIOUS if various else _commonest(track.album_artist for track in tracks)
+        return _VARIOUS if various else _most_common(track.album_artist for track in tracks)
     artists = {artist_of(track) for track in tracks} - {""}
     if len(artists) > 1 or any(track.compilation for track in tracks):
         return _VARIOUS
-    return _commonest(without_featured(track.artist) for track in tracks)
+    return _most_common(without_featured(track.artist) for track in tracks)
 
 
-def _commonest(texts: Iterable[str]) -> str:
+def _most_common(texts: Iterable[str]) -> str:
     """Return the most common non-empty text; ties go to the first in alphabetical order."""
     counts = Counter(filter(None, texts))
     return min(counts, key=lambda text: (-counts[text], text), default="")

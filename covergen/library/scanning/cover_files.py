@@ -20,7 +20,7 @@ IsPicture = Callable[[Path, str], bool | None]
 
 
 def with_cover_files(
-    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, look: IsPicture
+    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, check_picture: IsPicture
 ) -> Iterator[Album]:
     """Yield the albums of a folder and its discs, each with its own cover file.
 
@@ -36,7 +36,7 @@ def with_cover_files(
         inside = (folder for folder in folders if folder.path != above.path)
         own = not (place.partial and _is_loose(albums[0]))
         places = [(folder, own) for folder in (above, *inside)]
-        yield _with_cover_file(albums[0], places, names, look)
+        yield _with_cover_file(albums[0], places, names, check_picture)
     else:
         albums_in_folder: dict[Path, set[int]] = {}
         for number, album in enumerate(albums):
@@ -47,7 +47,7 @@ def with_cover_files(
             for folder in folders:
                 if number in albums_in_folder.get(folder.path, ()):
                     shared[folder.path] = folder, albums_in_folder[folder.path] == {number}
-            yield _with_cover_file(album, list(shared.values()), names, look)
+            yield _with_cover_file(album, list(shared.values()), names, check_picture)
 
 
 def _is_loose(album: Album) -> bool:
@@ -56,13 +56,13 @@ def _is_loose(album: Album) -> bool:
 
 
 def _with_cover_file(
-    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, look: IsPicture
+    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, check_picture: IsPicture
 ) -> Album:
     broken = None
     for folder, own in places:
         titles = partial(_titles, album, folder, own=own)
         for name in names.ranked(folder.pictures, titles, own=own):
-            is_image = look(folder.path, name)
+            is_image = check_picture(folder.path, name)
             if is_image:
                 return replace(album, cover_file=folder.path / name)
             if is_image is False:

@@ -46,7 +46,7 @@ _NO_TITLE = re.compile(
     r"|standalone recordings?)(?: \([\d/.: apm-]+\)|[\W_]*)"
 )
 _AFTER_ALL_NUMBERS = 1 << 30
-_MOST_TEXTS = 1 << 10  # cached, since tracks of an album share most texts
+_CACHED_TEXTS = 1 << 10  # cached, since tracks of an album share most texts
 
 
 def names_album(track: Track) -> bool:
@@ -56,29 +56,29 @@ def names_album(track: Track) -> bool:
 
 def tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
     """Group tracks that name their album; each group is in playing order."""
-    groups = list(_parts(tracks, _title).values())
+    groups = list(_group_by(tracks, _title).values())
     groups = [part for group in groups for part in _by_album_artist(group)]
-    groups = [part for group in groups for part in _told_apart(group, musicbrainz_id_of)]
+    groups = [part for group in groups for part in _split_by(group, musicbrainz_id_of)]
     return [part for group in _joined_by_id(groups) for part in _editions(group)]
 
 
-def _parts(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
+def _group_by(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
     parts: dict[str, list[Track]] = {}
     for track in tracks:
         parts.setdefault(feature(track), []).append(track)
     return parts
 
 
-def _told_apart(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
+def _split_by(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
     """Split by a feature. Tracks that lack it join the others if those share one value."""
-    parts = _parts(group, feature)
+    parts = _group_by(group, feature)
     return [group] if len(parts.keys() - {""}) < 2 else list(parts.values())
 
 
 def _by_album_artist(group: list[Track]) -> list[list[Track]]:
     if any(track.compilation for track in group):
         return [group]
-    return _told_apart(group, album_artist_of)
+    return _split_by(group, album_artist_of)
 
 
 def _joined_by_id(groups: Iterable[list[Track]]) -> list[list[Track]]:
@@ -97,26 +97,26 @@ def _editions(group: list[Track]) -> list[list[Track]]:
     if any(track.musicbrainz_album_id for track in group):
         return [group]
     is_one_artist = any(track.album_artist or track.compilation for track in group)
-    if is_one_artist or not _clash(group, artist_of):
+    if is_one_artist or not _has_conflict(group, artist_of):
         parts = [group]
     else:
-        parts = _told_apart(group, artist_of)
+        parts = _split_by(group, artist_of)
     return [edition for part in parts for edition in _by_year(part)]
 
 
 def _by_year(group: list[Track]) -> list[list[Track]]:
-    editions = _told_apart(group, year_of)
+    editions = _split_by(group, year_of)
     if len(editions) == 1:
         return editions
     if any(_position(track)[1] for track in group):
-        return editions if _clash(group, year_of) else [group]
-    artists = _parts(group, album_artist_of).keys() - {""} or _parts(group, artist_of).keys()
+        return editions if _has_conflict(group, year_of) else [group]
+    artists = _group_by(group, album_artist_of).keys() - {""} or _group_by(group, artist_of).keys()
     titles = {(folded(track.title), year_of(track)) for track in group if track.title}
     repeated = len({title for title, _ in titles}) < len(titles)
     return editions if len(artists) > 1 or repeated else [group]
 
 
-def _clash(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
+def _has_conflict(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
     """Whether tracks with the same disc and track number differ in a feature."""
     claims: dict[tuple[int, int], str] = {}
     for track in group:
@@ -140,7 +140,7 @@ def is_untagged_album(tracks: Sequence[Track]) -> bool:
 # Normalized tags, for comparison.
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def folded(text: str) -> str:
     """Normalize a text's case, white space and Unicode form (NFC)."""
     if not text.isascii():
@@ -148,7 +148,7 @@ def folded(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def without_featured(artist: str) -> str:
     """Strip "feat. …" and similar from an artist's name."""
     return _FEATURED.sub("", artist)
@@ -175,7 +175,7 @@ def year_of(track: Track) -> str:
     return found[0] if found else ""
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def _album_title(album: str) -> str:
     title = folded(album)
     return "" if _NO_TITLE.fullmatch(title) else title

@@ -24,8 +24,8 @@ _MARK = ".nomedia"
 _PATTERNS = (IGNORE_FILE, ".ignore", ".plexignore")
 _ONLY_PATTERNS = ".plexignore"  # in Plex, a file with only comments excludes nothing
 
-_MOST_BYTES = 1 << 20
-_MOST_WILDCARDS = 3  # per path component: more can make a regular expression take forever
+_MAX_BYTES = 1 << 20
+_MAX_WILDCARDS = 3  # per path component: more can make a regular expression take forever
 _WILDCARDS = re.compile(r"\*+")
 
 
@@ -78,10 +78,10 @@ def _read(file: Path) -> GitIgnoreSpec | None:
     """Read an ignore file's patterns; None if it excludes nothing. Raises HiddenError."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
+            data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise HiddenError(f"cannot read its {file.name}: {error.strerror}") from error
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise HiddenError(f"its {file.name} is too large")
     text = data.decode("utf-8-sig", "surrogateescape")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -91,8 +91,8 @@ def _read(file: Path) -> GitIgnoreSpec | None:
         raise HiddenError(f"its {file.name} is empty")
     for line in lines:
         parts = (part for part in line.split("/") if part != "**")
-        most = max(line.split("/").count("**"), *(len(_WILDCARDS.findall(p)) for p in parts), 0)
-        if most > _MOST_WILDCARDS:
+        count = max(line.split("/").count("**"), *(len(_WILDCARDS.findall(p)) for p in parts), 0)
+        if count > _MAX_WILDCARDS:
             raise HiddenError(f"its {file.name} has a pattern with too many wildcards: {line}")
     try:
         with warnings.catch_warnings():

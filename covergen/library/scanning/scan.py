@@ -21,7 +21,7 @@ from covergen.library.tags import read_track
 
 __all__ = ["ScanOptions", "scan"]
 
-_MOST_UNSAVED = 500
+_MAX_UNSAVED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,12 @@ def _scan(
 ) -> Iterator[Album | Outcome]:
     for album_folder in album_folders:
         checkpoint()
-        look = _Look(memory, checkpoint)
+        reader = _FolderReader(memory, checkpoint)
         tracks: list[Track] = []
         bare: list[Track] = []
         for folder in album_folder.folders:
             yield from folder.problems
-            for found in look.at_files(folder):
+            for found in reader.at_files(folder):
                 if isinstance(found, Outcome):
                     yield found
                 elif found.is_video and folder.names is not None:
@@ -89,8 +89,8 @@ def _scan(
         else:
             yield from (_passed_over(track, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
-        albums = list(with_cover_files(albums, album_folder, names, look.is_picture))
-        look.remember_pictures()
+        albums = list(with_cover_files(albums, album_folder, names, reader.is_picture))
+        reader.remember_pictures()
         yield from albums
 
 
@@ -98,7 +98,7 @@ def _passed_over(track: Track, reason: Reason) -> Outcome:
     return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
 
 
-class _Look:
+class _FolderReader:
     """Reads the files of one album folder, from the scan cache if they are unchanged."""
 
     def __init__(self, memory: ScanMemory, checkpoint: Callable[[], None]) -> None:
@@ -111,8 +111,8 @@ class _Look:
         """Yield each file of a folder; cache what was read, even if iteration stops early."""
         known = {} if folder.names is None and not folder.files else self._recall(folder.path)
         if folder.names is not None:
-            gone = known.keys() - folder.names
-            self._memory.forget(*(folder.path / name for name in gone))
+            deleted = known.keys() - folder.names
+            self._memory.forget(*(folder.path / name for name in deleted))
         unsaved: list[Seen] = []
         try:
             for name, stat in folder.files:
@@ -125,7 +125,7 @@ class _Look:
                         continue
                     found = read
                     unsaved.append(found)
-                if len(unsaved) >= _MOST_UNSAVED:
+                if len(unsaved) >= _MAX_UNSAVED:
                     self._memory.remember(*unsaved)
                     unsaved.clear()
                 yield found.outcome() if isinstance(found, Failure) else found

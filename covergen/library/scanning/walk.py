@@ -110,28 +110,28 @@ class _Walk:
 
     def run(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
         for root in self._roots:
-            yield from self._below(root)
-        yield from self._named(files)
+            yield from self._walk_root(root)
+        yield from self._explicit_files(files)
 
     def _outermost(self, roots: Sequence[Path]) -> list[Path]:
         """Return the roots that are not reached from another root, in the given order."""
         real = {root: root.resolve() for root in roots}
         kept = set()
         for root in sorted(real, key=lambda root: len(real[root].parts)):
-            if not self._comes_to(real[root]):
+            if not self._reaches(real[root]):
                 self._real_roots.append(real[root])
                 kept.add(root)
         return [root for root in real if root in kept]
 
-    def _below(self, root: Path) -> Iterator[AlbumFolder]:
+    def _walk_root(self, root: Path) -> Iterator[AlbumFolder]:
         pending = [_Place(root)]  # no recursion: folders can be nested deeper than Python's stack
         while pending:
             place = pending.pop()
-            folder, rules = self._look_into(place)
+            folder, rules = self._list(place)
             discs, others = [], []
             for inner in place.below(folder, rules):
                 if disc_number(inner.path.name):
-                    disc, rules_of_disc = self._look_into(inner)
+                    disc, rules_of_disc = self._list(inner)
                     discs.append(disc)
                     others += inner.below(disc, rules_of_disc)
                 else:
@@ -139,7 +139,7 @@ class _Walk:
             yield self._album_folder(folder, discs)
             pending += reversed(others)
 
-    def _look_into(self, place: _Place) -> tuple[Folder, IgnoreRules]:
+    def _list(self, place: _Place) -> tuple[Folder, IgnoreRules]:
         """List a folder. Returns its contents and the ignore rules that apply to it."""
         path, trail = place.path, place.trail
         try:
@@ -152,16 +152,16 @@ class _Walk:
             return Folder(path=path, problems=(problem(path, error),)), place.rules
         except HiddenError as error:
             return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
-        return self._sorted_out(everything, names, replace(place, rules=rules)), rules
+        return self._classify(everything, names, replace(place, rules=rules)), rules
 
-    def _sorted_out(
+    def _classify(
         self, entries: Iterable[os.DirEntry[str]], names: frozenset[str], place: _Place
     ) -> Folder:
         """Sort a folder's entries by kind, applying `place.rules`."""
         files, subfolders, problems, pictures = [], [], [], []
         for entry in entries:
             name, relative = entry.name, place.trail + entry.name
-            if not self._admits(name, relative):
+            if not self._includes(name, relative):
                 continue
             is_music = _is_music_name(name)
             if is_picture_name(name):
@@ -176,7 +176,7 @@ class _Walk:
                     problems.append(_ignored(place.path / name, f"excluded by {ignoring}"))
                 elif leads_out:
                     problems.append(_outside(place.path / name))
-                elif not self._belongs_here(entry):
+                elif not self._should_follow(entry):
                     continue
                 elif is_folder:
                     subfolders.append(name)
@@ -194,12 +194,12 @@ class _Walk:
             problems=tuple(problems),
         )
 
-    def _named(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
+    def _explicit_files(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
         """Yield the files given explicitly that the walk did not reach, by album folder."""
         albums: dict[Path, dict[Path, Path]] = {}
         for path in files:
             real = path.resolve()
-            walked = _is_music_name(real.name) and self._comes_to(real)
+            walked = _is_music_name(real.name) and self._reaches(real)
             if not walked and not self._excludes(path.name, path.name):
                 albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
         for above, named in albums.items():
@@ -249,7 +249,7 @@ class _Walk:
         roots = self._real_roots
         return not any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots)
 
-    def _belongs_here(self, entry: os.DirEntry[str]) -> bool:
+    def _should_follow(self, entry: os.DirEntry[str]) -> bool:
         """Whether it is not a link, or a link to something that the walk does not reach otherwise.
 
         A link to a folder above a root would be a loop. Raises OSError.
@@ -259,22 +259,22 @@ class _Walk:
         real = Path(entry.path).resolve()
         if entry.is_dir():
             upwards = any(root.is_relative_to(real) for root in self._real_roots)
-            return not upwards and not self._comes_to(real)
-        walked = _is_music_name(real.name) and self._comes_to(real)
+            return not upwards and not self._reaches(real)
+        walked = _is_music_name(real.name) and self._reaches(real)
         return not walked and self._first_visit(entry.stat())
 
-    def _comes_to(self, real: Path) -> bool:
+    def _reaches(self, real: Path) -> bool:
         """Whether the walk reaches this real path from a root, without exclusions on the way."""
         for root in self._real_roots:
             if real.is_relative_to(root):
                 parts = real.relative_to(root).parts
                 trails = accumulate(parts, lambda trail, name: f"{trail}{os.sep}{name}")
-                if all(map(self._admits, parts, trails)):
+                if all(map(self._includes, parts, trails)):
                     return True
         return False
 
-    def _admits(self, name: str, relative: str) -> bool:
-        """Whether an entry is neither hidden nor excluded; `relative` is its path below the root."""
+    def _includes(self, name: str, relative: str) -> bool:
+        """Whether an entry, at `relative` below its root, is neither hidden nor excluded."""
         hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
         return not hidden and not self._excludes(name, relative)
 

@@ -17,7 +17,7 @@ _RENAME_SWAP = 1 << 1  # macOS, sys/stdio.h
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(first: Path, second: Path) -> bool:
     """Swap the names of two files atomically, or change nothing.
 
     Returns False if the system or the file system does not support it. Raises OSError, also if one
@@ -26,7 +26,7 @@ def exchange(one: Path, other: Path) -> bool:
     if sys.platform == "win32":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(one), os.fsencode(other)
+    names = os.fsencode(first), os.fsencode(second)
     if hasattr(libc, "renameat2"):
         failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
     elif hasattr(libc, "renamex_np"):
@@ -35,5 +35,5 @@ def exchange(one: Path, other: Path) -> bool:
         return False
     code = ctypes.get_errno()
     if failed and code not in _UNSUPPORTED:
-        raise OSError(code, os.strerror(code), str(one), None, str(other))
+        raise OSError(code, os.strerror(code), str(first), None, str(second))
     return not failed

@@ -18,7 +18,7 @@ _UNFINISHED = (
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether a download program marks the file as incomplete, or a process has it open for writing.
+    """Whether a file is marked as an incomplete download, or a process has it open for writing.
 
     The latter works only on Linux, on local file systems, for the file's owner and for root.
     Raises OSError if the file cannot be opened.

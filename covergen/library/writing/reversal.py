@@ -18,10 +18,10 @@ from covergen.library.pictures.splice import splice
 
 __all__ = ["Reversal", "find_reversal"]
 
-_LARGEST_BYTES = 32 << 20
-_MOST_PATCHES = 1 << 20
+_MAX_BYTES = 32 << 20
+_MAX_PATCHES = 1 << 20
 _BLOCKS = 256 << 10, 4 << 10  # compared in large steps first, then in small ones
-_LONGEST_PATCH = 64
+_MAX_PATCH = 64
 _DIFFERENCE = re.compile(rb"[^\0]+(?:\0{1,8}[^\0]+)*")
 
 _Patch = tuple[int, bytes]
@@ -95,10 +95,10 @@ def find_reversal(old: Path, new: Path) -> Reversal | None:
             start, new_start = (size - at - length for size in sizes)
             return start, _read(old_file, start, length), _read(new_file, new_start, length)
 
-        head, patches = _alike(from_start, min(sizes), _common_start)
-        tail, more = _alike(from_end, min(sizes) - head, _common_end)
+        head, patches = _common_length(from_start, min(sizes), _common_start)
+        tail, more = _common_length(from_end, min(sizes) - head, _common_end)
         length = sizes[0] - head - tail
-        if length > _LARGEST_BYTES or len(patches) + len(more) > _MOST_PATCHES:
+        if length > _MAX_BYTES or len(patches) + len(more) > _MAX_PATCHES:
             return None
         middle = _read(old_file, head, length)
     return Reversal(head=head, tail=tail, middle=middle, patches=(*patches, *sorted(more)))
@@ -109,7 +109,7 @@ def _read(file: BinaryIO, start: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _alike(
+def _common_length(
     read: Callable[[int, int], tuple[int, bytes, bytes]],
     limit: int,
     common: Callable[[bytes, bytes], int],
@@ -140,7 +140,7 @@ def _patches(offset: int, old: bytes, new: bytes) -> list[_Patch] | None:
         return None
     patches = []
     for start, end in (found.span() for found in _DIFFERENCE.finditer(difference)):
-        if end - start > _LONGEST_PATCH:
+        if end - start > _MAX_PATCH:
             return None
         patches.append((offset + start, old[start:end]))
     return patches

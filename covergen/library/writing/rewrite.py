@@ -23,7 +23,7 @@ from covergen.core.types import Outcome, Status, Track
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
-    Gone,
+    PictureFilter,
     edit_pictures,
     is_front_cover,
     read_pictures,
@@ -75,7 +75,7 @@ class RewriteOptions:
 class _Edit:
     """The pictures to remove, the new front cover, and the reasons and note to report."""
 
-    gone: Gone
+    should_remove: PictureFilter
     new: Picture | None
     done_reason: Reason
     unchanged_reason: Reason
@@ -84,7 +84,7 @@ class _Edit:
     def is_done(self, found: Sequence[EmbeddedPicture]) -> bool:
         """Whether a file's pictures are already in the desired state, the front cover first."""
         if self.new is None:
-            return not any(map(self.gone, found))
+            return not any(map(self.should_remove, found))
         front_covers = [picture for picture in found if is_front_cover(picture)]
         return list(found[:1]) == front_covers == [EmbeddedPicture(self.new.data, FRONT_COVER)]
 
@@ -135,7 +135,7 @@ def write_cover(
     """
     fit = fitted(picture, track.container)
     edit = _Edit(
-        gone=is_front_cover,
+        should_remove=is_front_cover,
         new=fit,
         done_reason=Reason.WRITTEN,
         unchanged_reason=Reason.EQUAL,
@@ -162,7 +162,7 @@ def remove_own_cover(
     Links, `record` and failures are handled as in `write_cover`.
     """
     edit = _Edit(
-        gone=lambda picture: is_own(picture.data),
+        should_remove=lambda picture: is_own(picture.data),
         new=None,
         done_reason=Reason.STRIPPED,
         unchanged_reason=Reason.NOT_OWN,
@@ -203,13 +203,13 @@ def _rewrite(
     check_room(path, before.st_size + 2 * len(edit.new.data if edit.new else b""))
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
-        note = edit_pictures(copy, track.container, edit.gone, edit.new)
+        note = edit_pictures(copy, track.container, edit.should_remove, edit.new)
         _verify(path, copy, track.container, edit, same_sound)
         mtime_ns = before.st_mtime_ns if options.preserve_mtime else None
         copy_metadata(path, copy, before, mtime_ns=mtime_ns)
         sync_file(copy)
-        gone = [picture.data for picture in found if edit.gone(picture)]
-        with record(_change(path, copy, track.container, gone)) if record else nullcontext():
+        removed = [picture.data for picture in found if edit.should_remove(picture)]
+        with record(_change(path, copy, track.container, removed)) if record else nullcontext():
             put_in_place(copy, path, before)
     message = "; ".join(filter(None, (edit.note, note)))
     return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done_reason, message=message)
@@ -238,11 +238,11 @@ def check_room(path: Path, needed_bytes: int) -> None:
 
 def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: SameSound) -> None:
     """Read the edited copy and compare it with the original. Raises WriteError, ItemError."""
-    tags = remaining(path, container, edit.gone, begun=edit.new is not None)
+    tags = remaining(path, container, edit.should_remove, prefilled=edit.new is not None)
     try:
         if not edit.is_done(read_pictures(copy, container)):
             difference = "its pictures do not read back as written"
-        elif remaining(copy, container, edit.gone) != tags:
+        elif remaining(copy, container, edit.should_remove) != tags:
             difference = "other tags would have changed"
         elif not same_sound(path, copy):
             difference = "the audio would have changed"
@@ -255,7 +255,7 @@ def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: Sam
     raise WriteError(path, Reason.NOT_VERIFIED, difference)
 
 
-def _change(path: Path, copy: Path, container: str, gone: Sequence[bytes]) -> Change:
+def _change(path: Path, copy: Path, container: str, removed: Sequence[bytes]) -> Change:
     """Describe the replacement of a file with its finished copy. Raises WriteError, OSError."""
     reversal = find_reversal(path, copy)
     if reversal is None:
@@ -266,7 +266,7 @@ def _change(path: Path, copy: Path, container: str, gone: Sequence[bytes]) -> Ch
             hint="use --no-journal to write anyway",
         )
     before, after = fingerprints(path, copy, reversal)
-    pictures = (picture for picture in gone if picture in reversal.middle)
+    pictures = (picture for picture in removed if picture in reversal.middle)
     return Change(
         path=path,
         container=container,

@@ -120,7 +120,7 @@ def test_rows_of_another_way_of_reading_are_not_taken_over(
     memory = ScanMemory()
     memory.remember(_track("a.mp3"))
     memory.close()
-    monkeypatch.setattr(memory_module, "_READING", -1)
+    monkeypatch.setattr(memory_module, "_READER_VERSION", -1)
     assert ScanMemory().recall(_FOLDER) == {}
 
 

@@ -267,7 +267,7 @@ def test_pipes_and_sockets_are_not_music(tmp_path: Path, monkeypatch: pytest.Mon
         plug.bind("socket.mp3")
         (tmp_path / "device.mp3").symlink_to("/dev/zero")
         assert _files(tmp_path) == []
-        with pytest.raises(UsageError, match="neither a file nor a folder"):
+        with pytest.raises(UsageError, match="not a file or folder"):
             walk([tmp_path / "pipe.mp3"], [], _NAMES)
 
 
@@ -381,7 +381,7 @@ def test_patterns_hide_what_they_match_alone(name: str, tmp_path: Path) -> None:
     _rules(tmp_path / name, "# not for the server", "", "Podcasts/", "*.wav", "!keep.wav")
     assert _files(tmp_path) == ["keep.wav", "a/1.mp3"]
     assert _ignored(tmp_path) == dict.fromkeys(
-        ["a/2.wav", "a/Podcasts", "b/4.wav"], f"{tmp_path / name} says so"
+        ["a/2.wav", "a/Podcasts", "b/4.wav"], f"excluded by {tmp_path / name}"
     )
 
 
