@@ -114,12 +114,12 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "a picture that unpacks to 1 GiB": (
         ".mp3",
         lambda p: _id3(p, _packed_frame(b"APIC")),
-        "unpacks to more",
+        "decompresses to too much",
     ),
     "a title that unpacks to 1 GiB": (
         ".mp3",
         lambda p: _id3(p, _packed_frame(b"TIT2")),
-        "unpacks to more",
+        "decompresses to too much",
     ),
     "a million frames": (
         ".mp3",

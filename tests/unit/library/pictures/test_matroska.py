@@ -30,7 +30,7 @@ from tests.unit.library.pictures.matroska_bytes import (
     laid_out,
     segment_of,
 )
-from tests.unit.library.test_remove_own_cover import own
+from tests.unit.library.writing.test_remove_own_cover import own
 from tests.unit.library.written import JPEG, OTHER, PNG, large, track, write
 
 TAGS = {"title": "T", "artist": "A", "album": "B"}
@@ -201,7 +201,7 @@ def test_a_file_whose_end_is_missing_is_not_promised_a_cover(
     path = tmp_path / "song.mka"
     path.write_bytes(original.read_bytes()[:-2_000])
 
-    with pytest.raises(TagError, match="its end is missing"):
+    with pytest.raises(TagError, match="the end of the file is missing"):
         read_track(path, path.stat())
 
 

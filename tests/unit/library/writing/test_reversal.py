@@ -112,7 +112,7 @@ def test_a_cover_that_is_replaced_costs_what_it_takes(
 def test_what_is_too_large_to_be_kept_is_not(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LARGEST_BYTES", 1_000)
+    monkeypatch.setattr(module, "_MAX_BYTES", 1_000)
     files[0].write_bytes(random.Random(5).randbytes(1_001))
     files[1].write_bytes(b"")
     assert find_reversal(*files) is None

@@ -15,7 +15,7 @@ from mutagen.flac import FLAC
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
-from covergen.library.pictures import Gone
+from covergen.library.pictures import PictureFilter
 from covergen.library.writing import file_copy, reversal, rewrite
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
@@ -39,8 +39,10 @@ def after_the_edit(monkeypatch: pytest.MonkeyPatch, change: Edit) -> None:
     """Let a fault of the edit, or of the disk, change the copy behind its back."""
     edit = rewrite.edit_pictures
 
-    def faulty(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
-        note = edit(path, container, gone, new)
+    def faulty(
+        path: Path, container: str, should_remove: PictureFilter, new: Picture | None
+    ) -> str:
+        note = edit(path, container, should_remove, new)
         before = path.read_bytes()
         change(path)
         assert path.read_bytes() != before
@@ -368,7 +370,7 @@ def test_what_could_not_be_undone_is_not_done_unless_nobody_keeps_it(
     def unasked(_: Change) -> AbstractContextManager[None]:
         raise AssertionError("there is nothing to be kept")
 
-    monkeypatch.setattr(reversal, "_LARGEST_BYTES", -1)
+    monkeypatch.setattr(reversal, "_MAX_BYTES", -1)
     seen = track(song, "flac")
     options = RewriteOptions()
     outcome = write_cover(seen, PNG, same_sound=same_packets, options=options, record=unasked)
