@@ -6,7 +6,7 @@ A sample; more of it is `python -m tests.faults concurrency`.
 from tests.faults.concurrency_run import run
 
 
-def test_processes_at_one_library_harm_nothing() -> None:
+def test_concurrent_processes_are_safe() -> None:
     report = run(count=1, containers=("flac", "mp3"))
 
     assert not report.faults, report

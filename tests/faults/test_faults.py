@@ -40,7 +40,7 @@ def commands(bench: Bench) -> Iterator[Commands]:
 
 
 @pytest.mark.parametrize("container", _SAMPLES)
-def test_every_file_is_as_it_was_or_complete(
+def test_every_file_is_unchanged_or_complete(
     bench: Bench, commands: Commands, shared_library: Library, container: str
 ) -> None:
     files = {container: shared_library.every_container[container]}
@@ -73,7 +73,7 @@ def _rename(bench: Bench, mode: Mode, code: int = 0) -> Fault:
     return Fault(place=bench.library, mode=mode, at=1, kinds=kinds, code=code)
 
 
-def test_the_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
+def test_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
     before = flac.read_bytes()
     ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.KILL))
     assert ended.code == -9
@@ -82,7 +82,7 @@ def test_the_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path
     assert len(strays(look(bench.library))) == 1
 
 
-def test_the_shim_lets_a_call_fail(bench: Bench, commands: Commands, flac: Path) -> None:
+def test_shim_fails_a_call(bench: Bench, commands: Commands, flac: Path) -> None:
     before = flac.read_bytes()
     ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.FAIL, errno.EDQUOT))
     assert ended.code == 1
@@ -90,7 +90,7 @@ def test_the_shim_lets_a_call_fail(bench: Bench, commands: Commands, flac: Path)
     assert flac.read_bytes() == before
 
 
-def test_the_shim_stops_a_process_that_then_goes_on(
+def test_shim_stops_a_process_that_then_continues(
     bench: Bench, commands: Commands, flac: Path
 ) -> None:
     running = commands.start(*_apply(bench), fault=_rename(bench, Mode.STOP))
@@ -102,7 +102,7 @@ def test_the_shim_stops_a_process_that_then_goes_on(
     assert flac.read_bytes() != before
 
 
-def test_broken_promises_are_seen(
+def test_broken_promises_are_detected(
     bench: Bench, commands: Commands, flac: Path, tmp_path: Path
 ) -> None:
     before, original = look(bench.library), tmp_path / "Album"

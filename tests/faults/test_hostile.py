@@ -25,9 +25,7 @@ def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_costs_no_more_than_it_is_worth(
-    name: str, at_work: Worker, tmp_path: Path
-) -> None:
+def test_hostile_file_stays_within_limits(name: str, at_work: Worker, tmp_path: Path) -> None:
     suffix, make, said = HOSTILE[name]
     path = tmp_path / f"file{suffix}"
     make(path)

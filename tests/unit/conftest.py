@@ -1,4 +1,4 @@
-"""A song to write a cover into."""
+"""A short FLAC song for tests."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A tiny reader and writer of Matroska by RFC 8794 and 9559 alone, for tests to compare with."""
+"""A minimal reader and writer of Matroska, from RFC 8794 and 9559, as a test oracle."""
 
 import zlib
 from typing import NamedTuple
@@ -44,7 +44,7 @@ def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
 
 
 def parse(data: bytes, at: int, end: int) -> list[Item]:
-    """The elements between two places, which they fill."""
+    """The elements that fill a range."""
     items = []
     while at < end:
         name, after = _number(data, at, marked=True)
@@ -52,7 +52,7 @@ def parse(data: bytes, at: int, end: int) -> list[Item]:
         stop = body + size
         if size == UNKNOWN:
             stop = end
-            if name == CLUSTER:  # which another element at the top ends
+            if name == CLUSTER:  # ended by another top-level element
                 stop = body
                 while stop < end and _number(data, stop, marked=True)[0] not in TOP:
                     inner, start = _number(data, _number(data, stop, marked=True)[1], marked=False)
@@ -79,7 +79,7 @@ def _within(data: bytes, item: Item, *path: int) -> list[int]:
 
 
 def checked(data: bytes) -> list[Item]:
-    """What lies in the segment, after every checksum and every position has been found right."""
+    """The segment's elements, after checking all checksums and positions."""
     segment = segment_of(data)
     items = parse(data, segment.body, segment.end)
     places = {item.start - segment.body: item for item in items}
@@ -103,7 +103,7 @@ def checked(data: bytes) -> list[Item]:
 
 
 def attachments(data: bytes) -> list[tuple[str, str, bytes]]:
-    """Each attached file: its name, its type, its bytes."""
+    """Name, type and bytes of each attachment."""
     found = []
     for item in checked(data):
         for attached in parse(data, item.body, item.end) if item.id == ATTACHMENTS else ():
@@ -114,7 +114,7 @@ def attachments(data: bytes) -> list[tuple[str, str, bytes]]:
 
 
 def element(name: int, body: bytes, width: int = 0) -> bytes:
-    """An element, its size in `width` bytes, 0 for as few as it takes."""
+    """An element with a size field of `width` bytes (0: as few as possible)."""
     width = width or next(n for n in range(1, 9) if len(body) < (1 << 7 * n) - 1)
     size = len(body) | 1 << 7 * width
     return _uint(name) + size.to_bytes(width) + body
@@ -133,11 +133,11 @@ def laid_out(
     positions: bool = False,
     tail: bytes = b"",
 ) -> bytes:
-    """The same file with its elements in another order, every number as short as can be.
+    """The same file with its elements in another order, and all numbers as short as possible.
 
     `order`: a letter each for SeekHead, Void, Info, Tracks, tags (G), clusters (C), cues (Q),
-    attachments (A), whose body is `tail`. `width`: of the segment's size, 0 for an unknown one.
-    `positions`: clusters tell where they are, and have a checksum.
+    attachments (A), whose body is `tail`. `width`: length of the segment's size, 0 for unknown.
+    `positions`: clusters contain their positions and checksums.
     """
     segment = segment_of(data)
     old = parse(data, segment.body, segment.end)
@@ -190,7 +190,7 @@ def laid_out(
         return element(CLUSTER, body, 8)
 
     whole = b""
-    for _ in range(6):  # until the numbers have their sizes
+    for _ in range(6):  # until all numbers have their final sizes
         whole = b""
         for letter in order:
             starts[letter] = len(whole)
