@@ -13,7 +13,7 @@ from tests.unit.library.pictures.ogg_bytes import pages, write_page
 
 __all__ = ["HOSTILE"]
 
-_LARGEST_BLOCK = (1 << 24) - 1
+_MAX_BLOCK = (1 << 24) - 1
 
 
 def _flac_with_pictures(path: Path, count: int) -> None:
@@ -23,12 +23,12 @@ def _flac_with_pictures(path: Path, count: int) -> None:
     data = path.read_bytes()
     mime = b"image/png"
     head = struct.pack(">II", 4, len(mime)) + mime + struct.pack(">I", 0)
-    head += struct.pack(">5I", 1, 1, 24, 0, _LARGEST_BLOCK - len(head) - 20)
+    head += struct.pack(">5I", 1, 1, 24, 0, _MAX_BLOCK - len(head) - 20)
     with path.open("wb") as file:
         file.write(data[:42])  # the marker and STREAMINFO
         for _ in range(count):
-            file.write(struct.pack(">I", 6 << 24 | _LARGEST_BLOCK) + head)
-            file.seek(_LARGEST_BLOCK - len(head), 1)
+            file.write(struct.pack(">I", 6 << 24 | _MAX_BLOCK) + head)
+            file.seek(_MAX_BLOCK - len(head), 1)
         file.write(data[42:])
 
 

@@ -58,9 +58,9 @@ def main() -> None:
         process = os.fork()
         if not process:
             _become_covergen(request)
-        _tell("PID", process)
+        _report("PID", process)
         while not _has_ended(process):
-            _tell("STOPPED")
+            _report("STOPPED")
 
 
 def _has_ended(process: int) -> bool:
@@ -68,11 +68,11 @@ def _has_ended(process: int) -> bool:
     _, status = os.waitpid(process, os.WUNTRACED)
     if os.WIFSTOPPED(status):
         return False
-    _tell("ENDED", os.waitstatus_to_exitcode(status))
+    _report("ENDED", os.waitstatus_to_exitcode(status))
     return True
 
 
-def _tell(*words: object) -> None:
+def _report(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201 - the client reads it
 
 
