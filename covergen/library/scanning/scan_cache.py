@@ -57,8 +57,8 @@ _DETAILS = {Track: _TRACK_DETAILS, Failure: _FAILURE_DETAILS, PictureFile: _PICT
 _REASONS = {reason.value: reason for reason in Reason}
 
 # Paths are bytes, because a name need not be text. mtime_ns is text, because it can exceed SQLite's
-# integers. `details` is a JSON array of the other fields' values; its length tells a Track from a
-# Failure and a PictureFile. `used` is a day number.
+# integers. `details` is a JSON array of the other fields' values; its length distinguishes a Track,
+# a Failure and a PictureFile. `used` is a day number.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     folder BLOB NOT NULL,

@@ -22,7 +22,7 @@ _BLOCK_BYTES = 256 << 10
 def fingerprints(old: Path, new: Path, reversal: Reversal) -> tuple[str, str]:
     """Return the fingerprints of a file and of its replacement. Raises OSError.
 
-    `reversal` must be the result of comparing the two: it tells which bytes they have in common.
+    `reversal` must be the result of comparing the two: it contains the number of shared bytes.
     """
     if reversal.patches:
         return file_hash(old), file_hash(new)

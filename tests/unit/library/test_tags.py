@@ -219,7 +219,7 @@ _APE = ape_tag(item(b"Artist", b"Ana"))
         (_BARE, _footed(_ART) + _V1),
         (b"", _footed(_ART) + _APE + _V1),
     ],
-    ids=["second", "third", "behind zeros", "at the end", "before ID3v1", "before APEv2"],
+    ids=["second", "third", "after zeros", "at the end", "before ID3v1", "before APEv2"],
 )
 def test_cover_in_further_id3_tag_is_art(
     before: bytes, after: bytes, clip: Callable[[str], Path]

@@ -144,11 +144,11 @@ def test_truncated_non_audio_chunk_fails(make: Make, container: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
-@pytest.mark.parametrize("told", [True, False], ids=["64 bits", "32 bits"])
-def test_rf64_sizes_are_updated(make: Make, name: bytes, told: bool) -> None:
+@pytest.mark.parametrize("large_size", [True, False], ids=["64 bits", "32 bits"])
+def test_rf64_sizes_are_updated(make: Make, name: bytes, large_size: bool) -> None:
     path = make("rf64")
     data = path.read_bytes() + b"last\x03\0\0\0odd\0"
-    size = struct.pack("<I", UNKNOWN if told else len(data) - 8)
+    size = struct.pack("<I", UNKNOWN if large_size else len(data) - 8)
     path.write_bytes(name + size + data[8:20] + struct.pack("<Q", len(data) - 8) + data[28:])
     bare, sound = path.read_bytes(), decoded_hash(path)
 
@@ -161,8 +161,8 @@ def test_rf64_sizes_are_updated(make: Make, name: bytes, told: bool) -> None:
             struct.unpack_from("<I", after, 4),
             struct.unpack_from("<QQ", after, 20),
         )
-        assert (whole if told else short) == len(after) - 8
-        assert (short if told else whole) == (UNKNOWN if told else len(bare) - 8)
+        assert (whole if large_size else short) == len(after) - 8
+        assert (short if large_size else whole) == (UNKNOWN if large_size else len(bare) - 8)
         assert audio == struct.unpack_from("<Q", bare, 28)[0]
         assert after[28 : len(bare)] == bare[28:]
         assert after[len(bare) : len(bare) + 4] == b"id3 "
@@ -223,8 +223,8 @@ def test_tag_after_the_form_is_edited_and_included(
     size, name = FORMS[container]
     chunks = chunks_of(path.read_bytes(), container)
     old = tag(3, frame(3, b"TIT2", b"\0T") + frame(3, b"APIC", b"\0image/png\0\x04\0" + OTHER))
-    behind = b"".join(chunk(n, data, size=size) for n, data in [*between, (name, old)])
-    path.write_bytes(path.read_bytes() + behind)
+    trailing = b"".join(chunk(n, data, size=size) for n, data in [*between, (name, old)])
+    path.write_bytes(path.read_bytes() + trailing)
 
     outcome = write(path, container, PNG)
 

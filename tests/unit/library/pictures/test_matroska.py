@@ -118,7 +118,7 @@ def test_every_layout_stays_consistent(
     after = checked(path.read_bytes())
     assert sizes(after, CLUSTER) == sizes(before, CLUSTER)
     assert len(sizes(after, CUES)) == len(sizes(before, CUES))
-    assert (segment_of(path.read_bytes()).told == -1) == (segment_of(whole).told == -1)
+    assert (segment_of(path.read_bytes()).size == -1) == (segment_of(whole).size == -1)
 
 
 def sizes(items: list[Item], name: int) -> list[int]:
@@ -168,7 +168,7 @@ def test_cover_is_written_to_ffmpeg_streams(tmp_path: Path, muxer: str, *, live:
                     new.mux(packet)
     path = tmp_path / "song.webm"
     path.write_bytes(out.getvalue())
-    assert (segment_of(path.read_bytes()).told == -1) is live
+    assert (segment_of(path.read_bytes()).size == -1) is live
     music = decoded_hash(path)
 
     for picture in (PNG, large(JPEG, 50_000)):

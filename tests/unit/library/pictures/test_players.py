@@ -61,14 +61,14 @@ def covers(path: Path) -> list[bytes]:
         return [picture.data for picture in file.pictures]
 
 
-def told(path: Path) -> Track:
+def track_of(path: Path) -> Track:
     """The track as covergen reads it."""
     return read_track(path, path.stat())
 
 
 def assert_a_cover_hides_nothing(path: Path, container: str) -> str:
     """Return the outcome's message."""
-    texts, own = shown(path), told(path)
+    texts, own = shown(path), track_of(path)
     original = path.with_suffix(".original")
     original.write_bytes(path.read_bytes())
 
@@ -79,7 +79,7 @@ def assert_a_cover_hides_nothing(path: Path, container: str) -> str:
     assert {key: after.get(key) for key in texts} == texts
     assert covers(path) == [PNG.data]
     for field in ("title", "artist", "album", "album_artist", "date", "track_number"):
-        assert getattr(told(path), field) == getattr(own, field)
+        assert getattr(track_of(path), field) == getattr(own, field)
     reversal = find_reversal(original, path)
     assert reversal is not None
     reversal.apply(path)
@@ -140,22 +140,22 @@ BESIDE = {
     "APEv2 and ID3v1": ("mp3", appended(ape_tag(*ITEMS) + V1)),
     "little APEv2 and ID3v1": ("mp3", appended(ape_tag(item(b"Album", LONG.encode())) + V1)),
     "ID3v1": ("mp3", appended(V1)),
-    "APEv2 behind an empty ID3v2": ("mp3", lambda song: tag(4, bytes(80)) + song + ape_tag(*ITEMS)),
-    "ID3v2 behind garbage": ("mp3", prepended(bytes(1000) + V2)),
+    "APEv2 after an empty ID3v2": ("mp3", lambda song: tag(4, bytes(80)) + song + ape_tag(*ITEMS)),
+    "ID3v2 after garbage": ("mp3", prepended(bytes(1000) + V2)),
     "ID3v1 of TTA": ("tta", appended(V1)),
     "LIST INFO": ("wav", in_form(WAV_INFO, "<I")),
-    "ID3v2 behind a WAV": ("wav", appended(chunk(b"id3 ", V2))),
-    "ID3v2 behind a WAV with LIST INFO": (
+    "ID3v2 after a WAV": ("wav", appended(chunk(b"id3 ", V2))),
+    "ID3v2 after a WAV with LIST INFO": (
         "wav",
         lambda song: in_form(WAV_INFO, "<I")(song) + chunk(b"id3 ", V2 + b"\0"),
     ),
-    "ID3v2 behind an AIFF": ("aiff", appended(chunk(b"ID3 ", V2, size=">I"))),
-    "ID3v2 behind another chunk": (
+    "ID3v2 after an AIFF": ("aiff", appended(chunk(b"ID3 ", V2, size=">I"))),
+    "ID3v2 after another chunk": (
         "aiff",
         appended(chunk(b"note", b"odd", size=">I") + chunk(b"ID3 ", V2, size=">I")),
     ),
     "DIIN": ("dff", in_form(diin(b"Title", b"Ana"), ">Q")),
-    "ID3v2 behind a DFF": ("dff", appended(chunk(b"ID3 ", V2, size=">Q"))),
+    "ID3v2 after a DFF": ("dff", appended(chunk(b"ID3 ", V2, size=">Q"))),
     "ID3v1 of Monkey's Audio": ("ape", appended(V1)),
     "ID3v1 of Musepack": ("musepack", appended(V1)),
     "ID3v1 of WavPack": ("wavpack", appended(V1)),
@@ -169,7 +169,7 @@ def test_cover_keeps_texts_of_other_tags_visible(make: Make, kind: str) -> None:
     path = make(container)
     path.write_bytes(changed(path.read_bytes()))
     assert shown(path), "TagLib shows no texts to begin with"
-    assert told(path).title
+    assert track_of(path).title
 
     assert_a_cover_hides_nothing(path, container)
 
@@ -211,14 +211,14 @@ def test_texts_with_uncertain_encoding_are_not_copied(
     wav.write_bytes(in_form(info(INAM=title.encode(encoding), IART="Ana"), "<I")(wav.read_bytes()))
 
     for path, container in ((song, "mp3"), (wav, "wav")):
-        end, texts = path.read_bytes()[-128:], told(path)
+        end, texts = path.read_bytes()[-128:], track_of(path)
         outcome = write(path, container, PNG, same_sound=lambda *_: True)
 
         assert outcome.status is Status.WRITTEN, outcome.message
         assert "encoding is unknown" in outcome.message
         assert shown(path) == {}  # and not mojibake
         assert covers(path) == [PNG.data]
-        assert told(path).title == texts.title
+        assert track_of(path).title == texts.title
         assert end in path.read_bytes()
 
 
@@ -253,7 +253,7 @@ def test_damaged_other_tags_fail_cleanly_or_are_written(make: Make, kind: str) -
         path.write_bytes(whole)
         before = corrupted(path, seed, share=0.05, spared=spared).read_bytes()
         try:
-            told(path)
+            track_of(path)
         except TagError:
             continue
 

@@ -337,10 +337,10 @@ def test_disk_errors_are_not_cached(
 def test_deleted_files_are_removed_from_the_cache(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
-    gone = add("1.flac", album="Album")
+    deleted = add("1.flac", album="Album")
     kept = add("2.flac", album="Album")
     _scan(memory, tmp_path)
-    gone.unlink()
+    deleted.unlink()
     _scan(memory, kept)
     assert len(memory.recall(tmp_path)) == 2, "the folder was not listed"
     _scan(memory, tmp_path, options=ScanOptions(exclude=("2.flac",)))

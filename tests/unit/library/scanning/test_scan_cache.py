@@ -170,10 +170,10 @@ def test_close_removes_unused_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_forget_lost_removes_missing_files(tmp_path: Path) -> None:
     here = replace(_track("a.mp3"), path=tmp_path / "a.mp3")
-    gone = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
+    deleted = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
     here.path.touch()
     memory = ScanMemory()
-    memory.remember(here, gone, _track("elsewhere.mp3"))
+    memory.remember(here, deleted, _track("elsewhere.mp3"))
     assert memory.forget_lost() == 2
     assert memory.recall(tmp_path) == {"a.mp3": here}
 
