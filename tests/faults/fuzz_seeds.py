@@ -36,7 +36,7 @@ def make_seeds(folder: Path) -> None:
     items = ape_tag(item(b"Title", b"Title"), item(b"Track", b"3/12"))
     (folder / "apev2.mp3").write_bytes(song + items + id3v1("Title"))
     trailing = chunk(b"id3 ", b"ID3\3\0\0\0\0\0\x0cTIT2\0\0\0\2\0\0\0T")
-    (folder / "trailing.wav").write_bytes(wav + trailing)
+    (folder / "behind.wav").write_bytes(wav + trailing)
     texts = wav + info(INAM="Title", IART="Ana")
     (folder / "info.wav").write_bytes(texts[:4] + struct.pack("<I", len(texts) - 8) + texts[8:])
 
