@@ -1,1 +1,1 @@
-"""Music files on disk: the only room that imports mutagen."""
+"""Scan music files, and read and write their tags. The only package that imports mutagen."""

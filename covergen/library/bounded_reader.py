@@ -1,4 +1,4 @@
-"""Reading of files whose claims about their own sizes are not to be believed."""
+"""A file reader with a limit, for files whose headers may contain wrong sizes."""
 
 import errno
 import io
@@ -6,30 +6,30 @@ from pathlib import Path
 
 __all__ = ["BoundedReader"]
 
-_MOST_BYTES = 64 << 20
-_BYTES_A_READ = 64  # each read counts for so many, so that reading in circles ends as well
+_MAX_BYTES = 64 << 20
+_MIN_BYTES_PER_READ = 64  # so that a parser that loops over small reads stops as well
 
 
 class BoundedReader(io.BufferedReader):
-    """A file that hands out no more than a scan may read, whatever sizes the file claims.
+    """A binary file that returns at most 64 MiB in total, whatever sizes its headers contain.
 
-    `failure` is the system's own error, which mutagen would hide in one of its own.
+    `failure` is the OSError that stopped reading, which mutagen would otherwise hide.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(str(path)))
         self.failure: OSError | None = None
-        self._left = _MOST_BYTES
+        self._left = _MAX_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does. Raises OSError (EFBIG) when the limit is reached."""
-        wanted = self._left if size is None or size < 0 else min(size, self._left)
+        """Read like any file. Raises OSError (EFBIG) when the limit is reached."""
+        limit = self._left if size is None or size < 0 else min(size, self._left)
         try:
-            data = super().read(wanted)
+            data = super().read(limit)
         except OSError as error:
             self.failure = error
             raise
-        self._left = max(0, self._left - max(len(data), _BYTES_A_READ))
+        self._left = max(0, self._left - max(len(data), _MIN_BYTES_PER_READ))
         if not self._left:
-            raise OSError(errno.EFBIG, f"more than {_MOST_BYTES >> 20} MiB of them")
+            raise OSError(errno.EFBIG, f"stopped after reading {_MAX_BYTES >> 20} MiB")
         return data

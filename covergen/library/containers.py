@@ -1,4 +1,4 @@
-"""The kinds of file that covergen knows, and how to tell them apart by their first bytes."""
+"""The supported containers, and how to identify them by their first bytes."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -36,20 +36,20 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
     "dff": (".dff",),
     "matroska": (".mka", ".weba", ".webm"),
 }
-"""Each container with the extensions it usually goes by. What counts is `identify`."""
+"""Each container with its usual extensions. `identify` decides by content."""
 
 AUDIO_EXTENSIONS = frozenset(e for extensions in CONTAINERS.values() for e in extensions)
-"""The extensions that are looked at in folders: lower case, with their dot."""
+"""The extensions that a scan includes: lower case, with the dot."""
 
 _BARE_EXTENSIONS = frozenset(
     (".aac", ".ac3", ".amr", ".au", ".caf", ".dts", ".ec3", ".eac3", ".w64")
 )
-"""Music that can be heard, but has no place that players look for a cover in."""
+"""Audio that can be decoded, but whose format has no tags in which players look for covers."""
 
 _HEAD_BYTES = 512
-_MOST_ID3_TAGS = 8  # Windows Media Player has been seen to stack them
+_MOST_ID3_TAGS = 8  # Windows Media Player sometimes stacks several
 
-# Container, then bytes with their offsets, from each format's specification.
+# Each container with its magic bytes and their offsets, from the format's specification.
 _MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("flac", ((0, b"fLaC"),)),
     ("mp4", ((4, b"ftyp"),)),
@@ -68,12 +68,12 @@ _MAGIC: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("dff", ((0, b"FRM8"), (12, b"DSD "))),
 )
 
-# Matroska and WebM tell in a header of variable order what they are (RFC 9559, section 5.1.1).
+# Matroska and WebM state their DocType in a header of variable order (RFC 9559, section 5.1.1).
 _EBML = bytes.fromhex("1a45dfa3")
 _EBML_HEAD_BYTES = 80
 _EBML_KINDS = (b"matroska", b"webm")
 
-# What the first packet of an Ogg stream begins with.
+# The first bytes of an Ogg stream's first packet.
 _OGG_CODECS = (
     (b"\x01vorbis", "vorbis"),
     (b"OpusHead", "opus"),
@@ -83,17 +83,17 @@ _OGG_CODECS = (
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name may hold music and a cover."""
+    """Whether the name has the extension of a container that can hold a cover."""
     return _extension(name) in AUDIO_EXTENSIONS
 
 
 def is_bare_name(name: str) -> bool:
-    """Whether a file of this name holds music that no cover can be put into."""
+    """Whether the name has the extension of an audio format that cannot hold a cover."""
     return _extension(name) in _BARE_EXTENSIONS
 
 
 def holds_covers(container: str) -> bool:
-    """Whether covers can be put into a track of this container."""
+    """Whether covergen can embed covers in this container."""
     return container in CONTAINERS
 
 
@@ -103,7 +103,7 @@ def _extension(name: str) -> str:
 
 
 def identify(path: Path) -> str | None:
-    """The container of a file by its content, or None where it holds no music.
+    """Identify a file's container by its content. Returns None if it is not audio.
 
     Raises OSError.
     """
@@ -112,7 +112,7 @@ def identify(path: Path) -> str | None:
 
 
 def identify_stream(file: BinaryIO) -> str | None:
-    """As `identify`, for an open file. Moves its position. Raises OSError."""
+    """Identify an open file like `identify`. Moves its position. Raises OSError."""
     head, tagged = _head(file)
     for container, marks in _MAGIC:
         if all(head.startswith(magic, offset) for offset, magic in marks):
@@ -121,12 +121,12 @@ def identify_stream(file: BinaryIO) -> str | None:
         return _ogg_codec(head)
     if head.startswith(_EBML):
         return "matroska" if any(kind in head[:_EBML_HEAD_BYTES] for kind in _EBML_KINDS) else None
-    # An ID3v2 tag before anything else than the above is an MP3's, whole or not.
+    # An ID3v2 tag before any other data means MP3, even if the tag is cut short.
     return "mp3" if tagged or _has_mpeg_frames(file) else None
 
 
 def _head(file: BinaryIO) -> tuple[bytes, bool]:
-    """The first bytes after any ID3v2 tags, and whether there was one. Source: id3.org, 3.1."""
+    """The first bytes after any ID3v2 tags, and whether there were any. Source: id3.org, 3.1."""
     offset = 0
     for tags in range(_MOST_ID3_TAGS):
         file.seek(offset)
@@ -139,7 +139,7 @@ def _head(file: BinaryIO) -> tuple[bytes, bool]:
 
 
 def _ogg_codec(head: bytes) -> str | None:
-    """The music among the streams that begin in the first pages. Source: RFC 3533, section 6."""
+    """Return the audio codec among the streams on the first pages. Source: RFC 3533, section 6."""
     page = 0
     while head.startswith(b"OggS", page) and page + 27 <= len(head) and head[page + 5] & 2:
         segments = head[page + 27 : page + 27 + head[page + 26]]

@@ -1,4 +1,4 @@
-"""The covers that an album has already."""
+"""The covers that an album already has."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["covers_of"]
 
-_MOST_BYTES = 64 << 20  # of a cover file; no picture is larger
+_MAX_BYTES = 64 << 20  # no sensible cover file is larger
 
 
 def covers_of(album: Album) -> Iterator[bytes]:
-    """Yield each track's picture as players show it, and then the cover file, as they lie there.
+    """Yield the picture that players show for each track, then the cover file, as bytes.
 
-    They may be alike, or no pictures at all; what cannot be read, or is too large, is left out.
+    There may be duplicates, or damaged pictures. Unreadable and oversized ones are skipped.
     """
     for track in album.tracks:
         if track.has_art:
@@ -32,10 +32,10 @@ def covers_of(album: Album) -> Iterator[bytes]:
                 yield from (picture.data for picture in sorted(images, key=_rank)[:1])
     if album.cover_file is not None:
         with suppress(OSError):
-            if album.cover_file.stat().st_size <= _MOST_BYTES:
+            if album.cover_file.stat().st_size <= _MAX_BYTES:
                 yield album.cover_file.read_bytes()
 
 
 def _rank(picture: EmbeddedPicture) -> tuple[bool, bool]:
-    """Players show the front cover, else the first that is no icon."""
+    """Sort like players: the front cover first, then pictures that are not icons."""
     return picture.kind != FRONT_COVER, picture.kind in ICONS

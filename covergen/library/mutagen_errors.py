@@ -1,4 +1,4 @@
-"""The one place where what mutagen raises becomes a TagError."""
+"""Translation of mutagen's exceptions into TagError."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from mutagen import MutagenError
 
 from covergen.core.errors import TagError
 
-__all__ = ["DAMAGE", "tag_errors", "words_of"]
+__all__ = ["DAMAGE", "message_of", "tag_errors"]
 
 DAMAGE = (
     MutagenError,
@@ -23,13 +23,13 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-"""What a damaged file may make any parser raise."""
+"""Exceptions that a parser may raise on a damaged file."""
 
-# What covergen's own parsers raise with words for people.
-_SPOKEN = (EOFError, OverflowError, ValueError)
+# Raised by covergen's own parsers, with messages meant for users.
+_OWN_ERRORS = (EOFError, OverflowError, ValueError)
 
-# What it makes mutagen raise besides, though it documents only MutagenError.
-_STRAYS = (
+# mutagen documents only MutagenError, but raises these too.
+_UNDOCUMENTED_ERRORS = (
     AssertionError,
     AttributeError,
     NotImplementedError,
@@ -40,31 +40,31 @@ _STRAYS = (
 
 @contextmanager
 def tag_errors(path: Path) -> Iterator[None]:
-    """Turn everything that mutagen may raise while it reads the file `path` into TagError.
+    """Turn everything that mutagen may raise while reading `path` into TagError.
 
-    Put nothing but mutagen's own work under it: mistakes of ours would be hidden.
+    Use it only around calls into mutagen, or it hides bugs of our own.
     """
     try:
         yield
-    except (*DAMAGE, *_STRAYS) as error:
+    except (*DAMAGE, *_UNDOCUMENTED_ERRORS) as error:
         if system := _system_error(error):
-            raise TagError(path, f"it cannot be read: {system.strerror}") from error
-        words = words_of(error)
-        message = f"its tags cannot be read{words and ': '}{words}"
+            raise TagError(path, f"cannot read the file: {system.strerror}") from error
+        text = message_of(error)
+        message = f"cannot read the tags{text and ': '}{text}"
         raise TagError(path, message, hint="the file may be damaged") from error
 
 
-def words_of(error: BaseException) -> str:
-    """What an error says to people: nothing where it is Python's own, of a parser that stumbled."""
+def message_of(error: BaseException) -> str:
+    """Return the error's message, or "" if it is one of Python's own, which does not help users."""
     if isinstance(error, MutagenError):
-        # mutagen makes errors of its own out of others' words, too.
+        # mutagen also copies the messages of other exceptions into its own.
         inner = (*error.args, error.__cause__, error.__context__)
-        others = [e for e in inner if isinstance(e, Exception) and not words_of(e)]
+        others = [e for e in inner if isinstance(e, Exception) and not message_of(e)]
         return "" if str(error) in map(str, others) else str(error).strip()
-    return str(error).strip() if type(error) in _SPOKEN else ""
+    return str(error).strip() if type(error) in _OWN_ERRORS else ""
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    # mutagen wraps it in its own error, as the cause or as the only argument.
+    # mutagen wraps it in an error of its own, as the cause or as the only argument.
     found = (error, error.__cause__, *error.args)
     return next((e for e in found if isinstance(e, OSError) and e.strerror), None)

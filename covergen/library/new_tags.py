@@ -1,4 +1,4 @@
-"""The tags of a music file that covergen itself has just made: a demo's, never a user's."""
+"""Tags for the demo's new music files. Never used on a user's file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FRAMES = {
 
 
 def label(path: Path, tags: Mapping[str, str]) -> None:
-    """Give a new file its tags, by the names of `_FRAMES`; its container's own way."""
+    """Tag a new file; the keys of `tags` are those of `_FRAMES`."""
     file = mutagen.File(path, easy=True)
     if file.tags is None:
         file.add_tags()
     for name, text in tags.items():
-        if isinstance(file.tags, id3.ID3):  # of a WAV file, for which there is no easy way
+        if isinstance(file.tags, id3.ID3):  # WAV: mutagen has no easy interface for it
             file.tags.add(_FRAMES[name](encoding=id3.Encoding.UTF8, text=[text]))
         else:
             file[name] = text

@@ -1,4 +1,4 @@
-"""What a music file's own tags say of it: one table of fields and keys, one opening of the file."""
+"""Read a track's tags, with one table of keys per tag format."""
 
 import io
 import os
@@ -50,13 +50,13 @@ from covergen.library.wavpack import AnyWavPack
 
 __all__ = ["read_track"]
 
-_LONGEST_TEXT = 1000
-_LONGEST_SECONDS = 1e7
+_MAX_TEXT_LENGTH = 1000
+_MAX_SECONDS = 1e7
 
-# Where one of these is missing, what further tags say is read as well.
+# If one of these is missing, other tags in the file are read too.
 _LOOKED_FOR = ("title", "artist", "album", "date", "track_number")
 
-# Keys in order of preference, as MusicBrainz Picard's table of tag mappings has them.
+# Keys in order of preference, from MusicBrainz Picard's tag mapping.
 _ID3 = {
     "title": ("TIT2",),
     "artist": ("TPE1",),
@@ -113,7 +113,7 @@ _APEV2 = {
     "musicbrainz_album_id": ("MUSICBRAINZ_ALBUMID",),
 }
 
-# By level (matroska.org, Tagging): 50 is the album, 30 the track; FFmpeg tells none.
+# By target level (matroska.org, Tagging): 50 is the album, 30 the track; FFmpeg writes no level.
 _MATROSKA = {
     "title": ("30:TITLE", ":TITLE", "info:TITLE"),
     "artist": ("30:ARTIST", ":ARTIST", "50:ARTIST"),
@@ -129,11 +129,11 @@ _MATROSKA = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
-    """How a container is opened, its keys, and from its tags a function from key to values.
+    """How to open a container and look up the values of its keys.
 
-    `check` raises OverflowError for what mutagen would take for ever over. `place` is where players
-    find ID3v2 tags and others beside them; `texts` what those of other kinds say. `is_video` tells
-    of an opened file whether it is one.
+    `check` raises OverflowError for tags that mutagen would take too long to read. `place` is where
+    players find ID3v2 tags; `texts` reads tags of other kinds. `is_video` tells whether an opened
+    file is a video.
     """
 
     open: Callable[[io.BufferedReader], mutagen.FileType]
@@ -150,7 +150,7 @@ def _by_frame(tags: mutagen.id3.ID3) -> Callable[[str], Any]:
 
 
 def _id3(kind: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Format:
-    # Untranslated, a date is as tagged, and a fifth of the time is saved.
+    # Without translation, dates stay as tagged and reading is 20 % faster.
     return _Format(
         open=partial(kind, translate=False, load_v1=False),
         keys=_ID3,
@@ -194,7 +194,7 @@ _FORMATS = {
     "speex": _vorbis(OggSpeex),
     "oggflac": _vorbis(vorbis.OggFlacFile),
     "wav": _id3(WAVE, id3_places.WAV),
-    "rf64": _id3(rf64.opened, rf64.RF64),
+    "rf64": _id3(rf64.open_wave, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "matroska": _Format(
         open=matroska.MatroskaFile,
@@ -215,19 +215,19 @@ _FORMATS = {
 
 
 def read_track(path: Path, stat: os.stat_result) -> Track:
-    """Read what the scan needs to know of a file, opening it once.
+    """Read a file's tags, length and cover status, opening it once.
 
-    Raises TagError: NOT_AUDIO where the content is no music, UNREADABLE where it is damaged. Where
-    the system would not let it be read, the error's cause is the OSError.
+    Raises TagError: NOT_AUDIO if the content is not audio, UNREADABLE if it is damaged. If the
+    system cannot read the file, the error's cause is the OSError.
     """
     try:
         with BoundedReader(path) as reader:
             container = identify_stream(reader)
-            if container in (None, "mp3") and is_bare_name(path.name):  # some have ID3 in front
+            if container in (None, "mp3") and is_bare_name(path.name):  # some start with an ID3 tag
                 return _bare_track(path, stat)
             if container is None:
-                no_music = TagError(path, _why_no_music(stat), reason=Reason.NOT_AUDIO)
-                raise reader.failure or no_music
+                not_audio = TagError(path, _why_not_audio(stat), reason=Reason.NOT_AUDIO)
+                raise reader.failure or not_audio
             reader.seek(0)
             return _parse(reader, path, stat, container)
     except OSError as error:
@@ -246,7 +246,7 @@ def _bare_track(path: Path, stat: os.stat_result) -> Track:
 
 @contextmanager
 def _parse_errors(path: Path, reader: BoundedReader) -> Iterator[None]:
-    """Raise TagError for damage, and the system's own errors as they are."""
+    """Raise TagError for a damaged file, and pass on the reader's OSError."""
     try:
         with tag_errors(path):
             yield
@@ -271,7 +271,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         if not all(texts[field] for field in _LOOKED_FOR):
             with suppress(*DAMAGE):
                 further.append(as_id3(format_.texts(reader)))
-            texts = _filled(texts, further)
+            texts = _fill_empty(texts, further)
         seconds = float(file.info.length)
         is_video = format_.is_video is not None and format_.is_video(file)
     fault = _fault(reader, container)
@@ -285,7 +285,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
         has_art=bool(images or others),
         own_art=bool(images) and not others and all(map(is_own, images)),
         broken_art=len(images) + len(others) < len(pictures) + len(elsewhere),
-        duration_seconds=seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0,
+        duration_seconds=seconds if 0 <= seconds <= _MAX_SECONDS else 0.0,
         title=texts["title"],
         artist=texts["artist"],
         album=texts["album"],
@@ -301,13 +301,13 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
 
 
 def _fault(reader: BoundedReader, container: str) -> str:
-    """Why no cover can be written into a file, as far as its structure tells, or ""."""
+    """Return why the file's structure prevents writing a cover, or ""."""
     try:
         return fault_in(reader, container)
     except OSError:
         if reader.failure:
             raise
-        return ""  # so large that nobody looks
+        return ""  # past the reading limit
 
 
 def _texts(
@@ -315,15 +315,15 @@ def _texts(
     lookup: Callable[[Any], Callable[[str], Any]],
     tags: Any,  # noqa: ANN401 - mutagen is untyped
 ) -> dict[str, str]:
-    """Each field's first value that is not empty."""
+    """Return each field's first non-empty value."""
     if tags is None:
         return dict.fromkeys(keys, "")
     values = lookup(tags)
     return {field: _first(values, names) for field, names in keys.items()}
 
 
-def _filled(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
-    """The texts with those of further tags where they are empty."""
+def _fill_empty(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
+    """Fill empty texts from further tags."""
     for tags in further:
         found = _texts(_ID3, _by_frame, tags)
         texts = {field: text or found[field] for field, text in texts.items()}
@@ -346,8 +346,8 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):  # (number, total) in MP4
         value = value[0]
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    text = text[:_LONGEST_TEXT].strip("\0 \t\r\n")
-    # A lone surrogate out of a damaged UTF-16 text can neither be stored nor printed.
+    text = text[:_MAX_TEXT_LENGTH].strip("\0 \t\r\n")
+    # A lone surrogate from damaged UTF-16 can be neither stored nor printed.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -356,5 +356,5 @@ def _number(text: str) -> int:
     return int(digits[0]) if digits else 0
 
 
-def _why_no_music(stat: os.stat_result) -> str:
-    return "its content is no music of a known kind" if stat.st_size else "an empty file"
+def _why_not_audio(stat: os.stat_result) -> str:
+    return "not a known audio format" if stat.st_size else "the file is empty"

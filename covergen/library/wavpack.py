@@ -1,4 +1,4 @@
-"""WavPack files of any sample rate; mutagen knows those of its table."""
+"""WavPack files of any sample rate. mutagen supports only the standard rates."""
 
 from typing import BinaryIO
 
@@ -11,11 +11,11 @@ class _Info(WavPackInfo):  # type: ignore[misc]  # mutagen is untyped
     def __init__(self, file: BinaryIO) -> None:
         try:
             super().__init__(file)
-        except IndexError:  # the rate stands in a block of its own
+        except IndexError:  # a non-standard rate, stored in a separate block
             self.length = 0.0
 
 
 class AnyWavPack(WavPack):  # type: ignore[misc]  # mutagen is untyped
-    """As mutagen's, and of length 0 where the rate is unusual."""
+    """mutagen's WavPack, with length 0 if the sample rate is non-standard."""
 
     _Info = _Info

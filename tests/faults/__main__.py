@@ -1,7 +1,7 @@
-"""Every fault at every moment: `python -m tests.faults [PART…]`.
+"""Inject every fault at every system call: `python -m tests.faults [PART…]`.
 
-And, each by itself, with how much of it: `python -m tests.faults fuzz|load|concurrency [COUNT]`.
-Exits with 1 where something was not as promised, and names the trials, to be repeated with --only.
+Separate runs, with an optional size: `python -m tests.faults fuzz|load|concurrency [COUNT]`.
+Exits with 1 if any trial failed, and prints the names of those, to repeat them with --only.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ REPORTS: dict[str, Callable[..., object]] = {
     "load": load_run.run,
     "concurrency": concurrency_run.run,
 }
-"""What runs by itself, and returns what can be printed; by default as much as is promised."""
+"""Separate runs, which return a printable report."""
 
 PARTS = ("order", "kills", "failures", "meddling", "full-disk", "damage", "tag")
-_THOROUGH = "flac"  # covergen's own files are the same whatever the container
+_THOROUGH = "flac"  # covergen's own files do not depend on the container
 _TAGGED = ("mp3", "flac", "opus")
 _SMALL_DISK_MB = 48
 
 
 def main() -> None:
-    """Run the parts named, or all."""
+    """Run the given parts, or all."""
     if sys.argv[1:2] and sys.argv[1] in REPORTS:
         count = {"count": int(sys.argv[2])} if sys.argv[2:] else {}
         click.echo(REPORTS[sys.argv[1]](**count))
         return
     options = _options(sys.argv[1:])
-    begun = time.monotonic()
+    started = time.monotonic()
     memory = Path("/dev/shm")
     trials = []
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
@@ -69,11 +69,11 @@ def main() -> None:
             trials.append(_fill(folder / "small", library, options))
         if "tag" in options.parts:
             trials.append(_tag(folder / "tag", library, options))
-    _sum_up(trials, time.monotonic() - begun)
+    _sum_up(trials, time.monotonic() - started)
 
 
 def attempt(trials: Trials, scenario: Scenario, parts: Sequence[str], *, thorough: bool) -> None:
-    """Run parts on a command; what is the same for all containers, only where it is `thorough`."""
+    """Run parts on a command. `thorough`: include what does not depend on the container."""
     bench = trials.bench
     for place in (bench.library, bench.home)[: 1 + thorough]:
         if "kills" in parts:
@@ -83,7 +83,7 @@ def attempt(trials: Trials, scenario: Scenario, parts: Sequence[str], *, thoroug
     if "order" in parts:
         check_order(trials, scenario)
     if "meddling" in parts:
-        meddle(trials, scenario, wholly=thorough)
+        meddle(trials, scenario, thorough=thorough)
     if "full-disk" in parts and thorough:
         limit_files(trials, scenario)
     if "damage" in parts and thorough:
@@ -91,12 +91,12 @@ def attempt(trials: Trials, scenario: Scenario, parts: Sequence[str], *, thoroug
 
 
 def _damage(trials: Trials, scenario: Scenario) -> None:
-    damage(trials, scenario, lambda name: "cache" in name.parts, mended=False)
+    damage(trials, scenario, lambda name: "cache" in name.parts, repaired=False)
     match scenario.name.partition(" ")[0]:
         case "apply":
-            damage(trials, scenario, lambda name: name.parts[0] == "preview", mended=True)
+            damage(trials, scenario, lambda name: name.parts[0] == "preview", repaired=True)
         case "undo":
-            damage(trials, scenario, lambda name: "journal" in name.name, mended=True)
+            damage(trials, scenario, lambda name: "journal" in name.name, repaired=True)
         case "strip":
             damage_journal(trials, scenario)
 
@@ -122,9 +122,7 @@ def _fill(folder: Path, library: Library, options: argparse.Namespace) -> Trials
                 for scenario in scenarios(trials, files):
                     fill_disk(trials, scenario)
             else:
-                click.echo(
-                    "full-disk: no file system could be mounted; only file sizes were limited"
-                )
+                click.echo("full-disk: cannot mount a file system; only file sizes were limited")
     return trials
 
 
@@ -138,7 +136,7 @@ def _tag(folder: Path, library: Library, options: argparse.Namespace) -> Trials:
 def _trials(
     folder: Path, options: argparse.Namespace, *modules: str, output: Path | None = None
 ) -> Trials:
-    """Trials in a folder, what the commands print in it too unless there is an `output`."""
+    """Create trials in a folder; command output goes to `output`, or else to the same folder."""
     for one in filter(None, (folder, output)):
         one.mkdir()
     bench = Bench(folder)
@@ -160,17 +158,17 @@ def _sum_up(all_trials: Sequence[Trials], seconds: float) -> None:
     for fault in broken:
         click.echo(f"  {fault}")
     if broken:
-        click.echo("Not as promised. To repeat one: python -m tests.faults PART --only 'ITS NAME'")
+        click.echo("Some trials failed. To repeat one: python -m tests.faults PART --only 'NAME'")
     sys.exit(bool(broken))
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--every", type=int, default=1, help="one trial in so many")
-    parser.add_argument("--seed", type=int, default=0, help="which of them, and what is damaged")
-    parser.add_argument("--only", default="", help="the trials whose names hold this")
-    parser.add_argument("--containers", nargs="*", default=(), help="only these")
+    parser.add_argument("--every", type=int, default=1, help="run one in N trials")
+    parser.add_argument("--seed", type=int, default=0, help="seed for choosing trials and damage")
+    parser.add_argument("--only", default="", help="run only trials whose names contain this")
+    parser.add_argument("--containers", nargs="*", default=(), help="run only these containers")
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(PARTS)
     if unknown := set(options.parts) - set(PARTS):

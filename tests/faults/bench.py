@@ -1,7 +1,7 @@
-"""A music library, a preview of it and covergen's own files, set up again for every trial.
+"""A music library, a preview of it and covergen's own files, restored for every trial.
 
-All lies in one folder, always the same one: the journal and the memory of scans know files by their
-absolute paths.
+Everything is in one folder with a fixed path, since the journal and the scan cache contain absolute
+paths.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-_OWNER = 12_345  # whoever owned the files before, where the tests may give them away
+_OWNER = 12_345  # another owner for the files, if the tests may change it
 _PAINTED = Provenance(
     version="1",
     model="none",
@@ -50,7 +50,7 @@ _PAINTED = Provenance(
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The folder of the trials, and beside it what it was like at certain moments."""
+    """The folder of the trials, next to saved copies of it."""
 
     folder: Path
 
@@ -76,15 +76,15 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where a covergen keeps its own files that works here."""
+        """Environment variables that place covergen's own files in the folder."""
         folders = {f"XDG_{n}_HOME": str(self.home / n.lower()) for n in ("CACHE", "CONFIG")}
         state = {f"XDG_{n}_HOME": str(self.home / n.lower()) for n in ("STATE", "DATA")}
         return {"HOME": str(self.home), **folders, **state}
 
     def begin(self, files: Mapping[str, Path], *, covered: Iterable[str] = ()) -> None:
-        """Lay out an album of these files, by their containers, and a preview of it.
+        """Create an album of these files, by container, and a preview of it.
 
-        Those in `covered` have a front cover, from somebody else.
+        Those in `covered` have a front cover that is not covergen's.
         """
         shutil.rmtree(self.trial, ignore_errors=True)
         album = self.library / "Album"
@@ -99,17 +99,17 @@ class Bench:
         self._lay_out_preview()
 
     def keep(self, name: str) -> None:
-        """Keep the folder as it is now."""
+        """Save a copy of the folder."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
         _copy(self.trial, self.folder / name)
 
     def restore(self, name: str) -> None:
-        """Make the folder what it was."""
+        """Restore a saved copy of the folder."""
         shutil.rmtree(self.trial)
         _copy(self.folder / name, self.trial)
 
     def cover(self) -> bytes:
-        """The cover that the preview has for the album."""
+        """The album's cover in the preview."""
         (path,) = (self.preview / COVERS).iterdir()
         return path.read_bytes()
 
@@ -136,7 +136,7 @@ class Bench:
 
 
 def _mark(song: Path) -> None:
-    """Give a file what a rewrite has to keep: a mode, an owner, an attribute."""
+    """Set a mode, an owner and an attribute, which a rewrite must preserve."""
     with suppress(OSError):
         os.setxattr(song, "user.note", b"of the owner's")
     with suppress(PermissionError):
@@ -145,5 +145,5 @@ def _mark(song: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """With owners and attributes, which shutil leaves behind."""
+    """Copy a folder with owners and attributes, which shutil does not preserve."""
     subprocess.run(["cp", "-a", source, target], check=True)

@@ -1,4 +1,4 @@
-"""covergen's real command line in processes of its own, each of which may meet a fault."""
+"""Run covergen's command line in separate processes, optionally with a fault."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PATIENCE_SECONDS = 300
 _ROOT = Path(__file__).parents[2]
 
 Call = tuple[str, str]
-"""The kind of a system call, and the path that it was about."""
+"""The kind of a system call, and its path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A command that came to its end. `code`: its exit code, or minus the signal's number."""
+    """A finished command. `code` is its exit code, or the negative signal number."""
 
     code: int
     stdout: str
@@ -40,20 +40,23 @@ class Ended:
     calls: list[Call]
 
     def objects(self) -> list[dict[str, Any]]:
-        """What it printed with --json."""
+        """The JSON objects that it printed with --json."""
         return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
 
 
 class Commands:
-    """Runs commands, one at a time, in the environment that is given.
+    """Runs commands, one at a time, in the given environment.
 
-    Their process has some modules imported already: those that write covers, and `modules`.
+    Their process has the modules that write covers, and `modules`, already imported.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], *modules: str) -> None:
         self._output = folder / "output"
         self._output.mkdir(exist_ok=True)
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # fork takes no other
+        one_thread = {
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }  # fork requires a single thread
         preloaded = {"LD_PRELOAD": str(build_shim(folder)), **one_thread}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.server", *modules],
@@ -76,11 +79,11 @@ class Commands:
     def run(self, *arguments: object, fault: Fault | None = None) -> Ended:
         """Run `covergen ARGUMENTS` to its end."""
         ended = self.start(*arguments, fault=fault).wait()
-        assert ended, "it stopped"
+        assert ended, "the command stopped"
         return ended
 
     def start(self, *arguments: object, fault: Fault | None = None) -> Running:
-        """Let `covergen ARGUMENTS` begin."""
+        """Start `covergen ARGUMENTS`."""
         for name in ("stdout", "stderr", "calls"):
             (self._output / name).write_bytes(b"")
         request = Request(arguments=tuple(map(str, arguments)), fault=fault, output=self._output)
@@ -90,17 +93,17 @@ class Commands:
         return Running(self, int(self.answer("PID")[0]))
 
     def answer(self, *expected: str) -> list[str]:
-        """The server's next line, which begins with one of the words expected, without it."""
+        """Read the server's next line, which must start with one of the expected words."""
         assert self._server.stdout
         if not select.select([self._server.stdout], [], [], _PATIENCE_SECONDS)[0]:
             self._server.kill()
             raise TimeoutError(f"covergen did not end within {_PATIENCE_SECONDS} seconds")
         word, *rest = self._server.stdout.readline().decode().split() or ["nothing"]
-        assert word in expected, f"the server says {word}"
+        assert word in expected, f"unexpected answer: {word}"
         return [word, *rest] if len(expected) > 1 else rest
 
     def ended(self, code: int) -> Ended:
-        """A command that has just ended."""
+        """The result of a command that has just ended."""
         texts = {
             name: (self._output / name).read_text(errors="surrogateescape")
             for name in ("stdout", "stderr", "calls")
@@ -112,17 +115,17 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A command that has begun."""
+    """A started command."""
 
     commands: Commands
     process: int
 
     def wait(self) -> Ended | None:
-        """Wait until it ends, or until its fault stops it: then None."""
+        """Wait until it ends. Returns None if its fault stopped it."""
         word, *code = self.commands.answer("STOPPED", "ENDED")
         return self.commands.ended(int(code[0])) if word == "ENDED" else None
 
-    def go_on(self) -> Ended | None:
-        """Let it go on after a stop, and wait."""
+    def resume(self) -> Ended | None:
+        """Continue after a stop, and wait."""
         os.kill(self.process, signal.SIGCONT)
         return self.wait()

@@ -1,4 +1,4 @@
-"""Several processes at one library: writers, and a reader who must never see half a file."""
+"""Several processes on one library: writers, and a reader that must never see a partial file."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from tests.media import EXTENSION, decoded_hash, encode, picture_bytes, put_pict
 __all__ = ["SCENARIOS", "ConcurrencyReport", "run"]
 
 _ROOT = Path(__file__).parents[2]
-_TRACKS = 6  # of each album; the first has the picture that goes into the others
+_TRACKS = 6  # per album; the first one has the picture for the others
 _BUSY = "Another covergen writes"
 _FILL = ("tag", "--fill", "--yes")
 
@@ -26,12 +26,12 @@ SCENARIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "two tags of two users": (_FILL, _FILL, False),
     "a tag and an undo": (_FILL, ("undo", "--yes", "1"), True),
 }
-"""Two commands at once, and whether they know of one another by the same state folder."""
+"""Two simultaneous commands, and whether they share a state folder."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ConcurrencyReport:
-    """What happened: how often, and what was not as promised."""
+    """Counts of events, and broken promises."""
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class ConcurrencyReport:
 def run(
     seed: int = 0, count: int = 10, containers: Sequence[str] = tuple(EXTENSION)
 ) -> ConcurrencyReport:
-    """Play each scenario `count` times, over an album of each container; `seed` is its sound's."""
+    """Run each scenario `count` times, on an album of each container. `seed` is for the audio."""
     report = ConcurrencyReport()
     with tempfile.TemporaryDirectory() as name:
         for turn in range(count):
@@ -76,7 +76,7 @@ def _play(
 
 
 def _library(root: Path, containers: Sequence[str], seed: int) -> dict[Path, bytes]:
-    """An album of each container; returns the bytes of each file."""
+    """Create an album of each container. Returns the bytes of each file."""
     files = []
     for container in containers:
         for number in range(1, _TRACKS + 1):
@@ -106,14 +106,14 @@ def _finish(process: subprocess.Popen[str], report: ConcurrencyReport, scenario:
     output, _ = process.communicate(timeout=600)
     busy = _BUSY in output
     report.counts["commands"] += 1
-    report.counts["commands that found another at work, and said so"] += busy
+    report.counts["commands that reported another one running"] += busy
     if process.returncode not in (0, 1) or "Traceback" in output:
         report.faults.append(f"{scenario}: exit code {process.returncode}: {output}")
 
 
 @contextmanager
 def _reader(library: dict[Path, bytes]) -> Iterator[dict[Path, Counter[str]]]:
-    """Read every file again and again, as a player does; gives the hashes of what was read."""
+    """Read every file repeatedly, like a player. Yields the hashes of what was read."""
     seen: dict[Path, Counter[str]] = defaultdict(Counter)
     done = threading.Event()
 
@@ -141,18 +141,20 @@ def _check(
     scenario: str,
     report: ConcurrencyReport,
 ) -> None:
-    """The last run has completed each file; nobody has read anything but that or the old one."""
+    """Check that every file is complete, and that only its old and new states were read."""
     for path, before in library.items():
         now = path.read_bytes()
         old, new = (hashlib.sha256(data).hexdigest() for data in (before, now))
-        report.counts["whole files read meanwhile"] += seen[path].total()
-        report.counts["of them with their new cover"] += seen[path].total() - seen[path][old]
+        report.counts["complete files read"] += seen[path].total()
+        report.counts["complete files read with the new cover"] += (
+            seen[path].total() - seen[path][old]
+        )
         if strange := seen[path].keys() - {old, new}:
             report.faults.append(f"{scenario}: {path} was read in {len(strange)} other states")
         original = path.with_suffix(".original")
         original.write_bytes(before)
         if decoded_hash(path) != decoded_hash(original):
-            report.faults.append(f"{scenario}: {path} sounds otherwise")
+            report.faults.append(f"{scenario}: the audio of {path} changed")
         original.unlink()
         if now == before and not path.name.startswith("01"):
             report.faults.append(f"{scenario}: {path} was not completed by the next run")

@@ -1,4 +1,4 @@
-"""Files of covergen's own that are cut, or have bits flipped in them."""
+"""Truncate covergen's own files, or flip bits in them."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -14,12 +14,11 @@ _FLIPS = 40
 
 
 def damage(
-    trials: Trials, scenario: Scenario, files: Callable[[Path], bool], *, mended: bool
+    trials: Trials, scenario: Scenario, files: Callable[[Path], bool], *, repaired: bool
 ) -> None:
-    """Damage each of the files, by their names in the bench's folder, before a command.
+    """Damage each of the selected files before a command.
 
-    The work is completed with the file as it was where it is to be `mended`, else with what the
-    command made of it.
+    `repaired`: restore the file before the next run; otherwise leave it as the command left it.
     """
     bench = trials.bench
     state = bench.folder / scenario.state
@@ -31,16 +30,16 @@ def damage(
                 if wanted:
                     bench.restore(scenario.state)
                     _write(bench.trial / name, data)
-                    trials.judge(scenario, trials.commands.run(*scenario.command))
-                    if mended:
+                    trials.check(scenario, trials.commands.run(*scenario.command))
+                    if repaired:
                         _write(bench.trial / name, whole)
                     trials.complete(scenario)
 
 
 def damage_journal(trials: Trials, scenario: Scenario) -> None:
-    """Damage the journal before a command that writes into it, then do without it.
+    """Damage the journal before a command that writes to it, then run without a journal.
 
-    What a damaged journal knew cannot be undone, but no music depends on it.
+    Earlier writes cannot be undone then, but no music is affected.
     """
     bench = trials.bench
     folder = Path("home/state/covergen")
@@ -51,7 +50,7 @@ def damage_journal(trials: Trials, scenario: Scenario) -> None:
                     continue
                 bench.restore(scenario.state)
                 (bench.trial / folder / path.name).write_bytes(data)
-                trials.judge(scenario, trials.commands.run(*scenario.command))
+                trials.check(scenario, trials.commands.run(*scenario.command))
                 for shown in (("runs",), ("undo", "--dry-run"), ("info", bench.library)):
                     trials.note(*misbehaved(trials.commands.run(*shown)))
                 again = trials.commands.run(*scenario.command, "--no-journal")
@@ -60,7 +59,7 @@ def damage_journal(trials: Trials, scenario: Scenario) -> None:
 
 
 def damaged(whole: bytes, seed: str) -> Iterator[tuple[str, bytes]]:
-    """What may become of a file's bytes, each with what was done to them."""
+    """Yield damaged versions of a file's bytes, with descriptions."""
     if not whole:
         return
     places = random.Random(seed)
@@ -73,7 +72,7 @@ def damaged(whole: bytes, seed: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Also for a database: what waits to go into it is another's."""
+    """Write a file. For a database, also delete its write-ahead log."""
     for suffix in ("-wal", "-shm"):
         file.with_name(file.name + suffix).unlink(missing_ok=True)
     file.write_bytes(data)

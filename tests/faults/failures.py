@@ -1,4 +1,4 @@
-"""System calls that fail: each in turn, once or with all that come after it."""
+"""Let system calls fail: each in turn, alone or with all later ones."""
 
 import errno
 from collections.abc import Iterator
@@ -9,20 +9,19 @@ from tests.faults.trial import Scenario, Trials
 
 __all__ = ["fail"]
 
-_FOR_EVER = {
+_PERSISTENT = {
     errno.ENOSPC: GROWING,
     errno.EROFS: MUTATING - {"close"},
     errno.EIO: ALL,
 }
-"""A disk that is full, read-only or gone, and what it refuses."""
+"""The calls that fail on a disk that is full, read-only or gone."""
 
 
 def fail(trials: Trials, scenario: Scenario, place: Path, *, kinds: frozenset[str] = ALL) -> None:
-    """Have every system call of these kinds at or below `place` go wrong.
+    """Let every system call of these kinds at or below `place` fail.
 
-    One that changes something fails with every error that it may have; one that reads with one of
-    them, each time another one. Some do less than they were asked for, or report an error when
-    they have done it.
+    Calls that change something fail with every possible error, reading calls with one error each,
+    in rotation. Some calls do only part of their work, or report an error after doing it.
     """
     for number, kind in scenario.calls_at(place, ALL):
         if kind not in kinds:
@@ -37,7 +36,7 @@ def fail(trials: Trials, scenario: Scenario, place: Path, *, kinds: frozenset[st
         if kind in {"rename", "link", "unlink"}:
             fault = Fault(place=place, mode=Mode.LATE, at=number, code=errno.EIO)
             trials.run("failures", f"EIO after {at}", scenario, fault)
-    for code, refused in _FOR_EVER.items():
+    for code, refused in _PERSISTENT.items():
         for number, kind in scenario.calls_at(place, refused):
             if kind in MUTATING:
                 name = f"{errno.errorcode[code]} from call {number} ({kind} in {place.name}) on"

@@ -1,4 +1,4 @@
-"""A disk that becomes full while covergen works, and a limit on the size of files."""
+"""A disk that fills up while covergen runs, and a limit on file sizes."""
 
 import os
 import resource
@@ -13,13 +13,13 @@ from tests.faults.trial import Scenario, Trials
 
 __all__ = ["fill_disk", "limit_files", "small_disk"]
 
-_LARGEST_BYTES = 6_000  # more than a command prints, less than any song
+_MAX_FILE_BYTES = 6_000  # more than a command prints, less than any song
 _SPARE_BYTES = (0, 5_000, 40_000)
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """Mount a file system that is soon full; whether this process may do that."""
+    """Mount a small file system. Yields whether this process is allowed to."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -31,7 +31,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 
 
 def fill_disk(trials: Trials, scenario: Scenario) -> None:
-    """Fill the bench's disk at each call that wants room, up to a few bytes, and let it go on."""
+    """Fill the bench's disk, except a few bytes, at each call that needs space."""
     filler = trials.bench.folder / "filler"
 
     def fill(spare: int) -> None:
@@ -49,10 +49,10 @@ def fill_disk(trials: Trials, scenario: Scenario) -> None:
 
 
 def limit_files(trials: Trials, scenario: Scenario) -> None:
-    """Allow no file to grow beyond a few thousand bytes from a call on."""
+    """Limit all files to a few thousand bytes from each call on."""
 
     def limit(running: Running) -> None:
-        resource.prlimit(running.process, resource.RLIMIT_FSIZE, (_LARGEST_BYTES,) * 2)
+        resource.prlimit(running.process, resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES,) * 2)
 
     _stop_and(trials, scenario, "no large files", limit, lambda: None)
 
@@ -78,7 +78,7 @@ def _stop_and(
                 trials.note("it never stopped")
                 continue
             work(running)
-            ended = running.go_on()
-            trials.judge(scenario, ended)
+            ended = running.resume()
+            trials.check(scenario, ended)
             end()
-            trials.complete(scenario)
+            trials.complete(scenario, times=not trials.may_lose_times(scenario, bench.trial))

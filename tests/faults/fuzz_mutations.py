@@ -1,4 +1,4 @@
-"""Files harmed by chance: each is decided by its number and the seed alone."""
+"""Random damage to files, determined by the file's number and the seed."""
 
 import io
 import struct
@@ -10,20 +10,20 @@ from mutagen.ogg import OggPage
 
 __all__ = ["mutate"]
 
-_HEAD = 4096  # where most of what a parser believes lies
-_MOST_MUTATIONS = 4
-_LONGEST_RANGE = 1 << 14
-_SYNCHSAFE_MOST = 0x7F7F7F7F
+_HEAD = 4096  # where most structure is
+_MAX_MUTATIONS = 4
+_MAX_RANGE = 1 << 14
+_MAX_SYNCHSAFE = 0x7F7F7F7F
 
 Random = np.random.Generator
 
 
 def mutate(data: bytes, other: bytes, random: Random) -> bytes:
-    """One to four mutations of a file; `other` is what parts of another file are taken from.
+    """Apply one to four mutations to a file; `other` is a source of foreign bytes.
 
-    Half of the Ogg files get right checksums again, so that parsers look further than those.
+    Half of the Ogg files get correct checksums again, so that parsers read on.
     """
-    for _ in range(random.integers(1, _MOST_MUTATIONS + 1)):
+    for _ in range(random.integers(1, _MAX_MUTATIONS + 1)):
         change = _CHANGES[int(random.integers(len(_CHANGES)))]
         data = change(data, other, random)
     if data.startswith(b"OggS") and random.random() < 0.5:
@@ -63,7 +63,7 @@ def _zero_range(data: bytes, _other: bytes, random: Random) -> bytes:
 
 
 def _set_length(data: bytes, _other: bytes, random: Random) -> bytes:
-    """Give what looks like a length, since it is no more than what follows, an extreme value."""
+    """Set a number that may be a length, since it fits the remaining bytes, to an extreme value."""
     form = ("<H", ">H", "<I", ">I", "<I", ">I", "<Q", ">Q")[random.integers(8)]
     size = struct.calcsize(form)
     harmed = bytearray(data)
@@ -74,7 +74,7 @@ def _set_length(data: bytes, _other: bytes, random: Random) -> bytes:
             if 0 < value <= len(data) - at:
                 most = (1 << 8 * size) - 1
                 extremes = (0, 1, value - 1, value + 1, most, most >> 1, most // 2 + 1, len(data))
-                chosen = (*extremes, _SYNCHSAFE_MOST)[random.integers(len(extremes) + 1)]
+                chosen = (*extremes, _MAX_SYNCHSAFE)[random.integers(len(extremes) + 1)]
                 struct.pack_into(form, harmed, at, min(chosen, most))
                 break
     return bytes(harmed)
@@ -99,14 +99,14 @@ _CHANGES: Sequence[Callable[[bytes, bytes, Random], bytes]] = (
 
 
 def _place(data: bytes, random: Random) -> int:
-    """Anywhere in a file; half of the time near its start, where its structure is."""
+    """A random offset; half of the time near the start, where the structure is."""
     reach = min(len(data), _HEAD) if random.random() < 0.5 else len(data)
     return int(random.integers(max(1, reach)))
 
 
 def _range(data: bytes, random: Random) -> tuple[int, int]:
     start = _place(data, random)
-    return start, min(len(data), start + int(random.integers(1, _LONGEST_RANGE)))
+    return start, min(len(data), start + int(random.integers(1, _MAX_RANGE)))
 
 
 def _with_right_checksums(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Harmed files of every container through scan, decoding and writing, each within limits."""
+"""Scan, decode and write damaged files of every container, within limits."""
 
 import json
 import selectors
@@ -16,18 +16,18 @@ from tests.faults.fuzz_seeds import make_seeds
 __all__ = ["LIMIT_KIB", "FuzzReport", "Worker", "run", "worker"]
 
 LIMIT_KIB = 300 << 10
-_LIMIT_SECONDS = 60  # of one file; whole machines are busy with other things at times
+_LIMIT_SECONDS = 60  # per file, on a busy machine
 _START_SECONDS = 600
 _ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True, kw_only=True)
 class FuzzReport:
-    """What became of so many files; `faults` are those that broke the promise, by their number."""
+    """Counts of results; `faults` are broken promises by file number."""
 
     files: int = 0
     scanned: int = 0
-    heard: int = 0
+    decoded: int = 0
     written: int = 0
     idle_kib: int = 0
     most_above_kib: int = 0
@@ -37,7 +37,7 @@ class FuzzReport:
     def add(self, number: int, answer: dict[str, Any]) -> None:
         """Count a file."""
         self.scanned += answer["scanned"]
-        self.heard += answer["heard"]
+        self.decoded += answer["decoded"]
         self.written += answer["written"]
         above = answer["above_kib"]
         if above > self.most_above_kib:
@@ -49,9 +49,9 @@ class FuzzReport:
 
     def __str__(self) -> str:
         counts = (
-            f"{self.files:,} harmed files: {self.scanned:,} were still music to the scan,"
-            f" {self.heard:,} could be heard, {self.written:,} got a cover;"
-            f" {len(self.faults):,} broke the promise."
+            f"{self.files:,} damaged files: {self.scanned:,} scanned,"
+            f" {self.decoded:,} decoded, {self.written:,} written;"
+            f" {len(self.faults):,} faults."
         )
         memory = (
             f"Memory: {self.idle_kib >> 10} MiB idle, at most {self.most_above_kib >> 10} MiB more"
@@ -62,14 +62,14 @@ class FuzzReport:
 
 
 class Worker:
-    """The process that files are sent through; `idle_kib` is its memory before the first."""
+    """The process that handles the files; `idle_kib` is its memory before the first one."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.idle_kib: int = self._answer(_START_SECONDS)
 
     def ask(self, what: int | str) -> dict[str, Any]:
-        """Send a harmed file's number, or a path. Raises TimeoutError, or EOFError if it died."""
+        """Send a damaged file's number, or a path. Raises TimeoutError, or EOFError if it died."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps(what).encode() + b"\n")
         self._process.stdin.flush()
@@ -90,7 +90,7 @@ class Worker:
 
 @contextmanager
 def worker(seeds: Path, seed: int = 0) -> Iterator[Worker]:
-    """A process, which is killed at the end."""
+    """Run a worker, and kill it at the end."""
     command = [sys.executable, "-m", "tests.faults.fuzz_worker", str(seeds), str(seed)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe)
@@ -102,7 +102,7 @@ def worker(seeds: Path, seed: int = 0) -> Iterator[Worker]:
 
 
 def run(seed: int = 0, count: int = 20_000) -> FuzzReport:
-    """Send `count` files through; a process that hangs is killed, and its file is a fault."""
+    """Process `count` files. A worker that hangs is killed, and its file counts as a fault."""
     report = FuzzReport()
     with tempfile.TemporaryDirectory() as folder:
         seeds = Path(folder, "seeds")
@@ -115,7 +115,7 @@ def run(seed: int = 0, count: int = 20_000) -> FuzzReport:
 
 
 def _send(at_work: Worker, report: FuzzReport, count: int) -> None:
-    """Until the last file, or one that the process does not survive."""
+    """Send files until the last one, or until the process dies."""
     for number in range(report.files, count):
         report.files += 1
         try:

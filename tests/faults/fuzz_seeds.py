@@ -1,4 +1,4 @@
-"""What is harmed: a small whole file of each container, bare and with all kinds of tags in it."""
+"""The files to damage: a small one of each container, untagged and with all kinds of tags."""
 
 import shutil
 import struct
@@ -23,7 +23,7 @@ _SECONDS = 0.4
 
 
 def make_seeds(folder: Path) -> None:
-    """Write the whole files into a new folder."""
+    """Write the undamaged files into a new folder."""
     folder.mkdir(parents=True)
     for container in CONTAINERS:
         bare = folder / f"bare{EXTENSION[container]}"
@@ -35,8 +35,8 @@ def make_seeds(folder: Path) -> None:
     (folder / "old.mp3").write_bytes(song + id3v1("Title"))
     items = ape_tag(item(b"Title", b"Title"), item(b"Track", b"3/12"))
     (folder / "apev2.mp3").write_bytes(song + items + id3v1("Title"))
-    behind = chunk(b"id3 ", b"ID3\3\0\0\0\0\0\x0cTIT2\0\0\0\2\0\0\0T")
-    (folder / "behind.wav").write_bytes(wav + behind)
+    trailing = chunk(b"id3 ", b"ID3\3\0\0\0\0\0\x0cTIT2\0\0\0\2\0\0\0T")
+    (folder / "behind.wav").write_bytes(wav + trailing)
     texts = wav + info(INAM="Title", IART="Ana")
     (folder / "info.wav").write_bytes(texts[:4] + struct.pack("<I", len(texts) - 8) + texts[8:])
 

@@ -1,7 +1,7 @@
-"""Files through scan, decoding and writing: `python -m tests.faults.fuzz_worker SEEDS SEED`.
+"""Scan, decode and write files: `python -m tests.faults.fuzz_worker SEEDS SEED`.
 
-A process of its own, so that whoever asks may end it. On stdin the number of a harmed file, or a
-file's path, in JSON; on stdout a line of JSON for each. The first line is the idle memory in KiB.
+A separate process, so that it can be killed. Reads numbers of damaged files, or paths, as JSON from
+stdin, and prints a line of JSON for each. The first line is the idle memory in KiB.
 """
 
 import gc
@@ -34,47 +34,47 @@ from tests.media import decoded_hash, picture_bytes
 __all__ = ["Journey", "journey"]
 
 _COVER = Picture.parse(picture_bytes("png", 48, (10, 120, 40)))
-_MEMORY = Path("/dev/shm")  # where nothing waits for a disk
+_MEMORY = Path("/dev/shm")  # faster than a disk
 
 
 @dataclass(slots=True, kw_only=True)
 class Journey:
-    """How far a file came, what the product `said` of it, and which promises it broke.
+    """How far a file got, the error messages, and the broken promises.
 
-    `above_kib`: how much more memory it took than an idle process.
+    `above_kib`: peak memory above that of the idle process.
     """
 
     scanned: bool = False
-    heard: bool = False
+    decoded: bool = False
     written: bool = False
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     above_kib: int = 0
 
 
-def journey(path: Path, idle_kib: int, *, heard_anyway: bool = False) -> Journey:
-    """Take a file through the product, and hold it against the promise.
+def journey(path: Path, idle_kib: int, *, always_decode: bool = False) -> Journey:
+    """Scan, decode and write a file, and check the promises.
 
-    What the scan refuses is not heard, unless it is `heard_anyway`.
+    Files that the scan rejects are not decoded, unless `always_decode`.
     """
     done = Journey()
     original = Path(shutil.copy(path, path.with_suffix(".original")))
     track = None
     changes: list[Change] = []
-    gc.collect()  # what earlier files left behind is not counted
+    gc.collect()  # do not count garbage of earlier files
     _forget_peak()
-    with _told(done):
+    with _collect_errors(done):
         track = read_track(path, path.stat())
         done.scanned = True
-    if track is not None or heard_anyway:
-        with _told(done):
+    if track is not None or always_decode:
+        with _collect_errors(done):
             read_excerpt(path, 2).decode()
-            done.heard = True
+            done.decoded = True
     if track is not None:
-        with _told(done):
+        with _collect_errors(done):
             _write(path, track, done, changes)
     done.above_kib = _peak_kib() - idle_kib
-    with _told(done):
+    with _collect_errors(done):
         done.faults += _broken_promises(path, original, done, track, changes)
     original.unlink()
     if stray := [other.name for other in path.parent.iterdir() if other != path]:
@@ -91,9 +91,9 @@ def _write(path: Path, track: Track, done: Journey, changes: list[Change]) -> No
     options = RewriteOptions()
     outcome = write_cover(track, _COVER, same_sound=same_sound, options=options, record=record)
     done.written = outcome.status is Status.WRITTEN
-    done.said.append(outcome.message)
+    done.messages.append(outcome.message)
     if not (done.written or outcome.message or outcome.status is Status.UNCHANGED):
-        done.faults.append(f"nothing is said of {outcome}")
+        done.faults.append(f"no message: {outcome}")
 
 
 def _broken_promises(
@@ -102,29 +102,29 @@ def _broken_promises(
     before = original.read_bytes()
     if not done.written:
         if path.read_bytes() != before:
-            yield "it was not written, and is another file now"
+            yield "it was not written, but changed"
         return
     assert track is not None
     if read_pictures(path, track.container)[:1] != [EmbeddedPicture(_COVER.data, FRONT_COVER)]:
         yield "the cover is not the first picture"
-    if done.heard and _decoded(path) != _decoded(original) and _sound(path) != _sound(original):
-        yield "it sounds otherwise"
+    if done.decoded and _decoded(path) != _decoded(original) and _sound(path) != _sound(original):
+        yield "its audio changed"
     (change,) = changes
     assert change.reversal is not None
     change.reversal.apply(path)
     if path.read_bytes() != before:
-        yield "it cannot be taken back"
+        yield "it cannot be undone"
 
 
 def _decoded(path: Path) -> str:
     try:
         return decoded_hash(path)
-    except Exception as error:  # noqa: BLE001 - damage that is there before and after is equal
+    except Exception as error:  # noqa: BLE001 - the same damage is there before and after
         return type(error).__name__
 
 
 def _sound(path: Path) -> bytes:
-    """All between the tags, which FFmpeg takes for a part of sound that is damaged."""
+    """All bytes between the tags, which FFmpeg may take for damaged audio."""
     with path.open("rb") as file:
         start, end = sound_span(file)
         file.seek(start)
@@ -132,21 +132,21 @@ def _sound(path: Path) -> bytes:
 
 
 @contextmanager
-def _told(done: Journey) -> Iterator[None]:
-    """Note what an item's own failure says, and every other exception as a fault."""
+def _collect_errors(done: Journey) -> Iterator[None]:
+    """Collect the messages of item errors, and all other exceptions as faults."""
     try:
         yield
     except ItemError as error:
         message = Outcome.of_error(error).message
-        done.said.append(message)
+        done.messages.append(message)
         if not message:
-            done.faults.append(f"nothing is said: {error!r}")
-    except Exception:  # noqa: BLE001 - what else it may be is the question
+            done.faults.append(f"no message: {error!r}")
+    except Exception:  # noqa: BLE001 - any other exception is a fault
         done.faults.append(traceback.format_exc())
 
 
 def _peak_kib() -> int:
-    """The most memory that this process held since `_forget_peak`."""
+    """This process's peak memory since `_forget_peak`."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
@@ -156,14 +156,14 @@ def _forget_peak() -> None:
 
 
 def main(folder: str, seed: str) -> None:
-    """Answer until there are no more questions."""
+    """Handle requests until stdin ends."""
     seeds = read_seeds(Path(folder))
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as place:
         for suffix, data in seeds:
             assert not _journey_of(Path(place), suffix, data, 0).faults
         _forget_peak()
         idle = _peak_kib()
-        _say(idle)
+        _print_json(idle)
         for line in sys.stdin:
             asked = json.loads(line)
             if isinstance(asked, str):
@@ -173,10 +173,10 @@ def main(folder: str, seed: str) -> None:
                 suffix, data = seeds[asked % len(seeds)]
                 _, other = seeds[random.integers(len(seeds))]
                 done = _journey_of(Path(place), suffix, mutate(data, other, random), idle)
-            _say(asdict(done))
+            _print_json(asdict(done))
 
 
-def _say(answer: object) -> None:
+def _print_json(answer: object) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -184,7 +184,7 @@ def _say(answer: object) -> None:
 def _journey_of(folder: Path, suffix: str, data: bytes, idle_kib: int) -> Journey:
     path = folder / f"file{suffix}"
     path.write_bytes(data)
-    done = journey(path, idle_kib, heard_anyway=True)
+    done = journey(path, idle_kib, always_decode=True)
     path.unlink()
     return done
 

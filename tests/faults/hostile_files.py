@@ -1,4 +1,4 @@
-"""Files that are built to cost a parser more than they are worth."""
+"""Files built to make a parser use too much time or memory."""
 
 import struct
 import zlib
@@ -13,22 +13,22 @@ from tests.unit.library.pictures.ogg_bytes import pages, write_page
 
 __all__ = ["HOSTILE"]
 
-_LARGEST_BLOCK = (1 << 24) - 1
+_MAX_BLOCK = (1 << 24) - 1
 
 
 def _flac_with_pictures(path: Path, count: int) -> None:
-    """Picture blocks of 16 MiB, as large as they can be; the file is sparse."""
+    """Picture blocks of the maximum size, 16 MiB, in a sparse file."""
     encode(path, "flac", seconds=0.5)
     put_tags(path, "flac", {"title": "Song"})
     data = path.read_bytes()
     mime = b"image/png"
     head = struct.pack(">II", 4, len(mime)) + mime + struct.pack(">I", 0)
-    head += struct.pack(">5I", 1, 1, 24, 0, _LARGEST_BLOCK - len(head) - 20)
+    head += struct.pack(">5I", 1, 1, 24, 0, _MAX_BLOCK - len(head) - 20)
     with path.open("wb") as file:
         file.write(data[:42])  # the marker and STREAMINFO
         for _ in range(count):
-            file.write(struct.pack(">I", 6 << 24 | _LARGEST_BLOCK) + head)
-            file.seek(_LARGEST_BLOCK - len(head), 1)
+            file.write(struct.pack(">I", 6 << 24 | _MAX_BLOCK) + head)
+            file.seek(_MAX_BLOCK - len(head), 1)
         file.write(data[42:])
 
 
@@ -51,12 +51,12 @@ def _packed_frame(name: bytes) -> bytes:
     packer = zlib.compressobj(9)
     packed = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
     packed += 63 * packed[2:]
-    body = _synchsafe(1 << 20) + packed  # 1 GiB, and it says 1 MiB
+    body = _synchsafe(1 << 20) + packed  # 1 GiB, declared as 1 MiB
     return name + _synchsafe(len(body)) + b"\0\x09" + body
 
 
 def _mp4_with(path: Path, atom: bytes, body: bytes, *, size: int | None = None) -> None:
-    """One atom more at the end of `moov`, perhaps with a wrong size."""
+    """Add an atom at the end of `moov`, possibly with a wrong size."""
     encode(path, "mp4", seconds=0.5)
     data = path.read_bytes()
     start = data.index(b"moov") - 4
@@ -72,7 +72,7 @@ def _nested(name: bytes, depth: int) -> bytes:
 
 
 def _mp4_fragment(path: Path, samples: int) -> None:
-    """A fragment whose header claims any number of samples in 20 bytes."""
+    """A fragment whose header of 20 bytes declares any number of samples."""
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     with av.open(str(path), "w", format="mp4", container_options=options) as file:
         stream = file.add_stream("aac", rate=44_100, layout="mono")
@@ -96,7 +96,7 @@ def _ogg_chain(path: Path, links: int) -> None:
 
 
 def _ogg_without_end(path: Path) -> None:
-    """A comment header that goes on and on: 58 MB, of which each page is full."""
+    """A comment header without end: 58 MB of full pages."""
     encode(path, "vorbis", seconds=0.2)
     first, second, *_ = pages(path.read_bytes())
     full = second._replace(lacing=b"\xff" * 255, payload=second.payload[:100].ljust(255 * 255))
@@ -105,7 +105,7 @@ def _ogg_without_end(path: Path) -> None:
 
 HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "a picture of 16 MiB": (".flac", lambda p: _flac_with_pictures(p, 1), ""),
-    "300 MB of tags": (".flac", lambda p: _flac_with_pictures(p, 18), "more than 64 MiB"),
+    "300 MB of tags": (".flac", lambda p: _flac_with_pictures(p, 18), "64 MiB"),
     "a hundred pictures": (
         ".mp3",
         lambda p: _id3(p, b"".join(map(_picture_frame, range(100)))),
@@ -114,12 +114,12 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "a picture that unpacks to 1 GiB": (
         ".mp3",
         lambda p: _id3(p, _packed_frame(b"APIC")),
-        "unpacks to more",
+        "decompresses to too much",
     ),
     "a title that unpacks to 1 GiB": (
         ".mp3",
         lambda p: _id3(p, _packed_frame(b"TIT2")),
-        "unpacks to more",
+        "decompresses to too much",
     ),
     "a million frames": (
         ".mp3",
@@ -135,7 +135,7 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "atoms in atoms": (
         ".m4a",
         lambda p: _mp4_with(p, b"mfra", _nested(b"mfra", 20_000)),
-        "not built as its format says",
+        "invalid file structure",
     ),
     "five million samples in 20 bytes": (
         ".m4a",
@@ -150,4 +150,4 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "an endless chain": (".ogg", lambda p: _ogg_chain(p, 2000), ""),
     "a header without end": (".ogg", _ogg_without_end, "no appropriate stream"),
 }
-"""By what they are: the extension, the maker, and a part of what is said of them."""
+"""By description: the extension, the maker, and a part of the expected message."""

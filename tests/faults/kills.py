@@ -1,4 +1,4 @@
-"""Commands that are killed: before each system call that changes something, and within writes."""
+"""Kill commands before each system call that changes something, and during writes."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from tests.faults.trial import Scenario, Trials
 
 __all__ = ["kill"]
 
-_IDLE = {"close", "flock", "open-write"}  # what was there before is there after
+_IDLE = {"close", "flock", "open-write"}  # these change nothing on disk
 
 
 def kill(trials: Trials, scenario: Scenario, place: Path) -> None:
-    """Kill a command at every moment of its work at or below `place`."""
+    """Kill a command at each of its changes at or below `place`."""
     kinds = MUTATING - _IDLE
     for number, kind in scenario.calls_at(place, kinds):
         at = f"call {number} ({kind} in {place.name})"

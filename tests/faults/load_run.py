@@ -1,4 +1,4 @@
-"""A library of a hundred thousand tracks: how long each command takes, and in how much memory."""
+"""Time and memory of each command on a library of 100,000 tracks."""
 
 import json
 import tempfile
@@ -17,13 +17,13 @@ from tests.tiny_clap import make_tiny_clap
 __all__ = ["LoadReport", "Step", "make_load", "run"]
 
 _APPLIED_ALBUMS = 40  # 500 tracks
-_CONTAINERS = ("mp3", "flac", "mp4")  # whose tags have no checksum
+_CONTAINERS = ("mp3", "flac", "mp4")  # their tags have no checksums
 _PLACE = "Album 000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command, what it took, and what it said of its work."""
+    """A command, its resource use, and its summary."""
 
     name: str
     used: Used
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class LoadReport:
-    """What so many tracks cost."""
+    """The resource use for a number of tracks."""
 
     tracks: int
     albums: int
@@ -49,7 +49,7 @@ class LoadReport:
 
 
 def run(seed: int = 0, count: int = 100_000) -> LoadReport:
-    """Scan, plan, scan again; preview, apply and undo 500 tracks. `seed` is that of the covers."""
+    """Scan, plan, scan again; preview, apply and undo 500 tracks. `seed` is for the covers."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         library, preview = folder / "library", folder / "preview"
@@ -72,7 +72,7 @@ def run(seed: int = 0, count: int = 100_000) -> LoadReport:
 
 
 def make_load(library: Path, count: int) -> int:
-    """Make so many tracks of a tenth of a second each. Returns the number of their albums."""
+    """Create `count` tracks of 0.1 s each. Returns the number of albums."""
     albums = 0
     numbers = iter(range(count))
     templates = _templates(library.with_name("templates"))
@@ -97,7 +97,7 @@ def _templates(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """A home of its own, with a small model."""
+    """Environment variables of a separate home with a small model."""
     base = make_tiny_base(folder / "base")
     clap, adapter = make_tiny_clap(folder / "clap"), folder / "adapter.safetensors"
     make_tiny_adapter(adapter, base)

@@ -1,4 +1,4 @@
-"""Somebody else works on a file while covergen does: nothing of theirs is lost."""
+"""Another program changes a file while covergen writes it: its changes are kept."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def _append(song: Path) -> None:
 
 
 def _change_unseen(song: Path) -> None:
-    """Size and time are what they were."""
+    """Change a byte, but neither size nor mtime."""
     status = song.stat()
     with song.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -42,7 +42,7 @@ def _delete(song: Path) -> None:
 
 
 def _link(song: Path) -> None:
-    """Move the file elsewhere, and leave a link to it."""
+    """Move the file elsewhere, and put a link in its place."""
     elsewhere = song.parents[2] / "elsewhere"
     elsewhere.mkdir()
     song.rename(elsewhere / song.name)
@@ -72,15 +72,15 @@ _WAYS: tuple[Callable[[Path], None], ...] = (
 )
 
 
-def meddle(trials: Trials, scenario: Scenario, *, wholly: bool) -> None:
-    """Stop a command at its calls on the library, do something to its song, and let it go on.
+def meddle(trials: Trials, scenario: Scenario, *, thorough: bool) -> None:
+    """Stop a command at its calls on the library, change its song, and let it continue.
 
-    `wholly`: in every way at every call; else at those that change something, each time in another
-    way.
+    `thorough`: make every change at every call; otherwise one change, in rotation, at each call
+    that changes something.
     """
-    kinds = ALL if wholly else MUTATING - {"close"}
+    kinds = ALL if thorough else MUTATING - {"close"}
     for number, kind in scenario.calls_at(trials.bench.library, kinds):
-        for way in _WAYS if wholly else (_WAYS[(number + len(scenario.name)) % len(_WAYS)],):
+        for way in _WAYS if thorough else (_WAYS[(number + len(scenario.name)) % len(_WAYS)],):
             name = f"{scenario.name} {way.__name__[1:]} at call {number} ({kind})"
             fault = Fault(place=trials.bench.library, mode=Mode.STOP, at=number, kinds=kinds)
             with trials.trial("meddling", name) as wanted:
@@ -98,15 +98,15 @@ def _try(trials: Trials, scenario: Scenario, fault: Fault, way: Callable[[Path],
         return
     way(song)
     left = look(bench.trial)
-    trials.note(*misbehaved(running.go_on()))
-    # What covergen wrote into what it found is taken back, and then all is as it was left.
+    trials.note(*misbehaved(running.resume()))
+    # After undo, everything must be as the other program left it.
     for command in (scenario.command, ("undo", "--yes"), ("undo", "--yes")):
         trials.note(*misbehaved(commands.run(*command)))
     now = look(bench.trial)
     ours = {name for name in now.keys() | left.keys() if _is_ours(name)} | strays(left)
     music = [{name: seen for name, seen in one.items() if name not in ours} for one in (now, left)]
     trials.note(*broken(*music))
-    if way is not _move_folder:  # where nobody comes by any more
+    if way is not _move_folder:  # later runs do not visit the moved folder
         trials.note(*(f"{name} is left behind" for name in strays(now)))
 
 

@@ -1,4 +1,4 @@
-"""A power cut loses what was not yet on the disk: no name may be given to such a file."""
+"""Files must be synced before they are renamed, or a power failure loses data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,20 +8,20 @@ from tests.faults.trial import Scenario, Trials
 
 __all__ = ["check_order"]
 
-_COMMITTED = "journal.sqlite-wal"  # where SQLite keeps what was committed, at first
+_COMMITTED = "journal.sqlite-wal"  # where SQLite writes commits first
 _IDLE = {"close", "flock", "open-write", "fsync"}
 
 
 def check_order(trials: Trials, scenario: Scenario) -> None:
-    """Note where the order of a command's calls would not outlive a power cut."""
+    """Check that the order of a command's calls is safe against a power failure."""
     with trials.trial("order", scenario.name) as wanted:
         if wanted:
             trials.note(*_mistakes(trials, scenario))
 
 
 def _mistakes(trials: Trials, scenario: Scenario) -> Iterator[str]:
-    """A rename over a song of a copy, or with a journal, that is not on the disk."""
-    # An undoing notes what it did; the others, what they are about to do.
+    """Yield renames over a song before its copy or the journal was synced."""
+    # Undo records what it did; the others record what they are about to do.
     needed = (".tmp",) if scenario.name.startswith("undo") else (".tmp", _COMMITTED)
     unsaved: set[str] = set()
     renamed = ""
@@ -31,9 +31,9 @@ def _mistakes(trials: Trials, scenario: Scenario) -> Iterator[str]:
             renamed = "" if path == str(Path(renamed).parent) else renamed
         elif kind in {"rename", "link"} and path.startswith(f"{trials.bench.library}/"):
             about = (name for name in unsaved if name.endswith(needed))
-            yield from (f"{name} is not on the disk when {path} gets its name" for name in about)
+            yield from (f"{name} is not synced when {path} is renamed" for name in about)
             renamed = path
         elif kind in MUTATING - _IDLE:
             unsaved.add(path)
             if path.endswith(_COMMITTED) and renamed:
-                yield f"the journal goes on before the name of {renamed} is on the disk"
+                yield f"the journal is written before the folder of {renamed} is synced"

@@ -1,4 +1,4 @@
-"""What must hold of a music library whatever happens, judged by none of covergen's own code."""
+"""Checks of a music library after any fault, without using covergen's own code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEMPORARY = re.compile(r"\.covergen-.*\.(tmp|part)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A file: its bytes by their hash, and what the system says of it."""
+    """A file: the hash of its content, and its metadata."""
 
     content: str
     mode: int
@@ -37,55 +37,55 @@ class Seen:
 
 
 Look = dict[str, Seen]
-"""Every file below a folder, by its name; of a link, what it says. Folders are left out."""
+"""All files below a folder by name, including links, without folders."""
 
 
 def look(folder: Path) -> Look:
-    """What a folder holds now."""
+    """Return the current content of a folder."""
     files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
     return {str(path.relative_to(folder)): _seen(path) for path in files}
 
 
 def broken(now: Look, *allowed: Look, times: bool = False) -> Iterator[str]:
-    """The files that are in none of the states allowed, and how; temporaries are passed over.
+    """Yield a message for each file that is in none of the allowed states, except temporary files.
 
-    With `times` their modification times count as well.
+    `times`: compare modification times too.
     """
     names = {name for one in (now, *allowed) for name in one}
     for name in sorted(names - strays(now)):
         states = [_plain(one.get(name), times=times) for one in allowed]
         if _plain(now.get(name), times=times) not in states:
-            wanted = " or ".join(_told(one.get(name)) for one in allowed)
-            yield f"{name} is {_told(now.get(name))}, not {wanted}"
+            wanted = " or ".join(_describe(one.get(name)) for one in allowed)
+            yield f"{name} is {_describe(now.get(name))}, not {wanted}"
 
 
 def strays(now: Look) -> set[str]:
-    """Files that a run must clear away at its end, or the next one."""
+    """Temporary files that this run or the next one must delete."""
     return {name for name in now if _TEMPORARY.fullmatch(Path(name).name)}
 
 
 def uncovered(
     before: Path, after: Path, cover: bytes | None, songs: Iterable[str] | None = None
 ) -> Iterator[str]:
-    """What is wrong with the songs in `after`, which should be those in `before` with a cover.
+    """Yield the differences of the songs in `after` from those in `before`, except the cover.
 
-    All songs that are in `before`, or those of the names in `songs`.
-    Sound as FFmpeg decodes it, tags as mutagen reads them, the picture as both show it.
+    Checks all songs in `before`, or only `songs`: audio as decoded by FFmpeg, tags as read by
+    mutagen, and the picture as read by both.
     """
     for song in sorted(before.iterdir() if songs is None else map(before.joinpath, songs)):
         new = after / song.relative_to(before)
         if decoded_hash(new) != decoded_hash(song):
-            yield f"{song.name} sounds otherwise"
+            yield f"the audio of {song.name} changed"
         if texts(new) != texts(song):
-            yield f"{song.name} has other tags"
+            yield f"the tags of {song.name} changed"
         if front_cover(new) != cover:
             yield f"{song.name} has another cover"
 
 
 def misbehaved(ended: Ended | None) -> Iterator[str]:
-    """A traceback, or an end that no command has but one that is killed."""
+    """Yield a message for a traceback or an unexpected exit code."""
     if ended is None:
-        yield "it stopped"
+        yield "the command stopped"
         return
     text = ended.stdout + ended.stderr
     if "Traceback" in text:
@@ -119,7 +119,7 @@ def _plain(seen: Seen | None, *, times: bool) -> Seen | None:
     return seen if seen is None or times else replace(seen, mtime_ns=0)
 
 
-def _told(seen: Seen | None) -> str:
+def _describe(seen: Seen | None) -> str:
     if seen is None:
-        return "not there"
+        return "missing"
     return f"{seen.content[:12]} {seen.mode:o} {seen.owner} {dict(seen.attributes)} {seen.mtime_ns}"

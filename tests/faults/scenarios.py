@@ -1,4 +1,4 @@
-"""What the trials do to a library: put covers in, undo that, take them out, go on with the rest."""
+"""The commands under test: apply, undo and strip."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _QUIET = ("--yes", "--json")
 
 
 def scenarios(trials: Trials, files: Mapping[str, Path]) -> Iterator[Scenario]:
-    """Commands upon an album of these files, by their containers; each is tried before the next.
+    """Yield apply, undo and strip on an album of these files, by container.
 
-    Yields apply, undo and strip. What they do without a fault is held against the files.
+    Their results without a fault are checked too.
     """
     bench, name = trials.bench, " ".join(files) if len(files) < 4 else "all"
     bench.begin(files, covered=tuple(files)[:1] if len(files) > 1 else ())

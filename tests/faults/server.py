@@ -1,10 +1,10 @@
-"""Processes of covergen that need not import anything any more.
+"""A fork server that runs covergen commands without import time.
 
 `python -m tests.faults.server [MODULE…]`:
 
-For each pickled Request on stdin a child is forked that runs covergen's real command line. What
-becomes of it is a line on stdout: PID and its number, STOPPED, and ENDED with its exit code, or
-with the negative number of the signal that killed it.
+For each pickled Request on stdin, it forks a child that runs covergen's real command line, and
+reports on stdout: PID with the process ID, STOPPED, and ENDED with the exit code or the negative
+signal number.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ __all__ = ["Request", "main"]
 
 _COMMANDS = ("apply", "info", "runs", "strip", "tag", "undo")
 _IMPORTED = (
-    *(f"covergen.cli.{name}" for name in (*_COMMANDS, "main")),
-    *(f"covergen.jobs.{name}" for name in _COMMANDS),
+    *(f"covergen.cli.commands.{name}" for name in _COMMANDS),
+    *(f"covergen.jobs.{name}" for name in _COMMANDS if name != "runs"),
+    "covergen.cli.main",
     "PIL.PngImagePlugin",
     "tqdm",
 )
@@ -37,7 +38,7 @@ _IMPORTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A command, the fault that it is to meet, and where its stdout, stderr and calls go."""
+    """A command, the fault to inject, and the folder for its stdout, stderr and calls."""
 
     arguments: tuple[str, ...]
     fault: Fault | None
@@ -45,10 +46,10 @@ class Request:
 
 
 def main() -> None:
-    """Serve until stdin ends. The modules named are imported beforehand as well."""
+    """Serve until stdin ends. Preloads the modules given as arguments too."""
     for name in (*_IMPORTED, *sys.argv[1:]):
         importlib.import_module(name)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client's own business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # handled by the client
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)
@@ -57,26 +58,26 @@ def main() -> None:
         process = os.fork()
         if not process:
             _become_covergen(request)
-        _tell("PID", process)
+        _report("PID", process)
         while not _has_ended(process):
-            _tell("STOPPED")
+            _report("STOPPED")
 
 
 def _has_ended(process: int) -> bool:
-    """Wait until the process stops or ends; tell of its end."""
+    """Wait until the process stops or ends, and report its end."""
     _, status = os.waitpid(process, os.WUNTRACED)
     if os.WIFSTOPPED(status):
         return False
-    _tell("ENDED", os.waitstatus_to_exitcode(status))
+    _report("ENDED", os.waitstatus_to_exitcode(status))
     return True
 
 
-def _tell(*words: object) -> None:
+def _report(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201 - the client reads it
 
 
 def _become_covergen(request: Request) -> None:
-    """Run the command and exit as it does."""
+    """Run the command and exit with its exit code."""
     from covergen.__main__ import main as covergen
 
     signal.signal(signal.SIGINT, signal.default_int_handler)

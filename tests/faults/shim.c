@@ -1,9 +1,9 @@
 /*
- * Preloaded into a process, counts the system calls by which it works on the files at or below one
- * place, and has one of them, or all from one on, go wrong.
+ * A preloaded library that counts the system calls of a process on files at or below one place, and
+ * lets one of them, or all from one on, fail.
  *
- * Calls are known by their kind: the name of the function without "64", "at" and the like; of
- * "open" there are open-read, open-write and open-create. Nothing is counted before arm().
+ * Calls are identified by kind: the function's name without "64", "at" and the like; "open" is split
+ * into open-read, open-write and open-create. Nothing is counted before arm().
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -28,11 +28,11 @@
 enum action { PASS, KILL, FAIL, STOP, TEAR, SHORT, LATE };
 
 static char place[PATH_MAX];
-static char kinds[4096]; /* those that count, each between blanks; or none for all */
+static char kinds[4096]; /* the kinds to count, each between blanks; empty for all */
 static int armed, action, code, onward, calls_fd;
 static long at, count;
 
-/* `at` counts from 1. What happens there: see act(). */
+/* `at` counts from 1. For the effect, see act(). */
 void arm(const char *where, const char *which, long n, int what, int error, int ever, int log)
 {
     snprintf(place, sizeof place, "%s", where);
@@ -69,7 +69,7 @@ static int counts(const char *kind)
     return !*kinds || strstr(kinds, word);
 }
 
-/* What is to happen at this call: FAIL, TEAR, SHORT and LATE are left to the caller. */
+/* The effect on this call: FAIL, TEAR, SHORT and LATE are left to the caller. */
 static enum action act(const char *kind, const char *path)
 {
     int before = errno;
@@ -113,7 +113,7 @@ static enum action act(const char *kind, const char *path)
         END(failed, real arguments)                                                                \
     }
 
-/* A call that moves `size` bytes: TEAR has it move half of them, then kills; SHORT only half. */
+/* A call that writes `size` bytes: TEAR writes half, then kills; SHORT writes half. */
 #define MOVE(name, kind, path, parameters, arguments)                                              \
     ssize_t name parameters                                                                        \
     {                                                                                              \
@@ -174,7 +174,7 @@ int close(int fd)
     REAL(int, close, (int fd))
     enum action now = armed ? act("close", path_of(fd)) : PASS;
     if (now == FAIL)
-        now = LATE; /* a descriptor is gone even where closing it fails */
+        now = LATE; /* a descriptor is closed even if close() fails */
     END(-1, real(fd))
 }
 

@@ -1,4 +1,4 @@
-"""A fault at one system call of another process: what it is, and how it is brought about."""
+"""Inject a fault at a system call of another process."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = [
 ]
 
 MOVING = frozenset({"write", "sendfile", "copy_file_range"})
-"""Kinds of calls that move bytes, and may move only some of them."""
+"""Kinds of calls that write bytes, possibly only some of them."""
 
 GROWING = MOVING | {
     "open-create", "clone", "truncate", "fsync", "link", "rename", "mkdir", "setxattr",
 }  # fmt: skip
-"""Kinds of calls that may find a disk full."""
+"""Kinds of calls that can fail on a full disk."""
 
 MUTATING = GROWING | {"open-write", "unlink", "chmod", "chown", "utime", "flock", "close"}
-"""Kinds of calls that change files, or could."""
+"""Kinds of calls that change files, or can."""
 
 ALL = MUTATING | {"open-read", "read", "stat", "access", "opendir", "getxattr", "statvfs"}
 
@@ -39,11 +39,11 @@ _SOURCE = Path(__file__).with_name("shim.c")
 
 
 class Mode(IntEnum):
-    """What happens at a call, in the words and numbers of shim.c.
+    """The effect of a fault, with the numbers of shim.c.
 
-    PASS: nothing. KILL: SIGKILL before it. FAIL: it returns an error and does nothing. STOP:
-    SIGSTOP before it. TEAR: SIGKILL when half of its bytes are written. SHORT: it moves half of its
-    bytes, and says so. LATE: it does its work and returns an error all the same.
+    PASS: none. KILL: SIGKILL before the call. FAIL: return an error without doing anything. STOP:
+    SIGSTOP before the call. TEAR: SIGKILL after half of the bytes. SHORT: write half of the bytes
+    and return their number. LATE: do the work, but return an error.
     """
 
     PASS = 0
@@ -57,9 +57,9 @@ class Mode(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong at the call `at`, counted from 1 over those of `kinds` at or below `place`.
+    """A fault at call number `at`, counting from 1 the calls of `kinds` at or below `place`.
 
-    `code` is the errno of FAIL and LATE. `onward`: all later calls go wrong as well.
+    `code` is the errno of FAIL and LATE. `onward`: all later calls fail too.
     """
 
     place: Path
@@ -71,12 +71,12 @@ class Fault:
 
 
 def can_build() -> bool:
-    """Whether this machine has what the shim needs."""
+    """Whether the shim can be built on this machine."""
     return sys.platform == "linux" and shutil.which("gcc") is not None
 
 
 def build_shim(folder: Path) -> Path:
-    """Compile the shim; returns what is to be preloaded."""
+    """Compile the shim. Returns the library to preload."""
     library = folder / "shim.so"
     command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl"]
     subprocess.run(command, check=True)
@@ -84,9 +84,9 @@ def build_shim(folder: Path) -> Path:
 
 
 def arm(fault: Fault, calls: int) -> None:
-    """Have this process, into which the shim is preloaded, count its calls from now on.
+    """Start counting the calls of this process, which must have the shim preloaded.
 
-    Each is written to the descriptor `calls` as a line: its kind, a tab, the path.
+    Each call is written to the descriptor `calls` as a line: kind, tab, path.
     """
     ctypes.CDLL(None).arm(
         bytes(fault.place),

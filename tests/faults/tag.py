@@ -1,4 +1,4 @@
-"""The main job with a model: painting and writing meet faults, and so do the model's files."""
+"""Faults during `covergen tag` with a model, including damage to the model's files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MODULES = (
     "covergen.audio.clap",
     "covergen.jobs.tag",
 )
-"""What a run with a model imports late."""
+"""Modules that a run with a model imports late."""
 
 _TAG = ("tag", "--model", "tiny", "--sidecar", "--jobs", "1", "--yes", "--json")
 
 
 def try_tag(trials: Trials, files: Mapping[str, Path]) -> None:
-    """Kill `covergen tag`, fail its calls, and damage what it reads, over an album of the files."""
+    """Kill `covergen tag`, let its calls fail, and damage the files that it reads."""
     bench = trials.bench
     bench.begin(files)
     _add_model(bench.trial / "model", bench.home)
@@ -50,12 +50,12 @@ def try_tag(trials: Trials, files: Mapping[str, Path]) -> None:
     fail(trials, tag, bench.library, kinds=MUTATING)
     _fail_reading(trials, tag)
     stopped = _stopped(trials, tag)
-    damage(trials, stopped, lambda name: name.parts[0] == "home", mended=False)
+    damage(trials, stopped, lambda name: name.parts[0] == "home", repaired=False)
     _damage_model(trials, tag)
 
 
 def _stopped(trials: Trials, tag: Scenario) -> Scenario:
-    """The run that goes on after one was killed when its first song was written."""
+    """The run after one that was killed when its first song had been written."""
     bench = trials.bench
     bench.restore(tag.state)
     second = Fault(place=bench.library, mode=Mode.KILL, at=2, kinds=frozenset({"rename"}))
@@ -65,7 +65,7 @@ def _stopped(trials: Trials, tag: Scenario) -> Scenario:
 
 
 def _fail_reading(trials: Trials, tag: Scenario) -> None:
-    """A song that cannot be read is not heard: another picture comes of the rest, for all songs."""
+    """Let reads fail: the other songs are embedded, and all songs get the same new cover."""
     bench = trials.bench
     reads = (call for call in tag.calls_at(bench.library, ALL) if call[1] not in MUTATING)
     for number, kind in reads:
@@ -74,14 +74,14 @@ def _fail_reading(trials: Trials, tag: Scenario) -> None:
                 bench.restore(tag.state)
                 fault = Fault(place=bench.library, mode=Mode.FAIL, at=number, code=errno.EIO)
                 trials.note(*misbehaved(trials.commands.run(*tag.command, fault=fault)))
-                _judge_some(trials, tag)
+                _check_some(trials, tag)
                 trials.note(*misbehaved(trials.commands.run(*tag.command)))
-                _judge(trials, tag)
+                _check(trials, tag)
                 trials.undo(tag)
 
 
-def _judge_some(trials: Trials, tag: Scenario) -> None:
-    """Songs are as they were, or have one and the same new cover."""
+def _check_some(trials: Trials, tag: Scenario) -> None:
+    """Check that songs are unchanged, or all have the same new cover."""
     bench = trials.bench
     now = look(bench.library)
     changed = [name for name in tag.before if now.get(name) != tag.before[name]]
@@ -92,7 +92,7 @@ def _judge_some(trials: Trials, tag: Scenario) -> None:
 
 
 def _damage_model(trials: Trials, tag: Scenario) -> None:
-    """Another picture may come of it, but the same one for all songs; or a message."""
+    """Damage the model: all songs get the same cover, possibly another one, or a message."""
     bench = trials.bench
     model = bench.folder / tag.state / "model"
     for file in sorted(path for path in model.rglob("*") if path.is_file()):
@@ -103,11 +103,11 @@ def _damage_model(trials: Trials, tag: Scenario) -> None:
                     bench.restore(tag.state)
                     (bench.trial / "model" / name).write_bytes(data)
                     trials.note(*misbehaved(trials.commands.run(*tag.command)))
-                    _judge(trials, tag)
+                    _check(trials, tag)
                     trials.undo(tag)
 
 
-def _judge(trials: Trials, tag: Scenario) -> None:
+def _check(trials: Trials, tag: Scenario) -> None:
     album = trials.bench.library / "Album"
     cover = album / "cover.png"
     if not cover.exists():
@@ -119,7 +119,7 @@ def _judge(trials: Trials, tag: Scenario) -> None:
 
 
 def _add_model(folder: Path, home: Path) -> None:
-    """A small model of the true classes, by the name of "tiny"."""
+    """Add a small model named "tiny"."""
     from tests.tiny_base import make_tiny_adapter, make_tiny_base
     from tests.tiny_clap import make_tiny_clap
 

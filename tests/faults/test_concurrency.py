@@ -1,15 +1,15 @@
-"""Writers and a reader at one library: nobody sees or leaves half a file.
+"""Writers and a reader on one library never see or leave a partial file.
 
-A sample; more of it is `python -m tests.faults concurrency`.
+This is a sample; run `python -m tests.faults concurrency` for more.
 """
 
 from tests.faults.concurrency_run import run
 
 
-def test_processes_at_one_library_harm_nothing() -> None:
+def test_concurrent_processes_are_safe() -> None:
     report = run(count=1, containers=("flac", "mp3"))
 
     assert not report.faults, report
-    assert report.counts["whole files read meanwhile"] > 0
-    assert report.counts["of them with their new cover"] > 0
-    assert report.counts["commands that found another at work, and said so"] > 0
+    assert report.counts["complete files read"] > 0
+    assert report.counts["complete files read with the new cover"] > 0
+    assert report.counts["commands that reported another one running"] > 0

@@ -1,4 +1,4 @@
-"""A sample of `python -m tests.faults`, whose trials it names; and that the harness sees faults."""
+"""A sample of `python -m tests.faults`, and tests of the harness itself."""
 
 import errno
 import os
@@ -17,9 +17,9 @@ from tests.faults.shim import Fault, Mode, can_build
 from tests.faults.trial import Trials
 from tests.media import Library
 
-pytestmark = pytest.mark.skipif(not can_build(), reason="the shim wants Linux and gcc")
+pytestmark = pytest.mark.skipif(not can_build(), reason="the shim requires Linux and gcc")
 
-# One container of each family; the one that has the faults of covergen's own files has more.
+# One container per tag format. FLAC also gets the faults of covergen's own files.
 _SAMPLES = dict.fromkeys(("mp3", "mp4", "vorbis", "asf", "wavpack", "wav", "dff"), 900) | {
     "flac": 600
 }
@@ -27,7 +27,7 @@ _SAMPLES = dict.fromkeys(("mp3", "mp4", "vorbis", "asf", "wavpack", "wav", "dff"
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    """In memory, where syncing costs nothing, if there is such a place."""
+    """A bench in memory, if possible, where syncing is fast."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Bench(Path(folder))
@@ -40,7 +40,7 @@ def commands(bench: Bench) -> Iterator[Commands]:
 
 
 @pytest.mark.parametrize("container", _SAMPLES)
-def test_every_file_is_as_it_was_or_complete(
+def test_every_file_is_unchanged_or_complete(
     bench: Bench, commands: Commands, shared_library: Library, container: str
 ) -> None:
     files = {container: shared_library.every_container[container]}
@@ -54,7 +54,7 @@ def test_every_file_is_as_it_was_or_complete(
     assert trials.broken == []
 
 
-# What the harness itself must be able to do.
+# The harness itself.
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def _rename(bench: Bench, mode: Mode, code: int = 0) -> Fault:
     return Fault(place=bench.library, mode=mode, at=1, kinds=kinds, code=code)
 
 
-def test_the_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
+def test_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
     before = flac.read_bytes()
     ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.KILL))
     assert ended.code == -9
@@ -82,7 +82,7 @@ def test_the_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path
     assert len(strays(look(bench.library))) == 1
 
 
-def test_the_shim_lets_a_call_fail(bench: Bench, commands: Commands, flac: Path) -> None:
+def test_shim_fails_a_call(bench: Bench, commands: Commands, flac: Path) -> None:
     before = flac.read_bytes()
     ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.FAIL, errno.EDQUOT))
     assert ended.code == 1
@@ -90,19 +90,19 @@ def test_the_shim_lets_a_call_fail(bench: Bench, commands: Commands, flac: Path)
     assert flac.read_bytes() == before
 
 
-def test_the_shim_stops_a_process_that_then_goes_on(
+def test_shim_stops_a_process_that_then_continues(
     bench: Bench, commands: Commands, flac: Path
 ) -> None:
     running = commands.start(*_apply(bench), fault=_rename(bench, Mode.STOP))
     assert running.wait() is None
     before = flac.read_bytes()
-    ended = running.go_on()
+    ended = running.resume()
     assert ended
     assert ended.code == 0
     assert flac.read_bytes() != before
 
 
-def test_broken_promises_are_seen(
+def test_broken_promises_are_detected(
     bench: Bench, commands: Commands, flac: Path, tmp_path: Path
 ) -> None:
     before, original = look(bench.library), tmp_path / "Album"

@@ -1,6 +1,6 @@
-"""Harmed files: no traceback, no hang, little memory, and each is as it was or whole.
+"""Damaged files cause no traceback, hang or high memory use, and are unchanged or complete.
 
-A sample; the full count is `python -m tests.faults fuzz`.
+This is a sample; run `python -m tests.faults fuzz` for more.
 """
 
 import sys
@@ -9,10 +9,10 @@ import pytest
 
 from tests.faults.fuzz_run import run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="others tell memory otherwise")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory with /proc")
 
 
-def test_no_harmed_file_breaks_the_promise() -> None:
+def test_corrupted_files_are_handled() -> None:
     report = run(seed=1, count=400)
 
     assert not report.faults, report

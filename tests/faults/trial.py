@@ -1,4 +1,4 @@
-"""A trial: a command meets a fault, then goes on without one, then is undone."""
+"""A trial: run a command with a fault, run it again without one, then undo it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Scenario", "Trials"]
 
 _UNDO = ("undo", "--yes", "--json")
-_MOST_UNDOINGS = 4
+_MAX_UNDOS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A command in a state of the bench, and what it does there when nothing goes wrong.
+    """A command in a saved state of the bench, and what it does without a fault.
 
-    `before` and `after` are the library's files, `calls` the system calls in between; `undone` is
-    what the library was like before all commands.
+    `before` and `after` are the library's files, and `calls` the system calls in between. `undone`
+    is the library before all commands.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Scenario:
     calls: list[Call]
 
     def calls_at(self, place: Path, kinds: frozenset[str]) -> list[tuple[int, str]]:
-        """The calls of these kinds at or below a place, numbered as a Fault counts them."""
+        """The calls of these kinds at or below a place, numbered like in a Fault."""
         there = [kind for kind, path in self.calls if f"{path}/".startswith(f"{place}/")]
         return list(enumerate((kind for kind in there if kind in kinds), 1))
 
 
 @dataclass(slots=True, kw_only=True)
 class Trials:
-    """Runs trials on a bench, and keeps count of them.
+    """Runs trials on a bench, and counts them.
 
-    Of all trials, one in `every` is run, chosen by `seed` and its name; with `only`, those whose
-    name holds that text. `broken` has a line for each thing that was not as promised.
+    Runs one in `every` trials, chosen by `seed` and name, or with `only` those whose names contain
+    that text. `broken` contains a line for each broken promise.
     """
 
     bench: Bench
@@ -60,7 +60,7 @@ class Trials:
     every: int = 1
     seed: int = 0
     only: str = ""
-    tell: Callable[[str], None] = print
+    report: Callable[[str], None] = print
     done: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     _at: str = ""
@@ -68,7 +68,7 @@ class Trials:
     def scenario(
         self, name: str, state: str, command: tuple[object, ...], undone: Look
     ) -> Scenario:
-        """Run a command without faults from `state` on, and keep `NAME done` as a state."""
+        """Run a command without faults from `state`, and save the result as `NAME done`."""
         words = tuple(map(str, command))
         self.bench.restore(state)
         before = look(self.bench.library)
@@ -87,7 +87,7 @@ class Trials:
 
     @contextmanager
     def trial(self, part: str, name: str) -> Iterator[bool]:
-        """Whether this trial is wanted; what is noted inside carries its name."""
+        """Yield whether to run this trial; `note` adds its name to messages."""
         if self.only:
             wanted = self.only in f"{part}: {name}"
         else:
@@ -97,51 +97,55 @@ class Trials:
         self.done[part] += wanted
 
     def note(self, *faults: str) -> None:
-        """Note what was not as promised."""
+        """Record broken promises."""
         for fault in faults:
             self.broken.append(f"{self._at}: {fault}")
-            self.tell(f"BROKEN {self._at}: {fault}")
+            self.report(f"BROKEN {self._at}: {fault}")
 
     def run(self, part: str, name: str, scenario: Scenario, fault: Fault) -> None:
-        """Let a command meet a fault, and judge; then see whether the next run completes it."""
+        """Run a command with a fault and check the result and the next run."""
         with self.trial(part, f"{scenario.name} {name}") as wanted:
             if wanted:
                 self.bench.restore(scenario.state)
                 ended = self.commands.run(*scenario.command, fault=fault)
-                self.judge(scenario, ended, truthful=fault.mode is not Mode.LATE)
-                self.complete(scenario)
+                self.check(scenario, ended, truthful=fault.mode is not Mode.LATE)
+                self.complete(scenario, times=not self.may_lose_times(scenario, fault.place))
 
-    def judge(self, scenario: Scenario, ended: Ended | None, *, truthful: bool = True) -> None:
-        """Whether each file is as before or complete, and what was said of it is true."""
+    def check(self, scenario: Scenario, ended: Ended | None, *, truthful: bool = True) -> None:
+        """Check that each file is unchanged or complete, and reported correctly."""
         now = look(self.bench.library)
         self.note(*broken(now, scenario.before, scenario.after))
         self.note(*misbehaved(ended))
         if truthful and ended and ended.code >= 0:
-            self.note(*self._lies(scenario, ended, now))
+            self.note(*self._wrong_reports(scenario, ended, now))
 
-    def complete(self, scenario: Scenario) -> None:
-        """Whether the same command completes the work, leaves no strays, and is undone wholly."""
+    def complete(self, scenario: Scenario, *, times: bool = True) -> None:
+        """Check that the next run completes the work, cleans up, and can be undone."""
         again = self.commands.run(*scenario.command)
         self.note(*misbehaved(again))
         if again.code != 0:
             self.note(f"the next run ended with {again.code}: {again.stdout}{again.stderr}")
         self.note(*(f"next run: {one}" for one in broken(look(self.bench.library), scenario.after)))
         if scenario.command[0] == "undo" and strays(look(self.bench.library)):
-            # There was nothing left to undo: what comes by next clears them away.
+            # Nothing was left to undo: the next command deletes them.
             self.commands.run("strip", "--no-journal", self.bench.library)
         self.note(*(f"{name} is left behind" for name in strays(look(self.bench.trial))))
-        self.undo(scenario)
+        self.undo(scenario, times=times)
 
-    def undo(self, scenario: Scenario) -> None:
-        """Whether every byte and time comes back."""
-        for _ in range(_MOST_UNDOINGS):
-            if not (wrong := list(broken(look(self.bench.library), scenario.undone, times=True))):
+    def may_lose_times(self, scenario: Scenario, place: Path) -> bool:
+        """Whether a fault at `place` may make strip run without its journal, which keeps times."""
+        return scenario.command[0] == "strip" and self.bench.home.is_relative_to(place)
+
+    def undo(self, scenario: Scenario, *, times: bool = True) -> None:
+        """Check that undo restores every byte, and every modification time with `times`."""
+        for _ in range(_MAX_UNDOS):
+            if not (wrong := list(broken(look(self.bench.library), scenario.undone, times=times))):
                 return
             self.note(*misbehaved(self.commands.run(*_UNDO)))
         self.note(*(f"after undo: {one}" for one in wrong))
 
-    def _lies(self, scenario: Scenario, ended: Ended, now: Look) -> Iterator[str]:
-        """What was said of a file that is not so."""
+    def _wrong_reports(self, scenario: Scenario, ended: Ended, now: Look) -> Iterator[str]:
+        """Yield wrong reports about files."""
         true = {"written": scenario.after, "failed": scenario.before}
         for album in ended.objects():
             for file in album.get("files", ()) if album["type"] == "album" else ():
@@ -149,5 +153,5 @@ class Trials:
                 if file["status"] in true and name in {*scenario.before, *scenario.after}:
                     pair = (now, true[file["status"]])
                     mine, expected = ({name: one[name]} if name in one else {} for one in pair)
-                    said = f"it says {file['status']} ({file['message']}), but"
-                    yield from (f"{said} {one}" for one in broken(mine, expected))
+                    report = f"it says {file['status']} ({file['message']}), but"
+                    yield from (f"{report} {one}" for one in broken(mine, expected))

@@ -389,7 +389,7 @@ def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Ru
     told = run(*plan).stdout
     assert str(podcasts) not in told
     assert f"{len(ignored)} paths  passed over, as an ignore file says" in told
-    named = f"{podcasts}: {library.root / '.ndignore'} says so"
+    named = f"{podcasts}: excluded by {library.root / '.ndignore'}"
     assert named in run(*plan, "--verbose").stdout
 
 

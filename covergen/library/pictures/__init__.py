@@ -1,7 +1,7 @@
-"""The front cover in each kind of container.
+"""Read and write pictures in the tags of every supported container.
 
-One file for each family of containers, one row of the table for each container. The families
-splice raw bytes and touch nothing but the cover; mutagen then reads back what they wrote.
+There is one module per tag format and one table row per container. The modules edit raw bytes and
+change nothing but the cover; mutagen then reads the result back.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ from mutagen.wave import WAVE
 
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
-from covergen.library.mutagen_errors import DAMAGE, tag_errors, words_of
+from covergen.library.mutagen_errors import DAMAGE, message_of, tag_errors
 from covergen.library.pictures import (
     apev2,
     asf,
@@ -46,7 +46,7 @@ from covergen.library.pictures.embedded import (
     FRONT_COVER,
     ICONS,
     EmbeddedPicture,
-    Gone,
+    PictureFilter,
     is_front_cover,
 )
 from covergen.library.wavpack import AnyWavPack
@@ -55,7 +55,7 @@ __all__ = [
     "FRONT_COVER",
     "ICONS",
     "EmbeddedPicture",
-    "Gone",
+    "PictureFilter",
     "edit_pictures",
     "fault_in",
     "is_front_cover",
@@ -70,21 +70,21 @@ _MAYBE_DAMAGED = "the file may be damaged"
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """How mutagen opens a container and where it shows what, and how the raw file is handled.
+    """How to open a container with mutagen, and how to read and edit the raw file.
 
-    A new tag may have to repeat what others say: `begin` shows an opened file with such a tag, and
-    `begun_rest` is the `rest` of it. `place` is where players find ID3v2 tags. `options` are for
-    mutagen.
+    A new tag may have to repeat texts from other tags: `prefill` adds those to an opened file, and
+    `prefilled_rest` is the `rest` to expect then. `place` is where players find ID3v2 tags.
+    `options` are passed to mutagen.
     """
 
     open: Callable[..., mutagen.FileType]
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
-    edit: Callable[[Path, Gone, Picture | None], str]
-    rest: Callable[[Path, Gone], object]
+    edit: Callable[[Path, PictureFilter, Picture | None], str]
+    rest: Callable[[Path, PictureFilter], object]
     check: Callable[[BinaryIO], None]
-    begin: Callable[[mutagen.FileType, Path], None] | None = None
-    begun_rest: Callable[[Path, Gone], object] | None = None
+    prefill: Callable[[mutagen.FileType, Path], None] | None = None
+    prefilled_rest: Callable[[Path, PictureFilter], object] | None = None
     place: id3_places.Place | None = None
     options: Mapping[str, bool] = field(default_factory=dict)
 
@@ -98,12 +98,12 @@ def _id3(open_: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Co
         pictures=id3.pictures,
         others=id3.others,
         edit=partial(id3.edit, place=place),
-        rest=partial(id3.rest, place=place, begun=False),
+        rest=partial(id3.rest, place=place, prefilled=False),
         check=partial(id3.check, place=place),
-        begin=partial(id3.begin, place=place),
-        begun_rest=partial(id3.rest, place=place, begun=True),
+        prefill=partial(id3.prefill, place=place),
+        prefilled_rest=partial(id3.rest, place=place, prefilled=True),
         place=place,
-        options={"load_v1": False},  # which mutagen mixes into ID3v2
+        options={"load_v1": False},  # mutagen would merge ID3v1 into ID3v2
     )
 
 
@@ -119,10 +119,10 @@ def _apev2(open_: Callable[..., mutagen.FileType]) -> _Container:
         pictures=apev2.pictures,
         others=apev2.others,
         edit=apev2.edit,
-        rest=partial(apev2.rest, begun=False),
+        rest=partial(apev2.rest, prefilled=False),
         check=apev2.check,
-        begin=apev2.begin,
-        begun_rest=partial(apev2.rest, begun=True),
+        prefill=apev2.prefill,
+        prefilled_rest=partial(apev2.rest, prefilled=True),
     )
 
 
@@ -130,7 +130,7 @@ _CONTAINERS = {
     "mp3": _id3(MP3, id3_places.MP3),
     "tta": _id3(TrueAudio, id3_places.START),
     "wav": _id3(WAVE, id3_places.WAV),
-    "rf64": _id3(rf64.opened, rf64.RF64),
+    "rf64": _id3(rf64.open_wave, rf64.RF64),
     "aiff": _id3(AIFF, id3_places.AIFF),
     "dff": _id3(DSDIFF, id3_places.DFF),
     "dsf": _id3(DSF, id3_places.DSF),
@@ -149,7 +149,7 @@ _CONTAINERS = {
         matroska.others,
         matroska.edit,
         matroska.rest,
-        lambda _: None,  # what cannot be edited is not opened either
+        lambda _: None,  # opening it already checks it
     ),
     "ape": _apev2(MonkeysAudio),
     "wavpack": _apev2(AnyWavPack),
@@ -158,19 +158,19 @@ _CONTAINERS = {
 
 
 def pictures_in(file: mutagen.FileType, container: str) -> list[EmbeddedPicture]:
-    """Every picture in the tags of an opened file, icons included, front cover or not."""
+    """Return all pictures in the tags of an opened file, including icons."""
     return _CONTAINERS[container].pictures(file)
 
 
 def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
-    """Every picture in the tag that an edit goes into, in their order. Raises TagError."""
+    """Return all pictures, in order, in the tag that `edit_pictures` edits. Raises TagError."""
     row = _CONTAINERS[container]
     with tag_errors(path):
         return row.pictures(row.opened(path))
 
 
 def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
-    """As `read_pictures`, and those in further tags, which some players show. Raises TagError."""
+    """Return the `read_pictures`, and those in other tags that players show. Raises TagError."""
     row = _CONTAINERS[container]
     with tag_errors(path):
         file = row.opened(path)
@@ -182,60 +182,64 @@ def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
         return found
 
 
-def edit_pictures(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
-    """Take the pictures that are `gone` out of a file, in place; make `new` its front cover.
+def edit_pictures(
+    path: Path, container: str, should_remove: PictureFilter, new: Picture | None
+) -> str:
+    """Remove pictures from a file, in place, and add `new` as front cover.
 
-    Works on a copy: an error may leave the file half-written. Returns a note for the outcome, or
-    "". Raises TagError where the file is not built as it should be, WriteError where the picture
-    does not fit, OSError as the system does.
+    Call it on a copy: an error may leave the file half-written. Returns a note for the outcome, or
+    "". Raises TagError if the file is damaged, WriteError if the picture does not fit, and OSError.
     """
     with _damage(path):
-        return _CONTAINERS[container].edit(path, gone, new)
+        return _CONTAINERS[container].edit(path, should_remove, new)
 
 
-def remaining(path: Path, container: str, gone: Gone, *, begun: bool = False) -> object:
-    """All that an edit must leave as it is: equal before and after. Raises TagError.
+def remaining(
+    path: Path, container: str, should_remove: PictureFilter, *, prefilled: bool = False
+) -> object:
+    """Return everything that an edit must not change, for comparison before and after.
 
-    The raw bytes of all tags and hashes of the pictures that are not `gone`, in their order,
-    together with what mutagen makes of them. `gone` has to hold for a new front cover as well.
-    `begun`: of a file without a tag, what a new one is to hold.
+    That is the raw bytes of all tags, ordered hashes of the pictures that `should_remove` does not
+    select, and the tags as mutagen reads them. `should_remove` must select the new front cover too.
+    `prefilled`: for a file without a tag, include what a new tag repeats from other tags. Raises
+    TagError.
     """
     row = _CONTAINERS[container]
     with tag_errors(path):
         file = row.opened(path)
     with _damage(path):
-        if begun and row.begin:
-            row.begin(file, path)
-        rest = row.begun_rest if begun and row.begun_rest else row.rest
-        raw = rest(path, gone)
+        if prefilled and row.prefill:
+            row.prefill(file, path)
+        rest = row.prefilled_rest if prefilled and row.prefilled_rest else row.rest
+        raw = rest(path, should_remove)
     with tag_errors(path):
         pictures = row.pictures(file)
-        kept = [sha256(picture.data).digest() for picture in pictures if not gone(picture)]
+        kept = [sha256(picture.data).digest() for picture in pictures if not should_remove(picture)]
         return kept, row.others(file), raw
 
 
 def fault_in(file: BinaryIO, container: str) -> str:
-    """Why the pictures of an open file could not be edited, as far as that is seen early, or "".
+    """Return why the pictures in an open file cannot be edited, or "" if no damage is found.
 
-    Moves its position. Raises OSError.
+    A quick check of the structure. Moves the file's position. Raises OSError.
     """
     file.seek(0)
     try:
         _CONTAINERS[container].check(file)
     except DAMAGE as error:
-        return f"{_misbuilt(error)}; {_MAYBE_DAMAGED}"
+        return f"{_damage_message(error)}; {_MAYBE_DAMAGED}"
     return ""
 
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes the families raise into TagError."""
+    """Turn the exceptions that a damaged file causes into TagError."""
     try:
         yield
     except DAMAGE as error:
-        raise TagError(path, _misbuilt(error), hint=_MAYBE_DAMAGED) from error
+        raise TagError(path, _damage_message(error), hint=_MAYBE_DAMAGED) from error
 
 
-def _misbuilt(error: Exception) -> str:
-    words = words_of(error)
-    return f"it is not built as its format says{words and ': '}{words}"
+def _damage_message(error: Exception) -> str:
+    message = message_of(error)
+    return f"invalid file structure{message and ': '}{message}"

@@ -1,4 +1,4 @@
-"""The front cover in APEv2 tags at the end of a file, which are handled as raw items.
+"""Pictures in APEv2 tags at the end of a file. Items are edited as raw bytes.
 
 Source: APEv2 specification (Hydrogenaudio wiki).
 """
@@ -16,24 +16,24 @@ from mutagen.apev2 import APEv2
 
 from covergen.core.picture import Picture
 from covergen.library.mutagen_errors import DAMAGE
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.splice import outside, splice
 from covergen.library.pictures.texts import (
     ID3V1_BYTES,
     Texts,
-    carried,
     from_apev2_items,
     from_id3v1,
+    texts_to_repeat,
 )
 
 __all__ = [
-    "begin",
     "check",
     "edit",
     "ends",
     "others",
     "pictures",
     "pictures_at_end",
+    "prefill",
     "rest",
     "texts_at_end",
 ]
@@ -67,7 +67,7 @@ _NAMES_OF_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """The raw items, and where the tag lies in the file; no bytes where there is none."""
+    """The raw items, and the tag's position in the file; start equals end if there is no tag."""
 
     items: tuple[bytes, ...]
     start: int
@@ -75,7 +75,7 @@ class _Tag:
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The binary `Cover Art (…)` items: file name, NUL, image. They have no order; fronts first."""
+    """The binary `Cover Art (…)` items: file name, NUL, image. Unordered, so front covers first."""
     found = []
     for name, item in (file.tags or {}).items():
         kind = _KINDS.get(name.lower())
@@ -86,77 +86,77 @@ def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
 
 
 def others(file: mutagen.FileType) -> object:
-    """Every item but pictures, as mutagen reads it."""
+    """All items except pictures, as mutagen reads them."""
     items = (file.tags or {}).items()
     return {name: (item.kind, item.value) for name, item in items if name.lower() not in _KINDS}
 
 
-def begin(file: mutagen.FileType, path: Path) -> None:
-    """Give an opened file without items the texts that go into a new tag with its cover."""
+def prefill(file: mutagen.FileType, path: Path) -> None:
+    """Add the texts that a new tag repeats to an opened file without items."""
     with path.open("rb") as raw:
-        items = _begun(raw, _read(raw))[0]
+        items = _prefilled(raw, _read(raw))[0]
     if items and not file.tags:
         file.tags = APEv2(io.BytesIO(_join(items)))
 
 
-def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the front cover. An ID3v1 tag behind stays where it is.
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as front cover. An ID3v1 tag after the APEv2 tag stays.
 
-    A new tag repeats what ID3v1 says, since players then read no ID3v1. Returns a note, or "".
+    A new tag repeats the texts of ID3v1, which players then ignore. Returns a note, or "".
     """
     with path.open("r+b") as file:
         tag = _read(file)
-        items, note = _begun(file, tag) if new else (tag.items, "")
+        items, note = _prefilled(file, tag) if new else (tag.items, "")
         # Small items first, as the specification recommends.
-        items = (*_without(items, gone), *((_front_cover(new),) if new else ()))
+        items = (*_without(items, should_remove), *((_front_cover(new),) if new else ()))
         splice(file, tag.start, tag.end, _join(items) if items else b"")
     return note
 
 
 def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
-    """The pictures in the APEv2 tag at the end of a file of another kind, none without one."""
-    return [found for item in _whole(file).items if (found := _picture(item))]
+    """The pictures in an APEv2 tag at the end of a file of another format."""
+    return [found for item in _read_or_empty(file).items if (found := _picture(item))]
 
 
 def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error where `edit` could not begin."""
+    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
     _read(file)
 
 
 def texts_at_end(file: BinaryIO) -> list[Texts]:
-    """What an APEv2 tag and an ID3v1 tag at the end of a file say, as far as they are there."""
-    items = _whole(file).items
+    """The texts of an APEv2 tag and an ID3v1 tag at the end of a file, if any."""
+    items = _read_or_empty(file).items
     found = [from_apev2_items(items) if items else None, _id3v1(file)]
     return [texts for texts in found if texts]
 
 
 def ends(file: BinaryIO) -> list[int]:
-    """Where a tag of another kind may end: with the file, or before those at its end."""
+    """The offsets where another tag may end: the file's end, and before the tags at its end."""
     size = file.seek(0, os.SEEK_END)
-    tag = _whole(file)
+    tag = _read_or_empty(file)
     return sorted({size, tag.end, tag.start}, reverse=True)
 
 
-def rest(path: Path, gone: Gone, *, begun: bool) -> object:
-    """All raw items but the pictures that go, and what lies around the tag.
+def rest(path: Path, should_remove: PictureFilter, *, prefilled: bool) -> object:
+    """All raw items except removed pictures, and the bytes around the tag.
 
-    `begun`: also the texts that a new tag begins with.
+    `prefilled`: include the texts that a new tag repeats.
     """
     with path.open("rb") as file:
         tag = _read(file)
-        items = _begun(file, tag)[0] if begun else tag.items
-        return _without(items, gone), outside(file, tag.start, tag.end)
+        items = _prefilled(file, tag)[0] if prefilled else tag.items
+        return _without(items, should_remove), outside(file, tag.start, tag.end)
 
 
-def _begun(file: BinaryIO, tag: _Tag) -> tuple[tuple[bytes, ...], str]:
-    """The items that a cover joins, and what has to be said of them."""
+def _prefilled(file: BinaryIO, tag: _Tag) -> tuple[tuple[bytes, ...], str]:
+    """The items to which a cover is added, and a note about them."""
     texts = _id3v1(file)
-    if tag.items or texts is None or not carried([texts]):
+    if tag.items or texts is None or not texts_to_repeat([texts]):
         return tag.items, ""
     items = tuple(
         _item(_NAMES_OF_TEXTS[key], value.encode()) for key, (value,) in texts.values.items()
     )
-    return items, "its ID3v1 texts were copied into a new APEv2 tag"
+    return items, "copied the ID3v1 texts into a new APEv2 tag"
 
 
 def _id3v1(file: BinaryIO) -> Texts | None:
@@ -165,8 +165,8 @@ def _id3v1(file: BinaryIO) -> Texts | None:
     return from_id3v1(file.read(ID3V1_BYTES))
 
 
-def _whole(file: BinaryIO) -> _Tag:
-    """The tag at the end, an empty one where that is damaged or not there."""
+def _read_or_empty(file: BinaryIO) -> _Tag:
+    """The tag at the end; an empty one if it is damaged or missing."""
     try:
         return _read(file)
     except DAMAGE:
@@ -188,39 +188,39 @@ def _read(file: BinaryIO) -> _Tag:
     body = end - size
     start = body - _FRAME.size if flags & _HAS_HEADER else body
     if start < 0 or size < _FRAME.size:
-        raise ValueError("its APE tag has a wrong size")
+        raise ValueError("the APE tag has a wrong size")
     file.seek(body)
     data = file.read(size - _FRAME.size)
     if version < _VERSION and not data.isascii():
-        raise ValueError("its tag is an old APEv1, which is not UTF-8")
+        raise ValueError("the tag is APEv1, which is not UTF-8")
     return _Tag(_split(data, count), start, end)
 
 
 def _split(data: bytes, count: int) -> tuple[bytes, ...]:
     items, at = [], 0
     for _ in range(count):
-        if at == len(data):  # some programs count one too many
+        if at == len(data):  # some programs count one item too many
             break
         (size,) = struct.unpack_from("<I", data, at)
         end = data.index(b"\0", at + 8) + 1 + size
         items.append(data[at:end])
         at = end
     if at != len(data):
-        raise ValueError("the items of its APE tag do not fill it")
+        raise ValueError("the items of the APE tag do not fill it")
     return tuple(items)
 
 
-def _without(items: Iterable[bytes], gone: Gone) -> list[bytes]:
-    return [item for item in items if not _is_gone(item, gone)]
+def _without(items: Iterable[bytes], should_remove: PictureFilter) -> list[bytes]:
+    return [item for item in items if not _is_removed(item, should_remove)]
 
 
-def _is_gone(item: bytes, gone: Gone) -> bool:
+def _is_removed(item: bytes, should_remove: PictureFilter) -> bool:
     picture = _picture(item)
-    return picture is not None and gone(picture)
+    return picture is not None and should_remove(picture)
 
 
 def _picture(item: bytes) -> EmbeddedPicture | None:
-    """The image behind the name of its file; no bytes where there is none."""
+    """The image after the file name, possibly empty; None if the item is not a picture."""
     kind = _KINDS.get(_name(item))
     value = item[8:].partition(b"\0")[2]
     return None if kind is None else EmbeddedPicture(value.partition(b"\0")[2], kind)

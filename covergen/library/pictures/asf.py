@@ -1,4 +1,4 @@
-"""The front cover in ASF (Windows Media) files, whose attributes are handled as raw records.
+"""Pictures in ASF (Windows Media) files. Attributes are edited as raw records.
 
 Source: Advanced Systems Format Specification 01.20.05, sections 3.2, 3.4, 3.11, 4.7, 4.8.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 import mutagen
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.splice import outside, padding, splice
 
 __all__ = ["check", "edit", "others", "pictures", "rest"]
@@ -28,7 +28,7 @@ _PADDING = UUID("1806D474-CADF-4509-A4BA-9AABCB96AAE8").bytes_le
 
 _TOP = struct.Struct("<16sQI2s")
 _HEAD = struct.Struct("<16sQ")
-_EXTENSION_HEAD = 18  # a GUID and a number, both fixed; the length of the data follows
+_EXTENSION_HEAD = 18  # a GUID and a number, both constant; then the length of the data
 _BYTES = 1  # an attribute's type
 _PICTURE = "WM/Picture"
 
@@ -49,7 +49,7 @@ class _Record(NamedTuple):
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The WM/Picture attributes that are whole; they have no order, so front covers are first."""
+    """The undamaged WM/Picture attributes. They are unordered, so front covers come first."""
     values = [value.value for name, value in file.tags or () if name == _PICTURE]
     found = [_parse_picture(value) for value in values if isinstance(value, bytes)]
     whole = [picture for picture in found if picture is not None]
@@ -57,31 +57,31 @@ def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
 
 
 def others(file: mutagen.FileType) -> object:
-    """Every attribute but pictures, as mutagen reads it."""
+    """All attributes except pictures, as mutagen reads them."""
     return [(name, repr(value)) for name, value in file.tags or () if name != _PICTURE]
 
 
-def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the front cover."""
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as front cover."""
     with path.open("r+b") as file:
         objects, size = _read(file)
-        kept = [_without(item, gone) for item in objects]
-        behind = file.seek(0, os.SEEK_END) - size
+        kept = [_without(item, should_remove) for item in objects]
+        trailing_bytes = file.seek(0, os.SEEK_END) - size
         edited = _with_record(kept, _front_cover(new)) if new else kept
-        splice(file, 0, size, _join(edited, size, behind))
+        splice(file, 0, size, _join(edited, size, trailing_bytes))
     return ""
 
 
 def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error where `edit` could not begin."""
+    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
     _read(file)
 
 
-def rest(path: Path, gone: Gone) -> object:
-    """All raw header objects but pictures that go and padding, and what follows the header."""
+def rest(path: Path, should_remove: PictureFilter) -> object:
+    """All raw header objects except removed pictures and padding, and what follows the header."""
     with path.open("rb") as file:
         objects, size = _read(file)
-        return _comparable(objects, gone), outside(file, 0, size)
+        return _comparable(objects, should_remove), outside(file, 0, size)
 
 
 def _read(file: BinaryIO) -> tuple[list[_Object], int]:
@@ -90,7 +90,7 @@ def _read(file: BinaryIO) -> tuple[list[_Object], int]:
     file.seek(0)
     guid, size, _, _ = _TOP.unpack(file.read(_TOP.size))
     if guid != _HEADER or not _TOP.size <= size <= file_size:
-        raise ValueError("its header is damaged")
+        raise ValueError("the header is damaged")
     return _objects(file.read(size - _TOP.size)), size
 
 
@@ -109,34 +109,36 @@ def _join_objects(objects: list[_Object]) -> bytes:
     return b"".join(_HEAD.pack(o.guid, _HEAD.size + len(o.data)) + o.data for o in objects)
 
 
-def _join(objects: list[_Object], available: int, behind: int) -> bytes:
-    """The whole header, padded, with the file's size in its properties: `behind` bytes follow."""
+def _join(objects: list[_Object], available: int, trailing_bytes: int) -> bytes:
+    """The whole header, padded, with the new file size in it."""
     objects = [item for item in objects if item.guid != _PADDING]
     needed = _TOP.size + len(_join_objects(objects))
-    room = padding(available - needed, least=_HEAD.size)
+    room = padding(available - needed, minimum=_HEAD.size)
     if room:
         objects.append(_Object(_PADDING, bytes(room - _HEAD.size)))
     size = needed + room
-    body = _join_objects([_resized(item, size + behind) for item in objects])
+    body = _join_objects([_resized(item, size + trailing_bytes) for item in objects])
     return _TOP.pack(_HEADER, size, len(objects), b"\x01\x02") + body
 
 
 def _resized(item: _Object, file_size: int) -> _Object:
-    # A broadcast does not know its size, and has zeros there.
+    # A broadcast has zeros instead of a size.
     if item.guid != _FILE_PROPERTIES or item.data[16:24] == bytes(8):
         return item
     return item._replace(data=item.data[:16] + struct.pack("<Q", file_size) + item.data[24:])
 
 
-def _comparable(objects: list[_Object], gone: Gone) -> list[object]:
-    """The objects less what an edit changes: pictures, lists made for them, the file's size."""
+def _comparable(objects: list[_Object], should_remove: PictureFilter) -> list[object]:
+    """The objects without what an edit changes: pictures, lists made for them, the file size."""
     found: list[object] = []
     for item in objects:
         if item.guid == _EXTENSION:
-            inner = _comparable(_extension_objects(item), gone)
+            inner = _comparable(_extension_objects(item), should_remove)
             found.append((item.data[:_EXTENSION_HEAD], inner))
         elif item.guid in _LISTS:
-            kept = [record.raw for record in _records(item) if not _is_gone(record, gone)]
+            kept = [
+                record.raw for record in _records(item) if not _is_removed(record, should_remove)
+            ]
             found += [(item.guid, kept)] if kept else []
         elif item.guid == _FILE_PROPERTIES:
             found.append((item.data[:16], item.data[24:]))
@@ -154,13 +156,15 @@ def _extension_of(item: _Object, objects: list[_Object]) -> _Object:
     return item._replace(data=item.data[:_EXTENSION_HEAD] + struct.pack("<I", len(data)) + data)
 
 
-def _without(item: _Object, gone: Gone) -> _Object:
+def _without(item: _Object, should_remove: PictureFilter) -> _Object:
     if item.guid == _EXTENSION:
-        return _extension_of(item, [_without(inner, gone) for inner in _extension_objects(item)])
+        return _extension_of(
+            item, [_without(inner, should_remove) for inner in _extension_objects(item)]
+        )
     if item.guid not in _LISTS:
         return item
     records = _records(item)
-    kept = [record.raw for record in records if not _is_gone(record, gone)]
+    kept = [record.raw for record in records if not _is_removed(record, should_remove)]
     return item if len(kept) == len(records) else _list_of(item.guid, kept)
 
 
@@ -182,7 +186,7 @@ def _records(item: _Object) -> list[_Record]:
         value = item.data[at : at + size]
         at += size
         if at > len(item.data):
-            raise ValueError("an attribute runs past its end")
+            raise ValueError("an attribute runs past the end of its list")
         text = name.decode("utf-16-le", "replace").rstrip("\0")
         records.append(_Record(text, value, item.data[start:at]))
     return records
@@ -192,9 +196,9 @@ def _list_of(guid: bytes, records: list[bytes]) -> _Object:
     return _Object(guid, struct.pack("<H", len(records)) + b"".join(records))
 
 
-def _is_gone(record: _Record, gone: Gone) -> bool:
+def _is_removed(record: _Record, should_remove: PictureFilter) -> bool:
     picture = _parse_picture(record.value) if record.name == _PICTURE else None
-    return picture is not None and gone(picture)
+    return picture is not None and should_remove(picture)
 
 
 def _front_cover(picture: Picture) -> bytes:
@@ -204,14 +208,14 @@ def _front_cover(picture: Picture) -> bytes:
 
 
 def _with_record(objects: list[_Object], value: bytes) -> list[_Object]:
-    """With the picture, first in the list that has room for it."""
+    """Add the picture as the first record of the list that can hold its size."""
     name = (_PICTURE + "\0").encode("utf-16-le")
     if len(value) <= 0xFFFF:
         raw = struct.pack("<H", len(name)) + name + struct.pack("<HH", _BYTES, len(value)) + value
         return _with_first(objects, _DESCRIPTION, raw)
     raw = struct.pack("<HHHHI", 0, 0, len(name), _BYTES, len(value)) + name + value
     if not any(item.guid == _EXTENSION for item in objects):
-        raise ValueError("it has no header extension")
+        raise ValueError("there is no header extension")
     return [
         _extension_of(item, _with_first(_extension_objects(item), _LIBRARY, raw))
         if item.guid == _EXTENSION
@@ -234,7 +238,7 @@ def _with_first(objects: list[_Object], guid: bytes, raw: bytes) -> list[_Object
 def _parse_picture(value: bytes) -> EmbeddedPicture | None:
     """Type (1 byte), size (4), MIME type and description as UTF-16 up to NUL NUL, image.
 
-    None for what is none, or only a link to one.
+    None if it is damaged or only a link.
     """
     if len(value) < 5:
         return None

@@ -1,6 +1,6 @@
-"""Vorbis comments as raw entries, and the pictures among them.
+"""Pictures in Vorbis comments, which are edited as raw entries.
 
-Entries that are no front cover are neither decoded nor encoded again: some are not even UTF-8.
+Other entries are never decoded and encoded again: some are not even UTF-8.
 Sources: Vorbis I specification, section 5; VorbisComment (Xiph wiki).
 """
 
@@ -13,7 +13,7 @@ import mutagen
 import mutagen.flac
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.picture_block import front_cover_block, picture_in
 
 __all__ = ["Comments", "others", "pictures"]
@@ -23,7 +23,7 @@ _LEGACY = ("COVERART", "COVERARTMIME")
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """Each METADATA_BLOCK_PICTURE, then each COVERART; what is neither is passed over."""
+    """The pictures in METADATA_BLOCK_PICTURE, then in COVERART. Damaged ones are skipped."""
     tags = file.tags or ()
     found = [_from_block(value) for name, value in tags if name.upper() == _BLOCK]
     found += [_from_legacy(value) for name, value in tags if name.upper() == _LEGACY[0]]
@@ -31,7 +31,7 @@ def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
 
 
 def others(file: mutagen.FileType) -> object:
-    """The vendor and every comment but pictures, as mutagen reads them."""
+    """The vendor and all comments except pictures, as mutagen reads them."""
     if file.tags is None:
         return None
     return file.tags.vendor, [(k, v) for k, v in file.tags if k.upper() not in (_BLOCK, *_LEGACY)]
@@ -39,7 +39,7 @@ def others(file: mutagen.FileType) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comments:
-    """The raw vendor string and entries. `tail`: what follows, a framing bit or padding."""
+    """The raw vendor string and entries. `tail` is a framing bit or padding after them."""
 
     vendor: bytes
     entries: tuple[bytes, ...]
@@ -47,7 +47,7 @@ class Comments:
 
     @classmethod
     def parse(cls, data: bytes) -> "Comments":
-        """Raises struct.error or ValueError where an entry runs past the end."""
+        """Parse a comment header. Raises struct.error or ValueError if it is cut short."""
         vendor, at = _text_at(data, 0)
         (count,) = struct.unpack_from("<I", data, at)
         at += 4
@@ -58,17 +58,19 @@ class Comments:
         return cls(vendor=vendor, entries=tuple(entries), tail=data[at:])
 
     def join(self) -> bytes:
-        """The bytes that `parse` reads."""
+        """Return the bytes that `parse` reads."""
         count = struct.pack("<I", len(self.entries))
         texts = [struct.pack("<I", len(text)) + text for text in (self.vendor, *self.entries)]
         return b"".join([texts[0], count, *texts[1:], self.tail])
 
-    def without(self, gone: Gone) -> "Comments":
-        """All but some pictures; a legacy COVERART counts as a front cover."""
-        return replace(self, entries=tuple(e for e in self.entries if not _is_gone(e, gone)))
+    def without(self, should_remove: PictureFilter) -> "Comments":
+        """Remove pictures. A legacy COVERART counts as a front cover."""
+        return replace(
+            self, entries=tuple(e for e in self.entries if not _is_removed(e, should_remove))
+        )
 
     def with_front_cover(self, picture: Picture) -> "Comments":
-        """A front cover more, first of all pictures and after the texts."""
+        """Add a front cover before the other pictures and after the texts."""
         block = _BLOCK.encode() + b"=" + base64.b64encode(front_cover_block(picture))
         names = [_name(entry) for entry in self.entries]
         at = names.index(_BLOCK) if _BLOCK in names else len(names)
@@ -79,7 +81,7 @@ def _text_at(data: bytes, at: int) -> tuple[bytes, int]:
     (length,) = struct.unpack_from("<I", data, at)
     end = at + 4 + length
     if end > len(data):
-        raise ValueError("its Vorbis comment is damaged")
+        raise ValueError("the Vorbis comment is damaged")
     return data[at + 4 : end], end
 
 
@@ -87,7 +89,7 @@ def _name(entry: bytes) -> str:
     return entry.partition(b"=")[0].decode("ascii", "replace").upper()
 
 
-def _is_gone(entry: bytes, gone: Gone) -> bool:
+def _is_removed(entry: bytes, should_remove: PictureFilter) -> bool:
     name = _name(entry)
     if name not in (_BLOCK, *_LEGACY):
         return False
@@ -96,7 +98,7 @@ def _is_gone(entry: bytes, gone: Gone) -> bool:
     except binascii.Error:
         data = b""
     picture = picture_in(data) if name == _BLOCK else EmbeddedPicture(data, FRONT_COVER)
-    return picture is not None and gone(picture)
+    return picture is not None and should_remove(picture)
 
 
 def _from_block(value: str) -> EmbeddedPicture | None:

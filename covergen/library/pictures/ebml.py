@@ -1,4 +1,4 @@
-"""EBML, which Matroska is written in: elements within elements.
+"""EBML, the nested binary format of Matroska.
 
 Source: RFC 8794.
 """
@@ -25,11 +25,11 @@ __all__ = [
 
 VOID = b"\xec"
 CRC = b"\xbf"
-_MOST_HEAD = 12  # four bytes of an ID and eight of a size
+_MAX_HEAD_BYTES = 12  # an ID of up to 4 bytes and a size of up to 8
 
 
 class Element(NamedTuple):
-    """An element's ID, and where it begins, its body begins, and it ends."""
+    """An element's ID, and the offsets of its start, its body and its end."""
 
     id: bytes
     start: int
@@ -38,17 +38,17 @@ class Element(NamedTuple):
 
 
 def head_at(file: BinaryIO, at: int) -> tuple[bytes, int, int | None]:
-    """The ID of the element at `at`, where its body begins, and its size, None if it is unknown.
+    """Return an element's ID, the offset of its body, and its size (None if unknown).
 
     Raises ValueError.
     """
     file.seek(at)
-    name, length, size = _head(file.read(_MOST_HEAD), 0)
+    name, length, size = _head(file.read(_MAX_HEAD_BYTES), 0)
     return name, at + length, size
 
 
 def elements_in(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
-    """The elements between two places of a file. Raises ValueError."""
+    """Yield the elements between two offsets of a file. Raises ValueError."""
     while start < end:
         name, body, size = head_at(file, start)
         if size is None or body + size > end:
@@ -58,7 +58,7 @@ def elements_in(file: BinaryIO, start: int, end: int) -> Iterator[Element]:
 
 
 def children(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Of each element in the body of another one its ID, its body, and all its bytes.
+    """Yield ID, body and all bytes of each element in another's body.
 
     Raises ValueError.
     """
@@ -72,39 +72,39 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def _head(data: bytes, at: int) -> tuple[bytes, int, int | None]:
-    """An element's ID, the length of its head, and its size."""
+    """Return an element's ID, the length of its head, and its size (None if unknown)."""
     id_length = _length(data, at)
     length = _length(data, at + id_length)
     field = data[at + id_length : at + id_length + length]
     if id_length > 4 or len(field) < length:
-        raise ValueError("an element has no whole head")
+        raise ValueError("the head of an element is cut short")
     mask = (1 << 7 * length) - 1
     size = int.from_bytes(field, "big") & mask
     return data[at : at + id_length], id_length + length, None if size == mask else size
 
 
 def _length(data: bytes, at: int) -> int:
-    """How many bytes a number of variable length has: as many as bits up to the first set one."""
+    """Return the length of a variable-size integer: the position of the first set bit."""
     if not data[at : at + 1].strip(b"\0"):
         raise ValueError("an element has no head")
     return 9 - data[at].bit_length()
 
 
 def size_bytes(size: int, length: int = 0) -> bytes:
-    """A size in `length` bytes, 0 for as few as it takes. Raises OverflowError."""
+    """Encode a size in `length` bytes (0: as few as possible). Raises OverflowError."""
     for count in (length,) if length else range(1, 9):
         if size < (1 << 7 * count) - 1:
             return (size | 1 << 7 * count).to_bytes(count, "big")
-    raise OverflowError("a size that has no room")
+    raise OverflowError("a size does not fit into its field")
 
 
 def element(name: bytes, body: bytes, *, total: int = 0) -> bytes:
-    """An element, of so many bytes in `total` if any. Raises OverflowError where it has more."""
+    """Encode an element, in `total` bytes if given. Raises OverflowError if it is larger."""
     return name + size_bytes(len(body), total and total - len(name) - len(body)) + body
 
 
 def master(name: bytes, parts: list[bytes], *, crc: bool) -> bytes:
-    """An element of others, with their checksum if that is asked for."""
+    """Encode an element of other elements, with a checksum if `crc`."""
     body = b"".join(parts)
     if crc:
         body = element(CRC, zlib.crc32(body).to_bytes(4, "little")) + body
@@ -112,21 +112,21 @@ def master(name: bytes, parts: list[bytes], *, crc: bool) -> bytes:
 
 
 def void_head(total: int) -> bytes:
-    """The head of an element of `total` bytes, two at least, that holds nothing."""
+    """Encode the head of a Void element of `total` bytes, at least 2."""
     length = min(8, total - 1)
     return VOID + size_bytes(total - 1 - length, length)
 
 
 def void(total: int) -> bytes:
-    """An element of `total` bytes that holds nothing; b"" for none."""
+    """Encode a Void element of `total` bytes; b"" for 0."""
     return void_head(total).ljust(total, b"\0") if total else b""
 
 
 def number(data: bytes) -> int:
-    """An unsigned integer."""
+    """Decode an unsigned integer."""
     return int.from_bytes(data, "big")
 
 
-def number_bytes(value: int, least: int = 1) -> bytes:
-    """An unsigned integer in `least` bytes, or in more if it takes them."""
-    return value.to_bytes(max(least, (value.bit_length() + 7) // 8), "big")
+def number_bytes(value: int, minimum: int = 1) -> bytes:
+    """Encode an unsigned integer in at least `minimum` bytes."""
+    return value.to_bytes(max(minimum, (value.bit_length() + 7) // 8), "big")

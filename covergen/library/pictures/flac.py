@@ -1,4 +1,4 @@
-"""The front cover in FLAC files, which are handled as raw metadata blocks.
+"""Pictures in FLAC files. Metadata blocks are edited as raw bytes.
 
 Source: RFC 9639.
 """
@@ -13,7 +13,7 @@ from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures import comments
-from covergen.library.pictures.embedded import LINK, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import LINK, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.id3_header import id3_size
 from covergen.library.pictures.picture_block import front_cover_block, picture_in
 from covergen.library.pictures.splice import outside, padding, splice
@@ -22,14 +22,14 @@ __all__ = ["check", "edit", "others", "pictures", "rest"]
 
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
-_LARGEST = (1 << 24) - 1
+_MAX_BYTES = (1 << 24) - 1
 
 _Block = tuple[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Metadata:
-    """The blocks, type and body, and where they lie in the file, after the marker."""
+    """The blocks, as type and body, and their position in the file, after the marker."""
 
     blocks: tuple[_Block, ...]
     start: int
@@ -37,30 +37,30 @@ class _Metadata:
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The picture blocks, then what lies in the Vorbis comment, where it does not belong."""
+    """The picture blocks, then pictures that were wrongly put into the Vorbis comment."""
     blocks = [EmbeddedPicture(b.data, b.type) for b in file.pictures if b.mime != LINK]
     return blocks + comments.pictures(file)
 
 
 def others(file: mutagen.FileType) -> object:
-    """The comments and every block but pictures and padding, as mutagen reads them."""
+    """The comments and all blocks except pictures and padding, as mutagen reads them."""
     own = (_PADDING, _COMMENT, _PICTURE)
     blocks = [(b.code, b.write()) for b in file.metadata_blocks if b.code not in own]
     return blocks, comments.others(file)
 
 
-def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the first of them, after the Vorbis comment.
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as the first one, after the Vorbis comment.
 
-    Raises WriteError where the picture is larger than a block can be.
+    Raises WriteError if the picture does not fit into a block.
     """
     added = [(_PICTURE, front_cover_block(new))] if new else []
-    if any(len(block) > _LARGEST for _, block in added):
-        raise WriteError(path, Reason.TOO_LARGE, "a FLAC picture is smaller than 16 MiB")
+    if any(len(block) > _MAX_BYTES for _, block in added):
+        raise WriteError(path, Reason.TOO_LARGE, "FLAC pictures must be smaller than 16 MiB")
     with path.open("r+b") as file:
         old = _read(file)
-        kept, kept_pictures = _without(old, gone)
-        # Windows wants pictures after the comment; the first block is always STREAMINFO.
+        kept, kept_pictures = _without(old, should_remove)
+        # Windows requires pictures after the comment; the first block is always STREAMINFO.
         after = next((i for i, (kind, _) in enumerate(kept) if kind == _COMMENT), 0) + 1
         blocks = [*kept[:after], *added, *kept_pictures, *kept[after:]]
         splice(file, old.start, old.end, _join(blocks, old.end - old.start))
@@ -68,30 +68,30 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
 
 
 def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error where `edit` could not begin."""
+    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
     _read(file)
 
 
-def rest(path: Path, gone: Gone) -> object:
-    """All raw blocks but the pictures that go and padding, and what lies around them."""
+def rest(path: Path, should_remove: PictureFilter) -> object:
+    """All raw blocks except removed pictures and padding, and the bytes around the blocks."""
     with path.open("rb") as file:
         metadata = _read(file)
-        return _without(metadata, gone), outside(file, metadata.start, metadata.end)
+        return _without(metadata, should_remove), outside(file, metadata.start, metadata.end)
 
 
 def _read(file: BinaryIO) -> _Metadata:
-    """Raises ValueError where the blocks are not followed by audio."""
+    """Read the metadata. Raises ValueError if it is damaged or audio does not follow it."""
     start = id3_size(file.read(10))
     file.seek(start)
     if file.read(4) != b"fLaC":
-        raise ValueError("no FLAC marker where one should be")
+        raise ValueError("the FLAC marker is missing")
     blocks, last = [], False
     while not last:
         head = file.read(4)
         size = int.from_bytes(head[1:], "big")
         body = file.read(size)
         if len(head) < 4 or len(body) < size:
-            raise ValueError("its metadata run past the end of the file")
+            raise ValueError("the metadata runs past the end of the file")
         blocks.append((head[0] & 0x7F, body))
         last = bool(head[0] & _LAST)
     end = file.tell()
@@ -101,15 +101,17 @@ def _read(file: BinaryIO) -> _Metadata:
     return _Metadata(tuple(blocks), start + 4, end)
 
 
-def _without(metadata: _Metadata, gone: Gone) -> tuple[list[_Block], list[_Block]]:
-    """The blocks that are no pictures, and the pictures that stay."""
+def _without(
+    metadata: _Metadata, should_remove: PictureFilter
+) -> tuple[list[_Block], list[_Block]]:
+    """Return the blocks that are not pictures, and the pictures to keep."""
     kept, kept_pictures = [], []
     for kind, body in metadata.blocks:
         if kind == _COMMENT:
-            kept.append((kind, comments.Comments.parse(body).without(gone).join()))
+            kept.append((kind, comments.Comments.parse(body).without(should_remove).join()))
         elif kind == _PICTURE:
             picture = picture_in(body)
-            if picture is None or not gone(picture):
+            if picture is None or not should_remove(picture):
                 kept_pictures.append((kind, body))
         elif kind != _PADDING:
             kept.append((kind, body))
@@ -118,7 +120,7 @@ def _without(metadata: _Metadata, gone: Gone) -> tuple[list[_Block], list[_Block
 
 def _join(blocks: list[_Block], available: int) -> bytes:
     needed = sum(4 + len(body) for _, body in blocks)
-    room = padding(available - needed, least=4)
+    room = padding(available - needed, minimum=4)
     if room:
         blocks = [*blocks, (_PADDING, bytes(room - 4))]
     last = len(blocks) - 1

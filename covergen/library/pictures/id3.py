@@ -1,7 +1,7 @@
-"""The front cover in ID3v2 tags, which are handled as raw frames.
+"""Pictures in ID3v2 tags. Frames are edited as raw bytes.
 
-Whatever is not a front cover is neither decoded nor encoded again, so that it survives byte for
-byte: unknown frames, flags, odd encodings, and several values in one frame.
+Other frames are never decoded and encoded again, so that they are preserved byte for byte: unknown
+frames, flags, odd encodings, and multiple values.
 
 Source: ID3v2.2.0, ID3v2.3.0, ID3v2.4.0 (id3.org).
 """
@@ -23,14 +23,13 @@ from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.mutagen_errors import DAMAGE
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import padding
-from covergen.library.pictures.texts import as_id3, carried
+from covergen.library.pictures.texts import as_id3, texts_to_repeat
 
 __all__ = [
-    "begin",
     "check",
     "check_cost",
     "edit",
@@ -38,22 +37,23 @@ __all__ = [
     "further_tags",
     "others",
     "pictures",
+    "prefill",
     "rest",
 ]
 
-_NEW_VERSION = 3  # Windows Explorer and many cars read no 2.4
+_NEW_VERSION = 3  # Windows Explorer and many car stereos cannot read 2.4
 
-_LARGEST = 1 << 28
+_MAX_BYTES = 1 << 28
 _UNSYNCHRONISED, _EXTENDED, _EXPERIMENTAL = 0x80, 0x40, 0x20
 
 _COMPRESSED = {3: 0x80, 4: 0x08}  # in the second byte of a frame's flags
-_MOST_UNPACKED = 32 << 20
-_MOST_FRAMES = 10_000
-_MOST_COPIED = 1 << 34  # mutagen copies what is left of a tag for each of its frames
+_MAX_DECOMPRESSED = 32 << 20
+_MAX_FRAMES = 10_000
+_MAX_COPIED = 1 << 34  # mutagen copies the rest of the tag for each frame
 
 _NAME = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
 
-# What iTunes wrote for years. The frames' bodies are those of 2.3, but for pictures and links.
+# iTunes wrote 2.2 for years. Frame bodies are the same as in 2.3, except pictures and links.
 _NAMES_OF_2_2 = {
     name.encode(): kind.__base__.__name__.encode()
     for name, kind in Frames_2_2.items()
@@ -63,7 +63,7 @@ _NAMES_OF_2_2 = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """A raw frame: its name of 3 bytes (2.2) or 4, its 2 bytes of flags, its body."""
+    """A raw frame: a name of 3 bytes (2.2) or 4, 2 bytes of flags, and the body."""
 
     name: bytes
     flags: bytes = b"\0\0"
@@ -72,7 +72,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tag:
-    """A tag as raw frames. `tail`: damaged frames at the end, which are kept as they are."""
+    """A tag as raw frames. `tail` is damaged data at the end, which is kept as it is."""
 
     version: int
     flags: int = 0
@@ -81,28 +81,28 @@ class _Tag:
 
 
 def check_cost(file: BinaryIO, place: Place) -> None:
-    """Raise OverflowError for a tag that would cost a parser much more than its bytes are worth.
+    """Raise OverflowError for a tag that takes a parser far more time or memory than its size.
 
     Raises OSError.
     """
-    with suppress(ValueError, struct.error):  # a parser does not get far either
+    with suppress(ValueError, struct.error):  # damaged: parsing stops early
         _check_cost(place.read(file))
 
 
 def _check_cost(data: bytes) -> None:
     tag = _parse(data)
-    if len(tag.frames) * len(data) > _MOST_COPIED:
+    if len(tag.frames) * len(data) > _MAX_COPIED:
         raise _too_many_frames()
     packed = (f.body for f in tag.frames if f.flags[1] & _COMPRESSED.get(tag.version, 0))
-    room = _MOST_UNPACKED
+    room = _MAX_DECOMPRESSED
     for body in packed:
-        room -= max(_unpacked_size(data, room) for data in _packed_parts(body))
+        room -= max(_decompressed_size(data, room) for data in _compressed_candidates(body))
         if room <= 0:
-            raise OverflowError("its ID3 tag unpacks to more than tags hold")
+            raise OverflowError("the ID3 tag decompresses to too much data")
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The attached pictures in the order of the tag; a link to one is none."""
+    """The attached pictures in tag order, without links."""
     return [] if file.tags is None else _pictures_of(file.tags)
 
 
@@ -112,15 +112,15 @@ def _pictures_of(tags: ID3) -> list[EmbeddedPicture]:
 
 
 def others(file: mutagen.FileType) -> object:
-    """Every frame but pictures, as mutagen reads it."""
+    """All frames except pictures, as mutagen reads them."""
     tags = file.tags or {}
     return {key: repr(frame) for key, frame in tags.items() if frame.FrameID != "APIC"}
 
 
 def further_tags(file: BinaryIO, place: Place, opened: mutagen.FileType) -> list[ID3]:
-    """The ID3v2 tags that mutagen passes over, as players prefer them, as far as they are whole.
+    """Return the undamaged ID3v2 tags that mutagen ignores, in the order that players prefer.
 
-    `opened` is the file as mutagen sees it. Raises OSError.
+    `opened` is the file as opened by mutagen. Raises OSError.
     """
     found: list[ID3] = []
     with suppress(*DAMAGE):
@@ -133,101 +133,101 @@ def further_tags(file: BinaryIO, place: Place, opened: mutagen.FileType) -> list
 
 
 def further_pictures(file: BinaryIO, place: Place, tags: Iterable[ID3]) -> list[EmbeddedPicture]:
-    """The pictures in `tags`, the further ones of a file, and in its tags of other kinds."""
+    """Return the pictures in a file's further ID3v2 `tags` and in its tags of other kinds."""
     return [*(picture for tag in tags for picture in _pictures_of(tag)), *place.pictures(file)]
 
 
-def begin(file: mutagen.FileType, path: Path, place: Place) -> None:
-    """Give an opened file without frames those that go into a new tag with its cover."""
+def prefill(file: mutagen.FileType, path: Path, place: Place) -> None:
+    """Add the frames that a new tag repeats to an opened file without frames."""
     if not file.tags:
         with path.open("rb") as raw:
-            tag, _ = _begun(raw, place)
-        file.tags = _as_mutagen(_join(tag, 0), translate=True) if _holds_any(tag) else None
+            tag, _ = _prefilled(raw, place)
+        file.tags = _as_mutagen(_join(tag, 0), translate=True) if _has_frames(tag) else None
 
 
-def edit(path: Path, gone: Gone, new: Picture | None, place: Place) -> str:
-    """Take pictures out; make `new` the first of them. Returns a note, or "".
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None, place: Place) -> str:
+    """Remove pictures and add `new` as the first one. Returns a note, or "".
 
-    A tag without any frame is no tag, and goes as well.
+    A tag that is left without frames is removed.
     """
     with path.open("r+b") as file:
         old = place.read(file)
-        tag, note = _begun(file, place) if new else _loaded(old)
-        tag = _without(tag, gone)
+        tag, note = _prefilled(file, place) if new else _load(old)
+        tag = _without(tag, should_remove)
         if new:
             tag = _with_front_cover(tag, new)
-        place.store(file, _tag_bytes(path, tag, available=len(old)) if _holds_any(tag) else b"")
+        place.store(file, _tag_bytes(path, tag, available=len(old)) if _has_frames(tag) else b"")
     return note
 
 
 def check(file: BinaryIO, place: Place) -> None:
-    """Raise ValueError or struct.error where `edit` could not begin."""
+    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
     data = place.read(file)
     if any(data[:10]):
         _check_header(data)
 
 
-def rest(path: Path, gone: Gone, place: Place, *, begun: bool) -> object:
-    """All raw frames but the pictures that go, and what lies in the file around the tag.
+def rest(path: Path, should_remove: PictureFilter, place: Place, *, prefilled: bool) -> object:
+    """All raw frames except removed pictures, and the bytes around the tag.
 
-    `begun`: also the frames that a new tag begins with.
+    `prefilled`: include the frames that a new tag repeats.
     """
     with path.open("rb") as file:
-        tag, _ = _begun(file, place) if begun else _loaded(place.read(file))
-        tag = _without(tag, gone)
-        return tag if _holds_any(tag) else None, place.around(file)
+        tag, _ = _prefilled(file, place) if prefilled else _load(place.read(file))
+        tag = _without(tag, should_remove)
+        return tag if _has_frames(tag) else None, place.around(file)
 
 
-def _begun(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
-    """The tag that a cover joins, and what has to be said of it.
+def _prefilled(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
+    """Return the tag to which a cover is added, and a note about it.
 
-    Players that find a new one, or frames where there were none, look no further. So it begins
-    with what they found: the frames of a tag elsewhere, or the texts of tags of other kinds.
+    Players that find an ID3v2 tag ignore all others. So a new one repeats what they read before:
+    the frames of an ID3v2 tag elsewhere in the file, or the texts of other kinds of tags.
     """
-    tag, note = _loaded(place.read(file))
-    if _holds_any(tag):
+    tag, note = _load(place.read(file))
+    if _has_frames(tag):
         return tag, note
     for data in place.others(file):
-        with suppress(ValueError):  # it is damaged, and no player reads it
-            tag, _ = _loaded(data)
-            if _holds_any(tag):
-                return tag, "the ID3v2 tag that lies elsewhere in it was copied into a new one"
+        with suppress(ValueError):  # damaged: players ignore it too
+            tag, _ = _load(data)
+            if _has_frames(tag):
+                return tag, "copied an ID3v2 tag from elsewhere in the file into a new one"
     found = place.texts(file)
-    texts = carried(found)
+    texts = texts_to_repeat(found)
     if not texts:
         unsure = next((each.source for each in found if not each.certain), "")
-        note = f"its {unsure} texts, whose encoding is unclear, stay where they are"
+        note = f"did not copy the {unsure} texts, whose encoding is unknown"
         return _Tag(version=_NEW_VERSION), note if unsure else ""
     stream = io.BytesIO()
     as_id3(texts).save(stream, v1=0, v2_version=_NEW_VERSION, v23_sep=None)
     sources = " and ".join(each.source for each in texts)
-    return _parse(stream.getvalue()), f"its {sources} texts were copied into a new ID3v2.3 tag"
+    return _parse(stream.getvalue()), f"copied the {sources} texts into a new ID3v2.3 tag"
 
 
 def _as_mutagen(data: bytes, *, translate: bool = False) -> ID3:
     return ID3(io.BytesIO(data), translate=translate, load_v1=False)
 
 
-def _loaded(data: bytes) -> tuple[_Tag, str]:
-    """A tag as it is to be written, and what has to be said of it."""
+def _load(data: bytes) -> tuple[_Tag, str]:
+    """Parse a tag and upgrade 2.2 to 2.3. Returns it with a note for the user."""
     if not data.strip(b"\0"):
         return _Tag(version=_NEW_VERSION), ""
     tag = _parse(data)
-    if not _holds_any(tag):
+    if not _has_frames(tag):
         return _Tag(version=_NEW_VERSION), ""
     if tag.version != 2:
         return tag, ""
     if tag.tail or not all(frame.name in _NAMES_OF_2_2 for frame in tag.frames):
-        return tag, "its ID3v2.2 tag holds frames that 2.3 does not know, and stays 2.2"
-    return _upgraded(tag), "its ID3v2.2 tag became 2.3"
+        return tag, "kept the ID3v2.2 tag, since 2.3 does not support all of its frames"
+    return _upgraded(tag), "upgraded the ID3v2.2 tag to 2.3"
 
 
 def _check_header(data: bytes) -> None:
     if not 10 <= id3_size(data[:10]) <= len(data):
-        raise ValueError("its ID3 tag is damaged")
+        raise ValueError("the ID3 tag is damaged")
     version, flags = data[3], data[5]
     if version not in (2, 3, 4) or (version == 2 and flags & 0x40):
-        raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not known")
+        raise ValueError(f"ID3v2.{version} with flags {flags:#04x} is not supported")
 
 
 def _parse(data: bytes) -> _Tag:
@@ -249,7 +249,7 @@ def _split_frames(version: int, body: bytes) -> tuple[tuple[_Frame, ...], bytes]
     plain = _split(body, 4, lambda size: int.from_bytes(size, "big"))
     if version == 3:
         return plain
-    # iTunes used to write plain sizes into 2.4 tags.
+    # iTunes used to write plain sizes instead of synchsafe ones into 2.4 tags.
     synchsafe = _split(body, 4, from_synchsafe)
     return plain if _is_sound(*plain) and not _is_sound(*synchsafe) else synchsafe
 
@@ -261,7 +261,7 @@ def _is_sound(frames: Iterable[_Frame], tail: bytes) -> bool:
 def _split(
     body: bytes, name_size: int, size_of: Callable[[bytes], int]
 ) -> tuple[tuple[_Frame, ...], bytes]:
-    """Frames as long as they are whole, then whatever is left, less zeros at its end."""
+    """Split into complete frames and the remaining bytes, without trailing zeros."""
     frames: list[_Frame] = []
     at = 0
     head = 6 if name_size == 3 else 10
@@ -271,7 +271,7 @@ def _split(
         if size < 0 or end > len(body):
             break
         flags = body[at + 8 : at + 10] if head == 10 else b"\0\0"
-        if len(frames) == _MOST_FRAMES:
+        if len(frames) == _MAX_FRAMES:
             raise _too_many_frames()
         frames.append(_Frame(name=name, flags=flags, body=body[at + head : end]))
         at = end
@@ -279,11 +279,11 @@ def _split(
 
 
 def _too_many_frames() -> OverflowError:
-    return OverflowError("its ID3 tag has more frames than tags do")
+    return OverflowError("the ID3 tag has too many frames")
 
 
 def _resynchronised(data: bytes) -> bytes:
-    # Some taggers set the flag and do nothing.
+    # Some taggers set the flag without unsynchronising the data.
     if re.search(rb"\xff(?:[\xe0-\xff]|\Z)", data):
         return data
     return data.replace(b"\xff\0", b"\xff")
@@ -294,7 +294,7 @@ def _unsynchronised(data: bytes) -> bytes:
 
 
 def _extended_header_size(version: int, body: bytes) -> int:
-    # Some taggers set the flag, and the frames follow at once.
+    # Some taggers set the flag without writing the header.
     if re.match(rb"[A-Z][A-Z0-9]{3}", body):
         return 0
     return from_synchsafe(body[:4]) if version == 4 else 4 + int.from_bytes(body[:4], "big")
@@ -315,16 +315,16 @@ def _mime_of(format_2_2: bytes) -> bytes:
     return known.get(format_2_2.upper(), b"image/" + format_2_2.lower())
 
 
-def _packed_parts(body: bytes) -> Iterable[bytes]:
-    """Where the packed data of a frame may begin: after its size, or at once as some have it."""
+def _compressed_candidates(body: bytes) -> Iterable[bytes]:
+    """Yield where compressed data may begin: after its size, or immediately in some files."""
     for data in (body, body.replace(b"\xff\0", b"\xff")):
         yield from (data, data[4:])
 
 
-def _unpacked_size(data: bytes, most: int) -> int:
-    """How much compressed data unpack to, counted no further than `most`; 0 where they do not."""
+def _decompressed_size(data: bytes, limit: int) -> int:
+    """Return the decompressed size, at most `limit`; 0 if the data is not compressed."""
     with suppress(zlib.error):
-        return len(zlib.decompressobj().decompress(data, most))
+        return len(zlib.decompressobj().decompress(data, limit))
     return 0
 
 
@@ -334,12 +334,14 @@ def _with_front_cover(tag: _Tag, picture: Picture) -> _Tag:
     return replace(tag, frames=(*frames[:at], _front_cover(tag, picture), *frames[at:]))
 
 
-def _without(tag: _Tag, gone: Gone) -> _Tag:
-    kept = tuple(f for f in tag.frames if not (_is_picture(f) and _is_gone(tag, f, gone)))
+def _without(tag: _Tag, should_remove: PictureFilter) -> _Tag:
+    kept = tuple(
+        f for f in tag.frames if not (_is_picture(f) and _is_removed(tag, f, should_remove))
+    )
     return replace(tag, frames=kept)
 
 
-def _holds_any(tag: _Tag) -> bool:
+def _has_frames(tag: _Tag) -> bool:
     return bool(tag.frames or tag.tail)
 
 
@@ -347,14 +349,14 @@ def _is_picture(frame: _Frame) -> bool:
     return frame.name in (b"PIC", b"PIC\0", b"APIC")
 
 
-def _is_gone(tag: _Tag, frame: _Frame, gone: Gone) -> bool:
-    # mutagen knows what a frame's flags do to its body.
+def _is_removed(tag: _Tag, frame: _Frame, should_remove: PictureFilter) -> bool:
+    # mutagen decodes the body according to the frame's flags.
     alone = _as_mutagen(_join(replace(tag, frames=(frame,), tail=b""), 0))
-    return any(map(gone, _pictures_of(alone)))
+    return any(map(should_remove, _pictures_of(alone)))
 
 
 def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
-    # The empty description is Latin-1: iTunes and Finder do not show one in UTF-16.
+    # The empty description is Latin-1: iTunes and Finder ignore pictures with one in UTF-16.
     kind_and_text = bytes([FRONT_COVER]) + b"\0"
     if tag.version == 2:
         name = {"image/png": b"PNG", "image/jpeg": b"JPG"}.get(picture.mime)
@@ -369,12 +371,12 @@ def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
 
 def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
     try:
-        # Padding would become part of a frame that was cut short.
+        # Padding would become part of a truncated frame.
         room = 0 if tag.tail else padding(available - len(_join(tag, 0)))
         data = _join(tag, room)
     except OverflowError as error:
         raise _too_large(path) from error
-    if len(data) > _LARGEST:
+    if len(data) > _MAX_BYTES:
         raise _too_large(path)
     return data
 
@@ -385,7 +387,7 @@ def _join(tag: _Tag, room: int) -> bytes:
 
 
 def _too_large(path: Path) -> WriteError:
-    return WriteError(path, Reason.TOO_LARGE, "an ID3v2 tag cannot hold as much")
+    return WriteError(path, Reason.TOO_LARGE, "the cover does not fit into an ID3v2 tag")
 
 
 def _frame_bytes(version: int, frames: Iterable[_Frame]) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Where an ID3v2 tag lies in the kinds of files that carry one, and how to put another there."""
+"""Locate and replace the ID3v2 tag in each container that has one."""
 
 import os
 import re
@@ -25,12 +25,13 @@ __all__ = ["AIFF", "DFF", "DSF", "MP3", "START", "WAV", "Place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """`read` gives the tag's bytes, b"" without one; `store` puts others in their place, or none.
+    """Functions to access the ID3v2 tag of a container.
 
-    `around` gives what else lies in the file, as far as it is cheap to read. `others` gives the
-    bytes of ID3v2 tags that lie elsewhere, where some readers look; `texts` and `pictures` give
-    what tags of other kinds hold; each in the order of precedence. All raise ValueError or
-    struct.error where the file is not built as its format says.
+    `read` returns the tag's bytes, or b"" without one; `store` replaces them (b"" removes the tag).
+    `around` returns the other content of the file, as far as it is cheap to read. `others` returns
+    the bytes of ID3v2 tags in other places where some players look; `texts` and `pictures` return
+    the content of other kinds of tags; all in order of precedence. They raise ValueError or
+    struct.error if the file is damaged.
     """
 
     read: Callable[[BinaryIO], bytes]
@@ -47,15 +48,15 @@ def _tag_at(file: BinaryIO, offset: int) -> bytes:
     file.seek(offset)
     data = file.read(size)
     if len(data) < size:
-        raise ValueError("its ID3 tag runs past the end of the file")
+        raise ValueError("the ID3 tag runs past the end of the file")
     return data
 
 
-# MP3 and TTA: in front of everything. What is at the end, ID3v1 or APEv2, is not touched. Some
-# FLACs have such tags as well, which are only read. Tags may also be stacked, or lie at the end.
+# MP3 and TTA: at the start. ID3v1 or APEv2 tags at the end are not touched. Some FLAC files have
+# ID3v2 tags too, which are only read. Tags may also be stacked, or be at the end of the file.
 # Source: ID3v2.4.0 structure, section 5.
 
-_MOST_TAGS = 8
+_MAX_TAGS = 8
 _PLAUSIBLE_HEADER = re.compile(rb"ID3[\x02-\x04][^\xff].[\0-\x7f]{4}", re.DOTALL)
 _GARBAGE_BYTES = 64 << 10
 _FOOTER_BYTES = 10
@@ -66,25 +67,25 @@ def _store_at_start(file: BinaryIO, tag: bytes) -> None:
 
 
 def _other_tags(file: BinaryIO) -> list[bytes]:
-    """Tags stacked behind the first, then those at the end."""
+    """The tags stacked after the first one, then those at the end."""
     return _tags_from(file, len(_tag_at(file, 0)))
 
 
 def _other_tags_of_mp3(file: BinaryIO) -> list[bytes]:
-    """As `_other_tags`; the first may lie behind garbage, which players of MP3s skip."""
+    """Like `_other_tags`, but the first tag may follow garbage, which MP3 players skip."""
     return _tags_from(file, len(_tag_at(file, 0)) or _garbage_before_tag(file))
 
 
 def _tags_from(file: BinaryIO, at: int) -> list[bytes]:
     found: list[bytes] = []
-    while len(found) < _MOST_TAGS and (tag := _whole_tag_at(file, at)):
+    while len(found) < _MAX_TAGS and (tag := _whole_tag_at(file, at)):
         found.append(tag)
         at += len(tag)
     return found + [tag for end in apev2.ends(file) if (tag := _tag_before(file, end, at))]
 
 
 def _garbage_before_tag(file: BinaryIO) -> int:
-    """How much that is no MPEG frame lies before the first tag."""
+    """The number of bytes before the first tag that are not MPEG frames."""
     file.seek(0)
     head = file.read(2)
     if head[:1] == b"\xff" and head[1:] >= b"\xe0":
@@ -99,12 +100,12 @@ def _whole_tag_at(file: BinaryIO, offset: int) -> bytes:
     return b""
 
 
-def _tag_before(file: BinaryIO, end: int, least: int) -> bytes:
-    """The tag whose footer ends there, b"" without one, or where it would begin before `least`."""
+def _tag_before(file: BinaryIO, end: int, minimum: int) -> bytes:
+    """The tag whose footer ends at `end`; b"" if there is none or it starts before `minimum`."""
     file.seek(max(0, end - _FOOTER_BYTES))
     footer = file.read(_FOOTER_BYTES)
     start = end - 2 * _FOOTER_BYTES - from_synchsafe(footer[6:])
-    return _whole_tag_at(file, start) if footer[:3] == b"3DI" and least <= start < end else b""
+    return _whole_tag_at(file, start) if footer[:3] == b"3DI" and minimum <= start < end else b""
 
 
 START = Place(
@@ -118,23 +119,23 @@ START = Place(
 MP3 = replace(START, others=_other_tags_of_mp3)
 
 
-# DSF: at the end, where the header points. Source: DSF File Format Specification 1.01.
+# DSF: at the end; the header contains its offset. Source: DSF File Format Specification 1.01.
 
 _DSF_HEADER = struct.Struct("<4sQQQ")
-_DSF_DATA = 28 + 52  # behind the header and the format chunk, whose sizes are fixed
+_DSF_DATA = 28 + 52  # after the header and the format chunk, which have fixed sizes
 
 
 def _dsf_tag(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the tag lies, or would lie, and its bytes."""
+    """The offset of the tag, or of a new one, and its bytes."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     magic, _, _, pointer = _DSF_HEADER.unpack(file.read(_DSF_HEADER.size))
     if magic != b"DSD " or pointer > size:
-        raise ValueError("its DSF header is damaged")
+        raise ValueError("the DSF header is damaged")
     file.seek(_DSF_DATA)
-    (sound,) = struct.unpack("<4xQ", file.read(12))
-    if _DSF_DATA + sound > size:
-        raise ValueError("its end is missing")
+    (data_size,) = struct.unpack("<4xQ", file.read(12))
+    if _DSF_DATA + data_size > size:
+        raise ValueError("the end of the file is missing")
     return (pointer, _tag_at(file, pointer)) if pointer else (size, b"")
 
 
@@ -156,17 +157,17 @@ def _around_dsf(file: BinaryIO) -> object:
 DSF = Place(read=lambda file: _dsf_tag(file)[1], store=_store_in_dsf, around=_around_dsf)
 
 
-# WAV, AIFF, DFF: in a chunk of its own. Sources: EA IFF 85, RIFF 1991, DSDIFF 1.5.
+# WAV, AIFF, DFF: in a chunk. Sources: EA IFF 85, RIFF 1991, DSDIFF 1.5.
 
-_MOST_BEHIND = 16
-_LONGEST_TEXT = 64 << 10
+_MAX_TRAILING_CHUNKS = 16
+_MAX_TEXT_BYTES = 64 << 10
 
 
 class _Form(NamedTuple):
-    """A family of chunked files. The first of `tag_names` is for a new chunk.
+    """A chunk-based format. A new tag chunk gets the first of `tag_names`.
 
-    `texts` reads what other chunks say: those of the file, or those in its chunks `text_list`,
-    given as their name and what their bodies begin with. A chunk `tag_list` may hold a tag too.
+    `texts` reads texts from other chunks: top-level ones, or those inside the `text_list` chunks,
+    given as name and first bytes of the body. A `tag_list` chunk may contain a tag too.
     """
 
     name: bytes
@@ -180,7 +181,7 @@ class _Form(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """A chunk's name, and where it begins, its body begins and ends, and the next begins."""
+    """A chunk's name, and the offsets of its start, its body, the body's end and the next chunk."""
 
     name: bytes
     start: int
@@ -190,17 +191,17 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
-    """All chunks, and where the form ends: behind the tag, if that is what its size leaves out.
+    """Return all chunks and the end of the form, including a tag that its size omits.
 
-    Sound that claims to go on behind the end of the file ends there: its length was not known when
-    its header was written, as in a pipe, or the file was cut short.
+    An audio chunk that runs past the end of the file is cut off there: the file was written to a
+    pipe, before its length was known, or is truncated.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     name, length = form.head.unpack(file.read(form.head.size))
     end = min(form.head.size + length, size)
     if name != form.name or file.read(4) not in form.kinds:
-        raise ValueError(f"its {form.name.decode()} header is damaged")
+        raise ValueError(f"the {form.name.decode()} header is damaged")
     chunks, at = [], form.head.size + 4
     while at + form.head.size <= end:
         chunk = _chunk_at(form, file, at, size)
@@ -210,9 +211,9 @@ def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
             chunk = chunk._replace(end=end, next=min(end + (end - chunk.body) % 2, size))
         chunks.append(chunk)
         at = chunk.next
-    if _tag_chunk(form, chunks) is None and (behind := _up_to_tag(form, file, max(at, end))):
-        chunks += behind
-        at = behind[-1].next
+    if _tag_chunk(form, chunks) is None and (trailing := _up_to_tag(form, file, max(at, end))):
+        chunks += trailing
+        at = trailing[-1].next
     return chunks, max(at, end)
 
 
@@ -224,13 +225,13 @@ def _chunk_at(form: _Form, file: BinaryIO, at: int, size: int) -> _Chunk:
 
 
 def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[_Chunk]:
-    """The chunks behind the form up to one with a tag, [] without one.
+    """Return the chunks after the end of the form up to one with a tag; [] if there is none.
 
-    Some programs add it, and leave the size of the form as it was.
+    Some programs append a tag without updating the size of the form.
     """
     size = file.seek(0, os.SEEK_END)
     found: list[_Chunk] = []
-    while at + form.head.size <= size and len(found) < _MOST_BEHIND:
+    while at + form.head.size <= size and len(found) < _MAX_TRAILING_CHUNKS:
         chunk = _chunk_at(form, file, at, size)
         if chunk.end > size or not chunk.name.isascii():
             break
@@ -262,14 +263,14 @@ def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
         start, stop, pad = chunk.start, chunk.next, b""
         name = chunk.name
     else:
-        # Some writers leave out the last pad byte.
+        # Some programs omit the last pad byte.
         start, stop, pad = end, end, bytes(end % 2)
         name = form.tag_names[0]
     data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     header = form.head.pack(form.name, length)
     last = chunks[-1]
-    if last.name in form.audio_names:  # which may have claimed to be longer
+    if last.name in form.audio_names:  # its size may have been too large
         file.seek(last.start)
         file.write(form.head.pack(last.name, last.end - last.body))
     splice(file, start, stop, data)
@@ -291,7 +292,7 @@ def _around_chunk(form: _Form, file: BinaryIO) -> object:
 
 
 def _other_chunks(form: _Form, file: BinaryIO) -> list[bytes]:
-    """Tags in further chunks, in a list of properties, and behind the form."""
+    """The tags in further chunks, after the form, and in the property list."""
     chunks, end = _chunks(form, file)
     further = [chunk for chunk in chunks if chunk.name in form.tag_names][1:]
     further += _up_to_tag(form, file, end)[-1:]
@@ -306,14 +307,14 @@ def _chunk_texts(form: _Form, file: BinaryIO) -> list[Texts]:
     chunks, _ = _chunks(form, file)
     if form.text_list:
         return [form.texts(_chunks_in(form, file, chunks, form.text_list))]
-    small = (chunk for chunk in chunks if chunk.end - chunk.body <= _LONGEST_TEXT)
+    small = (chunk for chunk in chunks if chunk.end - chunk.body <= _MAX_TEXT_BYTES)
     return [form.texts((chunk.name, _body(file, chunk)) for chunk in small)]
 
 
 def _chunks_in(
     form: _Form, file: BinaryIO, chunks: Iterable[_Chunk], wanted: tuple[bytes, bytes]
 ) -> Iterable[tuple[bytes, bytes]]:
-    """Name and body of each chunk in those of one name, behind the bytes that these begin with."""
+    """Yield name and body of the chunks inside the `wanted` ones, given as name and first bytes."""
     name, kind = wanted
     for chunk in chunks:
         file.seek(chunk.body)

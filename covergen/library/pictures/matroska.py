@@ -1,7 +1,7 @@
-"""The front cover in Matroska and WebM files: an attachment that is called cover.
+"""Pictures in Matroska and WebM files. The front cover is an attachment named "cover".
 
-Clusters are never written anew. Where they move, the positions that lead to them follow; an index
-that thereby outgrows its place is written beside the attachments instead, in front of the clusters.
+Clusters are never rewritten. If they move, the positions in the indexes are updated. An index that
+outgrows its place is moved next to the attachments, before the clusters.
 
 Sources: RFC 9559 (Matroska); matroska.org, Attachments (names of covers) and Tagging.
 """
@@ -37,7 +37,7 @@ from covergen.library.pictures.ebml import (
     void,
     void_head,
 )
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.splice import padding, splice
 
 __all__ = ["MatroskaFile", "edit", "others", "pictures", "rest"]
@@ -64,7 +64,7 @@ _CUES = bytes.fromhex("1c53bb6b")
 _CUE_MASTERS = (b"\xbb", b"\xb7", b"\xdb")
 _CUE_POSITIONS = (b"\xf1", b"\xea", b"\x97", b"\xeb")
 
-# What ends a cluster of unknown length.
+# These end a cluster of unknown size.
 _TOP_LEVEL = (
     _EBML, _SEGMENT, _SEEK_HEAD, _INFO, _TRACKS, _CHAPTERS, _TAGS, _ATTACHMENTS, _CLUSTER, _CUES,
 )  # fmt: skip
@@ -75,16 +75,16 @@ _KINDS = {
     **dict.fromkeys(("cover", "small_cover", "cover_land", "small_cover_land"), FRONT_COVER),
     "back": 4,
 }
-_LONGEST_TEXT = 64 << 10
+_MAX_TEXT_BYTES = 64 << 10
 _USUAL_TICK_NS = 1_000_000
-_WIDE = 8  # bytes for a position that is known only later
+_WIDE = 8  # bytes reserved for a position that is not known yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Segment:
-    """Where the segment's size stands, its body begins and ends, and what lies in it.
+    """The offsets of the segment's size field, its body and its end, and its top-level elements.
 
-    Positions count from `body`. `size` is None where it is unknown, as in what was streamed.
+    Positions are relative to `body`. `size` is None if it is unknown, as in a live stream.
     """
 
     size_at: int
@@ -103,10 +103,10 @@ class _Info:
 
 
 class MatroskaFile:
-    """What is read of a file, in the form of mutagen's.
+    """A Matroska file with the interface of mutagen's file types.
 
-    `tags` are texts by level and name, "50:TITLE"; the level is "" where none is told, "info" for
-    the segment's own title. Raises ValueError where the file is not built as it should be.
+    `tags` are texts by target level and name, such as "50:TITLE". The level is "" if unspecified,
+    and "info" for the segment's title. Raises ValueError if the file is damaged.
     """
 
     def __init__(self, source: Path | BinaryIO) -> None:
@@ -115,39 +115,43 @@ class MatroskaFile:
             info = _bodies(file, segment, _INFO)
             tracks = _bodies(file, segment, _TRACKS)
             self.tags = _texts(info, _bodies(file, segment, _TAGS))
-            self.pictures = [p for place in segment.all(_ATTACHMENTS) for p in _shown(file, place)]
+            self.pictures = [
+                p for place in segment.all(_ATTACHMENTS) for p in _attached_pictures(file, place)
+            ]
         self.info = _Info(_seconds(info))
         kinds = [_track_kind(track) for body in tracks for track in _parts(body, _TRACK)]
         self.is_video = _VIDEO in kinds
         if not (self.is_video or _AUDIO in kinds):
-            raise ValueError("it holds no audio")
+            raise ValueError("it contains no audio track")
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The attached images, in their order."""
+    """The attached images, in order."""
     return list(file.pictures)
 
 
 def others(file: mutagen.FileType) -> object:
-    """All texts, and the length."""
+    """All texts, and the duration."""
     return file.tags, file.info.length
 
 
-def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the first attachment.
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as the first attachment.
 
-    Raises WriteError where an index behind the clusters has no room for what changes in it.
+    Raises WriteError if an index after the clusters has no room for its changes.
     """
     with path.open("r+b") as file:
         segment = _segment(file)
-        attached = ([_attached(new)] if new else []) + _kept(file, segment, gone)
+        attached = ([_attachment(new)] if new else []) + _kept_attachments(
+            file, segment, should_remove
+        )
         attachments = element(_ATTACHMENTS, b"".join(attached)) if attached else b""
-        _Change(file, segment, attachments).make(path)
+        _Change(file, segment, attachments).apply(path)
     return ""
 
 
-def rest(path: Path, gone: Gone) -> object:
-    """All other elements, the files that stay attached, and which elements the indexes lead to."""
+def rest(path: Path, should_remove: PictureFilter) -> object:
+    """All other elements, the remaining attachments, and the elements that the indexes point to."""
     with path.open("rb") as file:
         segment = _segment(file)
         file.seek(0)
@@ -165,19 +169,19 @@ def rest(path: Path, gone: Gone) -> object:
             for name, position in _seeks(body)
             if name != _ATTACHMENTS
         ]
-        kept = _kept(file, segment, gone)
+        kept = _kept_attachments(file, segment, should_remove)
         file.seek(segment.end)
-        return head, plain, cues, sorted(seeks), kept, file.read(_LONGEST_TEXT)
+        return head, plain, cues, sorted(seeks), kept, file.read(_MAX_TEXT_BYTES)
 
 
 def _size_or_hash(file: BinaryIO, item: Element) -> object:
-    """Of clusters the size; the sound in them is compared elsewhere."""
+    """The size of a cluster, whose audio is compared elsewhere; the hash of other elements."""
     size = item.end - item.start
     return size if item.id == _CLUSTER else sha256(_body(file, item)).digest()
 
 
 def _names(segment: _Segment) -> dict[int, str]:
-    """What begins at which position: an element's ID, and which one of these it is."""
+    """Return the elements by position, each as its ID and a running number."""
     counts: Counter[bytes] = Counter()
     names = {}
     for item in segment.elements:
@@ -200,21 +204,21 @@ def _cue_targets(body: bytes, names: dict[int, str]) -> Iterator[tuple[bytes, ob
 
 
 def _segment(file: BinaryIO) -> _Segment:
-    """Raises ValueError where it is no Matroska, or not whole."""
+    """Read the structure. Raises ValueError if the file is not Matroska or is damaged."""
     end = file.seek(0, os.SEEK_END)
     name, body, size = head_at(file, 0)
-    if name != _EBML or size is None or size > _LONGEST_TEXT:
-        raise ValueError("it does not begin with an EBML header")
+    if name != _EBML or size is None or size > _MAX_TEXT_BYTES:
+        raise ValueError("the EBML header is missing")
     file.seek(body)
     doc_type = _parts(file.read(size), _DOC_TYPE)[:1]
     if [text.rstrip(b"\0") for text in doc_type] not in ([b"matroska"], [b"webm"]):
-        raise ValueError("it is neither Matroska nor WebM")
+        raise ValueError("the DocType is neither matroska nor webm")
     start = body + size
     name, body, size = head_at(file, start)
     if name != _SEGMENT:
-        raise ValueError("no segment follows its header")
+        raise ValueError("the segment is missing")
     if size is not None and body + size > end:
-        raise ValueError("its end is missing")
+        raise ValueError("the end of the file is missing")
     elements, end = _top_level(file, body, end if size is None else body + size, size is None)
     return _Segment(
         size_at=start + len(_SEGMENT), body=body, end=end, size=size, elements=tuple(elements)
@@ -222,9 +226,9 @@ def _segment(file: BinaryIO) -> _Segment:
 
 
 def _top_level(file: BinaryIO, start: int, end: int, streamed: bool) -> tuple[list[Element], int]:
-    """The elements of a segment, and where it ends: with the file, if it was streamed, or another.
+    """Return the top-level elements of a segment, and its end.
 
-    What was streamed may break off in a cluster.
+    A streamed segment ends with the file or before the next EBML header, possibly in mid-cluster.
     """
     elements: list[Element] = []
     while start < end:
@@ -232,11 +236,11 @@ def _top_level(file: BinaryIO, start: int, end: int, streamed: bool) -> tuple[li
         if name == _EBML:
             return elements, start
         if name == CRC:
-            raise ValueError("it has a checksum over the whole segment")
+            raise ValueError("a checksum over the whole segment is not supported")
         if name == _CLUSTER and size is None:
             following = _end_of_cluster(file, body, end)
         elif size is None:
-            raise ValueError("an element other than a cluster has no size")
+            raise ValueError("an element has unknown size and is not a cluster")
         else:
             following = body + size
         if following > end:
@@ -254,7 +258,7 @@ def _end_of_cluster(file: BinaryIO, start: int, end: int) -> int:
         if name in _TOP_LEVEL:
             break
         if size is None:
-            raise ValueError("an element within a cluster has no size")
+            raise ValueError("an element within a cluster has unknown size")
         start = body + size
     return min(start, end)
 
@@ -269,7 +273,7 @@ def _bodies(file: BinaryIO, segment: _Segment, name: bytes) -> list[bytes]:
 
 
 def _parts(body: bytes, name: bytes) -> list[bytes]:
-    """The bodies of the elements of one name within another one."""
+    """The bodies of all child elements with this ID."""
     return [inner for found, inner, _ in children(body) if found == name]
 
 
@@ -294,7 +298,7 @@ def _texts(infos: list[bytes], tags: list[bytes]) -> dict[str, list[str]]:
     if titles:
         texts["info:TITLE"] = [_text(title) for title in titles]
     found = [tag for body in tags for tag in _parts(body, _TAG)]
-    # What is told of a track alone comes after what is told of the file.
+    # Tags of a single track come after those of the whole file.
     for tag in sorted(found, key=lambda tag: bool(_targets(tag)[1])):
         level, _, elsewhere = _targets(tag)
         for simple in _parts(tag, _SIMPLE) if not elsewhere else ():
@@ -304,7 +308,7 @@ def _texts(infos: list[bytes], tags: list[bytes]) -> dict[str, list[str]]:
 
 
 def _targets(tag: bytes) -> tuple[str, bool, bool]:
-    """A tag's level, and whether it is told of a track, or of a chapter or an attachment."""
+    """Return a tag's level, whether it targets a track, and whether a chapter or attachment."""
     targets = b"".join(_parts(tag, _TARGETS))
     level = "".join(str(number(body)) for body in _parts(targets, _LEVEL)[:1])
     elsewhere = any(number(uid) for name in _OTHER_TARGETS for uid in _parts(targets, name))
@@ -315,8 +319,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace").rstrip("\0")
 
 
-def _shown(file: BinaryIO, place: Element) -> Iterator[EmbeddedPicture]:
-    """The images among attached files; of other files, which may be large, only names are read."""
+def _attached_pictures(file: BinaryIO, place: Element) -> Iterator[EmbeddedPicture]:
+    """Yield the attached images. Other attachments may be large, so only their names are read."""
     for item in elements_in(file, place.body, place.end):
         if item.id != _ATTACHED:
             continue
@@ -324,14 +328,14 @@ def _shown(file: BinaryIO, place: Element) -> Iterator[EmbeddedPicture]:
         short = {
             name: _body(file, part)
             for name, part in parts.items()
-            if name != _DATA and part.end - part.body <= _LONGEST_TEXT
+            if name != _DATA and part.end - part.body <= _MAX_TEXT_BYTES
         }
         if _DATA in parts and (kind := _picture_kind(short)) is not None:
             yield EmbeddedPicture(_body(file, parts[_DATA]), kind)
 
 
 def _picture_kind(attached: dict[bytes, bytes]) -> int | None:
-    """The type of an attached picture, by its name; None for another file."""
+    """The picture type of an attachment, by its name; None if it is not a picture."""
     name = PurePath(_text(attached.get(_FILE_NAME, b"")).lower())
     is_image = _text(attached.get(_MIME, b"")).lower().startswith("image/")
     named = name.suffix in (".png", ".jpg", ".jpeg") and _KINDS.get(name.stem) == FRONT_COVER
@@ -341,7 +345,7 @@ def _picture_kind(attached: dict[bytes, bytes]) -> int | None:
 # Attachments.
 
 
-def _attached(picture: Picture) -> bytes:
+def _attachment(picture: Picture) -> bytes:
     uid = number(sha256(picture.data).digest()[:8]) | 1  # not 0
     parts = (
         element(_FILE_NAME, f"cover{picture.extension}".encode()),
@@ -352,27 +356,31 @@ def _attached(picture: Picture) -> bytes:
     return element(_ATTACHED, b"".join(parts))
 
 
-def _kept(file: BinaryIO, segment: _Segment, gone: Gone) -> list[bytes]:
-    """All bytes of the files that stay attached."""
+def _kept_attachments(
+    file: BinaryIO, segment: _Segment, should_remove: PictureFilter
+) -> list[bytes]:
+    """The raw elements of the attachments that are kept."""
     return [
         raw
         for body in _bodies(file, segment, _ATTACHMENTS)
         for name, inner, raw in children(body)
-        if name == _ATTACHED and not _is_gone(inner, gone)
+        if name == _ATTACHED and not _is_removed(inner, should_remove)
     ]
 
 
-def _is_gone(attached: bytes, gone: Gone) -> bool:
+def _is_removed(attached: bytes, should_remove: PictureFilter) -> bool:
     parts = {name: body for name, body, _ in children(attached)}
     kind = _picture_kind(parts)
-    return kind is not None and _DATA in parts and gone(EmbeddedPicture(parts[_DATA], kind))
+    return (
+        kind is not None and _DATA in parts and should_remove(EmbeddedPicture(parts[_DATA], kind))
+    )
 
 
 # Indexes, and the change itself.
 
 
 def _seeks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The ID and the position of each entry."""
+    """Yield ID and position of each entry."""
     for entry in _parts(head, _SEEK):
         parts = {name: body for name, body, _ in children(entry)}
         yield parts.get(_SEEK_ID, b""), parts.get(_SEEK_POSITION, b"")
@@ -396,11 +404,11 @@ def _moved_cues(body: bytes, moved: Callable[[int], int], width: int) -> list[by
 
 
 class _Change:
-    """Other attachments in a file, and what follows from it.
+    """A replacement of the attachments, with all adjustments that it requires.
 
-    The bytes from `_start` to `_end` are replaced, and all behind moves by `_delta`. Indexes are
-    overwritten in their places, and the free space behind them; one that outgrows that leaves its
-    place free, and goes behind the attachments.
+    The bytes from `_start` to `_end` are replaced, and everything after them moves by `_delta`.
+    Indexes are updated in place, using free space after them. An index that still does not fit is
+    moved after the attachments.
     """
 
     def __init__(self, file: BinaryIO, segment: _Segment, attachments: bytes) -> None:
@@ -408,15 +416,15 @@ class _Change:
         self._start, self._end = self._region()
         self._room = self._delta = 0
         self._outgrown: list[Element] = []
-        self._places: dict[int, int] = {}  # of these: old positions and new ones
+        self._places: dict[int, int] = {}  # their old and new positions
 
-    def make(self, path: Path) -> None:
-        """Raises WriteError where an index behind the clusters outgrows its place."""
+    def apply(self, path: Path) -> None:
+        """Write the change. Raises WriteError if an index after the clusters outgrows its place."""
         patches = self._patches()
         while patches is None:
             clusters = self._segment.all(_CLUSTER)
-            if clusters and self._start > clusters[0].start:  # nobody would look there
-                message = "its index has no room left for where things are"
+            if clusters and self._start > clusters[0].start:  # players would not look there
+                message = "its index has no room for the new positions"
                 raise WriteError(path, Reason.TOO_LARGE, message)
             patches = self._patches()
         indexes = b"".join(self._index(item, _WIDE, with_new=True) for item in self._outgrown)
@@ -428,11 +436,11 @@ class _Change:
         self._resize()
 
     def _region(self) -> tuple[int, int]:
-        """Where the attachments lie, or would lie: in front of the clusters; with free space."""
+        """Return start and end of the attachments with free space, or of the place for them."""
         items = self._segment.elements
         own = [n for n, item in enumerate(items) if item.id == _ATTACHMENTS]
         if len(own) > 1:
-            raise ValueError("it has several lists of attachments")
+            raise ValueError("multiple attachment lists are not supported")
         clusters = (n for n, item in enumerate(items) if item.id == _CLUSTER)
         first = own[0] if own else next(clusters, len(items))
         after = first + len(own)
@@ -444,10 +452,10 @@ class _Change:
         return places[first], places[after]
 
     def _patches(self) -> dict[int, bytes] | None:
-        """What to write where, before all moves; None where one more index outgrows its place."""
+        """Return what to write at which offset; None if another index outgrows its place."""
         sizes = [len(self._index(item, _WIDE, with_new=True)) for item in self._outgrown]
         content = len(self._attachments) + sum(sizes)
-        self._room = padding(self._end - self._start - content, least=2)
+        self._room = padding(self._end - self._start - content, minimum=2)
         self._delta = content + self._room - (self._end - self._start)
         place = self._start - self._segment.body + len(self._attachments)
         for item, size in zip(self._outgrown, sizes, strict=True):
@@ -464,12 +472,12 @@ class _Change:
         return patches
 
     def _in_place(self, item: Element) -> bytes | None:
-        """An index as it is to be, and the head of the free space behind it; None without room."""
+        """Return the new index and the head of the free space after it; None if it does not fit."""
         room = self._room_of(item)
         for with_new in (True, False):
             data = self._index(item, 0, with_new=with_new)
             left = room - len(data)
-            if left == 1:  # no element is as small: the size of this one takes a byte more
+            if left == 1:  # too small for a Void element: use a longer size field
                 _, body, _ = next(children(data))
                 return element(item.id, body, total=room)
             if left >= 0:
@@ -485,7 +493,7 @@ class _Change:
         return end - item.start
 
     def _index(self, item: Element, width: int, *, with_new: bool) -> bytes:
-        """An index with the new positions, in `width` bytes at least, and with its checksum."""
+        """Return an index with new positions of at least `width` bytes, and its checksum if any."""
         body = _body(self._file, item)
         if item.id == _CUES:
             parts = _moved_cues(body, self._moved, width)
@@ -494,12 +502,12 @@ class _Change:
         return master(item.id, parts, crc=bool(_parts(body, CRC)))
 
     def _moved(self, position: int) -> int:
-        """Where what is at a position will be."""
-        behind = position >= self._end - self._segment.body
-        return self._places.get(position, position + self._delta if behind else position)
+        """Return the new position of the element at an old one."""
+        follows = position >= self._end - self._segment.body
+        return self._places.get(position, position + self._delta if follows else position)
 
     def _moved_seeks(self, body: bytes, width: int, *, with_new: bool) -> list[bytes]:
-        """The entries; for attachments that had none, there is one `with_new`."""
+        """Return the updated entries. `with_new`: add one for the attachments if it is missing."""
         own = _seek(_ATTACHMENTS, number_bytes(self._start - self._segment.body, max(width, 1)))
         parts = []
         for name, position in _seeks(body):
@@ -511,7 +519,7 @@ class _Change:
         return [*parts, own] if self._attachments and with_new else parts
 
     def _cluster_patches(self) -> Iterator[tuple[int, bytes]]:
-        """Where clusters tell their own positions."""
+        """Yield the new position fields of the clusters, and their checksums."""
         for cluster in self._segment.all(_CLUSTER) if self._delta else ():
             if cluster.start >= self._end:
                 heads = list(self._before_blocks(cluster))
@@ -536,7 +544,7 @@ class _Change:
         moved = self._moved(number(_body(self._file, position)))
         try:
             return position.body, moved.to_bytes(position.end - position.body, "big")
-        except OverflowError:  # nobody needs it
+        except OverflowError:  # it is optional
             return position.start, VOID
 
     def _checksum_patch(
@@ -548,7 +556,7 @@ class _Change:
         return checksum.body, zlib.crc32(covered).to_bytes(4, "little")
 
     def _resize(self) -> None:
-        """Tell the segment's new size, in a longer number if need be; positions do not count it."""
+        """Update the segment's size, in a longer field if necessary, which moves no position."""
         if self._segment.size is None:
             return
         size, width = self._segment.size + self._delta, self._segment.body - self._segment.size_at

@@ -1,7 +1,6 @@
-"""The front cover in MP4 files, whose `moov` atom is rebuilt around it.
+"""Pictures in MP4 files. The `moov` atom is rebuilt around them.
 
-Whatever is not the cover is copied byte for byte; where the audio moves, the tables that point
-into it follow.
+Everything else is copied byte for byte. If the audio moves, the offset tables are updated.
 
 Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and their types).
 """
@@ -21,7 +20,7 @@ from mutagen.mp4 import MP4
 from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
 from covergen.library.pictures.splice import padding, splice
 
 __all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
@@ -37,7 +36,7 @@ _VALUE_HEAD = 8  # the type and the locale
 
 
 class _Atom(NamedTuple):
-    """An atom's name, and where it begins, its body begins, and it ends."""
+    """An atom's name, and the offsets of its start, its body and its end."""
 
     name: bytes
     start: int
@@ -46,9 +45,9 @@ class _Atom(NamedTuple):
 
 
 class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
-    """As mutagen reads it. `is_video`: it has a track of moving pictures, not of chapters' stills.
+    """mutagen's MP4, extended. `is_video`: it has a video track other than chapter stills.
 
-    Where its `meta` atom is one of QuickTime's, mutagen finds no tags in it; here they are.
+    It also reads tags from QuickTime's variant of the `meta` atom, which mutagen ignores.
     """
 
     def __init__(self, source: Path | BinaryIO) -> None:
@@ -56,39 +55,41 @@ class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
         self.tags: mutagen.Tags | None
         self.is_video = False
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            with suppress(ValueError, struct.error):  # damage is told of by who needs it whole
-                self.is_video = _has_moving_pictures(file)
+            with suppress(ValueError, struct.error):  # damage is reported elsewhere
+                self.is_video = _has_video(file)
             if self.tags is None:
                 body = _body(file, _moov_and_room(file)[0])
                 full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
-                if len(full) > len(body) and _holds(body, _META):
+                if len(full) > len(body) and _contains(body, _META):
                     self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """The `covr` values. MP4 knows no types: the first is the front cover, the others are not."""
+    """The `covr` values. MP4 has no picture types: only the first counts as front cover."""
     covers = (file.tags or {}).get("covr", [])
     return [EmbeddedPicture(bytes(c), FRONT_COVER if i == 0 else 0) for i, c in enumerate(covers)]
 
 
 def others(file: mutagen.FileType) -> object:
-    """Every value but pictures, as mutagen reads it."""
+    """All values except pictures, as mutagen reads them."""
     tags = file.tags or {}
     return {name: repr(values) for name, values in tags.items() if name != "covr"}
 
 
-def edit(path: Path, gone: Gone, new: Picture | None) -> str:
-    """Take pictures out; make `new` the first of them. Raises WriteError if it can't fit."""
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as the first one. Raises WriteError if offsets overflow."""
     with path.open("r+b") as file:
         moov, end = _moov_and_room(file)
-        body = _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, gone, new))
+        body = _edited(
+            _body(file, moov), _META, lambda meta: _edited_meta(meta, should_remove, new)
+        )
         try:
             size = _FIXED_HEAD + len(body)
-            room = padding(end - moov.start - size, least=_FIXED_HEAD)
+            room = padding(end - moov.start - size, minimum=_FIXED_HEAD)
             delta = moov.start + size + room - end
             body = _repointed(body, moov.end, delta)
         except OverflowError as error:
-            raise WriteError(path, Reason.TOO_LARGE, "its offsets have no room left") from error
+            raise WriteError(path, Reason.TOO_LARGE, "its 32-bit offsets would overflow") from error
         free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
         splice(file, moov.start, end, _join(b"moov", body) + free)
         if delta:
@@ -97,7 +98,7 @@ def edit(path: Path, gone: Gone, new: Picture | None) -> str:
 
 
 def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error where `edit` could not begin."""
+    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
     moov, _ = _moov_and_room(file)
     inner: bytes | memoryview = memoryview(_body(file, moov))
     for name in _META:
@@ -110,19 +111,20 @@ def check(file: BinaryIO) -> None:
         pass
 
 
-def rest(path: Path, gone: Gone) -> object:
-    """The atoms outside `moov`, and every leaf in it but pictures that go and offsets."""
+def rest(path: Path, should_remove: PictureFilter) -> object:
+    """The atoms outside `moov`, and all leaves in it except removed pictures and offsets."""
     with path.open("rb") as file:
         outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
         moov, _ = _moov_and_room(file)
-        leaves = list(_leaves((), _body(file, moov), gone))
+        leaves = list(_leaves((), _body(file, moov), should_remove))
     return [atom for atom in outer if atom[0] != b"moov"], leaves
 
 
 def _top_level(file: BinaryIO) -> list[_Atom]:
-    """The atoms of a file. One without a name is what follows the last whole one.
+    """Return the top-level atoms of a file.
 
-    That is audio that was cut short, or what a program appended without an atom around it.
+    A final atom without name stands for bytes that are not a valid atom: truncated audio, or
+    trailing data.
     """
     size = file.seek(0, 2)
     atoms, at = [], 0
@@ -138,7 +140,7 @@ def _top_level(file: BinaryIO) -> list[_Atom]:
 
 
 def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
-    """The atoms between two places of a file. Raises ValueError."""
+    """Yield the atoms between two offsets of a file. Raises ValueError."""
     while start + _FIXED_HEAD <= end:
         file.seek(start)
         atom = _atom(file.read(16), start, end)
@@ -147,25 +149,25 @@ def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
 
 
 def _first(file: BinaryIO, outer: _Atom, *path: bytes) -> _Atom:
-    """The first atom at a path within another one. Raises ValueError where there is none."""
+    """Return the first atom at a path within another. Raises ValueError if there is none."""
     for name in path:
         found = (atom for atom in _atoms_of(file, outer.body, outer.end) if atom.name == name)
         inner = next(found, None)
         if inner is None:
-            raise ValueError(f"it has no {name!r} atom where one should be")
+            raise ValueError(f"the {name!r} atom is missing")
         outer = inner
     return outer
 
 
-def _has_moving_pictures(file: BinaryIO) -> bool:
+def _has_video(file: BinaryIO) -> bool:
     whole = _Atom(b"", 0, 0, file.seek(0, os.SEEK_END))
     moov = _first(file, whole, b"moov")
     tracks = [atom for atom in _atoms_of(file, moov.body, moov.end) if atom.name == b"trak"]
-    return any(_moves(file, track) for track in tracks)
+    return any(_is_video_track(file, track) for track in tracks)
 
 
-def _moves(file: BinaryIO, track: _Atom) -> bool:
-    """Whether a track is a video's: its stills are for the chapters of an audio book."""
+def _is_video_track(file: BinaryIO, track: _Atom) -> bool:
+    """Whether a track is video, rather than the chapter stills of an audiobook."""
 
     def four_bytes(at: int, *path: bytes) -> bytes:
         file.seek(_first(file, track, b"mdia", *path).body + at)
@@ -179,7 +181,7 @@ def _moves(file: BinaryIO, track: _Atom) -> bool:
 
 
 def _atom(head: bytes | memoryview, at: int, limit: int) -> _Atom:
-    """The atom whose head is here, at `at` in what ends at `limit`. Raises ValueError."""
+    """Parse the head of the atom at offset `at`, which must end by `limit`. Raises ValueError."""
     length, name = struct.unpack_from(">I4s", head)
     body = at + _FIXED_HEAD
     if length == 1:
@@ -188,7 +190,7 @@ def _atom(head: bytes | memoryview, at: int, limit: int) -> _Atom:
     elif length == 0:
         length = limit - at
     if not body <= at + length <= limit:
-        raise ValueError(f"its atom {name!r} at byte {at} has a wrong size")
+        raise ValueError(f"the {name!r} atom at byte {at} has a wrong size")
     return _Atom(name, at, body, at + length)
 
 
@@ -204,11 +206,11 @@ def _join(name: bytes, body: bytes) -> bytes:
 
 
 def _moov_and_room(file: BinaryIO) -> tuple[_Atom, int]:
-    """The `moov` atom, and the end of the free space behind it."""
+    """Return the `moov` atom and the end of the free space after it."""
     atoms = _top_level(file)
     index = next((i for i, atom in enumerate(atoms) if atom.name == b"moov"), None)
     if index is None:
-        raise ValueError("it has no moov atom")
+        raise ValueError("the moov atom is missing")
     end = atoms[index].end
     for atom in atoms[index + 1 :]:
         if atom.name not in _FILLERS:
@@ -223,7 +225,7 @@ def _body(file: BinaryIO, atom: _Atom) -> bytes:
 
 
 def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]) -> bytes:
-    """The body of a container with the body of the first atom at `path` edited, or made anew."""
+    """Edit the body of the first atom at `path` in a container's body, creating missing atoms."""
     end = 0
     name, *further = path
     for atom in _atoms(body):
@@ -237,21 +239,21 @@ def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]
     return body[:start] + _join(name, new) + body[end:]
 
 
-def _holds(body: bytes, path: tuple[bytes, ...]) -> bool:
+def _contains(body: bytes, path: tuple[bytes, ...]) -> bool:
     name, *further = path
     for atom in _atoms(body):
         if atom.name == name:
-            return not further or _holds(body[atom.body : atom.end], tuple(further))
+            return not further or _contains(body[atom.body : atom.end], tuple(further))
     return False
 
 
-def _edited_meta(meta: bytes, gone: Gone, new: Picture | None) -> bytes:
+def _edited_meta(meta: bytes, should_remove: PictureFilter, new: Picture | None) -> bytes:
     meta = meta or _HANDLER
     skip = _version_size(meta)
     _check_kind(meta)
 
     def edited(items: bytes) -> bytes:
-        kept = _without(items, gone)
+        kept = _without(items, should_remove)
         return _edited(kept, (b"covr",), lambda covers: _value(new) + covers) if new else kept
 
     return meta[:skip] + _edited(meta[skip:], (b"ilst",), edited)
@@ -269,27 +271,27 @@ def _value(picture: Picture) -> bytes:
 
 
 def _version_size(meta: bytes | memoryview) -> int:
-    # QuickTime's own `meta` has no version and flags in front of its atoms.
+    # QuickTime's `meta` has no version and flags before its atoms.
     return 0 if meta[4:8] == b"hdlr" else 4
 
 
-def _without(items: bytes, gone: Gone) -> bytes:
-    """An `ilst` without some pictures, and without a `covr` that holds nothing more."""
+def _without(items: bytes, should_remove: PictureFilter) -> bytes:
+    """Remove pictures from an `ilst` body, and `covr` atoms that become empty."""
     kinds = chain([FRONT_COVER], repeat(0))
     parts, at = [], 0
     for item in _atoms(items):
         covers = items[item.body : item.end]
-        if item.name == b"covr" and (left := _covers_left(covers, gone, kinds)) != covers:
+        if item.name == b"covr" and (left := _covers_left(covers, should_remove, kinds)) != covers:
             parts += [items[at : item.start], _join(b"covr", left) if left else b""]
             at = item.end
     return b"".join([*parts, items[at:]])
 
 
-def _covers_left(covers: bytes, gone: Gone, kinds: Iterator[int]) -> bytes:
+def _covers_left(covers: bytes, should_remove: PictureFilter, kinds: Iterator[int]) -> bytes:
     parts, at = [], 0
     for atom in _atoms(covers):
         image = covers[atom.body + _VALUE_HEAD : atom.end]
-        if atom.name == b"data" and gone(EmbeddedPicture(image, next(kinds))):
+        if atom.name == b"data" and should_remove(EmbeddedPicture(image, next(kinds))):
             parts.append(covers[at : atom.start])
             at = atom.end
     return b"".join([*parts, covers[at:]])
@@ -300,24 +302,24 @@ _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mfra")
 
 
 def _leaves(
-    path: tuple[bytes, ...], body: bytes, gone: Gone
+    path: tuple[bytes, ...], body: bytes, should_remove: PictureFilter
 ) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
     for atom in _atoms(body):
         inner, here = body[atom.body : atom.end], (*path, atom.name)
         if here == _META:
-            yield from _leaves(here, inner[_version_size(inner) :], gone)
+            yield from _leaves(here, inner[_version_size(inner) :], should_remove)
         elif here == (*_META, b"ilst"):
-            yield from _leaves(here, _without(inner, gone), gone)
+            yield from _leaves(here, _without(inner, should_remove), should_remove)
         elif atom.name in _CONTAINERS or here == _META[:1]:
-            yield from _leaves(here, inner, gone)
+            yield from _leaves(here, inner, should_remove)
         elif atom.name not in (*_FILLERS, *_TABLES) and here != (*_META, b"hdlr"):
             yield here, inner
 
 
 def _repointed(body: bytes, end: int, delta: int) -> bytes:
-    """A container of the same size, its offset tables moved by `delta` from byte `end` on.
+    """Return a container's body with `delta` added to offsets from byte `end` on.
 
-    Raises OverflowError where an offset no longer fits.
+    Raises OverflowError if an offset no longer fits.
     """
     parts, at = [], 0
     for atom in _atoms(body):
@@ -341,12 +343,12 @@ def _moved_table(table: bytes, code: str, end: int, delta: int) -> bytes:
     offsets = form.unpack_from(table, 8)
     moved = [offset + delta if offset >= end else offset for offset in offsets]
     if code == "I" and max(moved, default=0) >= 1 << 32:
-        raise OverflowError("an offset past 4 GiB")
+        raise OverflowError("an offset exceeds 4 GiB")
     return table[:8] + form.pack(*moved) + table[8 + form.size :]
 
 
 def _moved_base(header: bytes, end: int, delta: int) -> bytes:
-    """A track fragment header, which may tell where its data begin."""
+    """Adjust a track fragment header, which may contain the offset of its data."""
     if not header[3] & 1:
         return header
     (base,) = struct.unpack_from(">Q", header, 8)
@@ -354,7 +356,7 @@ def _moved_base(header: bytes, end: int, delta: int) -> bytes:
 
 
 def _moved_random_access(index: bytes, end: int, delta: int) -> bytes:
-    """An index of fragments: version, track, sizes of the three numbers after each offset."""
+    """Adjust a fragment index: version, track, sizes of the three numbers after each offset."""
     _, sizes, count = struct.unpack_from(">III", index, 4)
     form = ">QQ" if index[0] == 1 else ">II"
     step = struct.calcsize(form) + sum((sizes >> shift & 3) + 1 for shift in (4, 2, 0))

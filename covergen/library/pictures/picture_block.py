@@ -1,4 +1,4 @@
-"""The picture block of FLAC, which Ogg and Vorbis comments use as well.
+"""FLAC's picture block, which Vorbis comments contain too.
 
 Source: RFC 9639, section 8.8.
 """
@@ -12,7 +12,7 @@ __all__ = ["front_cover_block", "picture_in"]
 
 
 def front_cover_block(picture: Picture) -> bytes:
-    """The block's body with every size set: opusfile refuses a half-set picture."""
+    """Encode the block's body. All dimensions are set, because opusfile requires them."""
     mime = picture.mime.encode()
     head = struct.pack(">II", FRONT_COVER, len(mime)) + mime + struct.pack(">I", 0)
     sizes = (picture.width, picture.height, picture.depth, picture.colors, len(picture.data))
@@ -20,7 +20,7 @@ def front_cover_block(picture: Picture) -> bytes:
 
 
 def picture_in(block: bytes) -> EmbeddedPicture | None:
-    """The picture of a block's body, cut short or not; None where it is only a link to one."""
+    """Decode a block's body, possibly truncated. Returns None for a link."""
     if len(block) < 8:
         return None
     kind, length = struct.unpack_from(">II", block)

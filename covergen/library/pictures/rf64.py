@@ -1,4 +1,4 @@
-"""The ID3 tag in RF64 and BW64 files: WAVE files whose sizes have 64 bits.
+"""The ID3 tag in RF64 and BW64 files: WAVE files with 64-bit sizes.
 
 Sources: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
 """
@@ -18,21 +18,21 @@ from covergen.library.pictures.id3_places import Place
 from covergen.library.pictures.splice import splice
 from covergen.library.pictures.texts import Texts, from_info_chunks
 
-__all__ = ["RF64", "opened"]
+__all__ = ["RF64", "open_wave"]
 
 _HEAD = struct.Struct("<4sI")
 _FORMS = (b"RF64", b"BW64")
-_SIZES = struct.Struct("<QQQI")  # the whole file's, the sound's, samples, entries of the table
+_SIZES = struct.Struct("<QQQI")  # file size, data size, sample count, table length
 _ENTRY = struct.Struct("<4sQ")
 _SIZES_AT = 12
 _FIRST_CHUNK = 12
-_ELSEWHERE = 0xFFFFFFFF  # instead of a size: it stands in the chunk `ds64`
+_IN_DS64 = 0xFFFFFFFF  # in place of a size: the real one is in the `ds64` chunk
 _TAG_NAMES = (b"id3 ", b"ID3 ")
 _REACH = 64 << 10
 
 
 class _Chunk(NamedTuple):
-    """A chunk's name, and where it begins, its body begins and ends, and the next begins."""
+    """A chunk's name, and the offsets of its start, its body, the body's end and the next chunk."""
 
     name: bytes
     start: int
@@ -41,10 +41,10 @@ class _Chunk(NamedTuple):
     next: int
 
 
-def opened(source: Path | BinaryIO, **options: bool) -> WAVE:
-    """What mutagen makes of the same file with 32 bits and without its sound; its length is right.
+def open_wave(source: Path | BinaryIO, **options: bool) -> WAVE:
+    """Open the file as a 32-bit WAVE without audio data, but with the right duration.
 
-    Raises what mutagen raises, ValueError and struct.error.
+    Raises mutagen's errors, ValueError and struct.error.
     """
     with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
         chunks, _ = _chunks(file)
@@ -53,21 +53,21 @@ def opened(source: Path | BinaryIO, **options: bool) -> WAVE:
     body = b"WAVE" + b"".join(parts)
     wave = WAVE(io.BytesIO(_HEAD.pack(b"RIFF", len(body)) + body), **options)
     format_ = dict(small)[b"fmt "]
-    (bytes_a_second,) = struct.unpack_from("<I", format_, 8)
-    sound = sum(chunk.end - chunk.body for chunk in chunks if chunk.name == b"data")
-    wave.info.length = sound / bytes_a_second if bytes_a_second else 0.0
+    (bytes_per_second,) = struct.unpack_from("<I", format_, 8)
+    data_size = sum(chunk.end - chunk.body for chunk in chunks if chunk.name == b"data")
+    wave.info.length = data_size / bytes_per_second if bytes_per_second else 0.0
     return wave
 
 
 def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
-    """All chunks, and where the last of them ends. Raises ValueError, struct.error."""
+    """Return all chunks and the end of the last one. Raises ValueError, struct.error."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     name, length = _HEAD.unpack(file.read(_HEAD.size))
     if name not in _FORMS or file.read(4) != b"WAVE":
-        raise ValueError("its RF64 header is damaged")
+        raise ValueError("the RF64 header is damaged")
     long_sizes = _long_sizes(file)
-    end = _HEAD.size + (long_sizes[name] if length == _ELSEWHERE else length)
+    end = _HEAD.size + (long_sizes[name] if length == _IN_DS64 else length)
     if end > size:
         raise ValueError("the end of the file is missing")
     chunks, at = [], _FIRST_CHUNK
@@ -75,7 +75,7 @@ def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
         file.seek(at)
         name, length = _HEAD.unpack(file.read(_HEAD.size))
         body = at + _HEAD.size
-        length = long_sizes[name] if length == _ELSEWHERE else length
+        length = long_sizes[name] if length == _IN_DS64 else length
         if body + length > end:
             raise ValueError("a chunk runs past the end of the file")
         at = min(body + length + length % 2, size)
@@ -84,16 +84,16 @@ def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
 
 
 def _long_sizes(file: BinaryIO) -> dict[bytes, int]:
-    """The sizes that have 64 bits, by the names of their chunks, the file's own included."""
+    """Return the 64-bit sizes by chunk name, including the file's own."""
     file.seek(_SIZES_AT)
     name, length = _HEAD.unpack(file.read(_HEAD.size))
     if name != b"ds64":
-        raise ValueError("it does not begin with its sizes")
+        raise ValueError("the ds64 chunk is missing")
     data = file.read(min(length, _REACH))
-    whole, sound, _, count = _SIZES.unpack_from(data)
+    file_size, data_size, _, count = _SIZES.unpack_from(data)
     table = data[_SIZES.size : _SIZES.size + count * _ENTRY.size]
     found = dict(_ENTRY.iter_unpack(table[: len(table) // _ENTRY.size * _ENTRY.size]))
-    return {**found, b"data": sound, **dict.fromkeys(_FORMS, whole)}
+    return {**found, b"data": data_size, **dict.fromkeys(_FORMS, file_size)}
 
 
 def _body(file: BinaryIO, chunk: _Chunk) -> bytes:
@@ -115,13 +115,13 @@ def _store(file: BinaryIO, tag: bytes) -> None:
     chunk = _tag_chunk(chunks)
     start, stop = (chunk.start, chunk.next) if chunk else (end, end)
     name = chunk.name if chunk else _TAG_NAMES[0]
-    pad = bytes(end % 2) if chunk is None else b""  # some writers leave out the last one
+    pad = bytes(end % 2) if chunk is None else b""  # some programs omit the last one
     data = pad + _HEAD.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - _HEAD.size + len(data) - (stop - start)
     file.seek(4)
-    (told,) = struct.unpack("<I", file.read(4))
+    (stored,) = struct.unpack("<I", file.read(4))
     splice(file, start, stop, data)
-    if told == _ELSEWHERE:
+    if stored == _IN_DS64:
         file.seek(_SIZES_AT + _HEAD.size)
         file.write(struct.pack("<Q", length))
     else:
@@ -130,7 +130,7 @@ def _store(file: BinaryIO, tag: bytes) -> None:
 
 
 def _around(file: BinaryIO) -> object:
-    """All that must not change: the other chunks, the sound's by its size, and what is behind."""
+    """Everything that must not change: the other chunks (audio by its size) and trailing data."""
     chunks, end = _chunks(file)
     own = _tag_chunk(chunks)
     found = [_comparable(file, chunk) for chunk in chunks if chunk is not own]
@@ -147,13 +147,13 @@ def _comparable(file: BinaryIO, chunk: _Chunk) -> tuple[bytes, object]:
 
 
 def _texts(file: BinaryIO) -> list[Texts]:
-    """What LIST INFO says."""
+    """The texts in LIST INFO chunks."""
     lists = (_body(file, chunk) for chunk in _chunks(file)[0] if chunk.name == b"LIST")
     return [from_info_chunks(chain.from_iterable(_parts(b[4:]) for b in lists if b[:4] == b"INFO"))]
 
 
 def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks within the body of another."""
+    """Yield the chunks within the body of another."""
     at = 0
     while at + _HEAD.size <= len(data):
         name, length = _HEAD.unpack_from(data, at)

@@ -1,17 +1,17 @@
-"""Putting other bytes in the place of some, in an open file."""
+"""Replace a range of bytes in an open file."""
 
 import os
 from typing import BinaryIO
 
 __all__ = ["outside", "padding", "splice"]
 
-_BLOCK = 256 << 10  # so many fit into a processor's cache
+_BLOCK = 256 << 10  # fits into the CPU cache
 _KEPT_PADDING = 64 << 10
 _NEW_PADDING = 2 << 10
 
 
 def splice(file: BinaryIO, start: int, end: int, data: bytes) -> None:
-    """Replace the bytes [start, end) by `data`; what follows moves."""
+    """Replace the bytes [start, end) with `data` and move what follows."""
     size = file.seek(0, os.SEEK_END)
     _move(file, end, start + len(data), size - end)
     file.seek(start)
@@ -23,7 +23,7 @@ def _move(file: BinaryIO, source: int, target: int, length: int) -> None:
     if source == target:
         return
     offsets = range(0, length, _BLOCK)
-    # Never over bytes that are still to be read: moving back, the last block goes first.
+    # When moving towards the end, start with the last block, so as not to overwrite unread bytes.
     for offset in reversed(offsets) if target > source else offsets:
         file.seek(source + offset)
         block = file.read(min(_BLOCK, length - offset))
@@ -31,19 +31,19 @@ def _move(file: BinaryIO, source: int, target: int, length: int) -> None:
         file.write(block)
 
 
-def padding(spare: int, *, least: int = 0) -> int:
-    """How much padding to write where `spare` bytes of the old room are left over (or lack).
+def padding(spare: int, *, minimum: int = 0) -> int:
+    """Return how much padding to write if `spare` bytes (or fewer than 0) of the old space remain.
 
-    The spare bytes where they are neither fewer than `least` nor a waste, since then nothing has
-    to move; otherwise a little, for the next tagger.
+    Uses the spare bytes if they are at least `minimum` and not too many, so that nothing has to
+    move; otherwise a little padding for the next tagger.
     """
-    return spare if spare == 0 or least <= spare <= _KEPT_PADDING else _NEW_PADDING
+    return spare if spare == 0 or minimum <= spare <= _KEPT_PADDING else _NEW_PADDING
 
 
 def outside(
     file: BinaryIO, start: int, end: int, reach: int = 64 << 10
 ) -> tuple[int, bytes, bytes]:
-    """What lies around [start, end): how many bytes, and those within `reach` on either side."""
+    """Return the number of bytes outside [start, end), and those within `reach` on either side."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, start - reach))
     before = file.read(min(start, reach))

@@ -1,6 +1,6 @@
-"""What tags other than ID3v2 say of a track, under the names of ID3v2 frames.
+"""Texts from tags other than ID3v2, by ID3v2 frame names.
 
-Most players read no other tag once there is an ID3v2 tag, so a new one has to repeat these texts.
+Most players ignore other tags if there is an ID3v2 tag, so a new one must repeat their texts.
 
 Sources: APEv2 specification (Hydrogenaudio wiki), RIFF 1991, EA IFF 85, DSDIFF 1.5, id3.org for
 ID3v1; the names of MusicBrainz Picard's tag mapping.
@@ -18,12 +18,12 @@ __all__ = [
     "ID3V1_BYTES",
     "Texts",
     "as_id3",
-    "carried",
     "from_aiff_chunks",
     "from_apev2_items",
     "from_diin_chunks",
     "from_id3v1",
     "from_info_chunks",
+    "texts_to_repeat",
 ]
 
 ID3V1_BYTES = 128
@@ -90,14 +90,14 @@ _INFO = {
 _DIIN = {b"DITI": "TIT2", b"DIAR": "TPE1"}
 _AIFF = {b"NAME": "TIT2", b"AUTH": "TPE1", b"(c) ": "TCOP", b"ANNO": "COMM"}
 
-_NO_TEXT = 0b110  # flags of an APEv2 item that is binary, or an address
-_MP3GAIN = "mp3gain_"  # what mp3gain needs to take its own changes back; it reads APEv2 alone
+_NO_TEXT = 0b110  # flags of an APEv2 item that is binary or a URL
+_MP3GAIN = "mp3gain_"  # mp3gain's undo data, which it reads only from APEv2
 
 _WESTERN = "iso8859-1"
 _OTHER_LATIN = ("iso8859-2", "iso8859-9", "iso8859-13")  # Central European, Turkish, Baltic
 
-# High bytes that are hardly Latin: three in a row, not beside an ASCII letter, or no letters.
-_NO_LATIN_WORD = re.compile(
+# High bytes unlikely to be Latin text: three in a row, without an ASCII letter beside, or symbols.
+_UNLIKELY_LATIN = re.compile(
     r"[\x80-\xff]{3}|(?<![A-Za-z\x80-\xff])[\x80-\xff]+(?![A-Za-z\x80-\xff])|[\x80-\xbf×÷]"
 )
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2}))?")
@@ -105,10 +105,9 @@ _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2}))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What one tag says: the values of each frame, where "TXXX:…" names its description.
+    """The texts of one tag: values by frame name, or by "TXXX:description".
 
-    `source` is the kind of the tag. Not `certain`: its bytes are in one of several encodings, and
-    what they say is a guess.
+    `source` is the kind of tag. `certain` is False if the encoding had to be guessed.
     """
 
     source: str
@@ -117,7 +116,7 @@ class Texts:
 
 
 def from_apev2_items(items: Iterable[bytes]) -> Texts:
-    """The texts among the raw items of an APEv2 tag, which are UTF-8."""
+    """Read the texts among an APEv2 tag's raw items, which are UTF-8."""
     values: dict[str, list[str]] = {}
     certain = True
     for item in items:
@@ -134,7 +133,7 @@ def from_apev2_items(items: Iterable[bytes]) -> Texts:
 
 
 def from_id3v1(data: bytes) -> Texts | None:
-    """What an ID3v1 tag says; None where these 128 bytes are none."""
+    """Read the texts of a 128-byte ID3v1 tag. Returns None if it is not one."""
     if len(data) != ID3V1_BYTES or data[:3] != b"TAG":
         return None
     fields = [
@@ -153,25 +152,25 @@ def from_id3v1(data: bytes) -> Texts | None:
 
 
 def from_info_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
-    """What the chunks in a WAV's LIST of type INFO say."""
+    """Read the texts of the chunks in a WAV file's LIST INFO chunk."""
     return _from_bytes("LIST INFO", [(_INFO[name], data) for name, data in chunks if name in _INFO])
 
 
 def from_diin_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
-    """What the chunks in a DFF's DIIN chunk say; before each text stands its length."""
+    """Read the texts of the chunks in a DFF file's DIIN chunk; each follows its length."""
     return _from_bytes("DIIN", [(_DIIN[name], data[4:]) for name, data in chunks if name in _DIIN])
 
 
 def from_aiff_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
-    """What the text chunks of an AIFF say."""
+    """Read an AIFF file's text chunks."""
     return _from_bytes("AIFF", [(_AIFF[n], data) for n, data in chunks if n in _AIFF])
 
 
-def carried(found: Iterable[Texts]) -> list[Texts]:
-    """Those that may be repeated in a new tag, which will outrank all of them.
+def texts_to_repeat(found: Iterable[Texts]) -> list[Texts]:
+    """Return the texts to repeat in a new ID3v2 tag, which takes precedence over the others.
 
-    A guess may not. And where a title is a guess, nothing may: players that take it from where it
-    is now, and decode it as their user is used to, would then find a tag without a title.
+    Guesses are left out. If the title is a guess, everything is: otherwise players would find a tag
+    without a title, instead of the old tag, which they decode as their user has set them up to.
     """
     texts = [each for each in found if each.values]
     certain = [each for each in texts if each.certain]
@@ -180,7 +179,7 @@ def carried(found: Iterable[Texts]) -> list[Texts]:
 
 
 def as_id3(found: Iterable[Texts]) -> ID3:
-    """A tag for ID3v2.3 with all texts; the first that has a frame decides on it."""
+    """Build an ID3v2.3 tag with all texts; the first source of a frame wins."""
     tags = ID3()
     values: dict[str, Sequence[str]] = {}
     for texts in found:
@@ -203,16 +202,16 @@ def _from_bytes(source: str, fields: Iterable[tuple[str, bytes]]) -> Texts:
 
 
 def _decoded(data: bytes) -> tuple[str, bool]:
-    """A text in an encoding that nobody declared, and whether it can be no other.
+    """Decode a text of undeclared encoding. Returns it, and whether the encoding is certain.
 
-    What is no UTF-8 is certain only where all Latin alphabets agree on it, as on most of German.
+    Text that is not UTF-8 is certain only if all Latin encodings agree, as on most German text.
     """
     try:
         return data.decode(), True
     except UnicodeDecodeError:
         text = data.decode(_WESTERN)
         alike = all(data.decode(other) == text for other in _OTHER_LATIN)
-        return text, alike and not _NO_LATIN_WORD.search(text)
+        return text, alike and not _UNLIKELY_LATIN.search(text)
 
 
 def _frames(key: str, values: Sequence[str]) -> list[Any]:
@@ -230,7 +229,7 @@ def _frames(key: str, values: Sequence[str]) -> list[Any]:
 
 
 def _dates(text: str) -> list[tuple[str, str]]:
-    """ID3v2.3 has a frame for the year, and one for day and month."""
+    """Split a date: ID3v2.3 has one frame for the year, and one for day and month."""
     found = _DATE.match(text)
     if found is None:
         return [("TYER", text)]

@@ -1,4 +1,4 @@
-"""The front cover in Ogg streams, which carry it in their Vorbis comments.
+"""Pictures in Ogg streams, inside their Vorbis comments.
 
 Sources: RFC 3533 (Ogg), RFC 7845 (Opus), RFC 9639 section 10.1 (FLAC), Vorbis I, the Speex manual.
 """
@@ -19,7 +19,7 @@ from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.pictures import comments
 from covergen.library.pictures.comments import Comments
-from covergen.library.pictures.embedded import EmbeddedPicture, Gone
+from covergen.library.pictures.embedded import EmbeddedPicture, PictureFilter
 from covergen.library.pictures.picture_block import picture_in
 from covergen.library.pictures.splice import splice
 
@@ -36,11 +36,11 @@ __all__ = [
     "rest",
 ]
 
-_PAGE_BYTES = 254 * 255  # a page's 255 lacing values, less one to end a packet
+_PAGE_BYTES = 254 * 255  # a page has 255 lacing values, one of which ends the packet
 _NO_PACKET_ENDS = -1
 _SEARCHED_BYTES = 64 << 10
 
-# Ogg FLAC: each block of FLAC's is a packet, and the first one tells how many more there are.
+# Ogg FLAC: each FLAC block is a packet, and the first packet contains their number.
 _BLOCK_HEAD = 4
 _PICTURE_BLOCK = 6
 _LAST_BLOCK = 0x80
@@ -50,9 +50,9 @@ _AUDIO = b"\xff"
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How a codec's stream begins, and what stands before the comments in their packet.
+    """The first bytes of a codec's stream, and the length of the prefix in its comment packet.
 
-    `in_blocks`: header packets are FLAC's metadata blocks, with their heads.
+    `in_blocks`: header packets are FLAC metadata blocks, including their heads.
     """
 
     magic: bytes
@@ -68,7 +68,7 @@ OGG_FLAC = Codec(b"\x7fFLAC", _BLOCK_HEAD, in_blocks=True)
 
 @dataclass(frozen=True, slots=True)
 class _Headers:
-    """The stream's first page, and those with the comments and the header packets after them."""
+    """The stream's first page, and the pages with the comments and further header packets."""
 
     first: OggPage
     pages: list[OggPage]
@@ -78,38 +78,40 @@ class _Headers:
 
 
 class OggFlacFile(OggFLAC):  # type: ignore[misc]  # mutagen is untyped
-    """As mutagen reads it, with the pictures in blocks of their own, as `flac --picture` writes."""
+    """mutagen's OggFLAC with the pictures in separate blocks, as written by `flac --picture`."""
 
     def __init__(self, source: Path | BinaryIO) -> None:
         super().__init__(source)
         self.block_pictures: list[EmbeddedPicture] = []
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             file.seek(0)
-            with suppress(EOFError, ValueError):  # what comes after the comments is not for sure
+            with suppress(EOFError, ValueError):  # blocks after the comments may be missing
                 found = map(_block_picture, _read(file, OGG_FLAC).further)
                 self.block_pictures = [picture for picture in found if picture is not None]
 
 
 def oggflac_pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
-    """Those in the comments, where players look first, then those in blocks of their own."""
+    """The pictures in the comments, where players look first, then those in separate blocks."""
     return [*comments.pictures(file), *file.block_pictures]
 
 
-def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
-    """Take pictures out; make `new` the first of them. A legacy COVERART is a front cover.
+def edit(path: Path, should_remove: PictureFilter, new: Picture | None, codec: Codec) -> str:
+    """Remove pictures and add `new` as the first one. A legacy COVERART counts as a front cover.
 
-    Raises WriteError where it is larger than the packet can be (Ogg FLAC).
+    Raises WriteError if it does not fit into a packet (Ogg FLAC).
     """
     with path.open("r+b") as file:
         old = _read(file, codec)
-        kept = old.comments.without(gone)
+        kept = old.comments.without(should_remove)
         body = (kept.with_front_cover(new) if new else kept).join()
         packets = [old.prefix + body, *old.further]
         if codec.in_blocks:
             if len(body) >= 1 << 24:
-                raise WriteError(path, Reason.TOO_LARGE, "Ogg FLAC's tags are below 16 MiB")
+                raise WriteError(
+                    path, Reason.TOO_LARGE, "Ogg FLAC tags must be smaller than 16 MiB"
+                )
             packets[0] = old.prefix[:1] + len(body).to_bytes(3, "big") + body
-            packets = _without_blocks(packets, gone)
+            packets = _without_blocks(packets, should_remove)
         pages = [page for packet in packets for page in _paginate(packet)]
         _replace(file, old.pages, pages)
         if len(packets) <= len(old.further):
@@ -118,12 +120,12 @@ def edit(path: Path, gone: Gone, new: Picture | None, codec: Codec) -> str:
 
 
 def check(file: BinaryIO, codec: Codec) -> None:
-    """Raise ValueError or mutagen's errors where `edit` could not begin."""
+    """Raise ValueError or mutagen's errors if `edit` would fail on a damaged structure."""
     _checked_pages(file, codec)
 
 
-def rest(path: Path, gone: Gone, codec: Codec) -> object:
-    """The raw comments but the pictures that go, and the other headers."""
+def rest(path: Path, should_remove: PictureFilter, codec: Codec) -> object:
+    """The raw comments except removed pictures, and the other headers."""
     with path.open("rb") as file:
         headers = _read(file, codec)
         later = list(_header_bytes(file, headers.pages[0].serial))
@@ -131,9 +133,9 @@ def rest(path: Path, gone: Gone, codec: Codec) -> object:
     if codec.in_blocks:
         prefix, *further = (
             bytes([packet[0] & ~_LAST_BLOCK]) + packet[1:]
-            for packet in _without_blocks([prefix[:1], *further], gone)
+            for packet in _without_blocks([prefix[:1], *further], should_remove)
         )
-    return prefix, headers.comments.without(gone), b"".join([*further, *later])
+    return prefix, headers.comments.without(should_remove), b"".join([*further, *later])
 
 
 def _block_picture(packet: bytes) -> EmbeddedPicture | None:
@@ -141,16 +143,18 @@ def _block_picture(packet: bytes) -> EmbeddedPicture | None:
     return picture_in(packet[_BLOCK_HEAD:]) if is_picture else None
 
 
-def _without_blocks(packets: list[bytes], gone: Gone) -> list[bytes]:
-    """The blocks but some pictures; if one of them was marked as the last one, the last is."""
-    kept = [p for p in packets if (picture := _block_picture(p)) is None or not gone(picture)]
+def _without_blocks(packets: list[bytes], should_remove: PictureFilter) -> list[bytes]:
+    """Remove pictures from the blocks, and keep the last-block flag on the last one."""
+    kept = [
+        p for p in packets if (picture := _block_picture(p)) is None or not should_remove(picture)
+    ]
     if len(kept) < len(packets) and packets[-1][0] & _LAST_BLOCK:
         kept[-1] = bytes([kept[-1][0] | _LAST_BLOCK]) + kept[-1][1:]
     return kept
 
 
 def _count_blocks(file: BinaryIO, first: OggPage, count: int) -> None:
-    """Tell in a stream's first page how many blocks follow, unless it does not say."""
+    """Update the number of blocks in a stream's first page, unless it is unspecified."""
     packet = bytearray(first.packets[0])
     if any(packet[_BLOCK_COUNT]):
         packet[_BLOCK_COUNT] = count.to_bytes(2, "big")
@@ -160,7 +164,7 @@ def _count_blocks(file: BinaryIO, first: OggPage, count: int) -> None:
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
-    """Raises ValueError as `_checked_pages`, and where the comments are damaged."""
+    """Read the headers. Raises ValueError as `_checked_pages` does, or if the comments are damaged."""
     first, pages = _checked_pages(file, codec)
     packet, *further = OggPage.to_packets(pages, strict=True)
     prefix, body = packet[: codec.prefix_bytes], packet[codec.prefix_bytes :]
@@ -168,20 +172,20 @@ def _read(file: BinaryIO, codec: Codec) -> _Headers:
 
 
 def _checked_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]:
-    """Raises ValueError where audio shares a page with headers, or the headers have no end."""
+    """Raise ValueError if the headers are incomplete or share a page with audio."""
     try:
         first, pages = _header_pages(file, codec)
     except EOFError as error:
-        raise ValueError("its headers have no end") from error
+        raise ValueError("the headers are incomplete") from error
     if pages[0].continued or pages[-1].position not in (0, _NO_PACKET_ENDS):
         raise ValueError("audio shares a page with the headers")
     return first, pages
 
 
 def _header_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]:
-    """The first page, and from where the comments begin to the first page that ends with a packet.
+    """Return the first page, and the pages from the comments to the first that ends a packet.
 
-    In Ogg FLAC to the last block's. Raises EOFError where there are none.
+    In Ogg FLAC, to the end of the last block. Raises EOFError if there are none.
     """
     first = OggPage(file)
     while not (first.first and first.packets and first.packets[0].startswith(codec.magic)):
@@ -192,7 +196,7 @@ def _header_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]
         if page.serial != first.serial:
             continue
         if pages and pages[-1].complete and page.packets[:1] and page.packets[0][:1] == _AUDIO:
-            file.seek(page.offset)  # no block was marked as the last
+            file.seek(page.offset)  # no block was flagged as the last
             break
         pages.append(page)
     return first, pages
@@ -209,7 +213,7 @@ def _ends_headers(pages: list[OggPage], codec: Codec) -> bool:
 
 
 def _header_bytes(file: BinaryIO, serial: int) -> Iterator[bytes]:
-    """The contents of further pages of a stream, up to the first on which audio ends."""
+    """Yield the packets of a stream's further pages, up to the first page that ends audio."""
     with suppress(EOFError):
         while (page := OggPage(file)).position in (0, _NO_PACKET_ENDS) or page.serial != serial:
             if page.serial == serial:
@@ -217,7 +221,7 @@ def _header_bytes(file: BinaryIO, serial: int) -> Iterator[bytes]:
 
 
 def _paginate(packet: bytes) -> Iterator[OggPage]:
-    """A header packet on pages of its own, as large as they may be."""
+    """Split a header packet into pages of maximum size."""
     for start in range(0, max(1, len(packet)), _PAGE_BYTES):
         page = OggPage()
         page.packets = [packet[start : start + _PAGE_BYTES]]
@@ -228,15 +232,15 @@ def _paginate(packet: bytes) -> Iterator[OggPage]:
 
 
 def _replace(file: BinaryIO, old: list[OggPage], new: list[OggPage]) -> None:
-    """Put pages in the place of others, and renumber those that follow in their stream.
+    """Replace pages, and renumber the pages after them in the stream.
 
-    OggPage.replace stops at the first byte behind a file that is no page, such as an ID3v1 tag.
+    OggPage.replace fails on trailing data that is not a page, such as an ID3v1 tag.
     """
     for number, page in enumerate(new, start=old[0].sequence):
         page.serial, page.sequence = old[0].serial, number
     new[0].first, new[-1].last = old[0].first, old[-1].last
     end = old[0].offset
-    foreign = b""  # pages of other streams in between
+    foreign = b""  # interleaved pages of other streams
     for page in old:
         file.seek(end)
         foreign += file.read(page.offset - end)
@@ -249,7 +253,7 @@ def _replace(file: BinaryIO, old: list[OggPage], new: list[OggPage]) -> None:
 
 
 def _renumber(file: BinaryIO, serial: int, by: int) -> None:
-    """Change the numbers of a stream's pages, from here on. A damaged page stays as it is."""
+    """Change the numbers of a stream's pages from here on, leaving damaged pages as they are."""
     start: int | None = file.tell()
     while start is not None:
         file.seek(start)
@@ -262,7 +266,7 @@ def _renumber(file: BinaryIO, serial: int, by: int) -> None:
             continue
         end = file.tell()
         if page.serial == serial:
-            if page.first:  # the next of a chain, which may have the same serial number
+            if page.first:  # the next chained stream, which may have the same serial number
                 return
             file.seek(start)
             if file.read(end - start) == page.write():
@@ -273,7 +277,7 @@ def _renumber(file: BinaryIO, serial: int, by: int) -> None:
 
 
 def _next_page(file: BinaryIO, start: int) -> int | None:
-    """Where the next page begins, or seems to; None where there is none."""
+    """Return the offset of the next page's marker, or None."""
     file.seek(start)
     overlap = b""
     while block := file.read(_SEARCHED_BYTES):

@@ -1,1 +1,1 @@
-"""Folders and files to albums."""
+"""Find music files and group them into albums."""

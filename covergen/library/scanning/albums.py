@@ -1,4 +1,4 @@
-"""Tracks to albums, and what each album is called and known by."""
+"""Build albums from tracks, with title, artist and key."""
 
 import hashlib
 import unicodedata
@@ -31,9 +31,9 @@ _VARIOUS = "Various Artists"
 def albums_in(
     place: AlbumFolder, tracks: Sequence[Track], *, per: Literal["album", "track"]
 ) -> list[Album]:
-    """Group the tracks of a folder and its discs; each album's are in playing order.
+    """Group the tracks of a folder and its discs into albums, each in playing order.
 
-    `per="track"` makes an album of every track.
+    `per="track"` makes each track an album.
     """
     ordered = sorted(tracks, key=playing_order)
     if per == "track":
@@ -54,10 +54,10 @@ def albums_in(
 
 
 def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
-    title = _commonest(track.album for track in tracks)
+    title = _most_common(track.album for track in tracks)
     artist = _common_artist(tracks)
-    identity = _commonest(map(musicbrainz_id_of, tracks))
-    year = _commonest(map(year_of, tracks))
+    identity = _most_common(map(musicbrainz_id_of, tracks))
+    year = _most_common(map(year_of, tracks))
     return Album(
         key=_key("mbid", identity)
         if identity
@@ -65,7 +65,7 @@ def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         folder=place.path,
         title=title,
         artist=artist,
-        date=_commonest(track.date for track in tracks),
+        date=_most_common(track.date for track in tracks),
         tracks=tuple(tracks),
     )
 
@@ -75,8 +75,8 @@ def _untagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:
         key=_key("files", *_names(tracks, place)),
         folder=place.path,
         title=_name(place.path),
-        artist=_commonest(track.artist for track in tracks),
-        date=_commonest(track.date for track in tracks),
+        artist=_most_common(track.artist for track in tracks),
+        date=_most_common(track.date for track in tracks),
         tracks=tuple(tracks),
     )
 
@@ -99,25 +99,25 @@ def _single(track: Track, place: AlbumFolder) -> Album:
 
 
 def _common_artist(tracks: Sequence[Track]) -> str:
-    """The album artist; without one, the artist of all tracks, or else the various ones."""
+    """Return the album artist, or the tracks' common artist, or "Various Artists"."""
     album_artists = {album_artist_of(track) for track in tracks} - {""}
     if album_artists:
         various = len(album_artists) > 1
-        return _VARIOUS if various else _commonest(track.album_artist for track in tracks)
+        return _VARIOUS if various else _most_common(track.album_artist for track in tracks)
     artists = {artist_of(track) for track in tracks} - {""}
     if len(artists) > 1 or any(track.compilation for track in tracks):
         return _VARIOUS
-    return _commonest(without_featured(track.artist) for track in tracks)
+    return _most_common(without_featured(track.artist) for track in tracks)
 
 
-def _commonest(texts: Iterable[str]) -> str:
-    """The commonest text but ""; of equally common ones the first by alphabet."""
+def _most_common(texts: Iterable[str]) -> str:
+    """Return the most common non-empty text; ties go to the first in alphabetical order."""
     counts = Counter(filter(None, texts))
     return min(counts, key=lambda text: (-counts[text], text), default="")
 
 
 def _key(*parts: str) -> str:
-    """A hash in hexadecimal. Before each part comes its length: none can run into another."""
+    """Hash the parts to hexadecimal, each prefixed with its length so that none run together."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -126,7 +126,7 @@ def _key(*parts: str) -> str:
 
 
 def _names(tracks: Iterable[Track], place: AlbumFolder) -> list[str]:
-    """The names of an album's folder and, below it, of its files; not where it lies."""
+    """Return the names of the album's folder and files, independent of the folder's location."""
     names = [_name(place.path)]
     for track in tracks:
         if track.path.parent != place.path:
@@ -136,4 +136,4 @@ def _names(tracks: Iterable[Track], place: AlbumFolder) -> list[str]:
 
 
 def _name(folder: Path) -> str:
-    return folder.resolve().name  # "." has none
+    return folder.resolve().name  # the name of "." is empty

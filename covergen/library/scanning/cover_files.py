@@ -1,4 +1,4 @@
-"""The picture files beside the tracks that are covers of albums."""
+"""Find cover files such as cover.jpg in album folders."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,16 +16,17 @@ __all__ = ["find_cover_file", "is_picture", "with_cover_files"]
 _HEAD_BYTES = 512
 
 IsPicture = Callable[[Path, str], bool | None]
-"""Whether the file of this name in or below a folder is a picture; None where it is no file."""
+"""Whether the named file in or below a folder is a picture; None if it is not a regular file."""
 
 
 def with_cover_files(
-    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, look: IsPicture
+    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, check_picture: IsPicture
 ) -> Iterator[Album]:
-    """The albums of a folder and its discs, each with the cover file that is its own.
+    """Yield the albums of a folder and its discs, each with its own cover file.
 
-    A cover file is that of the only album whose tracks lie in its folder, or, in the folder above
-    the discs, in any of them; or it is named as the album. One that is no picture is none.
+    A cover file belongs to an album if that is the only one with tracks in the folder (or, for a
+    file above the disc folders, in any of them), or if the file is named after the album. Files
+    that are not pictures are not cover files.
     """
     above = Folder(path=place.path, pictures=place.pictures)
     folders = [folder for folder in place.folders if folder.files and folder.pictures]
@@ -35,42 +36,42 @@ def with_cover_files(
         inside = (folder for folder in folders if folder.path != above.path)
         own = not (place.partial and _is_loose(albums[0]))
         places = [(folder, own) for folder in (above, *inside)]
-        yield _with_cover_file(albums[0], places, names, look)
+        yield _with_cover_file(albums[0], places, names, check_picture)
     else:
-        lodgers: dict[Path, set[int]] = {}
+        albums_in_folder: dict[Path, set[int]] = {}
         for number, album in enumerate(albums):
             for track in album.tracks:
-                lodgers.setdefault(track.path.parent, set()).add(number)
+                albums_in_folder.setdefault(track.path.parent, set()).add(number)
         for number, album in enumerate(albums):
             shared = {above.path: (above, False)}
             for folder in folders:
-                if number in lodgers.get(folder.path, ()):
-                    shared[folder.path] = folder, lodgers[folder.path] == {number}
-            yield _with_cover_file(album, list(shared.values()), names, look)
+                if number in albums_in_folder.get(folder.path, ()):
+                    shared[folder.path] = folder, albums_in_folder[folder.path] == {number}
+            yield _with_cover_file(album, list(shared.values()), names, check_picture)
 
 
 def _is_loose(album: Album) -> bool:
-    """Whether it is a single, beside which there may be others."""
+    """Whether the album is a single track that names no album."""
     return len(album.tracks) == 1 and not names_album(album.tracks[0])
 
 
 def _with_cover_file(
-    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, look: IsPicture
+    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, check_picture: IsPicture
 ) -> Album:
     broken = None
     for folder, own in places:
         titles = partial(_titles, album, folder, own=own)
         for name in names.ranked(folder.pictures, titles, own=own):
-            verdict = look(folder.path, name)
-            if verdict:
+            is_image = check_picture(folder.path, name)
+            if is_image:
                 return replace(album, cover_file=folder.path / name)
-            if verdict is False:
+            if is_image is False:
                 broken = broken or folder.path / name
     return replace(album, broken_file=broken) if broken else album
 
 
 def _titles(album: Album, folder: Folder, *, own: bool) -> Iterator[str]:
-    """What a picture of the album can be named after: its title, its folder, its only file."""
+    """Yield what a cover file may be named after: the album's title, its folder, its only track."""
     yield album.title
     if own:
         yield folder.path.name
@@ -79,7 +80,7 @@ def _titles(album: Album, folder: Folder, *, own: bool) -> Iterator[str]:
 
 
 def find_cover_file(album: Album, names: CoverNames) -> Path | None:
-    """The cover file of an album as it lies there now, or None."""
+    """Find the album's cover file on disk now. Returns None if there is none."""
     folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
     own = not album.shares_folder
     places = [(Folder(path=path, pictures=pictures_in(path, names)), own) for path in folders]
@@ -87,8 +88,8 @@ def find_cover_file(album: Album, names: CoverNames) -> Path | None:
 
 
 def is_picture(path: Path) -> bool | None:
-    """Whether a file begins as an image does. None where it is no file. Raises OSError."""
-    if not path.is_file():  # a pipe would keep us waiting
+    """Whether a file begins like an image; None if it is not a regular file. Raises OSError."""
+    if not path.is_file():  # reading a pipe would block
         return None
     with path.open("rb") as file:
         return is_image(file.read(_HEAD_BYTES))
@@ -98,4 +99,4 @@ def _may_be_picture(folder: Path, name: str) -> bool | None:
     try:
         return is_picture(folder / name)
     except OSError:
-        return True  # what nobody can look into is not to be taken for none
+        return True  # unreadable, but it may well be a cover

@@ -1,4 +1,4 @@
-"""Globs of the names that cover files have."""
+"""Match file names against the globs of cover files."""
 
 import fnmatch
 import re
@@ -9,14 +9,14 @@ from covergen.library.scanning.grouping import folded
 __all__ = ["CoverNames"]
 
 _ALBUM = "<album>"
-_SPECIAL = re.compile(r'[][*?/\\:"<>|]+')  # in globs, or in names of files, which lack them
+_SPECIAL = re.compile(r'[][*?/\\:"<>|]+')  # special in globs, or not allowed in file names
 
 
 class CoverNames:
-    """The globs, the most preferred first, and what they match.
+    """Globs of cover file names, in order of preference.
 
-    A glob is of a file's name, or of a sub-folder's and a file's ("scans/front.*"), in capitals or
-    not. `<album>` stands for the title of the album.
+    A glob matches a file name, or a sub-folder and a file name ("scans/front.*"), ignoring case.
+    `<album>` stands for the album's title.
     """
 
     def __init__(self, globs: Sequence[str]) -> None:
@@ -26,17 +26,16 @@ class CoverNames:
         self._folders = list(map(_compiled, folders))
 
     def is_art_folder(self, name: str) -> bool:
-        """Whether covers are looked for in a sub-folder of this name."""
+        """Whether to look for covers in a sub-folder of this name."""
         name = name.casefold()
         return any(folder.match(name) for folder in self._folders)
 
     def ranked(
         self, pictures: Collection[str], titles: Callable[[], Iterable[str]], *, own: bool
     ) -> Iterator[str]:
-        """Those of the picture files that are covers, the most preferred first.
+        """Yield the pictures that match, in order of preference.
 
-        Without `own`, since the folder is not the album's alone, only those that have one of its
-        `titles`.
+        If the folder is not the album's `own`, only pictures named after one of `titles` match.
         """
         if not pictures:
             return
@@ -49,7 +48,7 @@ class CoverNames:
                 if named is None:
                     named = list(_globs_of(titles(), left.values()))
                 patterns = [_compiled(glob.replace(_ALBUM, title)) for title in named]
-            depth = glob.count("/")  # or a "*" would take in folders
+            depth = glob.count("/")  # "*" must not match a separator
             for pattern in patterns:
                 found = (name for name, text in left.items() if pattern.match(text))
                 for name in [name for name in found if name.count("/") == depth]:
@@ -62,9 +61,9 @@ def _compiled(glob: str) -> re.Pattern[str]:
 
 
 def _globs_of(titles: Iterable[str], names: Collection[str]) -> Iterator[str]:
-    """Titles as files are named by them, without what file systems do not allow in names.
+    """Yield globs for titles, with wildcards for characters that file names cannot contain.
 
-    Only those that some of the names can match, since a glob costs more than to see that.
+    Titles that cannot match any of `names` are skipped: checking is cheaper than matching.
     """
     for title in titles:
         parts = _SPECIAL.split(folded(title))

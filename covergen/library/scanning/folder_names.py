@@ -1,4 +1,4 @@
-"""What names of files and folders mean to systems, servers and players."""
+"""File and folder names with a meaning to operating systems, media servers and players."""
 
 import re
 
@@ -9,9 +9,9 @@ SYSTEM_FOLDERS = frozenset({
     "__macosx", "network trash folder", "temporary items", "lost+found", "lost.dir",
     "@eadir", "@tmp", "@sharebin", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",
 })  # fmt: skip
-"""Trash and other folders of Windows, macOS, Linux, Android and network storage, in lower case.
+"""Trash and other system folders of Windows, macOS, Linux, Android and NAS, in lower case.
 
-Those that begin with a dot (.Trash-1000, .Spotlight-V100) are hidden anyway.
+Names with a leading dot (.Trash-1000, .Spotlight-V100) are hidden anyway.
 """
 
 _ART_FOLDERS = ("scans", "artwork", "covers", "scan", "art")
@@ -23,8 +23,8 @@ COVER_NAMES = (
     "cover?large.*", "*front*.*",
     *(f"{folder}/{name}" for folder in _ART_FOLDERS for name in _ART_NAMES),
 )  # fmt: skip
-"""Globs of cover files, the most usual first: what Plex, Jellyfin and Navidrome read, what Windows
-Media Player writes, and what people call their scans."""
+"""Globs of cover files, the most common first: names that Plex, Jellyfin and Navidrome read, that
+Windows Media Player writes, and that people give to scans."""
 
 _PICTURES = frozenset({
     "jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jxl", "avif", "heic",
@@ -34,12 +34,12 @@ _DISC = re.compile(r"[(\[]?(?:cd|dis[ck]|dvd)[ ._-]*0*([0-9]{1,3})(?![0-9a-z])",
 
 
 def disc_number(folder_name: str) -> int:
-    """The number of a disc's folder ("CD 1", "Disc 02 - Bonus"), or 0 for any other folder."""
+    """Return the number of a disc folder ("CD 1", "Disc 02 - Bonus"), or 0 for other folders."""
     found = _DISC.match(folder_name)
     return int(found[1]) if found else 0
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file of this name is taken for a picture."""
+    """Whether the name has a picture file's extension."""
     stem, _, extension = name.rpartition(".")
     return bool(stem) and extension.lower() in _PICTURES

@@ -1,4 +1,4 @@
-"""One folder: what lies in it, and what its names mean."""
+"""The contents of a single folder."""
 
 import os
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """What matters in one folder, sorted by name.
+    """The relevant contents of a folder, sorted by name.
 
-    `names` is everything in it, or None where it was not looked into. `pictures` are the names of
-    picture files in it, and, as "scans/front.jpg", in its sub-folders for art. `problems` are what
-    could not be looked at, or was passed over because of an ignore file.
+    `names` are all names in it, or None if it was not listed. `pictures` are the names of its
+    picture files, including those in artwork sub-folders ("scans/front.jpg"). `problems` are
+    entries that cannot be read or that an ignore file excludes.
     """
 
     path: Path
@@ -41,10 +41,10 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlbumFolder:
-    """A folder with its disc sub-folders: the place within which tracks can share an album.
+    """A folder with its disc sub-folders: tracks within it can share an album.
 
-    `path` is above the disc folders, and `pictures` are those there. `partial`: there may be other
-    audio files that were not asked for.
+    `path` is the folder above the disc folders, and `pictures` are the pictures in it. `partial`:
+    it may contain audio files outside the paths given.
     """
 
     path: Path
@@ -54,19 +54,19 @@ class AlbumFolder:
 
 
 def above_discs(folder: Path) -> Path:
-    """The parent of a disc's folder; any other folder itself."""
+    """Return the parent of a disc folder, or the folder itself if it is not one."""
     named = folder if folder.name not in ("", "..") else folder.resolve()
     return named.parent if disc_number(named.name) else folder
 
 
 def listing(folder: Path) -> list[os.DirEntry[str]]:
-    """Everything in a folder, sorted by name. Raises OSError."""
+    """List a folder, sorted by name. Raises OSError."""
     with os.scandir(folder) as entries:
         return sorted(entries, key=attrgetter("name"))
 
 
 def pictures_in(folder: Path, names: CoverNames) -> tuple[str, ...]:
-    """The picture files of a folder and its sub-folders for art; none if it cannot be read."""
+    """Return the pictures in a folder and its artwork sub-folders; none if it is unreadable."""
     try:
         entries = listing(folder)
         pictures = [entry.name for entry in entries if is_picture_name(entry.name)]
@@ -79,19 +79,19 @@ def pictures_in(folder: Path, names: CoverNames) -> tuple[str, ...]:
 
 
 def art_in(entry: os.DirEntry[str]) -> list[str]:
-    """The picture files in a sub-folder for art; none where music lies in it, whose they are."""
+    """Return the picture files in an artwork sub-folder; none if it also contains music."""
     try:
         names = [inner.name for inner in listing(Path(entry.path))]
     except OSError:
         return []
     if any(map(is_audio_name, names)):
         return []
-    shown = (name for name in names if is_picture_name(name) and not name.startswith("."))
-    return [f"{entry.name}/{name}" for name in shown]
+    visible = (name for name in names if is_picture_name(name) and not name.startswith("."))
+    return [f"{entry.name}/{name}" for name in visible]
 
 
 def problem(path: Path, error: OSError) -> Outcome:
-    """The outcome of what the system would not let be looked at, in the system's words."""
+    """Return a failed outcome with the system's error message."""
     return Outcome(
         path=path,
         status=Status.FAILED,

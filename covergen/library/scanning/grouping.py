@@ -1,16 +1,15 @@
-"""Which tracks of a folder and its disc folders share one cover.
+"""Decide which tracks of a folder and its disc folders form an album.
 
-Within such a place, tracks with the same album title are one album unless something tells them
-apart: the album artist, or the MusicBrainz album id; or, where two tracks claim the same number of
-the same disc, the artist (without the featured ones) or the year. So a guest does not split an
-album, nor do the original years of a compilation's tracks; and two editions in one folder are two
-albums. Without numbers, two years tell editions apart where several artists are named, or two
-tracks have the same title. A track that lacks the tag goes with the only album that it can belong
-to. A MusicBrainz album id joins tracks whatever their other tags say.
+Tracks with the same album title form one album, unless they differ in album artist or MusicBrainz
+album ID. If two tracks have the same disc and track number, artist (without featured artists) and
+year also separate albums. So a guest artist does not split an album, nor do the original years of
+a compilation's tracks, but two editions in one folder become two albums. Without track numbers,
+years separate editions if there are several artists or repeated titles. A track that lacks the
+distinguishing tag joins the album if there is only one candidate. Tracks with the same MusicBrainz
+album ID always belong together.
 
-Tracks without an album title, or with one such as "Unknown Album", are singles, each on its own;
-but where most of them are numbered, no number comes twice, and no two artists are named, they are
-an album that nobody tagged.
+Tracks without an album title, or with a placeholder such as "Unknown Album", are singles. If most
+of them are numbered, no number repeats, and there is only one artist, they form an untagged album.
 """
 
 import re
@@ -39,47 +38,47 @@ _FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re
 _NAME_NUMBER = re.compile(r"(?:([0-9]{1,2})-)?(?:track[ _]*)?([0-9]{1,3})(?![0-9])", re.IGNORECASE)
 _DIGITS = re.compile("([0-9]+)")
 _YEAR = re.compile("[0-9]{4}")
-# What rippers, players and taggers write where they know no album: Windows Media Player (with the
-# date behind), iTunes, Android, Picard.
+# Placeholders for an unknown album: Windows Media Player (followed by the date), iTunes, Android,
+# Picard.
 _NO_TITLE = re.compile(
     r"[\W_]*(?:unknown(?: album)?|unbekanntes album|album inconnu|álbum desconocido|onbekend album"
     r"|album sconosciuto|неизвестный альбом|不明なアルバム|未知专辑|non-album tracks"
     r"|standalone recordings?)(?: \([\d/.: apm-]+\)|[\W_]*)"
 )
 _AFTER_ALL_NUMBERS = 1 << 30
-_MOST_TEXTS = 1 << 10  # remembered, since the tracks of an album say much the same
+_CACHED_TEXTS = 1 << 10  # cached, since tracks of an album share most texts
 
 
 def names_album(track: Track) -> bool:
-    """Whether the tags say of which album a track is."""
+    """Whether the track's tags identify its album."""
     return bool(_title(track) or track.musicbrainz_album_id)
 
 
 def tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
-    """Group tracks that name their album, in playing order."""
-    groups = list(_parts(tracks, _title).values())
+    """Group tracks that name their album; each group is in playing order."""
+    groups = list(_group_by(tracks, _title).values())
     groups = [part for group in groups for part in _by_album_artist(group)]
-    groups = [part for group in groups for part in _told_apart(group, musicbrainz_id_of)]
+    groups = [part for group in groups for part in _split_by(group, musicbrainz_id_of)]
     return [part for group in _joined_by_id(groups) for part in _editions(group)]
 
 
-def _parts(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
+def _group_by(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
     parts: dict[str, list[Track]] = {}
     for track in tracks:
         parts.setdefault(feature(track), []).append(track)
     return parts
 
 
-def _told_apart(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
-    """Split by a feature; tracks that lack it go with the only others, if there is one kind."""
-    parts = _parts(group, feature)
+def _split_by(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
+    """Split by a feature. Tracks that lack it join the others if those share one value."""
+    parts = _group_by(group, feature)
     return [group] if len(parts.keys() - {""}) < 2 else list(parts.values())
 
 
 def _by_album_artist(group: list[Track]) -> list[list[Track]]:
     if any(track.compilation for track in group):
         return [group]
-    return _told_apart(group, album_artist_of)
+    return _split_by(group, album_artist_of)
 
 
 def _joined_by_id(groups: Iterable[list[Track]]) -> list[list[Track]]:
@@ -94,28 +93,31 @@ def _joined_by_id(groups: Iterable[list[Track]]) -> list[list[Track]]:
 
 
 def _editions(group: list[Track]) -> list[list[Track]]:
-    """Split what has no id, where no single album can hold it all."""
+    """Split a group without MusicBrainz ID if it cannot be a single album."""
     if any(track.musicbrainz_album_id for track in group):
         return [group]
-    signed = any(track.album_artist or track.compilation for track in group)
-    parts = [group] if signed or not _clash(group, artist_of) else _told_apart(group, artist_of)
+    is_one_artist = any(track.album_artist or track.compilation for track in group)
+    if is_one_artist or not _has_conflict(group, artist_of):
+        parts = [group]
+    else:
+        parts = _split_by(group, artist_of)
     return [edition for part in parts for edition in _by_year(part)]
 
 
 def _by_year(group: list[Track]) -> list[list[Track]]:
-    editions = _told_apart(group, year_of)
+    editions = _split_by(group, year_of)
     if len(editions) == 1:
         return editions
     if any(_position(track)[1] for track in group):
-        return editions if _clash(group, year_of) else [group]
-    artists = _parts(group, album_artist_of).keys() - {""} or _parts(group, artist_of).keys()
+        return editions if _has_conflict(group, year_of) else [group]
+    artists = _group_by(group, album_artist_of).keys() - {""} or _group_by(group, artist_of).keys()
     titles = {(folded(track.title), year_of(track)) for track in group if track.title}
-    again = len({title for title, _ in titles}) < len(titles)
-    return editions if len(artists) > 1 or again else [group]
+    repeated = len({title for title, _ in titles}) < len(titles)
+    return editions if len(artists) > 1 or repeated else [group]
 
 
-def _clash(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
-    """Whether tracks that differ in a feature claim the same number of the same disc."""
+def _has_conflict(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
+    """Whether tracks with the same disc and track number differ in a feature."""
     claims: dict[tuple[int, int], str] = {}
     for track in group:
         position, value = _position(track), feature(track)
@@ -125,7 +127,7 @@ def _clash(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
 
 
 def is_untagged_album(tracks: Sequence[Track]) -> bool:
-    """Whether tracks without an album title are an album, and not singles."""
+    """Whether tracks without an album title form an album rather than singles."""
     positions = [_position(track) for track in tracks if _position(track)[1]]
     return (
         len(tracks) > 1
@@ -135,25 +137,25 @@ def is_untagged_album(tracks: Sequence[Track]) -> bool:
     )
 
 
-# What is compared: tags without what is only a matter of spelling.
+# Normalized tags, for comparison.
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def folded(text: str) -> str:
-    """A text without differences of case, of white space and of Unicode's forms (NFC)."""
+    """Normalize a text's case, white space and Unicode form (NFC)."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     return " ".join(text.lower().split())
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def without_featured(artist: str) -> str:
-    """An artist's name up to "feat." and its like."""
+    """Strip "feat. …" and similar from an artist's name."""
     return _FEATURED.sub("", artist)
 
 
 def artist_of(track: Track) -> str:
-    """The artist, without featured ones, folded."""
+    """The artist without featured artists, folded."""
     return folded(without_featured(track.artist))
 
 
@@ -163,29 +165,29 @@ def album_artist_of(track: Track) -> str:
 
 
 def musicbrainz_id_of(track: Track) -> str:
-    """The MusicBrainz album id, folded."""
+    """The MusicBrainz album ID, folded."""
     return folded(track.musicbrainz_album_id)
 
 
 def year_of(track: Track) -> str:
-    """The year in the date, or ""."""
+    """The year of the date, or ""."""
     found = _YEAR.search(track.date)
     return found[0] if found else ""
 
 
-@lru_cache(_MOST_TEXTS)
+@lru_cache(_CACHED_TEXTS)
 def _album_title(album: str) -> str:
     title = folded(album)
     return "" if _NO_TITLE.fullmatch(title) else title
 
 
 def _title(track: Track) -> str:
-    """The album's title, folded, or "" where it says that it is not known."""
+    """The album title, folded, or "" if it is a placeholder such as "Unknown Album"."""
     return _album_title(track.album)
 
 
 def _position(track: Track) -> tuple[int, int]:
-    """Disc and track number by the tags, else by the names of folder and file, else 0."""
+    """Disc and track number from the tags, else from the folder and file names, else 0."""
     *_, folder, name = "", *track.path.parts
     disc = track.disc_number or disc_number(folder)
     number = track.track_number
@@ -196,7 +198,7 @@ def _position(track: Track) -> tuple[int, int]:
 
 
 def playing_order(track: Track) -> tuple[int, int, list[int | str], str]:
-    """What tracks are sorted by: disc, track number, and the name, with its numbers as numbers."""
+    """Sort key: disc, track number, then the file name in natural order."""
     disc, number = _position(track)
     pieces = _DIGITS.split(track.path.name.casefold())
     natural = [int(piece) if odd % 2 else piece for odd, piece in enumerate(pieces)]

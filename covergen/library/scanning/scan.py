@@ -1,4 +1,4 @@
-"""Folders to tracks to albums, as a stream: the library may be of any size."""
+"""Scan folders for albums, as a stream, so that memory use does not grow with the library."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,17 +21,17 @@ from covergen.library.tags import read_track
 
 __all__ = ["ScanOptions", "scan"]
 
-_MOST_UNSAVED = 500
+_MAX_UNSAVED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """What is passed over, and whether an album is what its tags say, or every track its own.
+    """What to scan, and how to group tracks into albums.
 
-    `exclude`: globs of names, or of paths relative to the folder given. `follow_symlinks`: also
-    out of that folder. `cover_names`: globs of cover files, as in `CoverNames`. `bare`: files that
-    cannot hold a cover are tracks too, but not beside those that can, unless each is an album of
-    its own.
+    `exclude`: globs of names, or of paths relative to the given folder. `follow_symlinks`: follow
+    links that lead out of the given folders. `per`: group tracks by their tags, or make each track
+    an album. `cover_names`: globs of cover files, as in `CoverNames`. `bare`: include files that
+    cannot hold a cover, unless they are next to files that can and `per` is "album".
     """
 
     exclude: tuple[str, ...] = ()
@@ -48,15 +48,15 @@ def scan(
     *,
     checkpoint: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
-    """Yield the albums in folders and files, each when its folder and its discs have been read.
+    """Yield the albums in folders and files, each as soon as its folder and discs have been read.
 
-    An Outcome is a file or folder that failed, or one that is passed over: because of an ignore
-    file, a link that is not followed, a video, or what cannot hold a cover. A file that `memory`
-    knows, unchanged in size and mtime, is not opened, be it music or a cover file. Files named
-    outright are scanned whatever their extension, and without their neighbours; videos too.
+    Yields an Outcome for each file or folder that failed or was skipped: excluded by an ignore
+    file, a link that is not followed, a video, or a file that cannot hold a cover. Files in
+    `memory` whose size and mtime are unchanged are not opened. Files given explicitly are scanned
+    whatever their extension, without the others in their folder; videos too.
 
-    Raises UsageError at once, before the iteration, for paths that cannot be looked at, and
-    Interrupted when `checkpoint` says so.
+    Raises UsageError immediately, before iteration, for paths that cannot be read, and Interrupted
+    when `checkpoint` does.
     """
     names = CoverNames(options.cover_names)
     found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
@@ -72,12 +72,12 @@ def _scan(
 ) -> Iterator[Album | Outcome]:
     for album_folder in album_folders:
         checkpoint()
-        look = _Look(memory, checkpoint)
+        reader = _FolderReader(memory, checkpoint)
         tracks: list[Track] = []
         bare: list[Track] = []
         for folder in album_folder.folders:
             yield from folder.problems
-            for found in look.at_files(folder):
+            for found in reader.at_files(folder):
                 if isinstance(found, Outcome):
                     yield found
                 elif found.is_video and folder.names is not None:
@@ -89,8 +89,8 @@ def _scan(
         else:
             yield from (_passed_over(track, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
-        albums = list(with_cover_files(albums, album_folder, names, look.is_picture))
-        look.remember_pictures()
+        albums = list(with_cover_files(albums, album_folder, names, reader.is_picture))
+        reader.remember_pictures()
         yield from albums
 
 
@@ -98,8 +98,8 @@ def _passed_over(track: Track, reason: Reason) -> Outcome:
     return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
 
 
-class _Look:
-    """A look at the files of one album folder, as they are remembered or else as they are."""
+class _FolderReader:
+    """Reads the files of one album folder, from the scan cache if they are unchanged."""
 
     def __init__(self, memory: ScanMemory, checkpoint: Callable[[], None]) -> None:
         self._memory = memory
@@ -108,11 +108,11 @@ class _Look:
         self._new_pictures: list[PictureFile] = []
 
     def at_files(self, folder: Folder) -> Iterator[Track | Outcome]:
-        """Each file of a folder; what was read is remembered, however it ends."""
+        """Yield each file of a folder; cache what was read, even if iteration stops early."""
         known = {} if folder.names is None and not folder.files else self._recall(folder.path)
         if folder.names is not None:
-            gone = known.keys() - folder.names
-            self._memory.forget(*(folder.path / name for name in gone))
+            deleted = known.keys() - folder.names
+            self._memory.forget(*(folder.path / name for name in deleted))
         unsaved: list[Seen] = []
         try:
             for name, stat in folder.files:
@@ -125,7 +125,7 @@ class _Look:
                         continue
                     found = read
                     unsaved.append(found)
-                if len(unsaved) >= _MOST_UNSAVED:
+                if len(unsaved) >= _MAX_UNSAVED:
                     self._memory.remember(*unsaved)
                     unsaved.clear()
                 yield found.outcome() if isinstance(found, Failure) else found
@@ -133,9 +133,9 @@ class _Look:
             self._memory.remember(*unsaved)
 
     def is_picture(self, folder: Path, name: str) -> bool | None:
-        """Whether a cover file in or below a folder is a picture, None where it is no file."""
+        """Whether the named file in or below a folder is a picture; None if it is not a file."""
         try:
-            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 - of each folder: a path costs
+            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 - a Path is too slow here
         except OSError:
             return None
         inner, _, file_name = name.rpartition("/")
@@ -144,17 +144,17 @@ class _Look:
             return known.is_image
         path = folder / name
         try:
-            verdict = is_picture(path)
+            is_image = is_picture(path)
         except OSError:
-            return True  # what nobody can look into is not to be taken for none
-        if verdict is not None:
+            return True  # unreadable, but it may well be a cover
+        if is_image is not None:
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
-            seen = PictureFile(path=path, size=size, mtime_ns=mtime_ns, is_image=verdict)
+            seen = PictureFile(path=path, size=size, mtime_ns=mtime_ns, is_image=is_image)
             self._new_pictures.append(seen)
-        return verdict
+        return is_image
 
     def remember_pictures(self) -> None:
-        """Keep what cover files were found to be, in one transaction."""
+        """Cache the results for cover files in one transaction."""
         self._memory.remember(*self._new_pictures)
         self._new_pictures.clear()
 
@@ -169,7 +169,7 @@ def _unchanged(seen: Seen, stat: os.stat_result) -> bool:
 
 
 def _read(path: Path, stat: os.stat_result) -> Track | Failure | Outcome:
-    """A Track, or a Failure to be remembered, or the Outcome of what may be mended meanwhile."""
+    """Return a Track, a Failure to cache, or an Outcome for an error that may be temporary."""
     try:
         return read_track(path, stat)
     except TagError as error:

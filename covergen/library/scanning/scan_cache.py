@@ -1,4 +1,4 @@
-"""What earlier scans saw, so that a file that has not changed is not opened again."""
+"""Cache of scanned files, so that unchanged files are not opened again."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ __all__ = ["Failure", "PictureFile", "ScanMemory", "Seen", "remembered_files"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A file that is no music, or is damaged: why, and what it was when that was found."""
+    """A file that is damaged or not audio, with its size and mtime when it was scanned."""
 
     path: Path
     size: int
@@ -29,7 +29,7 @@ class Failure:
     message: str
 
     def outcome(self) -> Outcome:
-        """What becomes of it in a run."""
+        """The outcome that a run reports for this file."""
         return Outcome(
             path=self.path, status=Status.FAILED, reason=self.reason, message=self.message
         )
@@ -37,7 +37,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureFile:
-    """A file called as cover files are: whether it is a picture, and what it was when seen."""
+    """A file with a cover file's name: whether it is a picture, and its size and mtime then."""
 
     path: Path
     size: int
@@ -46,7 +46,7 @@ class PictureFile:
 
 
 Seen = Track | Failure | PictureFile
-"""What is remembered of a file."""
+"""A cached file."""
 
 _OWN_COLUMNS = ("path", "size", "mtime_ns")
 _TRACK_DETAILS = tuple(f.name for f in fields(Track) if f.name not in _OWN_COLUMNS)
@@ -56,9 +56,9 @@ _DETAILS = {Track: _TRACK_DETAILS, Failure: _FAILURE_DETAILS, PictureFile: _PICT
 
 _REASONS = {reason.value: reason for reason in Reason}
 
-# Paths are bytes: a name need not be text. mtime_ns is text: file systems know times that SQLite's
-# integers do not. `details` is JSON: the values of the other fields, of a Track, or of a Failure or
-# PictureFile, which have fewer. `used`: a day.
+# Paths are bytes, because a name need not be text. mtime_ns is text, because it can exceed SQLite's
+# integers. `details` is a JSON array of the other fields' values; its length distinguishes a Track,
+# a Failure and a PictureFile. `used` is a day number.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     folder BLOB NOT NULL,
@@ -75,32 +75,32 @@ CREATE INDEX IF NOT EXISTS seen_by_use ON seen (used);
 _NAME = "scan.sqlite"
 _UNUSED_DAYS = 180
 
-_READING = 3  # to be raised when tags are read differently, so that files are read anew
+_READER_VERSION = 3  # raise it when tags are read differently, so that files are read again
 
 
 def _version() -> int:
-    """Another one whenever the fields change, so that old rows are never taken for new."""
-    shape = repr((_READING, _SCHEMA, *_DETAILS.values(), *_REASONS))
+    """Return a number that changes with the fields, so that old rows are not misread."""
+    shape = repr((_READER_VERSION, _SCHEMA, *_DETAILS.values(), *_REASONS))
     return zlib.crc32(shape.encode()) & 0x7FFFFFFF
 
 
 def remembered_files(path: Path | None = None) -> Usage:
-    """What the memory holds; a row is a file. Changes nothing."""
+    """Return how many files the cache contains and its size, without changing it."""
     return usage_of(path or cache_folder() / _NAME, "seen", _version())
 
 
 class ScanMemory:
-    """What was seen of each file, for as long as its size and mtime stay as they were.
+    """The scan cache: tracks, failures and cover files by path, valid while size and mtime match.
 
-    Used by one thread at a time. A memory that cannot be written or read only costs the next scan
-    its speed, and is never an error. What no scan came by for long is forgotten at the end.
+    Not thread-safe. A cache that cannot be read or written makes scans slower, but is never an
+    error. Closing it removes entries that no scan has used for 180 days.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._rows = open_cache(_NAME, _SCHEMA, _version(), path=path)
 
     def recall(self, folder: Path) -> dict[str, Seen]:
-        """What is remembered of the files in a folder, by their names."""
+        """Return the cached files of a folder by name."""
         try:
             rows = self._rows.execute(
                 "SELECT name, size, mtime_ns, details, used FROM seen WHERE folder = ?",
@@ -113,34 +113,34 @@ class ScanMemory:
             used = "UPDATE seen SET used = ? WHERE folder = ?"
             self._write(used, [(day, _folder_key(folder))])
         try:
-            # Not one by one: faster.
+            # One call for all rows is faster.
             all_details = json.loads(f"[{','.join(row[3] for row in rows)}]")
             return {
                 (name := os.fsdecode(row[0])): _seen(folder / name, row[1], int(row[2]), details)
                 for row, details in zip(rows, all_details, strict=True)
             }
-        except (KeyError, RecursionError, TypeError, ValueError):  # what covergen never wrote
+        except (KeyError, RecursionError, TypeError, ValueError):  # not written by covergen
             return {}
 
     def remember(self, *seen: Seen) -> None:
-        """Keep what was seen of files, in one transaction."""
+        """Cache files in one transaction."""
         self._write(
             "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", [_row(s) for s in seen]
         )
 
     def forget(self, *paths: Path) -> None:
-        """Have these files read anew by the next scan, in one transaction."""
+        """Remove files in one transaction, so that the next scan reads them again."""
         self._write("DELETE FROM seen WHERE folder = ? AND name = ?", [_key(p) for p in paths])
 
     def prune(self, *, unused_days: int = _UNUSED_DAYS) -> int:
-        """Forget files that no scan came by for so long. Returns how many went."""
+        """Remove files that no scan has used for `unused_days`. Returns their number."""
         with contextlib.suppress(sqlite3.DatabaseError), self._rows:
             query = "DELETE FROM seen WHERE used <= ?"
             return self._rows.execute(query, (today() - unused_days,)).rowcount
         return 0
 
     def forget_lost(self) -> int:
-        """Forget files that are not where they were. Returns how many went."""
+        """Remove files that no longer exist. Returns their number."""
         with contextlib.suppress(sqlite3.DatabaseError):
             known = self._rows.execute("SELECT folder, name FROM seen").fetchall()
             lost = [key for key in known if not os.path.lexists(b"/".join(key))]
@@ -149,7 +149,7 @@ class ScanMemory:
         return 0
 
     def compact(self) -> None:
-        """Give the room of what was forgotten back to the disk."""
+        """Return the space of removed entries to the file system."""
         with contextlib.suppress(sqlite3.DatabaseError):
             self._rows.execute("VACUUM")
 

@@ -1,4 +1,4 @@
-"""From paths to album folders: what lies where in a library, found without opening a file."""
+"""Walk folders to find audio and picture files, without opening them."""
 
 import errno
 import fnmatch
@@ -37,13 +37,13 @@ def walk(
     *,
     follow_symlinks: bool = False,
 ) -> Iterator[AlbumFolder]:
-    """Find the audio files in folders, and those named outright, each once.
+    """Find the audio files in the given folders, and those given explicitly, each once.
 
-    What is named outright may be a link. Links in folders are followed within the folders given,
-    and out of them with `follow_symlinks`; else each is a problem. `exclude` are globs of names, or
-    of paths relative to the folder given, as case-sensitive as the system. What ignore files in the
-    folders say is passed over, and each such file or folder is a problem. Raises UsageError, before
-    anything starts, for paths that cannot be looked at.
+    Paths given explicitly may be links. Links inside folders are followed if they lead to within
+    the given folders, or with `follow_symlinks`; others are reported as problems. `exclude` are
+    globs of names, or of paths relative to the given folder, as case-sensitive as the system. Files
+    and folders that an ignore file excludes are reported as problems too. Raises UsageError
+    immediately for paths that cannot be read.
     """
     kinds = _kinds(paths)
     folders = [path for path, kind in kinds if modes.S_ISDIR(kind)]
@@ -61,15 +61,15 @@ def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
             continue
         kinds.append((path, kind))
         if not (modes.S_ISDIR(kind) or modes.S_ISREG(kind)):
-            problems.append(f"{path}: neither a file nor a folder")
+            problems.append(f"{path}: not a file or folder")
     if problems:
-        raise UsageError("\n".join(problems), hint="give music files, or folders that hold some")
+        raise UsageError("\n".join(problems), hint="give music files or folders that contain them")
     return kinds
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A folder to look into: `trail` is its path relative to the root, with a separator at the end.
+    """A folder to list. `trail` is its path relative to the root, with a trailing separator.
 
     `rules` are those of the ignore files above it.
     """
@@ -79,7 +79,7 @@ class _Place:
     rules: IgnoreRules = field(default_factory=IgnoreRules)
 
     def below(self, folder: Folder, rules: IgnoreRules) -> list["_Place"]:
-        """The sub-folders of this one, in which `rules` hold."""
+        """Return the sub-folders of this one, to which `rules` apply."""
         return [
             _Place(self.path / name, f"{self.trail}{name}{os.sep}", rules)
             for name in folder.subfolders
@@ -87,9 +87,9 @@ class _Place:
 
 
 class _Walk:
-    """One walk: where it starts, what it passes over, and the folders it has been to.
+    """The state of one walk: its roots, exclusions and visited folders.
 
-    All that grows with the library is one number for each folder, so that none is scanned twice.
+    Memory grows by one number per folder, kept so that no folder is scanned twice.
     """
 
     def __init__(
@@ -110,28 +110,28 @@ class _Walk:
 
     def run(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
         for root in self._roots:
-            yield from self._below(root)
-        yield from self._named(files)
+            yield from self._walk_root(root)
+        yield from self._explicit_files(files)
 
     def _outermost(self, roots: Sequence[Path]) -> list[Path]:
-        """The roots that the walk does not come to from another one, in the order given."""
+        """Return the roots that are not reached from another root, in the given order."""
         real = {root: root.resolve() for root in roots}
         kept = set()
         for root in sorted(real, key=lambda root: len(real[root].parts)):
-            if not self._comes_to(real[root]):
+            if not self._reaches(real[root]):
                 self._real_roots.append(real[root])
                 kept.add(root)
         return [root for root in real if root in kept]
 
-    def _below(self, root: Path) -> Iterator[AlbumFolder]:
-        pending = [_Place(root)]  # no recursion: folders can lie deeper than Python's stack
+    def _walk_root(self, root: Path) -> Iterator[AlbumFolder]:
+        pending = [_Place(root)]  # no recursion: folders can be nested deeper than Python's stack
         while pending:
             place = pending.pop()
-            folder, rules = self._look_into(place)
+            folder, rules = self._list(place)
             discs, others = [], []
             for inner in place.below(folder, rules):
                 if disc_number(inner.path.name):
-                    disc, rules_of_disc = self._look_into(inner)
+                    disc, rules_of_disc = self._list(inner)
                     discs.append(disc)
                     others += inner.below(disc, rules_of_disc)
                 else:
@@ -139,8 +139,8 @@ class _Walk:
             yield self._album_folder(folder, discs)
             pending += reversed(others)
 
-    def _look_into(self, place: _Place) -> tuple[Folder, IgnoreRules]:
-        """List a folder, and say which rules hold in it."""
+    def _list(self, place: _Place) -> tuple[Folder, IgnoreRules]:
+        """List a folder. Returns its contents and the ignore rules that apply to it."""
         path, trail = place.path, place.trail
         try:
             if not self._first_visit(path.stat()):
@@ -152,16 +152,16 @@ class _Walk:
             return Folder(path=path, problems=(problem(path, error),)), place.rules
         except HiddenError as error:
             return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
-        return self._sorted_out(everything, names, replace(place, rules=rules)), rules
+        return self._classify(everything, names, replace(place, rules=rules)), rules
 
-    def _sorted_out(
+    def _classify(
         self, entries: Iterable[os.DirEntry[str]], names: frozenset[str], place: _Place
     ) -> Folder:
-        """What lies in a folder, in which `place.rules` hold."""
+        """Sort a folder's entries by kind, applying `place.rules`."""
         files, subfolders, problems, pictures = [], [], [], []
         for entry in entries:
             name, relative = entry.name, place.trail + entry.name
-            if not self._admits(name, relative):
+            if not self._includes(name, relative):
                 continue
             is_music = _is_music_name(name)
             if is_picture_name(name):
@@ -173,10 +173,10 @@ class _Walk:
                 if not (is_folder or is_music):
                     continue
                 if ignoring := place.rules.ignoring(relative, is_folder=is_folder):
-                    problems.append(_ignored(place.path / name, f"{ignoring} says so"))
+                    problems.append(_ignored(place.path / name, f"excluded by {ignoring}"))
                 elif leads_out:
                     problems.append(_outside(place.path / name))
-                elif not self._belongs_here(entry):
+                elif not self._should_follow(entry):
                     continue
                 elif is_folder:
                     subfolders.append(name)
@@ -194,12 +194,12 @@ class _Walk:
             problems=tuple(problems),
         )
 
-    def _named(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
-        """The files named outright that the walk has not come to, by their albums' folders."""
+    def _explicit_files(self, files: Sequence[Path]) -> Iterator[AlbumFolder]:
+        """Yield the files given explicitly that the walk did not reach, by album folder."""
         albums: dict[Path, dict[Path, Path]] = {}
         for path in files:
             real = path.resolve()
-            walked = _is_music_name(real.name) and self._comes_to(real)
+            walked = _is_music_name(real.name) and self._reaches(real)
             if not walked and not self._excludes(path.name, path.name):
                 albums.setdefault(above_discs(path.parent), {}).setdefault(real, path)
         for above, named in albums.items():
@@ -212,7 +212,7 @@ class _Walk:
 
     def _album_folder(self, folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
         above = above_discs(folder.path)
-        inside = above == folder.path  # else the walk began at a disc, and has not seen the others
+        inside = above == folder.path  # otherwise the walk began at a disc folder
         return AlbumFolder(
             path=above,
             folders=(folder, *discs),
@@ -221,7 +221,7 @@ class _Walk:
         )
 
     def _folder_of(self, folder: Path, paths: Sequence[Path]) -> Folder:
-        """A folder of which only some files are looked at."""
+        """Return a folder with only the given files."""
         files, problems = [], []
         for path in paths:
             try:
@@ -242,39 +242,39 @@ class _Walk:
         return not known
 
     def _leads_out(self, entry: os.DirEntry[str]) -> bool:
-        """Whether it is a link to neither below nor above a root, and such are not followed."""
+        """Whether it is a link that leads out of all roots and must not be followed."""
         if self._follow_symlinks or not entry.is_symlink():
             return False
         real = Path(os.path.realpath(entry.path))
         roots = self._real_roots
         return not any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots)
 
-    def _belongs_here(self, entry: os.DirEntry[str]) -> bool:
-        """Whether it is no link, or one to where the walk does not come otherwise.
+    def _should_follow(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it is not a link, or a link to something that the walk does not reach otherwise.
 
-        A link to a folder above a root leads back into it, and is a loop. Raises OSError.
+        A link to a folder above a root would be a loop. Raises OSError.
         """
         if not entry.is_symlink():
             return True
         real = Path(entry.path).resolve()
         if entry.is_dir():
             upwards = any(root.is_relative_to(real) for root in self._real_roots)
-            return not upwards and not self._comes_to(real)
-        walked = _is_music_name(real.name) and self._comes_to(real)
+            return not upwards and not self._reaches(real)
+        walked = _is_music_name(real.name) and self._reaches(real)
         return not walked and self._first_visit(entry.stat())
 
-    def _comes_to(self, real: Path) -> bool:
-        """Whether this real path lies below a root, with nothing passed over on the way to it."""
+    def _reaches(self, real: Path) -> bool:
+        """Whether the walk reaches this real path from a root, without exclusions on the way."""
         for root in self._real_roots:
             if real.is_relative_to(root):
                 parts = real.relative_to(root).parts
                 trails = accumulate(parts, lambda trail, name: f"{trail}{os.sep}{name}")
-                if all(map(self._admits, parts, trails)):
+                if all(map(self._includes, parts, trails)):
                     return True
         return False
 
-    def _admits(self, name: str, relative: str) -> bool:
-        """Whether something of this name, and path relative to its root, is looked at."""
+    def _includes(self, name: str, relative: str) -> bool:
+        """Whether an entry, at `relative` below its root, is neither hidden nor excluded."""
         hidden = name.startswith(".") or name.lower() in SYSTEM_FOLDERS
         return not hidden and not self._excludes(name, relative)
 
@@ -290,7 +290,7 @@ def _is_music_name(name: str) -> bool:
 
 
 def _outside(link: Path) -> Outcome:
-    message = f"a link to {os.path.realpath(link)}: --follow-symlinks goes there"
+    message = f"link to {os.path.realpath(link)}: use --follow-symlinks to include it"
     return Outcome(path=link, status=Status.SKIPPED, reason=Reason.OUTSIDE, message=message)
 
 

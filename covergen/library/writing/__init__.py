@@ -1,1 +1,1 @@
-"""The only code that opens a music file for writing."""
+"""Write covers into music files safely. The only package that opens a music file for writing."""

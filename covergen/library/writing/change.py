@@ -1,4 +1,4 @@
-"""What one write does to one file: what was there, what is there now, and the way back."""
+"""A record of one write to one file, sufficient to undo it."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 NOTHING = ""
-"""Stands for the fingerprint of a file that does not exist."""
+"""The fingerprint of a file that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ class Stamp:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """What the system says of it."""
+        """The stamp of a file with this status."""
         return cls(size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
 NO_STAMP = Stamp(size=0, mtime_ns=0)
-"""That of a file that does not exist."""
+"""The stamp of a file that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,8 @@ class Change:
     """A file that is about to be written.
 
     `path` is the file itself, not a link to it. `before` and `after` are its fingerprints, or
-    NOTHING; `reversal` makes the old file of the new one, where there was an old one. Of a music
-    file, `picture` is the cover that goes, or b"". A picture beside the tracks has no `container`.
+    NOTHING. `reversal` restores the old file from the new one, if there was an old one. `picture`
+    is the cover that is removed, or b"". `container` is "" for a cover file.
     """
 
     path: Path
@@ -63,11 +63,11 @@ class Change:
 
 
 Record = Callable[[Change], AbstractContextManager[None]]
-"""Keeps a change for as long as it may be taken back: entered before it is made, left after."""
+"""Records a change in the journal: the context is entered before the change and left after it."""
 
 
 def stamp_of(track: Track) -> Stamp:
-    """A track's file as it was scanned."""
+    """The stamp of a track's file when it was scanned."""
     return Stamp(size=track.size, mtime_ns=track.mtime_ns)
 
 

@@ -1,6 +1,6 @@
-"""Two files that change places in one step, so that neither is lost if it is not the one expected.
+"""Swap two files atomically, so that neither is lost if another program replaced one of them.
 
-Sources: renameat2(2) of Linux 3.15, renamex_np(2) of macOS 10.12.
+Sources: renameat2(2), Linux 3.15; renamex_np(2), macOS 10.12.
 """
 
 import ctypes
@@ -14,19 +14,19 @@ __all__ = ["exchange"]
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_EXCHANGE = 1 << 1  # linux/fs.h
 _RENAME_SWAP = 1 << 1  # macOS, sys/stdio.h
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Let two files have each other's name, or change nothing.
+def exchange(first: Path, second: Path) -> bool:
+    """Swap the names of two files atomically, or change nothing.
 
-    Returns False where the system, or the file system, knows no such thing. Raises OSError, also
-    where one of them is not there.
+    Returns False if the system or the file system does not support it. Raises OSError, also if one
+    of the files does not exist.
     """
     if sys.platform == "win32":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(one), os.fsencode(other)
+    names = os.fsencode(first), os.fsencode(second)
     if hasattr(libc, "renameat2"):
         failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
     elif hasattr(libc, "renamex_np"):
@@ -34,6 +34,6 @@ def exchange(one: Path, other: Path) -> bool:
     else:
         return False
     code = ctypes.get_errno()
-    if failed and code not in _CANNOT:
-        raise OSError(code, os.strerror(code), str(one), None, str(other))
+    if failed and code not in _UNSUPPORTED:
+        raise OSError(code, os.strerror(code), str(first), None, str(second))
     return not failed

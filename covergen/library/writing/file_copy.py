@@ -1,4 +1,4 @@
-"""A copy of a file with everything that the system knows of it, and getting it onto the disk."""
+"""Copy files with their metadata, and sync them to disk."""
 
 import ctypes
 import errno
@@ -17,14 +17,14 @@ __all__ = ["copy_bytes", "copy_metadata", "sync_file", "sync_folder"]
 _FICLONE = 0x40049409  # linux/fs.h
 _COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # macOS, copyfile.h
 
-# What a file's owner has put there, and access control lists. The system sets the others.
+# Attributes set by the file's owner, and access control lists. The system manages the others.
 _OWNED_XATTRS = ("user.", "system.")
 
 
 def copy_bytes(source: Path, target: Path) -> None:
     """Copy a file's bytes into the existing file `target`.
 
-    Where the file system can, they are shared until one of the two is written to. Raises OSError.
+    Makes a copy-on-write clone if the file system supports it. Raises OSError.
     """
     if not _cloned(source, target):
         shutil.copyfile(source, target)
@@ -44,9 +44,9 @@ def _cloned(source: Path, target: Path) -> bool:
 def copy_metadata(
     source: Path, target: Path, status: os.stat_result, *, mtime_ns: int | None
 ) -> None:
-    """Give `target` the owner, mode and extended attributes of `source`, and `mtime_ns` if any.
+    """Copy owner, mode and extended attributes to `target`, and set `mtime_ns` if given.
 
-    `status` is that of `source`. Raises OSError, and WriteError where the owner cannot be kept.
+    `status` is that of `source`. Raises OSError, and WriteError if the owner cannot be kept.
     """
     if hasattr(os, "chown"):
         _copy_owner(target, status)
@@ -67,7 +67,7 @@ def _copy_owner(target: Path, status: os.stat_result) -> None:
         raise WriteError(
             target,
             Reason.READ_ONLY,
-            "it belongs to another user or group, and a rewritten file would not",
+            "it belongs to another user or group, which rewriting would change",
             hint="run covergen as its owner",
         ) from error
 
@@ -78,7 +78,7 @@ def _copy_xattrs(source: Path, target: Path) -> None:
     elif sys.platform == "linux":
         wanted, found = _xattrs(source), _xattrs(target)
         for name in found.keys() - wanted.keys():
-            if name.startswith(_OWNED_XATTRS):  # an access control list of the folder's
+            if name.startswith(_OWNED_XATTRS):  # an access control list inherited from the folder
                 os.removexattr(target, name)
         for name, value in wanted.items():
             if found.get(name) != value:
@@ -90,7 +90,7 @@ def _xattrs(path: Path) -> dict[str, bytes]:
     try:
         return {name: os.getxattr(path, name) for name in os.listxattr(path)}
     except OSError as error:
-        if error.errno == errno.ENOTSUP:  # a file system without them
+        if error.errno == errno.ENOTSUP:  # not supported by the file system
             return {}
         raise
 
@@ -104,13 +104,13 @@ def _copy_xattrs_of_macos(source: Path, target: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have a file's bytes and its metadata written to the disk. Raises OSError."""
+    """Flush a file's bytes and metadata to disk. Raises OSError."""
     _sync(path, os.O_RDWR)
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's entries written to the disk, where the system can do that."""
-    with suppress(OSError):  # the names are right already; only a power cut could tell
+    """Flush a folder's entries to disk, if the system supports it."""
+    with suppress(OSError):  # it only matters after a power failure
         _sync(folder, os.O_RDONLY)
 
 

@@ -1,8 +1,7 @@
-"""What a file is known again by: a hash of all its bytes.
+"""Fingerprints: hashes of all bytes of a file, computed cheaply for a file and its replacement.
 
-A file and what takes its place have most of their bytes in common, and those are hashed once: the
-fingerprints of both are hashes of hashes, of the start and the end that they share, and of what
-lies between. Where they are cut stands in the fingerprint.
+The two have most bytes in common, which are hashed once: a fingerprint is a hash of three hashes,
+of the common start, the middle and the common end. It contains the lengths of start and end.
 """
 
 import hashlib
@@ -16,14 +15,14 @@ from covergen.library.writing.reversal import Reversal
 
 __all__ = ["fingerprints", "has_fingerprint"]
 
-_CUT = re.compile(r"[0-9a-f]{64}:([0-9]{1,18}):([0-9]{1,18})")
+_PARTIAL = re.compile(r"[0-9a-f]{64}:([0-9]{1,18}):([0-9]{1,18})")
 _BLOCK_BYTES = 256 << 10
 
 
 def fingerprints(old: Path, new: Path, reversal: Reversal) -> tuple[str, str]:
-    """Those of a file and of the one that takes its place. Raises OSError.
+    """Return the fingerprints of a file and of its replacement. Raises OSError.
 
-    `reversal` was found by comparing the two: what it keeps of the new one is as in the old one.
+    `reversal` must be the result of comparing the two: it contains the number of shared bytes.
     """
     if reversal.patches:
         return file_hash(old), file_hash(new)
@@ -35,13 +34,13 @@ def fingerprints(old: Path, new: Path, reversal: Reversal) -> tuple[str, str]:
 
 
 def has_fingerprint(path: Path, fingerprint: str) -> bool:
-    """Whether the file is there, and the very one that has this fingerprint. Raises OSError."""
+    """Whether the file at `path` has this fingerprint. Raises OSError."""
     if fingerprint == NOTHING:
         return False
-    cut = _CUT.fullmatch(fingerprint)
-    if cut is None:  # nothing was shared
+    lengths = _PARTIAL.fullmatch(fingerprint)
+    if lengths is None:  # a plain hash of the whole file
         return file_hash(path) == fingerprint
-    head, tail = map(int, cut.groups())
+    head, tail = map(int, lengths.groups())
     with path.open("rb") as file:
         if _size(file) < head + tail:
             return False

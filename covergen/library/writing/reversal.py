@@ -1,7 +1,7 @@
-"""How to get a file's bytes back from those that took their place, in few bytes of its own.
+"""Compact instructions for restoring an old file from the new one.
 
-A cover goes into one place of a file. What lies before and behind stays, or moves as a whole; only
-numbers in it may change with it: sizes, offsets, the checksums of Ogg's pages.
+A cover is inserted in one place of a file. The bytes before and after it stay or move as a whole,
+but for a few numbers: sizes, offsets, the checksums of Ogg pages.
 """
 
 import json
@@ -18,10 +18,10 @@ from covergen.library.pictures.splice import splice
 
 __all__ = ["Reversal", "find_reversal"]
 
-_LARGEST_BYTES = 32 << 20
-_MOST_PATCHES = 1 << 20
-_BLOCKS = 256 << 10, 4 << 10  # compared at once: first in large steps, then to the place itself
-_LONGEST_PATCH = 64
+_MAX_BYTES = 32 << 20
+_MAX_PATCHES = 1 << 20
+_BLOCKS = 256 << 10, 4 << 10  # compared in large steps first, then in small ones
+_MAX_PATCH = 64
 _DIFFERENCE = re.compile(rb"[^\0]+(?:\0{1,8}[^\0]+)*")
 
 _Patch = tuple[int, bytes]
@@ -29,10 +29,10 @@ _Patch = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversal:
-    """Makes an old file of the new one.
+    """Restores an old file from the new one.
 
-    Of the new file the first `head` and the last `tail` bytes stay, and `middle` takes the place of
-    all between them; then each of `patches`, an offset in the old file and bytes, is put there.
+    The first `head` and the last `tail` bytes of the new file stay, and `middle` replaces all bytes
+    between them. Then `patches`, offsets in the old file with bytes, are applied.
     """
 
     head: int
@@ -45,14 +45,14 @@ class Reversal:
         with path.open("r+b") as file:
             end = file.seek(0, os.SEEK_END) - self.tail
             if end < self.head:
-                raise ValueError("the file is shorter than what was kept of it")
+                raise ValueError("the file is shorter than its undo data requires")
             splice(file, self.head, end, self.middle)
             for offset, data in self.patches:
                 file.seek(offset)
                 file.write(data)
 
     def pack(self, known: bytes = b"") -> bytes:
-        """Return it as bytes, compressed. `known` bytes in `middle` are left out."""
+        """Return it as compressed bytes. Occurrences of `known` in `middle` are omitted."""
         before, found, after = self.middle.partition(known) if known else (self.middle, b"", b"")
         head = {
             "head": self.head,
@@ -67,7 +67,7 @@ class Reversal:
 
     @classmethod
     def unpack(cls, data: bytes, known: bytes = b"") -> "Reversal":
-        """Read what `pack` wrote. Raises ValueError where it is damaged."""
+        """Parse the result of `pack`. Raises ValueError if it is damaged."""
         try:
             line, _, body = zlib.decompress(data).partition(b"\n")
             head = json.loads(line)
@@ -80,11 +80,11 @@ class Reversal:
                 patches=_patches_at(head["patches"], rest),
             )
         except (zlib.error, KeyError, TypeError) as error:
-            raise ValueError("what was kept of the file is damaged") from error
+            raise ValueError("the undo data is damaged") from error
 
 
 def find_reversal(old: Path, new: Path) -> Reversal | None:
-    """Find what makes `old` of `new`; None where that is too much to be kept. Raises OSError."""
+    """Find the reversal from `new` to `old`; None if it is too large to keep. Raises OSError."""
     with old.open("rb") as old_file, new.open("rb") as new_file:
         sizes = old_file.seek(0, os.SEEK_END), new_file.seek(0, os.SEEK_END)
 
@@ -95,10 +95,10 @@ def find_reversal(old: Path, new: Path) -> Reversal | None:
             start, new_start = (size - at - length for size in sizes)
             return start, _read(old_file, start, length), _read(new_file, new_start, length)
 
-        head, patches = _alike(from_start, min(sizes), _common_start)
-        tail, more = _alike(from_end, min(sizes) - head, _common_end)
+        head, patches = _common_length(from_start, min(sizes), _common_start)
+        tail, more = _common_length(from_end, min(sizes) - head, _common_end)
         length = sizes[0] - head - tail
-        if length > _LARGEST_BYTES or len(patches) + len(more) > _MOST_PATCHES:
+        if length > _MAX_BYTES or len(patches) + len(more) > _MAX_PATCHES:
             return None
         middle = _read(old_file, head, length)
     return Reversal(head=head, tail=tail, middle=middle, patches=(*patches, *sorted(more)))
@@ -109,12 +109,12 @@ def _read(file: BinaryIO, start: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _alike(
+def _common_length(
     read: Callable[[int, int], tuple[int, bytes, bytes]],
     limit: int,
     common: Callable[[bytes, bytes], int],
 ) -> tuple[int, list[_Patch]]:
-    """How many bytes of two files are alike from one of their ends on, but for some patches."""
+    """Return how many bytes two files share from one end, and the patches within those bytes."""
     at = 0
     patches: list[_Patch] = []
     for size in _BLOCKS:
@@ -130,7 +130,7 @@ def _alike(
 
 
 def _patches(offset: int, old: bytes, new: bytes) -> list[_Patch] | None:
-    """What to put where so that `new` becomes `old`; None where that is more than numbers."""
+    """Return the patches that turn `new` into `old`; None if more than numbers differ."""
     if old == new:
         return []
     length = len(old)
@@ -140,22 +140,22 @@ def _patches(offset: int, old: bytes, new: bytes) -> list[_Patch] | None:
         return None
     patches = []
     for start, end in (found.span() for found in _DIFFERENCE.finditer(difference)):
-        if end - start > _LONGEST_PATCH:
+        if end - start > _MAX_PATCH:
             return None
         patches.append((offset + start, old[start:end]))
     return patches
 
 
-def _common_start(one: bytes, other: bytes) -> int:
-    return bisect_left(range(len(one)), True, key=lambda last: one[: last + 1] != other[: last + 1])
+def _common_start(old: bytes, new: bytes) -> int:
+    return bisect_left(range(len(old)), True, key=lambda last: old[: last + 1] != new[: last + 1])
 
 
-def _common_end(one: bytes, other: bytes) -> int:
-    return _common_start(one[::-1], other[::-1])
+def _common_end(old: bytes, new: bytes) -> int:
+    return _common_start(old[::-1], new[::-1])
 
 
 def _gaps(patches: tuple[_Patch, ...]) -> list[int]:
-    """Offsets, each from the end of the patch before, and lengths, in turn."""
+    """Alternate offsets, relative to the end of the previous patch, and lengths."""
     numbers, end = [], 0
     for offset, data in patches:
         numbers += [offset - end, len(data)]

@@ -1,7 +1,7 @@
 """Copy, edit, verify, replace: the only code in the project that changes a music file.
 
-The original is only ever read until one atomic rename puts a verified copy in its place. Whatever
-goes wrong before that, the original is as it was, byte for byte, and the copy is gone.
+The original is only read until one atomic rename replaces it with a verified copy. If anything
+fails before that, the original is unchanged, byte for byte, and the copy is deleted.
 """
 
 import os
@@ -23,7 +23,7 @@ from covergen.core.types import Outcome, Status, Track
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
-    Gone,
+    PictureFilter,
     edit_pictures,
     is_front_cover,
     read_pictures,
@@ -50,10 +50,10 @@ __all__ = [
 ]
 
 SameSound = Callable[[Path, Path], bool]
-"""Whether two files hold the same sound; raises ItemError of the one that holds none."""
+"""Whether two files contain the same audio. Raises ItemError for a file without audio."""
 
 SKIPPED = frozenset({Reason.HARD_LINKED, Reason.IN_USE, Reason.TOO_NEW})
-"""Why a file is left alone that could be written: no failure."""
+"""Reasons to skip a file that could be written. Not failures."""
 
 _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 
@@ -62,9 +62,8 @@ _SPACE_BYTES = 1 << 20  # for padding and the file system's own needs
 class RewriteOptions:
     """How files are replaced.
 
-    `preserve_mtime`: the new file has the old one's modification time. `hardlinks`: a file with
-    several names is left alone, or parted from its other names. `min_age_seconds`: a file that was
-    modified later is left alone.
+    `preserve_mtime`: keep the modification time. `hardlinks`: skip files with several hard links,
+    or break the links. `min_age_seconds`: skip files that were modified more recently.
     """
 
     preserve_mtime: bool = False
@@ -74,26 +73,26 @@ class RewriteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edit:
-    """The pictures that go, the one that becomes the front cover, and what is said of it."""
+    """The pictures to remove, the new front cover, and the reasons and note to report."""
 
-    gone: Gone
+    should_remove: PictureFilter
     new: Picture | None
-    done: Reason
-    nothing: Reason
+    done_reason: Reason
+    unchanged_reason: Reason
     note: str = ""
 
     def is_done(self, found: Sequence[EmbeddedPicture]) -> bool:
-        """Whether a file's pictures are as they should be: a front cover before all others."""
+        """Whether a file's pictures are already in the desired state, the front cover first."""
         if self.new is None:
-            return not any(map(self.gone, found))
+            return not any(map(self.should_remove, found))
         front_covers = [picture for picture in found if is_front_cover(picture)]
         return list(found[:1]) == front_covers == [EmbeddedPicture(self.new.data, FRONT_COVER)]
 
 
 def obstacle(track: Track, options: RewriteOptions) -> Outcome | None:
-    """What becomes of a track that cannot be written, as far as can be told without trying.
+    """Return why a track cannot be written, as far as is known without trying; None if it can.
 
-    SKIPPED for one of those reasons, else FAILED; None if nothing is in the way.
+    The status is SKIPPED for the reasons in `SKIPPED`, otherwise FAILED.
     """
     try:
         real = Path(os.path.realpath(track.path, strict=True))
@@ -112,7 +111,7 @@ def obstacle(track: Track, options: RewriteOptions) -> Outcome | None:
 
 
 def reason_to_skip(path: Path, status: os.stat_result, options: RewriteOptions) -> Reason | None:
-    """Why a file is left alone that could be written. Raises OSError."""
+    """Return why to skip a file that could be written, or None. Raises OSError."""
     if status.st_nlink > 1 and options.hardlinks == "skip":
         return Reason.HARD_LINKED
     if options.min_age_seconds and time.time() - status.st_mtime < options.min_age_seconds:
@@ -130,24 +129,25 @@ def write_cover(
 ) -> Outcome:
     """Make `picture` the front cover of a music file, or leave the file exactly as it is.
 
-    A symbolic link stays, and the file that it leads to is written. With `record`, what takes the
-    write back is kept first. A picture that most players would not show in this container becomes a
-    JPEG that they do. Every failure of this file comes back as an Outcome.
+    A symbolic link is followed and kept. `record` stores the information needed to undo the write
+    first. A picture too large for most players in this container is converted to a smaller JPEG.
+    All failures of this file are returned as an Outcome.
     """
     fit = fitted(picture, track.container)
     edit = _Edit(
-        gone=is_front_cover,
+        should_remove=is_front_cover,
         new=fit,
-        done=Reason.WRITTEN,
-        nothing=Reason.EQUAL,
+        done_reason=Reason.WRITTEN,
+        unchanged_reason=Reason.EQUAL,
         note="" if fit is picture else _size_note(fit, track.container),
     )
     return _rewritten(track, edit, same_sound, options, record)
 
 
 def _size_note(picture: Picture, container: str) -> str:
-    most = MOST_SHOWN_BYTES[container] >> 10
-    return f"a JPEG of {len(picture.data) >> 10} KiB: most players show none above {most} KiB here"
+    limit = MOST_SHOWN_BYTES[container] >> 10
+    size = len(picture.data) >> 10
+    return f"stored as a JPEG of {size} KiB: most players show none above {limit} KiB here"
 
 
 def remove_own_cover(
@@ -157,15 +157,15 @@ def remove_own_cover(
     options: RewriteOptions,
     record: Record | None = None,
 ) -> Outcome:
-    """Take the covers that covergen painted out of a music file, or leave it exactly as it is.
+    """Remove the covers that covergen painted from a music file, or leave it exactly as it is.
 
-    As `write_cover`.
+    Links, `record` and failures are handled as in `write_cover`.
     """
     edit = _Edit(
-        gone=lambda picture: is_own(picture.data),
+        should_remove=lambda picture: is_own(picture.data),
         new=None,
-        done=Reason.STRIPPED,
-        nothing=Reason.NOT_OWN,
+        done_reason=Reason.STRIPPED,
+        unchanged_reason=Reason.NOT_OWN,
     )
     return _rewritten(track, edit, same_sound, options, record)
 
@@ -197,52 +197,52 @@ def _rewrite(
     _check_unchanged(track, before)
     found = read_pictures(path, track.container)
     if edit.is_done(found):
-        return Outcome(path=track.path, status=Status.UNCHANGED, reason=edit.nothing)
+        return Outcome(path=track.path, status=Status.UNCHANGED, reason=edit.unchanged_reason)
     if reason := reason_to_skip(path, before, options):
         return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
     check_room(path, before.st_size + 2 * len(edit.new.data if edit.new else b""))
     with temporary(path.parent) as copy:
         copy_bytes(path, copy)
-        note = edit_pictures(copy, track.container, edit.gone, edit.new)
+        note = edit_pictures(copy, track.container, edit.should_remove, edit.new)
         _verify(path, copy, track.container, edit, same_sound)
         mtime_ns = before.st_mtime_ns if options.preserve_mtime else None
         copy_metadata(path, copy, before, mtime_ns=mtime_ns)
         sync_file(copy)
-        gone = [picture.data for picture in found if edit.gone(picture)]
-        with record(_change(path, copy, track.container, gone)) if record else nullcontext():
+        removed = [picture.data for picture in found if edit.should_remove(picture)]
+        with record(_change(path, copy, track.container, removed)) if record else nullcontext():
             put_in_place(copy, path, before)
     message = "; ".join(filter(None, (edit.note, note)))
-    return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done, message=message)
+    return Outcome(path=track.path, status=Status.WRITTEN, reason=edit.done_reason, message=message)
 
 
 def _check_unchanged(track: Track, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise WriteError(track.path, Reason.NOT_AUDIO, "it is no regular file")
+        raise WriteError(track.path, Reason.NOT_AUDIO, "not a regular file")
     if (status.st_size, status.st_mtime_ns) != (track.size, track.mtime_ns):
         raise WriteError(
-            track.path, Reason.CHANGED, "it is not the file that was scanned", hint="run again"
+            track.path, Reason.CHANGED, "it changed since it was scanned", hint="run again"
         )
     if not status.st_size:
-        raise WriteError(track.path, Reason.NOT_AUDIO, "it is an empty file")
+        raise WriteError(track.path, Reason.NOT_AUDIO, "the file is empty")
 
 
 def check_room(path: Path, needed_bytes: int) -> None:
-    """Raise PermissionError or WriteError where a file cannot have a copy take its place."""
+    """Raise PermissionError or WriteError if the file cannot be replaced with a copy."""
     check_writable(path, "the file")
     check_writable(path.parent, "its folder")
     usage = shutil.disk_usage(path.parent)
-    # Some network file systems say nothing of their size.
+    # Some network file systems do not report their size.
     if usage.total and usage.free < needed_bytes + _SPACE_BYTES:
-        raise WriteError(path, Reason.NO_SPACE, f"{needed_bytes} bytes are needed for a while")
+        raise WriteError(path, Reason.NO_SPACE, f"{needed_bytes} bytes are needed temporarily")
 
 
 def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: SameSound) -> None:
-    """Compare the edited copy, read anew, with the original. Raises WriteError, ItemError."""
-    tags = remaining(path, container, edit.gone, begun=edit.new is not None)
+    """Read the edited copy and compare it with the original. Raises WriteError, ItemError."""
+    tags = remaining(path, container, edit.should_remove, prefilled=edit.new is not None)
     try:
         if not edit.is_done(read_pictures(copy, container)):
-            difference = "its pictures do not read back as they should be"
-        elif remaining(copy, container, edit.gone) != tags:
+            difference = "its pictures do not read back as written"
+        elif remaining(copy, container, edit.should_remove) != tags:
             difference = "other tags would have changed"
         elif not same_sound(path, copy):
             difference = "the audio would have changed"
@@ -251,22 +251,22 @@ def _verify(path: Path, copy: Path, container: str, edit: _Edit, same_sound: Sam
     except ItemError as error:
         if error.path == path:
             raise
-        difference = f"the edited copy cannot be read: {error.message}"
+        difference = f"cannot read the edited copy: {error.message}"
     raise WriteError(path, Reason.NOT_VERIFIED, difference)
 
 
-def _change(path: Path, copy: Path, container: str, gone: Sequence[bytes]) -> Change:
-    """What replacing a file by its finished copy changes. Raises WriteError, OSError."""
+def _change(path: Path, copy: Path, container: str, removed: Sequence[bytes]) -> Change:
+    """Describe the replacement of a file with its finished copy. Raises WriteError, OSError."""
     reversal = find_reversal(path, copy)
     if reversal is None:
         raise WriteError(
             path,
             Reason.IRREVERSIBLE,
-            "what is to be replaced is too large to be kept",
-            hint="--no-journal writes nevertheless",
+            "the data needed for undo is too large to store",
+            hint="use --no-journal to write anyway",
         )
     before, after = fingerprints(path, copy, reversal)
-    pictures = (picture for picture in gone if picture in reversal.middle)
+    pictures = (picture for picture in removed if picture in reversal.middle)
     return Change(
         path=path,
         container=container,
@@ -280,27 +280,27 @@ def _change(path: Path, copy: Path, container: str, gone: Sequence[bytes]) -> Ch
 
 
 def put_in_place(copy: Path, path: Path, before: os.stat_result) -> None:
-    """Let a finished copy take the place of the file that it was made from.
+    """Replace a file with its finished copy.
 
-    `before` is that file's status when it was read. Raises WriteError where it changed since then,
-    and OSError; then whatever is there by now stays.
+    `before` is the file's status when it was read. Raises WriteError if the file changed since
+    then, and OSError; the file at `path` then stays.
     """
-    changed = WriteError(path, Reason.CHANGED, "it changed while its copy was edited")
+    changed = WriteError(path, Reason.CHANGED, "it changed while covergen was writing")
     if _stamp(path.lstat()) != _stamp(before):
         raise changed
     if not exchange(copy, path):
         copy.replace(path)
     elif _has_changed(copy, before):
-        exchange(copy, path)  # somebody was faster by an instant, and nothing of theirs is lost
+        exchange(copy, path)  # another program wrote to it at the last moment: keep that
         raise changed
     elif _is_open(copy):
-        exchange(copy, path)  # what they are still to write goes into the file that they opened
-        raise WriteError(path, Reason.IN_USE, "it was opened for writing while its copy was edited")
+        exchange(copy, path)  # another program will still write to it
+        raise WriteError(path, Reason.IN_USE, "another program opened it for writing")
     sync_folder(path.parent)
 
 
 def _is_open(path: Path) -> bool:
-    """Whether somebody has a file open to write; not if nobody can say."""
+    """Whether another program has a file open for writing; False if unknown."""
     try:
         return is_being_written(path)
     except OSError:
@@ -308,7 +308,7 @@ def _is_open(path: Path) -> bool:
 
 
 def _has_changed(path: Path, before: os.stat_result) -> bool:
-    """Whether a file, under another name by now, holds something else; not if nobody can say."""
+    """Whether a file, possibly renamed, has other content; False if unknown."""
     try:
         return _content_stamp(path.lstat()) != _content_stamp(before)
     except OSError:
@@ -316,10 +316,10 @@ def _has_changed(path: Path, before: os.stat_result) -> bool:
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    """What changes whenever a file does."""
+    """A value that changes whenever the file does."""
     return (*_content_stamp(status), status.st_ctime_ns)
 
 
 def _content_stamp(status: os.stat_result) -> tuple[int, ...]:
-    """What changes whenever a file's content does, and not with its name."""
+    """A value that changes with a file's content, but not with its name."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

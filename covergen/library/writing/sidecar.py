@@ -1,4 +1,4 @@
-"""The cover as a picture file beside the tracks."""
+"""Cover files next to the tracks."""
 
 import os
 from contextlib import nullcontext
@@ -20,10 +20,10 @@ _NAMES = ("cover.png", "cover.jpg")
 
 
 def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = None) -> Outcome:
-    """Write `cover.png` or `cover.jpg` into `folder`, whole or not at all.
+    """Write `cover.png` or `cover.jpg` into `folder` atomically.
 
-    A file that already has the name, in capitals or not, is never touched. With `record`, what
-    takes the write back is kept first.
+    An existing file of that name, ignoring case, is never touched. `record` stores the information
+    needed to undo the write first.
     """
     path = folder / f"cover{picture.extension}"
     try:
@@ -37,15 +37,15 @@ def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = Non
 
 
 def own_sidecars(folder: Path) -> list[Path]:
-    """The files in `folder` that `write_sidecar` wrote there; no links."""
+    """Return the cover files in `folder` that `write_sidecar` wrote, without links."""
     paths = [folder / name for name in _NAMES]
     return [path for path in paths if is_own_file(path, links=False)]
 
 
 def is_own_file(path: Path, *, links: bool = True) -> bool:
-    """Whether a file is a picture that says of itself that covergen painted it."""
+    """Whether a file is a picture whose metadata names covergen as its creator."""
     try:
-        if not path.is_file() or (path.is_symlink() and not links):  # a pipe would keep us waiting
+        if not path.is_file() or (path.is_symlink() and not links):  # reading a pipe would block
             return False
         with path.open("rb") as file:
             return is_own(file.read(4096))
@@ -54,9 +54,9 @@ def is_own_file(path: Path, *, links: bool = True) -> bool:
 
 
 def remove_sidecar(path: Path, *, record: Record | None = None) -> Outcome:
-    """Delete one of `own_sidecars`, or leave it. Every failure comes back as an Outcome.
+    """Delete one of `own_sidecars`. All failures are returned as an Outcome.
 
-    With `record`, what takes that back is kept first.
+    `record` stores the information needed to undo it first.
     """
     try:
         with write_errors(path):
@@ -72,9 +72,9 @@ def remove_sidecar(path: Path, *, record: Record | None = None) -> Outcome:
 def create_file(
     path: Path, data: bytes, *, mtime_ns: int | None = None, record: Record | None = None
 ) -> bool:
-    """Whether a picture file was created; it was not if there is one of this name.
+    """Create a picture file atomically, with `mtime_ns` if given. Raises OSError.
 
-    It is there whole or not at all, with `mtime_ns` if any. Raises OSError.
+    Returns False if a file of that name, ignoring case, exists.
     """
     folder = path.parent
     if any(entry.name.casefold() == path.name for entry in folder.iterdir()):
@@ -112,7 +112,7 @@ def _removal(path: Path) -> Change:
 
 
 def _give_name(whole: Path, path: Path) -> None:
-    """Let `path` be the finished file's name. Raises FileExistsError where it is taken by now."""
+    """Link the finished file to `path`. Raises FileExistsError if something is there by now."""
     try:
         path.hardlink_to(whole)
     except FileExistsError:

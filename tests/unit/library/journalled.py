@@ -1,4 +1,4 @@
-"""What the tests of the journal share: an album, a run in a journal of the test's own."""
+"""Helpers for tests that write with a journal."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -34,14 +34,14 @@ def album(folder: Path, key: str = "key") -> Album:
 def open_run(
     journal: Journal, folder: Path, settings: dict[str, object] | None = None
 ) -> Iterator[OpenRun]:
-    """A run that comes to its end."""
+    """A run that finishes."""
     run = OpenRun(journal, "tag", (folder,), settings or {})
     yield run
     run.finish()
 
 
 def write(path: Path, container: str, picture: Picture, run: OpenRun, key: str = "key") -> Outcome:
-    """Write a cover as a run would, journalled."""
+    """Write a cover like a run, with a journal."""
     outcome = write_cover(
         track(path, container),
         picture,
@@ -54,7 +54,7 @@ def write(path: Path, container: str, picture: Picture, run: OpenRun, key: str =
 
 
 def tagged(path: Path, container: str, picture: Picture) -> None:
-    """Write a cover in a run of its own."""
+    """Write a cover in a separate run."""
     with closing(Journal()) as journal, open_run(journal, path.parent) as run:
         write(path, container, picture, run)
 

@@ -1,4 +1,4 @@
-"""The container of a file is what its content says."""
+"""Containers are identified by content."""
 
 import struct
 from pathlib import Path
@@ -19,33 +19,33 @@ def _file(folder: Path, content: bytes) -> Path:
 
 
 def _ogg_page(packet: bytes, *, first: bool) -> bytes:
-    """One page of a stream of its own, by RFC 3533; no checksum."""
+    """One page of a separate stream, by RFC 3533, without checksum."""
     head = struct.pack("<4sBBqIII", b"OggS", 0, 2 if first else 0, 0, len(packet), 0, 0)
     return head + bytes([1, len(packet)]) + packet
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_container_is_known_by_its_content(container: str, tmp_path: Path) -> None:
+def test_identify_recognizes_every_container(container: str, tmp_path: Path) -> None:
     path = encode(tmp_path / "no extension", container, seconds=0.3)
     assert identify(path) == container
 
 
 @pytest.mark.parametrize("container", ["mp3", "flac", "tta"])
-def test_id3_tags_in_front_are_skipped(container: str, tmp_path: Path) -> None:
+def test_leading_id3_tags_are_skipped(container: str, tmp_path: Path) -> None:
     audio = encode(tmp_path / "file", container, seconds=0.3).read_bytes()
     assert identify(_file(tmp_path, _ID3 + _ID3 + audio)) == container
 
 
-def test_mp3_cut_out_of_a_stream_begins_anywhere(tmp_path: Path) -> None:
+def test_mp3_may_start_in_mid_frame(tmp_path: Path) -> None:
     path = encode(tmp_path / "file", "mp3", seconds=1.0)
     assert identify(_file(tmp_path, path.read_bytes()[1000:])) == "mp3"
 
 
-def test_id3_tag_alone_is_a_damaged_mp3(tmp_path: Path) -> None:
+def test_id3_tag_without_audio_is_an_mp3(tmp_path: Path) -> None:
     assert identify(_file(tmp_path, _ID3)) == "mp3"
 
 
-def test_music_is_found_behind_another_ogg_stream(tmp_path: Path) -> None:
+def test_audio_stream_is_found_after_another_ogg_stream(tmp_path: Path) -> None:
     skeleton = _ogg_page(b"fishead\0" + bytes(56), first=True)
     vorbis = _ogg_page(b"\x01vorbis" + bytes(23), first=True)
     assert identify(_file(tmp_path, skeleton + vorbis)) == "vorbis"
@@ -71,24 +71,20 @@ def test_music_is_found_behind_another_ogg_stream(tmp_path: Path) -> None:
         "ilbm",
     ],
 )  # fmt: skip
-def test_what_is_no_music_is_none(content: bytes, tmp_path: Path) -> None:
+def test_other_content_is_not_identified(content: bytes, tmp_path: Path) -> None:
     assert identify(_file(tmp_path, content)) is None
 
 
-def test_missing_file_is_the_systems_error(tmp_path: Path) -> None:
+def test_missing_file_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         identify(tmp_path / "missing")
 
 
-def test_extensions_of_all_containers_are_looked_at() -> None:
+def test_audio_extensions_include_every_container() -> None:
     assert set(EXTENSION.values()) <= AUDIO_EXTENSIONS
     assert is_audio_name("Song.MP3")
     assert is_audio_name("a.b.flac")
     assert not is_audio_name("mp3")
     assert not is_audio_name("cover.jpg")
     assert not is_audio_name("song.mp3.part")
-
-
-@pytest.mark.parametrize("name", ["a.bwf", "a.oggflac", "a.mp1", "a.mp2", "a.m4r"])
-def test_names_that_other_programs_give_to_known_containers_are_looked_at(name: str) -> None:
-    assert is_audio_name(name)
+    assert all(map(is_audio_name, ["a.bwf", "a.oggflac", "a.mp1", "a.mp2", "a.m4r"]))

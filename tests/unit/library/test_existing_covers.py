@@ -1,4 +1,4 @@
-"""The covers of an album: in the order in which players would look, and no trouble stops them."""
+"""covers_of yields an album's covers in the order that players use, and skips unreadable ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def colors(count: int) -> Sequence[bytes]:
     return [picture_bytes("png", 64, (40 * number, 0, 0)) for number in range(count)]
 
 
-def test_the_front_cover_comes_before_others_and_icons_last(tmp_path: Path) -> None:
+def test_front_cover_comes_first_and_icons_last(tmp_path: Path) -> None:
     icon, back, front, other = colors(4)
     put(tmp_path / "1.mp3", (icon, 1), (back, 4), (front, 3))
     put(tmp_path / "2.mp3", (icon, 1), (other, 0))
@@ -34,7 +34,7 @@ def test_the_front_cover_comes_before_others_and_icons_last(tmp_path: Path) -> N
     assert list(covers_of(album_of(tmp_path))) == [front, other]
 
 
-def test_the_cover_file_comes_last(tmp_path: Path) -> None:
+def test_cover_file_comes_last(tmp_path: Path) -> None:
     embedded, beside = colors(2)
     put(tmp_path / "1.mp3", (embedded, 3))
     put(tmp_path / "2.mp3")
@@ -43,12 +43,12 @@ def test_the_cover_file_comes_last(tmp_path: Path) -> None:
     assert list(covers_of(album_of(tmp_path))) == [embedded, beside]
 
 
-def test_an_album_without_any_has_none(library: Library) -> None:
+def test_album_without_covers_yields_nothing(library: Library) -> None:
     assert not list(covers_of(album_of(library.root / "Two Discs")))
     assert not list(covers_of(album_of(library.root / "Icon Only")))
 
 
-def test_what_went_or_broke_since_the_scan_is_left_out(tmp_path: Path) -> None:
+def test_files_deleted_since_the_scan_are_skipped(tmp_path: Path) -> None:
     first, second = colors(2)
     put(tmp_path / "1.mp3", (first, 3))
     put(tmp_path / "2.mp3", (second, 3))

@@ -1,4 +1,4 @@
-"""What the tests of writing share: tracks as a scan would see them, pictures, and an ear."""
+"""Helpers for tests that write covers: tracks, pictures, and an audio comparison."""
 
 import hashlib
 from dataclasses import replace
@@ -17,15 +17,29 @@ PNG = Picture.parse(picture_bytes("png", 48, (10, 120, 40)))
 JPEG = Picture.parse(picture_bytes("jpeg", 64, (200, 30, 60)))
 OTHER = picture_bytes("png", 16, (1, 2, 3))
 
+# One container for each module in library/pictures.
+TAG_FORMATS = (
+    "mp3",
+    "wav",
+    "rf64",
+    "flac",
+    "mp4",
+    "vorbis",
+    "oggflac",
+    "asf",
+    "wavpack",
+    "matroska",
+)
+
 
 def large(picture: Picture, size_bytes: int) -> Picture:
-    """The same picture with a tail, which decoders pass over."""
+    """The same picture with trailing bytes, which decoders ignore."""
     tail = bytes(range(251)) * (size_bytes // 251 + 1)
     return replace(picture, data=(picture.data + tail)[:size_bytes])
 
 
 def track(path: Path, container: str) -> Track:
-    """A track as it is on the disk at this moment."""
+    """The track of a file on disk."""
     status = path.stat()
     return Track(
         path=path,
@@ -41,7 +55,7 @@ def packet_hash(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         with av.open(path, metadata_errors="ignore") as file:
-            if file.format.name == "ape":  # whose last packet holds the tags as well
+            if file.format.name == "ape":  # its last packet includes the tags
                 return decoded_hash(path)
             stream = file.streams.audio[0]
             context = stream.codec_context
@@ -55,7 +69,7 @@ def packet_hash(path: Path) -> str:
 
 
 def same_packets(one: Path, other: Path) -> bool:
-    """Whether FFmpeg demuxes the same of two files."""
+    """Whether FFmpeg demuxes the same packets from two files."""
     return packet_hash(one) == packet_hash(other)
 
 
@@ -67,7 +81,7 @@ def write(
     *,
     same_sound: SameSound = same_packets,
 ) -> Outcome:
-    """Write a cover as a run would."""
+    """Write a cover like a run."""
     seen = track(path, container)
     return write_cover(seen, picture, same_sound=same_sound, options=options)
 

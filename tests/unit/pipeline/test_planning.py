@@ -114,7 +114,7 @@ def test_a_track_that_is_not_built_to_be_written_is_told_of_with_the_reason(shel
 
     assert isinstance(file, Outcome)
     assert (file.path, file.status, file.reason) == (song, Status.FAILED, Reason.UNREADABLE)
-    assert "its end is missing" in file.message
+    assert "the end of the file is missing" in file.message
     assert isinstance(plan, AlbumPlan)
     assert (plan.action, plan.reason, plan.targets) == (Action.SKIP, Reason.UNREADABLE, ())
 

@@ -1,4 +1,4 @@
-"""Songs that are encoded once and copied for every test."""
+"""Songs that are encoded once and copied for each test."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @pytest.fixture
 def make(tmp_path: Path, originals: Callable[[str], Path]) -> Make:
-    """A song in the test's own folder: `make(container, tags=…, name=…)`."""
+    """Copy a song into the test's folder: `make(container, tags=…, name=…)`."""
 
     def made(container: str, *, tags: Mapping[str, str] | None = None, name: str = "song") -> Path:
         path = tmp_path / f"{name}{EXTENSION[container]}"

@@ -1,4 +1,4 @@
-"""A tiny writer and reader of ID3v2 tags by the specification alone, for tests to compare with."""
+"""A minimal reader and writer of ID3v2 tags, from the specification, as a test oracle."""
 
 import struct
 from typing import NamedTuple

@@ -1,6 +1,7 @@
-"""A tiny reader and writer of Matroska by RFC 8794 and 9559 alone, for tests to compare with."""
+"""A minimal reader and writer of Matroska, from RFC 8794 and 9559, as a test oracle."""
 
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 __all__ = [
@@ -31,7 +32,7 @@ class Item(NamedTuple):
     start: int
     body: int
     end: int
-    told: int
+    size: int
 
 
 def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
@@ -44,7 +45,7 @@ def _number(data: bytes, at: int, *, marked: bool) -> tuple[int, int]:
 
 
 def parse(data: bytes, at: int, end: int) -> list[Item]:
-    """The elements between two places, which they fill."""
+    """The elements that fill a range."""
     items = []
     while at < end:
         name, after = _number(data, at, marked=True)
@@ -52,7 +53,7 @@ def parse(data: bytes, at: int, end: int) -> list[Item]:
         stop = body + size
         if size == UNKNOWN:
             stop = end
-            if name == CLUSTER:  # which another element at the top ends
+            if name == CLUSTER:  # ended by another top-level element
                 stop = body
                 while stop < end and _number(data, stop, marked=True)[0] not in TOP:
                     inner, start = _number(data, _number(data, stop, marked=True)[1], marked=False)
@@ -79,7 +80,7 @@ def _within(data: bytes, item: Item, *path: int) -> list[int]:
 
 
 def checked(data: bytes) -> list[Item]:
-    """What lies in the segment, after every checksum and every position has been found right."""
+    """The segment's elements, after checking all checksums and positions."""
     segment = segment_of(data)
     items = parse(data, segment.body, segment.end)
     places = {item.start - segment.body: item for item in items}
@@ -103,7 +104,7 @@ def checked(data: bytes) -> list[Item]:
 
 
 def attachments(data: bytes) -> list[tuple[str, str, bytes]]:
-    """Each attached file: its name, its type, its bytes."""
+    """Name, type and bytes of each attachment."""
     found = []
     for item in checked(data):
         for attached in parse(data, item.body, item.end) if item.id == ATTACHMENTS else ():
@@ -114,7 +115,7 @@ def attachments(data: bytes) -> list[tuple[str, str, bytes]]:
 
 
 def element(name: int, body: bytes, width: int = 0) -> bytes:
-    """An element, its size in `width` bytes, 0 for as few as it takes."""
+    """An element with a size field of `width` bytes (0: as few as possible)."""
     width = width or next(n for n in range(1, 9) if len(body) < (1 << 7 * n) - 1)
     size = len(body) | 1 << 7 * width
     return _uint(name) + size.to_bytes(width) + body
@@ -133,70 +134,81 @@ def laid_out(
     positions: bool = False,
     tail: bytes = b"",
 ) -> bytes:
-    """The same file with its elements in another order, every number as short as can be.
+    """The same file with its elements in another order, and all numbers as short as possible.
 
     `order`: a letter each for SeekHead, Void, Info, Tracks, tags (G), clusters (C), cues (Q),
-    attachments (A), whose body is `tail`. `width`: of the segment's size, 0 for an unknown one.
-    `positions`: clusters tell where they are, and have a checksum.
+    attachments (A), whose body is `tail`. `width`: length of the segment's size, 0 for unknown.
+    `positions`: clusters contain their positions and checksums.
     """
-    segment = segment_of(data)
-    old = parse(data, segment.body, segment.end)
-    bodies = {item.id: data[item.body : item.end] for item in old}
-    clusters = [item for item in old if item.id == CLUSTER]
-    numbers = {item.start - segment.body: n for n, item in enumerate(clusters)}
-    letters = dict(zip("SITGCQA", (*TOP[:4], CLUSTER, CUES, ATTACHMENTS), strict=True))
-    starts: dict[str, int] = {}
+    layout = _Layout(data, order, void=void, positions=positions, tail=tail)
+    whole = layout.build()
+    size = (len(whole) | 1 << 7 * width).to_bytes(width) if width else b"\x01" + b"\xff" * 7
+    return data[: segment_of(data).start] + SEGMENT.to_bytes(4) + size + whole
 
-    def cues() -> bytes:
-        points = []
-        (item,) = [i for i in old if i.id == CUES]
-        for point in parse(data, item.body, item.end):
-            if point.id == 0xBB:
-                (time,) = _within(data, point, 0xB3)
-                (place,) = _within(data, point, 0xB7, 0xF1)
-                position = _uint(starts.get(f"C{numbers[place]}", 0))
-                track = element(0xF7, b"\x01") + element(0xF1, position)
-                points.append(element(0xBB, element(0xB3, _uint(time)) + element(0xB7, track)))
-        return b"".join(points)
 
-    def part(letter: str) -> bytes:
-        name = letters.get(letter, VOID)
+class _Layout:
+    """Builds the body of a segment in another order, for `laid_out`."""
+
+    def __init__(self, data: bytes, order: str, *, void: int, positions: bool, tail: bytes) -> None:
+        self.data, self.order, self.void, self.tail = data, order, void, tail
+        self.positions = positions
+        self.segment = segment_of(data)
+        self.old = parse(data, self.segment.body, self.segment.end)
+        self.bodies = {item.id: data[item.body : item.end] for item in self.old}
+        self.clusters = [item for item in self.old if item.id == CLUSTER]
+        self.ids = dict(zip("SITGCQA", (*TOP[:4], CLUSTER, CUES, ATTACHMENTS), strict=True))
+        self.starts: dict[str, int] = {}
+
+    def build(self) -> bytes:
+        whole = b""
+        for _ in range(6):  # until all numbers have their final sizes
+            whole = b""
+            for letter in self.order:
+                self.starts[letter] = len(whole)
+                for number in range(len(self.clusters)) if letter == "C" else ():
+                    self.starts[f"C{number}"] = len(whole)
+                    whole += self._cluster(number)
+                whole += self._part(letter) if letter != "C" else b""
+        return whole
+
+    def _part(self, letter: str) -> bytes:
+        name = self.ids.get(letter, VOID)
         match letter:
             case "S":
-                entries = [
-                    element(0x53AB, _uint(letters[other])) + element(0x53AC, _uint(starts[other]))
-                    for other in order
-                    if other in starts and other in "ITGQA"
-                ]
-                return element(name, b"".join(element(0x4DBB, entry) for entry in entries))
+                return element(name, b"".join(self._seeks()))
             case "V":
-                return element(VOID, bytes(void))
+                return element(VOID, bytes(self.void))
             case "Q":
-                return element(name, cues())
+                return element(name, b"".join(self._cue_points()))
             case "A":
-                return element(name, tail)
+                return element(name, self.tail)
             case _:
-                return element(name, bodies[name])
+                return element(name, self.bodies[name])
 
-    def cluster(number: int) -> bytes:
-        body = data[clusters[number].body : clusters[number].end]
-        if positions:
+    def _seeks(self) -> Iterator[bytes]:
+        for letter in self.order:
+            if letter in self.starts and letter in "ITGQA":
+                position = element(0x53AC, _uint(self.starts[letter]))
+                yield element(0x4DBB, element(0x53AB, _uint(self.ids[letter])) + position)
+
+    def _cue_points(self) -> Iterator[bytes]:
+        numbers = {item.start - self.segment.body: n for n, item in enumerate(self.clusters)}
+        (item,) = [i for i in self.old if i.id == CUES]
+        for point in parse(self.data, item.body, item.end):
+            if point.id == 0xBB:
+                (time,) = _within(self.data, point, 0xB3)
+                (place,) = _within(self.data, point, 0xB7, 0xF1)
+                position = _uint(self.starts.get(f"C{numbers[place]}", 0))
+                track = element(0xF7, b"\x01") + element(0xF1, position)
+                yield element(0xBB, element(0xB3, _uint(time)) + element(0xB7, track))
+
+    def _cluster(self, number: int) -> bytes:
+        body = self.data[self.clusters[number].body : self.clusters[number].end]
+        if self.positions:
             first, *_ = parse(body, 0, len(body))
             rest = body[first.end :] if first.id == CRC else body
             timestamp, *_ = parse(rest, 0, len(rest))
-            place = element(POSITION, _uint(starts.get(f"C{number}", 0)))
+            place = element(POSITION, _uint(self.starts.get(f"C{number}", 0)))
             rest = rest[: timestamp.end] + place + rest[timestamp.end :]
             body = element(CRC, zlib.crc32(rest).to_bytes(4, "little")) + rest
         return element(CLUSTER, body, 8)
-
-    whole = b""
-    for _ in range(6):  # until the numbers have their sizes
-        whole = b""
-        for letter in order:
-            starts[letter] = len(whole)
-            for number in range(len(clusters)) if letter == "C" else ():
-                starts[f"C{number}"] = len(whole)
-                whole += cluster(number)
-            whole += part(letter) if letter != "C" else b""
-    size = (len(whole) | 1 << 7 * width).to_bytes(width) if width else b"\x01" + b"\xff" * 7
-    return data[: segment.start] + SEGMENT.to_bytes(4) + size + whole

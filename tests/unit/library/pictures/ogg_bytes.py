@@ -1,4 +1,4 @@
-"""A tiny reader and writer of Ogg pages by RFC 3533 alone, for tests to compare with."""
+"""A minimal reader and writer of Ogg pages, from RFC 3533, as a test oracle."""
 
 import struct
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Page(NamedTuple):
 
 
 def pages(data: bytes) -> Iterator[Page]:
-    """Every page; a page that does not begin where the last one ended is an error."""
+    """Yield all pages, which must follow each other without gaps."""
     at = 0
     while at < len(data):
         magic, _, flags, position, serial, sequence, crc, count = struct.unpack_from(
@@ -34,7 +34,7 @@ def pages(data: bytes) -> Iterator[Page]:
 
 
 def write_page(page: Page) -> bytes:
-    """The page's bytes with a right checksum."""
+    """The page's bytes with a correct checksum."""
     return _bytes(page, _crc(_bytes(page, 0)))
 
 

@@ -1,4 +1,4 @@
-"""Tags other than ID3v2, by their specifications alone."""
+"""Minimal writers of other tags, from their specifications."""
 
 import struct
 
@@ -21,7 +21,7 @@ def ape_tag(*items: bytes, header: bool = True, version: int = 2000) -> bytes:
 def id3v1(
     title: str | bytes = b"", artist: str | bytes = b"", album: str | bytes = b"", track: int = 0
 ) -> bytes:
-    """Genre 17 is Rock. Texts are cut to 30 bytes, as every program has to."""
+    """An ID3v1 tag. Texts are truncated to 30 bytes; genre 17 is Rock."""
     fields = [
         (text.encode() if isinstance(text, str) else text)[:30].ljust(30, b"\0")
         for text in (title, artist, album)
@@ -34,7 +34,7 @@ def chunk(name: bytes, data: bytes, *, size: str = "<I") -> bytes:
 
 
 def info(**texts: str | bytes) -> bytes:
-    """A LIST chunk with texts by the names of their chunks."""
+    """A LIST INFO chunk with texts by chunk name."""
     encoded = {n: t.encode() if isinstance(t, str) else t for n, t in texts.items()}
     parts = (chunk(name.encode(), text + b"\0") for name, text in encoded.items())
     return chunk(b"LIST", b"INFO" + b"".join(parts))

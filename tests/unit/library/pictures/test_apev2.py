@@ -1,4 +1,4 @@
-"""APEv2: items survive byte for byte, and so does an ID3v1 tag behind them."""
+"""APEv2: other items and a following ID3v1 tag are preserved byte for byte."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ ID3V1 = id3v1("Old title")
 
 
 def same_beginning(length: int) -> SameSound:
-    """Whether the audio is equal. FFmpeg takes an ID3v1 tag behind some of it for a damaged end."""
+    """Compare the audio. FFmpeg may take a following ID3v1 tag for damaged audio."""
     return lambda one, other: one.read_bytes()[:length] == other.read_bytes()[:length]
 
 
@@ -34,7 +34,7 @@ ITEMS = (
 
 @pytest.mark.parametrize("container", APE)
 @pytest.mark.parametrize("header", [True, False])
-def test_every_item_survives(make: Make, container: str, header: bool) -> None:
+def test_other_items_are_preserved(make: Make, container: str, header: bool) -> None:
     path = make(container)
     bare = path.read_bytes()
     front = item(b"COVER ART (FRONT)", b"old.png\0" + OTHER, flags=2)
@@ -52,7 +52,7 @@ def test_every_item_survives(make: Make, container: str, header: bool) -> None:
 
 
 @pytest.mark.parametrize("container", APE)
-def test_a_new_tag_goes_before_id3v1(make: Make, container: str) -> None:
+def test_new_tag_is_written_before_id3v1(make: Make, container: str) -> None:
     path = make(container)
     bare = path.read_bytes()
     path.write_bytes(bare + ID3V1)
@@ -65,7 +65,7 @@ def test_a_new_tag_goes_before_id3v1(make: Make, container: str) -> None:
     assert APEv2(path)["Cover Art (Front)"].value == b"cover.png\0" + PNG.data
 
 
-def test_a_tag_that_counts_too_many_items_is_written_with_those_it_has(make: Make) -> None:
+def test_item_count_that_is_too_high_is_corrected(make: Make) -> None:
     path = make("musepack")
     bare = path.read_bytes()
     tag = bytearray(ape_tag(*ITEMS[:3], header=False))
@@ -88,7 +88,7 @@ def test_a_tag_that_counts_too_many_items_is_written_with_those_it_has(make: Mak
     ],
     ids=["count", "latin-1", "rest"],
 )
-def test_a_tag_that_is_not_understood_is_left_alone(make: Make, tag: bytes) -> None:
+def test_unsupported_tag_is_not_changed(make: Make, tag: bytes) -> None:
     path = make("wavpack")
     path.write_bytes(path.read_bytes() + tag)
     before = path.read_bytes()
@@ -98,7 +98,7 @@ def test_a_tag_that_is_not_understood_is_left_alone(make: Make, tag: bytes) -> N
     assert path.read_bytes() == before
 
 
-def test_an_id3v2_tag_in_front_stays(make: Make, tmp_path: Path) -> None:
+def test_leading_id3v2_tag_is_preserved(make: Make, tmp_path: Path) -> None:
     path = make("ape")
     front = b"ID3\x03\0\0\0\0\0\x14TIT2\0\0\0\x0a\0\0\0in front!"
     path.write_bytes(front + path.read_bytes())

@@ -1,4 +1,4 @@
-"""ASF: attributes survive record by record."""
+"""ASF: other attributes are preserved."""
 
 import io
 import struct
@@ -50,7 +50,7 @@ def rich(make: Make) -> Path:
 
 
 @pytest.mark.parametrize("size", [0, 65_400])
-def test_every_attribute_survives(rich: Path, size: int) -> None:
+def test_other_attributes_are_preserved(rich: Path, size: int) -> None:
     before, sound = attributes(rich), decoded_hash(rich)
     picture = large(PNG, max(size, len(PNG.data)))
 
@@ -63,9 +63,7 @@ def test_every_attribute_survives(rich: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("format_", ["png", "jpeg"])
-def test_a_cover_that_players_would_not_show_becomes_a_smaller_jpeg(
-    rich: Path, format_: Literal["png", "jpeg"]
-) -> None:
+def test_too_large_cover_is_converted_to_jpeg(rich: Path, format_: Literal["png", "jpeg"]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
     before, picture = (
         attributes(rich),
@@ -88,7 +86,7 @@ def test_a_cover_that_players_would_not_show_becomes_a_smaller_jpeg(
     assert (again.status, again.reason) == (Status.UNCHANGED, Reason.EQUAL)
 
 
-def test_the_attribute_is_a_wm_picture(make: Make) -> None:
+def test_cover_is_a_wm_picture_attribute(make: Make) -> None:
     path = make("asf")
 
     write(path, "asf", JPEG)
@@ -98,7 +96,7 @@ def test_the_attribute_is_a_wm_picture(make: Make) -> None:
     assert value.value == b"\x03" + struct.pack("<I", len(JPEG.data)) + mime + b"\0\0" + JPEG.data
 
 
-def test_the_header_still_tells_the_size_of_the_file(make: Make) -> None:
+def test_file_size_in_header_is_updated(make: Make) -> None:
     path = make("asf")
 
     for picture in (PNG, large(PNG, 60_000)):
@@ -109,7 +107,7 @@ def test_the_header_still_tells_the_size_of_the_file(make: Make) -> None:
         assert struct.unpack_from("<Q", data, at + 24 + 16) == (len(data),)
 
 
-def test_small_and_large_pictures_of_other_types_stay(make: Make) -> None:
+def test_pictures_of_other_types_are_preserved(make: Make) -> None:
     path = make("asf")
     long_back = large(JPEG, 90_000).data
     put_picture(path, "asf", long_back, kind=4)
@@ -127,7 +125,7 @@ def test_small_and_large_pictures_of_other_types_stay(make: Make) -> None:
     ]
 
 
-def test_a_broken_picture_is_no_picture_and_stays(make: Make) -> None:
+def test_broken_picture_is_preserved(make: Make) -> None:
     path = make("asf")
     file = ASF(path)
     file["WM/Picture"] = [ASFByteArrayAttribute(b"\x03\x01"), ASFUnicodeAttribute("text")]
@@ -141,7 +139,7 @@ def test_a_broken_picture_is_no_picture_and_stays(make: Make) -> None:
     assert values[1:] == [b"\x03\x01", "text"]
 
 
-def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> None:
+def test_padding_is_used_before_audio_moves(make: Make) -> None:
     path = make("asf")
     file = ASF(path)
     file.save(padding=lambda _: 6000)

@@ -1,4 +1,4 @@
-"""WAV, AIFF, DFF and DSF: the other chunks stay, and all sizes are right."""
+"""WAV, AIFF, DFF and DSF: other chunks are preserved, and all sizes are correct."""
 
 import struct
 from pathlib import Path
@@ -20,7 +20,7 @@ Chunk = tuple[bytes, bytes]
 
 
 def chunks_of(data: bytes, container: str) -> list[Chunk]:
-    """Every chunk; sizes that do not lead to the end of the file are an error."""
+    """All chunks, whose sizes must add up to the size of the file."""
     form, _ = FORMS[container]
     width = struct.calcsize(form)
     (length,) = struct.unpack_from(form, data, 4)
@@ -46,7 +46,7 @@ def with_chunks(data: bytes, container: str, chunks: list[Chunk]) -> bytes:
 
 @pytest.mark.parametrize("container", FORMS)
 @pytest.mark.parametrize("place", ["first", "middle", "last", "none"])
-def test_other_chunks_stay_in_their_order(make: Make, container: str, place: str) -> None:
+def test_other_chunks_are_preserved_in_order(make: Make, container: str, place: str) -> None:
     path = make(container)
     sound = decoded_hash(path)
     chunks = chunks_of(path.read_bytes(), container)
@@ -55,7 +55,7 @@ def test_other_chunks_stay_in_their_order(make: Make, container: str, place: str
     others = list(chunks)
     _, name = FORMS[container]
     old = (name, tag(4, frame(4, b"TIT2", b"\x03T"), padding=31))
-    # The format chunks of each kind come before everything.
+    # The format chunks come first.
     at = {"first": len(chunks) - 3, "middle": len(chunks) - 1, "last": len(chunks)}.get(place)
     if at is not None:
         chunks.insert(at, old)
@@ -75,7 +75,7 @@ def test_other_chunks_stay_in_their_order(make: Make, container: str, place: str
         assert read_pictures(path, container) == [EmbeddedPicture(picture.data, FRONT_COVER)]
 
 
-def test_a_wav_chunk_in_capitals_is_used(make: Make) -> None:
+def test_uppercase_wav_chunk_is_used(make: Make) -> None:
     path = make("wav")
     chunks = chunks_of(path.read_bytes(), "wav")
     old = (b"ID3 ", tag(3, frame(3, b"TIT2", b"\0T")))
@@ -87,7 +87,7 @@ def test_a_wav_chunk_in_capitals_is_used(make: Make) -> None:
     assert b"id3 " not in path.read_bytes()
 
 
-def test_what_lies_behind_the_form_stays_behind(make: Make) -> None:
+def test_trailing_data_is_preserved(make: Make) -> None:
     path = make("wav")
     whole = path.read_bytes()
     path.write_bytes(whole + b"TRAILING BYTES THAT ARE NO CHUNK")
@@ -100,7 +100,7 @@ def test_what_lies_behind_the_form_stays_behind(make: Make) -> None:
 
 
 @pytest.mark.parametrize("container", FORMS)
-def test_sound_that_ends_too_soon_ends_with_the_file(make: Make, container: str) -> None:
+def test_truncated_audio_chunk_ends_with_the_file(make: Make, container: str) -> None:
     path = make(container)
     *others, (name, sound) = chunks_of(path.read_bytes(), container)
     path.write_bytes(path.read_bytes()[:-500])
@@ -113,9 +113,7 @@ def test_sound_that_ends_too_soon_ends_with_the_file(make: Make, container: str)
 
 
 @pytest.mark.parametrize("claim", [b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f"])
-def test_a_wav_out_of_a_pipe_has_the_sizes_that_it_is_found_to_have(
-    make: Make, claim: bytes
-) -> None:
+def test_unknown_sizes_of_piped_wav_are_corrected(make: Make, claim: bytes) -> None:
     path = make("wav")
     whole = chunks_of(path.read_bytes(), "wav")
     data = bytearray(path.read_bytes())
@@ -129,7 +127,7 @@ def test_a_wav_out_of_a_pipe_has_the_sizes_that_it_is_found_to_have(
 
 
 @pytest.mark.parametrize("container", FORMS)
-def test_a_form_that_ends_in_another_chunk_is_left_alone(make: Make, container: str) -> None:
+def test_truncated_non_audio_chunk_fails(make: Make, container: str) -> None:
     path = make(container)
     path.write_bytes(
         with_chunks(
@@ -146,13 +144,11 @@ def test_a_form_that_ends_in_another_chunk_is_left_alone(make: Make, container: 
 
 
 @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
-@pytest.mark.parametrize("told", [True, False], ids=["64 bits", "32 bits"])
-def test_sizes_of_64_bits_are_right_and_other_chunks_stay(
-    make: Make, name: bytes, told: bool
-) -> None:
+@pytest.mark.parametrize("large_size", [True, False], ids=["64 bits", "32 bits"])
+def test_rf64_sizes_are_updated(make: Make, name: bytes, large_size: bool) -> None:
     path = make("rf64")
     data = path.read_bytes() + b"last\x03\0\0\0odd\0"
-    size = struct.pack("<I", UNKNOWN if told else len(data) - 8)
+    size = struct.pack("<I", UNKNOWN if large_size else len(data) - 8)
     path.write_bytes(name + size + data[8:20] + struct.pack("<Q", len(data) - 8) + data[28:])
     bare, sound = path.read_bytes(), decoded_hash(path)
 
@@ -165,8 +161,8 @@ def test_sizes_of_64_bits_are_right_and_other_chunks_stay(
             struct.unpack_from("<I", after, 4),
             struct.unpack_from("<QQ", after, 20),
         )
-        assert (whole if told else short) == len(after) - 8
-        assert (short if told else whole) == (UNKNOWN if told else len(bare) - 8)
+        assert (whole if large_size else short) == len(after) - 8
+        assert (short if large_size else whole) == (UNKNOWN if large_size else len(bare) - 8)
         assert audio == struct.unpack_from("<Q", bare, 28)[0]
         assert after[28 : len(bare)] == bare[28:]
         assert after[len(bare) : len(bare) + 4] == b"id3 "
@@ -174,14 +170,14 @@ def test_sizes_of_64_bits_are_right_and_other_chunks_stay(
         assert read_pictures(path, "rf64") == [EmbeddedPicture(picture.data, FRONT_COVER)]
 
 
-def test_sound_of_more_than_4_gib_is_passed_over(make: Make) -> None:
+def test_rf64_audio_over_4_gib_is_skipped(make: Make) -> None:
     path = make("rf64", tags={"title": "T"})
     data = bytearray(path.read_bytes())
     at = data.index(b"data") + 8
     missing = (4 << 30) + 2
     (sound,) = struct.unpack_from("<Q", data, 28)
     struct.pack_into("<QQ", data, 20, len(data) - 8 + missing, sound + missing)
-    with path.open("wb") as file:  # a file with a hole
+    with path.open("wb") as file:  # sparse
         file.write(data[:at])
         file.seek(missing, 1)
         file.write(data[at:])
@@ -192,7 +188,7 @@ def test_sound_of_more_than_4_gib_is_passed_over(make: Make) -> None:
     assert track.duration_seconds == pytest.approx((sound + missing) / 176_400)
 
 
-def test_the_header_of_a_dsf_points_to_the_tag(make: Make) -> None:
+def test_dsf_header_points_to_the_tag(make: Make) -> None:
     path = make("dsf")
     bare = path.read_bytes()
 
@@ -207,7 +203,7 @@ def test_the_header_of_a_dsf_points_to_the_tag(make: Make) -> None:
 
 
 @pytest.mark.parametrize("container", ["tta", "dsf", "aiff"])
-def test_the_version_of_a_tag_stays(make: Make, tmp_path: Path, container: str) -> None:
+def test_id3_version_is_preserved(make: Make, tmp_path: Path, container: str) -> None:
     path = make(container)
     put_picture(path, container, OTHER, kind=4, id3_version=4)
 
@@ -220,15 +216,15 @@ def test_the_version_of_a_tag_stays(make: Make, tmp_path: Path, container: str) 
 
 @pytest.mark.parametrize("container", FORMS)
 @pytest.mark.parametrize("between", [[], [(b"note", b"an odd number")]], ids=["alone", "note"])
-def test_a_tag_behind_the_form_is_edited_and_the_form_counts_it(
+def test_tag_after_the_form_is_edited_and_included(
     make: Make, container: str, between: list[Chunk]
 ) -> None:
     path = make(container)
     size, name = FORMS[container]
     chunks = chunks_of(path.read_bytes(), container)
     old = tag(3, frame(3, b"TIT2", b"\0T") + frame(3, b"APIC", b"\0image/png\0\x04\0" + OTHER))
-    behind = b"".join(chunk(n, data, size=size) for n, data in [*between, (name, old)])
-    path.write_bytes(path.read_bytes() + behind)
+    trailing = b"".join(chunk(n, data, size=size) for n, data in [*between, (name, old)])
+    path.write_bytes(path.read_bytes() + trailing)
 
     outcome = write(path, container, PNG)
 
@@ -242,7 +238,7 @@ def test_a_tag_behind_the_form_is_edited_and_the_form_counts_it(
     ]
 
 
-def test_a_tag_among_the_properties_of_a_dff_is_copied(make: Make) -> None:
+def test_tag_in_dff_properties_is_copied(make: Make) -> None:
     path = make("dff")
     title = chunk(b"ID3 ", tag(3, frame(3, b"TIT2", b"\0T")), size=">Q")
     chunks = [

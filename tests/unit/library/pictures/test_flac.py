@@ -1,4 +1,4 @@
-"""FLAC's metadata blocks survive byte for byte."""
+"""FLAC: other metadata blocks are preserved byte for byte."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ Block = tuple[int, bytes]
 
 
 def blocks_of(data: bytes) -> tuple[list[Block], bytes]:
-    """All metadata blocks and the audio behind them. Source: RFC 9639, section 8."""
+    """All metadata blocks, and the audio after them. Source: RFC 9639, section 8."""
     at, found, last = data.index(b"fLaC") + 4, [], 0
     while not last:
         last, kind = data[at] >> 7, data[at] & 127
@@ -62,7 +62,7 @@ def song(make: Make, *extra: Block, front: bytes = b"") -> tuple[Path, list[Bloc
     return path, blocks, audio
 
 
-def test_every_block_survives_and_the_picture_follows_the_comment(make: Make) -> None:
+def test_other_blocks_are_preserved_and_picture_follows_comment(make: Make) -> None:
     others = (
         (APPLICATION, APPLICATION_DATA),
         (SEEKTABLE, SEEK_POINTS),
@@ -86,7 +86,7 @@ def test_every_block_survives_and_the_picture_follows_the_comment(make: Make) ->
 
 
 @pytest.mark.parametrize("picture", [PNG, JPEG])
-def test_all_sizes_of_the_picture_are_set(make: Make, picture: type(PNG)) -> None:  # type: ignore[valid-type]  # a value's own type
+def test_picture_dimensions_are_set(make: Make, picture: type(PNG)) -> None:  # type: ignore[valid-type]  # a value's own type
     path, _, _ = song(make, (COMMENT, comment()))
 
     write(path, "flac", picture)
@@ -101,7 +101,7 @@ def test_all_sizes_of_the_picture_are_set(make: Make, picture: type(PNG)) -> Non
     )
 
 
-def test_the_front_cover_stands_before_pictures_that_stood_before_the_comment(make: Make) -> None:
+def test_front_cover_comes_before_other_pictures(make: Make) -> None:
     path, _, _ = song(
         make,
         (PICTURE, picture_block(4, OTHER)),
@@ -121,7 +121,7 @@ def test_the_front_cover_stands_before_pictures_that_stood_before_the_comment(ma
     ]
 
 
-def test_a_file_without_a_comment_gets_none(make: Make) -> None:
+def test_no_comment_block_is_added(make: Make) -> None:
     path, _, _ = song(make)
 
     assert write(path, "flac", PNG).status is Status.WRITTEN
@@ -130,7 +130,7 @@ def test_a_file_without_a_comment_gets_none(make: Make) -> None:
     assert [kind for kind, _ in after if kind != PADDING] == [STREAMINFO, PICTURE]
 
 
-def test_id3_tags_around_a_flac_stay(make: Make) -> None:
+def test_id3_tags_around_flac_are_preserved(make: Make) -> None:
     front = tag(3, frame(3, b"TIT2", b"\0In front"), padding=30)
     path, _, audio = song(make, (COMMENT, comment(b"TITLE=T")), front=front)
     end = b"TAG" + bytes(125)
@@ -143,7 +143,7 @@ def test_id3_tags_around_a_flac_stay(make: Make) -> None:
     assert data.endswith(audio + end)
 
 
-def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> None:
+def test_padding_is_used_before_audio_moves(make: Make) -> None:
     path, _, _ = song(make, (COMMENT, comment()), (PADDING, bytes(8192)))
     size = path.stat().st_size
 
@@ -153,7 +153,7 @@ def test_padding_is_used_so_that_the_audio_stays_in_its_place(make: Make) -> Non
 
 
 @pytest.mark.parametrize("spare", range(6))
-def test_padding_fits_to_the_byte(make: Make, spare: int) -> None:
+def test_padding_is_used_to_the_byte(make: Make, spare: int) -> None:
     needed = 4 + len(picture_block(3, PNG.data))
     path, _, audio = song(make, (COMMENT, comment()), (PADDING, bytes(needed - 4 + spare)))
     size = path.stat().st_size
@@ -166,7 +166,7 @@ def test_padding_fits_to_the_byte(make: Make, spare: int) -> None:
     assert (path.stat().st_size == size) is (spare == 0 or spare >= 4)
 
 
-def test_a_legacy_cover_in_the_comment_is_replaced(make: Make) -> None:
+def test_legacy_cover_in_comment_is_replaced(make: Make) -> None:
     path, _, _ = song(make, (COMMENT, comment(b"TITLE=T", b"COVERART=/9j/AA==", b"ARTIST=A")))
     assert [picture.kind for picture in read_pictures(path, "flac")] == [FRONT_COVER]
 
@@ -177,7 +177,7 @@ def test_a_legacy_cover_in_the_comment_is_replaced(make: Make) -> None:
     assert read_pictures(path, "flac") == [EmbeddedPicture(PNG.data, FRONT_COVER)]
 
 
-def test_a_picture_of_16_mib_does_not_fit(make: Make) -> None:
+def test_picture_of_16_mib_fails(make: Make) -> None:
     path, _, _ = song(make, (COMMENT, comment()))
     before = path.read_bytes()
 
@@ -187,10 +187,10 @@ def test_a_picture_of_16_mib_does_not_fit(make: Make) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_block_of_a_wrong_size_is_left_alone(make: Make) -> None:
+def test_block_with_wrong_size_fails(make: Make) -> None:
     path, _, _ = song(make, (COMMENT, comment(b"TITLE=T")), (PADDING, bytes(50)))
     data = bytearray(path.read_bytes())
-    data[4 + 4 + 34 + 3] -= 7  # the comment block says that it is shorter than it is
+    data[4 + 4 + 34 + 3] -= 7  # the comment block's size is too small
     path.write_bytes(data)
 
     outcome = write(path, "flac", PNG)

@@ -1,4 +1,4 @@
-"""Matroska: the cover is attached, the clusters stay, and every position leads where it did."""
+"""Matroska: the cover is attached, clusters are preserved, and positions are updated."""
 
 import io
 from fractions import Fraction
@@ -38,14 +38,14 @@ TAGS = {"title": "T", "artist": "A", "album": "B"}
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Several clusters, with an index that leads to each."""
+    """A file with several clusters and an index."""
     folder = tmp_path_factory.mktemp("matroska")
     song = encode(folder / "a.mka", "matroska", sound("chord", 4.0)[:1])
     return remuxed(song, folder / "song.mka", tags=TAGS, cluster_time_limit="500")
 
 
 def attached(*names: str) -> bytes:
-    """The body of an element of attachments."""
+    """The body of an Attachments element."""
     parts = (
         element(0x466E, name.encode())
         + element(0x4660, b"image/png" if name.endswith("png") else b"font/ttf")
@@ -57,7 +57,7 @@ def attached(*names: str) -> bytes:
 
 
 def packets_after(path: Path, seconds: Fraction) -> tuple[int | None, bytes]:
-    """The first packet where FFmpeg comes to when it seeks, which it does by the index."""
+    """The packet to which FFmpeg seeks, using the index."""
     with av.open(path) as file:
         stream = file.streams.audio[0]
         assert stream.time_base
@@ -86,7 +86,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", [0, 70_000])
-def test_all_is_found_whatever_the_layout(
+def test_every_layout_stays_consistent(
     original: Path, tmp_path: Path, layout: str, size: int
 ) -> None:
     path, options = tmp_path / "song.mka", LAYOUTS[layout]
@@ -108,7 +108,7 @@ def test_all_is_found_whatever_the_layout(
         others = [file for file in old if not file[0].startswith("cover")]
         assert attachments(path.read_bytes()) == [(name, picture.mime, picture.data), *others]
         assert decoded_hash(path) == music
-        if "S" in layout or "Q" not in layout:  # else FFmpeg finds the index only afterwards
+        if "S" in layout or "Q" not in layout:  # otherwise FFmpeg finds the index too late
             assert [packets_after(path, time) for time in times] == found
         reversal = find_reversal(copy, path)
         assert reversal is not None
@@ -118,7 +118,7 @@ def test_all_is_found_whatever_the_layout(
     after = checked(path.read_bytes())
     assert sizes(after, CLUSTER) == sizes(before, CLUSTER)
     assert len(sizes(after, CUES)) == len(sizes(before, CUES))
-    assert (segment_of(path.read_bytes()).told == -1) == (segment_of(whole).told == -1)
+    assert (segment_of(path.read_bytes()).size == -1) == (segment_of(whole).size == -1)
 
 
 def sizes(items: list[Item], name: int) -> list[int]:
@@ -126,8 +126,8 @@ def sizes(items: list[Item], name: int) -> list[int]:
 
 
 @pytest.mark.parametrize("layout", ["SVITGCQ", "SITGCQ"])
-def test_little_is_kept_to_take_it_back(original: Path, tmp_path: Path, layout: str) -> None:
-    """The clusters move as a whole: what is between them and their copies is not kept."""
+def test_undo_data_is_small(original: Path, tmp_path: Path, layout: str) -> None:
+    """The clusters move as a whole, so their bytes are not stored."""
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), layout, void=60))
     (before := path.with_name("before")).write_bytes(path.read_bytes())
@@ -139,7 +139,7 @@ def test_little_is_kept_to_take_it_back(original: Path, tmp_path: Path, layout: 
     assert len(reversal.pack()) < 2_000
 
 
-def test_free_space_is_used_so_that_nothing_moves(original: Path, tmp_path: Path) -> None:
+def test_void_is_used_before_clusters_move(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), "SVITGVC", void=5_000))
     before = path.read_bytes()
@@ -154,7 +154,7 @@ def test_free_space_is_used_so_that_nothing_moves(original: Path, tmp_path: Path
 
 @pytest.mark.parametrize("muxer", ["matroska", "webm"])
 @pytest.mark.parametrize("live", [True, False])
-def test_what_ffmpeg_streams_is_written(tmp_path: Path, muxer: str, *, live: bool) -> None:
+def test_cover_is_written_to_ffmpeg_streams(tmp_path: Path, muxer: str, *, live: bool) -> None:
     opus = encode(tmp_path / "a.opus", "opus", seconds=3.0, tags=TAGS)
     out = io.BytesIO()
     out.seekable = lambda: not live  # type: ignore[method-assign]  # a pipe, to PyAV
@@ -168,7 +168,7 @@ def test_what_ffmpeg_streams_is_written(tmp_path: Path, muxer: str, *, live: boo
                     new.mux(packet)
     path = tmp_path / "song.webm"
     path.write_bytes(out.getvalue())
-    assert (segment_of(path.read_bytes()).told == -1) is live
+    assert (segment_of(path.read_bytes()).size == -1) is live
     music = decoded_hash(path)
 
     for picture in (PNG, large(JPEG, 50_000)):
@@ -184,7 +184,7 @@ def test_what_ffmpeg_streams_is_written(tmp_path: Path, muxer: str, *, live: boo
             ]
 
 
-def test_a_stream_that_broke_off_is_written(original: Path, tmp_path: Path) -> None:
+def test_cover_is_written_to_truncated_stream(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), "ITGC", width=0)[:-2_000])
     before = path.read_bytes()
@@ -195,17 +195,15 @@ def test_a_stream_that_broke_off_is_written(original: Path, tmp_path: Path) -> N
     assert path.read_bytes().endswith(before[-20_000:])
 
 
-def test_a_file_whose_end_is_missing_is_not_promised_a_cover(
-    original: Path, tmp_path: Path
-) -> None:
+def test_truncated_file_raises_tag_error(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(original.read_bytes()[:-2_000])
 
-    with pytest.raises(TagError, match="its end is missing"):
+    with pytest.raises(TagError, match="the end of the file is missing"):
         read_track(path, path.stat())
 
 
-def test_the_size_of_the_segment_grows_into_a_longer_number(original: Path, tmp_path: Path) -> None:
+def test_segment_size_field_grows(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), "SITGCQ", width=3))
     music = decoded_hash(path)
@@ -217,9 +215,7 @@ def test_the_size_of_the_segment_grows_into_a_longer_number(original: Path, tmp_
     assert decoded_hash(path) == music
 
 
-def test_an_index_that_nobody_would_find_any_more_is_refused(
-    original: Path, tmp_path: Path
-) -> None:
+def test_index_that_cannot_be_moved_fails(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), "SITGCAQ", tail=attached("a.ttf")))
     before = path.read_bytes()
@@ -230,7 +226,7 @@ def test_an_index_that_nobody_would_find_any_more_is_refused(
     assert path.read_bytes() == before
 
 
-def test_small_and_wide_versions_of_a_cover_go_with_it(original: Path, tmp_path: Path) -> None:
+def test_all_variants_of_the_cover_are_replaced(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     names = ("small_cover.png", "cover.png", "back.png", "a.ttf", "cover_land.png")
     path.write_bytes(laid_out(original.read_bytes(), "SITGAC", tail=attached(*names)))
@@ -245,9 +241,7 @@ def test_small_and_wide_versions_of_a_cover_go_with_it(original: Path, tmp_path:
     ]
 
 
-def test_without_its_only_attachment_a_file_has_no_list_of_them(
-    original: Path, tmp_path: Path
-) -> None:
+def test_empty_attachment_list_is_removed(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(laid_out(original.read_bytes(), "SVITGCQ", void=60))
     music = decoded_hash(path)
@@ -274,8 +268,8 @@ def tag(*texts: tuple[str, str], level: int = 0, chapter: int = 0) -> bytes:
     return element(0x7373, element(0x63C0, targets) + b"".join(simple(*text) for text in texts))
 
 
-def test_the_levels_of_tags_are_told_apart(original: Path, tmp_path: Path) -> None:
-    """As mkvpropedit, Mp3tag and TagLib write them: 50 is the album, 30 the track."""
+def test_tag_target_levels(original: Path, tmp_path: Path) -> None:
+    """As written by mkvpropedit, Mp3tag and TagLib: 50 is the album, 30 the track."""
     path = tmp_path / "song.mka"
     tags = (
         tag(("TITLE", "Chapter"), level=30, chapter=1),
@@ -302,7 +296,7 @@ def test_the_levels_of_tags_are_told_apart(original: Path, tmp_path: Path) -> No
     assert found.duration_seconds == pytest.approx(4.0, abs=0.1)
 
 
-def test_free_space_is_left_for_the_next_cover(original: Path, tmp_path: Path) -> None:
+def test_void_is_left_for_the_next_cover(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "song.mka"
     path.write_bytes(original.read_bytes())
     write(path, "matroska", large(PNG, 30_000))

@@ -1,4 +1,4 @@
-"""MP4: the cover goes in, the atoms stay, and the audio is still found where it lies."""
+"""MP4: the cover is added, other atoms are preserved, and audio offsets are updated."""
 
 import struct
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ CONTAINERS = ("moov", "trak", "mdia", "minf", "stbl", "udta", "meta", "ilst")
 
 
 def encoded(path: Path, **options: str) -> Path:
-    """AAC muxed with FFmpeg's own options."""
+    """AAC muxed with FFmpeg options."""
     with av.open(str(path), "w", format="mp4", container_options=options) as file:
         stream = file.add_stream("aac", rate=44_100, layout="mono")
         stream.bit_rate = 64_000
@@ -38,7 +38,7 @@ def encoded(path: Path, **options: str) -> Path:
 
 
 def leaves(data: bytes, path: str = "") -> Iterator[Leaf]:
-    """Every atom that holds no others, by its path, less free space."""
+    """All leaf atoms by path, without free space."""
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -55,7 +55,7 @@ def leaves(data: bytes, path: str = "") -> Iterator[Leaf]:
 
 
 def other_leaves(path: Path) -> list[Leaf]:
-    """All but the cover and the offsets."""
+    """All leaf atoms except the cover and the offsets."""
     moving = ("covr", "stco", "co64", "moof", "mfra")
     return [leaf for leaf in leaves(path.read_bytes()) if leaf[0].rpartition("/")[2] not in moving]
 
@@ -65,7 +65,7 @@ def atom(name: bytes, body: bytes) -> bytes:
 
 
 def rebuilt(path: Path, change: dict[bytes, bytes]) -> None:
-    """Change atoms inside of a `moov` that stands last, where nothing points behind it."""
+    """Change atoms inside a `moov` at the end of the file, so that no offsets change."""
 
     def build(data: bytes) -> bytes:
         out, at = b"", 0
@@ -87,7 +87,7 @@ def rebuilt(path: Path, change: dict[bytes, bytes]) -> None:
 
 
 def with_short_meta(path: Path) -> None:
-    """Take version and flags out of the `meta` atom, as QuickTime has it; `moov` stands last."""
+    """Remove version and flags from the `meta` atom, as in QuickTime; `moov` must be last."""
     data = path.read_bytes()
     at = {name: data.rindex(name) - 4 for name in (b"moov", b"udta", b"meta")}
     sizes = {start: struct.unpack_from(">I", data, start)[0] - 4 for start in at.values()}
@@ -98,7 +98,7 @@ def with_short_meta(path: Path) -> None:
     path.write_bytes(edited)
 
 
-def test_a_short_meta_atom_is_read_and_stays_short(make: Make) -> None:
+def test_quicktime_meta_atom_is_read_and_preserved(make: Make) -> None:
     path = make("mp4", tags={"title": "T", "artist": "A"})
     music = decoded_hash(path)
     with_short_meta(path)
@@ -129,9 +129,7 @@ def test_a_short_meta_atom_is_read_and_stays_short(make: Make) -> None:
     ids=["moov-last", "faststart", "fragmented", "fragmented-relative", "dash"],
 )
 @pytest.mark.parametrize("size", [0, 200_000])
-def test_the_audio_is_found_wherever_it_lies(
-    tmp_path: Path, options: dict[str, str], size: int
-) -> None:
+def test_audio_offsets_are_updated(tmp_path: Path, options: dict[str, str], size: int) -> None:
     path = encoded(tmp_path / "song.m4a", **options)
     music, atoms = decoded_hash(path), other_leaves(path)
     picture = large(PNG, max(size, len(PNG.data)))
@@ -146,7 +144,7 @@ def test_the_audio_is_found_wherever_it_lies(
     assert read_pictures(path, "mp4") == [EmbeddedPicture(picture.data, FRONT_COVER)]
 
 
-def test_the_fragments_are_found_by_their_index(tmp_path: Path) -> None:
+def test_fragment_index_is_updated(tmp_path: Path) -> None:
     path = encoded(
         tmp_path / "song.m4a", movflags="frag_keyframe+empty_moov", frag_duration="200000"
     )
@@ -165,7 +163,7 @@ def test_the_fragments_are_found_by_their_index(tmp_path: Path) -> None:
         assert data[offset + 4 : offset + 8] == b"moof"
 
 
-def test_long_offsets_are_moved_as_well(tmp_path: Path) -> None:
+def test_64_bit_offsets_are_updated(tmp_path: Path) -> None:
     path = encoded(tmp_path / "song.m4a", movflags="faststart")
     music, data = decoded_hash(path), path.read_bytes()
     at = data.index(b"stco") - 4
@@ -187,7 +185,7 @@ def test_long_offsets_are_moved_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("picture", "flag"), [(PNG, 14), (JPEG, 13)])
-def test_the_flag_matches_the_bytes(make: Make, picture: type(PNG), flag: int) -> None:  # type: ignore[valid-type]  # a value's own type
+def test_type_flag_matches_the_picture(make: Make, picture: type(PNG), flag: int) -> None:  # type: ignore[valid-type]  # a value's own type
     path = make("mp4")
 
     write(path, "mp4", picture)
@@ -196,7 +194,7 @@ def test_the_flag_matches_the_bytes(make: Make, picture: type(PNG), flag: int) -
     assert cover == atom(b"data", struct.pack(">II", flag, 0) + picture.data)
 
 
-def test_other_values_survive_byte_for_byte(make: Make) -> None:
+def test_other_values_are_preserved(make: Make) -> None:
     path = make("mp4", tags={"title": "T", "track_number": "3/9", "compilation": "1"})
     file = MP4(path)
     file["----:com.apple.iTunes:iTunNORM"] = [MP4FreeForm(b" 0000", AtomDataType.UTF8)]
@@ -221,7 +219,7 @@ def whole_ilst(path: Path) -> bytes:
     return data[at + 8 : at + struct.unpack_from(">I", data, at)[0]]
 
 
-def test_only_the_first_picture_is_replaced(make: Make) -> None:
+def test_only_first_picture_is_replaced(make: Make) -> None:
     path = make("mp4")
     file = MP4(path)
     file["covr"] = [MP4Cover(JPEG.data), MP4Cover(OTHER, MP4Cover.FORMAT_PNG)]
@@ -234,7 +232,7 @@ def test_only_the_first_picture_is_replaced(make: Make) -> None:
     assert [cover.imageformat for cover in covers] == [14, 14]
 
 
-def test_free_space_is_used_so_that_the_audio_stays_in_its_place(tmp_path: Path) -> None:
+def test_free_space_is_used_before_audio_moves(tmp_path: Path) -> None:
     path = encoded(tmp_path / "song.m4a", movflags="faststart")
     write(path, "mp4", PNG)
     size, audio = path.stat().st_size, path.read_bytes().index(b"mdat")
@@ -245,7 +243,7 @@ def test_free_space_is_used_so_that_the_audio_stays_in_its_place(tmp_path: Path)
     assert path.read_bytes().index(b"mdat") == audio
 
 
-def test_metadata_of_another_kind_are_left_alone(make: Make) -> None:
+def test_metadata_in_another_format_fails(make: Make) -> None:
     path = make("mp4", tags={"title": "T"})
     path.write_bytes(path.read_bytes().replace(b"mdirappl", b"mdta\0\0\0\0"))
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Files with something behind their end, or without it: a cover goes in, and comes out again."""
+"""Covers in files with trailing data, and in truncated files."""
 
 from contextlib import closing
 from pathlib import Path
@@ -19,15 +19,14 @@ from tests.unit.library.written import PNG, large, track, write
 
 BEHIND = {
     "id3v1": b"TAG" + b"Title".ljust(30, b"\0") + bytes(95),
-    "zeros": bytes(777),
-    "noise": bytes(range(251)) * 3,
+    "zeros and noise": bytes(777) + bytes(range(251)) * 3,
 }
-COVER = large(PNG, 90_000)  # more than one page of Ogg
+COVER = large(PNG, 90_000)  # more than one Ogg page
 
 
 @pytest.fixture(scope="module", params=CONTAINERS)
 def healthy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A song of each container. `container_of` tells which."""
+    """A song of each container."""
     container = request.param
     return encode(
         tmp_path_factory.mktemp(container) / f"song{EXTENSION[container]}", container, seconds=2
@@ -39,7 +38,9 @@ def container_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", BEHIND)
-def test_what_is_behind_a_file_stays_there(healthy: Path, tmp_path: Path, kind: str) -> None:
+def test_trailing_data_is_preserved_and_write_can_be_undone(
+    healthy: Path, tmp_path: Path, kind: str
+) -> None:
     song = tmp_path / healthy.name
     original = healthy.read_bytes() + BEHIND[kind]
     song.write_bytes(original)
@@ -63,7 +64,7 @@ def test_what_is_behind_a_file_stays_there(healthy: Path, tmp_path: Path, kind: 
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_a_file_without_its_end_is_written_or_known_not_to_be(
+def test_fault_predicts_whether_truncated_file_is_written(
     healthy: Path, tmp_path: Path, share: float
 ) -> None:
     song = tmp_path / healthy.name

@@ -1,4 +1,4 @@
-"""Ogg streams: the comments change, everything else stays, to the page."""
+"""Ogg: only the comments change; all other pages are preserved."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ PREFIX = {"vorbis": 7, "opus": 8, "speex": 0, "oggflac": 4}
 
 
 def packets(data: bytes) -> list[bytes]:
-    """All packets of a file with one stream."""
+    """All packets of a file with a single stream."""
     found, open_packet = [], b""
     for page in pages(data):
         stream = io.BytesIO(page.payload)
@@ -51,7 +51,7 @@ def entries_of(packet: bytes, container: str) -> tuple[bytes, list[bytes], bytes
 
 
 def edit_comments(path: Path, container: str, *entries: bytes, tail: bytes | None = None) -> None:
-    """Put raw entries in the place of a small song's own."""
+    """Replace a small song's comments with raw entries."""
     found = list(pages(path.read_bytes()))
     packet = packets(path.read_bytes())[1]
     vendor, _, old_tail = entries_of(packet, container)
@@ -82,7 +82,7 @@ def block(kind: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("container", OGG)
 @pytest.mark.parametrize("size", [0, 60_000, 400_000])
-def test_only_the_comment_packet_changes(make: Make, container: str, size: int) -> None:
+def test_only_comment_packet_changes(make: Make, container: str, size: int) -> None:
     path = make(container, tags={"title": "T", "artist": "A"})
     before, old_pages = packets(path.read_bytes()), list(pages(path.read_bytes()))
 
@@ -103,7 +103,7 @@ def test_only_the_comment_packet_changes(make: Make, container: str, size: int) 
 
 
 @pytest.mark.parametrize("length", [k * 254 * 255 + d for k in (1, 2) for d in (-1, 0, 1, 255)])
-def test_packets_that_just_fill_their_pages_end_rightly(make: Make, length: int) -> None:
+def test_packets_that_exactly_fill_their_pages(make: Make, length: int) -> None:
     bare = make("opus").read_bytes()
     path = make("opus", tags={"title": ""})
     write(path, "opus", large(PNG, 40_000))
@@ -118,7 +118,7 @@ def test_packets_that_just_fill_their_pages_end_rightly(make: Make, length: int)
 
 
 @pytest.mark.parametrize("container", OGG)
-def test_raw_entries_survive_in_their_order(make: Make, container: str) -> None:
+def test_raw_entries_are_preserved_in_order(make: Make, container: str) -> None:
     path = make(container)
     odd = (b"TITLE=\xff\xfe", b"no equals sign", b"ti~tle=x", b"A=1", b"a=2", b"=", b"A=1")
     edit_comments(path, container, *odd)
@@ -132,7 +132,7 @@ def test_raw_entries_survive_in_their_order(make: Make, container: str) -> None:
 
 
 @pytest.mark.parametrize("container", OGG)
-def test_all_sizes_of_the_picture_are_set(make: Make, container: str) -> None:
+def test_picture_dimensions_are_set(make: Make, container: str) -> None:
     path = make(container)
 
     write(path, container, JPEG)
@@ -145,7 +145,7 @@ def test_all_sizes_of_the_picture_are_set(make: Make, container: str) -> None:
 
 
 @pytest.mark.parametrize("container", OGG)
-def test_a_legacy_cover_counts_as_one_and_goes(make: Make, container: str) -> None:
+def test_legacy_cover_is_replaced(make: Make, container: str) -> None:
     path = make(container)
     legacy = (b"coverart=" + base64.b64encode(OTHER), b"COVERARTMIME=image/png")
     edit_comments(path, container, b"A=1", *legacy, block(3, OTHER), block(4, OTHER), b"B=2")
@@ -162,7 +162,7 @@ def test_a_legacy_cover_counts_as_one_and_goes(make: Make, container: str) -> No
     ]
 
 
-def test_what_is_no_picture_block_is_kept(make: Make) -> None:
+def test_invalid_picture_blocks_are_preserved(make: Make) -> None:
     path = make("opus")
     junk = (b"METADATA_BLOCK_PICTURE=!!", b"METADATA_BLOCK_PICTURE=AAAA")
     edit_comments(path, "opus", *junk)
@@ -173,7 +173,7 @@ def test_what_is_no_picture_block_is_kept(make: Make) -> None:
     assert tuple(entries[1:]) == junk
 
 
-def test_what_follows_the_comments_of_opus_is_kept(make: Make) -> None:
+def test_opus_data_after_the_comments_is_preserved(make: Make) -> None:
     path = make("opus")
     edit_comments(path, "opus", b"A=1", tail=b"\x01 some binary that must be preserved")
 
@@ -183,7 +183,7 @@ def test_what_follows_the_comments_of_opus_is_kept(make: Make) -> None:
     assert tail == b"\x01 some binary that must be preserved"
 
 
-def test_a_second_stream_beside_the_music_stays(make: Make) -> None:
+def test_interleaved_stream_is_preserved(make: Make) -> None:
     path = make("opus")
     sound = decoded_hash(path)
     opus = list(pages(path.read_bytes()))
@@ -206,7 +206,7 @@ def test_a_second_stream_beside_the_music_stays(make: Make) -> None:
     assert decoded_hash(path) == sound
 
 
-def test_a_chained_stream_stays(make: Make) -> None:
+def test_chained_stream_is_preserved(make: Make) -> None:
     path = make("opus")
     first = list(pages(path.read_bytes()))
     second = [page._replace(serial=99) for page in first]
@@ -219,7 +219,7 @@ def test_a_chained_stream_stays(make: Make) -> None:
     assert after == [page._replace(crc=0) for page in second]
 
 
-def test_a_stream_whose_audio_shares_a_page_with_headers_is_left_alone(make: Make) -> None:
+def test_audio_on_a_header_page_fails(make: Make) -> None:
     path = make("speex")
     found = list(pages(path.read_bytes()))
     merged = found[1]._replace(
@@ -237,7 +237,7 @@ def test_a_stream_whose_audio_shares_a_page_with_headers_is_left_alone(make: Mak
     assert path.read_bytes() == before
 
 
-def test_ogg_flac_tags_end_at_16_mib(make: Make) -> None:
+def test_ogg_flac_tags_over_16_mib_fail(make: Make) -> None:
     path = make("oggflac")
     before = path.read_bytes()
 
@@ -248,7 +248,7 @@ def test_ogg_flac_tags_end_at_16_mib(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("container", "opener"), [("vorbis", OggVorbis), ("opus", OggOpus)])
-def test_files_with_mutagens_padding_are_written(
+def test_padding_written_by_mutagen_is_accepted(
     make: Make, container: str, opener: Callable[[Path], OggVorbis]
 ) -> None:
     path = make(container)
@@ -262,9 +262,9 @@ def test_files_with_mutagens_padding_are_written(
 
 
 def with_picture_blocks(path: Path, *blocks: tuple[int, bytes]) -> None:
-    """Give an Ogg FLAC file blocks of its own for pictures and padding, as `flac --picture` does.
+    """Add separate blocks to an Ogg FLAC file, like `flac --picture`.
 
-    Each on pages of its own, the last one marked as such, all of them counted in the first packet.
+    Each block starts a page, the last one is flagged, and the first packet contains their number.
     """
     first, comment, *rest = pages(path.read_bytes())
     audio = [page for page in rest if page.position > 0]
@@ -289,7 +289,7 @@ def picture_block(kind: int, data: bytes) -> tuple[int, bytes]:
 PADDING_BLOCK = (1, bytes(100))
 
 
-def test_a_picture_in_a_block_of_ogg_flac_is_seen(make: Make) -> None:
+def test_ogg_flac_picture_blocks_are_read(make: Make) -> None:
     path = make("oggflac", tags={"title": "T"})
     with_picture_blocks(path, PADDING_BLOCK, picture_block(3, OTHER), picture_block(4, JPEG.data))
 
@@ -301,7 +301,7 @@ def test_a_picture_in_a_block_of_ogg_flac_is_seen(make: Make) -> None:
 
 
 @pytest.mark.parametrize("last", [(picture_block(3, OTHER),), (picture_block(3, OTHER),) * 2])
-def test_a_front_cover_in_a_block_goes_and_other_blocks_stay(
+def test_ogg_flac_front_cover_block_is_replaced(
     make: Make, last: tuple[tuple[int, bytes], ...]
 ) -> None:
     path = make("oggflac", tags={"title": "T"})
@@ -325,7 +325,7 @@ def test_a_front_cover_in_a_block_goes_and_other_blocks_stay(
     assert decoded_hash(path) == sound
 
 
-def test_ogg_flac_whose_last_block_is_not_marked_is_written(make: Make) -> None:
+def test_ogg_flac_without_last_block_flag(make: Make) -> None:
     path = make("oggflac")
     found = list(pages(path.read_bytes()))
     found[1] = found[1]._replace(payload=b"\x04" + found[1].payload[1:])

@@ -1,4 +1,4 @@
-"""Which tracks share a cover: the rules of albums, on tracks made up in memory."""
+"""The rules that group tracks into albums."""
 
 import os
 import unicodedata
@@ -30,7 +30,7 @@ def _albums(*tracks: Track) -> list[Album]:
 
 
 def _grouped(*tracks: Track) -> set[str]:
-    """The names of each album's files, joined by a space, as the albums play them."""
+    """The file names of each album in playing order, joined by spaces."""
     return {" ".join(track.path.name for track in album.tracks) for album in _albums(*tracks)}
 
 
@@ -39,10 +39,10 @@ def _key(*tracks: Track) -> str:
     return album.key
 
 
-# What is one album.
+# Albums by tags.
 
 
-def test_an_album_is_album_artist_and_title_and_date() -> None:
+def test_same_title_and_artist_are_one_album() -> None:
     same = {"album": "Album", "album_artist": "Artist", "date": "1997"}
     (album,) = _albums(_track("1", **same), _track("2", **same))
     assert (album.title, album.artist, album.date) == ("Album", "Artist", "1997")
@@ -50,7 +50,7 @@ def test_an_album_is_album_artist_and_title_and_date() -> None:
     assert not album.shares_folder
 
 
-def test_spelling_does_not_split() -> None:
+def test_case_space_and_unicode_form_do_not_split() -> None:
     decomposed = unicodedata.normalize("NFD", "Café  Straße")
     assert _grouped(
         _track("1", album="Café Straße", album_artist="The Band"),
@@ -67,12 +67,12 @@ def test_album_artists_and_titles_split() -> None:
     ) == {"1", "2", "3"}
 
 
-def test_albums_that_share_a_folder_say_so() -> None:
+def test_albums_in_one_folder_share_it() -> None:
     albums = _albums(_track("1", album="One"), _track("2", album="Two"))
     assert [album.shares_folder for album in albums] == [True, True]
 
 
-def test_a_guest_does_not_split() -> None:
+def test_guest_artists_do_not_split() -> None:
     (album,) = _albums(
         _track("1", album="Album", artist="Queen", track_number=1),
         _track("2", album="Album", artist="Queen feat. David Bowie", track_number=2),
@@ -81,7 +81,7 @@ def test_a_guest_does_not_split() -> None:
     assert len(album.tracks) == 3
 
 
-def test_the_artist_of_an_album_with_guests_is_the_host() -> None:
+def test_album_artist_excludes_featured_artists() -> None:
     (album,) = _albums(
         _track("1", album="Album", artist="Queen (ft. David Bowie)"),
         _track("2", album="Album", artist="Queen"),
@@ -89,7 +89,7 @@ def test_the_artist_of_an_album_with_guests_is_the_host() -> None:
     assert album.artist == "Queen"
 
 
-def test_equal_titles_of_two_artists_split_where_numbers_clash() -> None:
+def test_artists_split_on_conflicting_track_numbers() -> None:
     assert _grouped(
         _track("1", album="Greatest Hits", artist="Queen", track_number=1),
         _track("2", album="Greatest Hits", artist="Queen feat. X", track_number=2),
@@ -100,7 +100,7 @@ def test_equal_titles_of_two_artists_split_where_numbers_clash() -> None:
 @pytest.mark.parametrize(
     "tags", [{"compilation": True}, {"album_artist": "Various Artists"}], ids=["flag", "artist"]
 )
-def test_a_compilation_is_one_album(tags: dict[str, Any]) -> None:
+def test_compilation_is_one_album(tags: dict[str, Any]) -> None:
     (album,) = _albums(
         _track("1", album="Hits", artist="A", track_number=1, date="1971", **tags),
         _track("2", album="Hits", artist="B", track_number=2, date="1985", **tags),
@@ -110,7 +110,7 @@ def test_a_compilation_is_one_album(tags: dict[str, Any]) -> None:
     assert album.artist == "Various Artists"
 
 
-def test_a_compilation_whose_album_artists_are_its_artists_is_one_album() -> None:
+def test_compilation_with_several_album_artists_is_one_album() -> None:
     (album,) = _albums(
         _track("1", album="Hits", artist="A", album_artist="A", compilation=True),
         _track("2", album="Hits", artist="B", album_artist="B", compilation=True),
@@ -118,7 +118,7 @@ def test_a_compilation_whose_album_artists_are_its_artists_is_one_album() -> Non
     assert album.artist == "Various Artists"
 
 
-def test_editions_of_two_years_are_two_albums() -> None:
+def test_years_split_editions() -> None:
     same = {"album": "Album", "album_artist": "Artist"}
     assert _grouped(
         _track("1", **same, date="1997", track_number=1),
@@ -133,7 +133,7 @@ def test_editions_of_two_years_are_two_albums() -> None:
 
 
 @pytest.mark.parametrize("tags", [{"album_artist": "Artist"}, {"artist": "Artist"}])
-def test_a_best_of_with_the_years_of_its_songs_is_one_album(tags: dict[str, Any]) -> None:
+def test_original_years_do_not_split(tags: dict[str, Any]) -> None:
     years = {"a": "1963", "b": "1966-05", "c": "1969", "d": ""}
     (album,) = _albums(
         *(
@@ -144,14 +144,14 @@ def test_a_best_of_with_the_years_of_its_songs_is_one_album(tags: dict[str, Any]
     assert len(album.tracks) == 4
 
 
-def test_two_artists_with_the_same_title_and_other_years_are_two_albums() -> None:
+def test_artists_with_different_years_split() -> None:
     assert _grouped(
         _track("a", album="Greatest Hits", artist="Queen", date="1981"),
         _track("b", album="Greatest Hits", artist="ABBA", date="1976"),
     ) == {"a", "b"}
 
 
-def test_a_missing_date_or_album_artist_does_not_split() -> None:
+def test_missing_date_or_album_artist_does_not_split() -> None:
     assert _grouped(
         _track("1", album="Album", album_artist="Artist", date="1997"),
         _track("2", album="Album", album_artist="Artist"),
@@ -169,7 +169,7 @@ def test_musicbrainz_ids_join_and_split() -> None:
     ) == {"1 2", "3 4"}
 
 
-def test_a_track_without_an_id_goes_with_its_album() -> None:
+def test_track_without_musicbrainz_id_joins_its_album() -> None:
     assert _grouped(
         _track("1", album="Album", musicbrainz_album_id="id"), _track("2", album="Album")
     ) == {"1 2"}
@@ -178,7 +178,7 @@ def test_a_track_without_an_id_goes_with_its_album() -> None:
 # Tracks without an album title.
 
 
-def test_loose_singles_are_each_on_their_own() -> None:
+def test_tracks_without_album_are_singles() -> None:
     albums = _albums(
         _track("A - One.mp3", title="One", artist="A", track_number=1),
         _track("B - Two.mp3", title="Two", artist="B", track_number=1),
@@ -198,12 +198,12 @@ def test_loose_singles_are_each_on_their_own() -> None:
         "Unbekanntes Album", "[non-album tracks]",
     ],
 )  # fmt: skip
-def test_a_title_that_says_nothing_joins_nothing(title: str) -> None:
+def test_placeholder_titles_are_ignored(title: str) -> None:
     albums = _albums(*(_track(name, title=name, artist=name, album=title) for name in "ABC"))
     assert [album.title for album in albums] == ["A", "B", "C"]
 
 
-def test_a_numbered_disc_of_an_unknown_album_is_one_album() -> None:
+def test_numbered_tracks_of_unknown_album_are_one_album() -> None:
     (album,) = _albums(
         *(
             _track(f"Track {n}", track_number=n, artist="Unknown Artist", album="Unknown Album")
@@ -214,12 +214,12 @@ def test_a_numbered_disc_of_an_unknown_album_is_one_album() -> None:
 
 
 @pytest.mark.parametrize("title", ["The Unknown", "Unknown Pleasures", "Untitled"])
-def test_titles_that_only_sound_like_it_are_titles(title: str) -> None:
+def test_similar_titles_are_not_placeholders(title: str) -> None:
     (album,) = _albums(_track("a", album=title, artist="A"), _track("b", album=title, artist="B"))
     assert album.title == title
 
 
-def test_numbered_singles_of_several_artists_are_no_album() -> None:
+def test_numbered_tracks_of_several_artists_are_singles() -> None:
     assert len(_albums(_track("01 One", artist="A"), _track("02 Two", artist="B"))) == 2
 
 
@@ -238,7 +238,7 @@ def test_numbered_tracks_without_tags_are_an_album(names: list[str]) -> None:
     assert album.title == "Folder"
 
 
-def test_number_tags_number_as_well() -> None:
+def test_track_number_tags_count_as_numbers() -> None:
     assert _grouped(_track("b", track_number=1), _track("a", track_number=2)) == {"b a"}
 
 
@@ -250,7 +250,7 @@ def test_other_files_without_tags_are_singles(names: list[str]) -> None:
     assert len(_albums(*map(_track, names))) == len(names)
 
 
-def test_a_single_without_a_title_is_called_by_its_file() -> None:
+def test_untitled_single_is_named_after_its_file() -> None:
     (album,) = _albums(_track("Some Song.mp3"))
     assert album.title == "Some Song"
 
@@ -283,7 +283,7 @@ def test_discs_without_tags_are_one_album() -> None:
     ]
 
 
-def test_per_track_makes_an_album_of_each() -> None:
+def test_per_track_makes_each_track_an_album() -> None:
     tracks = [_track("02", album="Album", title="Two"), _track("01", album="Album", title="One")]
     albums = albums_in(_place(_HOME, tracks), tracks, per="track")
     assert [album.title for album in albums] == ["One", "Two"]
@@ -291,7 +291,7 @@ def test_per_track_makes_an_album_of_each() -> None:
     assert all(album.shares_folder for album in albums)
 
 
-def test_nothing_is_no_album() -> None:
+def test_no_tracks_are_no_albums() -> None:
     assert _albums() == []
 
 
@@ -314,19 +314,19 @@ def _moved(home: Path, *tracks: Track) -> list[str]:
     ],
     ids=["id", "tags", "untagged", "singles"],
 )
-def test_keys_do_not_depend_on_where_the_library_lies(tracks: list[Track]) -> None:
+def test_keys_do_not_depend_on_the_library_location(tracks: list[Track]) -> None:
     keys = _moved(_HOME, *tracks)
     assert _moved(Path("/elsewhere/and/deeper/Folder"), *tracks) == keys
     assert all(len(key) == 32 and int(key, 16) >= 0 for key in keys)
 
 
-def test_the_key_of_tags_depends_on_no_file_name() -> None:
+def test_key_of_tagged_album_ignores_file_names() -> None:
     tags = {"album": "Album", "artist": "Artist", "date": "1997-05-21"}
     assert _key(_track("a", **tags)) == _key(_track("b", **tags), _track("c", **tags))
     assert _key(_track("a", **tags)) == _key(_track("a", **{**tags, "date": "1997"}))
 
 
-def test_the_key_of_an_untagged_album_is_of_its_names() -> None:
+def test_key_of_untagged_album_depends_on_names() -> None:
     decomposed = unicodedata.normalize("NFD", "01 é")
     assert _key(_track("01 é"), _track("02")) == _key(_track(decomposed), _track("02"))
     other_folder = _moved(Path("/music/Other"), _track("01 é"), _track("02"))
@@ -351,5 +351,5 @@ def test_different_albums_have_different_keys() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_names_that_are_no_text_have_keys() -> None:
+def test_non_utf8_names_have_keys() -> None:
     assert _key(_track(os.fsdecode(b"\xff.mp3"))) != _key(_track(os.fsdecode(b"\xfe.mp3")))

@@ -1,4 +1,4 @@
-"""Which picture files are covers, and of which albums."""
+"""Which picture files are cover files, and of which albums."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 class Shelf:
-    """Tracks and pictures, and what a scan makes of them."""
+    """A folder with tracks and pictures, and the result of scanning it."""
 
     def __init__(self, root: Path, sound: bytes) -> None:
         self.root = root
@@ -54,7 +54,7 @@ class Shelf:
         return [item for item in found if isinstance(item, Album)]
 
     def covers(self, options: ScanOptions | None = None) -> dict[str, str | None]:
-        """Each album's title, and the path of its cover file below the root."""
+        """Each album's cover file, relative to the root, by title."""
         return {
             album.title: album.cover_file and album.cover_file.relative_to(self.root).as_posix()
             for album in self.albums(options)
@@ -79,7 +79,7 @@ def shelf(tmp_path: Path, sound: bytes) -> Shelf:
         "Covers/Album front.png", "art/AC DC Live.jpg",
     ],
 )  # fmt: skip
-def test_names_that_cover_files_have(name: str, shelf: Shelf) -> None:
+def test_cover_file_names(name: str, shelf: Shelf) -> None:
     shelf.add("1.flac", album="AC/DC: Live?", artist="A")
     shelf.put(name)
     assert shelf.covers() == {"AC/DC: Live?": name}
@@ -93,19 +93,19 @@ def test_names_that_cover_files_have(name: str, shelf: Shelf) -> None:
         "?.jpg",
     ],
 )  # fmt: skip
-def test_other_pictures_are_no_covers(name: str, shelf: Shelf) -> None:
+def test_other_pictures_are_not_cover_files(name: str, shelf: Shelf) -> None:
     shelf.add("1.flac", album="???", artist="A")
     shelf.put(name)
     assert shelf.covers() == {"???": None}
 
 
-def test_the_usual_names_come_first() -> None:
+def test_common_names_come_first() -> None:
     names = ["cover.png", "folder.jpg", "album x.jpg", "my front.jpg", "Scans/front.jpg"]
     ranked = CoverNames(COVER_NAMES).ranked(names[::-1], lambda: ["Album X"], own=True)
     assert list(ranked) == names
 
 
-def test_names_can_be_chosen(shelf: Shelf) -> None:
+def test_custom_cover_names(shelf: Shelf) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     shelf.put("cover.jpg")
     shelf.put("Booklet/01 Album.jpg")
@@ -114,17 +114,17 @@ def test_names_can_be_chosen(shelf: Shelf) -> None:
     assert shelf.covers(ScanOptions(cover_names=())) == {"Album": None}
 
 
-def test_names_that_are_no_text_are_no_trouble(shelf: Shelf) -> None:
+def test_non_utf8_cover_name(shelf: Shelf) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     shelf.put(os.fsdecode(b"front \xff.jpg"))
     assert shelf.albums()[0].cover_file is not None
 
 
-# Whose they are.
+# Which album they belong to.
 
 
 @pytest.mark.parametrize("per", ["album", "track"])
-def test_a_stray_cover_beside_singles_is_that_of_none(shelf: Shelf, per: str) -> None:
+def test_cover_file_beside_singles_belongs_to_none(shelf: Shelf, per: str) -> None:
     for name in ("Song 1", "Song 2"):
         shelf.add(f"{name}.flac", title=name, artist=f"Artist of {name}")
     shelf.put("Folder.jpg")
@@ -132,7 +132,7 @@ def test_a_stray_cover_beside_singles_is_that_of_none(shelf: Shelf, per: str) ->
     assert shelf.covers(options) == {"Song 1": None, "Song 2": None}
 
 
-def test_per_track_an_albums_cover_file_is_not_that_of_each(shelf: Shelf) -> None:
+def test_album_cover_file_is_not_used_per_track(shelf: Shelf) -> None:
     for name in ("One", "Two"):
         shelf.add(f"{name}.flac", title=name, album="Album", artist="A")
     shelf.put("cover.jpg")
@@ -140,7 +140,7 @@ def test_per_track_an_albums_cover_file_is_not_that_of_each(shelf: Shelf) -> Non
     assert shelf.covers(ScanOptions(per="track")) == {"One": None, "Two": None}
 
 
-def test_in_a_shared_folder_a_cover_is_whose_name_it_has(shelf: Shelf) -> None:
+def test_cover_file_in_shared_folder_belongs_to_its_namesake(shelf: Shelf) -> None:
     shelf.add("1.flac", album="One", artist="A")
     shelf.add("2.flac", album="Two", artist="A")
     shelf.add("3.flac", title="Three", artist="A")
@@ -149,7 +149,7 @@ def test_in_a_shared_folder_a_cover_is_whose_name_it_has(shelf: Shelf) -> None:
     assert shelf.covers() == {"One": "one.jpg", "Two": None, "Three": "3.jpg"}
 
 
-def test_a_single_named_outright_is_not_known_to_be_alone(shelf: Shelf) -> None:
+def test_cover_file_of_an_explicit_single_is_uncertain(shelf: Shelf) -> None:
     shelf.add("Single.flac", title="Single", artist="A")
     shelf.add("Of an album.flac", title="One", album="Album", artist="A")
     shelf.put("Folder.jpg")
@@ -160,7 +160,7 @@ def test_a_single_named_outright_is_not_known_to_be_alone(shelf: Shelf) -> None:
     assert found == {"Single.flac": False, "Of an album.flac": True}
 
 
-def test_the_cover_above_the_discs_comes_before_those_in_them(shelf: Shelf) -> None:
+def test_cover_file_above_discs_takes_precedence(shelf: Shelf) -> None:
     for disc in ("CD1", "CD2"):
         shelf.add(f"{disc}/1.flac", album="Album", artist="A")
     inner = shelf.put("CD2/cover.jpg")
@@ -171,7 +171,7 @@ def test_the_cover_above_the_discs_comes_before_those_in_them(shelf: Shelf) -> N
     assert shelf.covers() == {"Album": "folder.png"}
 
 
-def test_a_disc_that_is_an_album_of_its_own_has_the_cover_in_its_folder(shelf: Shelf) -> None:
+def test_disc_that_is_a_separate_album_has_its_own_cover_file(shelf: Shelf) -> None:
     shelf.add("CD1/1.flac", album="One", artist="A")
     shelf.add("CD2/1.flac", album="Two", artist="A")
     shelf.put("cover.jpg")
@@ -179,7 +179,7 @@ def test_a_disc_that_is_an_album_of_its_own_has_the_cover_in_its_folder(shelf: S
     assert shelf.covers() == {"One": None, "Two": "CD2/cover.jpg"}
 
 
-# What they hold.
+# Content.
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_disc_that_is_an_album_of_its_own_has_the_cover_in_its_folder(shelf: S
     [b"", b"<!DOCTYPE html><html><body>404 Not Found</body></html>", bytes(100), b"\xff\xd8\xff"],
     ids=["empty", "html", "zeros", "three bytes"],
 )
-def test_what_is_no_picture_is_no_cover(shelf: Shelf, data: bytes) -> None:
+def test_invalid_picture_is_not_a_cover_file(shelf: Shelf, data: bytes) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     broken = shelf.put("cover.jpg", data)
     (album,) = shelf.albums()
@@ -197,14 +197,14 @@ def test_what_is_no_picture_is_no_cover(shelf: Shelf, data: bytes) -> None:
     assert (album.cover_file, album.broken_file) == (sound, None)
 
 
-def test_a_broken_file_in_a_shared_folder_is_that_of_none(shelf: Shelf) -> None:
+def test_broken_file_in_shared_folder_belongs_to_none(shelf: Shelf) -> None:
     shelf.add("1.flac", album="One", artist="A")
     shelf.add("2.flac", album="Two", artist="A")
     shelf.put("cover.jpg", b"")
     assert [album.broken_file for album in shelf.albums()] == [None, None]
 
 
-def test_what_is_no_file_is_neither_a_cover_nor_broken(shelf: Shelf) -> None:
+def test_folders_links_and_pipes_are_not_cover_files(shelf: Shelf) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     (shelf.root / "front.jpg").mkdir()
     (shelf.root / "folder.png").symlink_to("missing")
@@ -213,7 +213,7 @@ def test_what_is_no_file_is_neither_a_cover_nor_broken(shelf: Shelf) -> None:
     assert (album.cover_file, album.broken_file) == (None, None)
 
 
-def test_a_cover_file_that_is_mended_is_seen(shelf: Shelf, tmp_path: Path) -> None:
+def test_repaired_cover_file_is_found(shelf: Shelf, tmp_path: Path) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     cover = shelf.put("cover.jpg", b"")
     memory = tmp_path / "scan.sqlite"

@@ -1,4 +1,4 @@
-"""A library on disk becomes albums; the second time without a single file being opened."""
+"""Scanning a library finds its albums, and a second scan opens no files."""
 
 import errno
 import io
@@ -34,7 +34,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def add(clip: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Puts a tagged FLAC file into the library, whatever its name says."""
+    """Add a tagged FLAC file to the library, under any name."""
 
     def add_track(name: str, **tags: str) -> Path:
         path = tmp_path / name
@@ -68,7 +68,7 @@ def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
     return [item for item in items if isinstance(item, Album)]
 
 
-def test_an_album_is_known_by_apev2_and_by_list_info(tmp_path: Path, memory: ScanMemory) -> None:
+def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, memory: ScanMemory) -> None:
     for number in (1, 2):
         song = encode(tmp_path / f"one/{number} song.mp3", "mp3", seconds=0.1)
         texts = {b"Album": b"An Album", b"Artist": b"Ana", b"Track": b"%d" % number}
@@ -86,7 +86,7 @@ def test_an_album_is_known_by_apev2_and_by_list_info(tmp_path: Path, memory: Sca
     ]
 
 
-def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
+def test_scan_of_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
     library = make_library(tmp_path / "library")
     for _ in ("first", "from memory"):
         items = _scan(memory, library.root)
@@ -104,7 +104,7 @@ def test_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
             assert {plan.reason for plan in plans} == {expected.reason}, folder
 
 
-def test_what_is_ignored_is_told(tmp_path: Path, memory: ScanMemory) -> None:
+def test_ignored_folder_is_reported(tmp_path: Path, memory: ScanMemory) -> None:
     (tmp_path / "Podcasts").mkdir()
     (tmp_path / "Podcasts/.ndignore").touch()
     (outcome,) = _scan(memory, tmp_path)
@@ -113,16 +113,12 @@ def test_what_is_ignored_is_told(tmp_path: Path, memory: ScanMemory) -> None:
     assert outcome.path == tmp_path / "Podcasts"
 
 
-def test_missing_paths_are_an_error_before_the_iteration(
-    tmp_path: Path, memory: ScanMemory
-) -> None:
+def test_missing_path_raises_before_iteration(tmp_path: Path, memory: ScanMemory) -> None:
     with pytest.raises(UsageError):
         scan([tmp_path / "missing"], ScanOptions(), memory, checkpoint=_no_stop)
 
 
-def test_a_file_given_outright_may_have_any_name(
-    add: Callable[..., Path], memory: ScanMemory
-) -> None:
+def test_explicit_file_may_have_any_name(add: Callable[..., Path], memory: ScanMemory) -> None:
     path = add("Album/track one", album="Album")
     add("Album/02.flac", album="Album")
     (album,) = _albums(_scan(memory, path))
@@ -142,7 +138,7 @@ BARE = ("1.aac", "2.AC3", "3.caf")
 
 @pytest.fixture
 def bare(tmp_path: Path) -> list[Path]:
-    """An album of kinds that cannot hold a cover."""
+    """An album of formats that cannot hold a cover."""
     folder = tmp_path / "Bare"
     folder.mkdir()
     for name in BARE:
@@ -151,7 +147,7 @@ def bare(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_what_cannot_hold_a_cover_is_passed_over_by_name(
+def test_files_that_cannot_hold_a_cover_are_skipped(
     add: Callable[..., Path], memory: ScanMemory, bare: list[Path], *, beside: bool
 ) -> None:
     if beside:
@@ -166,7 +162,7 @@ def test_what_cannot_hold_a_cover_is_passed_over_by_name(
         assert len(items) - len(passed) == beside
 
 
-def test_what_cannot_hold_a_cover_is_an_album_where_that_is_enough(
+def test_bare_option_includes_files_that_cannot_hold_a_cover(
     memory: ScanMemory, bare: list[Path]
 ) -> None:
     (album,) = _albums(_scan(memory, bare[0].parent, options=ScanOptions(bare=True)))
@@ -177,14 +173,14 @@ def test_what_cannot_hold_a_cover_is_an_album_where_that_is_enough(
         assert (plan.action, plan.targets) == (Action.PAINT, ())
 
 
-def test_an_mp4_called_aac_holds_a_cover(tmp_path: Path, memory: ScanMemory) -> None:
+def test_mp4_with_aac_extension_can_hold_a_cover(tmp_path: Path, memory: ScanMemory) -> None:
     path = encode(tmp_path / "1.aac", "mp4", seconds=0.2)
     (album,) = _albums(_scan(memory, tmp_path))
     assert [(track.path, track.container) for track in album.tracks] == [(path, "mp4")]
 
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.webm", "libvpx")])
-def test_a_video_is_no_track_unless_it_is_named(
+def test_video_is_skipped_unless_given_explicitly(
     tmp_path: Path, memory: ScanMemory, name: str, codec: str
 ) -> None:
     path = video(tmp_path / name, codec=codec, tags={"title": "Clip"})
@@ -197,7 +193,9 @@ def test_a_video_is_no_track_unless_it_is_named(
 
 
 @pytest.mark.parametrize("stills", [{"codec": "mjpeg"}, {"frames": 1}])
-def test_stills_make_no_video(tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]) -> None:
+def test_chapter_stills_are_not_video(
+    tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]
+) -> None:
     video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
     (album,) = _albums(_scan(memory, tmp_path))
     assert [track.path.name for track in album.tracks] == ["book.m4b"]
@@ -212,9 +210,7 @@ def test_excluded_files_are_not_scanned(
     assert album.title == "Studio"
 
 
-def test_names_that_are_no_text(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
-) -> None:
+def test_non_utf8_names(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
     names = [os.fsdecode(b"\xff 1.flac"), "2\n.flac", "🎧" * 62 + ".flac"]
     paths = {add(f"{os.fsdecode(bytes([0xE9]))}/{name}", album="Album") for name in names}
     for _ in ("first", "from memory"):
@@ -222,10 +218,10 @@ def test_names_that_are_no_text(
         assert {track.path for track in album.tracks} == paths
 
 
-# Memory.
+# Scan cache.
 
 
-def test_a_second_scan_opens_no_file(add: Callable[..., Path], tmp_path: Path) -> None:
+def test_second_scan_opens_no_files(add: Callable[..., Path], tmp_path: Path) -> None:
     for album, track in itertools.product("AB", "123"):
         add(f"library/{album}/{track}.flac", album=album)
     (tmp_path / "library/A/text.mp3").write_text("no music\n")
@@ -279,7 +275,7 @@ def test_only_changed_files_are_read_again(
     assert read == [second, first]
 
 
-def test_failures_are_remembered_until_the_file_changes(
+def test_failures_are_cached_until_the_file_changes(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
     text = tmp_path / "song.mp3"
@@ -292,7 +288,7 @@ def test_failures_are_remembered_until_the_file_changes(
     assert len(_albums(_scan(memory, tmp_path))) == 1
 
 
-def test_refused_files_are_tried_again(
+def test_permission_errors_are_not_cached(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = add("1.flac", album="Album")
@@ -311,14 +307,14 @@ def test_refused_files_are_tried_again(
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-def test_errors_of_the_disk_are_not_remembered(
+def test_disk_errors_are_not_cached(
     memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
     encode(tmp_path / "song.wav", "wav", seconds=0.1)
     numbers = itertools.count(1)
 
     class Failing(io.FileIO):
-        """The one that is opened second looks ahead."""
+        """The second one opened is for the check of the tag's cost."""
 
         def __init__(self, path: str) -> None:
             super().__init__(path)
@@ -338,20 +334,20 @@ def test_errors_of_the_disk_are_not_remembered(
     assert len(_albums(_scan(memory, tmp_path))) == 1
 
 
-def test_files_that_are_gone_are_forgotten(
+def test_deleted_files_are_removed_from_the_cache(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
-    gone = add("1.flac", album="Album")
+    deleted = add("1.flac", album="Album")
     kept = add("2.flac", album="Album")
     _scan(memory, tmp_path)
-    gone.unlink()
+    deleted.unlink()
     _scan(memory, kept)
-    assert len(memory.recall(tmp_path)) == 2, "the folder was not looked into"
+    assert len(memory.recall(tmp_path)) == 2, "the folder was not listed"
     _scan(memory, tmp_path, options=ScanOptions(exclude=("2.flac",)))
     assert memory.recall(tmp_path).keys() == {"2.flac"}
 
 
-def test_an_interrupted_scan_keeps_what_it_read(
+def test_interrupted_scan_keeps_its_results(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
     for number in range(5):
@@ -369,7 +365,7 @@ def test_an_interrupted_scan_keeps_what_it_read(
     assert len(album.tracks) == 5
 
 
-def test_a_scan_that_is_not_finished_keeps_what_it_read(
+def test_unfinished_scan_keeps_its_results(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
     add("a/1.flac", album="A")
@@ -380,7 +376,7 @@ def test_a_scan_that_is_not_finished_keeps_what_it_read(
     assert memory.recall(tmp_path / "b") == {}
 
 
-def test_it_needs_no_more_room_for_a_larger_library(
+def test_memory_does_not_grow_with_the_library(
     add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
 ) -> None:
     source = add("source/1.flac", album="Album", artist="Artist")
@@ -398,6 +394,6 @@ def test_it_needs_no_more_room_for_a_larger_library(
         finally:
             tracemalloc.stop()
 
-    peak(tmp_path / "source")  # what is loaded only once
+    peak(tmp_path / "source")  # loads what is loaded once
     small, large = peak(tmp_path / "small"), peak(tmp_path / "large")
     assert large - small < 540 * 400  # a name and a number for each of 540 folders more

@@ -1,4 +1,4 @@
-"""What is remembered comes back as it was; a broken memory is only a slower scan."""
+"""The scan cache returns what was stored, and a broken cache is never an error."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ import pytest
 
 from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status, Track
+from covergen.core.types import Track
 from covergen.library.scanning import scan_cache as memory_module
 from covergen.library.scanning.scan_cache import Failure, ScanMemory
 
@@ -50,7 +50,7 @@ def _failure(name: str) -> Failure:
     )
 
 
-def test_tracks_and_failures_come_back_as_they_were() -> None:
+def test_cached_tracks_and_failures_are_recalled_unchanged() -> None:
     seen = {name: _track(name) for name in _NAMES} | {"text.mp3": _failure("text.mp3")}
     memory = ScanMemory()
     memory.remember(*seen.values())
@@ -58,28 +58,19 @@ def test_tracks_and_failures_come_back_as_they_were() -> None:
     assert ScanMemory().recall(_FOLDER) == seen
 
 
-def test_it_lives_in_the_cache_folder() -> None:
+def test_default_location_is_the_cache_folder() -> None:
     ScanMemory().close()
     assert list(cache_folder().glob("*.sqlite"))
 
 
-def test_a_failure_becomes_an_outcome() -> None:
-    assert _failure("text.mp3").outcome() == Outcome(
-        path=_FOLDER / "text.mp3",
-        status=Status.FAILED,
-        reason=Reason.NOT_AUDIO,
-        message="no music",
-    )
-
-
-def test_folders_do_not_mix() -> None:
+def test_recall_returns_only_files_of_the_folder() -> None:
     memory = ScanMemory()
     memory.remember(_track("a.mp3"))
     assert memory.recall(_FOLDER.parent) == {}
     assert memory.recall(_FOLDER / "a.mp3") == {}
 
 
-def test_a_relative_folder_is_the_same_as_its_absolute_one(
+def test_relative_and_absolute_paths_are_equivalent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = ScanMemory()
@@ -90,22 +81,16 @@ def test_a_relative_folder_is_the_same_as_its_absolute_one(
     assert memory.recall(tmp_path)["a.mp3"].path == tmp_path / "a.mp3"
 
 
-def test_remembering_again_replaces() -> None:
-    memory = ScanMemory()
-    memory.remember(_track("a.mp3"))
-    memory.remember(_failure("a.mp3"))
-    assert memory.recall(_FOLDER) == {"a.mp3": _failure("a.mp3")}
-
-
-def test_what_is_forgotten_is_gone() -> None:
+def test_entries_can_be_replaced_and_forgotten() -> None:
     memory = ScanMemory()
     memory.remember(_track("a.mp3"), _track("b.mp3"))
+    memory.remember(_failure("b.mp3"))
     memory.forget(_FOLDER / "a.mp3", _FOLDER / "never there")
-    assert memory.recall(_FOLDER) == {"b.mp3": _track("b.mp3")}
+    assert memory.recall(_FOLDER) == {"b.mp3": _failure("b.mp3")}
 
 
 @pytest.mark.parametrize("mtime_ns", [0, -(10**18), 2**63, 2**64 * 10**9])
-def test_any_time_a_file_system_knows_is_remembered(mtime_ns: int) -> None:
+def test_extreme_mtimes_are_stored(mtime_ns: int) -> None:
     track = Track(
         path=_FOLDER / "a.mp3", size=2**62, mtime_ns=mtime_ns, container="mp3", has_art=False
     )
@@ -114,17 +99,17 @@ def test_any_time_a_file_system_knows_is_remembered(mtime_ns: int) -> None:
     assert memory.recall(_FOLDER) == {"a.mp3": track}
 
 
-def test_rows_of_another_way_of_reading_are_not_taken_over(
+def test_entries_of_another_reader_version_are_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     memory = ScanMemory()
     memory.remember(_track("a.mp3"))
     memory.close()
-    monkeypatch.setattr(memory_module, "_READING", -1)
+    monkeypatch.setattr(memory_module, "_READER_VERSION", -1)
     assert ScanMemory().recall(_FOLDER) == {}
 
 
-def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
+def test_damaged_database_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "scan.sqlite"
     path.write_bytes(b"no database" * 1000)
     memory = ScanMemory(path)
@@ -136,7 +121,7 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     "change",
     ["details = '[1'", "details = '[]'", "details = x'00'", "mtime_ns = 'soon'", "name = 7"],
 )
-def test_what_it_never_wrote_is_read_anew(tmp_path: Path, change: str) -> None:
+def test_invalid_rows_are_ignored(tmp_path: Path, change: str) -> None:
     path = tmp_path / "scan.sqlite"
     with closing(ScanMemory(path)) as memory:
         memory.remember(_track("a.mp3"))
@@ -147,14 +132,14 @@ def test_what_it_never_wrote_is_read_anew(tmp_path: Path, change: str) -> None:
         memory.remember(_track("b.mp3"))
 
 
-def test_no_cache_folder_is_no_error(home: Path) -> None:
+def test_missing_cache_folder_is_not_an_error(home: Path) -> None:
     (home / "cache").write_text("a file where the folder would be")
     memory = ScanMemory()
     memory.remember(_track("a.mp3"))
     assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
 
 
-def test_a_memory_that_breaks_on_the_way_is_no_error(tmp_path: Path) -> None:
+def test_database_errors_are_suppressed(tmp_path: Path) -> None:
     memory = ScanMemory(tmp_path / "scan.sqlite")
     with sqlite3.connect(tmp_path / "scan.sqlite") as other:
         other.execute("DROP TABLE seen")
@@ -169,7 +154,7 @@ def _let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     monkeypatch.setattr(memory_module, "today", lambda: then)
 
 
-def test_what_no_scan_came_by_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_removes_unused_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = ScanMemory()
     other = Path("/music/Another Album")
     memory.remember(_track("a.mp3"), replace(_track("b.mp3"), path=other / "b.mp3"))
@@ -183,17 +168,17 @@ def test_what_no_scan_came_by_for_long_is_forgotten(monkeypatch: pytest.MonkeyPa
     assert memory.recall(other) == {}
 
 
-def test_files_that_are_gone_are_forgotten_when_asked(tmp_path: Path) -> None:
+def test_forget_lost_removes_missing_files(tmp_path: Path) -> None:
     here = replace(_track("a.mp3"), path=tmp_path / "a.mp3")
-    gone = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
+    deleted = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
     here.path.touch()
     memory = ScanMemory()
-    memory.remember(here, gone, _track("elsewhere.mp3"))
+    memory.remember(here, deleted, _track("elsewhere.mp3"))
     assert memory.forget_lost() == 2
     assert memory.recall(tmp_path) == {"a.mp3": here}
 
 
-def test_a_closed_memory_forgets_nothing() -> None:
+def test_closed_cache_ignores_pruning() -> None:
     memory = ScanMemory()
     memory.close()
     assert (memory.prune(), memory.forget_lost()) == (0, 0)

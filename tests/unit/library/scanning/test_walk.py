@@ -1,4 +1,4 @@
-"""Which files of a library are looked at: each once, none that should be passed over."""
+"""The walk finds each file once, and skips hidden, excluded and ignored files."""
 
 import inspect
 import os
@@ -32,7 +32,7 @@ def _walk(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> li
 
 
 def _files(*paths: Path, exclude: Sequence[str] = (), follow: bool = False) -> list[str]:
-    """The files that are looked at, in order, as paths relative to the first one given."""
+    """The files found, in order, relative to the first path."""
     return [
         (folder.path / name).relative_to(paths[0]).as_posix()
         for place in _walk(*paths, exclude=exclude, follow=follow)
@@ -63,9 +63,9 @@ def test_audio_names_are_found_in_order(tmp_path: Path) -> None:
         "@eaDir/song.mp3", "#recycle/song.mp3", "__MACOSX/song.mp3", "#snapshot/deep/song.mp3",
     ],
 )  # fmt: skip
-def test_hidden_trash_and_system_are_passed_over(name: str, tmp_path: Path) -> None:
-    _make(tmp_path, name, "heard/song.mp3")
-    assert _files(tmp_path) == ["heard/song.mp3"]
+def test_hidden_and_system_folders_are_skipped(name: str, tmp_path: Path) -> None:
+    _make(tmp_path, name, "music/song.mp3")
+    assert _files(tmp_path) == ["music/song.mp3"]
     assert _problems(tmp_path) == []
 
 
@@ -107,7 +107,7 @@ def test_any_name_works(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def low_stack() -> Iterator[None]:
-    """Room for a hundred more calls, so that no test must make a thousand folders."""
+    """Limit the recursion depth, so that 150 nested folders are enough."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 100)
     yield
@@ -115,7 +115,7 @@ def low_stack() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("low_stack")
-def test_folders_may_lie_deeper_than_pythons_stack(tmp_path: Path) -> None:
+def test_deeply_nested_folders(tmp_path: Path) -> None:
     deep = tmp_path
     for _ in range(150):
         deep /= "d"
@@ -127,7 +127,7 @@ def test_folders_may_lie_deeper_than_pythons_stack(tmp_path: Path) -> None:
 # Discs and covers.
 
 
-def test_discs_belong_to_the_folder_above(tmp_path: Path) -> None:
+def test_disc_folders_belong_to_their_parent(tmp_path: Path) -> None:
     names = ["CD1", "cd 02", "Disc 3 - Bonus", "[Disk 4]", "DVD-5"]
     _make(tmp_path, *(f"Album/{name}/1.mp3" for name in names), "Album/CD1/Scans/x.mp3")
     _make(tmp_path, "Album/CDs/1.mp3", "Album/Discography/1.mp3", "Album/CD1999x/1.mp3")
@@ -138,7 +138,7 @@ def test_discs_belong_to_the_folder_above(tmp_path: Path) -> None:
     assert others == {"CDs", "Discography", "CD1999x", "Scans"}
 
 
-def test_a_disc_given_alone_still_belongs_to_its_album(
+def test_explicit_disc_folder_belongs_to_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _make(tmp_path, "Album/CD1/1.mp3", "Album/CD2/1.mp3", "Album/cover.jpg")
@@ -153,7 +153,7 @@ def test_a_disc_given_alone_still_belongs_to_its_album(
     assert place.pictures == ("cover.jpg",)
 
 
-def test_pictures_are_those_in_the_folder_and_in_its_folders_for_art(tmp_path: Path) -> None:
+def test_pictures_include_artwork_folders(tmp_path: Path) -> None:
     _make(tmp_path, "1.mp3", "back.jpg", "cover.txt", "cover", ".jpg", "._cover.jpg", "x.AVIF")
     _make(tmp_path, "Scans/front.jpg", "Scans/notes.txt", "Scans/.x.jpg", "Scans/deep/front.jpg")
     _make(tmp_path, "Booklet/front.jpg")
@@ -162,14 +162,14 @@ def test_pictures_are_those_in_the_folder_and_in_its_folders_for_art(tmp_path: P
     assert album.folders[0].pictures == album.pictures
 
 
-def test_an_album_called_covers_keeps_its_picture(tmp_path: Path) -> None:
+def test_music_folder_named_covers_keeps_its_picture(tmp_path: Path) -> None:
     _make(tmp_path, "single.mp3", "Covers/1.mp3", "Covers/front.jpg")
     artist, album = _walk(tmp_path)
     assert artist.pictures == ()
     assert album.pictures == ("front.jpg",)
 
 
-def test_a_folder_for_art_outside_of_the_library_is_not_looked_into(tmp_path: Path) -> None:
+def test_artwork_folder_outside_the_library_is_not_read(tmp_path: Path) -> None:
     _make(tmp_path, "outside/front.jpg", "library/1.mp3")
     library = tmp_path / "library"
     (library / "scans").symlink_to(tmp_path / "outside")
@@ -177,10 +177,10 @@ def test_a_folder_for_art_outside_of_the_library_is_not_looked_into(tmp_path: Pa
     assert _walk(library, follow=True)[0].pictures == ("scans/front.jpg",)
 
 
-# Links, and what is no file.
+# Links and special files.
 
 
-def test_links_to_the_outside_are_told_of_and_not_followed(tmp_path: Path) -> None:
+def test_links_to_outside_are_reported_and_not_followed(tmp_path: Path) -> None:
     _make(tmp_path, "outside/album/1.mp3", "library/0.mp3", "library/folder/cover.png")
     library = tmp_path / "library"
     (library / "a").symlink_to(tmp_path / "outside")
@@ -197,7 +197,7 @@ def test_links_to_the_outside_are_told_of_and_not_followed(tmp_path: Path) -> No
     assert "--follow-symlinks" in problems[0].message
 
 
-def test_what_is_named_outright_may_be_a_link(tmp_path: Path) -> None:
+def test_explicit_path_may_be_a_link(tmp_path: Path) -> None:
     _make(tmp_path, "outside/album/1.mp3")
     library = tmp_path / "library"
     library.mkdir()
@@ -208,7 +208,7 @@ def test_what_is_named_outright_may_be_a_link(tmp_path: Path) -> None:
     assert [name for folder in place.folders for name, _ in folder.files] == ["b.mp3"]
 
 
-def test_links_to_the_outside_are_followed_once_if_asked(tmp_path: Path) -> None:
+def test_follow_symlinks_visits_each_target_once(tmp_path: Path) -> None:
     _make(tmp_path, "outside/album/1.mp3", "other/single.mp3")
     library = tmp_path / "library"
     library.mkdir()
@@ -219,7 +219,7 @@ def test_links_to_the_outside_are_followed_once_if_asked(tmp_path: Path) -> None
     assert _files(library, follow=True) == ["c.mp3", "a/album/1.mp3"]
 
 
-def test_links_within_the_library_are_left_to_their_targets(tmp_path: Path) -> None:
+def test_links_within_the_library_are_not_duplicated(tmp_path: Path) -> None:
     _make(tmp_path, "z/album/1.mp3", "z/album/2.mp3")
     (tmp_path / "by genre").mkdir()
     (tmp_path / "by genre/rock").symlink_to(tmp_path / "z/album")
@@ -227,14 +227,14 @@ def test_links_within_the_library_are_left_to_their_targets(tmp_path: Path) -> N
     assert _files(tmp_path) == ["z/album/1.mp3", "z/album/2.mp3"]
 
 
-def test_links_to_what_the_walk_passes_over_are_followed(tmp_path: Path) -> None:
+def test_links_to_hidden_files_are_followed(tmp_path: Path) -> None:
     _make(tmp_path, ".git/annex/object.mp3", ".git/annex/SHA256")
     (tmp_path / "1.mp3").symlink_to(".git/annex/object.mp3")
     (tmp_path / "2.mp3").symlink_to(".git/annex/SHA256")
     assert _files(tmp_path) == ["1.mp3", "2.mp3"]
 
 
-def test_loops_of_links_end(tmp_path: Path) -> None:
+def test_link_loops_end(tmp_path: Path) -> None:
     _make(tmp_path, "library/a/1.mp3", "outside/2.mp3", "neighbour.mp3")
     library = tmp_path / "library"
     (library / "a/here").symlink_to(".")
@@ -250,7 +250,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
     assert [problem.path for problem in _problems(library)] == [library / "b"]
 
 
-def test_links_to_nothing_are_reported_where_they_are_called_music(tmp_path: Path) -> None:
+def test_dangling_links_with_audio_names_are_reported(tmp_path: Path) -> None:
     (tmp_path / "gone.mp3").symlink_to("missing")
     (tmp_path / "loop.mp3").symlink_to("loop.mp3")
     (tmp_path / "gone.txt").symlink_to("missing")
@@ -267,13 +267,11 @@ def test_pipes_and_sockets_are_not_music(tmp_path: Path, monkeypatch: pytest.Mon
         plug.bind("socket.mp3")
         (tmp_path / "device.mp3").symlink_to("/dev/zero")
         assert _files(tmp_path) == []
-        with pytest.raises(UsageError, match="neither a file nor a folder"):
+        with pytest.raises(UsageError, match="not a file or folder"):
             walk([tmp_path / "pipe.mp3"], [], _NAMES)
 
 
-def test_a_folder_that_cannot_be_read_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _make(tmp_path, "a/1.mp3", "b/1.mp3")
     scandir = os.scandir
 
@@ -303,13 +301,13 @@ def test_overlapping_paths_are_walked_once(tmp_path: Path) -> None:
     assert nested == ["b", "a", "a/x"]
 
 
-def test_what_the_walk_passes_over_can_be_given_outright(tmp_path: Path) -> None:
+def test_hidden_paths_can_be_given_explicitly(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", ".hidden/2.mp3", ".3.mp3")
     found = _files(tmp_path, tmp_path / ".hidden", tmp_path / ".3.mp3")
     assert found == ["a/1.mp3", ".hidden/2.mp3", ".3.mp3"]
 
 
-def test_a_file_is_taken_without_its_neighbours(tmp_path: Path) -> None:
+def test_explicit_file_excludes_its_siblings(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "a/2.mp3", "a/cover.jpg", "b/odd.name")
     (place,) = _walk(tmp_path / "a/1.mp3")
     assert [name for name, _ in place.folders[0].files] == ["1.mp3"]
@@ -320,7 +318,7 @@ def test_a_file_is_taken_without_its_neighbours(tmp_path: Path) -> None:
     assert [name for name, _ in place.folders[0].files] == ["odd.name"]
 
 
-def test_files_of_one_album_come_together(tmp_path: Path) -> None:
+def test_explicit_files_are_grouped_by_album(tmp_path: Path) -> None:
     _make(tmp_path, "a/CD1/1.mp3", "a/CD1/2.mp3", "a/CD2/1.mp3", "a/CD2/2.mp3", "b/1.mp3")
     files = [tmp_path / name for name in ("a/CD2/1.mp3", "b/1.mp3", "a/CD1/2.mp3", "a/CD1/1.mp3")]
     found = {
@@ -330,7 +328,7 @@ def test_files_of_one_album_come_together(tmp_path: Path) -> None:
     assert found == {"a": [["1.mp3", "2.mp3"], ["1.mp3"]], "b": [["1.mp3"]]}
 
 
-def test_excluded_files_are_left_out_even_when_given(tmp_path: Path) -> None:
+def test_explicit_files_can_be_excluded(tmp_path: Path) -> None:
     _make(tmp_path, "1.mp3", "2 (live).mp3")
     files = [tmp_path / "1.mp3", tmp_path / "2 (live).mp3"]
     (place,) = _walk(*files, exclude=["*live*"])
@@ -344,7 +342,7 @@ def test_relative_paths_stay_relative(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [f.path for place in _walk(Path("a")) for f in place.folders] == [Path("a")]
 
 
-def test_all_missing_paths_are_named_before_anything_starts(tmp_path: Path) -> None:
+def test_all_missing_paths_are_listed_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         walk([tmp_path, tmp_path / "one", tmp_path / "two"], [], _NAMES)
     assert "one: No such file or directory" in caught.value.message
@@ -355,7 +353,7 @@ def test_all_missing_paths_are_named_before_anything_starts(tmp_path: Path) -> N
 
 
 def _ignored(root: Path) -> dict[str, str]:
-    """What is passed over because of an ignore file, relative to the root, and why."""
+    """The paths excluded by ignore files, relative to the root, with their messages."""
     problems = _problems(root)
     assert {(p.status, p.reason) for p in problems} <= {(Status.SKIPPED, Reason.IGNORED)}
     return {problem.path.relative_to(root).as_posix(): problem.message for problem in problems}
@@ -367,25 +365,25 @@ def _rules(file: Path, *lines: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".ndignore", ".ignore", ".plexignore", ".nomedia"])
-def test_an_empty_ignore_file_hides_its_folder_and_all_below(name: str, tmp_path: Path) -> None:
-    _make(tmp_path, "heard/song.mp3", "Podcasts/1.mp3", "Podcasts/deep/2.mp3")
+def test_empty_ignore_file_excludes_its_folder(name: str, tmp_path: Path) -> None:
+    _make(tmp_path, "music/song.mp3", "Podcasts/1.mp3", "Podcasts/deep/2.mp3")
     (tmp_path / "Podcasts" / name).touch()
-    assert _files(tmp_path) == ["heard/song.mp3"]
+    assert _files(tmp_path) == ["music/song.mp3"]
     assert list(_ignored(tmp_path)) == ["Podcasts"]
     assert name in _ignored(tmp_path)["Podcasts"]
 
 
 @pytest.mark.parametrize("name", [".ndignore", ".ignore", ".plexignore"])
-def test_patterns_hide_what_they_match_alone(name: str, tmp_path: Path) -> None:
+def test_ignore_patterns(name: str, tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "a/2.wav", "a/Podcasts/3.mp3", "b/4.wav", "keep.wav")
     _rules(tmp_path / name, "# not for the server", "", "Podcasts/", "*.wav", "!keep.wav")
     assert _files(tmp_path) == ["keep.wav", "a/1.mp3"]
     assert _ignored(tmp_path) == dict.fromkeys(
-        ["a/2.wav", "a/Podcasts", "b/4.wav"], f"{tmp_path / name} says so"
+        ["a/2.wav", "a/Podcasts", "b/4.wav"], f"excluded by {tmp_path / name}"
     )
 
 
-def test_patterns_are_relative_to_their_file_and_the_innermost_wins(tmp_path: Path) -> None:
+def test_innermost_ignore_file_takes_precedence(tmp_path: Path) -> None:
     _make(tmp_path, "a/x/1.mp3", "a/y/2.mp3", "x/3.mp3", "a/b/y/4.mp3")
     _rules(tmp_path / ".ndignore", "y")
     _rules(tmp_path / "a/.ndignore", "/x/")
@@ -394,13 +392,13 @@ def test_patterns_are_relative_to_their_file_and_the_innermost_wins(tmp_path: Pa
     assert list(_ignored(tmp_path)) == ["a/x", "a/y"]
 
 
-def test_nomedia_hides_whatever_it_holds(tmp_path: Path) -> None:
+def test_nomedia_with_content_excludes_its_folder(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     _rules(tmp_path / "a/.nomedia", "/storage/emulated/0/Music/a")
     assert _files(tmp_path) == ["b/2.mp3"]
 
 
-def test_comments_alone_hide_the_folder_but_for_plex(tmp_path: Path) -> None:
+def test_ignore_file_with_only_comments(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     _rules(tmp_path / "a/.ndignore", "# Podcasts/")
     _rules(tmp_path / "b/.plexignore", "# Podcasts/")
@@ -408,20 +406,20 @@ def test_comments_alone_hide_the_folder_but_for_plex(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["\\", "*a*b*c*d*", "**/a/**/b/**/c/**/d"])
-def test_a_pattern_that_cannot_be_used_hides_its_folder(line: str, tmp_path: Path) -> None:
+def test_invalid_pattern_excludes_its_folder(line: str, tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     _rules(tmp_path / "a/.ndignore", "*.wav", line)
     assert _files(tmp_path) == ["b/2.mp3"]
     assert ".ndignore" in _ignored(tmp_path)["a"]
 
 
-def test_odd_brackets_cause_no_noise(tmp_path: Path) -> None:
+def test_nested_brackets_cause_no_warning(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     _rules(tmp_path / ".ndignore", "[[a]")
     assert _files(tmp_path) == ["b/2.mp3"]
 
 
-def test_an_ignore_file_that_cannot_be_read_hides_its_folder(tmp_path: Path) -> None:
+def test_oversized_ignore_file_excludes_its_folder(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "b/2.mp3")
     with (tmp_path / "a/.ndignore").open("wb") as file:
         file.truncate(1 << 30)
@@ -429,26 +427,26 @@ def test_an_ignore_file_that_cannot_be_read_hides_its_folder(tmp_path: Path) -> 
     assert list(_ignored(tmp_path)) == ["a"]
 
 
-def test_folders_called_as_ignore_files_say_nothing(tmp_path: Path) -> None:
+def test_folders_named_like_ignore_files_are_not_read(tmp_path: Path) -> None:
     _make(tmp_path, "a/1.mp3", "a/.nomedia/x", "a/.ndignore/x")
     assert _files(tmp_path) == ["a/1.mp3"]
 
 
-def test_names_that_are_no_text_can_be_ignored(tmp_path: Path) -> None:
+def test_non_utf8_names_can_be_ignored(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xe9t\xe9.mp3")
     _make(tmp_path, name, "1.mp3")
     (tmp_path / ".ndignore").write_bytes(b"\xe9t\xe9.mp3\r\n")
     assert _files(tmp_path) == ["1.mp3"]
 
 
-def test_what_is_ignored_can_be_given_outright(tmp_path: Path) -> None:
+def test_ignored_paths_can_be_given_explicitly(tmp_path: Path) -> None:
     _make(tmp_path, "Podcasts/1.mp3")
     _rules(tmp_path / ".ndignore", "Podcasts/")
     assert _files(tmp_path / "Podcasts") == ["1.mp3"]
     assert _files(tmp_path / "Podcasts", tmp_path / "Podcasts/1.mp3") == ["1.mp3"]
 
 
-def test_covers_are_seen_whatever_is_ignored(tmp_path: Path) -> None:
+def test_ignore_patterns_do_not_apply_to_covers(tmp_path: Path) -> None:
     _make(tmp_path, "1.mp3", "cover.jpg", "Scans/front.jpg")
     _rules(tmp_path / ".ndignore", "*.jpg", "Scans/")
     assert set(_walk(tmp_path)[0].pictures) == {"cover.jpg", "Scans/front.jpg"}

@@ -1,4 +1,4 @@
-"""Two files that change places."""
+"""Atomic exchange of two files."""
 
 import errno
 from pathlib import Path
@@ -15,16 +15,16 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     one.write_bytes(b"1")
     other.write_bytes(b"2")
     if not exchange(one, other):
-        pytest.skip("this file system knows no exchange")
+        pytest.skip("not supported by this file system")
     return one, other
 
 
-def test_each_has_the_other_ones_name(pair: tuple[Path, Path]) -> None:
+def test_exchange_swaps_two_files(pair: tuple[Path, Path]) -> None:
     one, other = pair
     assert (one.read_bytes(), other.read_bytes()) == (b"2", b"1")
 
 
-def test_a_link_itself_changes_places(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_exchange_swaps_links_themselves(pair: tuple[Path, Path], tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("nowhere")
     assert exchange(link, pair[0])
@@ -32,7 +32,7 @@ def test_a_link_itself_changes_places(pair: tuple[Path, Path], tmp_path: Path) -
     assert link.read_bytes() == b"2"
 
 
-def test_one_that_is_not_there_is_an_error_and_is_not_made(pair: tuple[Path, Path]) -> None:
+def test_missing_file_raises_and_nothing_changes(pair: tuple[Path, Path]) -> None:
     one, other = pair
     other.unlink()
     with pytest.raises(FileNotFoundError):
@@ -42,7 +42,7 @@ def test_one_that_is_not_there_is_an_error_and_is_not_made(pair: tuple[Path, Pat
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
-def test_a_system_that_cannot_is_no_error(
+def test_unsupported_exchange_returns_false(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     class Libc:

@@ -1,4 +1,4 @@
-"""A file that another program is still writing is left alone, and loses nothing."""
+"""Files that another program is still writing are skipped."""
 
 import os
 import subprocess
@@ -22,15 +22,15 @@ _HOLD = (
 )
 
 
-def hindrance(song: Path, options: RewriteOptions) -> Reason | None:
-    """Why a plan says that a file is not written."""
+def skip_reason(song: Path, options: RewriteOptions) -> Reason | None:
+    """The reason why a plan skips the file."""
     outcome = obstacle(track(song, "flac"), options)
     return outcome.reason if outcome else None
 
 
 @contextmanager
 def held_open(path: Path, mode: str) -> Iterator[None]:
-    """Another process has the file open in this mode."""
+    """Keep the file open in another process."""
     command = [sys.executable, "-c", _HOLD, str(path), mode]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -41,16 +41,16 @@ def held_open(path: Path, mode: str) -> Iterator[None]:
 
 @LEASES
 @pytest.mark.parametrize(("mode", "written"), [("r+b", True), ("ab", True), ("rb", False)])
-def test_open_for_writing_and_open_for_reading(song: Path, mode: str, *, written: bool) -> None:
+def test_only_files_open_for_writing_are_in_use(song: Path, mode: str, *, written: bool) -> None:
     with held_open(song, mode):
         assert is_being_written(song) is written
     assert not is_being_written(song)
 
 
 @LEASES
-def test_an_open_file_is_skipped_and_stays_the_writers(song: Path, original: bytes) -> None:
+def test_file_open_for_writing_is_skipped(song: Path, original: bytes) -> None:
     with song.open("ab") as downloader:
-        assert hindrance(song, RewriteOptions()) is Reason.IN_USE
+        assert skip_reason(song, RewriteOptions()) is Reason.IN_USE
         outcome = write(song, "flac", PNG)
         assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IN_USE)
         downloader.write(b"the rest")
@@ -59,9 +59,7 @@ def test_an_open_file_is_skipped_and_stays_the_writers(song: Path, original: byt
 
 
 @LEASES
-def test_a_writer_who_comes_while_the_copy_is_edited_keeps_the_file(
-    song: Path, original: bytes
-) -> None:
+def test_file_opened_for_writing_during_the_edit_is_skipped(song: Path, original: bytes) -> None:
     opened = []
 
     def same_sound(one: Path, other: Path) -> bool:
@@ -78,8 +76,8 @@ def test_a_writer_who_comes_while_the_copy_is_edited_keeps_the_file(
 
 
 @LEASES
-def test_who_opens_the_file_while_it_is_asked_about_does_no_harm(song: Path) -> None:
-    """The kernel then breaks the lease with a signal, which must not end this process."""
+def test_concurrent_open_does_not_kill_the_process(song: Path) -> None:
+    """The kernel breaks the lease with a signal, which must not end this process."""
     script = "import sys\nfor _ in range(3000):\n    open(sys.argv[1], 'r+b').close()\n"
     with subprocess.Popen([sys.executable, "-c", script, str(song)]) as process:
         while process.poll() is None:
@@ -89,12 +87,10 @@ def test_who_opens_the_file_while_it_is_asked_about_does_no_harm(song: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", [".part", ".aria2", ".crdownload", ".!qB"])
-def test_a_file_that_a_download_program_marks_is_skipped(
-    song: Path, original: bytes, suffix: str
-) -> None:
+def test_incomplete_download_is_skipped(song: Path, original: bytes, suffix: str) -> None:
     mark = song.with_name(song.name + suffix)
     mark.touch()
-    assert hindrance(song, RewriteOptions()) is Reason.IN_USE
+    assert skip_reason(song, RewriteOptions()) is Reason.IN_USE
     outcome = write(song, "flac", PNG)
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IN_USE)
     assert song.read_bytes() == original
@@ -102,9 +98,9 @@ def test_a_file_that_a_download_program_marks_is_skipped(
     assert write(song, "flac", PNG).status is Status.WRITTEN
 
 
-def test_a_file_that_is_too_new_is_skipped(song: Path, original: bytes) -> None:
+def test_recently_modified_file_is_skipped(song: Path, original: bytes) -> None:
     options = RewriteOptions(min_age_seconds=60)
-    assert hindrance(song, options) is Reason.TOO_NEW
+    assert skip_reason(song, options) is Reason.TOO_NEW
     outcome = write(song, "flac", PNG, options)
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.TOO_NEW)
     assert song.read_bytes() == original

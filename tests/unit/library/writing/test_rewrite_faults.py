@@ -1,4 +1,4 @@
-"""What goes wrong while a cover is written: the original stays, and nothing else does."""
+"""If anything fails during a write, the original stays and no other file is left."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from mutagen.flac import FLAC
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
-from covergen.library.pictures import Gone
+from covergen.library.pictures import PictureFilter
 from covergen.library.writing import file_copy, reversal, rewrite
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
@@ -36,11 +36,13 @@ Edit = Callable[[Path], None]
 
 
 def after_the_edit(monkeypatch: pytest.MonkeyPatch, change: Edit) -> None:
-    """Let a fault of the edit, or of the disk, change the copy behind its back."""
+    """Change the copy after the edit, like a bug in the edit or a disk fault."""
     edit = rewrite.edit_pictures
 
-    def faulty(path: Path, container: str, gone: Gone, new: Picture | None) -> str:
-        note = edit(path, container, gone, new)
+    def faulty(
+        path: Path, container: str, should_remove: PictureFilter, new: Picture | None
+    ) -> str:
+        note = edit(path, container, should_remove, new)
         before = path.read_bytes()
         change(path)
         assert path.read_bytes() != before
@@ -90,7 +92,7 @@ def destroy_the_file(path: Path) -> None:
         destroy_the_file,
     ],
 )
-def test_a_faulty_edit_is_thrown_away(
+def test_faulty_edit_is_discarded(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch, change: Edit
 ) -> None:
     after_the_edit(monkeypatch, change)
@@ -107,18 +109,17 @@ STEPS = (
 )
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("step", "code", "reason"),
     [
-        (errno.ENOSPC, Reason.NO_SPACE),
-        (errno.EDQUOT, Reason.NO_SPACE),
-        (errno.EROFS, Reason.READ_ONLY),
-        (errno.EACCES, Reason.READ_ONLY),
-        (errno.EIO, Reason.IO_ERROR),
+        *((step, errno.ENOSPC, Reason.NO_SPACE) for step in STEPS),
+        ("edit_pictures", errno.EDQUOT, Reason.NO_SPACE),
+        ("edit_pictures", errno.EROFS, Reason.READ_ONLY),
+        ("edit_pictures", errno.EACCES, Reason.READ_ONLY),
+        *((step, errno.EIO, Reason.IO_ERROR) for step in STEPS),
     ],
 )
-def test_an_error_of_the_system_at_any_step_leaves_no_trace(
+def test_system_error_at_any_step_leaves_no_trace(
     song: Path,
     original: bytes,
     monkeypatch: pytest.MonkeyPatch,
@@ -141,8 +142,8 @@ def test_an_error_of_the_system_at_any_step_leaves_no_trace(
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError, RuntimeError])
-def test_whatever_stops_the_program_leaves_no_trace(
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_exception_at_any_step_leaves_no_trace(
     song: Path,
     original: bytes,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,7 +164,7 @@ def test_whatever_stops_the_program_leaves_no_trace(
 
 @pytest.fixture
 def limited(original: bytes) -> Iterator[None]:
-    """No file may grow larger than a little more than the song: a true error in mid-write."""
+    """Limit the file size to slightly more than the song, for a real error in mid-write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(original) + 50_000, hard))
     yield
@@ -171,13 +172,13 @@ def limited(original: bytes) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("limited")
-def test_a_write_that_fails_half_way_leaves_no_trace(song: Path, original: bytes) -> None:
+def test_failed_partial_write_leaves_no_trace(song: Path, original: bytes) -> None:
     outcome = write(song, "flac", large(PNG, 3_000_000))
 
     assert_refused(outcome, Reason.NO_SPACE, song, original)
 
 
-def test_the_replacing_itself_may_fail(
+def test_failed_replacement_leaves_no_trace(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: Path) -> Path:
@@ -191,7 +192,7 @@ def test_the_replacing_itself_may_fail(
     assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
 
 
-def test_where_files_cannot_change_places_one_replaces_the_other(
+def test_rename_is_used_if_exchange_is_unsupported(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rewrite, "exchange", lambda *_: False)
@@ -199,7 +200,7 @@ def test_where_files_cannot_change_places_one_replaces_the_other(
     assert list(song.parent.iterdir()) == [song]
 
 
-def test_a_disk_that_dies_when_the_file_is_replaced_makes_no_lie_of_it(
+def test_disk_failure_after_replacement_reports_written(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, patch = rewrite.exchange, pytest.MonkeyPatch()
@@ -223,9 +224,7 @@ def test_a_disk_that_dies_when_the_file_is_replaced_makes_no_lie_of_it(
     assert song.read_bytes() != original
 
 
-def test_a_folder_that_cannot_be_synced_does_not_undo_the_write(
-    song: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_folder_sync_is_ignored(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync = os.fsync
 
     def failing(descriptor: int) -> None:
@@ -259,7 +258,7 @@ def put_another_file_in_its_place(song: Path) -> None:
 @pytest.mark.parametrize(
     "change", [change_the_bytes, change_the_bytes_and_hide_it, put_another_file_in_its_place]
 )
-def test_a_change_by_someone_else_meanwhile_wins(
+def test_change_during_the_edit_is_kept(
     song: Path, monkeypatch: pytest.MonkeyPatch, change: Edit
 ) -> None:
     copied = rewrite.copy_metadata
@@ -286,13 +285,13 @@ def let_a_link_take_its_place(song: Path) -> None:
     "change",
     [change_the_bytes, put_another_file_in_its_place, let_a_link_take_its_place, Path.unlink],
 )
-def test_a_change_in_the_very_last_instant_wins(
+def test_change_just_before_replacement_is_kept(
     song: Path, monkeypatch: pytest.MonkeyPatch, change: Edit
 ) -> None:
-    """Between the last look at the file and its replacement."""
+    """Between the last check of the file and its replacement."""
     real = rewrite.exchange
     if not real(song, Path(shutil.copy(song, song.with_name("probe")))):
-        pytest.skip("this file system knows no exchange")
+        pytest.skip("not supported by this file system")
     song.with_name("probe").unlink()
     left = []
 
@@ -314,7 +313,7 @@ def test_a_change_in_the_very_last_instant_wins(
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_file_whose_owner_cannot_be_kept_is_refused(
+def test_write_fails_if_owner_cannot_be_preserved(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
@@ -332,7 +331,7 @@ def test_a_file_whose_owner_cannot_be_kept_is_refused(
 
 
 @pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes in Python here")
-def test_an_attribute_of_the_owner_that_cannot_be_kept_stops_the_write(
+def test_write_fails_if_user_attribute_cannot_be_preserved(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -349,35 +348,33 @@ def test_an_attribute_of_the_owner_that_cannot_be_kept_stops_the_write(
     assert write(song, "flac", PNG).status is Status.WRITTEN
 
 
-def test_an_outcome_says_what_the_note_of_the_container_says(
-    song: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outcome_contains_the_note_of_the_edit(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit = rewrite.edit_pictures
     monkeypatch.setattr(rewrite, "edit_pictures", lambda *args: edit(*args) + "a note")
 
     assert write(song, "flac", JPEG).message == "a note"
 
 
-def test_a_picture_too_large_for_its_container_is_an_outcome(song: Path, original: bytes) -> None:
+def test_too_large_picture_fails(song: Path, original: bytes) -> None:
     assert_refused(write(song, "flac", large(PNG, 1 << 24)), Reason.TOO_LARGE, song, original)
 
 
-def test_what_could_not_be_undone_is_not_done_unless_nobody_keeps_it(
+def test_irreversible_write_requires_no_journal(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unasked(_: Change) -> AbstractContextManager[None]:
-        raise AssertionError("there is nothing to be kept")
+    def unexpected(_: Change) -> AbstractContextManager[None]:
+        raise AssertionError("nothing should be recorded")
 
-    monkeypatch.setattr(reversal, "_LARGEST_BYTES", -1)
+    monkeypatch.setattr(reversal, "_MAX_BYTES", -1)
     seen = track(song, "flac")
     options = RewriteOptions()
-    outcome = write_cover(seen, PNG, same_sound=same_packets, options=options, record=unasked)
+    outcome = write_cover(seen, PNG, same_sound=same_packets, options=options, record=unexpected)
     assert_refused(outcome, Reason.IRREVERSIBLE, song, original)
     assert "--no-journal" in outcome.message
     assert write_cover(seen, PNG, same_sound=same_packets, options=options).status is Status.WRITTEN
 
 
-def test_a_copy_is_the_same(song: Path, tmp_path: Path, original: bytes) -> None:
+def test_copy_bytes_truncates_the_target(song: Path, tmp_path: Path, original: bytes) -> None:
     target = tmp_path / "copy"
     target.write_bytes(b"much longer" * 10_000)
 

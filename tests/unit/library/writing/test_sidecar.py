@@ -1,4 +1,4 @@
-"""cover.png and cover.jpg: whole or not at all, and never over an existing file."""
+"""cover.png and cover.jpg are written atomically, and never over an existing file."""
 
 import errno
 import os
@@ -17,9 +17,7 @@ from tests.unit.library.written import JPEG, PNG
 
 
 @pytest.mark.parametrize(("picture", "name"), [(PNG, "cover.png"), (JPEG, "cover.jpg")])
-def test_the_picture_is_written_beside_the_tracks(
-    tmp_path: Path, picture: Picture, name: str
-) -> None:
+def test_write_sidecar(tmp_path: Path, picture: Picture, name: str) -> None:
     outcome = write_sidecar(tmp_path, picture)
 
     path = tmp_path / name
@@ -29,7 +27,7 @@ def test_the_picture_is_written_beside_the_tracks(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_others_may_read_it_as_the_umask_says(tmp_path: Path) -> None:
+def test_sidecar_mode_follows_the_umask(tmp_path: Path) -> None:
     umask = os.umask(0o027)
     try:
         write_sidecar(tmp_path, PNG)
@@ -40,7 +38,7 @@ def test_others_may_read_it_as_the_umask_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cover.png", "Cover.PNG", "COVER.png"])
-def test_a_file_that_has_the_name_in_any_case_stays(tmp_path: Path, name: str) -> None:
+def test_existing_file_is_kept_ignoring_case(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"mine")
 
     outcome = write_sidecar(tmp_path, PNG)
@@ -49,7 +47,7 @@ def test_a_file_that_has_the_name_in_any_case_stays(tmp_path: Path, name: str) -
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(name, b"mine")]
 
 
-def test_a_dangling_link_of_the_name_stays(tmp_path: Path) -> None:
+def test_dangling_link_is_kept(tmp_path: Path) -> None:
     (tmp_path / "cover.png").symlink_to("elsewhere.png")
 
     assert write_sidecar(tmp_path, PNG).reason is Reason.SIDECAR_EXISTS
@@ -62,7 +60,7 @@ def without_hard_links(self: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("hard_links", [True, False])
-def test_a_file_that_appears_at_the_last_moment_stays(
+def test_file_created_at_the_last_moment_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
 ) -> None:
     if not hard_links:
@@ -81,9 +79,7 @@ def test_a_file_that_appears_at_the_last_moment_stays(
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", b"mine")]
 
 
-def test_a_file_system_without_hard_links_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sidecar_without_hard_link_support(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
 
     assert write_sidecar(tmp_path, PNG).status is Status.WRITTEN
@@ -91,9 +87,7 @@ def test_a_file_system_without_hard_links_will_do(
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", PNG.data)]
 
 
-def test_no_placeholder_is_left_where_the_last_step_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_placeholder_is_removed_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: Path, target: Path) -> Path:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -106,7 +100,7 @@ def test_no_placeholder_is_left_where_the_last_step_fails(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -119,7 +113,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_read_only_folder_is_refused_even_to_root(tmp_path: Path) -> None:
+def test_read_only_folder_fails_even_for_root(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
         outcome = write_sidecar(tmp_path, PNG)
@@ -130,9 +124,7 @@ def test_a_read_only_folder_is_refused_even_to_root(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_does_not_answer_holds_no_files_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_sidecars_ignores_disk_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_sidecar(tmp_path, replace(PNG, data=PNG.data + b"covergen:version"))
     assert own_sidecars(tmp_path) == [tmp_path / "cover.png"]
 
@@ -143,7 +135,7 @@ def test_a_disk_that_does_not_answer_holds_no_files_of_ours(
     assert own_sidecars(tmp_path) == []
 
 
-def test_a_folder_that_is_gone_is_an_outcome(tmp_path: Path) -> None:
+def test_missing_folder_fails(tmp_path: Path) -> None:
     outcome = write_sidecar(tmp_path / "gone", PNG)
 
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.CHANGED)
