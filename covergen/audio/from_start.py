@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["hear_from_start", "key_from_start"]
 
 
-def key_from_start(path: Path) -> str:
+def key_from_start(path: Path, count: int) -> str:
     """Return a hash of all of a track's packets. Raises DecodeError where there are none."""
     with open_source(path) as container:
         stream = audio_stream(container, path)
         digest = hashlib.sha256(codec_parameters(stream))
+        digest.update(f"{count} windows ".encode())
         packet = None
         for packet in _packets(container, stream):
             digest.update(f"{packet.size} ".encode())

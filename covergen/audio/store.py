@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingStore", "stored_embeddings"]
 
 # Raise it whenever other windows are heard, or they are heard otherwise.
-_VERSION = 4
+_VERSION = 5
 _NAME = "embeddings.sqlite"
 _UNUSED_DAYS = 365
 _MOST_BYTES = 2 << 30  # a million tracks

@@ -123,7 +123,11 @@ def read_excerpt(path: Path, windows: int) -> Excerpt:
             stretches = tuple(_stretches(path, container, stream, duration, windows))
         else:
             codec, stretches = _short_track(path, duration)
-        key = _key(codec_parameters(stream), stretches) if stretches else key_from_start(path)
+        key = (
+            _key(codec_parameters(stream), stretches)
+            if stretches
+            else key_from_start(path, windows)
+        )
         return Excerpt(path=path, key=key, count=windows, _codec=codec, _stretches=stretches)
 
 

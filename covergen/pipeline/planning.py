@@ -26,15 +26,27 @@ __all__ = ["plan_library", "plan_one", "planned", "within_reach"]
 def plan_library(
     options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Plan album by album, in constant memory. An Outcome is a file that could not be read."""
+    """Plan album by album, in constant memory.
+
+    An Outcome is a file that cannot be read, or a track of an album that cannot be written at all.
+    """
+    for item in _plans(options, memory, checkpoint):
+        if isinstance(item, Outcome):
+            yield item
+        else:
+            yield from item.hindered
+            yield replace(item, hindered=())
+
+
+def _plans(
+    options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
+) -> Iterator[AlbumPlan | Outcome]:
     acted = 0
     for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
         if isinstance(item, Outcome):
             yield item
             continue
         plan = plan_one(item, options)
-        if plan.reason is Reason.UNREADABLE:  # an album none of whose tracks can be written
-            yield from filter(None, (obstacle(t, options.write.rewrite) for t in item.tracks))
         if plan.action is not Action.SKIP:
             acted += 1
             if options.limit is not None and acted > options.limit:
@@ -51,13 +63,13 @@ def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
 def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
     """The plan, from the memory of scans as far as that reaches, without what is `hindered`."""
     with closing(ScanMemory()) as memory:
-        for plan in plan_library(options, memory, checkpoint):
+        for plan in _plans(options, memory, checkpoint):
             yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
 
 
 def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     """A plan less the targets that cannot be written, as can be told without trying."""
-    if not write.embed:
+    if not write.embed or plan.action is Action.SKIP:
         return plan
     found = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
     hindered = tuple(filter(None, found.values()))
@@ -71,9 +83,14 @@ def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
         if plan.album.shares_folder:
             return _skipped(plan, Reason.SHARED_FOLDER)
         return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan
-    obstacles = (obstacle(track, write.rewrite) for track in plan.targets)
-    first = next(obstacles, None)
-    return _skipped(plan, first.reason) if first and all(obstacles) else plan
+    obstacles = [obstacle(track, write.rewrite) for track in plan.targets]
+    found = tuple(filter(None, obstacles))
+    if len(found) < len(obstacles):
+        return plan
+    skipped = _skipped(plan, found[0].reason)
+    # Why a file cannot be read differs from file to file; other reasons are the album's.
+    unreadable = found[0].reason is Reason.UNREADABLE
+    return replace(skipped, hindered=found) if unreadable else skipped
 
 
 def _is_taken(album: Album, write: WriteOptions) -> bool:

@@ -125,7 +125,7 @@ def _albums_at(
 ) -> tuple[list[Album], bool]:
     """The albums of a file, or in a folder and its discs; whether there are no others below it."""
     albums: list[Album] = []
-    for album in scan([place], ScanOptions(per=per), memory, checkpoint=checkpoint):
+    for album in scan([place], ScanOptions(per=per, bare=True), memory, checkpoint=checkpoint):
         if isinstance(album, Album):
             if albums and album.folder != albums[0].folder:
                 return albums, False

@@ -122,8 +122,10 @@ class Review:
             return _skipped(album, candidate)
         if planned.reason in _BARE and self._has_foreign_cover(album):
             return _skipped(album, Reason.HAS_ART)
-        found = [self._look(root, track) for track in planned.tracks if track.target]
-        targets = tuple(one for one in found if isinstance(one, Track))
+        wanted = [track for track in planned.tracks if track.target]
+        # Without targets, a cover file may still be written; the music must be the same for that.
+        found = [self._look(root, track) for track in wanted or planned.tracks]
+        targets = tuple(one for one in found if isinstance(one, Track)) if wanted else ()
         outcomes = tuple(one for one in found if isinstance(one, Outcome))
         outside = {one.path for one in outcomes if one.reason is Reason.OUTSIDE}
         places = {one.path.parent for one in found if one.path not in outside}

@@ -348,7 +348,7 @@ def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> Non
 
     planned = run("tag", "-m", "tiny", "-n", folder, broken).stdout
     assert "broken-cover      2 tracks  Mo – Beside: cover.jpg\n" in planned
-    assert "what it has for a cover is empty or no picture" in planned
+    assert "its cover is empty or not an image" in planned
     run(*TAG, folder, broken)
 
     assert front_cover(folder / "01 Left.opus", "opus")
@@ -388,7 +388,7 @@ def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Ru
 
     told = run(*plan).stdout
     assert str(podcasts) not in told
-    assert f"{len(ignored)} paths  passed over, as an ignore file says" in told
+    assert f"{len(ignored)} paths  excluded by an ignore file" in told
     named = f"{podcasts}: excluded by {library.root / '.ndignore'}"
     assert named in run(*plan, "--verbose").stdout
 

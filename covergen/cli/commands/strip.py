@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
 
     strip_options = StripOptions(
         paths=paths,
-        scan=scan_choice(options),
+        scan=replace(scan_choice(options), bare=True),
         rewrite=rewrite_choice(options),
         journal=not options["no_journal"],
     )

@@ -124,9 +124,9 @@ def further_tags(file: BinaryIO, place: Place, opened: mutagen.FileType) -> list
     """
     found: list[ID3] = []
     with suppress(*DAMAGE):
-        first = place.read(file)
-        seen = isinstance(opened.tags, ID3)
-        for data in [*([] if seen or not first else [first]), *place.others(file)]:
+        # A tag of many megabytes that mutagen has read must not be read again.
+        first = b"" if isinstance(opened.tags, ID3) else place.read(file)
+        for data in [*([first] if first else []), *place.others(file)]:
             _check_cost(data)
             found += [_as_mutagen(data)]
     return found

@@ -68,12 +68,18 @@ def _store_at_start(file: BinaryIO, tag: bytes) -> None:
 
 def _other_tags(file: BinaryIO) -> list[bytes]:
     """The tags stacked after the first one, then those at the end."""
-    return _tags_from(file, len(_tag_at(file, 0)))
+    return _tags_from(file, _first_tag_bytes(file))
 
 
 def _other_tags_of_mp3(file: BinaryIO) -> list[bytes]:
     """Like `_other_tags`, but the first tag may follow garbage, which MP3 players skip."""
-    return _tags_from(file, len(_tag_at(file, 0)) or _garbage_before_tag(file))
+    return _tags_from(file, _first_tag_bytes(file) or _garbage_before_tag(file))
+
+
+def _first_tag_bytes(file: BinaryIO) -> int:
+    """The size of the tag at the start according to its header, 0 if there is none."""
+    file.seek(0)
+    return id3_size(file.read(10))
 
 
 def _tags_from(file: BinaryIO, at: int) -> list[bytes]:
@@ -269,10 +275,9 @@ def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
     data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     header = form.head.pack(form.name, length)
-    last = chunks[-1]
-    if last.name in form.audio_names:  # its size may have been too large
-        file.seek(last.start)
-        file.write(form.head.pack(last.name, last.end - last.body))
+    for audio in (chunk for chunk in chunks if chunk.name in form.audio_names):
+        file.seek(audio.start)  # its size may have been too large
+        file.write(form.head.pack(audio.name, audio.end - audio.body))
     splice(file, start, stop, data)
     file.seek(0)
     file.write(header)

@@ -262,7 +262,7 @@ def _edited_meta(meta: bytes, should_remove: PictureFilter, new: Picture | None)
 def _check_kind(meta: bytes | memoryview) -> None:
     kind = _version_size(meta) + 16
     if meta[kind : kind + 4] != b"mdir":
-        raise ValueError("its metadata are not of the iTunes kind")
+        raise ValueError("the metadata is not in iTunes format")
 
 
 def _value(picture: Picture) -> bytes:

@@ -164,7 +164,7 @@ def _count_blocks(file: BinaryIO, first: OggPage, count: int) -> None:
 
 
 def _read(file: BinaryIO, codec: Codec) -> _Headers:
-    """Read the headers. Raises ValueError as `_checked_pages` does, or if the comments are damaged."""
+    """Read the headers. Raises ValueError if they are damaged."""
     first, pages = _checked_pages(file, codec)
     packet, *further = OggPage.to_packets(pages, strict=True)
     prefix, body = packet[: codec.prefix_bytes], packet[codec.prefix_bytes :]

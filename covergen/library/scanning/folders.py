@@ -7,7 +7,7 @@ from pathlib import Path
 
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.containers import is_audio_name
+from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.scanning.cover_names import CoverNames
 from covergen.library.scanning.folder_names import disc_number, is_picture_name
 
@@ -84,7 +84,7 @@ def art_in(entry: os.DirEntry[str]) -> list[str]:
         names = [inner.name for inner in listing(Path(entry.path))]
     except OSError:
         return []
-    if any(map(is_audio_name, names)):
+    if any(is_audio_name(name) or is_bare_name(name) for name in names):
         return []
     visible = (name for name in names if is_picture_name(name) and not name.startswith("."))
     return [f"{entry.name}/{name}" for name in visible]
