@@ -81,7 +81,7 @@ def _paint(painting: _Painting, options: PreviewOptions, checkpoint: Checkpoint)
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
                 meter.cover_bytes += painting.keep(embedding, cover)
-        meter.save(rates_key(paint, Encoding(size=paint.size)), heard=store.saved)
+        meter.save(rates_key(paint, Encoding(size=paint.size)), embedded=store.saved)
 
 
 class _Painting:

@@ -72,7 +72,7 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             for embedding, cover in painted:
                 meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.unheard)
         tagging.pending.prune()
-        meter.save(rates_key(options.paint, write.encoding), heard=store.saved)
+        meter.save(rates_key(options.paint, write.encoding), embedded=store.saved)
 
 
 def _settings(options: TagOptions) -> dict[str, object]:
