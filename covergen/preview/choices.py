@@ -1,4 +1,4 @@
-"""choices.json: what a person decided about a preview, on its page or with an editor.
+"""choices.json: the user's decisions about a preview, made on its page or in an editor.
 
     {
       "format": 1,
@@ -10,11 +10,11 @@
       }
     }
 
-"format" is always 1. "preview" is the preview's id, and may be left out. Under each album's id is
-one of three things: the candidate to write, counted from 1; that none is to be written; that it
-is to be painted again with new seeds. "seed" is that of the candidate, or of the first; where the
-album has been painted again since, it is another by now, and the decision is outdated. It may be
-left out. An album that is not named keeps its first candidate.
+"format" is always 1. "preview" is the preview's id and optional. Each album id maps to one of
+three decisions: the candidate to write, counted from 1; write none; paint it again with new seeds.
+"seed" is optional: the seed of that candidate, or else of the first one. If it differs from the
+preview's, the album has been painted again since, and the decision is outdated. Albums that are
+not listed get their first candidate.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 __all__ = ["Choices", "read_choices"]
 
 _MOST_BYTES = 64 * 1024 * 1024  # a million albums
-_MOST_CANDIDATES = 1 << 20  # of an album, ever
+_MOST_CANDIDATES = 1 << 20  # per album
 _EXPECTED = 'expected {"choice": N}, {"reject": true} or {"retry": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What was decided, by album id. `chosen` counts candidates from 1.
+    """Decisions by album id. `chosen` counts candidates from 1.
 
-    `outdated`: decided on covers that are not there any more. `name` tells the file from one that
-    was saved before or after it.
+    `outdated`: made for covers that have been replaced since. `name` identifies this version of
+    the file.
     """
 
     chosen: Mapping[str, int] = field(default_factory=dict)
@@ -55,9 +55,9 @@ class Choices:
 
 
 def read_choices(path: Path, *, preview: str, seeds: Mapping[str, Sequence[int]]) -> Choices:
-    """Read the choices for the preview of that id; `seeds` are those of each album's candidates.
+    """Read the choices for the preview with that id; `seeds` has each album's candidate seeds.
 
-    Raises SettingsError with all the mistakes of the file at once.
+    Raises SettingsError that lists all problems of the file at once.
     """
     document: Any = _parse(path)
     problems = list(_problems(document, preview, seeds))
@@ -65,10 +65,10 @@ def read_choices(path: Path, *, preview: str, seeds: Mapping[str, Sequence[int]]
         raise SettingsError(path, problems)
     albums = document["albums"]
     return Choices(
-        chosen={album: said["choice"] for album, said in albums.items() if "choice" in said},
-        rejected=frozenset(album for album, said in albums.items() if "reject" in said),
-        retried=frozenset(album for album, said in albums.items() if "retry" in said),
-        outdated=frozenset(a for a, said in albums.items() if _is_outdated(said, seeds[a])),
+        chosen={album: entry["choice"] for album, entry in albums.items() if "choice" in entry},
+        rejected=frozenset(album for album, entry in albums.items() if "reject" in entry),
+        retried=frozenset(album for album, entry in albums.items() if "retry" in entry),
+        outdated=frozenset(a for a, entry in albums.items() if _is_outdated(entry, seeds[a])),
         name=_name(path),
     )
 
@@ -78,90 +78,90 @@ def _name(path: Path) -> str:
     return hashlib.blake2b(stamp + path.read_bytes(), digest_size=8).hexdigest()
 
 
-def _is_outdated(said: Mapping[str, Any], seeds: Sequence[int]) -> bool:
-    """Whether the candidate that is spoken of is not the one that was decided on."""
-    place = said.get("choice", 1) - 1
-    return "seed" in said and said["seed"] not in map(str, seeds[place : place + 1])
+def _is_outdated(entry: Mapping[str, Any], seeds: Sequence[int]) -> bool:
+    """Whether the decision was made for a candidate that has been replaced."""
+    index = entry.get("choice", 1) - 1
+    return "seed" in entry and entry["seed"] not in map(str, seeds[index : index + 1])
 
 
 def _parse(path: Path) -> object:
     try:
         if not path.is_file():
-            raise SettingsError(path, ["there is no such file"])
+            raise SettingsError(path, ["no such file"])
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError(path, [f"is larger than {_MOST_BYTES:,} bytes"])
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingsError(path, [f"cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(path, [f"is not UTF-8 from byte {error.start} on"]) from error
+        raise SettingsError(path, [f"is not valid UTF-8 at byte {error.start}"]) from error
     try:
-        return json.loads(text, object_pairs_hook=_without_twins)
+        return json.loads(text, object_pairs_hook=_reject_duplicates)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(path, [f"is no JSON that can be read: {error}"]) from error
+        raise SettingsError(path, [f"is not valid JSON: {error}"]) from error
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of names that differ: JSON's own reader takes the last of equal ones unasked."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        [(twin, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{_shown(twin)} stands there twice")
-    return found
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object. Raises ValueError for a duplicate key, where json would keep the last."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        [(duplicate, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"duplicate key {_shown(duplicate)}")
+    return result
 
 
 def _problems(document: object, preview: str, seeds: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    """All that is wrong, a line for each mistake."""
+    """Yield one line for each problem."""
     if not isinstance(document, dict):
         yield f'expected {{"format": 1, "albums": {{…}}}}, not {_shown(document)}'
         return
     if (version := document.get("format")) != 1 or version is True:
         yield f"format: expected 1, not {_shown(version)}"
     if document.get("preview", preview) != preview:
-        yield f"preview: {_shown(document['preview'])} is another one; this is {preview!r}"
+        yield f"preview: {_shown(document['preview'])} is another preview; this is {preview!r}"
     for key in document.keys() - {"format", "preview", "albums"}:
         yield f"{_shown(key)}: unknown key; the keys are format, preview and albums"
     albums = document.get("albums")
     if not isinstance(albums, dict):
         yield f"albums: expected an object, not {_shown(albums)}"
         return
-    for album, said in albums.items():
-        if problem := _problem(said, seeds.get(album)):
+    for album, entry in albums.items():
+        if problem := _problem(entry, seeds.get(album)):
             yield f"albums: {_shown(album)}: {problem}"
 
 
-def _problem(said: object, seeds: Sequence[int] | None) -> str:
-    """What is wrong with one album, which is unknown with None."""
+def _problem(entry: object, seeds: Sequence[int] | None) -> str:
+    """Return what is wrong with an album's entry, or "". `seeds` is None for an unknown album."""
     if seeds is None:
-        return "there is no such album in the preview"
-    if not isinstance(said, dict) or not isinstance(seed := said.get("seed", ""), str):
-        return f"{_EXPECTED}, not {_shown(said)}"
-    # What is outdated may speak of a candidate that there is no more.
+        return "no such album in the preview"
+    if not isinstance(entry, dict) or not isinstance(seed := entry.get("seed", ""), str):
+        return f"{_EXPECTED}, not {_shown(entry)}"
+    # An outdated decision may refer to a candidate that no longer exists.
     count = _MOST_CANDIDATES if seed else len(seeds)
-    decision = {name: value for name, value in said.items() if name != "seed"}
+    decision = {name: value for name, value in entry.items() if name != "seed"}
     if len(decision) != 1:
-        return f"{_EXPECTED}, not {_shown(said)}"
+        return f"{_EXPECTED}, not {_shown(entry)}"
     match decision:
         case {"reject": True}:
             return ""
         case {"choice": _} | {"retry": True} if not count:
-            return "it was not painted, so there is nothing to choose or to paint again"
+            return "it was not painted, so there is nothing to choose or paint again"
         case {"retry": True}:
             return ""
         case {"choice": number} if type(number) is int and 1 <= number <= count:
             return ""
         case {"choice": number}:
             return f"choice: expected a whole number from 1 to {count}, not {_shown(number)}"
-    return f"{_EXPECTED}, not {_shown(said)}"
+    return f"{_EXPECTED}, not {_shown(entry)}"
 
 
 class _Brief(reprlib.Repr):
-    """Short and safe for a terminal, with the words of JSON."""
+    """A repr that is short, safe for a terminal, and spells values as JSON does."""
 
     def repr_bool(self, value: bool, _level: int) -> str:
         return "true" if value else "false"
 
-    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802 - looked for by name
+    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802 - reprlib dispatches on the type's name
         return "null"
 
 
