@@ -97,7 +97,8 @@ class Tower:
         else:
             if not np.isfinite(vectors).all():
                 raise ModelError(
-        """Return a batch's embeddings, None if a smaller batch may fit into memory."""
+                    f"The CLAP model in {self._folder.path} returns NaN or infinity"
+                    f" in {self._dtype}.",
                     hint="Use --dtype fp32, or fetch the model again.",
                 )
             return vectors

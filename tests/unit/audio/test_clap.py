@@ -265,7 +265,7 @@ def tower_with_room_for(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return hear(log_mel)
 
-    monkeypatch.setattr(tower, "_hear", limited)
+    monkeypatch.setattr(tower, "_run", limited)
     return tower, tried
 
 
