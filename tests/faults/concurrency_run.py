@@ -18,7 +18,7 @@ __all__ = ["SCENARIOS", "ConcurrencyReport", "run"]
 
 _ROOT = Path(__file__).parents[2]
 _TRACKS = 6  # of each album; the first has the picture that goes into the others
-_BUSY = "Another covergen writes"
+_BUSY = "Another covergen is writing"
 _FILL = ("tag", "--fill", "--yes")
 
 SCENARIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {

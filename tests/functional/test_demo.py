@@ -62,5 +62,5 @@ def test_fewer_albums_can_be_asked_for(run: Run, tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     result = run(*DEMO, tmp_path, expect=2)
-    assert "name a new folder" in result.output
+    assert "choose a new folder" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

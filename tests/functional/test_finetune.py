@@ -217,7 +217,7 @@ def test_two_trainings_do_not_share_an_output(dataset: Path, run: Run, tmp_path:
     output = tmp_path / "out"
     with library_lock("finetune", (output,)):
         refused = run("finetune", dataset, *SMALL, "-o", output, expect=1)
-    assert "Another covergen writes in" in refused.stderr
+    assert "Another covergen is writing in" in refused.stderr
     assert not output.exists()
 
 

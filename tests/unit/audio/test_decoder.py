@@ -102,7 +102,7 @@ def test_what_cannot_be_decoded_is_told_in_the_same_words(decoder: Decoder, tmp_
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("crash", "FFmpeg crashed on it"), ("endless", "half an hour was not enough")],
+    [("crash", "FFmpeg crashed on it"), ("endless", "more than half an hour")],
 )
 def test_a_file_that_breaks_the_decoder_costs_that_file_alone(
     decoder: Decoder, tmp_path: Path, name: str, words: str, capfd: pytest.CaptureFixture[str]
@@ -151,7 +151,7 @@ def test_without_a_process_no_file_is_blamed(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no python"))
-    with pytest.raises(CovergenError, match=r"does not start: .*No such file") as raised:
+    with pytest.raises(CovergenError, match=r"failed to start: .*No such file") as raised:
         decoder.read(tmp_path / "a.wav", 1)
     assert not isinstance(raised.value, DecodeError)
     assert "--jobs" in raised.value.hint
@@ -162,7 +162,7 @@ def test_a_process_that_does_not_come_so_far_blames_no_file(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(CovergenError, match="does not start") as raised:
+    with pytest.raises(CovergenError, match="failed to start") as raised:
         decoder.read(tmp_path / "a.wav", 1)
     assert not isinstance(raised.value, DecodeError)
 
@@ -210,7 +210,7 @@ def test_leaving_waits_for_no_file(tmp_path: Path) -> None:
 def test_what_begins_when_all_is_stopped_ends_at_once(decoder: Decoder, tmp_path: Path) -> None:
     path = encode(tmp_path / "a.wav", "wav")
     decoder.stop()
-    with pytest.raises(CovergenError, match="does not start"):
+    with pytest.raises(CovergenError, match="failed to start"):
         decoder.read(path, 1)
 
 

@@ -289,7 +289,7 @@ def is_told(path: Path) -> bool:
             journal.planned()
             journal.size()
         except JournalError as error:
-            return str(path) in error.message and "Move it away" in error.hint
+            return str(path) in error.message and "move it away" in error.hint
     return False
 
 
@@ -324,7 +324,7 @@ def fill(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("pragma", "message", "hint"),
     [
-        ("max_page_count = 1", "its disk is full", "make room"),
+        ("max_page_count = 1", "its disk is full", "free some space"),
         ("query_only = 1", "readonly", "is intact"),
     ],
 )
@@ -338,7 +338,7 @@ def test_a_journal_that_cannot_be_written_is_intact_and_says_so(
         with pytest.raises(JournalError, match=message) as caught:
             fill(journal)
         assert hint in caught.value.hint
-        assert "Move it away" not in caught.value.hint
+        assert "move it away" not in caught.value.hint
 
 
 def test_a_run_that_cannot_be_journalled_is_known_before_it_begins(

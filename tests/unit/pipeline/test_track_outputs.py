@@ -303,7 +303,7 @@ def test_several_tracks_do_not_go_into_one_file(
     _add(sound, music / "1.wav", music / "2.wav")
     output = tmp_path / "one.png"
 
-    with pytest.raises(UsageError, match="names one file"):
+    with pytest.raises(UsageError, match="is one file"):
         _plans(_outputs(output, *(music / name for name in names)))
 
     assert not output.exists()

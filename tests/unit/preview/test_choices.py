@@ -91,13 +91,13 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
     )
     assert found == [
         "format: expected 1, not 2",
-        "preview: 'p2' is another one; this is 'p1'",
+        "preview: 'p2' is another preview; this is 'p1'",
         "'album': unknown key; the keys are format, preview and albums",
         "albums: 'a': choice: expected a whole number from 1 to 3, not 4",
         "albums: 'b': choice: expected a whole number from 1 to 1, not 0",
         "albums: 'c': choice: expected a whole number from 1 to 2, not true",
-        "albums: 'skipped': it was not painted, so there is nothing to choose or to paint again",
-        "albums: 'x': there is no such album in the preview",
+        "albums: 'skipped': it was not painted, so there is nothing to choose or paint again",
+        "albums: 'x': no such album in the preview",
     ]
 
 
@@ -147,12 +147,12 @@ def test_a_missing_format_or_missing_albums_are_mistakes(file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no JSON"),
-        (b'{"format": 1,', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b'{"format": ' + b"9" * 5000 + b"}", "no JSON"),
-        (b'{"format": 1, "format": 1, "albums": {}}', "'format' stands there twice"),
-        (b"\xff\xfe{\0", "is not UTF-8 from byte 0 on"),
+        (b"", "is not valid JSON"),
+        (b'{"format": 1,', "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b'{"format": ' + b"9" * 5000 + b"}", "is not valid JSON"),
+        (b'{"format": 1, "format": 1, "albums": {}}', "duplicate key 'format'"),
+        (b"\xff\xfe{\0", "is not valid UTF-8 at byte 0"),
     ],
 )
 def test_what_cannot_be_read_is_refused(file: Path, content: bytes, says: str) -> None:
@@ -176,7 +176,7 @@ def test_deep_and_wide_values_make_a_short_line_without_control_characters(file:
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
-        with pytest.raises(UsageError, match="there is no such file"):
+        with pytest.raises(UsageError, match="no such file"):
             read(path)
 
 
