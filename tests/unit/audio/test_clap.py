@@ -169,7 +169,10 @@ def pickle_weights(folder: Path) -> None:
     ("spoil", "words"),
     [
         (lambda folder: (folder / "config.json").unlink(), "config.json does not exist"),
-        (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json does not exist"),
+        (
+            lambda folder: (folder / "preprocessor_config.json").unlink(),
+            "preprocessor_config.json does not exist",
+        ),
         (lambda folder: (folder / "model.safetensors").unlink(), "No weights"),
         (lambda folder: shutil.rmtree(folder), "does not exist"),
     ],
