@@ -363,8 +363,8 @@ def test_what_cannot_be_trained_is_told_in_a_clear_line_before_anything_is_made(
         return result.stderr
 
     (tmp_path / "empty").mkdir()
-    assert "no pair" in error(tmp_path / "empty", expect=1)
-    assert "no pair" in error(tmp_path / "empty", "--dry-run", expect=1)
+    assert "no usable pair" in error(tmp_path / "empty", expect=1)
+    assert "no usable pair" in error(tmp_path / "empty", "--dry-run", expect=1)
     assert "nowhere" in error(tmp_path / "nowhere", expect=2)
     assert "already" in error(dataset, "--save-as", "starter", expect=2)
     assert "letters" in error(dataset, "--save-as", "my model", expect=2)
