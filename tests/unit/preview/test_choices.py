@@ -1,4 +1,4 @@
-"""choices.json may come from the page, from an editor, or from anywhere else."""
+"""choices.json may come from the page, an editor, or an untrusted source."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def read(file: Path) -> Choices:
 
 
 def problems(file: Path, content: object) -> list[str]:
-    """The mistakes that are found in such a file."""
+    """Return the problems reported for a file with this content."""
     if isinstance(content, bytes):
         file.write_bytes(content)
     else:
@@ -34,14 +34,14 @@ def problems(file: Path, content: object) -> list[str]:
     return list(caught.value.problems)
 
 
-def test_what_was_decided_is_read(file: Path) -> None:
+def test_choices_are_read(file: Path) -> None:
     albums = {"a": {"choice": 3}, "b": {"reject": True}, "c": {"retry": True}}
     file.write_text(json.dumps({"format": 1, "preview": "p1", "albums": albums}))
     expected = Choices(chosen={"a": 3}, rejected=frozenset({"b"}), retried=frozenset({"c"}))
     assert replace(read(file), name="") == expected
 
 
-def test_what_was_decided_on_covers_that_are_gone_is_outdated(file: Path) -> None:
+def test_choices_for_replaced_covers_are_outdated(file: Path) -> None:
     current = {
         "a": {"choice": 3, "seed": str(2**63 - 1)},
         "b": {"reject": True, "seed": "20"},
@@ -59,7 +59,7 @@ def test_what_was_decided_on_covers_that_are_gone_is_outdated(file: Path) -> Non
     assert read(file).outdated == earlier.keys()
 
 
-def test_a_file_that_is_saved_again_has_another_name(file: Path) -> None:
+def test_saving_again_changes_the_name(file: Path) -> None:
     names = set()
     for second in (1, 2):
         file.write_text('{"format": 1, "albums": {}}')
@@ -68,12 +68,12 @@ def test_a_file_that_is_saved_again_has_another_name(file: Path) -> None:
     assert len(names) == 2
 
 
-def test_by_hand_it_may_be_short_and_begin_with_a_mark(file: Path) -> None:
+def test_byte_order_mark_and_missing_preview_are_accepted(file: Path) -> None:
     file.write_text('\ufeff{"format": 1, "albums": {"skipped": {"reject": true}}}\r\n', "utf-8")
     assert read(file).rejected == {"skipped"}
 
 
-def test_all_mistakes_are_told_at_once(file: Path) -> None:
+def test_all_problems_are_reported_at_once(file: Path) -> None:
     found = problems(
         file,
         {
@@ -119,24 +119,24 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
         {"reject": True, "retry": True},
     ],
 )
-def test_an_album_says_one_of_three_things(file: Path, said: object) -> None:
-    [problem] = problems(file, {"format": 1, "albums": {"a": said}})
+def test_invalid_decision_is_reported(file: Path, entry: object) -> None:
+    [problem] = problems(file, {"format": 1, "albums": {"a": entry}})
     assert problem.startswith("albums: 'a': expected {")
 
 
 @pytest.mark.parametrize("number", [1.0, 1.5, -1, 10**30, "1", None, [1], float("nan")])
-def test_a_choice_is_the_number_of_a_candidate(file: Path, number: object) -> None:
+def test_invalid_candidate_number_is_reported(file: Path, number: object) -> None:
     [problem] = problems(file, {"format": 1, "albums": {"a": {"choice": number}}})
     assert "choice: expected a whole number from 1 to 3" in problem
 
 
 @pytest.mark.parametrize("document", ["null", "[]", '"choices"', "3", "true"])
-def test_what_is_no_object_is_refused(file: Path, document: str) -> None:
+def test_document_must_be_an_object(file: Path, document: str) -> None:
     [problem] = problems(file, document)
     assert problem.startswith('expected {"format": 1')
 
 
-def test_a_missing_format_or_missing_albums_are_mistakes(file: Path) -> None:
+def test_format_and_albums_are_required(file: Path) -> None:
     assert problems(file, {}) == [
         "format: expected 1, not null",
         "albums: expected an object, not null",
@@ -155,17 +155,17 @@ def test_a_missing_format_or_missing_albums_are_mistakes(file: Path) -> None:
         (b"\xff\xfe{\0", "is not valid UTF-8 at byte 0"),
     ],
 )
-def test_what_cannot_be_read_is_refused(file: Path, content: bytes, says: str) -> None:
+def test_unreadable_file_is_reported(file: Path, content: bytes, says: str) -> None:
     [problem] = problems(file, content)
     assert says in problem
     assert len(problem) < 200
 
 
-def test_deep_and_wide_values_make_a_short_line_without_control_characters(file: Path) -> None:
+def test_huge_values_are_shortened_and_printable(file: Path) -> None:
     deep = "[" * 700 + "]" * 700
     wide = json.dumps({f"key {number}\x1b[31m": "x" * 10_000 for number in range(100)})
-    for said in (deep, wide):
-        [problem] = problems(file, f'{{"format": 1, "albums": {{"a": {said}}}}}')
+    for entry in (deep, wide):
+        [problem] = problems(file, f'{{"format": 1, "albums": {{"a": {entry}}}}}')
         assert len(problem) < 700
         assert problem.isprintable()
     [problem] = problems(file, {"format": 1, "albums": {"\x1b[31m" + "x" * 10_000: {}}})
@@ -173,14 +173,14 @@ def test_deep_and_wide_values_make_a_short_line_without_control_characters(file:
     assert problem.isprintable()
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_missing_file_folder_and_pipe_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
         with pytest.raises(UsageError, match="no such file"):
             read(path)
 
 
-def test_a_file_that_is_far_too_large_is_not_read(file: Path) -> None:
+def test_oversized_file_is_not_read(file: Path) -> None:
     with file.open("wb") as stream:
         stream.truncate(2**31)
     with pytest.raises(SettingsError, match="larger than"):
