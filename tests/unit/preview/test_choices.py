@@ -102,7 +102,7 @@ def test_all_problems_are_reported_at_once(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "entry",
     [
         None,
         [],
