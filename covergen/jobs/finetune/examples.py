@@ -72,7 +72,7 @@ def make_examples(
         with closing(embedded):  # ends the threads that use the store
             for done, (stem, result) in enumerate(zip(tracks, embedded, strict=True), start=1):
                 if isinstance(result, Outcome):
-                    leave_out(stem, f"its sound cannot be heard: {result.message}")
+                    leave_out(stem, f"its audio cannot be embedded: {result.message}")
                 else:
                     vectors[stem] = result.vector
                 emit(PairHeard(done=done, pairs=len(tracks)))
@@ -121,7 +121,7 @@ def _tracks(pairs: Sequence[Pair], leave_out: LeaveOut) -> Iterator[tuple[str, T
         try:
             stat = pair.audio.stat()
         except OSError as error:
-            leave_out(pair.stem, f"its sound cannot be read: {error.strerror}")
+            leave_out(pair.stem, f"its audio cannot be read: {error.strerror}")
             continue
         yield (
             pair.stem,

@@ -218,7 +218,6 @@ def test_process_started_after_stop_is_killed(decoder: Decoder, tmp_path: Path) 
     ("name", "wanted"),
     [
         ("a", signal.SIGKILL),
-        ("a", signal.SIGTERM),
         ("a", signal.SIGINT),
         ("forever", signal.SIGKILL),
     ],

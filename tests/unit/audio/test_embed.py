@@ -256,6 +256,7 @@ def test_closing_waits_for_threads(
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert not using
+    assert not decoding()
 
 
 def test_interrupted_run_keeps_finished_embeddings(
@@ -284,13 +285,6 @@ def test_interrupted_run_keeps_finished_embeddings(
     again = FakeEncoder()
     list(run(tracks, again, store))
     assert sum(again.batches) == 10 - sum(encoder.batches)
-
-
-def test_closing_ends_threads_and_processes(tracks: list[Track], store: EmbeddingStore) -> None:
-    results = run(tracks, FakeEncoder(), store)
-    next(results)
-    results.close()  # type: ignore[attr-defined]  # a generator
-    assert not decoding()
 
 
 def decoding() -> list[object]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from covergen.audio.page_excerpt import page_excerpt
 from covergen.core.errors import DecodeError
-from tests.media import CONTAINERS, EXTENSION, corrupted, encode, put_tags, sound
+from tests.media import EXTENSION, corrupted, encode, put_tags, sound
 
 _RATE_HZ = 32_000
 
@@ -23,7 +23,7 @@ def _heard(mp3: bytes) -> NDArray[np.float32]:
         return np.concatenate([frame.to_ndarray()[0] for frame in file.decode(stream)])
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("container", ["mp3", "mp4", "opus", "dsf"])
 def test_excerpt_is_playable(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / f"a{EXTENSION[container]}", container, seconds=1.5)
     put_tags(path, container, {"title": "Secret"})

@@ -186,7 +186,7 @@ def test_tags_do_not_change_the_key(tmp_path: Path, container: str) -> None:
     np.testing.assert_array_equal(after.decode(), before.decode())
 
 
-@pytest.mark.parametrize("container", LONG_ENCODED)
+@pytest.mark.parametrize("container", ["mp3", "flac", "mp4"])
 def test_different_audio_has_a_different_key(tmp_path: Path, container: str) -> None:
     keys = {
         read_excerpt(

@@ -80,14 +80,7 @@ def test_meter_counts_only_waiting_time(clock: Clock) -> None:
     _run(clock, meter)
 
     assert meter == _measured()
-
-
-def test_rates_of_a_run_are_saved(clock: Clock) -> None:
-    meter = Meter()
-    _run(clock, meter)
-
     meter.save("model", embedded=12)
-
     # 6 s for 12 tracks; 21 s less the 6 s of embedding for 3 covers; 3000 bytes for 3 covers.
     assert load_rates("model") == _RATES
 
@@ -111,14 +104,6 @@ def test_fully_cached_run_keeps_the_previous_embedding_rate() -> None:
     assert load_rates("model") == Rates(
         seconds_to_load=1, seconds_per_track=0.5, seconds_per_cover=15, bytes_per_cover=5
     )
-
-
-def test_fully_cached_first_run_saves_an_embedding_rate_of_zero() -> None:
-    Meter(total_seconds=30, covers=2, cover_bytes=10).save("model", embedded=0)
-
-    rates = load_rates("model")
-    assert rates is not None
-    assert rates.seconds_per_track == 0
 
 
 def test_run_without_covers_saves_no_rates() -> None:
@@ -184,14 +169,6 @@ def test_one_damaged_entry_does_not_affect_others(rates_file: Path) -> None:
 
     assert load_rates("other") is None
     assert load_rates("model") == _RATES
-
-
-def test_unwritable_rates_file_is_not_an_error(rates_file: Path) -> None:
-    rates_file.mkdir()
-
-    _measured().save("model", embedded=12)
-
-    assert load_rates("model") is None
 
 
 def test_unwritable_cache_folder_is_not_an_error(home: Path) -> None:

@@ -90,16 +90,11 @@ def test_output_keeps_subfolders(music: Path, out: Path, sound: bytes) -> None:
 
 
 def test_output_of_a_named_file_has_no_subfolder(music: Path, out: Path, sound: bytes) -> None:
-    track = music / "deep/down/01.wav"
-    _add(sound, track)
-
-    assert _made(_outputs(out, track)) == {track: out / "01.png"}
-
-
-def test_file_named_twice_is_written_once(music: Path, out: Path, sound: bytes) -> None:
     track = music / "One/01.wav"
     _add(sound, track)
 
+    assert _made(_outputs(out, track)) == {track: out / "01.png"}
+    # A file that is also in a named folder is written once, with its subfolder.
     assert _made(_outputs(out, track, music)) == {track: out / "One/01.png"}
 
 

@@ -144,27 +144,18 @@ def test_filled_picture_has_correct_mime_and_size(folder: Path, sound: bytes) ->
     assert (picture.mime, picture.width, picture.height) == ("image/jpeg", 50, 50)
 
 
-def test_fill_skips_tracks_with_broken_pictures(folder: Path, sound: bytes) -> None:
+def test_fill_skips_broken_pictures_and_unreadable_tracks(folder: Path, sound: bytes) -> None:
     bare = _track(folder / "1.flac", sound)
     garbage = _track(folder / "2.flac", sound, (_FRONT, _GARBAGE))
-    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
+    damaged = _track(folder / "3.flac", sound, (_FRONT, _BLUE))
+    damaged.path.write_bytes(b"fLaC")
+    covered = _track(folder / "4.flac", sound, (_FRONT, _RED))
     (folder / "cover.jpg").write_bytes(_BLUE)
 
-    _fill(_album(bare, garbage, covered, cover_file=folder / "cover.jpg"))
+    _fill(_album(bare, garbage, damaged, covered, cover_file=folder / "cover.jpg"))
 
     assert _covers(bare.path) == [(_FRONT, _RED)]
     assert _covers(garbage.path) == [(_FRONT, _GARBAGE)]
-
-
-def test_fill_skips_unreadable_tracks(folder: Path, sound: bytes) -> None:
-    bare = _track(folder / "1.flac", sound)
-    damaged = _track(folder / "2.flac", sound, (_FRONT, _BLUE))
-    damaged.path.write_bytes(b"fLaC")
-    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
-
-    _fill(_album(bare, damaged, covered))
-
-    assert _covers(bare.path) == [(_FRONT, _RED)]
 
 
 @pytest.mark.parametrize("pictures", [[], [(_FRONT, _GARBAGE)]], ids=["none", "garbage"])
@@ -265,27 +256,20 @@ def test_on_written_is_called_only_for_replaced_files(folder: Path, sound: bytes
     assert written == [fresh]
 
 
-def test_sidecar_is_written_in_addition(folder: Path, sound: bytes) -> None:
-    track = _track(folder / "1.flac", sound)
-
-    done, _ = _write(_album(track), WriteOptions(sidecar=True))
-
-    assert _summary(done) == [
-        ("1.flac", Status.WRITTEN, Reason.WRITTEN),
-        ("cover.png", Status.WRITTEN, Reason.WRITTEN),
-    ]
-    assert (folder / "cover.png").read_bytes() == _RED
-
-
-def test_sidecar_only_leaves_tracks_untouched(folder: Path, sound: bytes) -> None:
+@pytest.mark.parametrize("embed", [True, False])
+def test_sidecar_is_written_with_or_without_embedding(
+    folder: Path, sound: bytes, embed: bool
+) -> None:
     track = _track(folder / "1.flac", sound)
     before = track.path.read_bytes()
 
-    done, written = _write(_album(track), WriteOptions(embed=False, sidecar=True))
+    done, written = _write(_album(track), WriteOptions(embed=embed, sidecar=True))
 
-    assert _summary(done) == [("cover.png", Status.WRITTEN, Reason.WRITTEN)]
-    assert written == []
-    assert track.path.read_bytes() == before
+    files = ["1.flac"] * embed + ["cover.png"]
+    assert _summary(done) == [(file, Status.WRITTEN, Reason.WRITTEN) for file in files]
+    assert (folder / "cover.png").read_bytes() == _RED
+    assert written == [track] * embed
+    assert (track.path.read_bytes() == before) is not embed
 
 
 def test_shared_folder_gets_no_cover_file(folder: Path, sound: bytes) -> None:
