@@ -138,14 +138,10 @@ def finetune(
     examples = _examples(checked, compute, leave_out, emit_if_first, checkpoint)
     # Only now: embedding may take longer than the timeout of a process group.
     state = PartialState(cpu=compute.device.type == "cpu")
-    names = Names(
-        title=options.save_as or options.output.resolve().name,
-        base=options.preset.base,
-        clap=options.preset.clap,
-    )
+    names = _names(options)
+    lock = library_lock("finetune", (options.output,))
     try:
-        alone = library_lock("finetune", (options.output,))
-        with alone if state.is_main_process else nullcontext():
+        with lock if state.is_main_process else nullcontext():
             trained = train(
                 checked.base,
                 examples,
@@ -199,6 +195,14 @@ def _examples(
     if not examples:
         raise nothing_to_train_on(options)
     return examples
+
+
+def _names(options: FinetuneOptions) -> Names:
+    return Names(
+        title=options.save_as or options.output.resolve().name,
+        base=options.preset.base,
+        clap=options.preset.clap,
+    )
 
 
 def _process_on_this_machine() -> tuple[int, int]:
