@@ -1,1 +1,1 @@
-"""Music file to embedding: the only room that imports PyAV, torchaudio and CLAP."""
+"""Music files to embeddings. The only room that imports PyAV, torchaudio and CLAP."""

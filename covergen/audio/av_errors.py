@@ -1,4 +1,4 @@
-"""FFmpeg's and the system's complaints about a music file, turned into DecodeError in one place."""
+"""Translate the errors of FFmpeg and the system about a music file to DecodeError, in one place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,21 +15,21 @@ __all__ = ["decode_errors"]
 
 @contextmanager
 def decode_errors(path: Path) -> Iterator[None]:
-    """Raise DecodeError for whatever PyAV or the file system raises within.
+    """Raise DecodeError for whatever PyAV or the file system raises in the body.
 
-    PyAV silences FFmpeg's own log unless told otherwise, so that nothing is printed.
+    Nothing is printed: PyAV disables FFmpeg's log by default.
     """
     try:
         yield
     except av.FFmpegError as error:
-        said = error.strerror or error
-        why = "it claims to need more memory than music does" if error.errno == ENOMEM else said
+        text = error.strerror or error
+        why = "it claims to need more memory than music does" if error.errno == ENOMEM else text
         message = f"its audio cannot be decoded ({why})"
         raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
     except (LookupError, OverflowError, ValueError) as error:
-        # Sample formats that PyAV does not hand out are told in its words, but not streams that
-        # begin in the midst of a file, and numbers that no clock can hold.
-        why = str(error) if type(error) is ValueError else "it is not built as its format says"
+        # PyAV's own text is useful for unsupported sample formats (ValueError), but not for streams
+        # that start mid-file (LookupError) or times out of range (OverflowError).
+        why = str(error) if type(error) is ValueError else "it violates its format"
         message = f"its audio cannot be decoded ({why})"
         raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""CLAP's audio tower: windows of sound in, embeddings out."""
+"""CLAP's audio encoder: windows of audio to embeddings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SHOWN = 3  # of the problems with the weights
 
 
 class Tower:
-    """The audio tower of a CLAP model of any size; the text tower is never loaded.
+    """The audio encoder of a CLAP model of any size; the text encoder is never loaded.
 
-    `padding`, one of PADDINGS, is what fills a window that is longer than the audio; None for what
-    the model's own settings say. Raises ModelError (or ModelMissingError) for a folder that is not
-    a CLAP model's, before any weight is loaded; that happens at the first `embed`.
+    `padding`, one of PADDINGS, fills a window that is longer than the audio; None for the model's
+    own setting. Weights are loaded by the first `embed`. Raises ModelError (or ModelMissingError)
+    for a folder that does not contain a CLAP model.
     """
 
     def __init__(
@@ -45,73 +45,74 @@ class Tower:
         self._folder = read_clap_folder(folder, padding=padding)
         self._device = device
         self._dtype = dtype
-        self._at_once: int | None = None  # windows; None until too many did not fit into memory
+        self._max_batch: int | None = None  # windows; None until a batch did not fit into memory
 
     @property
     def id(self) -> str:
-        """The name under which embeddings of this model in this precision are stored."""
+        """Identifies this model and precision in the embedding store."""
         return f"{self._folder.fingerprint} {self._dtype}"
 
     @property
     def dimension(self) -> int:
-        """The length of an embedding."""
+        """The length D of an embedding."""
         return self._folder.dimension
 
     @cached_property
     def log_mel(self) -> LogMel:
-        """What the tower sees of windows: (B, 480000), mono at 48 kHz, to (B, 1, 1001, 64)."""
+        """The encoder's input: maps (B, 480000) windows, mono at 48 kHz, to (B, 1, 1001, 64)."""
         return LogMel(self._folder.mel)
 
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (B, D) float32, unit L2 norm, of what `log_mel` gave.
+        """Return embeddings (B, D) float32, unit L2 norm. log_mel: as returned by `log_mel`.
 
-        Weights and mel are float32; in another dtype the tower's large products are computed in
-        it (autocast). Source: Wu et al. 2023, arXiv 2211.06687. A batch that does not fit into
-        the device's memory is halved, and so are those after it. Raises ModelError.
+        Weights and input are float32; another dtype is used for large matrix products only
+        (autocast). A batch that does not fit into the device's memory is halved, as are all later
+        ones. Raises ModelError. Source: Wu et al. 2023, arXiv 2211.06687.
         """
-        heard: list[NDArray[np.float32]] = []
+        embedded: list[NDArray[np.float32]] = []
         while len(log_mel):
-            batch = log_mel[: self._at_once]
+            batch = log_mel[: self._max_batch]
             vectors = self._try_batch(batch)
             if vectors is None:
-                self._at_once = len(batch) // 2
+                self._max_batch = len(batch) // 2
                 continue
-            heard.append(vectors)
+            embedded.append(vectors)
             log_mel = log_mel[len(batch) :]
-        return np.concatenate(heard)
+        return np.concatenate(embedded)
 
     def _try_batch(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return a batch's embeddings; None where it does not fit and could be smaller."""
+        """Return a batch's embeddings, None if it does not fit into memory and can be halved."""
         from covergen.compute.memory import is_out_of_memory, release_cached
 
         try:
-            vectors = self._hear(log_mel)
+            vectors = self._run(log_mel)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             if len(log_mel) == 1:
                 raise ModelError(
-                    "Not even one window of sound fits into the device's memory beside CLAP.",
-                    hint="Free some of it, or choose another --device.",
+                    "Not even one window of audio fits into the device's memory next to CLAP.",
+                    hint="Free some memory, or choose another --device.",
                 ) from error
         else:
             if not np.isfinite(vectors).all():
                 raise ModelError(
-                    f"The CLAP model in {self._folder.path} gives no numbers in {self._dtype}.",
+                    f"The CLAP model in {self._folder.path} returns NaN or infinity"
+                    f" in {self._dtype}.",
                     hint="Use --dtype fp32, or fetch the model again.",
                 )
             return vectors
         release_cached(self._device)
         return None
 
-    def _hear(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         half = self._dtype != torch.float32
         with torch.inference_mode():
-            seen = torch.from_numpy(log_mel).to(self._device)
+            features = torch.from_numpy(log_mel).to(self._device)
             with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
-                vectors = self._model(seen).audio_embeds
+                vectors = self._model(features).audio_embeds
             return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy())
 
     @cached_property
@@ -122,12 +123,12 @@ class Tower:
 
         model = _load(self._folder).to(self._device)
         if self._dtype == torch.float32:
-            pack(model)  # autocast passes packed layers over
+            pack(model)  # autocast would skip packed layers
         return model
 
 
 def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are untyped
-    """Load the audio tower in float32, from a folder that may hold the whole of CLAP."""
+    """Load the audio encoder in float32, from a folder that may contain all of CLAP."""
     from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
     with _quiet_transformers(), _model_errors(folder.path):
@@ -136,8 +137,8 @@ def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are
             config=ClapAudioConfig.from_dict(folder.audio_config),
             dtype="float32",
             local_files_only=True,
-            weights_only=True,  # a pickle is data here, and runs nothing
-            ignore_mismatched_sizes=True,  # they are reported, all at once
+            weights_only=True,  # do not run code in pickles
+            ignore_mismatched_sizes=True,  # _check reports all of them
             output_loading_info=True,
         )
     _check(folder.path, report)
@@ -145,7 +146,7 @@ def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are
 
 
 def _check(folder: Path, report: dict[str, Any]) -> None:
-    """Raise ModelError unless the weights are all those that config.json speaks of."""
+    """Raise ModelError unless the weights match config.json."""
     problems = [f"{key} is missing" for key in sorted(report["missing_keys"])]
     problems += [
         f"{key} has shape {tuple(found)}, expected {tuple(expected)}"
@@ -159,15 +160,15 @@ def _check(folder: Path, report: dict[str, Any]) -> None:
     if problems:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ModelError(
-            f"The weights in {folder} are not those of the CLAP audio tower that its config.json"
-            f" describes: {'; '.join(problems[:_SHOWN])}{more}.",
+            f"The weights in {folder} do not match the CLAP audio encoder in its config.json:"
+            f" {'; '.join(problems[:_SHOWN])}{more}.",
             hint=_HINT,
         )
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Keep progress bars and reports from the user: the text tower is left out on purpose."""
+    """Hide transformers' progress bars and reports: the text encoder is missing on purpose."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -183,7 +184,7 @@ def _quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def _model_errors(folder: Path) -> Iterator[None]:
-    """Turn what transformers raises over a folder's contents into ModelError."""
+    """Translate transformers' errors about a folder's contents to ModelError."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 

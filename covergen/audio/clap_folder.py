@@ -1,4 +1,4 @@
-"""What a folder with a CLAP model holds, found out before anything heavy is imported."""
+"""Read and check the folder of a CLAP model, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["ClapFolder", "read_clap_folder"]
 
 _HINT = (
-    "Give the folder of a CLAP model, such as laion/larger_clap_music_and_speech: it holds"
+    "Pass the folder of a CLAP model, such as laion/larger_clap_music_and_speech, that contains"
     " config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
 )
-# The features that this room makes: one mel of one window.
+# The only features that mel.py computes: one spectrogram of one window.
 _FEATURES: dict[str, tuple[object, ...]] = {
     "sampling_rate": (SAMPLE_RATE_HZ,),
     "max_length_s": (WINDOW_SECONDS,),
@@ -37,18 +37,18 @@ _NUMBERS = (
     "frequency_min",
     "frequency_max",
 )
-# transformers' defaults for what a configuration leaves out.
+# transformers' defaults for missing keys.
 _DEFAULTS = {"projection_dim": 512, "num_mel_bins": 64}
-_PIECES = 64
-_PIECE_BYTES = 4096
+_SAMPLES = 64
+_SAMPLE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClapFolder:
-    """A CLAP model whose settings are sound; its weights have not been loaded.
+    """A CLAP model with valid settings; its weights are not loaded yet.
 
-    `audio_config` is for transformers.ClapAudioConfig. `fingerprint` tells models apart by their
-    settings and by pieces of their weights.
+    `audio_config` is for transformers.ClapAudioConfig. `fingerprint` is a hash of the settings and
+    of samples of the weights.
     """
 
     path: Path
@@ -59,10 +59,10 @@ class ClapFolder:
 
 
 def read_clap_folder(folder: Path, *, padding: str | None = None) -> ClapFolder:
-    """Read the settings of a CLAP model, and a little of its weights.
+    """Read the settings of a CLAP model, and samples of its weights.
 
-    `padding`, one of PADDINGS, takes the place of the model's own. Raises ModelMissingError where a
-    file is missing, ModelError where it is not CLAP's.
+    `padding`, one of PADDINGS, overrides the model's own. Raises ModelMissingError for a missing
+    file, and ModelError for a file that is not from a CLAP model.
     """
     audio_config = _audio_config(folder / "config.json")
     mel = _mel_settings(folder)
@@ -71,8 +71,8 @@ def read_clap_folder(folder: Path, *, padding: str | None = None) -> ClapFolder:
     if mel.feature_size != audio_config["num_mel_bins"]:
         raise ModelError(
             f"The CLAP model in {folder} expects {audio_config['num_mel_bins']} mel bands, but"
-            f" its preprocessor_config.json makes {mel.feature_size}.",
-            hint="The folder mixes two models: fetch it again.",
+            f" its preprocessor_config.json has {mel.feature_size}.",
+            hint="The folder contains files of two models: download it again.",
         )
     settings = json.dumps([audio_config, asdict(mel)], sort_keys=True)
     return ClapFolder(
@@ -85,25 +85,25 @@ def read_clap_folder(folder: Path, *, padding: str | None = None) -> ClapFolder:
 
 
 def _audio_config(path: Path) -> dict[str, Any]:
-    """Return the audio tower's settings, which may be a part of the whole model's."""
+    """Return the audio encoder's settings, which may be a section of the whole model's."""
     config = _read_json(path)
     kind, audio = config.get("model_type"), config.get("audio_config")
     if kind == "clap" and isinstance(audio, dict):
-        # As in ClapConfig: what the whole model says of both towers' outputs counts.
+        # As in ClapConfig: the top-level settings of the outputs override the encoder's own.
         shared = {"projection_dim": 512, "projection_hidden_act": "relu"}
         audio |= {name: config.get(name, default) for name, default in shared.items()}
     elif kind == "clap_audio_model":
         audio = config
     else:
         raise ModelError(f'{path}: expected model_type "clap", found {kind!r}.', hint=_HINT)
-    # Fusion joins the views of audio that is longer than a window, and windows never are.
+    # Fusion combines views of audio longer than a window; windows never are.
     return _DEFAULTS | audio | {"enable_fusion": False}
 
 
 def _mel_settings(folder: Path) -> MelSettings:
     path = folder / "preprocessor_config.json"
     if not path.exists() and (folder / "processor_config.json").exists():
-        path = folder / "processor_config.json"  # transformers 5 saves a processor as one file
+        path = folder / "processor_config.json"  # as saved by transformers 5
     found = _read_json(path)
     found = found.get("feature_extractor", found)
     wrong = [
@@ -118,28 +118,28 @@ def _mel_settings(folder: Path) -> MelSettings:
         if not isinstance(value, int | float)
     ]
     if wrong:
-        raise ModelError(f"{path} asks for other features: {', '.join(wrong)}.", hint=_HINT)
+        raise ModelError(f"{path} has unsupported features: {', '.join(wrong)}.", hint=_HINT)
     return MelSettings(**numbers, truncation=found["truncation"], padding=found["padding"])
 
 
 def _weights(folder: Path) -> list[Path]:
-    """Return the files that transformers would load, all of them where they are split."""
+    """Return the files that transformers would load, including all shards."""
     for pattern in ("model*.safetensors", "pytorch_model*.bin"):
         if files := sorted(folder.glob(pattern)):
             return files
-    raise ModelMissingError(f"There are no weights in {folder}.", hint=_HINT)
+    raise ModelMissingError(f"No weights found in {folder}.", hint=_HINT)
 
 
 def _fingerprint(settings: str, weights: Iterable[Path]) -> str:
-    """Hash the settings and evenly spaced pieces of the weights, first and last bytes included."""
+    """Hash the settings and evenly spaced samples of the weights, including both ends."""
     digest = hashlib.blake2b(settings.encode(), digest_size=16)
     for path in weights:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             digest.update(f"{size} ".encode())
-            for piece in range(_PIECES):
-                file.seek(max(0, size - _PIECE_BYTES) * piece // (_PIECES - 1))
-                digest.update(file.read(_PIECE_BYTES))
+            for sample in range(_SAMPLES):
+                file.seek(max(0, size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
 
@@ -147,9 +147,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ModelMissingError(f"There is no {path}.", hint=_HINT) from error
+        raise ModelMissingError(f"{path} does not exist.", hint=_HINT) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}.", hint=_HINT) from error
     if not isinstance(found, dict):
-        raise ModelError(f"{path} is no settings file.", hint=_HINT)
+        raise ModelError(f"{path} is not a JSON object.", hint=_HINT)
     return found

@@ -1,7 +1,7 @@
-"""Music files to log-mel spectrograms, in processes beside this one.
+"""Decode music files to log-mel spectrograms in subprocesses.
 
-Threads would wait for each other: PyAV takes and gives Python's lock several times a packet. And
-what a damaged file does to FFmpeg, it does to that process alone.
+Threads would block each other: PyAV acquires and releases the GIL several times per packet. And if
+a damaged file crashes FFmpeg, only that subprocess dies.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _ONE_THREAD = dict.fromkeys(
     ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 _NO_REPLY = (EOFError, OSError, pickle.UnpicklingError)
-_TOO_SLOW = 1  # as faulthandler ends a process; a crash is a signal
+_TIMED_OUT = 1  # exit status set by faulthandler; a crash is a signal
 
 
 class Decoders:
-    """At most so many processes that decode at once, and a thread for each that waits for it."""
+    """A pool of `count` decoder processes, with one waiting thread each."""
 
     def __init__(self, count: int, log_mel: LogMel) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
         self._all = [Decoder(log_mel) for _ in range(count)]
-        self._free: LifoQueue[Decoder] = LifoQueue()  # the last, so that none is started for few
+        self._free: LifoQueue[Decoder] = LifoQueue()  # LIFO: start no more processes than needed
         for decoder in self._all:
             self._free.put(decoder)
 
@@ -58,19 +58,19 @@ class Decoders:
         *args: _Parameters.args,
         **kwargs: _Parameters.kwargs,
     ) -> Future[_Result]:
-        """Have a thread do some work with a process of its own."""
+        """Run `work` in a thread, with a decoder of its own as first argument."""
 
-        def do() -> _Result:
+        def run() -> _Result:
             decoder = self._free.get()
             try:
                 return work(decoder, *args, **kwargs)
             finally:
                 self._free.put(decoder)
 
-        return self._threads.submit(do)
+        return self._threads.submit(run)
 
     def close(self) -> None:
-        """End all processes, whatever they do, and wait for the threads."""
+        """Kill all processes and wait for the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for decoder in self._all:
             decoder.stop()
@@ -80,9 +80,9 @@ class Decoders:
 
 
 class Decoder:
-    """A process that decodes, begun when it is first asked; it answers one thread at a time.
+    """A decoder process, started on first use; to be used by one thread at a time.
 
-    It ends when it is closed, or when this process does, in whatever way.
+    It ends when it is closed, or when this process ends for any reason.
     """
 
     def __init__(self, log_mel: LogMel) -> None:
@@ -91,74 +91,76 @@ class Decoder:
         self._stopped = False
 
     def read(self, path: Path, windows: int) -> str:
-        """Return the key of a file's Excerpt; as `read_excerpt`. Raises CovergenError too."""
-        if self._process and self._process.poll() is not None:  # killed while it had nothing to do
+        """Return the key of a file's Excerpt. Raises as `read_excerpt`, and CovergenError."""
+        if self._process and self._process.poll() is not None:  # killed while idle
             self.close()
         if self._process is None:
-            self._begin()
-        return cast("str", self._ask(path, (path, windows)))
+            self._start()
+        return cast("str", self._request(path, (path, windows)))
 
     def decode(self, path: Path) -> NDArray[np.float32]:
-        """Return the log-mel of the windows of `path`, which was read last; as Excerpt.decode."""
-        return cast("NDArray[np.float32]", self._ask(path, None))
+        """Return the log-mel of the file that was read last. Raises as `Excerpt.decode`."""
+        return cast("NDArray[np.float32]", self._request(path, None))
 
     def stop(self) -> None:
-        """End what is being decoded, and whatever comes after it, in another thread."""
+        """Kill the process, from any thread; later requests fail."""
         self._stopped = True
-        if process := self._process:  # which its thread may be closing
+        if process := self._process:  # another thread may be closing it
             process.kill()
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process if it is running."""
         if self._process is not None:
             with suppress(BrokenPipeError), self._process as process:
                 process.kill()
             self._process = None
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         try:
-            self._process = _start()
+            self._process = _start_process()
             if self._stopped:
                 self._process.kill()
-            _say(self._process, self._log_mel)
+            _exchange(self._process, self._log_mel)
         except _NO_REPLY as error:
             self.close()
             raise CovergenError(
-                f"The process that decodes music does not start: {str(error) or 'it ended'}.",
-                hint="What it says above may tell why. If memory is short, ask for fewer --jobs.",
+                f"The decoder process failed to start: {str(error) or 'it exited'}.",
+                hint="See its output above. If memory is short, use fewer --jobs.",
             ) from error
 
-    def _ask(self, path: Path, request: Request) -> Reply:
+    def _request(self, path: Path, request: Request) -> Reply:
         process = cast("subprocess.Popen[bytes]", self._process)
         try:
-            reply: Reply = _say(process, request)
+            reply: Reply = _exchange(process, request)
         except _NO_REPLY as error:
             self.close()
-            slow = process.returncode == _TOO_SLOW
-            message = "half an hour was not enough" if slow else "FFmpeg crashed on it"
+            timed_out = process.returncode == _TIMED_OUT
+            message = (
+                "decoding took more than half an hour" if timed_out else "FFmpeg crashed on it"
+            )
             raise DecodeError(path, message, hint=DecodeError.DAMAGED) from error
         if isinstance(reply, Exception):
             raise reply
         return reply
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start_process() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "covergen.audio.decoder_process"],
-        # Modules are found where this process finds them.
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(map(_place, sys.path))},
+        # Import modules from the same places as this process.
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(map(_entry, sys.path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        process_group=0,  # Ctrl-C is not for it
+        process_group=0,  # not to receive Ctrl-C
     )
 
 
-def _place(entry: str) -> str:
+def _entry(entry: str) -> str:
     return str(entry) or os.curdir
 
 
-def _say(process: subprocess.Popen[bytes], message: LogMel | Request) -> Any:  # noqa: ANN401 - as said in decoder_process
+def _exchange(process: subprocess.Popen[bytes], message: LogMel | Request) -> Any:  # noqa: ANN401 - see decoder_process
     requests = cast("IO[bytes]", process.stdin)
     pickle.dump(message, requests)
     requests.flush()
-    return pickle.load(cast("IO[bytes]", process.stdout))  # noqa: S301 - of covergen's own
+    return pickle.load(cast("IO[bytes]", process.stdout))  # noqa: S301 - from our own process

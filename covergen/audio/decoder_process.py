@@ -1,9 +1,9 @@
-"""A process that decodes music files: `python -m covergen.audio.decoder_process`.
+"""The decoder process: `python -m covergen.audio.decoder_process`.
 
-What is said on stdin and stdout is pickled. The first message is a LogMel, answered by None. Then
-(path, windows) asks for the key of the file's excerpt, and None for the log-mel of its windows,
-once. The reply to a file that cannot be decoded is the DecodeError, to a fault of the program's own
-a RuntimeError of its traceback.
+Messages on stdin and stdout are pickled. The first message is a LogMel; the reply is None. Then the
+request (path, windows) returns the key of the file's excerpt, and None returns the log-mel of its
+windows, once. If a file cannot be decoded, the reply is the DecodeError; for a bug, it is a
+RuntimeError with the traceback.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ __all__ = ["Reply", "Request"]
 Request: TypeAlias = "tuple[Path, int] | None"
 Reply: TypeAlias = "str | NDArray[np.float32] | DecodeError | RuntimeError"
 
-# Enough for hours of music on a slow network. Damage might keep FFmpeg busy for ever.
-_MOST_SECONDS = 1800.0
+# Enough for hours of music on a slow network; a damaged file might keep FFmpeg busy forever.
+_TIMEOUT_SECONDS = 1800.0
 
 
 def main() -> None:
-    """Answer until stdin ends, be it because the process that asks was killed."""
+    """Answer requests until stdin is closed, also if the parent process was killed."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # where whatever prints will print
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stray prints must not corrupt the replies
     requests: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_listen, args=(requests,), daemon=True).start()
-    decoding = _Decoding(requests.get())
+    handler = _Handler(requests.get())
     reply: Reply | None = None
     with Path(os.devnull).open("w") as nowhere:
         while True:
@@ -55,25 +55,25 @@ def main() -> None:
             except BrokenPipeError:
                 os._exit(0)
             request = requests.get()
-            faulthandler.dump_traceback_later(_MOST_SECONDS, exit=True, file=nowhere)
-            reply = decoding.answer(request)
+            faulthandler.dump_traceback_later(_TIMEOUT_SECONDS, exit=True, file=nowhere)
+            reply = handler.answer(request)
             faulthandler.cancel_dump_traceback_later()
 
 
 def _listen(requests: SimpleQueue[Any]) -> None:
-    """End the process with stdin, also in the midst of a file."""
+    """Queue requests; exit the process when stdin is closed, even while decoding."""
     try:
         while True:
-            requests.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - of covergen's own
+            requests.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - from our own process
     except EOFError:
         os._exit(0)
-    except Exception:  # noqa: BLE001 - or the other thread would wait for ever
+    except Exception:  # noqa: BLE001 - the other thread would wait forever
         traceback.print_exc()
         os._exit(2)
 
 
-class _Decoding:
-    """The file that was asked for last."""
+class _Handler:
+    """Answers requests; remembers the last file."""
 
     def __init__(self, log_mel: LogMel) -> None:
         self._log_mel = log_mel
@@ -87,7 +87,7 @@ class _Decoding:
             self._excerpts = [read_excerpt(*request)]
         except DecodeError as error:
             return error
-        except Exception:  # noqa: BLE001 - it is raised by who asked
+        except Exception:  # noqa: BLE001 - raised by the parent process
             return RuntimeError(traceback.format_exc())
         return self._excerpts[0].key
 

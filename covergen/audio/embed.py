@@ -1,4 +1,4 @@
-"""Tracks to embeddings: decoded ahead of the model, heard in batches, remembered."""
+"""Embed tracks: decode ahead of the model, run it in batches, and cache the results."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_tracks", "mean_embedding"]
 
-_MOST_AHEAD = 512  # windows: 131 MB
-_UNSEEN = np.empty(0, dtype=np.float32)
+_MAX_AHEAD = 512  # windows: 131 MB
+_NO_WINDOWS = np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Opened:
-    """A track whose file had to be opened.
+    """A track whose file had to be read.
 
-    `vector` is its embedding where the same sound is known from elsewhere; else `log_mel` is that
-    of its windows, (N, 1, T, M).
+    `vector` is its embedding if the same audio is cached for another file; otherwise `log_mel` is
+    that of its windows, (N, 1, T, M).
     """
 
     track: Track
@@ -58,30 +58,29 @@ def embed_tracks(
     workers: int,
     checkpoint: Callable[[], None],
 ) -> Generator[TrackEmbedding | Outcome]:
-    """Yield the embedding of each track in their order, an Outcome where one cannot be decoded.
+    """Yield the embedding of each track in order, or an Outcome for one that cannot be decoded.
 
-    `workers` processes decode so far ahead that the tower has its next batch at hand, as far as
-    their spectrograms fit into memory; no more is taken from `tracks`. `batch_size` is in windows,
-    `windows` in windows a track. Whatever `store` holds costs neither decoding nor the tower's
-    weights, and every batch is saved.
-    Raises ModelError, and what `checkpoint` raises; closing the iterator ends the processes,
-    and waits until nothing uses `store` any more.
+    `workers` processes decode one batch ahead of the encoder, memory permitting; no more tracks
+    are consumed than that. `batch_size` is in windows, `windows` in windows per track. Cached
+    tracks need neither decoding nor the encoder's weights; every batch is saved to `store`.
+    Raises ModelError, and whatever `checkpoint` raises. Closing the iterator ends the processes
+    and waits for the threads that use `store`.
     """
     wanted = workers + max(1, batch_size // windows)
-    ahead = max(1, min(wanted, _MOST_AHEAD // windows))
+    ahead = max(1, min(wanted, _MAX_AHEAD // windows))
 
-    def begin(track: Track) -> Future[_Result]:
+    def start(track: Track) -> Future[_Result]:
         checkpoint()
-        known = store.find(track, windows, tower.id)
-        if known is None:
+        cached = store.find(track, windows, tower.id)
+        if cached is None:
             return decoders.submit(_open, track, windows, tower.id, store)
-        return _finished(TrackEmbedding(track=track, vector=known))
+        return _finished(TrackEmbedding(track=track, vector=cached))
 
     with closing(Decoders(workers, tower.log_mel)) as decoders:
-        results = (future.result() for future in _look_ahead(map(begin, tracks), ahead))
+        results = (future.result() for future in _look_ahead(map(start, tracks), ahead))
         for batch in _batches(results, batch_size):
             checkpoint()
-            vectors = _hear(batch, tower, batch_size)
+            vectors = _embed_batch(batch, tower, batch_size)
             for opened, vector in vectors.items():
                 store.put(opened.track, windows, opened.key, tower.id, vector)
             for result in batch:
@@ -92,7 +91,7 @@ def embed_tracks(
 
 
 def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the mean of (D,) embeddings, brought back to unit length."""
+    """Return the mean of (D,) embeddings, normalized to unit L2 norm."""
     mean = np.mean(vectors, axis=0, dtype=np.float64)
     return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
@@ -100,11 +99,11 @@ def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
 def _open(
     decoder: Decoder, track: Track, windows: int, tower: str, store: EmbeddingStore
 ) -> _Opened | Outcome:
-    """Do a thread's work on a track: read and, if its sound is not known yet, decode."""
+    """Read a track and, unless its audio is cached, decode it. Runs in a thread."""
     try:
         key = decoder.read(track.path, windows)
         vector = store.find_key(key, tower)
-        log_mel = _UNSEEN if vector is not None else decoder.decode(track.path)
+        log_mel = _NO_WINDOWS if vector is not None else decoder.decode(track.path)
     except DecodeError as error:
         return Outcome.of_error(error)
     return _Opened(track=track, key=key, vector=vector, log_mel=log_mel)
@@ -117,18 +116,19 @@ def _finished(result: _Result) -> Future[_Result]:
 
 
 def _look_ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
-    """Yield the items, keeping `count` more of them begun."""
-    begun = deque(islice(items, count))
-    while begun:
-        item = begun.popleft()
-        begun.extend(islice(items, 1))
+    """Yield the items, fetching up to `count` of them in advance."""
+    fetched = deque(islice(items, count))
+    while fetched:
+        item = fetched.popleft()
+        fetched.extend(islice(items, 1))
         yield item
 
 
 def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Result]]:
-    """Group results so that at most `batch_size` windows, or one track's, are to be heard.
+    """Group results into batches of at most `batch_size` windows, or one track.
 
-    What waits for no window is passed on at once, and no more than `batch_size` results wait.
+    Results without windows are passed on at once if no track is waiting. A batch has at most
+    `batch_size` results.
     """
     batch: list[_Result] = []
     filled = 0
@@ -146,18 +146,18 @@ def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Resu
         yield batch
 
 
-def _hear(
+def _embed_batch(
     batch: Iterable[_Result], tower: Tower, batch_size: int
 ) -> dict[_Opened, NDArray[np.float32]]:
-    """Return the embedding of each track that was opened; the tower hears those not known yet."""
+    """Return the embedding of each opened track; run the encoder for those not cached."""
     opened = [result for result in batch if isinstance(result, _Opened)]
-    vectors = {one: one.vector for one in opened if one.vector is not None}
-    unknown = [one for one in opened if one.vector is None]
-    if unknown:
-        log_mel = np.concatenate([one.log_mel for one in unknown])
+    vectors = {track: track.vector for track in opened if track.vector is not None}
+    new = [track for track in opened if track.vector is None]
+    if new:
+        log_mel = np.concatenate([track.log_mel for track in new])
         starts = range(0, len(log_mel), batch_size)
-        heard = [tower.embed(log_mel[start : start + batch_size]) for start in starts]
-        rows = iter(np.concatenate(heard))
-        for one in unknown:
-            vectors[one] = mean_embedding(list(islice(rows, len(one.log_mel))))
+        embedded = [tower.embed(log_mel[start : start + batch_size]) for start in starts]
+        rows = iter(np.concatenate(embedded))
+        for track in new:
+            vectors[track] = mean_embedding(list(islice(rows, len(track.log_mel))))
     return vectors

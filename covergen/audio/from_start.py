@@ -1,4 +1,4 @@
-"""A track heard from its first packet to its last, whatever its time stamps say."""
+"""Decode a track from first to last packet, for files with unusable time stamps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from covergen.audio.decoding import decoded, lasts, mono_at, open_decoder
+from covergen.audio.decoding import decode_packets, mono_at, open_decoder, packet_ticks
 from covergen.audio.placement import SAMPLE_RATE_HZ, WINDOW_SAMPLES, place_windows, repeat_window
 from covergen.audio.source import audio_stream, codec_parameters, open_source, packets_of
 from covergen.core.errors import DecodeError
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-__all__ = ["hear_from_start", "key_from_start"]
+__all__ = ["decode_from_start", "key_from_start"]
 
 
 def key_from_start(path: Path, count: int) -> str:
-    """Return a hash of all of a track's packets. Raises DecodeError where there are none."""
+    """Return a hash of all packets of a track and of the number of windows.
+
+    Raises DecodeError if there are no packets.
+    """
     with open_source(path) as container:
         stream = audio_stream(container, path)
         digest = hashlib.sha256(codec_parameters(stream))
@@ -39,15 +42,15 @@ def key_from_start(path: Path, count: int) -> str:
             digest.update(f"{packet.size} ".encode())
             digest.update(memoryview(packet))
     if packet is None:
-        raise DecodeError(path, "no audio can be found in it", hint=DecodeError.DAMAGED)
+        raise DecodeError(path, "it contains no audio", hint=DecodeError.DAMAGED)
     return digest.hexdigest()[:40]
 
 
-def hear_from_start(path: Path, count: int, *, repeat: bool) -> NDArray[np.float32]:
+def decode_from_start(path: Path, count: int, *, repeat: bool) -> NDArray[np.float32]:
     """Return at most `count` windows, (N, 480000) float32, mono at 48 kHz, full scale 1.
 
-    Shorter audio is repeated, if `repeat`. The track is decoded twice, since only that tells how
-    long it is. Raises DecodeError where less than half of it can be decoded.
+    With `repeat`, audio shorter than a window is repeated. The track is decoded twice, first to
+    measure its length. Raises DecodeError if less than half of it can be decoded.
     """
     length, claimed = _length(path)
     if not length or 2 * length < claimed:
@@ -55,26 +58,26 @@ def hear_from_start(path: Path, count: int, *, repeat: bool) -> NDArray[np.float
         raise DecodeError(path, message, hint=DecodeError.DAMAGED)
     starts = [round(start * SAMPLE_RATE_HZ) for start in place_windows(length, count)]
     windows = np.zeros((len(starts), WINDOW_SAMPLES), dtype=np.float32)
-    heard = 0
+    position = 0
     with closing(_frames(path)) as frames:
         for part in mono_at(frames, SAMPLE_RATE_HZ):
             for window, start in zip(windows, starts, strict=True):
-                _lay(part, heard - start, window)
-            heard += part.size
-    if repeat and heard < WINDOW_SAMPLES:
-        repeat_window(windows[0], max(1, heard))
+                _copy_overlap(part, position - start, window)
+            position += part.size
+    if repeat and position < WINDOW_SAMPLES:
+        repeat_window(windows[0], max(1, position))
     return windows
 
 
-def _lay(part: NDArray[np.float32], at: int, window: NDArray[np.float32]) -> None:
-    """Put as much of some samples into a window as lies in it. They begin at sample `at` of it."""
+def _copy_overlap(part: NDArray[np.float32], at: int, window: NDArray[np.float32]) -> None:
+    """Copy the samples that overlap a window; `at` is their position relative to the window."""
     begin, end = max(0, at), min(window.size, at + part.size)
     if begin < end:
         window[begin:end] = part[begin - at : end - at]
 
 
 def _length(path: Path) -> tuple[Fraction, Fraction]:
-    """The seconds that can be decoded, and those that the packets claim to last."""
+    """Return the decodable length and the length claimed by the packets, in seconds."""
     claimed = Fraction(0)
 
     def add(seconds: Fraction) -> None:
@@ -89,22 +92,22 @@ def _length(path: Path) -> tuple[Fraction, Fraction]:
 def _frames(
     path: Path, on_packet: Callable[[Fraction], None] = lambda _: None
 ) -> Generator[AudioFrame]:
-    """Decode a track. `on_packet` is told how many seconds each packet claims to last."""
+    """Decode a track. `on_packet` is called with the claimed seconds of each packet."""
     with open_source(path) as container:
         stream = audio_stream(container, path)
         codec = open_decoder(stream)
 
         def packets() -> Iterator[Packet[AudioStream]]:
             for packet in _packets(container, stream):
-                on_packet((lasts(packet, stream.sample_rate) or 0) * packet.time_base)
+                on_packet((packet_ticks(packet, stream.sample_rate) or 0) * packet.time_base)
                 yield packet
 
-        yield from decoded(codec, packets())
+        yield from decode_packets(codec, packets())
 
 
 def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-    """Yield the packets up to damage that FFmpeg cannot pass."""
+    """Yield packets, up to damage that FFmpeg cannot recover from."""
     try:
         yield from packets_of(container, stream)
-    except (av.FFmpegError, IndexError):  # of a stream that begins in the midst of the file
+    except (av.FFmpegError, IndexError):  # IndexError: a stream that starts mid-file
         return

@@ -1,6 +1,6 @@
-"""Waveforms to the log-mel spectrograms that CLAP's audio tower sees.
+"""Compute the log-mel spectrograms that CLAP's audio encoder expects.
 
-The numbers are those of transformers.ClapFeatureExtractor for audio no longer than a window.
+Equal to transformers.ClapFeatureExtractor for audio no longer than a window.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LogMel", "MelSettings"]
 
-_SMALLEST_POWER = 1e-10  # -100 dB
-_FRAMES_AT_ONCE = 100  # they fit into a processor's cache, and are few calls
+_MIN_POWER = 1e-10  # -100 dB
+_BLOCK_FRAMES = 100  # small enough for the CPU cache, large enough to save calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MelSettings:
     """The parameters of the spectrogram, named as in a CLAP folder's `preprocessor_config.json`.
 
-    Frequencies in Hz, the others in samples, `feature_size` in mel bands. `truncation` decides the
-    scale of the bands: Slaney's for "rand_trunc", HTK's for "fusion". `padding` is what follows
-    audio that is shorter than a window: itself again ("repeatpad"), or silence ("pad").
+    Frequencies are in Hz, lengths in samples, `feature_size` in mel bands. `truncation` selects the
+    mel scale: Slaney's for "rand_trunc", HTK's for "fusion". `padding` extends audio shorter than a
+    window: by repeating it ("repeatpad") or with silence ("pad").
     """
 
     sampling_rate: int
@@ -39,7 +39,7 @@ class MelSettings:
 
 
 class LogMel:
-    """The function from waveforms to decibels, made once; it can be sent to other processes."""
+    """A function from waveforms to log-mel spectrograms in decibels. Can be pickled."""
 
     def __init__(self, settings: MelSettings) -> None:
         import torch
@@ -50,29 +50,29 @@ class LogMel:
         self.repeats = settings.padding == "repeatpad"
 
     def __call__(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, S) to (B, 1, T, M).
+        """Return (B, 1, T, M) float32 in dB. waveforms: (B, S) float32.
 
         T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) for windows.
         """
         return np.stack([self._decibels(waveform) for waveform in waveforms])[:, np.newaxis]
 
     def _decibels(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        size, (reached, bands) = len(self._window), self._filters.shape
+        size, (bins, bands) = len(self._window), self._filters.shape
         centred = np.pad(waveform, size // 2, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(centred, size)[:: self._hop]
         power = np.empty((len(frames), bands))
-        for at in range(0, len(frames), _FRAMES_AT_ONCE):
-            few = slice(at, at + _FRAMES_AT_ONCE)
-            spectrum = np.fft.rfft(frames[few] * self._window)[:, :reached]
-            power[few] = (spectrum.real**2 + spectrum.imag**2) @ self._filters
-        decibels = 10 * np.log10(np.maximum(power, _SMALLEST_POWER))
+        for at in range(0, len(frames), _BLOCK_FRAMES):
+            block = slice(at, at + _BLOCK_FRAMES)
+            spectrum = np.fft.rfft(frames[block] * self._window)[:, :bins]
+            power[block] = (spectrum.real**2 + spectrum.imag**2) @ self._filters
+        decibels = 10 * np.log10(np.maximum(power, _MIN_POWER))
         return np.asarray(decibels, dtype=np.float32)
 
 
 def _filters(settings: MelSettings) -> NDArray[np.float64]:
-    """The bands' shares of each frequency up to the highest that one reaches, (F, M) float64.
+    """Return the mel filter bank (F, M) float64, up to the highest frequency that is used.
 
-    As in ClapFeatureExtractor: in float32 the quietest bands are blurred beside loud ones.
+    float64 as in ClapFeatureExtractor: in float32, quiet bands next to loud ones lose precision.
     """
     from torchaudio.functional import melscale_fbanks
 

@@ -1,4 +1,4 @@
-"""An excerpt of an MP3 file, made of its own frames: nothing is encoded anew, nothing is lost."""
+"""Cut an excerpt out of an MP3 file without re-encoding it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ _CODECS = ("mp3", "mp3float")
 
 
 def cut_mp3(path: Path, *, seconds: float) -> tuple[bytes, float]:
-    """Return the middle of an MP3 file, all of a shorter one, and its length in seconds.
+    """Return the middle of an MP3 file, or all of a shorter one, and its length in seconds.
 
-    The excerpt is an MP3 file without tags, and it can be played: it was decoded once. Raises
-    DecodeError.
+    The excerpt is an MP3 file without tags; it is decoded once to check it. Raises DecodeError.
     """
     with open_source(path) as source:
         stream = audio_stream(source, path)
@@ -33,9 +32,9 @@ def cut_mp3(path: Path, *, seconds: float) -> tuple[bytes, float]:
             raise DecodeError(path, f"it is {stream.codec_context.name}, not MP3")
         packets = list(packets_of(source, stream))
         if not packets:
-            raise DecodeError(path, "it holds no sound")
+            raise DecodeError(path, "it contains no audio")
         excerpt = _file_of(_middle(packets, seconds), stream)
-        return excerpt, _heard_seconds(excerpt)
+        return excerpt, _decoded_seconds(excerpt)
 
 
 def _middle(packets: list[Packet[AudioStream]], seconds: float) -> list[Packet[AudioStream]]:
@@ -58,10 +57,10 @@ def _file_of(packets: list[Packet[AudioStream]], template: AudioStream) -> bytes
 
 
 def _ticks(packet: Packet[AudioStream]) -> int:
-    return packet.duration or 1  # each frame of MP3 has a duration: never 0
+    return packet.duration or 1  # MP3 frames always have a duration
 
 
-def _heard_seconds(excerpt: bytes) -> float:
+def _decoded_seconds(excerpt: bytes) -> float:
     with av.open(io.BytesIO(excerpt), "r", format="mp3") as container:
         stream = container.streams.audio[0]
         samples = sum(frame.samples for frame in container.decode(stream))

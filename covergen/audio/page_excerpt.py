@@ -1,4 +1,4 @@
-"""A stretch of a track made small for a page: MP3, which every browser plays."""
+"""A short, small MP3 excerpt of a track for the preview page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from covergen.audio.decoding import between, decoded, mono_at, open_decoder
+from covergen.audio.decoding import between, decode_packets, mono_at, open_decoder
 from covergen.audio.source import audio_stream, open_source, packets_of
 from covergen.core.errors import DecodeError
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["page_excerpt"]
 
 _RATE_HZ = 32_000
-_BITS_A_SECOND = 48_000  # 20 s are 120 kB
+_BIT_RATE = 48_000  # 20 s are 120 kB
 
 
 def page_excerpt(path: Path, *, seconds: int = 20) -> bytes:
-    """The middle of a track, or all of a shorter one, as an MP3 file: mono, without tags.
+    """Return the middle of a track, or all of a shorter one, as a mono MP3 file without tags.
 
     Raises DecodeError.
     """
     samples = _middle(path, seconds)
-    if not samples.size:  # where the time stamps lead nowhere
+    if not samples.size:  # unusable time stamps
         samples = _middle(path, seconds, seek=False)
     if not samples.size:
         message = "its audio is empty or damaged throughout"
@@ -41,13 +41,13 @@ def page_excerpt(path: Path, *, seconds: int = 20) -> bytes:
 
 
 def _middle(path: Path, seconds: int, *, seek: bool = True) -> NDArray[np.float32]:
-    """So much of a track, (n,) mono, from before its middle on; or from its start."""
+    """Return `seconds` of a track, (n,) mono: its middle, or its start without `seek`."""
     with open_source(path) as container:
         stream = audio_stream(container, path)
         codec = open_decoder(stream)
         if seek:
             _seek_before_middle(container, stream, seconds)
-        with closing(decoded(codec, packets_of(container, stream))) as frames:
+        with closing(decode_packets(codec, packets_of(container, stream))) as frames:
             blocks = between(mono_at(frames, _RATE_HZ), 0, seconds * _RATE_HZ)
             return np.concatenate([np.empty(0, dtype=np.float32), *blocks])
 
@@ -64,9 +64,9 @@ def _mp3(samples: NDArray[np.float32]) -> bytes:
     options = {"id3v2_version": "0", "fflags": "+bitexact"}
     with av.open(file, "w", format="mp3", options=options) as container:
         stream = container.add_stream("libmp3lame", rate=_RATE_HZ, layout="mono")
-        stream.bit_rate = _BITS_A_SECOND
+        stream.bit_rate = _BIT_RATE
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
         frame.sample_rate = _RATE_HZ
-        for sound in (frame, None):  # None: what the encoder still holds
+        for sound in (frame, None):  # None flushes the encoder
             container.mux(stream.encode(sound))
     return file.getvalue()

@@ -1,8 +1,7 @@
-"""Where the windows that CLAP hears lie in a track, and how long they are.
+"""The length of CLAP's windows, and their positions in a track.
 
-A track of D seconds has N windows, centred at (i + 1/2) / N of D and pushed inwards until they
-lie inside; never more than it takes to cover the track once. So one window of a 10 s file is the
-file itself.
+A track of D seconds has N windows, centred at (i + 1/2) / N of D and moved inwards until they fit;
+never more than needed to cover the track once. So the one window of a 10 s file is the whole file.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE_HZ  # 480,000
 
 
 def place_windows(duration: Fraction, count: int) -> list[Fraction]:
-    """Return where the windows of a track begin, in seconds. `duration` is in seconds too."""
+    """Return the start times of a track's windows. All times are in seconds."""
     count = min(count, max(1, math.ceil(duration / WINDOW_SECONDS)))
     latest = max(duration - WINDOW_SECONDS, Fraction(0))
     centres = (duration * (2 * i + 1) / (2 * count) for i in range(count))
@@ -38,6 +37,6 @@ def place_windows(duration: Fraction, count: int) -> list[Fraction]:
 
 
 def repeat_window(window: NDArray[np.float32], filled: int) -> None:
-    """Repeat what is shorter than a window, as ClapFeatureExtractor's "repeatpad" does."""
+    """Repeat the first `filled` samples in place, as ClapFeatureExtractor's "repeatpad" does."""
     times = window.size // filled
     window[filled : times * filled] = np.tile(window[:filled], times - 1)

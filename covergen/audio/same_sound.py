@@ -1,4 +1,4 @@
-"""Whether two files hold the same sound: no byte of it changed, lost or added."""
+"""Compare the audio of two files, byte by byte."""
 
 import os
 from collections.abc import Generator
@@ -17,27 +17,27 @@ from covergen.core.errors import DecodeError
 
 __all__ = ["same_sound"]
 
-_BLOCK_BYTES = 256 << 10  # two of them fit into a processor's cache
+_BLOCK_BYTES = 256 << 10  # two blocks fit into the CPU cache
 _FLAC_STREAMINFO = 0
-# Streams that tags only surround: Monkey's Audio, Musepack 7 and 8, TTA, WavPack.
+# Formats with tags only before and after the audio: Monkey's Audio, Musepack 7/8, TTA, WavPack.
 _BARE = (b"MAC ", b"MP+", b"MPCK", b"TTA1", b"wvpk")
 
 _Pieces: TypeAlias = Generator[object, None, None]
 
 
 def same_sound(one: Path, other: Path) -> bool:
-    """Whether two files are the same to the ear, whatever their tags hold.
+    """Whether two files contain the same audio, regardless of their tags.
 
-    Where tags lie only before and behind the sound, every byte between them counts. In other
-    containers every packet counts, with its time, of every stream but the pictures. Raises
-    DecodeError, of the file that holds no sound.
+    If tags are only before and after the audio, every byte between them is compared. In other
+    containers, every packet is compared, with its time, of every stream except pictures. Raises
+    DecodeError for a file without audio.
     """
     with closing(_sound(one)) as pieces, closing(_sound(other)) as others:
         return all(piece == other for piece, other in zip_longest(pieces, others))
 
 
 def _sound(path: Path) -> _Pieces:
-    """Yield all that is sound in a file, in pieces that are equal where the sound is."""
+    """Yield the audio of a file in pieces that are equal if the audio is."""
     with decode_errors(path), path.open("rb") as file:
         start, end = sound_span(file)
         file.seek(start)
@@ -54,12 +54,12 @@ def _sound(path: Path) -> _Pieces:
 
 
 def _is_mpeg(head: bytes) -> bool:
-    """Whether a frame of MPEG audio begins here: eleven bits are set."""
+    """Whether an MPEG audio frame starts here: its first eleven bits are set."""
     return head[:1] == b"\xff" and head[1:2] >= b"\xe0"
 
 
 def _flac_header(path: Path, file: BinaryIO, end: int) -> bytes:
-    """Move on to the first frame; return STREAMINFO, which alone of the blocks before it is sound.
+    """Seek to the first frame; return STREAMINFO, the only metadata block that affects the audio.
 
     Source: RFC 9639, section 8.
     """
@@ -83,7 +83,7 @@ def _packets(path: Path) -> _Pieces:
         audio_stream(container, path)
         streams = [s for s in container.streams if not s.disposition & Disposition.attached_pic]
         yield [codec_parameters(stream) for stream in streams if isinstance(stream, AudioStream)]
-        # Pictures are streams too, and shift the numbers of the others.
+        # Pictures are streams too, and shift the indices of the others.
         number = {stream.index: n for n, stream in enumerate(streams)}
         for packet in packets_of(container, *streams):
             times = packet.pts, packet.dts, packet.duration

@@ -1,4 +1,4 @@
-"""Sound to a new audio file, encoded by FFmpeg."""
+"""Encode audio to a new file, with FFmpeg."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SUFFIXES = tuple(_FORMATS)
 
 
 def write_sound(path: Path, samples: NDArray[np.float32], *, sample_rate_hz: int) -> None:
-    """Encode (2, n) or (1, n) float32 in -1..1 as the suffix of `path` says: one of `SUFFIXES`.
+    """Encode (2, n) or (1, n) float32 in -1..1, in the format of the suffix: one of SUFFIXES.
 
-    The name appears when the file is whole. Raises OSError.
+    The file is written atomically. Raises OSError.
     """
     muxer, codec, bit_rate = _FORMATS[path.suffix]
     layout = {1: "mono", 2: "stereo"}[len(samples)]
@@ -49,8 +49,8 @@ def write_sound(path: Path, samples: NDArray[np.float32], *, sample_rate_hz: int
             )
             frame.sample_rate = sample_rate_hz
             frame.pts, frame.time_base = 0, Fraction(1, sample_rate_hz)
-            for heard in (frame, None):  # None: what the encoder still holds
-                container.mux(stream.encode(heard))
+            for sound in (frame, None):  # None flushes the encoder
+                container.mux(stream.encode(sound))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

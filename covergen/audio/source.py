@@ -1,7 +1,6 @@
-"""A music file opened for its sound alone: the tags around it are out of FFmpeg's sight.
+"""Open a music file with FFmpeg, hiding the tags before and after the audio.
 
-FFmpeg would count the tags that lie before and behind the sound as a part of the duration (MP3)
-or of the last packet (Monkey's Audio).
+FFmpeg would count these tags as part of the duration (MP3) or of the last packet (Monkey's Audio).
 """
 
 from __future__ import annotations
@@ -30,31 +29,31 @@ AnyStream = TypeVar("AnyStream", bound="Stream")
 
 __all__ = ["audio_stream", "codec_parameters", "is_music", "open_source", "packets_of"]
 
-# The formats of music files. FFmpeg also knows playlists, which would make it open other files.
+# The formats of music files. FFmpeg also supports playlists, which would open other files.
 _FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,mov,mp3,mpc,mpc8,ogg,tta,w64,"
     "wav,wv"
 )
-# Read to recognise a file. FFmpeg's usual 5 MB would cost a WAV file 20 ms, and change nothing.
+# Read to detect the format. FFmpeg's default of 5 MB takes 20 ms for a WAV file and gains nothing.
 _PROBE_BYTES = 1 << 18
-# What damage, not music, exceeds, at the price of gigabytes: DSD1024 in bytes a second, and the
-# channels of fifth-order ambisonics with room to spare.
-_HIGHEST_RATE_HZ = 5_644_800
-_MOST_CHANNELS = 64
-# How often a file's bytes are handed out, so that reading in circles ends: each of 100 windows may
-# want them once where FFmpeg cannot seek.
-_MOST_PASSES = 256
-_BYTES_A_READ = 64  # each read counts for so many
-# The largest block that music needs is an MP4's index: this is for 45 hours of AAC at 44.1 kHz.
-_MOST_BYTES_AT_ONCE = 160 << 20
+# Only damaged files exceed these, at the cost of gigabytes: DSD1024 in bytes per second, and more
+# channels than fifth-order ambisonics.
+_MAX_RATE_HZ = 5_644_800
+_MAX_CHANNELS = 64
+# How often a file may be read in full, so that endless rereading stops: without seeking, each of
+# 100 windows may read it once.
+_MAX_PASSES = 256
+_READ_COST_BYTES = 64  # added to each read
+# The largest allocation that music needs is an MP4's index: enough for 45 hours of AAC at 44.1 kHz.
+_MAX_ALLOCATION_BYTES = 160 << 20
 
 
 @contextmanager
 def open_source(path: Path) -> Iterator[InputContainer]:
-    """Open a music file by its content, whatever its name says.
+    """Open a music file by its content, regardless of its name.
 
-    What PyAV raises, here or in the body of the `with`, becomes DecodeError. What a file claims of
-    itself is not believed: it costs no more time and memory than its bytes are worth.
+    PyAV's errors, here or in the body of the `with`, become DecodeError. Time and memory are
+    limited in proportion to the file's size, whatever its headers claim.
     """
     _limit_allocations()
     with decode_errors(path), path.open("rb", buffering=0) as file:
@@ -65,23 +64,23 @@ def open_source(path: Path) -> Iterator[InputContainer]:
 
 
 def _limit_allocations() -> None:
-    """Have FFmpeg refuse larger blocks of memory, as its own program does with -max_alloc.
+    """Limit FFmpeg's allocations, as the ffmpeg command does with -max_alloc.
 
-    PyAV does not offer this.
+    PyAV has no function for this.
     """
-    with suppress(AttributeError, OSError):  # where a library does not show those it is linked to
-        ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_MOST_BYTES_AT_ONCE))
+    with suppress(AttributeError, OSError):  # if the symbol cannot be found through PyAV's library
+        ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_MAX_ALLOCATION_BYTES))
 
 
 def packets_of(container: InputContainer, *streams: AnyStream) -> Iterator[Packet[AnyStream]]:
-    """Yield the packets of some streams that hold anything.
+    """Yield the non-empty packets of these streams.
 
     Raises ValueError for more packets than the file has bytes.
     """
-    most = container.size
+    limit = container.size
     for number, packet in enumerate(container.demux(*streams)):
-        if number > most:
-            raise ValueError("there is no end to its packets")
+        if number > limit:
+            raise ValueError("it has an endless number of packets")
         if packet.size:
             yield cast("Packet[AnyStream]", packet)
 
@@ -89,30 +88,31 @@ def packets_of(container: InputContainer, *streams: AnyStream) -> Iterator[Packe
 def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     """Return the first audio stream.
 
-    Raises DecodeError without one, without its decoder, or where it is too large to be music.
+    Raises DecodeError if there is none, if FFmpeg has no decoder for it, or if its rate or
+    channels are implausible.
     """
     if not container.streams.audio:
-        raise DecodeError(path, "it holds no audio")
+        raise DecodeError(path, "it contains no audio")
     stream = container.streams.audio[0]
     codec: object = stream.codec_context  # None where FFmpeg has no decoder
     if codec is None or stream.codec_context.sample_rate <= 0:
-        raise DecodeError(path, "it holds audio of an unknown kind")
+        raise DecodeError(path, "its audio format is not supported")
     if len(stream.index_entries) > container.size:
-        raise DecodeError(path, "its index claims more than the file holds")
+        raise DecodeError(path, "its index is larger than the file")
     rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not is_music(rate, channels):
-        message = f"it claims {channels} channels at {rate} Hz, which no music has"
+        message = f"it claims {channels} channels at {rate} Hz, which is implausible"
         raise DecodeError(path, message, hint="restore it from a backup: its header is damaged")
     return stream
 
 
 def is_music(rate: int, channels: int) -> bool:
-    """Whether sound of this kind can be heard within reasonable memory. `rate` in Hz."""
-    return 0 < rate <= _HIGHEST_RATE_HZ and channels <= _MOST_CHANNELS
+    """Whether the rate (in Hz) and the number of channels are plausible."""
+    return 0 < rate <= _MAX_RATE_HZ and channels <= _MAX_CHANNELS
 
 
 def codec_parameters(stream: AudioStream) -> bytes:
-    """Return what a decoder is told before the first packet; tags have no part in it."""
+    """Return the parameters that a decoder needs before the first packet, without tags."""
     codec = stream.codec_context
     setup = codec.extradata or b""
     if codec.name == "vorbis":
@@ -124,17 +124,17 @@ def codec_parameters(stream: AudioStream) -> bytes:
 
 
 class _View:
-    """A stretch of an open file, as a file for PyAV, which ends for who reads it again and again.
+    """A section of an open file, as a file object for PyAV; ends early if reread too often.
 
-    It never raises for a place that cannot be: PyAV would print that, and damaged files make
-    FFmpeg look for such.
+    Invalid seeks return -1 instead of raising: damaged files cause them, and PyAV would print the
+    exception.
     """
 
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
         self._start = self._place = start
         self._end = end
-        self._left = _MOST_PASSES * (end - start + _PROBE_BYTES)
+        self._left = _MAX_PASSES * (end - start + _PROBE_BYTES)
 
     def read(self, size: int) -> bytes:
         if self._place >= self._end or self._left <= 0:
@@ -142,7 +142,7 @@ class _View:
         self._file.seek(self._place)
         data = self._file.read(min(size, self._end - self._place))
         self._place += len(data)
-        self._left -= len(data) + _BYTES_A_READ
+        self._left -= len(data) + _READ_COST_BYTES
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

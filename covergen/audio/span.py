@@ -1,4 +1,4 @@
-"""Where the sound lies in a file, between the tags that stand before and behind it.
+"""Find the audio in a file, between the tags before and after it.
 
 Sources: id3.org (ID3v2.4.0 structure, ID3v1, Lyrics3 v2.00); wiki.hydrogenaudio.org (APEv2).
 """
@@ -14,9 +14,9 @@ _ID3_HAS_FOOTER = 1 << 4
 
 
 def sound_span(file: BinaryIO) -> tuple[int, int]:
-    """Return the offsets in bytes between which the sound of an open file lies.
+    """Return the byte offsets of the start and end of the audio in an open file.
 
-    Tags that a container keeps within itself are a part of that stretch.
+    Tags inside a container are part of that range.
     """
     start, end = 0, file.seek(0, os.SEEK_END)
     while size := _leading_tag(_read(file, start, min(start + 10, end))):
@@ -32,7 +32,7 @@ def _read(file: BinaryIO, start: int, end: int) -> bytes:
 
 
 def _leading_tag(head: bytes) -> int:
-    """Return the size of the ID3v2 tag that begins with these 10 bytes, 0 where none does."""
+    """Return the size of the ID3v2 tag that starts with these 10 bytes, 0 if there is none."""
     if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
         return 0
     size = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -40,7 +40,7 @@ def _leading_tag(head: bytes) -> int:
 
 
 def _trailing_tag(tail: bytes) -> int:
-    """Return the size of the tag that ends with these 128 bytes, 0 where none does."""
+    """Return the size of the tag that ends with these 128 bytes, 0 if there is none."""
     if len(tail) == 128 and tail.startswith(b"TAG"):
         return 128
     if tail[-32:-24] == b"APETAGEX":

@@ -1,7 +1,7 @@
-"""The cache of embeddings in SQLite, so that nothing is decoded or embedded twice.
+"""The embedding cache (SQLite), so that nothing is decoded or embedded twice.
 
-An embedding belongs to what was heard (an excerpt's key) and to the tower that heard it. A file
-leads to its key by path, size and time of change, so that the file itself need not be opened.
+An embedding is stored by the key of the excerpt and the id of the encoder. A file maps to its key
+by path, size and mtime, so that unchanged files need not be opened.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddingStore", "stored_embeddings"]
 
-# Raise it whenever other windows are heard, or they are heard otherwise.
+# Increment whenever the windows, or the way they are decoded or embedded, change.
 _VERSION = 5
 _NAME = "embeddings.sqlite"
 _UNUSED_DAYS = 365
-_MOST_BYTES = 2 << 30  # a million tracks
-# mtime_ns is text: file systems know times that SQLite's integers do not. `used` is in days.
+_MAX_BYTES = 2 << 30  # a million tracks
+# mtime_ns is TEXT: it may exceed SQLite's integers. `used` is in days.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS heard (
     path BLOB, windows INTEGER, size INTEGER, mtime_ns TEXT, key TEXT,
@@ -50,16 +50,16 @@ CREATE INDEX IF NOT EXISTS embedding_by_use ON embedding (used);
 
 
 def stored_embeddings(path: Path | None = None) -> Usage:
-    """What the cache holds; a row is an embedding. Changes nothing."""
+    """Return the size of the cache; a row is an embedding. Read-only."""
     return usage_of(path or cache_folder() / _NAME, "embedding", _VERSION)
 
 
 class EmbeddingStore:
-    """The embeddings of tracks, each saved as it comes. Several threads may use one store.
+    """A persistent cache of track embeddings. Thread-safe.
 
-    A cache that cannot be read or written slows a run down, but does not stop it; a closed one
-    knows nothing and keeps nothing. `saved` counts the embeddings that it took since it was opened;
-    where there are any, `close` sees to it that the cache does not grow for ever.
+    A cache that cannot be read or written slows a run down but does not stop it; a closed one
+    finds and saves nothing. `saved` counts the embeddings saved since it was opened; if there are
+    any, `close` prunes the cache.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -69,14 +69,14 @@ class EmbeddingStore:
         self.saved = 0
 
     def close(self) -> None:
-        """Close the file, once no thread is in the middle of using it."""
+        """Close the file as soon as no thread is using it."""
         with self._lock:
             if self.saved:
                 self.prune()
             self._connection.close()
 
     def find(self, track: Track, windows: int, tower: str) -> NDArray[np.float32] | None:
-        """Return the (D,) embedding of a track that has not changed since, if there is one."""
+        """Return the (D,) embedding of an unchanged track, None if it is not cached."""
         return self._vector(
             "SELECT vector, key, tower, used FROM heard JOIN embedding USING (key) WHERE path = ?"
             " AND windows = ? AND size = ? AND mtime_ns = ? AND tower = ?",
@@ -84,7 +84,7 @@ class EmbeddingStore:
         )
 
     def find_key(self, key: str, tower: str) -> NDArray[np.float32] | None:
-        """Return the (D,) embedding of what an excerpt's key stands for, if there is one."""
+        """Return the (D,) embedding of an excerpt by its key, None if it is not cached."""
         query = "SELECT vector, key, tower, used FROM embedding WHERE key = ? AND tower = ?"
         return self._vector(query, (key, tower))
 
@@ -102,14 +102,14 @@ class EmbeddingStore:
             self.saved += rows is not None
 
     def carry_over(self, track: Track) -> None:
-        """Keep the embedding of a track whose file covergen itself has just written.
+        """Keep the embedding of a track after covergen has written its file.
 
-        `track` is as it was scanned, before the write, which left the sound as it was.
+        `track` is as it was scanned, before the write; its audio has not changed.
         """
         try:
             new = track.path.stat()
         except OSError:
-            return  # gone again: nothing to keep
+            return  # already gone
         written = (new.st_size, str(new.st_mtime_ns))
         scanned = (_name(track.path), track.size, str(track.mtime_ns))
         query = (
@@ -117,30 +117,30 @@ class EmbeddingStore:
         )
         self._transact((query, written + scanned))
 
-    def prune(self, *, unused_days: int = _UNUSED_DAYS, most_bytes: int = _MOST_BYTES) -> int:
-        """Forget what was not used for so long, then the longest unused of what is too much.
+    def prune(self, *, unused_days: int = _UNUSED_DAYS, most_bytes: int = _MAX_BYTES) -> int:
+        """Delete embeddings not used for `unused_days`, then the least recently used ones.
 
-        Returns how many embeddings went.
+        The latter until the cache is smaller than `most_bytes`. Returns the number deleted.
         """
         too_old = "DELETE FROM embedding WHERE used <= ? RETURNING 1"
-        went = len(self._transact((too_old, (today() - unused_days,))) or ())
+        deleted = len(self._transact((too_old, (today() - unused_days,))) or ())
         if excess := self._excess(most_bytes):
             too_many = (
                 "DELETE FROM embedding WHERE (key, tower) IN"
                 " (SELECT key, tower FROM embedding ORDER BY used LIMIT ?) RETURNING 1"
             )
-            went += len(self._transact((too_many, (excess,))) or ())
-        if went:
+            deleted += len(self._transact((too_many, (excess,))) or ())
+        if deleted:
             lost = "DELETE FROM heard WHERE key NOT IN (SELECT key FROM embedding)"
             self._transact((lost, ()))
-        return went
+        return deleted
 
     def compact(self) -> None:
-        """Give the room of what was forgotten back to the disk."""
+        """Return the space of deleted embeddings to the file system."""
         self._transact(("VACUUM", ()))
 
     def _excess(self, most_bytes: int) -> int:
-        """How many embeddings are too many, with some to spare for those to come."""
+        """Return how many embeddings to delete, leaving a tenth free for new ones."""
         with self._lock, suppress(sqlite3.Error):
             size = used_bytes(self._connection)
             (rows,) = self._connection.execute("SELECT count(*) FROM embedding").fetchone()
@@ -156,17 +156,17 @@ class EmbeddingStore:
         if used != today():
             mark = "UPDATE embedding SET used = ? WHERE key = ? AND tower = ?"
             self._transact((mark, (today(), key, tower)))
-        return _unpacked(blob)
+        return _unpack(blob)
 
     def _transact(self, *statements: _Statement) -> list[tuple[Any, ...]] | None:
-        """Return the rows of the last statement; None where the cache could not be used."""
+        """Return the rows of the last statement, None if the cache cannot be used."""
         rows: list[tuple[Any, ...]] = []
         with self._lock:
             try:
                 with self._connection as connection:
                     for statement, values in statements:
                         rows = connection.execute(statement, values).fetchall()
-            except sqlite3.Error as error:  # damaged; or full, locked, gone or closed
+            except sqlite3.Error as error:  # damaged, full, locked, deleted or closed
                 if is_damaged(error):
                     self._connection.close()
                     self._connection = self._open(anew=True)
@@ -177,12 +177,12 @@ class EmbeddingStore:
         return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, anew=anew)
 
 
-def _unpacked(blob: object) -> NDArray[np.float32] | None:
-    """The embedding that was saved as these bytes; None where they are damaged."""
+def _unpack(blob: object) -> NDArray[np.float32] | None:
+    """Return the embedding stored as these bytes, None if they are damaged."""
     if not isinstance(blob, bytes) or len(blob) % 4:
         return None
     vector = np.frombuffer(blob, dtype="<f4")
-    with np.errstate(all="ignore"):  # whatever the bytes may mean now
+    with np.errstate(all="ignore"):  # damaged bytes may be NaN
         length = float(np.linalg.norm(vector.astype(np.float64)))
     return vector.astype(np.float32) if math.isclose(length, 1, abs_tol=1e-3) else None
 

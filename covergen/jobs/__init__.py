@@ -1,1 +1,1 @@
-"""One file for each action of the user: the only room that sees all the others."""
+"""One file per user action; wiring only. The only room that may import all the others."""

@@ -1,4 +1,4 @@
-"""Write the covers of a preview that was looked at: nothing is painted, and no model is loaded."""
+"""Write the covers chosen in a preview; nothing is painted and no model is loaded."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = ["apply", "plan_apply"]
 
 
 def plan_apply(options: ApplyOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
-    """What `apply` would do: each album of the preview, and the files that stand in the way.
+    """Yield what `apply` would do: each album's plan, and an Outcome for damage in the preview.
 
-    Raises as `apply` does.
+    Raises the same errors as `apply`.
     """
     with closing(Review(options)) as review:
         yield from review.damage()
@@ -41,10 +41,10 @@ def plan_apply(options: ApplyOptions, checkpoint: Checkpoint) -> Iterator[AlbumP
 
 
 def apply(options: ApplyOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Write what was chosen into the files that are still those that were previewed.
+    """Write the chosen covers into the files that have not changed since the preview.
 
-    Raises UsageError without a preview or its library, SettingsError for choices that cannot be
-    read, BusyError, JournalError, and Interrupted when `checkpoint` says so, between two albums.
+    Raises UsageError if the preview or its library is missing, SettingsError for invalid choices,
+    BusyError, JournalError, and Interrupted if `checkpoint` raises it between two albums.
     """
     with closing(Review(options)) as review:
         settings = {"preview": review.preview, "write": options.write}
@@ -68,7 +68,7 @@ def apply(options: ApplyOptions, emit: Emit, checkpoint: Checkpoint) -> None:
 def _write(review: Review, reviewed: Reviewed, writer: Writer) -> AlbumDone:
     plan = reviewed.plan
     for folder in reviewed.folders:
-        remove_stale(folder)  # what a killed run left there
+        remove_stale(folder)  # left behind by a killed run
     if reviewed.candidate:
         try:
             cover = review.cover(plan.album.key, reviewed.candidate)

@@ -1,4 +1,4 @@
-"""What covergen keeps on this machine, and how to be rid of it."""
+"""List and prune the data that covergen keeps on this machine."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["MADE_AGAIN", "PRUNED_UNASKED", "STORES", "Stored", "prune", "stored", "stored_models"]
 
 STORES = {
-    "embeddings": "what was heard of the music",
-    "latents": "the covers that were trained on",
-    "scans": "what the tags of the music said",
-    "rates": "how fast this machine hears and paints",
-    "pending": "covers painted by runs that were stopped before they were written",
-    "previews": "where the libraries of previews lie",
-    "journal": "what runs wrote, and what takes it back",
+    "embeddings": "embeddings of the music",
+    "latents": "encoded covers used for training",
+    "scans": "tags read from the music",
+    "rates": "how fast this machine embeds and paints",
+    "pending": "painted covers that an interrupted run did not write",
+    "previews": "locations of the libraries that previews were made from",
+    "journal": "what each run wrote, and how to undo it",
 }
-"""What is kept, by the names that `prune` takes."""
+"""A description of each store, by the name that `prune` accepts."""
 
 MADE_AGAIN = ("embeddings", "latents", "scans", "rates")
-"""What costs nothing but time."""
+"""The stores whose contents can be recomputed."""
 
 PRUNED_UNASKED = ("embeddings", "latents", "scans")
-"""What goes when nothing is named: the parts that grow."""
+"""The stores pruned by default: those that grow without limit."""
 
 _UNUSED_DAYS = {"embeddings": 365, "latents": 180, "scans": 180, "pending": 30, "previews": 365}
 _DAY_SECONDS = 86_400
@@ -42,7 +42,7 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One thing that is kept. `entries` is None where they cannot be counted; `fault` says why."""
+    """One store. `entries` is None if they cannot be counted; `fault` is the reason."""
 
     name: str
     what: str
@@ -53,7 +53,7 @@ class Stored:
 
 
 def stored() -> Iterator[Stored]:
-    """All of STORES, there or not yet. Changes nothing."""
+    """Yield every store in STORES, whether or not it exists yet. Read-only."""
     from covergen.audio.store import stored_embeddings
     from covergen.library.scanning.scan_cache import remembered_files
     from covergen.training.latent_store import stored_latents
@@ -68,7 +68,7 @@ def stored() -> Iterator[Stored]:
 
 
 def stored_models() -> Iterator[Stored]:
-    """What of the models that are known by name lies in the Hub's cache; others may use it too."""
+    """Yield the parts of known models in the Hugging Face cache, which other programs may share."""
     from covergen.models.inventory import parts_of
     from covergen.models.presets import load_presets
     from covergen.models.sources import HubName, parse_source
@@ -82,17 +82,18 @@ def stored_models() -> Iterator[Stored]:
 
 
 def prune(name: str, *, unused_days: int | None = None) -> int:
-    """Throw away what was not used for so long: 0 for all of it, None for the usual time.
+    """Delete entries of the store `name` that have not been used for `unused_days`.
 
-    Of scans, files that are gone go as well. The journal keeps its history and, unless all is to
-    go, what takes the last run back. Returns how many entries went. Raises JournalError, and
-    BusyError where another process writes, which may need what would go.
+    0 deletes everything, None uses the store's default. Pruning scans also deletes entries of
+    files that no longer exist. The journal keeps its history and, unless `unused_days` is 0, the
+    data needed to undo the last run. Returns the number of deleted entries. Raises JournalError,
+    and BusyError while another process writes, since it may need these entries.
     """
     from covergen.journal.lock import library_lock
 
     if name in MADE_AGAIN:
         return _prune(name, unused_days)
-    with library_lock("cache prune", (Path(os.sep),)):  # a run anywhere may need it
+    with library_lock("cache prune", (Path(os.sep),)):  # any run may need these entries
         return _prune(name, unused_days)
 
 
@@ -117,9 +118,9 @@ def _prune_embeddings(days: int) -> int:
     from covergen.audio.store import EmbeddingStore
 
     with closing(EmbeddingStore()) as store:
-        went = store.prune(unused_days=days)
+        deleted = store.prune(unused_days=days)
         store.compact()
-    return went
+    return deleted
 
 
 def _prune_latents(days: int) -> int:
@@ -133,9 +134,9 @@ def _prune_scans(days: int) -> int:
     from covergen.library.scanning.scan_cache import ScanMemory
 
     with closing(ScanMemory()) as memory:
-        went = memory.prune(unused_days=days) + memory.forget_lost()
+        deleted = memory.prune(unused_days=days) + memory.forget_lost()
         memory.compact()
-    return went
+    return deleted
 
 
 def _prune_journal(*, keep_runs: int) -> int:
@@ -146,7 +147,7 @@ def _prune_journal(*, keep_runs: int) -> int:
 
 
 def _of_database(name: str, usage: Usage) -> Stored:
-    fault = f"{usage.fault}; the next run begins it anew" if usage.fault else ""
+    fault = f"{usage.fault}; the next run creates a new one" if usage.fault else ""
     return Stored(
         name=name,
         what=STORES[name],
@@ -189,7 +190,7 @@ def _journal() -> Stored:
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, or the files in the folder."""
+    """Return `path` itself if it is a file, else the files in that folder."""
     with suppress(OSError):
         return [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
     return []
@@ -197,10 +198,10 @@ def _files(path: Path) -> list[Path]:
 
 def _delete_files(path: Path, unused_days: int) -> int:
     oldest = time.time() - unused_days * _DAY_SECONDS
-    went = 0
+    deleted = 0
     for file in _files(path):
         with suppress(OSError):
             if file.stat().st_mtime <= oldest:
                 file.unlink()
-                went += 1
-    return went
+                deleted += 1
+    return deleted

@@ -1,4 +1,4 @@
-"""A small library to try covergen on, and a sheet of the covers that it then has."""
+"""Create a small demo library, and a contact sheet of its covers."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Demo", "Unplayed", "make_library", "make_sheet", "unplayed"]
 
-_SUFFIXES = (".mp3", ".flac", ".m4a", ".ogg", ".opus", ".wav")  # one an album
+_SUFFIXES = (".mp3", ".flac", ".m4a", ".ogg", ".opus", ".wav")  # one per album
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A folder that holds a demo's library and its sheet, and nothing else."""
+    """The folder of a demo: its music library and its contact sheet."""
 
     folder: Path
 
     @property
     def library(self) -> Path:
-        """Of real music files, by artist and album."""
+        """The music library: audio files in folders by artist and album."""
         return self.folder / "Music"
 
     @property
     def sheet(self) -> Path:
-        """The picture of all covers."""
+        """The contact sheet of all covers."""
         return self.folder / "covers.png"
 
     def check(self) -> None:
-        """Raise UsageError for a folder that is not the demo's own."""
+        """Raise UsageError if the folder contains anything but a demo."""
         if self.folder.is_dir():
-            strange = {path.name for path in self.folder.iterdir()}
-            strange -= {self.library.name, self.sheet.name}
-            if not strange:
+            foreign = {path.name for path in self.folder.iterdir()}
+            foreign -= {self.library.name, self.sheet.name}
+            if not foreign:
                 return
         elif not self.folder.exists():
             return
-        raise UsageError(f"{self.folder} holds something else: name a new folder for the demo.")
+        raise UsageError(f"{self.folder} contains other files: choose a new folder for the demo.")
 
 
 @dataclass(frozen=True, slots=True)
 class Unplayed:
-    """A track that is not there yet."""
+    """A demo track that has not been created yet."""
 
     path: Path
     album: SongAlbum
@@ -60,7 +60,7 @@ class Unplayed:
 
 
 def unplayed(demo: Demo, albums: int) -> list[Unplayed]:
-    """The tracks that the library lacks: of the first albums, each of another container."""
+    """Return the missing tracks of the first `albums` albums; each album has its own format."""
     from covergen.starter.songs import ALBUMS
 
     return [
@@ -72,9 +72,9 @@ def unplayed(demo: Demo, albums: int) -> list[Unplayed]:
 
 
 def make_library(tracks: Iterable[Unplayed], checkpoint: Checkpoint) -> Iterator[Path]:
-    """Play and encode tracks. Yields each when it is there.
+    """Synthesize, encode and tag tracks. Yields the path of each finished file.
 
-    Raises Interrupted when `checkpoint` says so.
+    Raises Interrupted if `checkpoint` raises it.
     """
     for track in tracks:
         checkpoint()
@@ -83,7 +83,7 @@ def make_library(tracks: Iterable[Unplayed], checkpoint: Checkpoint) -> Iterator
 
 
 def make_sheet(demo: Demo) -> None:
-    """Lay the library's covers out, album by album, in the demo's own order."""
+    """Write the contact sheet of the library's covers, in the order of the demo's albums."""
     from covergen.starter.songs import ALBUMS
 
     tiles = []
@@ -108,7 +108,7 @@ def _make_track(path: Path, album: SongAlbum, song: Song) -> None:
     from covergen.starter.songs import render
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Nothing is named as a track before it has its tags.
+    # The final name appears only once the tags are written.
     unfinished = path.with_name("unfinished" + path.suffix)
     write_sound(unfinished, render(album, song), sample_rate_hz=SAMPLE_RATE_HZ)
     label(

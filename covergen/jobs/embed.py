@@ -1,4 +1,4 @@
-"""CLAP embeddings of tracks, as files for training and for other programs."""
+"""Write the CLAP embeddings of tracks to files, for training and for other programs."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def embed(
     padding: str | None,
     workers: int,
 ) -> None:
-    """Write each track's embedding as (1, D) float32.
+    """Write each track's embedding as a (1, D) float32 tensor.
 
-    The suffix of `outputs` decides the format: ".pt" as torch.save writes it, ".safetensors"
-    under the key "embedding". Raises ModelError, and Interrupted when `checkpoint` says so.
+    The suffix of `outputs` selects the format: ".pt" for torch.save, ".safetensors" for a file
+    with the key "embedding". Raises ModelError, and Interrupted if `checkpoint` raises it.
     """
     tower = Tower(clap, device=compute.device, dtype=compute.dtype, padding=padding)
     if compute.unused:
@@ -50,7 +50,7 @@ def embed(
     emit(ModelLoading(name=clap.name))
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
         plans = outputs.plans(memory, emit, checkpoint)
-        heard = embed_albums(
+        embedded = embed_albums(
             plans,
             tower,
             store,
@@ -59,8 +59,8 @@ def embed(
             emit=emit,
             checkpoint=checkpoint,
         )
-        with closing(heard):  # nothing uses the store after that
-            for embedding in heard:
+        with closing(embedded):  # ends the threads that use the store
+            for embedding in embedded:
                 done = outputs.write(embedding.plan, _file_bytes(embedding.vector, outputs.suffix))
                 plan = embedding.plan
                 emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=(done,)))

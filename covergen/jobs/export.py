@@ -1,4 +1,4 @@
-"""An adapter in the layout of another program."""
+"""Export an adapter in the layout of another program."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["export_adapter"]
 
 
 def export_adapter(adapter: str, folder: Path, layout: Layout, *, force: bool) -> tuple[Path, ...]:
-    """Write an adapter's LoRA and its projection into `folder`; returns the files.
+    """Write an adapter's LoRA weights and audio projection to `folder`; return the files.
 
-    `adapter` is a file, a name on the Hub, or a model that has an adapter of its own. Raises
-    ModelError, and UsageError where files would be replaced without `force`.
+    `adapter` is a file, a name on the Hub, or a model that has its own adapter. Raises ModelError,
+    and UsageError if files would be replaced without `force`.
     """
     return _export(_locate(adapter), folder, layout, force=force)
 
 
 def _locate(adapter: str) -> Path:
-    """The file of an adapter, found before anything heavy loads."""
+    """Return the adapter's file, before anything heavy is imported."""
     preset = load_presets().get(adapter)
     if preset and preset.adapter:
         return locate(preset.adapter, "adapter")
     if preset and not Path(adapter).exists():
         raise ModelError(
-            f"The model {adapter!r} has no adapter of its own.",
-            hint="Name a file, or a model that covergen finetune --save-as has made.",
+            f"The model {adapter!r} has no adapter.",
+            hint="Name a file, or a model created with covergen finetune --save-as.",
         )
     return locate(adapter, "adapter")
 
@@ -43,8 +43,8 @@ def _export(adapter: Path, folder: Path, layout: Layout, *, force: bool) -> tupl
 
     info = inspect(adapter)
     files = tuple(folder / name for name in files_of(info, layout))
-    there = [file.name for file in files if file.exists()]
-    if there and not force:
-        raise UsageError(f"{folder} already holds {', '.join(there)}: --force replaces them.")
+    existing = [file.name for file in files if file.exists()]
+    if existing and not force:
+        raise UsageError(f"{folder} already contains {', '.join(existing)}: --force replaces them.")
     export(info, folder, layout)
     return files

@@ -1,4 +1,4 @@
-"""Paint from audio files into picture files; no music file is written."""
+"""Paint pictures from audio files; no music file is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["GenerateOptions", "generate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateOptions:
-    """How to paint. `seed` is every picture's, as it is."""
+    """How to paint. `seed` is used unchanged for every picture."""
 
     paint: PaintOptions
     seed: int = 0
@@ -36,9 +36,9 @@ def generate(
     emit: Emit,
     checkpoint: Checkpoint,
 ) -> None:
-    """Paint one picture for each track.
+    """Paint one picture per track.
 
-    Raises ModelError, and Interrupted when `checkpoint` says so.
+    Raises ModelError, and Interrupted if `checkpoint` raises it.
     """
     with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
         painted = paint_plans(
@@ -50,7 +50,7 @@ def generate(
             emit=emit,
             checkpoint=checkpoint,
         )
-        with closing(painted):  # nothing uses the store after that
+        with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
                 done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
                 emit(

@@ -1,4 +1,4 @@
-"""What is in a file, what painted it, and what a run would do with an album, and why."""
+"""Explain a file (its pictures and their provenance) or an album (what a run would do, and why)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ _LARGEST_PICTURE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureInfo:
-    """A picture in a file or as one. `kind` is ID3's type; no pixels where it is no image.
+    """An embedded picture, or a picture file.
 
-    `own`: it says of itself that covergen painted it.
+    `kind` is the ID3v2 picture type. `width` and `height` are 0 if the data is not an image.
+    `own`: its metadata names covergen as its painter.
     """
 
     kind: int
@@ -54,11 +55,11 @@ class PictureInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """A music file, or a picture file, which has no `track`.
+    """A music file, or a picture file (`track` is None).
 
-    `provenance` and `repaint` are those of covergen's own picture, None without one or where what
-    it says is damaged. `run` wrote it, as far as the journal knows; `journal_fault` is why the
-    journal could not be asked, or "".
+    `provenance` and `repaint` describe covergen's own picture; None if there is none, or if its
+    metadata is damaged. `run` is the run that wrote it, if the journal knows it; `journal_fault`
+    is why the journal could not be read, or "".
     """
 
     path: Path
@@ -72,7 +73,7 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """What a plan would be with other options, in the words of the command line."""
+    """An album's plan with other options; `options` are spelled as on the command line."""
 
     options: str
     plan: AlbumPlan
@@ -80,9 +81,9 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlbumInfo:
-    """What a run would do with an album, and what would change that.
+    """What a run would do with an album, and which options would change that.
 
-    `own_cover_file`: the picture beside the tracks is covergen's own.
+    `own_cover_file`: covergen painted the cover file in the album's folder.
     """
 
     plan: AlbumPlan
@@ -91,9 +92,9 @@ class AlbumInfo:
 
 
 def file_info(path: Path, checkpoint: Checkpoint) -> FileInfo:
-    """Look into a music file or a picture file.
+    """Inspect a music file or a picture file.
 
-    Raises TagError where it is neither, or cannot be read, and what `checkpoint` raises.
+    Raises TagError if it is neither or cannot be read, and whatever `checkpoint` raises.
     """
     track, embedded = _contents(path)
     info = FileInfo(path=path, track=track, pictures=tuple(map(_picture_info, embedded)))
@@ -114,7 +115,7 @@ def _contents(path: Path) -> tuple[Track | None, list[EmbeddedPicture]]:
     with _read_errors(path):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise TagError(path, "it is no regular file", reason=Reason.NOT_AUDIO)
+        raise TagError(path, "it is not a regular file", reason=Reason.NOT_AUDIO)
     try:
         track = read_track(path, status)
     except TagError as error:
@@ -130,7 +131,7 @@ def _picture_file(path: Path) -> bytes:
     try:
         Picture.parse(data)
     except ValueError as error:
-        message = "neither music nor a picture of a known kind"
+        message = "it is neither music nor a picture in a supported format"
         raise TagError(path, message, reason=Reason.NOT_AUDIO) from error
     return data
 
@@ -153,18 +154,18 @@ def _picture_info(embedded: EmbeddedPicture) -> PictureInfo:
 
 
 def _run_of(path: Path, provenance: Provenance) -> Run | None:
-    """The last run that put the picture there. Raises JournalError."""
+    """Return the last run that wrote the picture. Raises JournalError."""
     with closing(Journal()) as journal, _read_errors(path):
         writes = [w for w in journal.history(path) if w.state is not WriteState.UNDONE]
         for write in writes:
-            # What was not painted in its run came from another track.
+            # Without a provenance, the picture was copied from another track.
             if write.provenance == provenance or has_fingerprint(path, write.after):
                 return journal.run(write.run)
     return None
 
 
 def _adapter_of(run: Run | None) -> str:
-    """The adapter that a run was told to paint with, or ""."""
+    """Return the adapter in a run's settings, or ""."""
     preset = run.settings.get("preset") if run else None
     adapter = preset.get("adapter") if isinstance(preset, dict) else None
     return adapter if isinstance(adapter, str) else ""
@@ -179,7 +180,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 
 def album_infos(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumInfo | Outcome]:
-    """Explain each album of the plan, whatever its limit; an Outcome is an unreadable file."""
+    """Explain each album, ignoring --limit. An Outcome is a file that could not be read."""
     with closing(ScanMemory()) as memory:
         for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
             if isinstance(item, Outcome):

@@ -1,4 +1,4 @@
-"""Paint a library's covers into a folder to be looked at, and touch no music file."""
+"""Paint a library's covers into a preview folder; no music file is written."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ __all__ = ["preview"]
 
 
 def preview(options: PreviewOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Paint what is missing in a preview, and lay it out to be looked at.
+    """Paint the covers that a preview lacks, and write its page and contact sheets.
 
-    Each cover is kept as soon as it is there, and is on the page also where the job is stopped.
-    Raises UsageError for a folder or choices that cannot be used, BusyError, ModelError,
-    WriteError, and Interrupted when `checkpoint` says so.
+    Each cover is saved as soon as it is painted, and the page shows it even if the job is stopped.
+    Raises UsageError for an unusable folder, SettingsError for invalid choices, BusyError,
+    ModelError, WriteError, and Interrupted if `checkpoint` raises it.
     """
     with (
         library_lock("tag --preview", (options.folder,)),
@@ -57,7 +57,7 @@ def preview(options: PreviewOptions, emit: Emit, checkpoint: Checkpoint) -> None
         try:
             _paint(painting, options, checkpoint)
         except CovergenError:
-            make_page(options.folder, plan)  # a sheet of thousands would keep the user waiting
+            make_page(options.folder, plan)  # no sheets: thousands of covers would take too long
             raise
         painting.finish()
         tidy(options.folder, plan)
@@ -78,14 +78,14 @@ def _paint(painting: _Painting, options: PreviewOptions, checkpoint: Checkpoint)
             emit=painting.note,
             checkpoint=checkpoint,
         )
-        with closing(painted):  # nothing uses the store after that
+        with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
                 meter.cover_bytes += painting.keep(embedding, cover)
-        meter.save(rates_key(paint, Encoding(size=paint.size)), heard=store.saved)
+        meter.save(rates_key(paint, Encoding(size=paint.size)), embedded=store.saved)
 
 
 class _Painting:
-    """One run of a preview: which covers its albums lack, and where those go."""
+    """One run of a preview: which covers its albums lack, and where to save them."""
 
     def __init__(self, options: PreviewOptions, plan: PlanFile, emit: Emit) -> None:
         self._options = options
@@ -98,18 +98,18 @@ class _Painting:
         if options.retry:
             choices = read_choices(options.retry, preview=plan.header.preview, seeds=plan.seeds)
             self._retry = choices.name
-            self._outdated = frozenset(filter(self._is_of_others, choices.outdated))
+            self._outdated = frozenset(filter(self._painted_by_other_retry, choices.outdated))
             self._marked = choices.retried - self._outdated
             if not self._marked:
                 raise UsageError(
-                    f"{options.retry} marks no album for another try"
-                    f"{' that was not painted again since' if self._outdated else ''}."
+                    f"{options.retry} marks no album to paint again"
+                    f"{' that has not been painted again since' if self._outdated else ''}."
                 )
         self._seen: set[str] = set()
         self._waiting: dict[str, tuple[PlannedAlbum, list[int]]] = {}
 
     def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
-        """Write the plan down, and hand on the albums that lack covers."""
+        """Save each album's plan, and yield the plans of albums that lack covers."""
         for plan in plans:
             if isinstance(plan, Outcome):
                 if self._marked is None:
@@ -127,54 +127,54 @@ class _Painting:
                     self._put(album)
                 self._emit(AlbumDone(plan=plan, reason=plan.reason))
                 continue
-            begun, numbers = self._begun(album)
+            entry, numbers = self._entry(album)
             if numbers:
-                self._waiting[album.id] = begun, numbers
+                self._waiting[album.id] = entry, numbers
                 yield plan
             else:
-                self._put(self._with_excerpt(begun, plan.album.tracks))
+                self._put(self._with_excerpt(entry, plan.album.tracks))
                 self._emit(AlbumDone(plan=plan, reason=Reason.KEPT))
 
     def seeds_of(self, album: Album) -> tuple[int, ...]:
-        """The seeds of the candidates that an album lacks."""
+        """Return the seeds of the candidates that an album lacks."""
         _, numbers = self._waiting[album_id(album, self._roots)]
         seed = self._options.tag.seed
         return tuple(candidate_seed(album.key, seed, number) for number in numbers)
 
     def keep(self, embedding: AlbumEmbedding, cover: Cover) -> int:
-        """Keep the next cover of an album, and return its size in bytes. Raises WriteError."""
+        """Save the next cover of an album and return its size in bytes. Raises WriteError."""
         album = embedding.plan.album
-        begun, numbers = self._waiting.pop(album_id(album, self._roots))
+        entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
-        path = keep_cover(self._options.folder, f"{file_stem(begun)}-{number + 1}", cover)
+        path = keep_cover(self._options.folder, f"{file_stem(entry)}-{number + 1}", cover)
         new = Candidate(number=number, seed=cover.provenance.seed, cover=path.name)
-        unheard = {outcome.path for outcome in embedding.unheard}
+        failed = {outcome.path for outcome in embedding.unheard}
         tracks = tuple(
-            replace(planned, target=planned.target and track.path not in unheard)
-            for planned, track in zip(begun.tracks, album.tracks, strict=True)
+            replace(planned, target=planned.target and track.path not in failed)
+            for planned, track in zip(entry.tracks, album.tracks, strict=True)
         )
-        candidates = sorted((*begun.candidates, new), key=lambda candidate: candidate.number)
-        begun = replace(begun, tracks=tracks, candidates=tuple(candidates))
-        heard = [track for track in album.tracks if track.path not in unheard]
-        self._put(self._with_excerpt(begun, heard))
+        candidates = sorted((*entry.candidates, new), key=lambda candidate: candidate.number)
+        entry = replace(entry, tracks=tracks, candidates=tuple(candidates))
+        decodable = [track for track in album.tracks if track.path not in failed]
+        self._put(self._with_excerpt(entry, decodable))
         if numbers:
-            self._waiting[begun.id] = begun, numbers
+            self._waiting[entry.id] = entry, numbers
         else:
-            self._done(embedding, begun, cover.provenance)
+            self._done(embedding, entry, cover.provenance)
         return path.stat().st_size
 
     def note(self, event: Event) -> None:
-        """Write down that nothing of an album could be heard; hand on every event."""
+        """Record an album none of whose tracks could be decoded; pass on every event."""
         if isinstance(event, AlbumDone) and event.reason is Reason.NOTHING_HEARD:
-            begun, _ = self._waiting.pop(album_id(event.plan.album, self._roots))
-            silent = replace(begun, action=Action.SKIP, reason=Reason.NOTHING_HEARD, candidates=())
-            self._put(silent)
+            entry, _ = self._waiting.pop(album_id(event.plan.album, self._roots))
+            skipped = replace(entry, action=Action.SKIP, reason=Reason.NOTHING_HEARD, candidates=())
+            self._put(skipped)
         self._emit(event)
 
     def finish(self) -> None:
-        """Forget the albums that there are no more; of those to be retried, tell it."""
+        """Drop albums that no longer exist; report those that were to be painted again."""
         if self._marked is None:
-            if self._seen:  # else the library may just not be mounted
+            if self._seen:  # otherwise the library may just not be mounted
                 self._plan.compact(self._seen)
             return
         for album in map(self._plan.find, sorted(self._marked - self._seen)):
@@ -183,17 +183,17 @@ class _Painting:
                     path=Path(album.folder or album.title),
                     status=Status.FAILED,
                     reason=Reason.CHANGED,
-                    message="the album is not there any more as it was previewed",
+                    message="the album no longer exists as it was previewed",
                 )
                 self._emit(FileFailed(outcome=gone))
 
-    def _is_of_others(self, album: str) -> bool:
-        """Whether it was not this very retry that painted an album last."""
+    def _painted_by_other_retry(self, album: str) -> bool:
+        """Whether an album was last painted by anything but this retry."""
         known = self._plan.find(album)
         return known is None or known.retry != self._retry
 
-    def _begun(self, album: PlannedAlbum) -> tuple[PlannedAlbum, list[int]]:
-        """An album with the covers that it has, and the numbers of those that it lacks."""
+    def _entry(self, album: PlannedAlbum) -> tuple[PlannedAlbum, list[int]]:
+        """Return an album with its existing covers, and the numbers of the missing ones."""
         known = self._plan.find(album.id)
         if known is None or not same_music(known, album):
             self._put(album)
@@ -209,9 +209,9 @@ class _Painting:
             covers = self._options.folder / COVERS
             kept = (one for one in known.candidates if (covers / one.cover).is_file())
             album = replace(known, candidates=tuple(kept))
-        there = {candidate.number for candidate in album.candidates}
+        existing = {candidate.number for candidate in album.candidates}
         wanted = range(album.first, album.first + self._options.candidates)
-        return album, [number for number in wanted if number not in there]
+        return album, [number for number in wanted if number not in existing]
 
     def _with_excerpt(self, album: PlannedAlbum, tracks: Sequence[Track]) -> PlannedAlbum:
         if album.excerpt or not self._options.audio:

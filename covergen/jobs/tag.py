@@ -1,4 +1,4 @@
-"""The main job: listen to a library, paint a cover for each album that lacks one, write it."""
+"""The main job: embed a library, paint a cover for each album that lacks one, and write it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["tag"]
 
 
 def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Run the plan. Covers are written as soon as they are painted.
+    """Paint and write covers; each is written as soon as its batch is painted.
 
-    The same run that was stopped before goes on where it was. Raises BusyError, JournalError,
-    ModelError, and Interrupted when `checkpoint` says so; what is painted by then is written.
+    An interrupted run with the same options is resumed. Raises BusyError, JournalError,
+    ModelError, and Interrupted if `checkpoint` raises it; covers painted so far are written.
     """
     with (
         open_run(
@@ -68,36 +68,36 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             checkpoint=checkpoint,
             on_painted=tagging.pending.keep,
         )
-        with closing(painted):  # nothing uses the store after that
+        with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
                 meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.unheard)
         tagging.pending.prune()
-        meter.save(rates_key(options.paint, write.encoding), heard=store.saved)
+        meter.save(rates_key(options.paint, write.encoding), embedded=store.saved)
 
 
 def _settings(options: TagOptions) -> dict[str, object]:
-    """What makes it the same command, whatever it is computed with."""
+    """Return what identifies a command, so that it can be resumed on any device."""
     plan = replace(options.plan, paths=())
     return {"plan": plan, "preset": options.paint.preset, "seed": options.seed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tagging:
-    """What becomes of plans and of covers."""
+    """Handles each plan, and each painted cover."""
 
     writer: Writer
     pending: PendingCovers
     emit: Emit
 
     def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
-        """Finish at once what needs no painting, or is painted already; hand on the rest."""
+        """Yield the plans to paint; finish those that need no painting or are already painted."""
         for plan in plans:
             if isinstance(plan, Outcome):
                 self.emit(FileFailed(outcome=plan))
             elif _may_be_unfinished(plan) and (painted := self.pending.find(plan)):
                 self.write(plan, *painted)
             elif plan.action is Action.PAINT:
-                if self.writer.run:  # before the model is loaded
+                if self.writer.run:  # fail before the model is loaded
                     self.writer.run.check_writable()
                 yield plan
             elif plan.action is Action.FILL:
@@ -106,7 +106,7 @@ class _Tagging:
                 self.emit(AlbumDone(plan=plan, reason=plan.reason))
 
     def write(self, plan: AlbumPlan, cover: Cover, unheard: tuple[Outcome, ...]) -> int:
-        """Write an album's cover. Returns the size of its picture, in bytes."""
+        """Write an album's cover. Returns the size of the picture in bytes."""
         picture = encode(cover, self.writer.options.encoding)
         done = write_album(plan, picture, cover.provenance, self.writer, unheard=unheard)
         if is_complete(done.outcomes, unheard):
@@ -116,7 +116,7 @@ class _Tagging:
 
 
 def _may_be_unfinished(plan: AlbumPlan) -> bool:
-    """Whether a run that was stopped may have left something to do, be it the file beside."""
+    """Whether an interrupted run may have left something to write, such as the cover file."""
     if plan.action is Action.SKIP:
         own = all(track.own_art for track in plan.album.tracks)
         return plan.reason is Reason.HAS_ART and own
@@ -126,7 +126,7 @@ def _may_be_unfinished(plan: AlbumPlan) -> bool:
 def _unfinished(
     plans: Iterable[AlbumPlan | Outcome], run: OpenRun | None
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Paint nothing twice where --force asks for all and the run was stopped before."""
+    """Skip albums that a resumed --force run has already finished."""
     for plan in plans:
         if (
             run is not None

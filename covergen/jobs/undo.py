@@ -1,4 +1,4 @@
-"""Take back what a run wrote."""
+"""Undo a run: restore the files it wrote."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SETTLED = (Status.WRITTEN, Status.UNCHANGED)
 class UndoOptions:
     """How a run is undone.
 
-    `force`: of a file that cannot be what it was before, our cover is taken out.
+    `force`: where a file cannot be restored, remove covergen's cover from it instead.
     """
 
     force: bool = False
@@ -55,7 +55,7 @@ class UndoOptions:
 
 
 def known_run(number: int) -> Run:
-    """The run of that number. Raises UsageError where there is none, JournalError."""
+    """Return the run with this number. Raises UsageError if there is none, and JournalError."""
     with closing(Journal()) as journal:
         run = journal.run(number)
     if run is None:
@@ -64,17 +64,17 @@ def known_run(number: int) -> Run:
 
 
 def has_left(run: Run) -> bool:
-    """Whether something that a run wrote is not undone. Raises JournalError."""
+    """Whether a run has writes that are not undone yet. Raises JournalError."""
     with closing(Journal()) as journal:
         return any(map(_not_undone, journal.writes(run.id)))
 
 
 def last_to_undo(options: UndoOptions, checkpoint: Checkpoint) -> tuple[Run | None, list[Run]]:
-    """The last run of which something can be undone, and the later ones of which nothing can.
+    """Return the last run that can be undone, and the later runs that cannot.
 
-    Those that wrote nothing are among them, those that are undone are not. Where nothing can be
-    undone of any that has something left, it is the last of them; None without any. Raises
-    JournalError, and what `checkpoint` raises.
+    The later runs include those that wrote nothing, but not those that are already undone. If no
+    run can be undone, returns the last one that has writes left, or None, and no later runs.
+    Raises JournalError, and whatever `checkpoint` raises.
     """
     with closing(Journal()) as journal:
         left = journal.left_to_undo()
@@ -90,16 +90,16 @@ def last_to_undo(options: UndoOptions, checkpoint: Checkpoint) -> tuple[Run | No
 
 
 def share_a_place(one: Run, other: Run) -> bool:
-    """Whether two runs worked on the same library, or one on a part of the other's."""
+    """Whether two runs worked on the same folder, or one in a folder below the other's."""
     return any(a.is_relative_to(b) or b.is_relative_to(a) for a in one.roots for b in other.roots)
 
 
 def plan_undo(
     run: Run, options: UndoOptions, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    """What undoing a run would do, album by album; touches nothing. Raises JournalError.
+    """Yield what undoing a run would do, album by album. Read-only. Raises JournalError.
 
-    An Outcome is a file that would be left alone.
+    An Outcome is a file that would be skipped.
     """
     with closing(Journal()) as journal:
         for writes in journal.writes(run.id):
@@ -107,19 +107,19 @@ def plan_undo(
             left = _not_undone(writes)
             outcomes = [take_back(w, journal, options.rewrite, dry_run=True) for w in left]
             if options.force:
-                outcomes = [_passed_over(outcome) for outcome in outcomes]
-            hindered = [outcome for outcome in outcomes if not _is_open(outcome, options)]
-            yield from hindered
-            paths = {outcome.path for outcome in hindered}
-            if open_ones := [write for write in left if write.path not in paths]:
-                yield _plan(open_ones)
+                outcomes = [_skip_if_gone(outcome) for outcome in outcomes]
+            blocked = [outcome for outcome in outcomes if not _would_succeed(outcome, options)]
+            yield from blocked
+            paths = {outcome.path for outcome in blocked}
+            if undoable := [write for write in left if write.path not in paths]:
+                yield _plan(undoable)
 
 
 def undo(run: Run, options: UndoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Put files back as they were before a run, the latest first.
+    """Restore the files of a run as they were before it, last written album first.
 
-    An undoing that was stopped goes on where it was. Raises BusyError, JournalError, and
-    Interrupted when `checkpoint` says so.
+    An interrupted undo is resumed. Raises BusyError, JournalError, and Interrupted if `checkpoint`
+    raises it.
     """
     with (
         library_lock("undo", run.roots),
@@ -155,10 +155,10 @@ def _undo_album(
             checkpoint()
             outcome = take_back(write, journal, options.rewrite)
             if options.force and outcome.reason in _FORCEABLE:
-                outcome = _take_out(write, outcome, undoing, options)
+                outcome = _remove_cover(write, outcome, undoing, options)
             elif options.force:
-                outcome = _passed_over(outcome)
-            if outcome.status in _SETTLED or _is_passed_over(outcome):
+                outcome = _skip_if_gone(outcome)
+            if outcome.status in _SETTLED or _is_skipped_as_gone(outcome):
                 undone.append(write)
             outcomes.append(outcome)
     finally:
@@ -166,18 +166,20 @@ def _undo_album(
     failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
     undoing.finish_album(writes[0].album, failed=failed, complete=failed == 0)
     pairs = zip(writes, outcomes, strict=True)
-    if tried := [write for write, outcome in pairs if outcome.status is not Status.SKIPPED]:
-        plan = _plan(tried)
+    if attempted := [write for write, outcome in pairs if outcome.status is not Status.SKIPPED]:
+        plan = _plan(attempted)
     else:
         plan = replace(_plan(writes), action=Action.SKIP, reason=outcomes[0].reason, targets=())
     return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes))
 
 
-def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions) -> Outcome:
-    """Take our picture out of a file as it is now."""
+def _remove_cover(
+    write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions
+) -> Outcome:
+    """Remove covergen's cover from a file in its current state."""
     try:
         now = Stamp.of(write.path.stat())
-    except OSError:  # a link that leads nowhere, or a disk that does not answer
+    except OSError:  # a broken link, or a disk that does not respond
         return failure
     if not write.container:
         return remove_sidecar(write.path) if is_own_file(write.path) else failure
@@ -190,18 +192,18 @@ def _take_out(write: Write, failure: Outcome, undoing: OpenRun, options: UndoOpt
     )
 
 
-def _passed_over(outcome: Outcome) -> Outcome:
-    """What is gone is no failure to who insists; where its folder is gone, the disk may be."""
+def _skip_if_gone(outcome: Outcome) -> Outcome:
+    """With --force, skip a missing file; if its folder is missing too, the disk may be offline."""
     gone = outcome.reason is Reason.GONE and os.access(outcome.path.parent, os.F_OK)
     return replace(outcome, status=Status.SKIPPED) if gone else outcome
 
 
-def _is_passed_over(outcome: Outcome) -> bool:
+def _is_skipped_as_gone(outcome: Outcome) -> bool:
     return (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.GONE)
 
 
-def _is_open(outcome: Outcome, options: UndoOptions) -> bool:
-    """Whether the undoing would get through to the file."""
+def _would_succeed(outcome: Outcome, options: UndoOptions) -> bool:
+    """Whether undoing the file is expected to succeed."""
     if outcome.reason in _FORCEABLE:
         return options.force
     return outcome.status in _SETTLED
@@ -214,7 +216,7 @@ def _plan(writes: list[Write]) -> AlbumPlan:
 
 
 def _track(write: Write) -> Track:
-    """A track as the run left it."""
+    """Return a track as the run left it."""
     stamp = write.stamp_after
     return Track(
         path=write.path,

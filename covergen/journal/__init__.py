@@ -1,1 +1,1 @@
-"""What each run wrote, and how it is undone."""
+"""The journal: what each run wrote, and how to undo it."""

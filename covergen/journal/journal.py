@@ -1,8 +1,8 @@
-"""What was written by which run, and how to take it back.
+"""The journal of all runs: which files each run wrote, and how to undo that.
 
-A write is in the journal, and on the disk, before its file is replaced; that it was done is noted
-with the next one. In between the file itself tells, by its hash. No music depends on the journal:
-without it runs cannot be undone, and nothing else is lost.
+A write is committed to the journal as planned before its file is replaced, and marked as done
+together with the next one. In between, the file's hash shows whether it was done. No music depends
+on the journal: if it is lost, runs cannot be undone, and nothing else is lost.
 """
 
 from __future__ import annotations
@@ -37,30 +37,29 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "JournalSize", "Run", "Write", "WriteState"]
 
 _KEPT_BYTES = 2 << 30
-_ROOM_BYTES = 1 << 20  # less free space than this, and not even a small run can be journalled
+_MIN_FREE_BYTES = 1 << 20  # what even a small run needs
 _UNUSABLE = (
-    "No music depends on it: what writes goes on without it with --no-journal. Move it away, and a"
-    " new one is begun: what it knew can then no longer be undone, but `covergen strip` still takes"
-    " covers out."
+    "No music depends on it: use --no-journal to write without it. If you move it away, a new one"
+    " is created; earlier runs can then no longer be undone, but `covergen strip` still removes"
+    " covers."
 )
-_NO_ROOM = (
-    "It is intact: make room on that disk, and run the command again. With --no-journal covers are"
-    " written without it, and cannot be undone."
+_DISK_FULL = (
+    "It is intact: free some space on that disk and run the command again. With --no-journal,"
+    " covers are written without it and cannot be undone."
 )
-_OUT_OF_REACH = (
-    "It is intact: make it and its folder writable, and run the command again. With --no-journal"
-    " covers are written without it, and cannot be undone."
+_NOT_WRITABLE = (
+    "It is intact: make it and its folder writable and run the command again. With --no-journal,"
+    " covers are written without it and cannot be undone."
 )
-
-_NOT_BEGUN = (
-    "Make that folder writable, and run the command again. With --no-journal covers are written"
-    " without a journal, and cannot be undone."
+_NOT_CREATED = (
+    "Make that folder writable and run the command again. With --no-journal, covers are written"
+    " without a journal and cannot be undone."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSize:
-    """What the journal holds: `reversal_bytes` are what `prune` can throw away."""
+    """The size of the journal. `reversal_bytes` is what `prune` can delete."""
 
     file_bytes: int
     reversal_bytes: int
@@ -69,10 +68,10 @@ class JournalSize:
 
 
 class Journal:
-    """The journal of this machine's runs, used by one thread at a time.
+    """The journal of this machine's runs. Not thread-safe.
 
-    Its file is made with the first run in it. Every method may raise JournalError: where the file
-    is damaged, of another version, or cannot be read or written.
+    Its file is created by the first run. Every method may raise JournalError: if the file is
+    damaged, of another version, or cannot be read or written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -86,47 +85,47 @@ class Journal:
             self._connection = None
 
     def runs(self) -> list[Run]:
-        """Every run, the latest first."""
+        """Return every run, latest first."""
         with self._errors():
             return [run_of(row) for row in self.read(f"{RUNS} ORDER BY id DESC")]
 
     def run(self, number: int) -> Run | None:
-        """The run of that id."""
+        """Return the run with that id, None if there is none."""
         with self._errors():
             return next(map(run_of, self.read(f"{RUNS} WHERE id = ?", number)), None)
 
     def left_to_undo(self) -> list[Run]:
-        """The runs of which something is not undone, undoings aside, the latest first."""
+        """Return the runs, latest first, with writes not undone yet; `undo` itself is excluded."""
         left = "SELECT 1 FROM albums JOIN writes ON album = albums.id WHERE run = runs.id"
         undoable = f"action != 'undo' AND EXISTS ({left} AND state != 'undone')"
         with self._errors():
             return [run_of(row) for row in self.read(f"{RUNS} WHERE {undoable} ORDER BY id DESC")]
 
     def writes(self, run: int) -> Iterator[tuple[Write, ...]]:
-        """What a run wrote, album by album, the latest first."""
+        """Yield what a run wrote, album by album, latest first."""
         for (album,) in self.read("SELECT id FROM albums WHERE run = ? ORDER BY id DESC", run):
             if writes := self._writes("album = ?", album):
                 yield tuple(writes)
 
     def history(self, path: Path) -> list[Write]:
-        """Every write of a file, the latest first; a link's are those of what it leads to."""
+        """Return every write of a file, latest first. Symbolic links are resolved."""
         return self._writes("path = ?", os.fsencode(os.path.realpath(path)))
 
     def planned(self) -> list[Write]:
-        """The writes of which only their files know whether they were done: few, if any."""
+        """Return the planned writes: only their files show whether they were done."""
         return self._writes("state = 'planned'")
 
     def reversal(self, write: Write) -> Reversal | None:
-        """What takes a write back, None where nothing is kept. Raises ValueError if damaged."""
+        """Return what undoes a write, None if it is not kept. Raises ValueError if damaged."""
         query = "SELECT reversal, data FROM writes LEFT JOIN pictures ON picture = hash"
         found = self.read(f"{query} WHERE id = ?", write.id)
         packed, picture = found[0] if found else (None, None)
         return None if packed is None else Reversal.unpack(packed, picture or b"")
 
     def settle(self, *writes: Write, state: WriteState | None, by: int | None = None) -> None:
-        """Note what became of writes: None if they never happened. `by`: the run that undid them.
+        """Set the state of writes; None deletes them, since they never happened.
 
-        What would take an undone write back is of no more use, and goes.
+        `by` is the run that undid them. The reversal of an undone write is deleted.
         """
         numbers = [(write.id,) for write in writes]
         with self.transaction() as rows:
@@ -141,7 +140,7 @@ class Journal:
                 rows.executemany(query, [(state, write.id) for write in writes])
 
     def size(self) -> JournalSize:
-        """How large it is."""
+        """Return the size of the journal."""
         found = self.read(
             "SELECT (SELECT coalesce(sum(length(reversal)), 0) FROM writes)"
             " + (SELECT coalesce(sum(length(data)), 0) FROM pictures),"
@@ -153,10 +152,10 @@ class Journal:
         return JournalSize(file_bytes=size, reversal_bytes=reversals, runs=runs, writes=writes)
 
     def prune(self, *, keep_bytes: int = _KEPT_BYTES, keep_runs: int = 1) -> int:
-        """Throw away what takes the oldest runs back, until no more than `keep_bytes` are left.
+        """Delete the reversals of the oldest runs until at most `keep_bytes` remain.
 
-        Their history stays, and the last `keep_runs` runs can be undone however much that takes.
-        Returns how many runs no longer can.
+        Their history stays. The last `keep_runs` runs keep their reversals, whatever their size.
+        Returns the number of runs that can no longer be undone.
         """
         query = (
             "SELECT id FROM runs WHERE action != 'undo' AND id IN (SELECT run FROM albums)"
@@ -167,7 +166,7 @@ class Journal:
         while runs and self.size().reversal_bytes > keep_bytes:
             pruned += self._forget_reversals(*runs.pop())
         if pruned:
-            with suppress(JournalError):  # for which there may be no room
+            with suppress(JournalError):  # VACUUM needs free space itself
                 self.read("VACUUM")
         return pruned
 
@@ -190,27 +189,27 @@ class Journal:
             return [write_of(row) for row in rows]
 
     def read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows that a query finds."""
+        """Return the rows of a query."""
         with self._errors():
             if self._connection is None and not self.path.exists():
-                return []  # nothing was ever journalled, which is no reason to make a file
+                return []  # do not create the file just to read it
             return self._open().execute(query, values).fetchall()
 
     def check_writable(self) -> None:
-        """Raise JournalError where a run could not be journalled, as far as can be known before."""
+        """Raise JournalError if a run is known to be impossible to record."""
         with self._errors():
-            there = next(place for place in self.path.parents if place.exists())
-            if shutil.disk_usage(there).free < _ROOM_BYTES:
-                raise self._error("cannot grow: its disk is full", _NO_ROOM)
+            folder = next(folder for folder in self.path.parents if folder.exists())
+            if shutil.disk_usage(folder).free < _MIN_FREE_BYTES:
+                raise self._error("cannot grow: its disk is full", _DISK_FULL)
             if self.path.exists():
                 self._open().execute("BEGIN IMMEDIATE")
                 self._open().execute("ROLLBACK")
-            elif not os.access(there, os.W_OK | os.X_OK):
-                raise self._error(f"cannot be begun: {there} is not writable", _NOT_BEGUN)
+            elif not os.access(folder, os.W_OK | os.X_OK):
+                raise self._error(f"cannot be created: {folder} is not writable", _NOT_CREATED)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, which is on the disk when it ends."""
+        """One transaction, durable on disk when it ends."""
         with self._errors(), self._open() as rows:
             yield rows
 
@@ -221,7 +220,7 @@ class Journal:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """The one place where SQLite's exceptions, and rows of nonsense, become JournalError."""
+        """Translate SQLite's exceptions, and invalid rows, to JournalError."""
         try:
             yield
         except OtherVersionError as error:
@@ -229,26 +228,24 @@ class Journal:
         except sqlite3.Error as error:
             raise self._error(*self._explain(error)) from error
         except OSError as error:
-            hint = _UNUSABLE if self._is_strange() else _OUT_OF_REACH
+            hint = _UNUSABLE if self._is_not_a_file() else _NOT_WRITABLE
             raise self._error(f"cannot be used: {error.strerror}", hint) from error
         except (KeyError, TypeError, ValueError) as error:
-            raise self._error(
-                "is damaged: it holds what covergen never wrote", _UNUSABLE
-            ) from error
+            raise self._error("is damaged: it contains invalid data", _UNUSABLE) from error
 
     def _explain(self, error: sqlite3.Error) -> tuple[str, str]:
-        """What is the matter, and what to do."""
+        """Return what is wrong, and a hint."""
         if is_damaged(error):
             return f"is damaged: {error}", _UNUSABLE
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            return "cannot grow: its disk is full", _NO_ROOM
-        if self._is_strange():
+            return "cannot grow: its disk is full", _DISK_FULL
+        if self._is_not_a_file():
             return f"cannot be used: {error}", _UNUSABLE
-        return f"cannot be used: {error}", _OUT_OF_REACH
+        return f"cannot be used: {error}", _NOT_WRITABLE
 
-    def _is_strange(self) -> bool:
-        """Whether something that is no file has the journal's name, or that of its folder."""
+    def _is_not_a_file(self) -> bool:
+        """Whether the journal's path, or that of its folder, is taken by something else."""
         path, folder = self.path, self.path.parent
         try:
             return (path.exists() and not path.is_file()) or (

@@ -1,4 +1,4 @@
-"""Of the processes that write, one at a time at one place."""
+"""A lock per folder: only one process at a time may write there."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["library_lock"]
 
-_PATIENCE_SECONDS = 10  # for the door, which is held for milliseconds
+_TIMEOUT_SECONDS = 10  # of the lock "door", which is held for milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Holder:
-    """A process at work. `since`: seconds since 1970; `places` have no links in them."""
+    """A process that holds a lock. `since`: seconds since 1970; `places`: real paths."""
 
     action: str
     process: int
@@ -35,16 +35,16 @@ class _Holder:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read what another process wrote. Raises OSError, ValueError, KeyError, TypeError."""
+        """Read another process's file. Raises OSError, ValueError, KeyError, TypeError."""
         values = json.loads(file.read_text())
         return cls(**values | {"places": tuple(map(str, values["places"]))})
 
     def write(self, file: Path) -> None:
-        """Tell other processes. Raises OSError."""
+        """Write the file for other processes. Raises OSError."""
         file.write_text(json.dumps(asdict(self)))
 
-    def met_by(self, other: _Holder) -> str | None:
-        """The place at which both work, one of them perhaps in a folder above the other's."""
+    def conflict_with(self, other: _Holder) -> str | None:
+        """Return the place where both work, or where one works above the other; None if none."""
         for mine in self.places:
             for theirs in map(Path, other.places):
                 if Path(mine).is_relative_to(theirs) or theirs.is_relative_to(mine):
@@ -54,52 +54,52 @@ class _Holder:
 
 @contextmanager
 def library_lock(action: str, paths: tuple[Path, ...]) -> Iterator[None]:
-    """Keep other processes of this user from writing to what is at or below `paths` meanwhile.
+    """Prevent other processes of this user from writing at or below `paths` meanwhile.
 
-    The system itself lets go when the process ends, however it does. Raises BusyError where
-    another process works at one of these places, above or below it.
+    The operating system releases the lock if the process dies. Raises BusyError if another process
+    holds a lock on one of these paths, above or below it.
     """
     places = tuple(os.path.realpath(path) for path in paths)
     holder = _Holder(action=action, process=os.getpid(), since=time.time(), places=places)
-    with ExitStack() as held:
-        with suppress(OSError):  # with no folder to keep locks in, work goes on without
-            _enter(holder, held)
+    with ExitStack() as stack:
+        with suppress(OSError):  # without a writable state folder, continue without locking
+            _acquire(holder, stack)
         yield
 
 
-def _enter(holder: _Holder, held: ExitStack) -> None:
+def _acquire(holder: _Holder, stack: ExitStack) -> None:
     folder = state_folder() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / f"{secrets.token_hex(8)}.lock"
-    with FileLock(folder / "door", timeout=_PATIENCE_SECONDS):
+    with FileLock(folder / "door", timeout=_TIMEOUT_SECONDS):
         for other in folder.glob("*.lock"):
-            _refuse_if_met(holder, other)
-        held.callback(_remove, name)
+            _refuse_if_busy(holder, other)
+        stack.callback(_remove, name)
         lock = FileLock(name, timeout=0)
         lock.acquire()
-        held.callback(_let_go, lock)
+        stack.callback(_release, lock)
         holder.write(name.with_suffix(".json"))
 
 
-def _refuse_if_met(holder: _Holder, lock: Path) -> None:
-    """Raise BusyError if the lock is held at one of our places; clear away what nobody holds."""
+def _refuse_if_busy(holder: _Holder, lock: Path) -> None:
+    """Raise BusyError if a process holds this lock on one of our places; delete a stale lock."""
     try:
         with FileLock(lock, timeout=0):
             _remove(lock)
     except Timeout:
-        with suppress(OSError, KeyError, TypeError, ValueError):  # it could not tell of itself
+        with suppress(OSError, KeyError, TypeError, ValueError):  # its file is unreadable
             other = _Holder.read(lock.with_suffix(".json"))
-            if place := other.met_by(holder):
+            if place := other.conflict_with(holder):
                 raise _busy(other, place) from None
 
 
-def _let_go(lock: FileLock) -> None:
-    with suppress(OSError):  # the disk is gone, or will not be written to any more
+def _release(lock: FileLock) -> None:
+    with suppress(OSError):  # the disk is offline or read-only by now
         lock.release()
 
 
 def _remove(lock: Path) -> None:
-    """Clear a lock away. One that cannot be deleted is held by nobody, and keeps nobody out."""
+    """Delete a lock's files. If that fails, the lock is not held and blocks nobody."""
     for file in (lock.with_suffix(".json"), lock):
         with suppress(OSError):
             file.unlink()
@@ -108,7 +108,7 @@ def _remove(lock: Path) -> None:
 def _busy(other: _Holder, place: str) -> BusyError:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other.since))
     return BusyError(
-        f"Another covergen writes in {place}: `{other.action}`, process {other.process},"
+        f"Another covergen is writing in {place}: `{other.action}`, process {other.process},"
         f" since {since}.",
         hint="Wait until it is done, or stop it.",
     )

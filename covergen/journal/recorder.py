@@ -1,4 +1,4 @@
-"""A run that is being journalled."""
+"""Records a run in the journal."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["OpenRun"]
 
 
 class OpenRun:
-    """A run that is being journalled, from its first write on.
+    """A run being recorded; it enters the journal with its first write.
 
-    It goes on with the last run of the same action, roots and settings if that one was stopped
-    before its end. Every method may raise JournalError.
+    Continues the last run with the same action, roots and settings if that one was interrupted.
+    Every method may raise JournalError.
     """
 
     def __init__(
@@ -41,19 +41,19 @@ class OpenRun:
         self._journal = journal
         self._command = (action, as_json([str(root) for root in roots]), as_json(settings))
         self._done: list[int] = []
-        self._id = self._stopped_before()
-        self._goes_on = self._id is not None
+        self._id = self._interrupted_run()
+        self._resumed = self._id is not None
 
     def record(self, album: Album, provenance: Provenance | None = None) -> Record:
-        """What journals the writes of an album. `provenance` is that of its new cover."""
+        """Return the context manager that records each write of an album with this provenance."""
         return partial(self._recorded, album, provenance)
 
     def check_writable(self) -> None:
-        """Raise JournalError where this run could not be journalled."""
+        """Raise JournalError if this run is known to be impossible to record."""
         self._journal.check_writable()
 
     def undo(self, *writes: Write) -> None:
-        """Note that this run took writes back, if any."""
+        """Record that this run undid these writes, if any."""
         if not writes:
             return
         with self._journal.transaction() as rows:
@@ -61,20 +61,20 @@ class OpenRun:
         self._journal.settle(*writes, state=WriteState.UNDONE, by=number)
 
     def finish_album(self, album: Album, *, failed: int, complete: bool) -> None:
-        """Note that an album came to its end; `failed` of its files could not be written.
+        """Record that an album is finished; `failed` of its files could not be written.
 
-        One that is not `complete` is worth another try when the run goes on.
+        An album that is not `complete` is tried again when the run is resumed.
         """
         with self._journal.transaction() as rows:
-            self._note_done(rows)
+            self._mark_done(rows)
             values = (complete, failed, self._album_id(rows, album))
             rows.execute("UPDATE albums SET finished = ?, failed = ? WHERE id = ?", values)
 
     def has_finished(self, album: Album) -> bool:
-        """Whether an album was complete before this run was stopped, and is as it was left."""
+        """Whether this run completed the album before it was interrupted, and it is unchanged."""
         identity, _ = album_row(album)
         query = "SELECT finished FROM albums WHERE run = ? AND identity = ?"
-        finished = self._goes_on and (1,) in self._journal.read(query, self._id, identity)
+        finished = self._resumed and (1,) in self._journal.read(query, self._id, identity)
         return finished and all(
             write.stamp_after == stamp_of(track)
             for track in album.tracks
@@ -82,7 +82,7 @@ class OpenRun:
         )
 
     def stamp_before(self, track: Track) -> Stamp:
-        """What a track's file was like before covergen came to it, be it runs ago."""
+        """Return the stamp of a track's file before covergen wrote to it, in this run or before."""
         stamp = stamp_of(track)
         for write in self._journal.history(track.path):
             if write.stamp_after == stamp:
@@ -90,26 +90,26 @@ class OpenRun:
         return stamp
 
     def stop(self) -> None:
-        """Note what was done, for a run that goes on another time."""
+        """Record the writes that were done; the run can be resumed later."""
         if self._done:
             with self._journal.transaction() as rows:
-                self._note_done(rows)
+                self._mark_done(rows)
 
     def finish(self) -> None:
-        """Note that the run came to its end. The journal sheds what has become too much."""
+        """Record the end of the run, and prune the journal."""
         self.stop()
         if self._id is None:
-            self._note_nothing()
+            self._record_empty_run()
         else:
             with self._journal.transaction() as rows:
                 values = (time.time(), self._id)
                 rows.execute("UPDATE runs SET finished = ? WHERE id = ?", values)
             self._journal.prune()
 
-    def _note_nothing(self) -> None:
-        """Note that a run had nothing to do, lest `undo` takes an older one for the last.
+    def _record_empty_run(self) -> None:
+        """Record a run without writes, so that `undo` does not take an older one for the last.
 
-        Only the latest of them is kept, and none where there is nothing to be undone.
+        Only the latest one is kept, and none if there is nothing to undo.
         """
         action = self._command[0]
         if action == "undo" or not self._journal.left_to_undo():
@@ -128,11 +128,11 @@ class OpenRun:
             rows.execute(query, values)
 
     def _own_writes(self, track: Track) -> list[Write]:
-        """What this run wrote to a file before it was stopped, the latest first."""
-        history = self._journal.history(track.path) if self._goes_on else []
+        """Return what this run wrote to a file before it was interrupted, latest first."""
+        history = self._journal.history(track.path) if self._resumed else []
         return [write for write in history if write.run == self._id]
 
-    def _stopped_before(self) -> int | None:
+    def _interrupted_run(self) -> int | None:
         query = (
             "SELECT id, finished IS NULL AND NOT EXISTS (SELECT 1 FROM albums JOIN writes"
             " ON album = albums.id WHERE run = runs.id AND state = 'undone')"
@@ -148,7 +148,7 @@ class OpenRun:
         picture = bytes_hash(change.picture) if change.picture else None
         packed = change.reversal.pack(change.picture) if change.reversal else None
         with self._journal.transaction() as rows:
-            self._note_done(rows)
+            self._mark_done(rows)
             number = self._album_id(rows, album, provenance)
             if picture:
                 row = (picture, change.picture)
@@ -163,7 +163,7 @@ class OpenRun:
         yield
         self._done.append(write)
 
-    def _note_done(self, rows: sqlite3.Connection) -> None:
+    def _mark_done(self, rows: sqlite3.Connection) -> None:
         done = [(number,) for number in self._done]
         rows.executemany("UPDATE writes SET state = 'done' WHERE id = ?", done)
         self._done.clear()

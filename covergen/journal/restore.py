@@ -1,4 +1,4 @@
-"""Taking a journalled write back, byte for byte."""
+"""Undo a recorded write, byte for byte."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ __all__ = ["settle_planned", "take_back"]
 def take_back(
     write: Write, journal: Journal, options: RewriteOptions, *, dry_run: bool = False
 ) -> Outcome:
-    """Make a file what it was before a write, byte for byte, or leave it exactly as it is.
+    """Restore a file as it was before a write, byte for byte, or leave it untouched.
 
-    A file that was so already comes back as UNCHANGED; every failure of this file is an Outcome
-    too. A dry run only tells, and trusts size and time of a file to know it again. Raises
-    JournalError.
+    Returns UNCHANGED for a file that is already restored; failures of this file are Outcomes too.
+    A dry run writes nothing, and identifies a file by its size and time only. Raises JournalError.
     """
     try:
         with write_errors(write.path):
@@ -46,9 +45,9 @@ def take_back(
 
 
 def settle_planned(journal: Journal, places: Iterable[Path]) -> None:
-    """Ask the files at or below `places` whether the writes that were planned there were done.
+    """Settle planned writes at or below `places`: the files show whether they were done.
 
-    Nobody else may be writing there. Raises JournalError.
+    The caller must hold the lock of `places`. Raises JournalError.
     """
     for write in journal.planned():
         if any(write.path.is_relative_to(place) for place in places):
@@ -58,7 +57,7 @@ def settle_planned(journal: Journal, places: Iterable[Path]) -> None:
                 elif _is(write.path, write.before):
                     journal.settle(write, state=None)
             except (OSError, WriteError):
-                continue  # out of reach: another time
+                continue  # not accessible now: try again in a later run
 
 
 def _take_back(
@@ -90,53 +89,53 @@ def _restore(write: Write, before: os.stat_result | None, reversal: Reversal | N
     elif before is None:
         mtime_ns = write.stamp_before.mtime_ns
         if not create_file(write.path, reversal.middle, mtime_ns=mtime_ns):
-            raise WriteError(write.path, Reason.CHANGED, "there is another file by now")
+            raise WriteError(write.path, Reason.CHANGED, "another file exists there now")
     else:
         _rewrite(write, before, reversal)
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None where there is nothing. Raises WriteError for no regular file, or no folder."""
+    """Return the status, None if the file is missing. Raises WriteError if it is not regular."""
     try:
         status = path.lstat()
     except FileNotFoundError:
         if path.parent.is_dir():
             return None
-        message = "its folder is not there"  # the whole disk, perhaps
-        hint = "if it has moved, covergen strip takes covers out where it is now"
+        message = "its folder does not exist"  # perhaps the disk is offline
+        hint = "if it has moved, run covergen strip on its new place to remove covers"
         raise WriteError(path, Reason.GONE, message, hint=hint) from None
     if not stat.S_ISREG(status.st_mode):
-        raise WriteError(path, Reason.CHANGED, "it is no regular file any more")
+        raise WriteError(path, Reason.CHANGED, "it is no longer a regular file")
     return status
 
 
 def _is(path: Path, fingerprint: str) -> bool:
-    """Whether what is there is what has this fingerprint. Raises OSError, and as `_status`."""
+    """Whether the file has this fingerprint. Raises OSError, and as `_status`."""
     return fingerprint == NOTHING if _status(path) is None else has_fingerprint(path, fingerprint)
 
 
 def _changed(write: Write, journal: Journal) -> WriteError:
     if _status(write.path) is None:
-        hint = "if it has moved, covergen strip takes our cover out where it is now"
-        return WriteError(write.path, Reason.GONE, "it is not there any more", hint=hint)
+        hint = "if it has moved, run covergen strip on its new place to remove its cover"
+        return WriteError(write.path, Reason.GONE, "it no longer exists", hint=hint)
     for later in journal.history(write.path):
         if later.id > write.id and has_fingerprint(write.path, later.after):
-            message = f"run {later.run} has written it since"
+            message = f"run {later.run} has written to it since"
             hint = f"undo that first: covergen undo {later.run}"
             return WriteError(write.path, Reason.CHANGED, message, hint=hint)
-    message = "it was changed by someone else since, and is left alone"
-    hint = "--force takes our cover out of it as it is now"
+    message = "another program has changed it since"
+    hint = "--force removes covergen's cover from it as it is now"
     return WriteError(write.path, Reason.CHANGED, message, hint=hint)
 
 
 def _reversal(write: Write, journal: Journal) -> Reversal:
     try:
         reversal = journal.reversal(write)
-        message = "the journal has thrown away what takes this back"
+        message = "the data to undo this has been pruned from the journal"
     except ValueError as error:
         reversal, message = None, str(error)
     if reversal is None:
-        hint = "--force takes our cover out"
+        hint = "--force removes covergen's cover"
         raise WriteError(write.path, Reason.IRREVERSIBLE, message, hint=hint)
     return reversal
 
@@ -147,7 +146,9 @@ def _rewrite(write: Write, before: os.stat_result, reversal: Reversal) -> None:
         copy_bytes(path, copy)
         reversal.apply(copy)
         if not has_fingerprint(copy, write.before):
-            raise WriteError(path, Reason.NOT_VERIFIED, "it would not be what it was before")
+            raise WriteError(
+                path, Reason.NOT_VERIFIED, "the restored file would not match the original"
+            )
         copy_metadata(path, copy, before, mtime_ns=write.stamp_before.mtime_ns)
         sync_file(copy)
         put_in_place(copy, path, before)

@@ -1,4 +1,4 @@
-"""The runs that write: each alone at its place, and in the journal."""
+"""Open a run: lock its folders and record it in the journal."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["journalled", "known_runs", "open_run"]
 def open_run(
     action: str, paths: tuple[Path, ...], settings: Mapping[str, object], *, journal: bool = True
 ) -> Iterator[OpenRun | None]:
-    """A run that may write at and below `paths`; None where it is not to be journalled.
+    """Lock `paths` for a run that writes there, and record it; yields None without a journal.
 
-    It goes on with the last run of the same action, paths and settings where that was stopped.
+    Continues the last run with the same action, paths and settings if that one was interrupted.
     Raises BusyError, JournalError.
     """
     roots = tuple(Path(os.path.realpath(path)) for path in paths)
@@ -42,7 +42,7 @@ def open_run(
 def journalled(
     journal: Journal, action: str, roots: tuple[Path, ...], settings: Mapping[str, object]
 ) -> Iterator[OpenRun]:
-    """A run in the journal, of a process that holds the lock of its roots. Raises JournalError."""
+    """Record a run; the caller must hold the lock of its roots. Raises JournalError."""
     settle_planned(journal, roots)
     run = OpenRun(journal, action, roots, settings)
     try:
@@ -54,7 +54,7 @@ def journalled(
 
 
 def known_runs() -> list[Run]:
-    """Every run in the journal, the latest first, that did anything. Raises JournalError."""
+    """Return every run that did anything, latest first. Raises JournalError."""
     with closing(Journal()) as journal:
         return [
             run for run in journal.runs() if run.written or (run.albums and run.action != "undo")

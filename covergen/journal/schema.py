@@ -1,4 +1,4 @@
-"""The journal's tables, and what their rows mean."""
+"""The journal's tables, and conversions between rows and dataclasses."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 VERSION = 1
-# Paths are bytes: a name need not be text. mtimes are text: file systems know times that SQLite's
-# integers do not. What tags say lies in JSON, in ASCII: it need not be valid Unicode. `audio` is
-# empty but in rows of old, and read by nobody.
+# Paths are BLOBs: file names need not be valid text. mtimes are TEXT: they may exceed SQLite's
+# integers. Tags are stored as ASCII JSON: they need not be valid Unicode. `audio` is unused, and
+# empty except in old rows.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -101,7 +101,7 @@ FROM writes JOIN albums ON album = albums.id
 
 
 class WriteState(StrEnum):
-    """How far a write came. Whether a planned one was done, its file tells."""
+    """The state of a write. Whether a planned one was done, only its file shows."""
 
     PLANNED = "planned"
     DONE = "done"
@@ -110,11 +110,12 @@ class WriteState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run that wrote, or tried to.
+    """A run that wrote, or tried to.
 
-    `started` and `finished` are seconds since 1970; one that is not finished was stopped, or is
-    still at work. `albums` is how many it worked on; `written` and `failed` count files, and
-    `undone` those of the written that are as they were again. `undoes`: the run that it took back.
+    `started` and `finished` are seconds since 1970; `finished` is None if it was interrupted or is
+    still running. `albums` counts the albums it worked on, `written` and `failed` files, and
+    `undone` those of the written files that have been restored. `undoes` is the id of the run that
+    it undid.
     """
 
     id: int
@@ -133,10 +134,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One file that a run wrote; `Change` explains what has the same name there.
+    """One write of a file by a run. See `Change` for the fields with the same names.
 
-    `album` comes without its tracks. `provenance` is None where the run did not paint the picture.
-    `is_kept`: what takes the write back has not been thrown away.
+    `album` has no tracks. `provenance` is None if the run did not paint the picture. `is_kept`:
+    the data to undo the write has not been pruned.
     """
 
     id: int
@@ -154,7 +155,7 @@ class Write:
 
 
 def run_of(row: tuple[Any, ...]) -> Run:
-    """A row of RUNS. Raises ValueError, KeyError or TypeError where it holds nonsense."""
+    """Convert a row of RUNS. Raises ValueError, KeyError or TypeError if it is invalid."""
     number, action, roots, settings, version, started, finished, *counts = row
     albums, written, failed, undone = counts
     settings = json.loads(settings)
@@ -175,7 +176,7 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 
 def write_of(row: tuple[Any, ...]) -> Write:
-    """A row of WRITES. Raises ValueError, KeyError or TypeError where it holds nonsense."""
+    """Convert a row of WRITES. Raises ValueError, KeyError or TypeError if it is invalid."""
     number, run, details, provenance, state, path, container, *fingerprints_and_stamps, is_kept = (
         row
     )
@@ -198,7 +199,7 @@ def write_of(row: tuple[Any, ...]) -> Write:
 
 
 def album_row(album: Album) -> tuple[str, str]:
-    """What tells an album from the others of a run, and its details."""
+    """Return what identifies an album within a run, and its details, both as JSON."""
     details = {
         "key": album.key,
         "folder": str(album.folder),
@@ -210,7 +211,7 @@ def album_row(album: Album) -> tuple[str, str]:
 
 
 def change_row(change: Change) -> tuple[object, ...]:
-    """From the path to the last stamp, in the order of the columns."""
+    """Return the columns from `path` to `mtime_after`."""
     before, after = change.stamp_before, change.stamp_after
     return (
         os.fsencode(change.path),
@@ -225,7 +226,7 @@ def change_row(change: Change) -> tuple[object, ...]:
 
 
 def as_json(value: object) -> str:
-    """The same text for the same value; paths as texts, dataclasses as objects."""
+    """Return canonical JSON: paths become strings, dataclasses objects, keys are sorted."""
     return json.dumps(value, default=_plain, sort_keys=True)
 
 

@@ -1,1 +1,1 @@
-"""Plan, embed, paint and write, as stages over iterators."""
+"""The stages plan, embed, paint and write: functions over iterators."""

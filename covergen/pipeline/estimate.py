@@ -1,4 +1,4 @@
-"""How long a plan takes and how much space it needs, from what the last runs measured."""
+"""Estimate the time and space that a plan needs, from measurements of earlier runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What hearing and painting cost on this machine when they last ran."""
+    """Measured costs of embedding and painting on this machine."""
 
     seconds_to_load: float
     seconds_per_track: float
@@ -36,68 +36,68 @@ class Rates:
 
 @dataclass(slots=True)
 class Meter:
-    """Measures a run: its covers, and what was waited for."""
+    """Measures a run: the number of covers, and the time spent waiting for each stage."""
 
     loading_seconds: float = 0.0
-    hearing_seconds: float = 0.0
-    working_seconds: float = 0.0
+    embedding_seconds: float = 0.0
+    total_seconds: float = 0.0
     covers: int = 0
     cover_bytes: int = 0
 
     @contextmanager
     def loading(self) -> Iterator[None]:
         """Measure how long the model takes to load."""
-        begun = time.perf_counter()
+        start = time.perf_counter()
         yield
-        self.loading_seconds = time.perf_counter() - begun
+        self.loading_seconds = time.perf_counter() - start
 
-    def hearing(self, albums: Iterable[Item]) -> Iterator[Item]:
-        """Hand on albums, measuring how long their embeddings are waited for."""
+    def embeddings(self, albums: Iterable[Item]) -> Iterator[Item]:
+        """Pass on embedded albums, measuring the wait for each."""
         for album, seconds in _timed(albums):
-            self.hearing_seconds += seconds
+            self.embedding_seconds += seconds
             yield album
 
-    def working(self, covers: Iterable[Item]) -> Iterator[Item]:
-        """Hand on covers, measuring how long they are waited for, hearing included."""
+    def painted(self, covers: Iterable[Item]) -> Iterator[Item]:
+        """Pass on covers, counting them and measuring the wait for each, embedding included."""
         for cover, seconds in _timed(covers):
-            self.working_seconds += seconds
+            self.total_seconds += seconds
             self.covers += 1
             yield cover
 
-    def save(self, key: str, *, heard: int) -> None:
-        """Remember what a run cost, for the next plan with the same `key`.
+    def save(self, key: str, *, embedded: int) -> None:
+        """Save the rates of this run, for the next plan with the same `key`.
 
-        `heard` tracks were embedded; where all was cached, what that cost before stands.
+        `embedded` is the number of tracks that were not cached; if 0, the previous rate is kept.
         """
         if not self.covers:
             return
         before = load_rates(key)
-        hearing = before.seconds_per_track if before else 0.0
+        previous = before.seconds_per_track if before else 0.0
         rates = Rates(
             seconds_to_load=self.loading_seconds,
-            seconds_per_track=self.hearing_seconds / heard if heard else hearing,
-            seconds_per_cover=(self.working_seconds - self.hearing_seconds) / self.covers,
+            seconds_per_track=self.embedding_seconds / embedded if embedded else previous,
+            seconds_per_cover=(self.total_seconds - self.embedding_seconds) / self.covers,
             bytes_per_cover=self.cover_bytes / self.covers,
         )
-        with suppress(OSError):  # an estimate is worth no failure
+        with suppress(OSError):  # a missing estimate must not fail the run
             _save({**_load(), key: asdict(rates)})
 
 
 def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for item in items:
-        yield item, time.perf_counter() - begun
-        begun = time.perf_counter()
+        yield item, time.perf_counter() - start
+        start = time.perf_counter()
 
 
 def seconds_needed(totals: PlanTotals, rates: Rates) -> float:
-    """The time a plan that paints will take, in seconds, as if no embedding were cached."""
-    hearing = totals.heard * rates.seconds_per_track
-    return rates.seconds_to_load + hearing + totals.covers * rates.seconds_per_cover
+    """Return the seconds that a plan will take, assuming that no embedding is cached."""
+    embedding = totals.heard * rates.seconds_per_track
+    return rates.seconds_to_load + embedding + totals.covers * rates.seconds_per_cover
 
 
 def rates_key(options: PaintOptions, encoding: Encoding) -> str:
-    """What rates depend on, besides the machine."""
+    """Return a key for everything that rates depend on besides the machine."""
     preset = options.preset
     return (
         f"{preset.base} {preset.clap} {preset.windows} {preset.sampling}"
@@ -106,7 +106,7 @@ def rates_key(options: PaintOptions, encoding: Encoding) -> str:
 
 
 def load_rates(key: str) -> Rates | None:
-    """What such a run cost last, or None where there was none yet."""
+    """Return the rates of the last run with this key, or None if there is none."""
     try:
         rates = {name: float(value) for name, value in _load()[key].items()}
         return Rates(**rates) if all(map(math.isfinite, rates.values())) else None
@@ -116,16 +116,16 @@ def load_rates(key: str) -> Rates | None:
 
 def _load() -> dict[str, Any]:
     try:
-        known = json.loads(_file().read_text())
+        rates = json.loads(_file().read_text())
     except (OSError, ValueError):
-        known = {}
-    return known if isinstance(known, dict) else {}
+        return {}
+    return rates if isinstance(rates, dict) else {}
 
 
-def _save(known: dict[str, Any]) -> None:
+def _save(rates: dict[str, Any]) -> None:
     new = _file().with_suffix(".new")
     new.parent.mkdir(parents=True, exist_ok=True)
-    new.write_text(json.dumps(known))
+    new.write_text(json.dumps(rates))
     new.replace(_file())
 
 

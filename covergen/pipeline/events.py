@@ -1,4 +1,4 @@
-"""What a job tells its caller while it works; `cli` turns these into bars, lines or JSON."""
+"""Events that a job emits while it runs; `cli` turns them into progress bars, text or JSON."""
 
 from __future__ import annotations
 
@@ -30,56 +30,56 @@ __all__ = [
 
 
 MOST_LISTED = 20
-"""Albums that a question shows. To go ahead with more has to be typed."""
+"""The number of albums that a confirmation lists; more have to be confirmed by typing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailed:
-    """A file that belongs to no album, since it could not be read, or is passed over."""
+    """A file reported on its own: it could not be read, or is skipped."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoading:
-    """The weights of a model are about to be loaded."""
+    """A model's weights are about to be loaded."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuUnused:
-    """The CPU computes although there is a GPU, and why."""
+    """The CPU is used although there is a GPU; `why` is the reason."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseChanged:
-    """The adapter was trained on other weights of its base, and paints something else on these."""
+    """The adapter was trained on other base weights, so its pictures will differ."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotJournalled:
-    """The run goes on without a journal that cannot be used, and cannot be undone."""
+    """The journal cannot be used, so the run continues without it and cannot be undone."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackHeard:
-    """A track was embedded, or failed to be."""
+    """A track was embedded, or could not be."""
 
     plan: AlbumPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painting:
-    """Painting went on by this many albums: a fraction for each step of a batch.
+    """Painting advanced by this many albums: a fraction for each sampling step of a batch.
 
-    It is negative where a batch is begun anew, since it did not fit into memory.
+    Negative when a batch did not fit into memory and starts over.
     """
 
     albums: float
@@ -87,7 +87,7 @@ class Painting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A server is given time before it is asked again, and why."""
+    """The job waits before it retries a request to a server; `why` is the reason."""
 
     seconds: float
     why: str
@@ -95,7 +95,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlbumDone:
-    """An album came to its end. `reason` is the plan's, or why the plan failed."""
+    """An album is finished. `reason` is the plan's, or why the plan failed."""
 
     plan: AlbumPlan
     reason: Reason
@@ -104,14 +104,14 @@ class AlbumDone:
 
     @property
     def failed(self) -> bool:
-        """Whether any of its files failed, or all of it."""
+        """Whether any of its files failed, or the album as a whole."""
         return self.reason is Reason.NOTHING_HEARD or any(
             outcome.status is Status.FAILED for outcome in self.outcomes
         )
 
     @property
     def result(self) -> str:
-        """In a word: painted, embedded, filled, skipped, and partly or failed where it went ill."""
+        """The result in a word: painted, embedded, skipped, …, or partly or failed on failure."""
         if not self.failed:
             return _RESULTS[self.plan.action]
         written = any(outcome.status is not Status.FAILED for outcome in self.outcomes)
@@ -142,18 +142,17 @@ Event = (
 )
 Emit = Callable[[Event], None]
 Checkpoint = Callable[[], None]
-"""Raises Interrupted when the user asked to stop: called between items, batches and steps."""
+"""Raises Interrupted if the user asked to stop; called between items, batches and steps."""
 
 
 @dataclass(slots=True)
 class PlanTotals:
-    """What a plan adds up to, in constant memory.
+    """The totals of a plan, in constant memory.
 
-    `files` are those reported on their own: unreadable, or out of a run's reach; `tracks` are all
-    others. `heard` is how many tracks would be embedded. `first` are the first MOST_LISTED albums
-    that would be worked on. `bare` counts files that cannot hold a cover
-    by their extensions. `small_covers` is how many targets get a small JPEG instead of a large
-    cover.
+    `files` counts the files reported on their own, since they cannot be read or written; `tracks`
+    counts all others. `heard` is the number of tracks to embed. `first` holds the first
+    MOST_LISTED albums that would be changed. `bare` counts the files that cannot hold a cover, by
+    extension. `small_covers` is the number of targets that get a small JPEG.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
@@ -166,7 +165,7 @@ class PlanTotals:
     bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
-        """Count an album, or a file."""
+        """Count an album or a file."""
         if isinstance(item, Outcome):
             self.files[item.status, item.reason] += 1
             self.bare.update(_bare(item))
@@ -184,12 +183,12 @@ class PlanTotals:
 
     @property
     def covers(self) -> int:
-        """How many covers would be painted."""
+        """The number of covers to paint."""
         return sum(n for (action, _), n in self.albums.items() if action is Action.PAINT)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was no music at all."""
+        """Whether no music was found."""
         return not self.albums and not self.files
 
     @property
@@ -199,7 +198,7 @@ class PlanTotals:
 
     @property
     def worked_on(self) -> int:
-        """How many albums would be worked on."""
+        """The number of albums that would not be skipped."""
         return sum(n for (action, _), n in self.albums.items() if action is not Action.SKIP)
 
     @property
@@ -210,9 +209,9 @@ class PlanTotals:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run adds up to, in constant memory: albums by result, files by status.
+    """The totals of a run, in constant memory: albums by result, files by status.
 
-    `bare` counts files that cannot hold a cover by their extensions.
+    `bare` counts the files that cannot hold a cover, by extension.
     """
 
     albums: Counter[tuple[str, Reason]] = field(default_factory=Counter)
@@ -232,18 +231,18 @@ class Tally:
 
     @property
     def failed(self) -> bool:
-        """Whether anything at all failed."""
+        """Whether anything failed."""
         return any(result in ("partly", "failed") for result, _ in self.albums) or any(
             status is Status.FAILED for status, _ in self.files
         )
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing at all, not even to pass over."""
+        """Whether nothing was found, not even files to skip."""
         return not self.albums and not self.files
 
     def count(self, result: str) -> int:
-        """How many albums had this result."""
+        """Return the number of albums with this result."""
         return sum(count for (kind, _), count in self.albums.items() if kind == result)
 
 

@@ -1,4 +1,4 @@
-"""From the names that a user gives to the files of a model, found before anything heavy loads."""
+"""Choose, locate and load a model. Everything is located before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ __all__ = [
 
 DEFAULT_MODEL = "starter"
 DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
-"""Fields of Sampling that mean nothing to a model that draws by rules."""
+"""Fields of Sampling that do not apply to a procedural model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """What the user said of the model. None: as the preset has it, at this quality.
+    """The model options of a command. None means the preset's value, at this quality.
 
-    `model` is None where none was named: the default, or none at all where its parts are given.
-    `base` and `clap` are a folder or a name on the Hub.
+    `model` is None if no model was named: the default model, or an unnamed one if all of its parts
+    are given. `base` and `clap` are folders or names on the Hub.
     """
 
     model: str | None = None
@@ -82,7 +82,7 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """The three parts of a model on this machine: two folders and the adapter's file."""
+    """The local paths of a model's parts: two folders and the adapter file."""
 
     base: Path
     clap: Path
@@ -90,7 +90,7 @@ class ModelFiles:
 
 
 class PaintBatches(Protocol):
-    """Paints pictures in the order of their requests, (H, W, 3) uint8 sRGB each, by batches."""
+    """Paints pictures in batches, in the order of their requests: (H, W, 3) uint8 sRGB each."""
 
     def __call__(
         self,
@@ -101,15 +101,15 @@ class PaintBatches(Protocol):
         checkpoint: Checkpoint,
         on_step: Callable[[int, float], None],
     ) -> Iterator[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]:
-        """Paint. `checkpoint` may raise Interrupted.
+        """Yield each painted batch. `checkpoint` may raise Interrupted.
 
-        `on_step` is told the size of a batch, and the share of its work that is done.
+        `on_step` is called with the size of the batch and the share of its work that is done.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that is ready to listen and to paint."""
+    """A loaded model: the audio encoder, and the function that paints."""
 
     tower: Tower
     adapter_sha256: str
@@ -117,13 +117,13 @@ class Model:
 
 
 def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset:
-    """The preset with the user's own wishes over it; looks for no files.
+    """Return the preset with the user's options applied; does not look for files.
 
-    Where every part is given and no model is named, no model's settings apply. A command that
-    `makes_adapter` is given all with base and CLAP.
+    If every part is given and no model is named, no preset applies. A command that `makes_adapter`
+    needs no adapter for that. Raises UsageError for options that do not apply.
     """
     preset = _named_preset(choice, makes_adapter=makes_adapter)
-    wishes = {
+    overrides = {
         name: value
         for name in (field.name for field in fields(Sampling))
         if (value := getattr(choice, name)) is not None
@@ -133,12 +133,12 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         preset = at_quality(preset, choice.quality)
     styles = choice.styles or preset.styles
     _check_text(styles)
-    if base == PROCEDURAL and not makes_adapter:  # a training of it is refused later
+    if base == PROCEDURAL and not makes_adapter:  # training is refused later
         from covergen.poster.model import check_styles
 
         _refuse_diffusion_options(preset, choice)
         check_styles(filter(None, styles))
-    sampling = replace(preset.sampling, **wishes)
+    sampling = replace(preset.sampling, **overrides)
     if choice.inks is not None and sampling.finish == "none":
         raise UsageError("--inks applies to --finish print and --finish paper only.")
     return replace(
@@ -183,17 +183,17 @@ def _check_text(styles: Sequence[str]) -> None:
 
 
 def locate_model(preset: Preset) -> ModelFiles:
-    """Find the parts of a preset on this machine; never reaches for the network.
+    """Find the parts of a preset on this machine, without using the network.
 
-    Raises ModelMissingError for a part that is not here, and ModelError for a preset without an
-    adapter: nothing ties its pictures to the music.
+    Raises ModelMissingError for a missing part, and ModelError for a preset without an adapter,
+    since nothing would relate its pictures to the music.
     """
     if preset.adapter is None:
         raise ModelError(
-            f"The model {preset.name!r} has no adapter of its own, and without one its pictures"
-            " would have nothing to do with the music.",
+            f"The model {preset.name!r} has no adapter. Without one, its pictures would not depend"
+            " on the music.",
             hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
-            f" {preset.name}`, or give one with --adapter FILE, art-from-audio's among them.",
+            f" {preset.name}`, or pass one with --adapter FILE (art-from-audio's also work).",
         )
     return ModelFiles(
         base=locate_part(preset, "base"),
@@ -203,7 +203,7 @@ def locate_model(preset: Preset) -> ModelFiles:
 
 
 def locate_part(preset: Preset, kind: Kind) -> Path:
-    """Find one part of a preset. Raises ModelMissingError, which names the preset to be pulled."""
+    """Find one part of a preset. Raises ModelMissingError, which names the preset to pull."""
     source = getattr(preset, kind)
     defined = load_presets().get(preset.name)
     is_own = defined is not None and source == getattr(defined, kind)
@@ -211,7 +211,7 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
 
 
 def check_model(options: PaintOptions) -> None:
-    """Raise what can be known without loading weights.
+    """Check everything that can be checked without loading weights.
 
     Raises ModelError, UsageError for the device, and DependencyError for a broken package.
     """
@@ -223,9 +223,9 @@ def check_model(options: PaintOptions) -> None:
 
 
 def load_model(options: PaintOptions, emit: Emit) -> Model:
-    """Load the weights; the adapter is held against base and CLAP before that.
+    """Load a model's weights, after checking that its adapter fits its base and CLAP.
 
-    Raises ModelError, and UsageError for a device that this machine has not.
+    Raises ModelError, and UsageError for a device that this machine does not have.
     """
     from covergen.audio.clap import Tower
     from covergen.compute.device import choose_compute
@@ -247,7 +247,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
             return _load_poster(tower, files, options)
         return _load_diffusion(tower, files, compute, options, emit)
     except OSError as error:
-        if error.filename is None:  # a shared library that does not load
+        if error.filename is None:  # a shared library that failed to load
             raise
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
@@ -261,7 +261,7 @@ def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Mode
 
 
 def _styles(options: PaintOptions) -> list[str]:
-    """The styles that pictures may have; "" stands for none."""
+    """Return the styles of a model, without "" (no style)."""
     return [style for style in options.preset.styles if style]
 
 

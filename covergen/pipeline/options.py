@@ -1,4 +1,4 @@
-"""What decides how a run goes: the words of the command line, checked and frozen."""
+"""Frozen, validated options of a run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """Where a cover goes: into the tracks (`embed`), beside them (`sidecar`), or both.
+    """Where a cover is written: into the tracks (`embed`), beside them (`sidecar`), or both.
 
-    `journal`: what is written can be undone.
+    `journal`: record what is written, so that it can be undone.
     """
 
     embed: bool = True
@@ -42,7 +42,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """Which albums are worked on, and what for. `limit`: at most so many, None for all."""
+    """Which albums to work on. `limit` is the maximum number of albums, None for all."""
 
     paths: tuple[Path, ...]
     scan: ScanOptions = field(default_factory=ScanOptions)
@@ -54,11 +54,12 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaintOptions:
-    """With what, and how, covers are painted.
+    """The model, and how it paints covers.
 
-    `device` and `dtype` are words of `choose_compute`. `workers` processes decode audio.
-    `batch_size` is in covers, None to choose by free memory. `lora_rank` is what the adapter must
-    have, None for any. `size` is the side of covers in pixels, None for the model's own.
+    `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
+    decoder processes. `batch_size` is in covers, None to choose it by free memory. `lora_rank` is
+    the rank that the adapter must have, None for any. `size` is the side of a cover in pixels,
+    None for the model's own.
     """
 
     preset: Preset
@@ -72,7 +73,7 @@ class PaintOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagOptions:
-    """Everything that decides what `tag` does."""
+    """The options of `tag`."""
 
     plan: PlanOptions
     paint: PaintOptions
@@ -81,11 +82,11 @@ class TagOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewOptions:
-    """What `tag` would paint, and the folder that it is painted into instead.
+    """The options of a preview: those of `tag`, and the folder to paint into.
 
-    Each album gets so many `candidates`, and with `audio` an excerpt. `retry` is a choices.json:
-    only the albums that it marks are painted, anew. `command` is what a retry has to know of the
-    command, in values of JSON.
+    `candidates` is the number of covers per album; `audio` adds an excerpt of the music. `retry`
+    is a choices.json: only the albums that it marks are painted again. `command` holds the options
+    that a retry needs, as JSON values.
     """
 
     tag: TagOptions
@@ -98,11 +99,10 @@ class PreviewOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """A preview's folder, the choices.json that was made of it, and how covers are written.
+    """The options of `apply`: a preview's folder, its choices.json, and how covers are written.
 
-    `libraries` say where the folders of the library are now; without them, they are where they
-    were. `follow_symlinks`: links in them may lead out of them. `cover_names`: globs of cover
-    files.
+    `libraries` are the library's folders if they have moved since the preview; empty otherwise.
+    `follow_symlinks`: links in them may point outside. `cover_names`: glob patterns of cover files.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""The stages between a plan and a cover: functions over iterators, one album at a time."""
+"""The stages from a plan to a cover: embed and paint, as functions over iterators."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["embed_albums", "paint_plans"]
 
 _WINDOWS_AT_ONCE = 8
-_PRINT_SIZE = 1024  # pixels; a print is sharp at any size
+_PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 
 
 def paint_plans(
@@ -54,10 +54,11 @@ def paint_plans(
     checkpoint: Checkpoint,
     on_painted: Callable[[AlbumEmbedding, Cover], None] = lambda *_: None,
 ) -> Generator[tuple[AlbumEmbedding, Cover]]:
-    """Hear and paint album after album; the model is loaded only if there is one to paint.
+    """Embed and paint albums; the model is loaded only if there is something to paint.
 
-    An album gets a cover for each of its seeds, one after another. `on_painted` is called with all
-    covers of a batch before the first of them is handed on.
+    Yields one cover for each seed of an album, in order. `on_painted` is called for all covers of
+    a batch before the first of them is yielded. Raises ModelError, and whatever `checkpoint`
+    raises.
     """
     first = next(plans, None)
     if first is None:
@@ -74,16 +75,16 @@ def paint_plans(
         checkpoint=checkpoint,
     )
     batches = _paint_albums(
-        meter.hearing(embeddings),
+        meter.embeddings(embeddings),
         model,
         options,
         seeds_of=seeds_of,
         emit=emit,
         checkpoint=checkpoint,
     )
-    covers = _handed_on(batches, on_painted)
+    covers = _unbatched(batches, on_painted)
     with closing(embeddings):
-        yield from meter.working(covers)
+        yield from meter.painted(covers)
 
 
 def embed_albums(
@@ -96,15 +97,18 @@ def embed_albums(
     emit: Emit,
     checkpoint: Checkpoint,
 ) -> Generator[AlbumEmbedding]:
-    """Hear the tracks of each album; an album of which nothing can be heard ends here."""
-    listening: deque[AlbumPlan] = deque()
+    """Embed the tracks of each album; yield one embedding per album, their mean.
+
+    An album none of whose tracks can be decoded is emitted as AlbumDone, and not yielded.
+    """
+    started: deque[AlbumPlan] = deque()
 
     def tracks() -> Iterator[Track]:
         for plan in plans:
-            listening.append(plan)
+            started.append(plan)
             yield from plan.album.tracks
 
-    heard = embed_tracks(
+    embedded = embed_tracks(
         tracks(),
         tower,
         store,
@@ -113,19 +117,19 @@ def embed_albums(
         workers=workers,
         checkpoint=checkpoint,
     )
-    with closing(heard):
-        for first in heard:
-            plan = listening.popleft()
+    with closing(embedded):
+        for first in embedded:
+            plan = started.popleft()
             results = []
-            for result in chain([first], islice(heard, len(plan.album.tracks) - 1)):
+            for result in chain([first], islice(embedded, len(plan.album.tracks) - 1)):
                 results.append(result)
                 emit(TrackHeard(plan=plan))
             vectors = [result.vector for result in results if isinstance(result, TrackEmbedding)]
-            unheard = tuple(result for result in results if isinstance(result, Outcome))
+            failed = tuple(result for result in results if isinstance(result, Outcome))
             if vectors:
-                yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), unheard=unheard)
+                yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), unheard=failed)
             else:
-                emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=unheard))
+                emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=failed))
 
 
 def _paint_albums(
@@ -137,10 +141,10 @@ def _paint_albums(
     emit: Emit,
     checkpoint: Checkpoint,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
-    """Paint the covers of each album, batch by batch."""
+    """Paint the covers of each album; yield them batch by batch."""
     painting: deque[tuple[AlbumEmbedding, int, str]] = deque()
-    shares: deque[float] = deque()  # of an album, for each of these pictures
-    told = 0.0
+    shares: deque[float] = deque()  # the share of an album that each of these pictures is
+    reported = 0.0  # albums of the current batch
     preset = options.preset
     sampling = preset.sampling
 
@@ -153,11 +157,11 @@ def _paint_albums(
                 shares.append(1 / len(seeds))
                 yield PaintRequest(vector=embedding.vector, seed=seed, style=style)
 
-    def tell(pictures: int, share: float) -> None:
-        nonlocal told
+    def report(pictures: int, share: float) -> None:
+        nonlocal reported
         albums = share * sum(islice(shares, pictures))
-        emit(Painting(albums=albums - told))
-        told = albums
+        emit(Painting(albums=albums - reported))
+        reported = albums
 
     def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
         embedding, seed, style = painting.popleft()
@@ -182,21 +186,21 @@ def _paint_albums(
         sampling,
         batch_size=options.batch_size,
         checkpoint=checkpoint,
-        on_step=tell,
+        on_step=report,
     )
     for pictures in batches:
-        tell(len(pictures), 1.0)
-        told = 0.0
+        report(len(pictures), 1.0)
+        reported = 0.0
         yield list(map(painted, pictures))
 
 
 def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
-    """The style of an album's cover with this seed: always the same one of these styles."""
+    """Return the style of an album's cover; the same album and seed always get the same one."""
     return styles[seed_for(album.key, seed) % len(styles)] if styles else ""
 
 
 def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
-    """What the model's finish makes of a picture."""
+    """Apply the model's finish to a picture."""
     sampling = options.preset.sampling
     if sampling.finish == "none":
         return pixels
@@ -210,7 +214,7 @@ def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint
     )
 
 
-def _handed_on(
+def _unbatched(
     batches: Iterable[list[tuple[AlbumEmbedding, Cover]]],
     on_painted: Callable[[AlbumEmbedding, Cover], None],
 ) -> Iterator[tuple[AlbumEmbedding, Cover]]:

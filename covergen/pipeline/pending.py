@@ -1,4 +1,4 @@
-"""Covers that are painted and not yet written: a run that is killed meanwhile need not repaint."""
+"""Covers that are painted but not yet written, kept so that a resumed run need not repaint them."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _REASONS = {reason.value: reason for reason in Reason}
 
 
 class PendingCovers:
-    """The pending covers of one run, each found again by all that decides what it looks like.
+    """The pending covers of one run, in files named by a hash of everything a cover depends on.
 
-    That is the model's files, the settings, the album and its tracks, which are known by what
-    `stamp_of` says of them: as they were before anything was written. Where covers cannot be kept,
-    they are painted again, and that is no error.
+    That is the model's files, the settings, the album and its tracks. A track is identified by
+    `stamp_of`: its size and time before anything was written to it. If a cover cannot be kept, it
+    is painted again; that is not an error.
     """
 
     def __init__(self, options: TagOptions, stamp_of: Callable[[Track], Stamp]) -> None:
         self._options = options
         self._stamp_of = stamp_of
         self._folder = state_folder() / "pending"
-        self._known_settings = ""
+        self._cached_settings = ""
 
     def find(self, plan: AlbumPlan) -> tuple[Cover, tuple[Outcome, ...]] | None:
-        """The cover that was painted for an album, and its tracks that were not heard for it."""
+        """Return an album's pending cover, and the Outcomes of tracks that were not decoded."""
         if not self._are_any():
             return None
         with suppress(ModelError, OSError, KeyError, TypeError, ValueError):
@@ -64,7 +64,7 @@ class PendingCovers:
         return None
 
     def keep(self, embedding: AlbumEmbedding, cover: Cover) -> None:
-        """Keep a cover until `drop`."""
+        """Save a cover until `drop`."""
         details = {
             "shape": cover.pixels.shape,
             "provenance": cover.provenance,
@@ -76,13 +76,13 @@ class PendingCovers:
             write_whole(self._file(embedding.plan), bytes_hash(body).encode() + b"\n" + body)
 
     def drop(self, plan: AlbumPlan) -> None:
-        """Forget the cover of an album, since it is where it belongs."""
+        """Delete the cover of an album, which has been written."""
         if self._are_any():
             with suppress(ModelError, OSError):
                 self._file(plan).unlink(missing_ok=True)
 
     def prune(self) -> None:
-        """Forget covers for which nobody came back."""
+        """Delete covers that are too old, and the oldest ones beyond the size limit."""
         with suppress(OSError):
             files = sorted(self._folder.iterdir(), key=lambda file: -file.stat().st_mtime)
             oldest, room = time.time() - _KEPT_SECONDS, _KEPT_BYTES
@@ -93,27 +93,27 @@ class PendingCovers:
                     file.unlink()
 
     def _are_any(self) -> bool:
-        """What nearly always saves asking for a key."""
+        """Whether any cover is pending; usually not, which saves computing a key."""
         with suppress(OSError), os.scandir(self._folder) as entries:
             return any(entries)
         return False
 
     def _file(self, plan: AlbumPlan) -> Path:
-        """Raises ModelError where the model is not here, and OSError."""
+        """Return the file of an album's cover. Raises ModelError without a model, and OSError."""
         tracks = [(track.path.absolute(), self._stamp_of(track)) for track in plan.album.tracks]
         key = as_json([self._settings(), plan.album.key, tracks])
         return self._folder / bytes_hash(key.encode())
 
     def _settings(self) -> str:
-        if not self._known_settings:
+        if not self._cached_settings:
             paint = self._options.paint
             files = locate_model(paint.preset)
             model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
             encoding = self._options.plan.write.encoding
-            own = (covergen.__version__, paint.preset, paint.dtype, self._options.seed)
-            settings = (model, *own, encoding)
-            self._known_settings = as_json(settings)
-        return self._known_settings
+            options = (paint.preset, paint.dtype, self._options.seed, encoding)
+            settings = (model, covergen.__version__, *options)
+            self._cached_settings = as_json(settings)
+        return self._cached_settings
 
 
 def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:

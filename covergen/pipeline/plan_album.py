@@ -1,4 +1,4 @@
-"""What a run would do with an album, and why."""
+"""Decide what a run does with an album, and why."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from covergen.library.containers import holds_covers
 
 __all__ = ["plan_album"]
 
-_BESIDE_ALONE = (".jxl", ".heic")  # kinds that players show in folders, and in no tags
+_SIDECAR_ONLY = (".jxl", ".heic")  # formats that players show from folders, but not from tags
 
 
 def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
-    """Decide what becomes of an album. `force` wins over `fill`.
+    """Return the plan of an album. `force` takes precedence over `fill`.
 
-    An album in which some tracks have a picture and some lack it is never painted unasked: not
-    even where a cover file lies beside it. Where that picture is covergen's own, from a run that
-    was stopped in the album's midst, it goes into the rest. What is not an image counts as none.
-    Tracks that cannot hold a cover are no targets.
+    An album in which only some tracks have a picture is never painted by default, even if it has a
+    cover file. If that picture is covergen's own, from an interrupted run, it is copied to the
+    other tracks. Data that is not an image does not count as a picture. Tracks that cannot hold a
+    cover are not targets.
     """
     tracks = tuple(track for track in album.tracks if holds_covers(track.container))
     lacking = tuple(track for track in tracks if not track.has_art)
@@ -38,4 +38,4 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
 
 
 def _can_be_embedded(cover_file: Path | None) -> bool:
-    return cover_file is not None and cover_file.suffix.lower() not in _BESIDE_ALONE
+    return cover_file is not None and cover_file.suffix.lower() not in _SIDECAR_ONLY

@@ -1,4 +1,4 @@
-"""What a run would do: every album of a library with its action and its reason."""
+"""Plan a run: every album of a library, with its action and its reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["plan_library", "plan_one", "planned", "within_reach"]
 def plan_library(
     options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Plan album by album, in constant memory.
+    """Yield the plan of each album, in constant memory.
 
     An Outcome is a file that cannot be read, or a track of an album that cannot be written at all.
     """
@@ -41,48 +41,48 @@ def plan_library(
 def _plans(
     options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    acted = 0
+    active = 0
     for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
         if isinstance(item, Outcome):
             yield item
             continue
         plan = plan_one(item, options)
         if plan.action is not Action.SKIP:
-            acted += 1
-            if options.limit is not None and acted > options.limit:
+            active += 1
+            if options.limit is not None and active > options.limit:
                 plan = _skipped(plan, Reason.LIMIT)
         yield plan
 
 
 def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
-    """The plan of one album, whatever the limit."""
+    """Return the plan of one album, ignoring the limit."""
     plan = plan_album(album, force=options.force, fill=options.fill)
-    return plan if plan.action is Action.SKIP else _worth_painting(plan, options.write)
+    return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, options.write)
 
 
 def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
-    """The plan, from the memory of scans as far as that reaches, without what is `hindered`."""
+    """Yield the plan of a library, using the scan cache, without targets that cannot be written."""
     with closing(ScanMemory()) as memory:
         for plan in _plans(options, memory, checkpoint):
             yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
 
 
 def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
-    """A plan less the targets that cannot be written, as can be told without trying."""
+    """Return the plan without targets known to be unwritable; these become `hindered`."""
     if not write.embed or plan.action is Action.SKIP:
         return plan
-    found = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
-    hindered = tuple(filter(None, found.values()))
-    targets = tuple(track for track in plan.targets if not found[track.path])
+    obstacles = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
+    hindered = tuple(filter(None, obstacles.values()))
+    targets = tuple(track for track in plan.targets if not obstacles[track.path])
     return replace(plan, targets=targets, hindered=hindered)
 
 
-def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
-    """Paint nothing that could then go nowhere."""
+def _skip_if_blocked(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
+    """Skip an album whose cover could not be written anywhere."""
     if not (write.embed and plan.targets):
         if plan.album.shares_folder:
             return _skipped(plan, Reason.SHARED_FOLDER)
-        return _skipped(plan, Reason.SIDECAR_EXISTS) if _is_taken(plan.album, write) else plan
+        return _skipped(plan, Reason.SIDECAR_EXISTS) if _has_sidecar(plan.album, write) else plan
     obstacles = [obstacle(track, write.rewrite) for track in plan.targets]
     found = tuple(filter(None, obstacles))
     if len(found) < len(obstacles):
@@ -93,8 +93,8 @@ def _worth_painting(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     return replace(skipped, hindered=found) if unreadable else skipped
 
 
-def _is_taken(album: Album, write: WriteOptions) -> bool:
-    """Whether another file has the very name of the cover file to be written."""
+def _has_sidecar(album: Album, write: WriteOptions) -> bool:
+    """Whether a file with the name of the cover file already exists."""
     name = f"cover{'.png' if write.encoding.format == 'png' else '.jpg'}"
     files = filter(None, (album.cover_file, album.broken_file))
     return any(file.parent == album.folder and file.name.lower() == name for file in files)

@@ -1,4 +1,4 @@
-"""The command that paints a cover again, from what the cover says of itself."""
+"""Reconstruct the command that paints a cover again, from the cover's provenance."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _SEEDS_TRIED = 10_000
 _BEST_QUALITY = 95
 
 _NO_MUSIC = (
-    "It was painted for music that does not lie here, or whose tags or names have changed since:"
-    " no command is known."
+    "It was painted for music that is not here, or whose tags or file names have changed since:"
+    " there is no command to repaint it."
 )
 _NO_SEED = (
-    f"The --seed of the run is none of the first {_SEEDS_TRIED:,}: no command is known that paints"
-    " the whole album's cover again."
+    f"The run's --seed is not one of the first {_SEEDS_TRIED:,}: there is no command to repaint the"
+    " album's cover."
 )
-_IN_THE_WAY = "Move the picture away first: a cover file is never overwritten."
+_IN_THE_WAY = "Move the picture away first: cover files are never overwritten."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaint:
-    """The words of a command; none where no command can paint the cover again.
+    """The words of a command; empty if no command can paint the cover again.
 
-    `provisos` are sentences that say why not, or what else it takes.
+    `provisos` are sentences that explain why not, or what else is needed.
     """
 
     command: tuple[str, ...] = ()
@@ -70,11 +70,11 @@ def repaint(
     *,
     adapter_hint: str = "",
 ) -> Repaint:
-    """Tell how to paint a cover again: `picture`, which lies in `path` or is that file.
+    """Return the command that paints `picture` again, which is in the file `path` or is that file.
 
-    A track's cover is painted into a new picture file, an album's into its tracks once more, be it
-    one. Looks for the music in the folder of `path` alone, and for the adapter among those of the
-    models and at `adapter_hint`.
+    A cover painted for a single track is painted into a new picture file, an album's cover into
+    its tracks. Looks for the music only in the folder of `path`, and for the adapter among those
+    of the presets and at `adapter_hint`. Raises whatever `checkpoint` raises.
     """
     found = _painted_for(path.absolute(), provenance.album_key, checkpoint)
     if found is None:
@@ -82,7 +82,7 @@ def repaint(
     album, paths = found
     options, provisos = _model_options(provenance, adapter_hint)
     options += _encoding_options(picture)
-    if _is_a_tracks_own(album, checkpoint):
+    if _was_painted_for_track(album, checkpoint):
         options += ("--seed", str(provenance.seed), "--output", f"cover{picture.extension}")
         return Repaint(command=_command("generate", options, paths), provisos=provisos)
     seed = _album_seed(provenance)
@@ -102,16 +102,16 @@ def _command(name: str, options: tuple[str, ...], paths: tuple[Path, ...]) -> tu
 def _painted_for(
     path: Path, key: str, checkpoint: Checkpoint
 ) -> tuple[Album, tuple[Path, ...]] | None:
-    """The album of that key in a file's folder, and the paths that name just its tracks."""
+    """Return the album with that key in a file's folder, and the paths that select its tracks."""
     folder = above_discs(path.parent)
-    # A file that a walk passes over may still have been named outright.
+    # A file that a scan of the folder skips may have been named on the command line.
     attempts: tuple[tuple[Path, _Per], ...]
     attempts = (folder, "album"), (folder, "track"), (path, "track")
     with closing(ScanMemory()) as memory:
         for place, per in attempts:
             albums, alone = _albums_at(place, per, memory, checkpoint)
             mine = [album for album in albums if album.key == key]
-            # A track's own picture is of no other track that happens to have the same tags.
+            # Prefer the album that contains `path`: others may have the same tags.
             mine.sort(key=lambda album: all(track.path != path for track in album.tracks))
             if mine:
                 tracks = tuple(track.path for track in mine[0].tracks)
@@ -123,7 +123,7 @@ def _painted_for(
 def _albums_at(
     place: Path, per: _Per, memory: ScanMemory, checkpoint: Checkpoint
 ) -> tuple[list[Album], bool]:
-    """The albums of a file, or in a folder and its discs; whether there are no others below it."""
+    """Return the albums of a file or folder (with its discs), and whether there are no others."""
     albums: list[Album] = []
     for album in scan([place], ScanOptions(per=per, bare=True), memory, checkpoint=checkpoint):
         if isinstance(album, Album):
@@ -133,8 +133,8 @@ def _albums_at(
     return albums, True
 
 
-def _is_a_tracks_own(album: Album, checkpoint: Checkpoint) -> bool:
-    """Whether a cover was painted for a track as such, which is all that `generate` paints."""
+def _was_painted_for_track(album: Album, checkpoint: Checkpoint) -> bool:
+    """Whether a cover was painted for a single track, as `generate` does."""
     if len(album.tracks) > 1:
         return False
     with closing(ScanMemory()) as memory:
@@ -143,7 +143,7 @@ def _is_a_tracks_own(album: Album, checkpoint: Checkpoint) -> bool:
 
 
 def _album_seed(provenance: Provenance) -> int | None:
-    """The user's seed, of which `tag` makes the seed of each album."""
+    """Return the --seed from which `tag` derived the album's seed, None if it is not found."""
     key = provenance.album_key
     tried = range(_SEEDS_TRIED)
     return next((seed for seed in tried if seed_for(key, seed) == provenance.seed), None)
@@ -152,22 +152,22 @@ def _album_seed(provenance: Provenance) -> int | None:
 def _model_options(
     provenance: Provenance, adapter_hint: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Every setting outright, so that no other default can take its place, and the provisos."""
+    """Return every setting as an explicit option, so that defaults do not matter; and provisos."""
     presets = load_presets()
     provisos = list(_missing(provenance))
     adapter = _adapter_source(provenance, presets, adapter_hint)
     if provenance.version != covergen.__version__:
         provisos.append(
-            f"covergen {provenance.version} painted it, and this is {covergen.__version__}:"
-            " the picture may come out otherwise."
+            f"It was painted by covergen {provenance.version}, and this is {covergen.__version__}:"
+            " the picture may differ."
         )
     if adapter is None:
         provisos.append(
-            "ADAPTER stands for the file whose SHA-256 is"
+            "Replace ADAPTER with the file whose SHA-256 is"
             f" {provenance.adapter}: none of your models has it."
         )
     options = {
-        # The default lends its name where a cover's own model is gone: all else is given anyway.
+        # If the cover's model is gone, any model will do: every setting is explicit anyway.
         "model": provenance.model if provenance.model in presets else DEFAULT_MODEL,
         "base": provenance.base,
         "clap": provenance.clap,
@@ -204,7 +204,7 @@ def _missing(provenance: Provenance) -> Iterator[str]:
 
 
 def _adapter_source(provenance: Provenance, presets: dict[str, Preset], hint: str) -> str | None:
-    """The first adapter that has the right bytes."""
+    """Return the first adapter whose hash matches, None if there is none."""
     own_first = sorted(presets.values(), key=lambda preset: preset.name != provenance.model)
     sources = [*(preset.adapter for preset in own_first), hint]
     for source in dict.fromkeys(filter(None, sources)):
@@ -224,7 +224,7 @@ def _encoding_options(picture: Picture) -> tuple[str, ...]:
 
 
 def _jpeg_quality(data: bytes) -> int | None:
-    """The quality that has the same quantization tables, by which it is known."""
+    """Return the JPEG quality with the same quantization tables, None if there is none."""
     from PIL import Image
 
     def tables(encoded: bytes) -> object:

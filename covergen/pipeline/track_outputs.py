@@ -1,4 +1,4 @@
-"""Single tracks with a file to be made from each: what `generate` and `embed` work on."""
+"""Tracks with one output file each, for `generate` and `embed`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ __all__ = ["TrackOutputs"]
 
 @dataclass(slots=True, kw_only=True)
 class TrackOutputs:
-    """Gives each track below `paths` a file of its own.
+    """Assigns one output file to each track below `paths`.
 
-    `output` is a folder, or, for a single track, a name that ends in `suffix`. A track found in
-    a folder of `paths` keeps its sub-folders, so that a library of "01.flac" makes no heap.
-    Tracks that differ only in their extension keep it: `song.mp3.pt` beside `song.pt`. Existing
-    outputs are left alone unless `force`.
+    `output` is a folder, or for a single track a file name that ends in `suffix`. A track found in
+    a folder of `paths` keeps its subfolders. Tracks that differ only in their extension keep it:
+    `song.mp3.pt` beside `song.pt`. Existing outputs are kept unless `force` is set.
     """
 
     paths: tuple[Path, ...]
@@ -46,17 +45,19 @@ class TrackOutputs:
 
     def __post_init__(self) -> None:
         if self.output.is_file() and not self._is_one_file():
-            raise UsageError(f"{self.output} is a file: name a folder, or a name in {self.suffix}.")
+            raise UsageError(
+                f"{self.output} is a file: pass a folder, or a file name ending in {self.suffix}."
+            )
         above = next(folder for folder in self.output.absolute().parents if folder.exists())
-        home = self.output if self.output.is_dir() else above
-        if not home.is_dir():
-            raise UsageError(f"{self.output} cannot be written: {home} is a file.")
-        if not os.access(home, os.W_OK):
-            raise UsageError(f"{self.output} cannot be written: {home} is read-only.")
+        parent = self.output if self.output.is_dir() else above
+        if not parent.is_dir():
+            raise UsageError(f"{self.output} cannot be written: {parent} is a file.")
+        if not os.access(parent, os.W_OK):
+            raise UsageError(f"{self.output} cannot be written: {parent} is read-only.")
 
     def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
-        """One plan for each track whose output is to be made."""
-        options = replace(self.scan, bare=True)  # they are only heard
+        """Yield one plan for each track whose output is to be written."""
+        options = replace(self.scan, bare=True)  # tracks are only read, so any container will do
         for album in scan(self.paths, options, memory, checkpoint=checkpoint):
             if isinstance(album, Outcome):
                 emit(FileFailed(outcome=album))
@@ -73,7 +74,7 @@ class TrackOutputs:
             )
 
     def write(self, plan: AlbumPlan, data: bytes) -> Outcome:
-        """Write the output of a track that was planned, whole or not at all."""
+        """Write the output of a planned track atomically."""
         output = self._waiting.pop(plan.album.tracks[0].path)
         try:
             with write_errors(output):
@@ -88,10 +89,10 @@ class TrackOutputs:
     def _name(self, track: Path) -> Path:
         if self._is_one_file():
             return self.output
-        home = self.output / self._below_root(track).parent
+        folder = self.output / self._below_root(track).parent
         numbered = (f"{track.name}-{n}" for n in range(2, 1_000_000))
         for name in chain((track.stem, track.name), numbered):
-            output = home / f"{name}{self.suffix}"
+            output = folder / f"{name}{self.suffix}"
             if output not in self._taken:
                 break
         self._taken.add(output)
@@ -102,7 +103,7 @@ class TrackOutputs:
             return False
         if len(self.paths) > 1 or self.paths[0].is_dir():
             raise UsageError(
-                f"{self.output} names one file, but there may be several: name a folder."
+                f"{self.output} is one file, but there may be several tracks: pass a folder."
             )
         return True
 

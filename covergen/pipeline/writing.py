@@ -1,4 +1,4 @@
-"""From a picture to the files of an album: the last stage."""
+"""The last stage: write a cover to the files of an album."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ __all__ = ["OnWritten", "Writer", "cleaned", "fill_album", "is_complete", "write
 class Writer:
     """How covers are written.
 
-    `on_written` is called with each track, as it was scanned, whose file is a new one now. Without
-    a `run` nothing is journalled.
+    `on_written` is called with each track, as it was scanned, whose file has been replaced. If
+    `run` is None, nothing is recorded in the journal.
     """
 
     options: WriteOptions
@@ -44,7 +44,7 @@ class Writer:
 
 
 def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
-    """Clear each folder of what a killed run left there, when its first album comes."""
+    """Pass plans on; before a folder's first album, remove what a killed run left in the folder."""
     clean: set[Path] = set()
     for plan in plans:
         if not isinstance(plan, Outcome):
@@ -63,25 +63,25 @@ def write_album(
     *,
     unheard: tuple[Outcome, ...] = (),
 ) -> AlbumDone:
-    """Put a painted cover into the tracks of an album, and where asked, beside them.
+    """Write a painted cover into an album's tracks, beside them, or both.
 
-    A track that was `unheard`, since its audio cannot be decoded, cannot be verified either, and is
-    left alone. Raises JournalError.
+    `unheard` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
+    JournalError.
     """
     options = writer.options
     record = writer.run.record(plan.album, provenance) if writer.run else None
-    passed_over = {outcome.path for outcome in unheard}
+    skipped = {outcome.path for outcome in unheard}
     outcomes = list(unheard)
     if options.embed:
-        heard = (track for track in plan.targets if track.path not in passed_over)
-        outcomes += [_write(track, picture, writer, record) for track in heard]
+        decodable = (track for track in plan.targets if track.path not in skipped)
+        outcomes += [_write(track, picture, writer, record) for track in decodable]
     if options.sidecar:
-        outcomes.append(_write_beside(plan.album, picture, record))
+        outcomes.append(_write_sidecar(plan.album, picture, record))
     return _done(plan, outcomes, writer, provenance, unheard)
 
 
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
-    """Put the picture that an album already has into its tracks that lack it.
+    """Copy the picture that an album already has to the tracks that lack it.
 
     Raises JournalError.
     """
@@ -96,7 +96,7 @@ def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
 
 
 def is_complete(outcomes: Sequence[Outcome], unheard: Sequence[Outcome]) -> bool:
-    """Whether nothing failed but those tracks that were not heard, and never can be written."""
+    """Whether nothing failed except the tracks that cannot be decoded."""
     return sum(outcome.status is Status.FAILED for outcome in outcomes) == len(unheard)
 
 
@@ -109,7 +109,7 @@ def _write(track: Track, picture: Picture, writer: Writer, record: Record | None
     return outcome
 
 
-def _write_beside(album: Album, picture: Picture, record: Record | None) -> Outcome:
+def _write_sidecar(album: Album, picture: Picture, record: Record | None) -> Outcome:
     if album.shares_folder:
         return Outcome(path=album.folder, status=Status.SKIPPED, reason=Reason.SHARED_FOLDER)
     return write_sidecar(album.folder, picture, record=record)
@@ -130,7 +130,7 @@ def _done(
 
 
 def _existing_picture(album: Album) -> Picture:
-    """The first of the album's own covers that can be read."""
+    """Return the first of the album's covers that is a readable image."""
     for data in covers_of(album):
         with suppress(ValueError):
             return Picture.parse(data)

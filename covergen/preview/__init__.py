@@ -1,1 +1,1 @@
-"""Everything between painting a preview and applying it."""
+"""Preview folders: their manifest, page and choices."""

@@ -1,4 +1,4 @@
-"""Albums as the plan of a preview has them: by names that do not tell where they lie."""
+"""Album entries of a preview's manifest; their paths are relative, so that the library may move."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _LONGEST_STEM = 60
 
 
 def plain(path: Path) -> Path:
-    """A path that is absolute, and has no ".." in it."""
+    """Return an absolute path without ".."."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def roots_of(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The folders, absolute, below which everything lies that a scan of `paths` can find."""
+    """Return the absolute folders that contain everything a scan of `paths` can find."""
     folders = (path if path.is_dir() else path.parent for path in paths)
     return tuple(dict.fromkeys(above_discs(folder).absolute() for folder in folders))
 
 
 def album_id(album: Album, roots: Sequence[Path]) -> str:
-    """What names an album in a preview: there may be two with the same key."""
+    """Return an album's id in a preview, since two albums may have the same key."""
     root = _root_of(album, roots)
     first = album.tracks[0].path.absolute().relative_to(roots[root]).as_posix()
     text = f"{album.key}\0{root}\0{first}"
@@ -50,7 +50,7 @@ def album_id(album: Album, roots: Sequence[Path]) -> str:
 
 
 def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
-    """An album as it is planned, before anything is painted."""
+    """Return an album's entry before anything is painted."""
     album = plan.album
     root = _root_of(album, roots)
 
@@ -86,25 +86,25 @@ def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
 
 
 def same_music(one: PlannedAlbum, other: PlannedAlbum) -> bool:
-    """Whether a cover of the one is a cover of the other: their files have not changed."""
+    """Whether covers of one are valid for the other: the same action on unchanged files."""
     files = [[(t.path, t.size, t.mtime_ns) for t in album.tracks] for album in (one, other)]
     return files[0] == files[1] and (one.key, one.action) == (other.key, other.action)
 
 
 def candidate_seed(key: str, seed: int, number: int) -> int:
-    """The seed of an album's candidate; that of the first, 0, is the one that `tag` uses."""
+    """Return the seed of an album's candidate. Candidate 0 has the seed that `tag` uses."""
     return seed_for(f"{key}\0{number}" if number else key, seed)
 
 
 def file_stem(album: PlannedAlbum) -> str:
-    """How the album's files in the preview are called, in letters that every system knows."""
+    """Return the stem of the album's file names in the preview, in lower-case ASCII."""
     text = unicodedata.normalize("NFKD", f"{album.artist} {album.title}").casefold()
     words = "-".join(re.findall("[a-z0-9]+", text.encode("ascii", "ignore").decode()))
     return f"{words[:_LONGEST_STEM]}-{album.id}".lstrip("-")
 
 
 def _root_of(album: Album, roots: Sequence[Path]) -> int:
-    """The number of the innermost root that the album lies below."""
+    """Return the index of the innermost root that contains the album."""
     folder = album.folder.absolute()
-    around = [number for number, root in enumerate(roots) if folder.is_relative_to(root)]
-    return max(around, key=lambda number: len(roots[number].parts))
+    containing = [index for index, root in enumerate(roots) if folder.is_relative_to(root)]
+    return max(containing, key=lambda index: len(roots[index].parts))

@@ -1,4 +1,4 @@
-"""The folder of a preview: what may become one, and the files in it."""
+"""The preview folder: checking, opening and cleaning it, and the files in it."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ __all__ = [
 ]
 
 COVERS, THUMBNAILS, EXCERPTS = _KINDS = ("covers", "thumbnails", "audio")
-# Of an album, of the candidates of one, and what a kill left of either.
+# Names of covers, thumbnails and excerpts, and of temporary files that a killed run left behind.
 _OWN_NAME = re.compile(
     r"[a-z0-9-]*[0-9a-f]{16}(-[0-9]+)?\.(png|jpg|mp3)|\.covergen-[0-9a-f]+\.(part|tmp)"
 )
 
 
 def check_preview(options: PreviewOptions) -> bool:
-    """Whether there is such a preview already, to be gone on with. Touches nothing.
+    """Whether the folder already contains this preview, so that it can be continued. Read-only.
 
-    Raises UsageError for a folder that holds something else, or lies in the library, and
-    WriteError for one that cannot be looked into.
+    Raises UsageError for a folder that contains anything else or is inside the library, and
+    WriteError for one that cannot be read.
     """
     folder = options.folder
     for path in options.tag.plan.paths:
         if _real(folder).is_relative_to(_real(path)):
             raise UsageError(
-                f"{folder} lies in the library, {path}: players would find it there.",
-                hint="Name a folder elsewhere for the preview.",
+                f"{folder} is inside the library {path}: players would find it there.",
+                hint="Choose a folder outside the library for the preview.",
             )
     with write_errors(folder):
         if not (folder / PLAN_NAME).is_file():
@@ -66,7 +66,7 @@ def check_preview(options: PreviewOptions) -> bool:
 
 
 def open_preview(options: PreviewOptions) -> PlanFile:
-    """Go on with a preview, or begin it. Raises UsageError as `check_preview`, and WriteError."""
+    """Open a preview, or create it. Raises UsageError as `check_preview`, and WriteError."""
     folder = options.folder
     roots = _real_roots(options)
     if check_preview(options):
@@ -81,46 +81,46 @@ def open_preview(options: PreviewOptions) -> PlanFile:
         for name in _KINDS:
             _place(folder, name).mkdir(exist_ok=True)
         if not (folder / IGNORE_FILE).exists():
-            (folder / IGNORE_FILE).touch()  # excerpts are no music of a library around the folder
+            (folder / IGNORE_FILE).touch()  # so that scans do not take excerpts for music
     origin = Origin(paths=options.tag.plan.paths, roots=roots, options=options.command)
     remember_origin(plan.header.preview, origin)
     return plan
 
 
 def keep_cover(folder: Path, name: str, cover: Cover) -> Path:
-    """Write a cover, `name`.png, and a thumbnail of it. Raises WriteError."""
+    """Write a cover as `name`.png, with a thumbnail; return its path. Raises WriteError."""
     path = _place(folder, COVERS, f"{name}.png")
-    small = _place(folder, THUMBNAILS, f"{name}.jpg")
+    thumbnail = _place(folder, THUMBNAILS, f"{name}.jpg")
     data = encode(cover, Encoding()).data
     with write_errors(path):
         write_whole(path, data)
-        save_thumbnail(data, small)
+        save_thumbnail(data, thumbnail)
     return path
 
 
 def keep_excerpt(folder: Path, name: str, track: Path) -> str:
-    """Cut an excerpt of a track and return its file's name, "" without one. Raises WriteError."""
+    """Write an excerpt of a track; return its file name, "" on failure. Raises WriteError."""
     path = _place(folder, EXCERPTS, f"{name}.mp3")
     try:
         data = page_excerpt(track)
     except DecodeError:
-        return ""  # a page without it is as good
+        return ""  # the page works without it
     with write_errors(path):
         write_whole(path, data)
     return path.name
 
 
 def tidy(folder: Path, plan: PlanFile) -> None:
-    """Delete the covers and excerpts that the plan does not name any more. Raises WriteError."""
-    named = set()
+    """Delete covers and excerpts that the manifest no longer mentions. Raises WriteError."""
+    used = set()
     for album in plan:
         stems = [candidate.cover.removesuffix(".png") for candidate in album.candidates]
-        named |= {f"{stem}.{end}" for stem in stems for end in ("png", "jpg")}
-        named.add(album.excerpt)
+        used |= {f"{stem}.{extension}" for stem in stems for extension in ("png", "jpg")}
+        used.add(album.excerpt)
     with write_errors(folder):
         for name in (".", *_KINDS):
             for path in (_place(folder, name) if name != "." else folder).iterdir():
-                if _OWN_NAME.fullmatch(path.name) and path.name not in named:
+                if _OWN_NAME.fullmatch(path.name) and path.name not in used:
                     path.unlink()
 
 
@@ -128,44 +128,44 @@ def _place(folder: Path, *names: str) -> Path:
     try:
         return inside(folder, "/".join(names))
     except ValueError as error:
-        hint = "covergen makes no such links: name a new folder for the preview."
+        hint = "covergen does not create such links: choose a new folder for the preview."
         raise UsageError(f"{error}.", hint=hint) from error
 
 
 def _check_empty(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", hint="Name a folder for the preview.")
+        raise UsageError(f"{folder} is a file.", hint="Choose a folder for the preview.")
     if folder.is_dir() and not all(_OWN_NAME.fullmatch(path.name) for path in folder.iterdir()):
         raise UsageError(
-            f"{folder} holds something else than a preview.",
-            hint="Name a new or an empty folder for the preview.",
+            f"{folder} contains files that are not a preview.",
+            hint="Choose a new or empty folder for the preview.",
         )
 
 
-def _check_same(folder: Path, there: PlanHeader, options: PreviewOptions) -> None:
+def _check_same(folder: Path, existing: PlanHeader, options: PreviewOptions) -> None:
     roots = _real_roots(options)
-    origin = recall_origin(there.preview)
+    origin = recall_origin(existing.preview)
     names = tuple(root.name for root in roots)
-    same = origin.roots == roots if origin else there.roots == names
+    same = origin.roots == roots if origin else existing.roots == names
     if not same:
         raise UsageError(
-            f"{folder} holds the preview of another library: {', '.join(there.roots)}.",
-            hint="Name a new folder for this one.",
+            f"{folder} contains the preview of another library: {', '.join(existing.roots)}.",
+            hint="Choose a new folder for this one.",
         )
     differing = [
-        f"{name} {there.settings.get(name)!r} there, {value!r} now"
+        f"{name} was {existing.settings.get(name)!r}, is now {value!r}"
         for name, value in _settings(options).items()
-        if there.settings.get(name) != value
+        if existing.settings.get(name) != value
     ]
     if differing:
         raise UsageError(
-            f"{folder} holds a preview with other settings: {'; '.join(differing)}.",
-            hint="Give those to go on with it, or name a new folder.",
+            f"{folder} contains a preview with other settings: {'; '.join(differing)}.",
+            hint="Use the same settings to continue it, or choose a new folder.",
         )
 
 
 def _settings(options: PreviewOptions) -> dict[str, str]:
-    """All that a picture depends on, besides its music."""
+    """Return all settings that a picture depends on."""
     preset = options.tag.paint.preset
     settings = {
         "model": preset.name,

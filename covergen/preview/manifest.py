@@ -1,8 +1,8 @@
-"""plan.jsonl: what a preview would do with each album of a library, and what it painted.
+"""plan.jsonl: the manifest of a preview, with the plan and the painted covers of each album.
 
-The first line says whose plan it is, every other is an album. A later line replaces an earlier one
-of the same album, so that a kill costs no more than the line that was being written. Whatever is
-read here may have been written by anybody: no place on the disk follows from it alone.
+The first line is a header, every other line is an album. A later line replaces an earlier one of
+the same album, so that a kill loses at most the line being written. The file may come from an
+untrusted source: no location on disk is derived from it alone.
 """
 
 import json
@@ -33,16 +33,16 @@ _FORMAT = 2
 _REASONS = {reason.value: reason for reason in Reason}
 _FILE_NAME = re.compile("[a-z0-9-]+[.](png|mp3)")
 _HOW_TO_MAKE = "Make one with: covergen tag --dry-run --preview DIR PATH"
-_DAMAGE = (KeyError, RecursionError, TypeError, ValueError)  # what a line that is none may raise
-_MOST_LINE_BYTES = 1 << 26  # an album of a hundred thousand tracks has room in it
+_DAMAGE = (KeyError, RecursionError, TypeError, ValueError)  # raised by parsing a damaged line
+_MOST_LINE_BYTES = 1 << 26  # enough for an album of 100,000 tracks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanHeader:
-    """Whose plan it is.
+    """The first line of a manifest.
 
-    `roots` are the names of the library's folders, for people to read; tracks count them from 0.
-    `settings` are those that painted all covers.
+    `roots` are the names of the library's folders, for display; albums refer to them by index.
+    `settings` are those with which all covers were painted.
     """
 
     preview: str
@@ -52,9 +52,9 @@ class PlanHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrack:
-    """A track as it was scanned: `path` is relative to its root, with forward slashes.
+    """A track as it was scanned. `path` is relative to its root, with forward slashes.
 
-    `target`: it would be written.
+    `target`: the cover will be written to it.
     """
 
     path: str
@@ -66,7 +66,7 @@ class PlannedTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A painted cover. `number` counts the seeds of the album from 0; `cover` is a file's name."""
+    """A painted cover. `number` is the index of its seed, from 0; `cover` is a file name."""
 
     number: int
     seed: int
@@ -75,12 +75,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAlbum:
-    """An album with its action, its reason, and what was painted for it so far.
+    """An album's entry: its action, its reason, and the covers painted so far.
 
-    `id` names it in this preview. `folder` is relative to the root, and "" is the root itself, as
-    is `cover_file`, the picture beside the tracks, "" for none.
-    `excerpt` is a file's name, or "". `tries` counts how often it was painted; the candidates of
-    the last try are numbered from `first`, and `retry` names the choices that asked for it.
+    `id` identifies it in this preview. `folder` is relative to the root ("" for the root itself).
+    So is `cover_file`, the picture beside the tracks, or "". `excerpt` is a file name, or "".
+    `tries` counts how often the album was painted; the candidates of the last try are numbered
+    from `first`, and `retry` is the name of the choices that requested it.
     """
 
     id: str
@@ -104,10 +104,10 @@ class PlannedAlbum:
 
 
 class PlanFile:
-    """A plan on disk, of which no more than the places of its albums is kept in memory.
+    """A manifest on disk; only the offsets of its albums are kept in memory.
 
-    `damaged` are the numbers of lines, from 1, that cannot be read; they are passed over.
-    `seeds` are those of each album's candidates, by its id.
+    `damaged` are the numbers, from 1, of lines that cannot be read and are skipped. `seeds` maps
+    album ids to the seeds of their candidates.
     """
 
     header: PlanHeader
@@ -115,45 +115,45 @@ class PlanFile:
     seeds: dict[str, tuple[int, ...]]
 
     def __init__(self, folder: Path) -> None:
-        """Open the plan of a preview. Raises UsageError where there is none that can be read."""
+        """Open the manifest of a preview. Raises UsageError if it is missing or unreadable."""
         self.path = folder / PLAN_NAME
         self._open()
 
     @classmethod
     def create(cls, folder: Path, header: PlanHeader) -> Self:
-        """Begin a plan without albums. Raises WriteError."""
+        """Create a manifest without albums. Raises WriteError."""
         with write_errors(folder / PLAN_NAME):
             write_whole(folder / PLAN_NAME, _header_line(header))
         return cls(folder)
 
     def __iter__(self) -> Iterator[PlannedAlbum]:
-        """Every album as it stands now, in the order of their first lines."""
-        for place in self._places.values():
-            yield self._read(place)
+        """Yield every album's current entry, in the order of their first lines."""
+        for offset in self._offsets.values():
+            yield self._read(offset)
 
     def find(self, album: str) -> PlannedAlbum | None:
-        """The album of that id as it stands now."""
-        place = self._places.get(album)
-        return None if place is None else self._read(place)
+        """Return the current entry of the album with that id, None if there is none."""
+        offset = self._offsets.get(album)
+        return None if offset is None else self._read(offset)
 
     def put(self, album: PlannedAlbum) -> None:
-        """Write an album down, in the place of what was known of it. Raises WriteError."""
+        """Append an album's entry, which replaces an earlier one. Raises WriteError."""
         with write_errors(self.path), self.path.open("r+b") as file:
             file.seek(-1, os.SEEK_END)
-            end = b"" if file.read(1) == b"\n" else b"\n"  # a kill has cut the last line
-            place = file.tell() + len(end)
-            file.write(end + _album_line(album))
-        self._places[album.id] = place
+            newline = b"" if file.read(1) == b"\n" else b"\n"  # a kill truncated the last line
+            offset = file.tell() + len(newline)
+            file.write(newline + _album_line(album))
+        self._offsets[album.id] = offset
         self.seeds[album.id] = tuple(candidate.seed for candidate in album.candidates)
 
     def compact(self, keep: Collection[str]) -> None:
-        """Leave only the albums of these ids, each on one line. Raises WriteError."""
+        """Keep only the albums with these ids, one line each. Raises WriteError."""
         temporary = self.path.with_suffix(".new")
         with write_errors(self.path):
             with temporary.open("wb") as file:
                 file.write(_header_line(self.header))
-                places = [place for album, place in self._places.items() if album in keep]
-                file.writelines(self._line_at(place).rstrip() + b"\n" for place in places)
+                offsets = [offset for album, offset in self._offsets.items() if album in keep]
+                file.writelines(self._line_at(offset).rstrip() + b"\n" for offset in offsets)
                 file.flush()
                 os.fsync(file.fileno())
             self.close()
@@ -169,7 +169,7 @@ class PlanFile:
             self._file = self.path.open("rb")
         except OSError as error:
             raise UsageError(
-                f"{self.path.parent} holds no preview that can be read: {PLAN_NAME}:"
+                f"{self.path.parent} does not contain a readable preview: {PLAN_NAME}:"
                 f" {error.strerror}.",
                 hint=_HOW_TO_MAKE,
             ) from error
@@ -181,9 +181,9 @@ class PlanFile:
             raise
 
     def _index(self) -> None:
-        self._places: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
         self.seeds, self.damaged = {}, []
-        place = self._file.tell()
+        offset = self._file.tell()
         for number in count(2):
             line = self._file.readline(_MOST_LINE_BYTES)
             if not line:
@@ -191,23 +191,23 @@ class PlanFile:
             try:
                 album = _album(line)
                 if not 0 <= album.root < len(self.header.roots):
-                    raise ValueError("it lies in no folder of the library")
+                    raise ValueError("it is in no folder of the library")
             except _DAMAGE:
                 self.damaged.append(number)
             else:
-                self._places[album.id] = place
+                self._offsets[album.id] = offset
                 self.seeds[album.id] = tuple(candidate.seed for candidate in album.candidates)
-            place += len(line)
+            offset += len(line)
 
-    def _line_at(self, place: int) -> bytes:
-        self._file.seek(place)
+    def _line_at(self, offset: int) -> bytes:
+        self._file.seek(offset)
         return self._file.readline(_MOST_LINE_BYTES)
 
-    def _read(self, place: int) -> PlannedAlbum:
+    def _read(self, offset: int) -> PlannedAlbum:
         try:
-            return _album(self._line_at(place))
+            return _album(self._line_at(offset))
         except _DAMAGE as error:
-            raise CovergenError(f"{self.path} was changed while it was read.") from error
+            raise CovergenError(f"{self.path} changed while it was being read.") from error
 
 
 def _header_line(header: PlanHeader) -> bytes:
@@ -226,11 +226,11 @@ def _header(path: Path, line: bytes) -> PlanHeader:
     try:
         value = _json(line)
         if _get(value, "type", str) != _KIND:
-            raise ValueError("it is of another kind")
+            raise ValueError("not a preview manifest")
         if value["format"] != _FORMAT:
             raise UsageError(
-                f"{path} was made by another version of covergen, {value['version']}, in a format"
-                " that this one does not read.",
+                f"{path} was made by covergen {value['version']}, in a format that this version"
+                " cannot read.",
                 hint=_HOW_TO_MAKE,
             )
         settings = _get(value, "settings", dict)
@@ -240,10 +240,10 @@ def _header(path: Path, line: bytes) -> PlanHeader:
             settings={name: str(text) for name, text in settings.items()},
         )
         if not is_preview_id(header.preview):
-            raise ValueError("its id is none of covergen's")
+            raise ValueError("invalid preview id")
     except _DAMAGE as error:
         raise UsageError(
-            f"{path} is no plan of covergen's, or its first line is damaged.", hint=_HOW_TO_MAKE
+            f"{path} is not a covergen plan, or its first line is damaged.", hint=_HOW_TO_MAKE
         ) from error
     return header
 
@@ -291,38 +291,38 @@ def _candidate(value: object) -> Candidate:
 
 
 def _name(value: object, name: str) -> str:
-    """A name that cannot lead out of the folder that it is meant for."""
-    found = _get(value, name, str)
-    if not is_inner_name(found):
-        raise ValueError(f"{name} leads elsewhere")
-    return found
+    """Return a relative path that cannot leave its folder. Raises what `_DAMAGE` lists."""
+    path = _get(value, name, str)
+    if not is_inner_name(path):
+        raise ValueError(f"{name} points outside its folder")
+    return path
 
 
 def _file_name(value: object, name: str) -> str:
-    """A name that covergen gives to files in a preview."""
-    found = _get(value, name, str)
-    if not _FILE_NAME.fullmatch(found):
-        raise ValueError(f"{name} is no file of a preview")
-    return found
+    """Return the name of a file in a preview. Raises what `_DAMAGE` lists."""
+    file = _get(value, name, str)
+    if not _FILE_NAME.fullmatch(file):
+        raise ValueError(f"{name} is not a file of a preview")
+    return file
 
 
 def _json(line: bytes) -> dict[str, object]:
-    """An object of JSON. Raises what `_DAMAGE` names."""
+    """Parse a JSON object. Raises what `_DAMAGE` lists."""
     value = json.loads(line, parse_constant=_refuse)
     if not isinstance(value, dict):
-        raise TypeError("it is no object")
+        raise TypeError("not a JSON object")
     return value
 
 
 def _refuse(text: str) -> Never:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _get(value: object, name: str, kind: type[Value]) -> Value:
-    """What an object of JSON holds by that name. Raises what `_DAMAGE` names."""
+    """Return the value of a key, exactly of type `kind`. Raises what `_DAMAGE` lists."""
     if not isinstance(value, dict):
-        raise TypeError("it is no object")
+        raise TypeError("not a JSON object")
     found = value[name]
-    if type(found) is not kind:  # True is an int, and 1 is not meant by it
-        raise TypeError(f"{name} is no {kind.__name__}")
+    if type(found) is not kind:  # not isinstance: True is an int
+        raise TypeError(f"{name} is not of type {kind.__name__}")
     return found

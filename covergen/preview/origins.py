@@ -1,4 +1,4 @@
-"""Where the library of each preview lies: covergen's own memory, which no preview can alter."""
+"""Where the library of each preview is, stored outside the preview, which cannot be trusted."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ID = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a preview was made of: the paths and options of the command, all paths absolute.
+    """The paths and options that a preview was made with; all paths are absolute.
 
-    `roots` are the real folders that the names of its tracks begin at.
+    `roots` are the folders, with links resolved, that its tracks' paths are relative to.
     """
 
     paths: tuple[Path, ...]
@@ -34,17 +34,17 @@ class Origin:
 
 
 def new_preview_id() -> str:
-    """A name that nobody can guess."""
+    """Return a random id that cannot be guessed."""
     return secrets.token_hex(16)
 
 
 def is_preview_id(text: str) -> bool:
-    """Whether a preview can have this name."""
+    """Whether `text` has the form of a preview id."""
     return _ID.fullmatch(text) is not None
 
 
 def remember_origin(preview: str, origin: Origin) -> None:
-    """Keep what a preview was made of. The options are values of JSON. Raises WriteError."""
+    """Save a preview's origin. Its options must be JSON values. Raises WriteError."""
     value = {
         "paths": [str(path) for path in origin.paths],
         "roots": [str(root) for root in origin.roots],
@@ -57,7 +57,7 @@ def remember_origin(preview: str, origin: Origin) -> None:
 
 
 def recall_origin(preview: str) -> Origin | None:
-    """What a preview was made of; None where that is not known on this machine."""
+    """Return a preview's origin, None if this machine does not know it."""
     try:
         value = json.loads(_file(preview).read_bytes())
         return Origin(
@@ -71,5 +71,5 @@ def recall_origin(preview: str) -> Origin | None:
 
 def _file(preview: str) -> Path:
     if not is_preview_id(preview):
-        raise ValueError(f"{preview!r} is no preview's name")
+        raise ValueError(f"{preview!r} is not a preview id")
     return state_folder() / "previews" / f"{preview}.json"

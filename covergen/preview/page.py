@@ -1,4 +1,4 @@
-"""The preview as people look at it: a page, and a contact sheet."""
+"""The page and the contact sheets of a preview."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["make_page", "make_sheets"]
 
 _SHEET = "sheet.png"
-_SHOWN_AS = {"seed": "--seed"}  # of which the seed of each cover is made
+_SHOWN_AS = {"seed": "--seed"}  # the option, as opposed to the seed of each cover
 
 
 def make_page(folder: Path, plan: PlanFile) -> None:
@@ -39,7 +39,7 @@ def make_page(folder: Path, plan: PlanFile) -> None:
 
 
 def make_sheets(folder: Path, plan: PlanFile) -> None:
-    """Write sheet.png, and more where one is too small; none where nothing is painted.
+    """Write sheet.png, and further sheets as needed; none if nothing is painted.
 
     Raises WriteError.
     """
@@ -89,7 +89,7 @@ def _thumbnail(candidate: Candidate) -> str:
 
 
 def _tiles(folder: Path, plan: PlanFile) -> Iterator[Tile]:
-    """One for each candidate."""
+    """Yield one tile for each candidate."""
     for album in plan:
         for number, candidate in enumerate(album.candidates, 1):
             several = f"{number} of {len(album.candidates)}" if len(album.candidates) > 1 else ""
@@ -101,5 +101,5 @@ def _tiles(folder: Path, plan: PlanFile) -> Iterator[Tile]:
 
 
 def _readable(text: str) -> str:
-    """A text without the broken bytes that a name may have."""
+    """Replace undecodable bytes of a file name or tag."""
     return text.encode("utf-8", "replace").decode("utf-8")

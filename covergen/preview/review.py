@@ -1,4 +1,4 @@
-"""A preview after it was looked at: what was chosen, and whether the library is still the same."""
+"""Check a preview and its choices against the library as it is now, before anything is written."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["Review", "Reviewed"]
 
 _BARE = (Reason.NO_COVER, Reason.BROKEN_COVER)
-_MOST_BYTES = 1 << 26  # no PNG of the largest cover is larger
+_MOST_BYTES = 1 << 26  # larger than the PNG of any cover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
     """An album as it would be written now.
 
-    `outcomes` are of the files that are left alone. `candidate` is None where no cover is written.
-    `folders`: where its files lie.
+    `outcomes` are those of files that are not written. `candidate` is None if no new cover is
+    written. `folders` contain its files.
     """
 
     plan: AlbumPlan
@@ -53,10 +53,10 @@ class Reviewed:
 
 
 class Review:
-    """A preview with the choices made of it, held against its library."""
+    """A preview and its choices, compared with the library."""
 
     def __init__(self, options: ApplyOptions) -> None:
-        """Raises UsageError without a preview or its library, SettingsError for bad choices."""
+        """Raises UsageError without a preview or library, and SettingsError for invalid choices."""
         self._folder = options.folder
         self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
         self._names = CoverNames(options.cover_names)
@@ -72,28 +72,28 @@ class Review:
             raise
 
     def close(self) -> None:
-        """Close the plan."""
+        """Close the manifest."""
         self._plan.close()
 
     def damage(self) -> Iterator[Outcome]:
-        """What cannot be read of the plan."""
+        """Yield a failed Outcome if lines of the manifest are damaged."""
         if lines := self._plan.damaged:
-            some = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
+            first = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
             yield Outcome(
                 path=self._plan.path,
                 status=Status.FAILED,
                 reason=Reason.UNREADABLE,
-                message=f"damaged in {len(lines)} of its lines ({some}); those albums are left out",
+                message=f"{len(lines)} damaged lines ({first}); their albums are skipped",
             )
 
     def albums(self, checkpoint: Checkpoint) -> Iterator[Reviewed]:
-        """Each album as it would be written now. Raises what `checkpoint` raises."""
+        """Yield each album as it would be written now. Raises whatever `checkpoint` raises."""
         for album in self._plan:
             checkpoint()
             yield self._review(album)
 
     def cover(self, album_key: str, candidate: Candidate) -> Cover:
-        """Read a cover of an album. Raises WriteError where it is not what was painted."""
+        """Read a cover of an album. Raises WriteError if it is not the one that was painted."""
         name = f"{COVERS}/{candidate.cover}"
         path = self._folder / name
         try:
@@ -102,10 +102,10 @@ class Review:
             if cover.provenance.album_key != album_key:
                 raise ValueError("it was painted for another album")
             if cover.provenance.seed != candidate.seed:
-                raise ValueError("it was painted from another seed")
+                raise ValueError("it was painted with another seed")
         except (ValueError, WriteError) as error:
             text = error.message if isinstance(error, WriteError) else str(error)
-            hint = "run the preview again: it paints what is missing"
+            hint = "run the preview again to paint missing covers"
             raise WriteError(path, Reason.UNFIT_COVER, text, hint=hint) from error
         return cover
 
@@ -130,7 +130,7 @@ class Review:
         outside = {one.path for one in outcomes if one.reason is Reason.OUTSIDE}
         places = {one.path.parent for one in found if one.path not in outside}
         folders = frozenset((folder, *places))
-        if not targets and not (candidate and self._lacks_file_beside(album, outcomes)):
+        if not targets and not (candidate and self._lacks_cover_file(album, outcomes)):
             return replace(_left_alone(album, outcomes), folders=folders)
         if candidate:
             action = Action.WRITE
@@ -140,19 +140,19 @@ class Review:
         plan = AlbumPlan(album=album, action=action, reason=planned.reason, targets=targets)
         return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate, folders=folders)
 
-    def _lacks_file_beside(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
-        """Whether only the file beside is missing: after a run was stopped, or of bare tracks."""
+    def _lacks_cover_file(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
+        """Whether only the cover file is missing: an interrupted run, or tracks that hold none."""
         may_write = self._writes_beside and not album.shares_folder
         lacks = may_write and find_cover_file(album, self._names) is None
         return lacks and all(map(_holds_own, outcomes))
 
     def _has_foreign_cover(self, album: Album) -> bool:
-        """Whether a cover file lies beside the tracks, and is not from an earlier run of this."""
+        """Whether there is a cover file that covergen did not write."""
         cover = find_cover_file(album, self._names)
         return cover is not None and not is_own_file(cover)
 
     def _with_covers(self, album: Album, root: Path, planned: PlannedAlbum) -> Album:
-        """An album of only the tracks whose own covers may be spread over the others."""
+        """Return the album with only the tracks whose cover may be copied to the others."""
         found = [self._look(root, track) for track in planned.tracks if not track.target]
         tracks = tuple(one for one in found if isinstance(one, Track))
         cover_file = None
@@ -162,7 +162,7 @@ class Review:
         return replace(album, tracks=tracks, cover_file=cover_file)
 
     def _chosen(self, planned: PlannedAlbum) -> Candidate | Reason | None:
-        """The cover to be written, None where the album's own is to be spread, or why none is."""
+        """Return the cover to write, None to copy the album's own, or why nothing is written."""
         if planned.id in self._choices.outdated:
             return Reason.REPAINTED
         if planned.id in self._choices.rejected:
@@ -178,7 +178,7 @@ class Review:
         return planned.reason
 
     def _look(self, root: Path, planned: PlannedTrack) -> Track | Outcome:
-        """A track as its file is now, or why it is left alone."""
+        """Return a track as its file is now, or why it is not written."""
         try:
             path = inside(root, planned.path, also=self._reach)
         except ValueError as error:
@@ -187,7 +187,7 @@ class Review:
             with write_errors(path):
                 status = path.stat()
                 if not stat.S_ISREG(status.st_mode):
-                    raise WriteError(path, Reason.CHANGED, "it is no regular file any more")
+                    raise WriteError(path, Reason.CHANGED, "it is no longer a regular file")
                 track = read_track(path, status)
         except ItemError as error:
             return Outcome.of_error(error)
@@ -195,8 +195,8 @@ class Review:
         if track.has_art and (not planned.has_art or (track.own_art and not same)):
             return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HAS_ART)
         if not same:
-            message = "its size or time is not that of the preview any more"
-            hint = "preview it again, or let covergen tag paint it"
+            message = "its size or time has changed since the preview"
+            hint = "preview it again, or paint it with covergen tag"
             return _failed(path, Reason.CHANGED, f"{message}: {hint}")
         return track
 
@@ -206,34 +206,33 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
     if options.libraries:
         if len(options.libraries) != len(names):
             raise UsageError(
-                f"--library is given {len(options.libraries)} times, and {options.folder} is a"
+                f"--library was given {len(options.libraries)} times, but {options.folder} is a"
                 f" preview of {', '.join(names)}.",
-                hint="Give it once for each folder, in this order.",
+                hint="Pass it once for each of these folders, in this order.",
             )
         return tuple(path.resolve() for path in options.libraries)
     origin = recall_origin(plan.header.preview)
     if origin is None or len(origin.roots) != len(names):
         raise UsageError(
             f"This machine does not know which library {options.folder} is a preview of.",
-            hint=f"Name it with --library, the folder that was called {', '.join(names)}.",
+            hint=f"Pass the folder named {', '.join(names)} with --library.",
         )
     for root in origin.roots:
         if not os.access(root, os.F_OK):
             raise UsageError(
-                f"The library that {options.folder} is a preview of is not there: {root}.",
-                hint="If it has moved, name it with --library.",
+                f"The library of the preview {options.folder} does not exist: {root}.",
+                hint="If it has moved, pass its new folder with --library.",
             )
     return origin.roots
 
 
 def _check_library(plan: PlanFile, folder: Path, roots: tuple[Path, ...]) -> None:
-    """Raises UsageError where none of the files lies there: one line instead of one for each."""
+    """Raise UsageError if none of the files exists: one error instead of one per file."""
     files = (roots[album.root] / track.path for album in plan for track in album.tracks)
     if plan.seeds and not any(map(os.path.lexists, files)):
         raise UsageError(
-            f"None of the files that {folder} is a preview of lies in"
-            f" {', '.join(map(str, roots))}.",
-            hint="Name their folder with --library.",
+            f"None of the files of the preview {folder} is in {', '.join(map(str, roots))}.",
+            hint="Pass their folder with --library.",
         )
 
 
@@ -244,7 +243,7 @@ def _choices(plan: PlanFile, file: Path | None) -> Choices:
 
 
 def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
-    """An album with its tracks as they were previewed; nobody knows yet what they are now."""
+    """Return an album with its tracks as they were previewed, not yet checked."""
     return Album(
         key=planned.key,
         folder=folder,
@@ -266,7 +265,7 @@ def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
 
 
 def _holds_own(outcome: Outcome) -> bool:
-    """Whether a track is left alone because it has a cover of covergen's."""
+    """Whether a track is skipped because it already has a covergen cover."""
     if outcome.reason is not Reason.HAS_ART:
         return False
     try:
@@ -281,7 +280,7 @@ def _skipped(album: Album, reason: Reason, *outcomes: Outcome) -> Reviewed:
 
 
 def _left_alone(album: Album, outcomes: tuple[Outcome, ...]) -> Reviewed:
-    """An album of which no file is written, for the reason that is told first."""
+    """Return an album of which nothing is written; failures take precedence as its reason."""
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     first = next(iter((*failed, *outcomes)), None)
     return _skipped(album, first.reason if first else Reason.BARE, *outcomes)
@@ -292,8 +291,8 @@ def _failed(path: Path, reason: Reason, message: str) -> Outcome:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a cover, if they can be those of one. Raises OSError, ValueError."""
+    """Return the bytes of a cover. Raises OSError, and ValueError if it cannot be a cover."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-        raise ValueError("it is no picture file of covergen's")
+        raise ValueError("it is not a picture file from covergen")
     return path.read_bytes()

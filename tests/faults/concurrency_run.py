@@ -17,8 +17,8 @@ from tests.media import EXTENSION, decoded_hash, encode, picture_bytes, put_pict
 __all__ = ["SCENARIOS", "ConcurrencyReport", "run"]
 
 _ROOT = Path(__file__).parents[2]
-_TRACKS = 6  # per album; the first one has the picture for the others
-_BUSY = "Another covergen writes"
+_TRACKS = 6  # of each album; the first has the picture that goes into the others
+_BUSY = "Another covergen is writing"
 _FILL = ("tag", "--fill", "--yes")
 
 SCENARIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {

@@ -135,12 +135,12 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "atoms in atoms": (
         ".m4a",
         lambda p: _mp4_with(p, b"mfra", _nested(b"mfra", 20_000)),
-        "invalid file structure",
+        "violates its format",
     ),
     "five million samples in 20 bytes": (
         ".m4a",
         lambda p: _mp4_fragment(p, 5_000_000),
-        "claims more than the file holds",
+        "its index is larger than the file",
     ),
     "four billion samples in 20 bytes": (
         ".m4a",

@@ -176,7 +176,7 @@ def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
 
     result = apply("--json", expect=1)
 
-    assert "preview it again, or let covergen tag paint it" in result.stdout
+    assert "preview it again, or paint it with covergen tag" in result.stdout
     assert {name.split()[-1].split(".")[0]: reason for name, reason in reasons(result).items()} == {
         "mp3": "changed", "flac": "has-art", "opus": "changed", "wav": "changed",
         "tta": "changed", "aiff": "changed",
@@ -357,7 +357,7 @@ def test_a_line_with_impossible_values_is_left_out(
 ) -> None:
     before = snapshot(library.root)
     preview.change("Wood", **fields)
-    assert "damaged in 1 of its lines" in apply("--dry-run", expect=1).stdout
+    assert "1 damaged lines" in apply("--dry-run", expect=1).stdout
     assert snapshot(library.root) == before
 
 
@@ -485,12 +485,12 @@ def test_a_cut_or_altered_plan_harms_nothing(
 @pytest.mark.parametrize(
     ("spoiled", "told"),
     [
-        (b"", "no plan of covergen's"),
-        (b"[]\n", "no plan of covergen's"),
+        (b"", "is not a covergen plan"),
+        (b"[]\n", "is not a covergen plan"),
         (b'{"type": "covergen preview", "format": 99, "version": "9.0"}\n', "9.0"),
-        (b"\xff" * 100, "no plan of covergen's"),
-        (b"[" * 100_000, "no plan of covergen's"),
-        (None, "holds no preview"),
+        (b"\xff" * 100, "is not a covergen plan"),
+        (b"[" * 100_000, "is not a covergen plan"),
+        (None, "does not contain a readable preview"),
     ],
 )
 def test_a_plan_that_is_none_is_told(

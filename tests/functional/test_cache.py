@@ -121,11 +121,11 @@ def test_the_journal_goes_only_by_name_and_its_history_stays(painted: Library, r
     writes = shown(run)["journal"]["entries"]
     assert writes == 6
     run("cache", "prune", "journal")
-    assert "thrown away" in run("undo", "1", "--yes", expect=1).stdout
+    assert "pruned" in run("undo", "1", "--yes", expect=1).stdout
     run("undo", "--dry-run")
     run("cache", "prune", "journal", "--all", "--yes")
     assert shown(run)["journal"]["entries"] == writes
-    assert "thrown away" in run("undo", "--yes", expect=1).stdout
+    assert "pruned" in run("undo", "--yes", expect=1).stdout
 
 
 def test_damage_is_told_and_mended_by_the_next_run(used: Library, run: Run) -> None:

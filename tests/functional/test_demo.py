@@ -58,5 +58,5 @@ def test_a_second_demo_in_the_same_folder_changes_nothing(run: Run, tmp_path: Pa
 def test_a_folder_with_other_files_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     result = run(*DEMO, tmp_path, expect=2)
-    assert "name a new folder" in result.output
+    assert "choose a new folder" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

@@ -212,7 +212,7 @@ def test_output_folder_is_locked(dataset: Path, run: Run, tmp_path: Path) -> Non
     output = tmp_path / "out"
     with library_lock("finetune", (output,)):
         refused = run("finetune", dataset, *SMALL, "-o", output, expect=1)
-    assert "Another covergen writes in" in refused.stderr
+    assert "Another covergen is writing in" in refused.stderr
     assert not output.exists()
 
 
@@ -365,8 +365,8 @@ def test_errors_are_clear_and_leave_no_output(
         return result.stderr
 
     (tmp_path / "empty").mkdir()
-    assert "no pair" in error(tmp_path / "empty", expect=1)
-    assert "no pair" in error(tmp_path / "empty", "--dry-run", expect=1)
+    assert "no usable pair" in error(tmp_path / "empty", expect=1)
+    assert "no usable pair" in error(tmp_path / "empty", "--dry-run", expect=1)
     assert "nowhere" in error(tmp_path / "nowhere", expect=2)
     assert "already" in error(dataset, "--save-as", "starter", expect=2)
     assert "letters" in error(dataset, "--save-as", "my model", expect=2)

@@ -106,7 +106,7 @@ def test_one_name_for_several_tracks_is_wrong_use(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
     error = run(*GENERATE, library.root / "Two Discs", "-o", tmp_path / "a.png", expect=2).stderr
-    assert "name a folder" in error
+    assert "pass a folder" in error
 
 
 def test_the_adapters_rank_is_checked(library: Library, run: Run, tmp_path: Path) -> None:

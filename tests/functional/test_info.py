@@ -116,7 +116,7 @@ def test_a_picture_tells_the_same_beside_the_music_it_was_painted_for(
     assert value["command"] == info_of(run, track)["command"]
     value = info_of(run, picture.rename(tmp_path / "elsewhere.png"))
     assert value["command"] is None
-    assert "does not lie here" in value["provisos"][0]
+    assert "is not here" in value["provisos"][0]
 
 
 def test_a_cover_file_is_painted_again_beside_the_tracks(painted: Library, run: Run) -> None:

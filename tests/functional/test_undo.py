@@ -148,7 +148,7 @@ def test_a_dry_run_touches_nothing(library: Library, run: Run, sampler: Path) ->
 
     assert (snapshot(sampler), snapshot(state_folder())) == before
     assert "undo      in-run             1 track" in text
-    assert "changed by someone else" in text
+    assert "another program has changed it" in text
     (failed,) = (o for o in output if o["type"] == "file")
     assert (failed["path"], failed["reason"]) == (str(second), "changed")
     (album,) = (o for o in output if o["type"] == "album")
@@ -196,8 +196,8 @@ def test_what_is_gone_is_told_and_with_force_passed_over(run: Run, sampler: Path
     tag(sampler)
     tracks(sampler)[0].unlink()
     told = run("undo", expect=1).stdout
-    assert "not there any more" in told
-    assert "changed by someone else" not in told
+    assert "no longer exists" in told
+    assert "another program has changed it" not in told
     for command in (("undo", "--force", "--dry-run", "--json"), ("undo", "--force", "--json")):
         summary = json_lines(run(*command))[-1]
         assert "undone" not in {album.get("result") for album in summary["albums"]}
@@ -210,7 +210,7 @@ def test_a_library_that_has_moved_is_not_taken_for_undone(run: Run, sampler: Pat
     sampler.rename(sampler.with_name("moved"))
     for options in ((), ("--force",), ("--force", "--dry-run")):
         told = run("undo", *options, expect=1).stdout
-        assert "its folder is not there" in told
+        assert "its folder does not exist" in told
         assert "covergen strip" in told
     assert " 2 written " in run("runs").stdout
     assert "undone" not in run("runs").stdout
@@ -336,8 +336,8 @@ def test_a_journal_that_is_no_good_is_told_and_music_stays(
     for command in (("runs",), ("undo",), (*TAG, library.root / "Two Discs")):
         error = run(*command, expect=1).stderr
         assert str(journal) in error
-        assert "Move it away" in error
-        assert "No music found" not in error
+        assert "move it away" in error
+        assert "No music was found" not in error
     assert snapshot(library.root) == before
     journal.rename(journal.with_name("moved away"))
     tag(library.root / "Icon Only")
@@ -386,7 +386,7 @@ def test_nothing_is_written_where_another_process_writes(
 ) -> None:
     before = snapshot(library.root)
     error = run(*TAG, sampler, expect=1).stderr
-    assert "Another covergen writes in" in error
+    assert "Another covergen is writing in" in error
     assert str(library.root) in error
     assert "process" in error
     assert snapshot(library.root) == before

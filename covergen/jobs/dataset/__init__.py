@@ -1,1 +1,1 @@
-"""Make datasets and check them."""
+"""Create and check datasets."""

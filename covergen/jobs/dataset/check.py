@@ -1,4 +1,4 @@
-"""Can a folder be trained on? What is in it, what is the matter with it, and how it looks."""
+"""Check a dataset: its pairs, its problems, and a contact sheet of its covers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_dataset", "save_pictures"]
 
-_MOST_TILES = 300
+_MAX_TILES = 300
 _TILE_SIDE = 160  # pixels
 
 
@@ -29,9 +29,9 @@ def check_dataset(
     *,
     workers: int,
 ) -> Health:
-    """Report each file that is in no pair, then each pair, and return what they add up to.
+    """Report each file without a pair, then each pair; return the totals.
 
-    Raises what `checkpoint` raises.
+    Raises whatever `checkpoint` raises.
     """
     health = Health(pairs=len(dataset.broken))
     for problem in dataset.problems:
@@ -45,13 +45,13 @@ def check_dataset(
 
 
 def save_pictures(dataset: Dataset, path: Path) -> tuple[Path, ...]:
-    """Lay out a cover of each album, of very many a part from all over, and return the files.
+    """Write contact sheets with one cover per album, evenly sampled if there are too many.
 
-    Raises WriteError.
+    Returns the files. Raises WriteError.
     """
     albums = {pair.album: pair for pair in reversed(dataset.pairs)}
     covers = sorted(albums.values(), key=lambda pair: pair.stem)
-    step = -(-len(covers) // _MOST_TILES)
+    step = -(-len(covers) // _MAX_TILES)
     shown = covers[:: max(1, step)]
     count = f"{len(shown)} of {len(covers)}" if len(shown) < len(covers) else f"{len(covers)}"
     with write_errors(path):

@@ -1,4 +1,4 @@
-"""A dataset of music and covers from Jamendo."""
+"""Create a dataset of music and covers from Jamendo."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Forecast", "JamendoOptions", "collect_from_jamendo", "pairs_there", "preview_jamendo"]
 
-_MOST_FAILURES_IN_A_ROW = 5
+_MAX_FAILURES_IN_A_ROW = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JamendoOptions:
-    """What to collect into which folder, until it has so many pairs from Jamendo.
+    """What to collect, into which folder, until it contains that many `pairs` from Jamendo.
 
-    The middle `seconds` of each track are kept.
+    The middle `seconds` of each track are saved.
     """
 
     folder: Path
@@ -52,9 +52,9 @@ class JamendoOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a search would bring, seen from its first page.
+    """What a search would collect, judging by its first page.
 
-    `total` is how many tracks it has in all, None where Jamendo does not say. `usable` counts the
+    `total` is the number of tracks found, None if Jamendo does not report it. `usable` counts the
     tracks of the page that would be collected, `reasons` the others.
     """
 
@@ -65,27 +65,27 @@ class Forecast:
 
 
 def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Collect until there are as many pairs as asked for, or until the catalogue ends.
+    """Collect pairs until there are enough, or until the catalogue ends.
 
-    What the dataset has is passed over in silence. Raises UsageError, DownloadError, WriteError
-    where the dataset cannot be written, and Interrupted when `checkpoint` says so; what is
-    collected by then is in the dataset.
+    Tracks already in the dataset are skipped silently. Raises UsageError, DownloadError, WriteError
+    if the dataset cannot be written, and Interrupted if `checkpoint` raises it; pairs collected so
+    far are kept.
     """
-    known, there = _known(options.folder)
+    known, count = _known(options.folder)
     _make_folders(options.folder)
     failures = 0
     with MetadataFile(options.folder) as metadata, _fetcher(options, emit, checkpoint) as fetcher:
         tracks = (track for track in _tracks(options, fetcher) if not track.keys & known)
-        while there < options.pairs and (track := next(tracks, None)):
+        while count < options.pairs and (track := next(tracks, None)):
             row, done = _collect(track, options, fetcher)
             if row is not None:
                 metadata.append(row)
                 known.update(track.keys)
-                there += 1
+                count += 1
             emit(done)
             if done.plan.action is Action.COLLECT:
                 failures = failures + 1 if done.reason is Reason.NOT_REACHED else 0
-            if failures == _MOST_FAILURES_IN_A_ROW:
+            if failures == _MAX_FAILURES_IN_A_ROW:
                 raise DownloadError(
                     f"Jamendo's files cannot be reached: {failures} in a row failed.",
                     hint="Run the same command again later.",
@@ -95,7 +95,7 @@ def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkp
 def preview_jamendo(
     options: JamendoOptions, emit: Emit, checkpoint: Checkpoint
 ) -> Iterator[Forecast]:
-    """Ask for the first page of each search, and fetch nothing. Raises as collecting does."""
+    """Request only the first page of each search. Raises as `collect_from_jamendo`."""
     known, _ = _known(options.folder)
     with _fetcher(options, emit, checkpoint) as fetcher:
         for search in searches(options.query):
@@ -114,13 +114,13 @@ def preview_jamendo(
 
 
 def pairs_there(folder: Path) -> int:
-    """How many pairs from Jamendo a dataset has. Raises UsageError for no place for one."""
-    _, there = _known(folder)
-    return there
+    """Return the number of pairs from Jamendo. Raises UsageError if `folder` is unsuitable."""
+    _, count = _known(folder)
+    return count
 
 
 def _known(folder: Path) -> tuple[set[str], int]:
-    """The keys of what a dataset has, and how many of its pairs are from Jamendo."""
+    """Return the keys of a dataset's tracks and albums, and the number of Jamendo pairs."""
     check_place(folder)
     rows = list(read_metadata(folder))
     ids = {row["jamendo_track_id"] for row in rows if row.get("jamendo_track_id")}
@@ -150,7 +150,7 @@ def _tracks(options: JamendoOptions, fetcher: Fetcher) -> Iterator[JamendoTrack]
 def _collect(
     track: JamendoTrack, options: JamendoOptions, fetcher: Fetcher
 ) -> tuple[Row | None, AlbumDone]:
-    """Collect a track unless something is in the way; its row where it is in the dataset now."""
+    """Collect a track unless it is to be skipped; return its row if it was collected."""
     album = _album(track, options.folder)
     reason = obstacle(track, options.query.licences)
     if reason is not None:
@@ -162,7 +162,7 @@ def _collect(
     try:
         row = collect(track, options.folder, fetcher, seconds=options.seconds)
     except WriteError:
-        raise  # no fault of the track's, but the dataset's
+        raise  # the dataset's failure, not the track's
     except ItemError as error:
         failed = Outcome.of_error(error)
         return None, AlbumDone(plan=plan, reason=error.reason, outcomes=(failed,))
@@ -175,7 +175,7 @@ def _collect(
 
 
 def _album(listed: JamendoTrack, folder: Path) -> Album:
-    """What Jamendo lists, as an album of the one track that is to be collected."""
+    """Convert a Jamendo track to an album of one track."""
     track = Track(
         path=audio_file(listed, folder),
         size=0,

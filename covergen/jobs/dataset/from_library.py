@@ -1,4 +1,4 @@
-"""A dataset out of one's own library, which is read and never written to."""
+"""Create a dataset from the user's own library, which is only read."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ __all__ = ["CollectOptions", "collect", "preview_collection"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectOptions:
-    """What is taken from where to where. `workers` threads cut excerpts.
+    """What to collect from `paths` into `folder`. `workers` is the number of threads.
 
-    Raises UsageError where `folder` is no place for a dataset of these `paths`.
+    Raises UsageError if `folder` is unsuitable for a dataset of these paths.
     """
 
     paths: tuple[Path, ...]
@@ -53,17 +53,17 @@ class CollectOptions:
 def preview_collection(
     options: CollectOptions, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    """What `collect` would do, album by album; nothing is written."""
+    """Yield what `collect` would do, album by album. Read-only."""
     with closing(ScanMemory()) as memory:
         for item in _plan(options, _Contents(options.folder), memory, checkpoint):
             yield item if isinstance(item, Outcome) else item[0]
 
 
 def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Make the pairs that are not there yet. Each has its row in metadata.csv when it is whole.
+    """Create the missing pairs. A complete pair has a row in metadata.csv.
 
-    Raises WriteError where the dataset cannot be written, and Interrupted when `checkpoint` says
-    so; what was made by then is there.
+    Raises WriteError if the dataset cannot be written, and Interrupted if `checkpoint` raises it;
+    pairs created so far are kept.
     """
     folder = options.folder
     with write_errors(folder):
@@ -91,7 +91,7 @@ def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None
 
 
 class _Contents:
-    """What a dataset holds: `done` are the stems of whole pairs, `rows` those of metadata.csv."""
+    """The contents of a dataset: the stems of complete pairs (`done`) and of CSV rows (`rows`)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -121,13 +121,13 @@ def _make(track: Track, *, album: Album, cover: Picture, options: CollectOptions
         )
     except DecodeError as error:
         return Outcome.of_error(error)
-    except WriteError as error:  # no fault of the track's, but the dataset's
-        hint = "What was made is kept: run the same command again for the rest."
+    except WriteError as error:  # the dataset's failure, not the track's
+        hint = "Existing pairs are kept: run the same command again for the rest."
         raise WriteError(error.path, error.reason, error.message, hint=hint) from error
 
 
 def _record(made: Row | Outcome, contents: _Contents, metadata: MetadataFile) -> Outcome:
-    """Let metadata.csv know of a pair, once."""
+    """Add a pair to metadata.csv, once."""
     if isinstance(made, Outcome):
         return made
     path = contents.folder / AUDIO / made["audio_filename"]
@@ -137,7 +137,7 @@ def _record(made: Row | Outcome, contents: _Contents, metadata: MetadataFile) ->
 
 
 def _source(track: Path, paths: Sequence[Path]) -> str:
-    """A track's path below the folder that was named, else its name."""
+    """Return a track's path relative to the folder on the command line, or its name."""
     roots = [path for path in paths if path != track and track.is_relative_to(path)]
     return str(
         track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
@@ -149,12 +149,12 @@ def _stems(folder: Path) -> set[str]:
 
 
 def _check_apart(folder: Path, paths: Sequence[Path]) -> None:
-    """Raise UsageError where the dataset and the library would mix."""
+    """Raise UsageError if the dataset and the library overlap."""
     place = folder.resolve()
     for path in paths:
         root = path.resolve()
         if place.is_relative_to(root) or root.is_relative_to(place):
             raise UsageError(
-                f"{folder} and the library {path} lie within each other: excerpts would be taken"
-                " for music. Name a folder elsewhere."
+                f"{folder} and the library {path} overlap: excerpts would be taken for music."
+                " Choose a folder outside the library."
             )

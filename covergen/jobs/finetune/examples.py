@@ -1,4 +1,4 @@
-"""Pairs of a dataset to examples for training: embeddings that are missing are computed."""
+"""Turn the pairs of a dataset into training examples, computing missing embeddings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WINDOWS_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairHeard:
-    """So many of the `pairs` without an embedding have been heard."""
+    """Progress: `done` of the `pairs` without an embedding have been processed."""
 
     done: int
     pairs: int
@@ -49,18 +49,18 @@ def make_examples(
     checkpoint: Checkpoint,
     process: tuple[int, int] = (0, 1),
 ) -> list[Example]:
-    """Give each pair its embedding: read from its file, remembered, or heard now.
+    """Return the pairs with their embeddings: read from a file, cached, or computed now.
 
-    `process` is this process's number and how many on this machine do the same at once: each
-    begins with its own share and then takes what the others have not embedded yet. `leave_out` is
-    called with the stem of a pair that has none, and why. Raises TrainingError for an embedding of
-    another CLAP's length, ModelError, and what `checkpoint` raises.
+    `process` is the index of this process and the number of processes on this machine: each starts
+    with its own share, then takes what the others have not embedded yet. `leave_out` is called
+    with the stem of a pair that cannot be used, and the reason. Raises TrainingError for an
+    embedding of a different length than CLAP's, ModelError, and whatever `checkpoint` raises.
     """
     vectors = dict(_read(pairs, tower, leave_out))
-    unheard = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
-    tracks = dict(_tracks(unheard, leave_out))
+    missing = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
+    tracks = dict(_tracks(missing, leave_out))
     with closing(EmbeddingStore()) as store:
-        heard = embed_tracks(
+        embedded = embed_tracks(
             tracks.values(),
             tower,
             store,
@@ -69,10 +69,10 @@ def make_examples(
             workers=workers,
             checkpoint=checkpoint,
         )
-        with closing(heard):  # nothing uses the store after that
-            for done, (stem, result) in enumerate(zip(tracks, heard, strict=True), start=1):
+        with closing(embedded):  # ends the threads that use the store
+            for done, (stem, result) in enumerate(zip(tracks, embedded, strict=True), start=1):
                 if isinstance(result, Outcome):
-                    leave_out(stem, f"its sound cannot be heard: {result.message}")
+                    leave_out(stem, f"its audio cannot be embedded: {result.message}")
                 else:
                     vectors[stem] = result.vector
                 emit(PairHeard(done=done, pairs=len(tracks)))
@@ -84,7 +84,7 @@ def make_examples(
 
 
 def _own_first(pairs: Sequence[Pair], number: int, processes: int) -> Sequence[Pair]:
-    """The share of one of several processes, then the others' shares from their ends."""
+    """Return the share of one of several processes, then the others' in reverse order."""
     own = pairs[number::processes]
     others = [pair for k, pair in enumerate(pairs) if k % processes != number]
     return [*own, *reversed(others)]
@@ -93,7 +93,7 @@ def _own_first(pairs: Sequence[Pair], number: int, processes: int) -> Sequence[P
 def _read(
     pairs: Sequence[Pair], tower: Tower, leave_out: LeaveOut
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The embeddings that lie in the dataset, by stem; a broken one may be heard anew."""
+    """Yield the dataset's own embeddings by stem; a broken one is skipped if there is audio."""
     for pair in pairs:
         if pair.embedding is None:
             continue
@@ -107,21 +107,21 @@ def _read(
             raise TrainingError(
                 f"{pair.embedding} is an embedding of {vector.size} numbers; those of this CLAP "
                 f"have {tower.dimension}.",
-                hint="Name the CLAP that it was made with by --clap, or take the embeddings away: "
-                "what lacks one is heard.",
+                hint="Pass the CLAP that it was made with to --clap, or remove the embeddings:"
+                " missing ones are computed.",
             )
         yield pair.stem, vector
 
 
 def _tracks(pairs: Sequence[Pair], leave_out: LeaveOut) -> Iterator[tuple[str, Track]]:
-    """The sounds to hear, by stem."""
+    """Yield the audio files to embed, by stem."""
     for pair in pairs:
         if pair.audio is None:
             continue
         try:
             stat = pair.audio.stat()
         except OSError as error:
-            leave_out(pair.stem, f"its sound cannot be read: {error.strerror}")
+            leave_out(pair.stem, f"its audio cannot be read: {error.strerror}")
             continue
         yield (
             pair.stem,

@@ -1,4 +1,4 @@
-"""What a training is asked for, checked before anything heavy loads."""
+"""Check the options of a training before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions:
-    """What to train on what, and how.
+    """The options of a training.
 
-    `preset` has the base and the CLAP. `from_scratch`: the projection does not begin as that of the
-    preset's adapter. `device` and `dtype` are words of `choose_compute`, `dtype` that of CLAP.
-    `workers` processes decode audio. `save_as` is the name of a new model, None for none; with
-    `force` it may be taken.
+    `preset` provides the base and the CLAP. `from_scratch`: do not start from the projection of the
+    preset's adapter. `device` and `dtype` (of CLAP) are values that `choose_compute` accepts.
+    `workers` is the number of decoder processes. `save_as` is the name of a new model, None for
+    none; `force` allows replacing an existing one.
     """
 
     dataset: Path
@@ -48,7 +48,7 @@ class FinetuneOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A training that can be begun: the folders of its base and CLAP, and its dataset."""
+    """Checked options: the folders of base and CLAP, and the dataset."""
 
     options: FinetuneOptions
     base: Path
@@ -57,7 +57,7 @@ class Checked:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """What is the matter with the files that are in no pair."""
+        """The problem of each file that is not in a pair, by relative path."""
         return {
             str(problem.path.relative_to(self.dataset.folder)): (
                 problem.message or problem.reason.text
@@ -67,10 +67,10 @@ class Checked:
 
 
 def check_finetune(options: FinetuneOptions) -> Checked:
-    """Find all that a training needs; what is in its way comes up now, not after hours.
+    """Find everything that a training needs, so that it fails now rather than after hours.
 
-    No sound and no picture is decoded. Raises UsageError, ModelError for a model that is not here,
-    and TrainingError without a pair.
+    No file is decoded. Raises UsageError, ModelError for a missing model, and TrainingError for a
+    dataset without pairs.
     """
     check_output(options.output, resume=options.resume)
     if options.save_as is not None:
@@ -86,8 +86,8 @@ def check_finetune(options: FinetuneOptions) -> Checked:
 
 
 def nothing_to_train_on(options: FinetuneOptions) -> TrainingError:
-    """The error of a dataset without a pair that can be used."""
+    """Return the error for a dataset without usable pairs."""
     return TrainingError(
-        f"{options.dataset} has no pair of music and cover that can be trained on.",
-        hint=f"See what is in it with: covergen dataset check {options.dataset}",
+        f"{options.dataset} has no usable pair of music and cover.",
+        hint=f"See its problems with: covergen dataset check {options.dataset}",
     )

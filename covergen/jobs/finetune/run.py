@@ -1,4 +1,4 @@
-"""A folder of music and covers to an adapter: embedded, trained on, reported, saved as a model."""
+"""Train an adapter on a dataset: embed, train, write the report, and save it as a model."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen.compute.device import Compute
-    from covergen.jobs.finetune.examples import PairHeard
+    from covergen.jobs.finetune.examples import LeaveOut, PairHeard
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
     from covergen.pipeline.events import Checkpoint
     from covergen.training.events import Event
+    from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
     from covergen.training.train import Trained
 
@@ -49,10 +50,11 @@ __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetunePlan:
-    """What would be trained. Of the `pairs`, `held_back` are validated on; `unheard` must be heard.
+    """What would be trained.
 
-    `continues`: the projection begins as that of the model's own adapter. `disk_bytes` is about
-    what is written. `left_out`: a reason for each file that is in no pair.
+    Of the `pairs`, `held_back` are for validation and `unheard` have no embedding yet.
+    `continues`: training starts from the projection of the model's own adapter. `disk_bytes`
+    estimates what is written. `left_out` has a reason for each file that is not in a pair.
     """
 
     pairs: int
@@ -67,7 +69,7 @@ class FinetunePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finetuned:
-    """What came out. `models_file` is where the new model stands, None without one."""
+    """The result. `models_file` is the file that defines the new model, None without one."""
 
     trained: Trained
     report: Path
@@ -75,9 +77,9 @@ class Finetuned:
 
 
 def plan_finetune(checked: Checked) -> FinetunePlan:
-    """What would be trained. Raises ModelError, and TrainingError where all is held back."""
+    """Plan a training. Raises ModelError, and TrainingError if every pair is held back."""
     dataset = checked.dataset
-    recipe, initial = _begin(checked)
+    recipe, initial = _starting_point(checked)
     held_back = sum(is_held(pair.album, recipe.validation, recipe.seed) for pair in dataset.pairs)
     trained_on = len(dataset.pairs) - held_back
     if not trained_on:
@@ -104,63 +106,42 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
 def finetune(
     checked: Checked, emit: Callable[[Event | PairHeard | GpuUnused], None], checkpoint: Checkpoint
 ) -> Finetuned | None:
-    """Train an adapter for the preset's base, write its report, and save it as a model if asked.
+    """Train an adapter for the preset's base, write its report, and optionally save it as a model.
 
-    Started by `accelerate launch`, the processes share the work; events and the result are the
-    first's alone. Raises TrainingError, ModelError, UsageError, and Interrupted when `checkpoint`
-    says so; what is trained by then is saved.
+    Processes started by `accelerate launch` share the work; only the first one emits events and
+    returns the result. Raises TrainingError, ModelError, UsageError, and Interrupted if
+    `checkpoint` raises it, after saving a checkpoint.
     """
     options = checked.options
-    recipe, initial = _begin(checked)
+    recipe, initial = _starting_point(checked)
     compute = choose_compute(options.device, options.dtype)
-    process = _process_on_this_machine()
     is_first = os.environ.get("RANK", "0") == "0"
     if compute.unused and is_first:
         emit(GpuUnused(why=compute.unused))
     left_out: dict[str, str] = {}
 
-    def tell(event: Event | PairHeard) -> None:
+    def emit_if_first(event: Event | PairHeard) -> None:
         if is_first:
             emit(event)
 
     def leave_out(name: str, reason: str) -> None:
         left_out[name] = reason
-        tell(PairLeftOut(stem=name, reason=reason))
+        emit_if_first(PairLeftOut(stem=name, reason=reason))
         if options.strict:
             raise TrainingError(
                 f"{name} cannot be trained on.",
-                hint="Mend it or take it away, or leave out --strict.",
+                hint="Fix or remove it, or omit --strict.",
             )
 
     for name, reason in checked.left_out.items():
         leave_out(name, reason)
-    # Embedding may take longer than processes of a group wait for one another.
-    examples = make_examples(
-        checked.dataset.pairs,
-        Tower(
-            checked.clap,
-            device=_own_device(compute, process[0]),
-            dtype=compute.dtype,
-            padding=options.preset.padding,
-        ),
-        windows=options.preset.windows,
-        workers=options.workers,
-        leave_out=leave_out,
-        emit=tell,
-        checkpoint=checkpoint,
-        process=process,
-    )
-    if not examples:
-        raise nothing_to_train_on(options)
+    examples = _examples(checked, compute, leave_out, emit_if_first, checkpoint)
+    # Only now: embedding may take longer than the timeout of a process group.
     state = PartialState(cpu=compute.device.type == "cpu")
-    names = Names(
-        title=options.save_as or options.output.resolve().name,
-        base=options.preset.base,
-        clap=options.preset.clap,
-    )
+    names = _names(options)
+    lock = library_lock("finetune", (options.output,))
     try:
-        alone = library_lock("finetune", (options.output,))
-        with alone if state.is_main_process else nullcontext():
+        with lock if state.is_main_process else nullcontext():
             trained = train(
                 checked.base,
                 examples,
@@ -185,25 +166,64 @@ def finetune(
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
 
 
+def _examples(
+    checked: Checked,
+    compute: Compute,
+    leave_out: LeaveOut,
+    emit: Callable[[PairHeard], None],
+    checkpoint: Checkpoint,
+) -> list[Example]:
+    """Embed the dataset. Raises TrainingError if no pair can be used."""
+    options = checked.options
+    process = _process_on_this_machine()
+    tower = Tower(
+        checked.clap,
+        device=_own_device(compute, process[0]),
+        dtype=compute.dtype,
+        padding=options.preset.padding,
+    )
+    examples = make_examples(
+        checked.dataset.pairs,
+        tower,
+        windows=options.preset.windows,
+        workers=options.workers,
+        leave_out=leave_out,
+        emit=emit,
+        checkpoint=checkpoint,
+        process=process,
+    )
+    if not examples:
+        raise nothing_to_train_on(options)
+    return examples
+
+
+def _names(options: FinetuneOptions) -> Names:
+    return Names(
+        title=options.save_as or options.output.resolve().name,
+        base=options.preset.base,
+        clap=options.preset.clap,
+    )
+
+
 def _process_on_this_machine() -> tuple[int, int]:
-    """This process's number, and how many `accelerate launch` started on this machine."""
+    """Return the index of this process and the number of processes on this machine."""
     environment = os.environ
     count = environment.get("LOCAL_WORLD_SIZE", environment.get("WORLD_SIZE", "1"))
     return int(environment.get("LOCAL_RANK", "0")), int(count)
 
 
 def _own_device(compute: Compute, process: int) -> torch.device:
-    """The GPU of one of several processes, as accelerate deals them out."""
+    """Return the GPU of this process, assigned as accelerate does."""
     device = compute.device
-    if str(device) != "cuda":  # the CPU, or one that the user named
+    if str(device) != "cuda":  # the CPU, or a GPU chosen by the user
         return device
     return torch.device("cuda", process % torch.cuda.device_count())
 
 
-def _begin(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:
-    """The recipe and the state that the projection begins with: that of the model's own adapter.
+def _starting_point(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:
+    """Return the recipe, and the initial weights of the projection: those of the model's adapter.
 
-    None for chance, as where the base or the CLAP is another than the one it was trained for.
+    None for random weights, for instance if the adapter was trained for another base or CLAP.
     """
     options = checked.options
     preset, recipe = options.preset, options.recipe
@@ -240,7 +260,7 @@ def _report(options: FinetuneOptions, names: Names, left_out: Mapping[str, str])
 
 
 def _save(options: FinetuneOptions, adapter: Path) -> Path | None:
-    """Save the preset that was trained from, with the new adapter, as a new model if asked to."""
+    """Save the preset with the new adapter as a new model; return the file that defines it."""
     if options.save_as is None:
         return None
     preset, here = options.preset, Path.cwd()
@@ -258,6 +278,6 @@ def _save(options: FinetuneOptions, adapter: Path) -> Path | None:
     except SettingsError as error:
         raise TrainingError(
             f"The model {model.name!r} could not be saved: {error.message}",
-            hint=f"{error.hint} Its adapter is trained, and works as it is:"
+            hint=f"{error.hint} Its adapter is trained and can be used with:"
             f" --adapter {adapter}".lstrip(),
         ) from error

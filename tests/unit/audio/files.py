@@ -1,4 +1,4 @@
-"""Files that several tests of the windows make."""
+"""Test files shared by the tests of windows."""
 
 import struct
 import wave

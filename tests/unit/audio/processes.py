@@ -1,4 +1,4 @@
-"""What the tests of decoding processes share."""
+"""Helpers of the tests of decoder processes."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ __all__ = ["Windows", "children"]
 
 
 class Windows:
-    """In place of a LogMel: the windows themselves."""
+    """A stand-in for LogMel that returns the windows themselves."""
 
     repeats = True
 

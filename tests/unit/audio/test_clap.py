@@ -29,7 +29,7 @@ def waveforms() -> NDArray[np.float32]:
 
 @pytest.fixture
 def copy(clap: Path, tmp_path: Path) -> Path:
-    """A CLAP folder to spoil."""
+    """A CLAP folder to modify."""
     return Path(shutil.copytree(clap, tmp_path / "copy"))
 
 
@@ -41,7 +41,9 @@ def heard(tower: Tower, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
     return tower.embed(tower.log_mel(waveforms))
 
 
-def test_it_hears_as_the_whole_model_does(clap: Path, waveforms: NDArray[np.float32]) -> None:
+def test_embeddings_equal_those_of_the_full_model(
+    clap: Path, waveforms: NDArray[np.float32]
+) -> None:
     extractor = ClapFeatureExtractor.from_pretrained(clap)
     features = extractor(list(waveforms), sampling_rate=48_000, return_tensors="pt")
     model = ClapModel.from_pretrained(clap).eval()
@@ -55,7 +57,7 @@ def test_it_hears_as_the_whole_model_does(clap: Path, waveforms: NDArray[np.floa
     assert (found * expected).sum(axis=1).min() >= 0.99999
 
 
-def test_a_model_with_fusion_hears_windows_as_it_hears_short_audio(
+def test_fusion_model_embeds_windows_as_short_audio(
     tmp_path: Path, waveforms: NDArray[np.float32]
 ) -> None:
     folder = make_tiny_clap(tmp_path / "fused", projection_dim=48, fusion=True)
@@ -70,7 +72,7 @@ def test_a_model_with_fusion_hears_windows_as_it_hears_short_audio(
     assert (embed(folder, waveforms) * expected).sum(axis=1).min() >= 0.99999
 
 
-def test_the_small_model_tells_sounds_apart(clap: Path, waveforms: NDArray[np.float32]) -> None:
+def test_small_model_distinguishes_sounds(clap: Path, waveforms: NDArray[np.float32]) -> None:
     found = embed(clap, waveforms)
     cosines = found @ found.T
     assert cosines[np.triu_indices(3, 1)].max() < 0.9
@@ -86,14 +88,14 @@ def test_half_precision_is_close(
     assert (half * exact).sum(axis=1).min() > 0.999
 
 
-def test_it_loads_without_a_word(
+def test_loading_prints_nothing(
     copy: Path, waveforms: NDArray[np.float32], capfd: pytest.CaptureFixture[str]
 ) -> None:
     embed(copy, waveforms[:1])
     assert capfd.readouterr() == ("", "")
 
 
-def test_pytorch_weights_and_the_tower_alone_are_the_same(
+def test_pytorch_and_audio_only_weights_give_the_same_embeddings(
     clap: Path, copy: Path, tmp_path: Path, waveforms: NDArray[np.float32]
 ) -> None:
     expected = embed(clap, waveforms)
@@ -106,7 +108,7 @@ def test_pytorch_weights_and_the_tower_alone_are_the_same(
     np.testing.assert_array_equal(embed(alone, waveforms), expected)
 
 
-def test_settings_as_transformers_5_saves_them(
+def test_transformers_5_settings_are_read(
     clap: Path, copy: Path, waveforms: NDArray[np.float32]
 ) -> None:
     features = json.loads((copy / "preprocessor_config.json").read_text())
@@ -115,9 +117,7 @@ def test_settings_as_transformers_5_saves_them(
     np.testing.assert_array_equal(embed(copy, waveforms), embed(clap, waveforms))
 
 
-def test_the_id_tells_models_apart_and_does_not_depend_on_the_place(
-    clap: Path, copy: Path, tmp_path: Path
-) -> None:
+def test_id_depends_on_the_model_and_not_its_path(clap: Path, copy: Path, tmp_path: Path) -> None:
     def name(folder: Path, dtype: torch.dtype = torch.float32) -> str:
         return Tower(folder, device=CPU, dtype=dtype).id
 
@@ -168,13 +168,16 @@ def pickle_weights(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "There is no .*config.json"),
-        (lambda folder: (folder / "preprocessor_config.json").unlink(), "no .*preprocessor_config"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
-        (lambda folder: shutil.rmtree(folder), "There is no"),
+        (lambda folder: (folder / "config.json").unlink(), "config.json does not exist"),
+        (
+            lambda folder: (folder / "preprocessor_config.json").unlink(),
+            "preprocessor_config.json does not exist",
+        ),
+        (lambda folder: (folder / "model.safetensors").unlink(), "No weights"),
+        (lambda folder: shutil.rmtree(folder), "does not exist"),
     ],
 )
-def test_a_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words: str) -> None:
+def test_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words: str) -> None:
     spoil(copy)
     with pytest.raises(ModelMissingError, match=words) as caught:
         Tower(copy, device=CPU, dtype=torch.float32)
@@ -185,7 +188,7 @@ def test_a_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words
     ("spoil", "words"),
     [
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "no settings"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
         (edit_json("config.json", model_type="clip"), 'expected model_type "clap", found .clip'),
         (edit_audio(num_mel_bins=80), "80 mel bands"),
         (edit_json("preprocessor_config.json", sampling_rate=16_000), "16000 .expected 48000"),
@@ -193,7 +196,7 @@ def test_a_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words
         (edit_json("preprocessor_config.json", hop_length="x"), "hop_length 'x'"),
     ],
 )
-def test_wrong_settings_are_told_before_any_weight_is_loaded(
+def test_invalid_settings_are_reported_before_weights_are_loaded(
     copy: Path, spoil: Callable[[Path], Any], words: str
 ) -> None:
     spoil(copy)
@@ -215,7 +218,7 @@ def test_wrong_settings_are_told_before_any_weight_is_loaded(
         (edit_audio(depths=[1, 1, 1]), "cannot be loaded"),
     ],
 )
-def test_wrong_weights_are_a_model_error(
+def test_invalid_weights_raise_model_error(
     copy: Path,
     waveforms: NDArray[np.float32],
     spoil: Callable[[Path], Any],
@@ -230,10 +233,10 @@ def test_wrong_weights_are_a_model_error(
     assert capfd.readouterr() == ("", "")
 
 
-def test_code_in_a_model_is_not_run(
+def test_code_in_a_model_is_not_executed(
     copy: Path, waveforms: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    """Neither what a pickle asks for, nor what config.json says lies in a Python file beside it."""
+    """Neither from a pickle, nor from a Python file that config.json refers to."""
 
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -254,18 +257,18 @@ def test_code_in_a_model_is_not_run(
 def tower_with_room_for(
     windows: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Tower, list[int]]:
-    """A tower on a device that is full beyond so many windows, and the batches it tried."""
+    """An encoder with memory for that many windows, and the list of batch sizes it tries."""
     tower = Tower(folder, device=CPU, dtype=torch.float32)
     tried: list[int] = []
-    hear = tower._hear
+    run = tower._run
 
     def limited(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         tried.append(len(log_mel))
         if len(log_mel) > windows:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return hear(log_mel)
+        return run(log_mel)
 
-    monkeypatch.setattr(tower, "_hear", limited)
+    monkeypatch.setattr(tower, "_run", limited)
     return tower, tried
 
 
@@ -281,7 +284,7 @@ def test_out_of_memory_halves_the_batch(
     assert tried == [5, 2, 2, 1, 2, 2, 1]
 
 
-def test_no_memory_for_a_single_window_is_a_model_error(
+def test_single_window_out_of_memory_raises_model_error(
     clap: Path, waveforms: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tower, _ = tower_with_room_for(0, clap, monkeypatch)
@@ -290,12 +293,10 @@ def test_no_memory_for_a_single_window_is_a_model_error(
     assert "--device" in caught.value.hint
 
 
-def test_weights_that_give_no_numbers_are_a_model_error(
-    copy: Path, waveforms: NDArray[np.float32]
-) -> None:
+def test_nan_embeddings_raise_model_error(copy: Path, waveforms: NDArray[np.float32]) -> None:
     path = copy / "model.safetensors"
     weights = load_file(path)
     weights["audio_projection.linear2.bias"][0] = float("nan")
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="gives no numbers"):
+    with pytest.raises(ModelError, match="returns NaN"):
         embed(copy, waveforms[:1])

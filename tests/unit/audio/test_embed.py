@@ -1,4 +1,4 @@
-"""Tracks to embeddings: order, batches, failures, memory of what was heard, and stopping."""
+"""Embedding tracks: order, batches, failures, caching, and stopping."""
 
 import itertools
 import os
@@ -26,10 +26,10 @@ from tests.media import encode, picture_bytes, put_picture, put_tags
 from tests.unit.audio.processes import Windows, children
 
 
-class Ear:
-    """A stand-in for the tower: hears loudness, and writes down how many windows it was given."""
+class FakeEncoder:
+    """A stand-in for the audio encoder: embeds loudness, and records its batch sizes."""
 
-    id = "ear"
+    id = "fake"
     dimension = 2
     log_mel = Windows()
 
@@ -51,7 +51,7 @@ def track_at(path: Path) -> Track:
 
 @pytest.fixture
 def tracks(tmp_path: Path) -> list[Track]:
-    """Six files of 1 to 35 seconds; one is no music at all."""
+    """Six files of 1 to 35 seconds; one is not music."""
     lengths = [25, 1, 35, 12, 4]
     paths = [
         encode(tmp_path / f"{n}.wav", "wav", seconds=seconds, kind="noise", seed=n)
@@ -70,7 +70,7 @@ def store(tmp_path: Path) -> Iterator[EmbeddingStore]:
 
 def run(
     tracks: Iterable[Track],
-    tower: Ear | Tower,
+    tower: FakeEncoder | Tower,
     store: EmbeddingStore,
     *,
     windows: int = 3,
@@ -91,36 +91,36 @@ def vectors(results: Iterable[TrackEmbedding | Outcome]) -> list[NDArray[np.floa
     return [result.vector for result in results if isinstance(result, TrackEmbedding)]
 
 
-def test_each_track_has_its_embedding_or_its_outcome_in_order(
+def test_results_are_embeddings_or_outcomes_in_order(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
-    ear = Ear()
-    results = list(run(tracks, ear, store))
+    encoder = FakeEncoder()
+    results = list(run(tracks, encoder, store))
     for track, result in zip(tracks, results, strict=True):
         if isinstance(result, Outcome):
             assert result.path == track.path == tracks[2].path
             assert (result.status, result.reason) == (Status.FAILED, Reason.UNDECODABLE)
         else:
             assert result.track == track
-            alone = ear.embed(read_excerpt(track.path, 3).decode())
+            alone = encoder.embed(read_excerpt(track.path, 3).decode())
             mean = alone.mean(axis=0, dtype=np.float64)
             np.testing.assert_allclose(result.vector, mean / np.linalg.norm(mean), atol=1e-6)
             assert result.vector.dtype == np.float32
 
 
-def test_windows_of_several_tracks_are_heard_at_once(
+def test_windows_of_several_tracks_share_a_batch(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
-    ear = Ear()
-    list(run(tracks, ear, store, batch_size=4))
+    encoder = FakeEncoder()
+    list(run(tracks, encoder, store, batch_size=4))
     # 3, 1 | 3 | 2, 1 windows.
-    assert ear.batches == [4, 3, 3]
+    assert encoder.batches == [4, 3, 3]
 
 
-def test_a_track_may_have_more_windows_than_a_batch(
+def test_track_may_have_more_windows_than_a_batch(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
-    small, large = Ear(), Ear()
+    small, large = FakeEncoder(), FakeEncoder()
     few = vectors(run(tracks[:1], small, store, batch_size=2))
     assert small.batches == [2, 1]
     store.close()
@@ -129,60 +129,60 @@ def test_a_track_may_have_more_windows_than_a_batch(
     np.testing.assert_allclose(few[0], many[0], atol=1e-6)
 
 
-def test_a_second_run_opens_no_file_and_wakes_no_tower(
+def test_second_run_opens_no_file_and_runs_no_encoder(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
-    first = list(run(tracks, Ear(), store))
+    first = list(run(tracks, FakeEncoder(), store))
     for track in tracks:
         track.path.unlink()
-    ear = Ear()
-    second = list(run([t for t in tracks if t.path.suffix == ".wav"], ear, store))
-    assert ear.batches == []
+    encoder = FakeEncoder()
+    second = list(run([t for t in tracks if t.path.suffix == ".wav"], encoder, store))
+    assert encoder.batches == []
     for one, other in zip(vectors(first), vectors(second), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_another_tower_or_other_windows_are_heard_anew(
+def test_other_encoder_or_windows_are_embedded_again(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
-    list(run(tracks[:1], Ear(), store))
-    other = Ear()
+    list(run(tracks[:1], FakeEncoder(), store))
+    other = FakeEncoder()
     other.id = "other"
     list(run(tracks[:1], other, store))
     list(run(tracks[:1], other, store, windows=2))
     assert other.batches == [3, 2]
 
 
-def test_new_tags_and_a_new_place_are_recognised_by_the_sound(
+def test_moved_and_retagged_file_is_found_by_its_audio(
     tmp_path: Path, store: EmbeddingStore
 ) -> None:
     path = encode(tmp_path / "a.mp3", "mp3", seconds=3)
-    (expected,) = vectors(run([track_at(path)], Ear(), store))
+    (expected,) = vectors(run([track_at(path)], FakeEncoder(), store))
     moved = tmp_path / "b.mp3"
     shutil.move(path, moved)
     put_tags(moved, "mp3", {"title": "new"})
     put_picture(moved, "mp3", picture_bytes())
-    ear = Ear()
-    (found,) = vectors(run([track_at(moved)], ear, store))
-    assert ear.batches == []
+    encoder = FakeEncoder()
+    (found,) = vectors(run([track_at(moved)], encoder, store))
+    assert encoder.batches == []
     np.testing.assert_array_equal(found, expected)
     known = track_at(moved)
     moved.unlink()
-    (again,) = vectors(run([known], ear, store))  # now without the file
+    (again,) = vectors(run([known], encoder, store))  # now without the file
     np.testing.assert_array_equal(again, expected)
 
 
-def test_what_waits_for_nothing_comes_at_once(tracks: list[Track], store: EmbeddingStore) -> None:
-    """A known track ahead of unknown ones needs no full batch."""
-    list(run(tracks[:1], Ear(), store))
-    ear = Ear()
-    results = run(tracks, ear, store)
+def test_cached_track_is_yielded_at_once(tracks: list[Track], store: EmbeddingStore) -> None:
+    """A cached track ahead of new ones does not wait for a full batch."""
+    list(run(tracks[:1], FakeEncoder(), store))
+    encoder = FakeEncoder()
+    results = run(tracks, encoder, store)
     next(results)
-    assert ear.batches == []
+    assert encoder.batches == []
     results.close()  # type: ignore[attr-defined]  # a generator
 
 
-def test_no_more_is_taken_than_is_needed_ahead(tmp_path: Path, store: EmbeddingStore) -> None:
+def test_look_ahead_is_bounded(tmp_path: Path, store: EmbeddingStore) -> None:
     path = encode(tmp_path / "a.wav", "wav", seconds=0.2)
     taken = itertools.count()
 
@@ -191,32 +191,32 @@ def test_no_more_is_taken_than_is_needed_ahead(tmp_path: Path, store: EmbeddingS
             next(taken)
             yield track_at(path)
 
-    results = run(endless(), Ear(), store, batch_size=4)
+    results = run(endless(), FakeEncoder(), store, batch_size=4)
     for _ in range(20):
         next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert next(taken) < 20 + 2 * 4
 
 
-def test_known_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: EmbeddingStore) -> None:
-    """However many of them follow one that has yet to be heard."""
+def test_cached_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: EmbeddingStore) -> None:
+    """Even if many of them follow a track that is not embedded yet."""
     new, known = (
         track_at(encode(tmp_path / f"{seed}.wav", "wav", seconds=0.2, kind="noise", seed=seed))
         for seed in (1, 2)
     )
-    list(run([known], Ear(), store))
+    list(run([known], FakeEncoder(), store))
     taken = itertools.count()
     tracks = (known for _ in iter(lambda: next(taken), 10_000))
-    results = run(itertools.chain([new], tracks), Ear(), store, batch_size=4)
+    results = run(itertools.chain([new], tracks), FakeEncoder(), store, batch_size=4)
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert next(taken) < 20
 
 
-def test_the_spectrograms_ahead_fit_into_memory(
+def test_look_ahead_is_bounded_in_windows(
     tmp_path: Path, store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With many windows a track, fewer tracks than workers are begun."""
+    """With many windows per track, fewer tracks than workers are started."""
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", lambda self, path, _: read(self, path, 1))
     path = encode(tmp_path / "a.wav", "wav", seconds=0.2)
@@ -224,7 +224,7 @@ def test_the_spectrograms_ahead_fit_into_memory(
     tracks = (track_at(path) for _ in iter(lambda: next(taken), 10_000))
     results = embed_tracks(
         tracks,
-        Ear(),  # type: ignore[arg-type]  # as above
+        FakeEncoder(),  # type: ignore[arg-type]  # as above
         store,
         windows=100,
         batch_size=1,
@@ -236,10 +236,10 @@ def test_the_spectrograms_ahead_fit_into_memory(
     assert next(taken) <= 6  # of 512 windows, each takes 100
 
 
-def test_leaving_early_waits_for_the_threads(
+def test_closing_waits_for_threads(
     tracks: list[Track], store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that what they use can be closed."""
+    """So that the store can be closed."""
     using: list[Path] = []
 
     def slow(self: Decoder, path: Path, windows: int) -> str:
@@ -252,22 +252,25 @@ def test_leaving_early_waits_for_the_threads(
 
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", slow)
-    results = run(tracks, Ear(), store, batch_size=1)
+    results = run(tracks, FakeEncoder(), store, batch_size=1)
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert not using
+    assert not decoding()
 
 
-def test_stopping_half_way_keeps_what_was_heard(tracks: list[Track], store: EmbeddingStore) -> None:
+def test_interrupted_run_keeps_finished_embeddings(
+    tracks: list[Track], store: EmbeddingStore
+) -> None:
     def stop() -> None:
         if next(calls) > len(tracks):
             raise Interrupted
 
     calls = itertools.count()
-    ear = Ear()
+    encoder = FakeEncoder()
     results = embed_tracks(
         tracks,
-        ear,  # type: ignore[arg-type]  # as above
+        encoder,  # type: ignore[arg-type]  # as above
         store,
         windows=3,
         batch_size=4,
@@ -279,36 +282,29 @@ def test_stopping_half_way_keeps_what_was_heard(tracks: list[Track], store: Embe
         heard.extend(results)
     assert not decoding()
     assert 0 < len(vectors(heard)) < 5
-    again = Ear()
+    again = FakeEncoder()
     list(run(tracks, again, store))
-    assert sum(again.batches) == 10 - sum(ear.batches)
-
-
-def test_leaving_early_ends_the_threads(tracks: list[Track], store: EmbeddingStore) -> None:
-    results = run(tracks, Ear(), store)
-    next(results)
-    results.close()  # type: ignore[attr-defined]  # a generator
-    assert not decoding()
+    assert sum(again.batches) == 10 - sum(encoder.batches)
 
 
 def decoding() -> list[object]:
-    """Threads and, where they are easily found, processes."""
+    """Return the running decoder threads and processes."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
     begun = [Path(f"/proc/{child}/cmdline") for child in children(os.getpid())]
     return [*threads, *(line for line in begun if b"decoder_process" in line.read_bytes())]
 
 
-def test_a_tower_that_fails_ends_the_run(tracks: list[Track], store: EmbeddingStore) -> None:
-    class Deaf(Ear):
+def test_failing_encoder_ends_the_run(tracks: list[Track], store: EmbeddingStore) -> None:
+    class Failing(FakeEncoder):
         def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
             raise ModelError(f"heard nothing in {len(waveforms)} windows")
 
     with pytest.raises(ModelError):
-        list(run(tracks, Deaf(), store))
+        list(run(tracks, Failing(), store))
     assert not decoding()
 
 
-def test_a_bug_is_not_hidden(
+def test_bug_is_raised(
     tracks: list[Track], store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Decoder, path: Path, windows: int) -> str:
@@ -316,20 +312,20 @@ def test_a_bug_is_not_hidden(
 
     monkeypatch.setattr(Decoder, "read", broken)
     with pytest.raises(RuntimeError):
-        list(run(tracks, Ear(), store))
+        list(run(tracks, FakeEncoder(), store))
 
 
-def test_the_tower_does_not_wait_for_decoding(
+def test_next_batch_is_decoded_while_the_encoder_runs(
     tracks: list[Track], store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the tower hears one batch, the tracks of the next are being opened."""
+    """While the encoder runs, the tracks of the next batch are opened."""
     opened: list[Path] = []
 
     def read_and_note(self: Decoder, path: Path, windows: int) -> str:
         opened.append(path)
         return read(self, path, windows)
 
-    class Slow(Ear):
+    class Slow(FakeEncoder):
         def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
             deadline = time.monotonic() + 10
             while len(opened) < min(len(tracks), 2 * len(self.batches) + 3):
@@ -342,7 +338,7 @@ def test_the_tower_does_not_wait_for_decoding(
     list(run(tracks, Slow(), store, batch_size=3))
 
 
-def test_the_real_tower_hears_a_track_as_the_mean_of_its_windows(
+def test_track_embedding_is_the_mean_of_its_windows(
     clap: Path, tmp_path: Path, store: EmbeddingStore
 ) -> None:
     path = encode(tmp_path / "a.flac", "flac", seconds=25, kind="noise")
@@ -353,7 +349,7 @@ def test_the_real_tower_hears_a_track_as_the_mean_of_its_windows(
     assert found @ expected == pytest.approx(1, abs=1e-5)
 
 
-def test_the_mean_of_embeddings_has_unit_length() -> None:
+def test_mean_embedding_has_unit_norm() -> None:
     mean = mean_embedding([np.array([1, 0], np.float32), np.array([0, 1], np.float32)])
     np.testing.assert_allclose(mean, [0.5**0.5, 0.5**0.5], rtol=1e-6)
     assert mean.dtype == np.float32

@@ -1,4 +1,4 @@
-"""The log-mel, against ClapFeatureExtractor's own."""
+"""Log-mel spectrograms, compared with ClapFeatureExtractor."""
 
 import math
 import pickle
@@ -30,7 +30,9 @@ def tone(frequency: float) -> NDArray[np.float32]:
     ],
     ids=["chords", "drums", "noise", "silence", "tone"],
 )
-def test_it_is_what_clap_was_trained_on(waveform: NDArray[np.float32], tolerance: float) -> None:
+def test_log_mel_equals_clap_feature_extractor(
+    waveform: NDArray[np.float32], tolerance: float
+) -> None:
     extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
     expected = extractor(waveform, sampling_rate=48_000, return_tensors="np")["input_features"]
     found = LogMel(MEL)(waveform[np.newaxis])
@@ -38,7 +40,7 @@ def test_it_is_what_clap_was_trained_on(waveform: NDArray[np.float32], tolerance
     assert np.abs(found - expected).max() < tolerance
 
 
-def test_a_batch_is_its_windows_one_by_one_wherever_they_are_computed() -> None:
+def test_batch_equals_single_windows_also_after_pickling() -> None:
     waveforms = np.stack([tone(220), tone(3_000)])
     log_mel = LogMel(MEL)
     found = log_mel(waveforms)
@@ -47,7 +49,7 @@ def test_a_batch_is_its_windows_one_by_one_wherever_they_are_computed() -> None:
     np.testing.assert_array_equal(found[1:], elsewhere(waveforms[1:]))
 
 
-def test_other_settings_are_followed() -> None:
+def test_other_settings_equal_clap_feature_extractor() -> None:
     settings = MelSettings(
         sampling_rate=48_000,
         feature_size=32,
@@ -70,7 +72,7 @@ def test_other_settings_are_followed() -> None:
     assert np.abs(found - expected).max() < 1e-3
 
 
-def test_bands_that_no_frequency_reaches_are_silent() -> None:
+def test_empty_mel_bands_are_silent() -> None:
     """The others are those of torchaudio."""
     settings = MelSettings(
         sampling_rate=48_000,

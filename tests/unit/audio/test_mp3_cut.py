@@ -1,4 +1,4 @@
-"""An excerpt of an MP3 file: the sound of its middle, bit for bit, in a file of its own."""
+"""Excerpts of MP3 files: their middle, bit for bit."""
 
 import io
 from pathlib import Path
@@ -30,7 +30,7 @@ def decoded(file: Path | bytes) -> NDArray[np.float32]:
         return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
 
 
-def test_an_excerpt_is_the_middle_and_loses_nothing(song: Path) -> None:
+def test_excerpt_is_the_middle_bit_for_bit(song: Path) -> None:
     excerpt, seconds = cut_mp3(song, seconds=6)
     whole, part = decoded(song), decoded(excerpt)
     assert seconds == part.shape[1] / 44_100
@@ -43,7 +43,7 @@ def test_an_excerpt_is_the_middle_and_loses_nothing(song: Path) -> None:
     assert begin == pytest.approx((20 - 6) / 2, abs=0.1)
 
 
-def test_other_programs_read_its_length_and_find_no_tags(song: Path) -> None:
+def test_excerpt_has_a_correct_length_and_no_tags(song: Path) -> None:
     excerpt, _ = cut_mp3(song, seconds=6)
     read = MP3(io.BytesIO(excerpt))
     assert read.info.length == pytest.approx(6, abs=0.05)
@@ -51,13 +51,13 @@ def test_other_programs_read_its_length_and_find_no_tags(song: Path) -> None:
     assert read.tags is None
 
 
-def test_a_shorter_file_is_kept_whole(song: Path) -> None:
+def test_shorter_file_is_kept_whole(song: Path) -> None:
     excerpt, seconds = cut_mp3(song, seconds=30)
     assert seconds == pytest.approx(20, abs=0.1)
     assert decoded(excerpt).shape[1] == pytest.approx(20 * 44_100, abs=2 * FRAME)
 
 
-def test_what_cannot_be_played_does_not_get_out(song: Path, tmp_path: Path) -> None:
+def test_unplayable_file_is_refused(song: Path, tmp_path: Path) -> None:
     data = song.read_bytes()
     for name, content in {
         "empty": b"",
@@ -72,6 +72,6 @@ def test_what_cannot_be_played_does_not_get_out(song: Path, tmp_path: Path) -> N
         assert raised.value.path == file
 
 
-def test_other_kinds_of_sound_are_told(tmp_path: Path) -> None:
+def test_other_codecs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="flac, not MP3"):
         cut_mp3(encode(tmp_path / "song.mp3", "flac", seconds=1), seconds=6)

@@ -1,4 +1,4 @@
-"""Whether two files sound the same: blind to tags, and to nothing else."""
+"""Comparing the audio of two files: tags are ignored, and nothing else."""
 
 import random
 import shutil
@@ -29,7 +29,7 @@ def changed(path: Path, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_tags_and_pictures_do_not_count(tmp_path: Path, container: str) -> None:
+def test_tags_and_pictures_are_ignored(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / "a", container, seconds=1, kind="noise")
     before = changed(path, path.read_bytes())
     put_tags(path, container, {"title": "A" * 5_000, "artist": "B"})
@@ -41,8 +41,8 @@ def test_tags_and_pictures_do_not_count(tmp_path: Path, container: str) -> None:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_change_that_can_be_heard_counts(tmp_path: Path, container: str) -> None:
-    """The oracle is a whole decode: no damage that it shows may escape the comparison."""
+def test_every_audible_change_is_detected(tmp_path: Path, container: str) -> None:
+    """Oracle: a full decode. Every difference in it must be detected."""
     path = encode(tmp_path / "a", container, seconds=0.4, kind="noise")
     sound = decoded_hash(path)
     damaged = tmp_path / "b"
@@ -74,9 +74,7 @@ def harm(path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("container", ["mp3", "flac", "ape", "wavpack", "musepack", "tta"])
-def test_where_tags_only_surround_the_sound_every_byte_counts(
-    tmp_path: Path, container: str
-) -> None:
+def test_every_byte_between_tags_is_compared(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / "a", container, seconds=0.4, kind="noise")
     data = path.read_bytes()
     # FLAC's tags lie in its metadata, the first 8.4 kB here.
@@ -90,15 +88,15 @@ def test_where_tags_only_surround_the_sound_every_byte_counts(
     assert not same_sound(changed(path, data[:-1]), path)
 
 
-def test_the_length_in_a_flac_header_counts(tmp_path: Path) -> None:
+def test_flac_header_length_is_compared(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.flac", "flac", seconds=0.4)
     data = bytearray(path.read_bytes())
     data[25] ^= 1  # the last byte of STREAMINFO's total samples
     assert not same_sound(path, changed(path, bytes(data)))
 
 
-def test_times_count(tmp_path: Path) -> None:
-    """An MP4 whose packets are whole but are to be played at other times."""
+def test_packet_times_are_compared(tmp_path: Path) -> None:
+    """An MP4 with the same packets at different times."""
     path = encode(tmp_path / "a.m4a", "mp4", seconds=0.4)
     data = path.read_bytes()
     place = data.index(b"stts") + 16
@@ -108,12 +106,12 @@ def test_times_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["mp3", "flac", "mp4", "vorbis"])
-def test_no_two_containers_are_the_same(tmp_path: Path, other: str) -> None:
+def test_different_containers_differ(tmp_path: Path, other: str) -> None:
     one = encode(tmp_path / "a.wav", "wav", seconds=0.4)
     assert not same_sound(one, encode(tmp_path / "b", other, seconds=0.4))
 
 
-def test_a_moved_mdat_does_not_count(tmp_path: Path) -> None:
+def test_moved_mdat_is_ignored(tmp_path: Path) -> None:
     path = moov_first(encode(tmp_path / "a.m4a", "mp4", seconds=0.4), tmp_path / "b.m4a")
     data = path.read_bytes()
     before, place = changed(path, data), data.index(b"mdat")
@@ -123,7 +121,7 @@ def test_a_moved_mdat_does_not_count(tmp_path: Path) -> None:
 
 
 def moov_first(source: Path, target: Path) -> Path:
-    """Copy an MP4 file's packets into one that can be played while it is fetched."""
+    """Remux an MP4 file with the index first (faststart)."""
     options = {"movflags": "+faststart"}
     with av.open(source) as old, av.open(target, "w", "ipod", container_options=options) as new:
         stream = new.add_stream_from_template(old.streams.audio[0])
@@ -135,7 +133,7 @@ def moov_first(source: Path, target: Path) -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", b"Just a text.\n" * 500, b"fLaC\0\0\0\x22"])
-def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, content: bytes) -> None:
+def test_file_without_audio_raises_decode_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(content)
     music = encode(tmp_path / "b.flac", "flac", seconds=0.2)
@@ -145,7 +143,7 @@ def test_what_is_no_audio_is_a_decode_error(tmp_path: Path, content: bytes) -> N
         assert caught.value.path == path
 
 
-def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+def test_missing_file_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(DecodeError) as caught:
         same_sound(tmp_path / "missing.mp3", tmp_path / "missing.mp3")
     assert caught.value.reason is Reason.UNREADABLE

@@ -1,4 +1,4 @@
-"""Sound files of every kind that covergen makes, read back by FFmpeg's own program or PyAV."""
+"""Audio files in every format that covergen writes, read back with PyAV."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def tone(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     # FFmpeg's own Vorbis encoder knows stereo alone.
     [*((s, 2) for s in SUFFIXES), *((s, 1) for s in SUFFIXES if s != ".ogg")],
 )
-def test_what_is_written_is_what_is_heard(tmp_path: Path, suffix: str, channels: int) -> None:
+def test_written_audio_decodes_to_the_same_tone(tmp_path: Path, suffix: str, channels: int) -> None:
     path = tmp_path / f"tone{suffix}"
     write_sound(path, tone(channels), sample_rate_hz=RATE_HZ)
     with av.open(path) as container:
@@ -42,7 +42,7 @@ def test_what_is_written_is_what_is_heard(tmp_path: Path, suffix: str, channels:
         assert middle.std() == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
 
 
-def test_a_file_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_sound(tmp_path / "no folder" / "tone.mp3", tone(1), sample_rate_hz=RATE_HZ)
     assert list(tmp_path.iterdir()) == []

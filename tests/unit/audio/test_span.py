@@ -1,4 +1,4 @@
-"""Where the sound lies between tags: sizes after the formats' specifications, written by hand."""
+"""The audio between tags; the tags are written by hand from their specifications."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ LYRICS3 = b"LYRICSBEGIN" + b"IND0000200" + b"000021LYRICS200"
         (ID3V2, APEV2 + LYRICS3 + ID3V1),
     ],
 )
-def test_the_sound_is_what_no_tag_holds(before: bytes, behind: bytes) -> None:
+def test_span_excludes_surrounding_tags(before: bytes, behind: bytes) -> None:
     span = sound_span(io.BytesIO(before + SOUND + behind))
     assert span == (len(before), len(before) + len(SOUND))
 
@@ -43,6 +43,6 @@ def test_the_sound_is_what_no_tag_holds(before: bytes, behind: bytes) -> None:
     "content",
     [b"", b"ID3", ID3V2[:50], b"TAG", ID3V1, APEV2[-32:], LYRICS3[-15:], b"ID3" + b"\xff" * 20],
 )
-def test_no_tag_reaches_out_of_the_file(content: bytes) -> None:
+def test_span_stays_inside_the_file(content: bytes) -> None:
     start, end = sound_span(io.BytesIO(content))
     assert 0 <= start <= end <= len(content)

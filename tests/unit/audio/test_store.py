@@ -1,4 +1,4 @@
-"""The cache of embeddings on disk."""
+"""The embedding cache."""
 
 import os
 import sqlite3
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.sqlite"
 
 
-def test_what_was_put_is_found_by_file_and_by_key(path: Path, track: Track) -> None:
+def test_embedding_is_found_by_file_and_by_key(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         assert store.find(track, 3, "tower") is None
         assert store.find_key("key", "tower") is None
@@ -51,7 +51,7 @@ def test_what_was_put_is_found_by_file_and_by_key(path: Path, track: Track) -> N
     np.testing.assert_array_equal(by_key, VECTOR)
 
 
-def test_anything_else_is_not_found(path: Path, track: Track) -> None:
+def test_other_files_windows_and_encoders_are_not_found(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         for other in (
@@ -65,7 +65,7 @@ def test_anything_else_is_not_found(path: Path, track: Track) -> None:
         assert store.find_key("other key", "tower") is None
 
 
-def test_our_own_write_is_carried_over(path: Path, track: Track) -> None:
+def test_carry_over_keeps_the_embedding_after_a_write(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         track.path.write_bytes(b"abcdef")
@@ -75,28 +75,18 @@ def test_our_own_write_is_carried_over(path: Path, track: Track) -> None:
         assert store.find(track, 3, "tower") is None
 
 
-def test_a_change_by_someone_else_is_not_carried_over(path: Path, track: Track) -> None:
+def test_carry_over_ignores_changes_by_other_programs(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         track.path.write_bytes(b"other music")
         changed = track_at(track.path)
         store.carry_over(changed)
         assert store.find(changed, 3, "tower") is None
+        track.path.unlink()
+        store.carry_over(changed)  # a missing file is not an error
 
 
-def test_a_file_that_is_gone_is_nothing_to_carry_over(path: Path, track: Track) -> None:
-    track.path.unlink()
-    with closing(EmbeddingStore(path)) as store:
-        store.carry_over(track)
-
-
-def test_it_lies_in_the_cache_folder(home: Path, track: Track) -> None:
-    with closing(EmbeddingStore()) as store:
-        store.put(track, 3, "key", "tower", VECTOR)
-    assert [p for p in (home / "cache").rglob("*.sqlite") if p.stat().st_size]
-
-
-def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
+def test_undecodable_file_names_are_found(path: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"\xff\xe9.mp3")
     odd.write_bytes(b"")
     with closing(EmbeddingStore(path)) as store:
@@ -104,7 +94,7 @@ def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
         assert store.find(track_at(odd), 3, "tower") is not None
 
 
-def test_a_relative_path_is_the_same_file(
+def test_relative_path_is_the_same_file(
     path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(track.path.parent)
@@ -113,14 +103,14 @@ def test_a_relative_path_is_the_same_file(
         assert store.find(replace(track, path=Path("a.mp3")), 3, "tower") is not None
 
 
-def test_a_damaged_cache_is_begun_anew(path: Path, track: Track) -> None:
+def test_damaged_cache_is_replaced(path: Path, track: Track) -> None:
     path.write_bytes(b"no database" * 1000)
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         assert store.find(track, 3, "tower") is not None
 
 
-def test_damage_that_shows_late_stops_nothing(path: Path, track: Track) -> None:
+def test_damage_found_later_is_recovered_from(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         for n in range(500):
             store.put(replace(track, size=n), 3, f"key {n}", "tower", VECTOR)
@@ -133,20 +123,22 @@ def test_damage_that_shows_late_stops_nothing(path: Path, track: Track) -> None:
         assert store.find(track, 3, "tower") is not None
 
 
-def test_a_cache_that_is_locked_is_done_without(path: Path, track: Track) -> None:
+def test_locked_cache_is_skipped(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store, closing(sqlite3.connect(path)) as other:
         store._connection.execute("PRAGMA busy_timeout = 10")
         other.execute("BEGIN IMMEDIATE")
         store.put(track, 3, "key", "tower", VECTOR)
         assert store.find(track, 3, "tower") is None
+        assert store.saved == 0
         other.rollback()
         store.put(track, 3, "key", "tower", VECTOR)
         assert store.find(track, 3, "tower") is not None
+        assert store.saved == 1
 
 
 @pytest.mark.parametrize("mtime_ns", [-(10**18), 2**63, 13_569_465_600 * 10**9])
-def test_a_file_of_any_time_is_found(path: Path, track: Track, mtime_ns: int) -> None:
-    """The last is the year 2400."""
+def test_any_mtime_is_found(path: Path, track: Track, mtime_ns: int) -> None:
+    """The last is in the year 2400."""
     dated = replace(track, mtime_ns=mtime_ns)
     with closing(EmbeddingStore(path)) as store:
         store.put(dated, 3, "key", "tower", VECTOR)
@@ -154,28 +146,19 @@ def test_a_file_of_any_time_is_found(path: Path, track: Track, mtime_ns: int) ->
         assert store.find(track, 3, "tower") is not None
 
 
-def test_what_could_not_be_saved_does_not_count(path: Path, track: Track) -> None:
-    with closing(EmbeddingStore(path)) as store, closing(sqlite3.connect(path)) as other:
-        store.put(track, 3, "key", "tower", VECTOR)
-        store._connection.execute("PRAGMA busy_timeout = 10")
-        other.execute("BEGIN IMMEDIATE")
-        store.put(track, 3, "other key", "tower", VECTOR)
-        other.rollback()
-    assert store.saved == 1
-
-
-def test_a_closed_store_knows_and_keeps_nothing(path: Path, track: Track) -> None:
+def test_closed_store_finds_and_saves_nothing(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
     store.put(track, 3, "other key", "tower", VECTOR)
     assert store.find(track, 3, "tower") is None
+    assert store.prune(unused_days=0) == 0
     assert store.saved == 1
     with closing(EmbeddingStore(path)) as store:
-        assert store.find(track, 3, "tower") is not None  # and was not begun anew
+        assert store.find(track, 3, "tower") is not None
         assert store.find_key("other key", "tower") is None
 
 
-def test_it_may_be_closed_while_threads_use_it(path: Path, track: Track) -> None:
+def test_store_can_be_closed_while_threads_use_it(path: Path, track: Track) -> None:
     store = EmbeddingStore(path)
     store.put(track, 3, "key", "tower", VECTOR)
     with ThreadPoolExecutor(4) as pool:
@@ -186,14 +169,14 @@ def test_it_may_be_closed_while_threads_use_it(path: Path, track: Track) -> None
         assert again.find(track, 3, "tower") is not None
 
 
-def test_no_cache_folder_stops_nothing(home: Path, track: Track) -> None:
+def test_unwritable_cache_folder_is_not_an_error(home: Path, track: Track) -> None:
     (home / "cache").write_text("a file where the folder would be")
     with closing(EmbeddingStore()) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         assert store.find(track, 3, "tower") is not None
 
 
-def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> None:
+def test_threads_and_other_stores_can_use_it_concurrently(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as one, closing(EmbeddingStore(path)) as two:
 
         def work(n: int) -> None:
@@ -209,9 +192,7 @@ def test_threads_and_other_runs_may_use_it_at_once(path: Path, track: Track) -> 
 @pytest.mark.parametrize(
     "vector", [b"", bytes(12), VECTOR.tobytes()[:-1], VECTOR.tobytes()[4:], b"\xff" * 12, "text", 7]
 )
-def test_a_vector_that_is_damaged_is_not_known(
-    track: Track, tmp_path: Path, vector: object
-) -> None:
+def test_damaged_vector_is_not_found(track: Track, tmp_path: Path, vector: object) -> None:
     path = tmp_path / "store.sqlite"
     with closing(EmbeddingStore(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
@@ -239,7 +220,7 @@ def known(store: EmbeddingStore, keys: range) -> int:
     return sum(store.find_key(str(key), "tower") is not None for key in keys)
 
 
-def test_what_was_not_used_for_a_year_goes(
+def test_prune_deletes_embeddings_unused_for_a_year(
     path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(EmbeddingStore(path)) as store:
@@ -255,7 +236,7 @@ def test_what_was_not_used_for_a_year_goes(
         assert rows.execute("SELECT count(*) FROM heard").fetchone() == (2,)
 
 
-def test_of_too_much_the_longest_unused_goes(
+def test_prune_deletes_the_least_recently_used(
     path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(EmbeddingStore(path)) as store:
@@ -276,7 +257,7 @@ def test_of_too_much_the_longest_unused_goes(
     assert path.stat().st_size < size / 10
 
 
-def test_a_run_that_put_something_leaves_the_cache_within_its_limits(
+def test_close_prunes_after_a_save(
     path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(EmbeddingStore(path)) as store:
@@ -287,9 +268,3 @@ def test_a_run_that_put_something_leaves_the_cache_within_its_limits(
     with closing(EmbeddingStore(path)) as store:
         put_many(store, track, range(3, 4))
     assert stored_embeddings(path).rows == 1
-
-
-def test_a_closed_store_prunes_nothing(path: Path) -> None:
-    store = EmbeddingStore(path)
-    store.close()
-    assert store.prune(unused_days=0) == 0

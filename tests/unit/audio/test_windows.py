@@ -1,4 +1,4 @@
-"""Windows: where they lie, what they hold, and that it is heard as other decoders hear it."""
+"""Windows: their positions, samples and keys, compared with other decoders."""
 
 import math
 import os
@@ -60,7 +60,7 @@ def test_windows_are_evenly_spaced_and_inside() -> None:
     assert place_windows(Fraction(30), 3) == [0, 10, 20]
 
 
-def test_a_short_track_has_no_more_windows_than_cover_it() -> None:
+def test_short_track_has_only_the_windows_that_cover_it() -> None:
     assert place_windows(Fraction(4), 3) == [0]
     assert place_windows(Fraction(12), 3) == [0, 2]
     assert place_windows(Fraction(0), 3) == [0]
@@ -108,7 +108,7 @@ def find(piece: NDArray[np.float64], samples: NDArray[np.float32]) -> int:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_container_is_heard(tmp_path: Path, container: str) -> None:
+def test_every_container_is_decoded(tmp_path: Path, container: str) -> None:
     path = encode(tmp_path / "a", container, seconds=1, kind="noise")
     heard = read_excerpt(path, 3).decode()
     assert heard.shape == (1, WINDOW_SAMPLES)
@@ -165,7 +165,7 @@ def test_shorter_audio_is_repeated_then_padded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(heard, expected[np.newaxis])
 
 
-def test_samples_that_are_no_sound_are_silence(tmp_path: Path) -> None:
+def test_invalid_samples_are_silence(tmp_path: Path) -> None:
     samples = np.full(480_000, 0.25, dtype="<f4")
     samples[1000:1003] = [np.nan, np.inf, 1e30]
     heard = read_excerpt(raw_wav(tmp_path / "a.wav", samples), 1).decode()[0]
@@ -186,8 +186,8 @@ def test_tags_do_not_change_the_key(tmp_path: Path, container: str) -> None:
     np.testing.assert_array_equal(after.decode(), before.decode())
 
 
-@pytest.mark.parametrize("container", LONG_ENCODED)
-def test_other_audio_has_another_key(tmp_path: Path, container: str) -> None:
+@pytest.mark.parametrize("container", ["mp3", "flac", "mp4"])
+def test_different_audio_has_a_different_key(tmp_path: Path, container: str) -> None:
     keys = {
         read_excerpt(
             encode(tmp_path / f"{seed}", container, seconds=2, kind="noise", seed=seed), 3
@@ -197,7 +197,7 @@ def test_other_audio_has_another_key(tmp_path: Path, container: str) -> None:
     assert len(keys) == 2
 
 
-def test_other_windows_have_another_key(tmp_path: Path, long_mp3: bytes) -> None:
+def test_different_windows_have_a_different_key(tmp_path: Path, long_mp3: bytes) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(long_mp3)
     assert len({read_excerpt(path, windows).key for windows in (1, 2, 3)}) == 3
@@ -219,7 +219,7 @@ def test_tags_around_an_mp3_without_a_length_do_not_change_the_key(
     assert read_excerpt(path, 2).key == key
 
 
-def test_a_flac_that_does_not_know_its_length_is_measured(tmp_path: Path) -> None:
+def test_flac_without_length_is_measured(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.flac", "flac", seconds=25, kind="noise")
     expected = read_excerpt(path, 2).decode()
     data = bytearray(path.read_bytes())
@@ -229,7 +229,7 @@ def test_a_flac_that_does_not_know_its_length_is_measured(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_excerpt(path, 2).decode(), expected)
 
 
-def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path, long_mp3: bytes) -> None:
+def test_mp3_with_wrong_length_is_measured(tmp_path: Path, long_mp3: bytes) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(long_mp3)
     expected = read_excerpt(path, 2).decode()
@@ -245,9 +245,7 @@ def test_an_mp3_that_claims_too_much_is_measured(tmp_path: Path, long_mp3: bytes
 
 @pytest.mark.parametrize("place", [10**12, 2**63 - 2])
 @pytest.mark.parametrize("container", ["opus", "oggflac"])
-def test_an_ogg_file_that_claims_too_much_is_measured(
-    tmp_path: Path, container: str, place: int
-) -> None:
+def test_ogg_with_wrong_length_is_measured(tmp_path: Path, container: str, place: int) -> None:
     """The last page tells where the sound ends."""
     path = encode(tmp_path / "a", container, seconds=25, sample_rate=48_000, kind="noise")
     expected = read_excerpt(path, 2).decode()

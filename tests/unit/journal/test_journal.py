@@ -1,4 +1,4 @@
-"""The journal: what it remembers, how it resumes, what it sheds, and what it does when broken."""
+"""The journal: records, resuming, pruning, and damage."""
 
 import errno
 import os
@@ -38,10 +38,10 @@ def songs(tmp_path: Path, original: bytes) -> list[Path]:
     return paths
 
 
-# What it remembers.
+# Records.
 
 
-def test_a_write_with_all_that_is_known_of_it(song: Path, journal: Journal) -> None:
+def test_write_is_recorded_with_all_details(song: Path, journal: Journal) -> None:
     before, stamp = song.with_name("before"), track(song, "flac")
     shutil.copy(song, before)
     tagged(song, "flac", PNG)
@@ -55,7 +55,7 @@ def test_a_write_with_all_that_is_known_of_it(song: Path, journal: Journal) -> N
     assert (found.state, found.is_kept) == (WriteState.DONE, True)
 
 
-def test_a_run_with_all_that_is_known_of_it(songs: list[Path], journal: Journal) -> None:
+def test_run_is_recorded_with_all_details(songs: list[Path], journal: Journal) -> None:
     folder = songs[0].parent
     settings: dict[str, object] = {"seed": 7, "folder": folder, "of": PROVENANCE}
     with open_run(journal, folder, settings) as run:
@@ -75,20 +75,20 @@ def test_a_run_with_all_that_is_known_of_it(songs: list[Path], journal: Journal)
     assert by_album == [[songs[2]], [songs[1], songs[0]]]
 
 
-def test_a_file_is_known_through_its_links(song: Path, tmp_path: Path, journal: Journal) -> None:
+def test_history_follows_symlinks(song: Path, tmp_path: Path, journal: Journal) -> None:
     (tmp_path / "link.flac").symlink_to(song)
     tagged(tmp_path / "link.flac", "flac", PNG)
     assert journal.history(tmp_path / "link.flac") == journal.history(song) != []
 
 
-def test_names_need_not_be_text(song: Path, tmp_path: Path, journal: Journal) -> None:
+def test_undecodable_file_names_round_trip(song: Path, tmp_path: Path, journal: Journal) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n.flac"))
     song.rename(odd)
     tagged(odd, "flac", PNG)
     assert [write.path for write in journal.history(odd)] == [odd]
 
 
-def test_nothing_is_made_before_there_is_something_to_keep(journal: Journal) -> None:
+def test_journal_file_is_not_created_without_writes(journal: Journal) -> None:
     assert (journal.runs(), journal.run(1), journal.left_to_undo()) == ([], None, [])
     assert journal.size().runs == 0
     assert journal.prune() == 0
@@ -97,9 +97,7 @@ def test_nothing_is_made_before_there_is_something_to_keep(journal: Journal) -> 
     assert not state_folder().exists()
 
 
-def test_a_disk_that_does_not_answer_is_told(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_io_error_is_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> bool:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -108,7 +106,7 @@ def test_a_disk_that_does_not_answer_is_told(
         journal.runs()
 
 
-def test_a_write_is_on_the_disk_before_its_file_is_replaced(
+def test_write_is_committed_before_the_file_is_replaced(
     song: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = []
@@ -127,7 +125,7 @@ def test_a_write_is_on_the_disk_before_its_file_is_replaced(
         assert rows.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: each commit is synced"
 
 
-def test_equal_pictures_that_go_are_kept_once(songs: list[Path], journal: Journal) -> None:
+def test_identical_removed_pictures_are_stored_once(songs: list[Path], journal: Journal) -> None:
     old = large(JPEG, 200_000)
     for path in songs:
         tagged(path, "flac", old)
@@ -138,12 +136,10 @@ def test_equal_pictures_that_go_are_kept_once(songs: list[Path], journal: Journa
     assert 200_000 <= journal.size().reversal_bytes - before < 210_000
 
 
-# Going on.
+# Resuming.
 
 
-def test_the_same_command_goes_on_with_a_run_that_was_stopped(
-    songs: list[Path], journal: Journal
-) -> None:
+def test_same_command_resumes_an_interrupted_run(songs: list[Path], journal: Journal) -> None:
     folder = songs[0].parent
     stopped = OpenRun(journal, "tag", (folder,), {"seed": 1})
     write(songs[0], "flac", PNG, stopped)
@@ -159,11 +155,11 @@ def test_the_same_command_goes_on_with_a_run_that_was_stopped(
         assert not later.has_finished(album(folder))
     runs = {run.id: run for run in journal.runs()}
     written = {number: run.written for number, run in runs.items()}
-    assert written == {1: 2, 2: 1, 3: 0}, "that nothing was written is noted, too"
+    assert written == {1: 2, 2: 1, 3: 0}, "empty runs are recorded too"
     assert all(run.finished for run in runs.values())
 
 
-def test_a_run_that_goes_on_knows_what_files_were_before_it(song: Path, journal: Journal) -> None:
+def test_resumed_run_knows_the_original_stamps(song: Path, journal: Journal) -> None:
     before = track(song, "flac")
     run = OpenRun(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, run)
@@ -176,13 +172,13 @@ def test_a_run_that_goes_on_knows_what_files_were_before_it(song: Path, journal:
     assert run.stamp_before(track(song, "flac")).mtime_ns == song.stat().st_mtime_ns
 
 
-def test_an_album_that_failed_is_worth_another_try(song: Path, journal: Journal) -> None:
+def test_failed_album_is_retried(song: Path, journal: Journal) -> None:
     run = OpenRun(journal, "tag", (song.parent,), {})
     run.finish_album(album(song.parent), failed=1, complete=False)
     assert not OpenRun(journal, "tag", (song.parent,), {}).has_finished(album(song.parent))
 
 
-def test_an_album_that_was_touched_since_is_not_finished(song: Path, journal: Journal) -> None:
+def test_album_changed_since_is_not_finished(song: Path, journal: Journal) -> None:
     mine = replace(album(song.parent), tracks=(track(song, "flac"),))
     run = OpenRun(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, run)
@@ -192,7 +188,7 @@ def test_an_album_that_was_touched_since_is_not_finished(song: Path, journal: Jo
     assert run.has_finished(replace(mine, tracks=(track(song, "flac"),)))
 
 
-def test_a_run_that_was_undone_does_not_go_on(song: Path, journal: Journal) -> None:
+def test_undone_run_is_not_resumed(song: Path, journal: Journal) -> None:
     stopped = OpenRun(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, stopped)
     OpenRun(journal, "undo", (song.parent,), {"undoes": 1}).undo(*journal.history(song))
@@ -200,7 +196,7 @@ def test_a_run_that_was_undone_does_not_go_on(song: Path, journal: Journal) -> N
     assert [run.id for run in journal.runs()] == [3, 2, 1]
 
 
-def test_the_last_run_to_undo_is_one_that_wrote(songs: list[Path], journal: Journal) -> None:
+def test_last_run_to_undo_is_one_with_writes(songs: list[Path], journal: Journal) -> None:
     folder = songs[0].parent
     tagged(songs[0], "flac", PNG)
     with open_run(journal, folder, {"second": True}) as run:
@@ -221,10 +217,12 @@ def test_the_last_run_to_undo_is_one_that_wrote(songs: list[Path], journal: Jour
     assert (second.written, second.undone) == (1, 1)
 
 
-# How large it grows.
+# Pruning.
 
 
-def test_what_takes_the_oldest_runs_back_goes_first(songs: list[Path], journal: Journal) -> None:
+def test_prune_deletes_reversals_of_the_oldest_runs_first(
+    songs: list[Path], journal: Journal
+) -> None:
     for n, path in enumerate(songs):
         with open_run(journal, path.parent, {"n": n}) as run:
             write(path, "flac", large(JPEG, 50_000), run)
@@ -244,7 +242,7 @@ def test_what_takes_the_oldest_runs_back_goes_first(songs: list[Path], journal: 
     assert journal.size().reversal_bytes == 0
 
 
-def test_the_file_shrinks_with_what_is_thrown_away(song: Path, journal: Journal) -> None:
+def test_file_shrinks_after_prune(song: Path, journal: Journal) -> None:
     noise = random.Random(1).randbytes(3_000_000)
     cover = Picture.parse(JPEG.data + noise)
     tagged(song, "flac", cover)
@@ -255,10 +253,10 @@ def test_the_file_shrinks_with_what_is_thrown_away(song: Path, journal: Journal)
     assert journal.size().file_bytes < 300_000
 
 
-# What is broken.
+# Damage.
 
 
-def test_another_version_is_told_and_kept(song: Path, journal: Journal) -> None:
+def test_journal_of_another_version_is_reported_and_kept(song: Path, journal: Journal) -> None:
     tagged(song, "flac", PNG)
     with closing(sqlite3.connect(journal.path)) as rows:
         rows.execute("PRAGMA user_version = 99")
@@ -270,14 +268,14 @@ def test_another_version_is_told_and_kept(song: Path, journal: Journal) -> None:
 
 @pytest.fixture
 def damaged(song: Path, original: bytes) -> bytes:
-    """The bytes of a journal of one write."""
+    """The bytes of a journal with one write."""
     tagged(song, "flac", PNG)
     song.write_bytes(original)
     return (state_folder() / "journal.sqlite").read_bytes()
 
 
-def is_told(path: Path) -> bool:
-    """Whether a journal says of itself that it is damaged, when all is asked that can be."""
+def reports_damage(path: Path) -> bool:
+    """Whether any query of a journal reports damage."""
     with closing(Journal(path)) as journal:
         try:
             for run in journal.runs():
@@ -289,22 +287,20 @@ def is_told(path: Path) -> bool:
             journal.planned()
             journal.size()
         except JournalError as error:
-            return str(path) in error.message and "Move it away" in error.hint
+            return str(path) in error.message and "move it away" in error.hint
     return False
 
 
-def test_a_journal_that_was_cut_is_told_or_what_is_left_can_be_read(
-    damaged: bytes, tmp_path: Path
-) -> None:
-    told = 0
+def test_truncated_journal_is_reported_or_readable(damaged: bytes, tmp_path: Path) -> None:
+    reported = 0
     for length in range(0, len(damaged), 1_531):
         path = tmp_path / f"{length}.sqlite"
         path.write_bytes(damaged[:length])
-        told += is_told(path)
-    assert told > 5
+        reported += reports_damage(path)
+    assert reported > 5
 
 
-def test_a_journal_with_flipped_bits_is_told_or_can_be_read(damaged: bytes, tmp_path: Path) -> None:
+def test_journal_with_flipped_bits_is_reported_or_readable(damaged: bytes, tmp_path: Path) -> None:
     source = random.Random(7)
     for n in range(150):
         data = bytearray(damaged)
@@ -312,7 +308,7 @@ def test_a_journal_with_flipped_bits_is_told_or_can_be_read(damaged: bytes, tmp_
             data[at] ^= 1 << source.randrange(8)
         path = tmp_path / f"{n}.sqlite"
         path.write_bytes(data)
-        is_told(path)
+        reports_damage(path)
 
 
 def fill(journal: Journal) -> None:
@@ -324,11 +320,11 @@ def fill(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("pragma", "message", "hint"),
     [
-        ("max_page_count = 1", "its disk is full", "make room"),
+        ("max_page_count = 1", "its disk is full", "free some space"),
         ("query_only = 1", "readonly", "is intact"),
     ],
 )
-def test_a_journal_that_cannot_be_written_is_intact_and_says_so(
+def test_unwritable_journal_is_reported_as_intact(
     song: Path, original: bytes, pragma: str, message: str, hint: str
 ) -> None:
     tagged(song, "flac", PNG)
@@ -338,12 +334,10 @@ def test_a_journal_that_cannot_be_written_is_intact_and_says_so(
         with pytest.raises(JournalError, match=message) as caught:
             fill(journal)
         assert hint in caught.value.hint
-        assert "Move it away" not in caught.value.hint
+        assert "move it away" not in caught.value.hint
 
 
-def test_a_run_that_cannot_be_journalled_is_known_before_it_begins(
-    song: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_writable_detects_a_full_disk(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Journal()) as journal:
         journal.check_writable()
         assert not journal.path.exists()
@@ -355,7 +349,7 @@ def test_a_run_that_cannot_be_journalled_is_known_before_it_begins(
             journal.check_writable()
 
 
-def test_a_folder_in_which_no_journal_can_be_begun_is_named(
+def test_check_writable_names_an_unwritable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may write anywhere
@@ -367,7 +361,7 @@ def test_a_folder_in_which_no_journal_can_be_begun_is_named(
     assert "intact" not in caught.value.hint
 
 
-def test_no_file_is_written_that_cannot_be_journalled(song: Path, original: bytes) -> None:
+def test_file_is_not_written_if_it_cannot_be_recorded(song: Path, original: bytes) -> None:
     path = state_folder() / "journal.sqlite"
     path.mkdir(parents=True)
     with pytest.raises(JournalError, match="cannot be used"):

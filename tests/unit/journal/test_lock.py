@@ -1,4 +1,4 @@
-"""Two processes do not write at one place."""
+"""Two processes cannot write in the same place."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ with library_lock("apply", tuple(map(Path, sys.argv[1:]))):
 
 @contextmanager
 def holder(*places: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock of these places until it is told to end."""
+    """Start another process that holds the lock of these places."""
     command = [sys.executable, "-c", HOLD, *map(str, places)]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=dict(os.environ)) as process:
         assert process.stdout is not None
@@ -47,11 +47,11 @@ def music(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_process_at_a_time_at_the_same_place_or_above_or_below_it(music: Path) -> None:
+def test_second_process_is_refused_at_above_and_below_the_same_place(music: Path) -> None:
     with holder(music) as process:
         for place in (music, music / "artist", music.parent, music.parent / "link/artist"):
             with pytest.raises(BusyError) as caught, library_lock("tag", (place,)):
-                pytest.fail("it was let in")
+                pytest.fail("the lock was acquired")
             assert f"process {process.pid}" in caught.value.message
             assert "`apply`" in caught.value.message
             assert str(music) in caught.value.message
@@ -61,7 +61,7 @@ def test_one_process_at_a_time_at_the_same_place_or_above_or_below_it(music: Pat
         pass
 
 
-def test_the_lock_of_a_killed_process_is_nobodys(music: Path) -> None:
+def test_lock_of_a_killed_process_is_released(music: Path) -> None:
     with holder(music) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -70,21 +70,21 @@ def test_the_lock_of_a_killed_process_is_nobodys(music: Path) -> None:
     assert [path.name for path in (state_folder() / "locks").iterdir()] == ["door"]
 
 
-def test_it_is_let_go_of_after_an_error(music: Path) -> None:
+def test_lock_is_released_after_an_error(music: Path) -> None:
     with pytest.raises(RuntimeError), library_lock("tag", (music,)):
         raise RuntimeError
     with library_lock("tag", (music,)):
         pass
 
 
-def test_without_a_folder_for_locks_work_goes_on(music: Path) -> None:
+def test_missing_state_folder_does_not_block(music: Path) -> None:
     state_folder().parent.mkdir(parents=True)
     state_folder().write_text("no folder")
     with library_lock("tag", (music,)):
         pass
 
 
-def test_a_lock_that_cannot_be_deleted_is_nobodys(
+def test_lock_file_that_cannot_be_deleted_blocks_nobody(
     music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
@@ -96,9 +96,7 @@ def test_a_lock_that_cannot_be_deleted_is_nobodys(
         pass
 
 
-def test_a_lock_that_cannot_be_let_go_of_is_no_error(
-    music: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_release_is_not_an_error(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = FileLock.release
 
     def failing(lock: FileLock, force: bool = False) -> None:
@@ -110,7 +108,7 @@ def test_a_lock_that_cannot_be_let_go_of_is_no_error(
         patch.setattr(FileLock, "release", failing)
 
 
-def test_a_holder_that_cannot_tell_of_itself_is_passed_over(music: Path) -> None:
+def test_lock_with_unreadable_details_is_ignored(music: Path) -> None:
     with holder(music):
         for file in (state_folder() / "locks").glob("*.json"):
             file.write_text("{")

@@ -1,4 +1,4 @@
-"""Taking a write back: byte for byte, or the file stays exactly as it is."""
+"""Undoing a write: the file is restored byte for byte, or left untouched."""
 
 import os
 import stat
@@ -34,13 +34,13 @@ def journal() -> Iterator[Journal]:
 
 
 def undone(journal: Journal, path: Path, *, dry_run: bool = False) -> Outcome:
-    """Take the last write of a file back."""
+    """Undo the last write of a file."""
     return take_back(last_write(journal, path), journal, RewriteOptions(), dry_run=dry_run)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("had_cover", [False, True], ids=["bare", "covered"])
-def test_every_container_byte_for_byte(
+def test_undo_restores_every_container_byte_for_byte(
     container: str, had_cover: bool, tmp_path: Path, journal: Journal
 ) -> None:
     song = tmp_path / f"song{EXTENSION[container]}"
@@ -59,7 +59,7 @@ def test_every_container_byte_for_byte(
     assert list(song.parent.iterdir()) == [song]
 
 
-def test_what_the_system_knows_of_a_file_comes_back(song: Path, journal: Journal) -> None:
+def test_undo_restores_mtime_and_keeps_current_mode(song: Path, journal: Journal) -> None:
     song.chmod(0o640)
     os.utime(song, ns=(1_000_000_000_000_000_001, 1_000_000_000_000_000_003))
     tagged(song, "flac", PNG)
@@ -72,9 +72,7 @@ def test_what_the_system_knows_of_a_file_comes_back(song: Path, journal: Journal
     assert stat.S_IMODE(song.stat().st_mode) == 0o604
 
 
-def test_writes_are_taken_back_one_after_another(
-    song: Path, original: bytes, journal: Journal
-) -> None:
+def test_writes_are_undone_last_first(song: Path, original: bytes, journal: Journal) -> None:
     tagged(song, "flac", PNG)
     between = song.read_bytes()
     tagged(song, "flac", JPEG)
@@ -89,7 +87,7 @@ def test_writes_are_taken_back_one_after_another(
     assert song.read_bytes() == original
 
 
-def test_a_file_that_is_as_it_was_is_left_so(song: Path, original: bytes, journal: Journal) -> None:
+def test_already_restored_file_is_unchanged(song: Path, original: bytes, journal: Journal) -> None:
     tagged(song, "flac", PNG)
     song.write_bytes(original)
     song.chmod(0o444)
@@ -97,9 +95,7 @@ def test_a_file_that_is_as_it_was_is_left_so(song: Path, original: bytes, journa
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_somebody_changed_since_is_left_alone(
-    song: Path, journal: Journal, dry_run: bool
-) -> None:
+def test_file_changed_since_is_not_restored(song: Path, journal: Journal, dry_run: bool) -> None:
     tagged(song, "flac", PNG)
     file = FLAC(song)
     file["title"] = "U"  # one letter, in the very bytes that are to go
@@ -131,7 +127,7 @@ def make_a_pipe(song: Path) -> None:
     ("change", "reason"),
     [(remove, Reason.GONE), (make_a_link, Reason.CHANGED), (make_a_pipe, Reason.CHANGED)],
 )
-def test_what_is_no_file_any_more_is_told(
+def test_file_that_was_removed_or_replaced_is_reported(
     song: Path, journal: Journal, change: Callable[[Path], None], reason: Reason
 ) -> None:
     tagged(song, "flac", PNG)
@@ -141,7 +137,7 @@ def test_what_is_no_file_any_more_is_told(
     assert (outcome.status, outcome.reason) == (Status.FAILED, reason)
 
 
-def test_a_disk_that_is_not_there_is_no_reason_to_forget(
+def test_missing_folder_is_reported_as_gone(
     tmp_path: Path, original: bytes, journal: Journal
 ) -> None:
     folder = tmp_path / "disk"
@@ -157,14 +153,14 @@ def test_a_disk_that_is_not_there_is_no_reason_to_forget(
         assert "folder" in outcome.message
 
 
-def test_a_dry_run_touches_nothing(song: Path, journal: Journal) -> None:
+def test_dry_run_writes_nothing(song: Path, journal: Journal) -> None:
     tagged(song, "flac", PNG)
     before = song.read_bytes(), song.stat()
     assert undone(journal, song, dry_run=True).status is Status.WRITTEN
     assert (song.read_bytes(), song.stat()) == before
 
 
-def test_several_hard_links_are_left_alone(song: Path, journal: Journal, tmp_path: Path) -> None:
+def test_hard_linked_file_is_skipped(song: Path, journal: Journal, tmp_path: Path) -> None:
     tagged(song, "flac", PNG)
     (tmp_path / "backup").hardlink_to(song)
     written = song.read_bytes()
@@ -176,7 +172,7 @@ def test_several_hard_links_are_left_alone(song: Path, journal: Journal, tmp_pat
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_read_only_file_is_left_alone(song: Path, journal: Journal, dry_run: bool) -> None:
+def test_read_only_file_is_skipped(song: Path, journal: Journal, dry_run: bool) -> None:
     tagged(song, "flac", PNG)
     song.chmod(0o444)
     written = song.read_bytes()
@@ -184,7 +180,7 @@ def test_a_read_only_file_is_left_alone(song: Path, journal: Journal, dry_run: b
     assert song.read_bytes() == written
 
 
-def test_a_damaged_record_changes_nothing(song: Path, journal: Journal) -> None:
+def test_damaged_reversal_changes_nothing(song: Path, journal: Journal) -> None:
     tagged(song, "flac", PNG)
     written = song.read_bytes()
     with journal.transaction() as rows:
@@ -195,7 +191,7 @@ def test_a_damaged_record_changes_nothing(song: Path, journal: Journal) -> None:
     assert song.read_bytes() == written
 
 
-def test_a_record_of_another_file_changes_nothing(
+def test_reversal_of_another_file_changes_nothing(
     song: Path, journal: Journal, tmp_path: Path
 ) -> None:
     other = tmp_path / "other/song.flac"
@@ -213,7 +209,7 @@ def test_a_record_of_another_file_changes_nothing(
 # Cover files.
 
 
-def test_a_cover_file_goes_and_comes_back(tmp_path: Path, journal: Journal) -> None:
+def test_cover_file_writes_are_undone(tmp_path: Path, journal: Journal) -> None:
     cover = tmp_path / "cover.png"
     with open_run(journal, tmp_path) as run:
         write_sidecar(tmp_path, PNG, record=run.record(album(tmp_path)))
@@ -229,7 +225,7 @@ def test_a_cover_file_goes_and_comes_back(tmp_path: Path, journal: Journal) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cover_file_that_is_another_by_now_stays(tmp_path: Path, journal: Journal) -> None:
+def test_changed_cover_file_is_kept(tmp_path: Path, journal: Journal) -> None:
     with open_run(journal, tmp_path) as run:
         write_sidecar(tmp_path, PNG, record=run.record(album(tmp_path)))
     (tmp_path / "cover.png").write_bytes(JPEG.data)
@@ -237,7 +233,7 @@ def test_a_cover_file_that_is_another_by_now_stays(tmp_path: Path, journal: Jour
     assert (tmp_path / "cover.png").read_bytes() == JPEG.data
 
 
-def test_no_cover_file_comes_back_over_another(tmp_path: Path, journal: Journal) -> None:
+def test_removed_cover_file_is_not_restored_over_another(tmp_path: Path, journal: Journal) -> None:
     cover = tmp_path / "cover.png"
     cover.write_bytes(PNG.data)
     with open_run(journal, tmp_path) as run:
@@ -247,7 +243,7 @@ def test_no_cover_file_comes_back_over_another(tmp_path: Path, journal: Journal)
     assert [path.name for path in tmp_path.iterdir()] == ["Cover.PNG"]
 
 
-# Killed in the midst.
+# Killed processes.
 
 
 def killed_at(module: object, step: str, after: bool, job: Callable[[], object]) -> None:
@@ -282,7 +278,7 @@ STEPS = (
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_write_that_was_killed_is_known_and_taken_back(
+def test_killed_write_is_settled_and_undone(
     song: Path, original: bytes, journal: Journal, step: str, after: bool
 ) -> None:
     killed_at(rewrite, step, after, lambda: tagged(song, "flac", PNG))
@@ -300,17 +296,17 @@ def test_a_write_that_was_killed_is_known_and_taken_back(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", ["copy_bytes", "copy_metadata", "sync_file", "put_in_place"])
-def test_an_undoing_that_was_killed_is_done_again(
+def test_killed_undo_can_be_repeated(
     song: Path, original: bytes, journal: Journal, step: str, after: bool
 ) -> None:
     tagged(song, "flac", PNG)
     written = song.read_bytes()
 
-    def take_it_back() -> None:
+    def undo_write() -> None:
         with closing(Journal()) as own:
             undone(own, song)
 
-    killed_at(undo, step, after, take_it_back)
+    killed_at(undo, step, after, undo_write)
 
     assert song.read_bytes() in (written, original)
     assert undone(journal, song).status in (Status.WRITTEN, Status.UNCHANGED)
@@ -318,7 +314,7 @@ def test_an_undoing_that_was_killed_is_done_again(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_cover_file_that_was_being_written(tmp_path: Path, journal: Journal, after: bool) -> None:
+def test_killed_cover_file_write_is_settled(tmp_path: Path, journal: Journal, after: bool) -> None:
     def job() -> None:
         with closing(Journal()) as own, open_run(own, tmp_path) as run:
             write_sidecar(tmp_path, PNG, record=run.record(album(tmp_path)))
@@ -328,7 +324,7 @@ def test_a_cover_file_that_was_being_written(tmp_path: Path, journal: Journal, a
     assert len(journal.history(tmp_path / "cover.png")) == after
 
 
-def test_what_cannot_be_asked_is_asked_another_time(song: Path, journal: Journal) -> None:
+def test_inaccessible_file_stays_planned(song: Path, journal: Journal) -> None:
     killed_at(rewrite, "put_in_place", True, lambda: tagged(song, "flac", PNG))
     (write,) = journal.history(song)
     make_a_link(song)
@@ -336,15 +332,17 @@ def test_what_cannot_be_asked_is_asked_another_time(song: Path, journal: Journal
     assert journal.planned() == [write]
 
 
-def test_what_lies_elsewhere_is_not_settled(song: Path, tmp_path: Path, journal: Journal) -> None:
+def test_writes_in_other_places_are_not_settled(
+    song: Path, tmp_path: Path, journal: Journal
+) -> None:
     """Another process may be at work there."""
     killed_at(rewrite, "put_in_place", False, lambda: tagged(song, "flac", PNG))
     settle_planned(journal, [tmp_path / "another place"])
     assert [write.state for write in journal.history(song)] == [WriteState.PLANNED]
 
 
-def test_the_covers_in_files_are_what_is_promised(song: Path, journal: Journal) -> None:
-    """An oracle of the tests above: the picture is there, and then it is not."""
+def test_cover_is_present_after_write_and_absent_after_undo(song: Path, journal: Journal) -> None:
+    """Independent check of the tests above."""
     tagged(song, "flac", PNG)
     assert [picture.data for picture in read_pictures(song, "flac")] == [PNG.data]
     undone(journal, song)

@@ -1,4 +1,4 @@
-"""What a run costs: measured once, remembered for the next plan, and never worth a failure."""
+"""Rates of a run: measured, saved for the next estimate, and never a reason to fail."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _RATES = Rates(
 
 
 class Clock:
-    """A clock that stands still while nobody waits."""
+    """A clock that advances only in `wait`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,16 +38,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def rates_file(home: Path) -> Path:
-    """Where rates are kept; its folder is there."""
+    """The path of the rates file, in an existing folder."""
     file = home / "cache/covergen/rates.json"
     file.parent.mkdir(parents=True)
     return file
 
 
 def _run(clock: Clock, meter: Meter) -> None:
-    """Load for 7 s, hear three albums for 2 s each, paint each for 5 s, write each for 100 s."""
+    """Load for 7 s; embed (2 s), paint (5 s) and write (100 s) each of three albums."""
 
-    def heard() -> Iterator[int]:
+    def embedded() -> Iterator[int]:
         for album in range(3):
             clock.wait(2)
             yield album
@@ -60,7 +60,7 @@ def _run(clock: Clock, meter: Meter) -> None:
     with meter.loading():
         clock.wait(7)
     done = []
-    for cover in meter.working(painted(meter.hearing(heard()))):
+    for cover in meter.painted(painted(meter.embeddings(embedded()))):
         meter.cover_bytes += 1000
         clock.wait(100)
         done.append(cover)
@@ -68,68 +68,53 @@ def _run(clock: Clock, meter: Meter) -> None:
 
 
 def _measured() -> Meter:
-    """What `_run` measures, without a clock."""
+    """The measurements of `_run`."""
     return Meter(
-        loading_seconds=7, hearing_seconds=6, working_seconds=21, covers=3, cover_bytes=3000
+        loading_seconds=7, embedding_seconds=6, total_seconds=21, covers=3, cover_bytes=3000
     )
 
 
-def test_only_what_is_waited_for_is_measured(clock: Clock) -> None:
+def test_meter_counts_only_waiting_time(clock: Clock) -> None:
     meter = Meter()
 
     _run(clock, meter)
 
     assert meter == _measured()
-
-
-def test_a_run_is_remembered(clock: Clock) -> None:
-    meter = Meter()
-    _run(clock, meter)
-
-    meter.save("model", heard=12)
-
-    # 6 s for 12 tracks; 21 s less the 6 s of hearing for 3 covers; 3000 bytes for 3 covers.
+    meter.save("model", embedded=12)
+    # 6 s for 12 tracks; 21 s less the 6 s of embedding for 3 covers; 3000 bytes for 3 covers.
     assert load_rates("model") == _RATES
 
 
-def test_runs_of_different_kinds_are_remembered_side_by_side() -> None:
-    _measured().save("one", heard=12)
-    _measured().save("two", heard=6)
-    _measured().save("one", heard=3)
+def test_rates_are_saved_per_key() -> None:
+    _measured().save("one", embedded=12)
+    _measured().save("two", embedded=6)
+    _measured().save("one", embedded=3)
 
     assert load_rates("one") == replace(_RATES, seconds_per_track=2.0)
     assert load_rates("two") == replace(_RATES, seconds_per_track=1.0)
     assert load_rates("three") is None
 
 
-def test_a_run_that_heard_nothing_keeps_what_hearing_cost_before() -> None:
-    _measured().save("model", heard=12)
-    cached = Meter(loading_seconds=1, working_seconds=30, covers=2, cover_bytes=10)
+def test_fully_cached_run_keeps_the_previous_embedding_rate() -> None:
+    _measured().save("model", embedded=12)
+    cached = Meter(loading_seconds=1, total_seconds=30, covers=2, cover_bytes=10)
 
-    cached.save("model", heard=0)
+    cached.save("model", embedded=0)
 
     assert load_rates("model") == Rates(
         seconds_to_load=1, seconds_per_track=0.5, seconds_per_cover=15, bytes_per_cover=5
     )
 
 
-def test_a_first_run_that_heard_nothing_knows_nothing_of_hearing() -> None:
-    Meter(working_seconds=30, covers=2, cover_bytes=10).save("model", heard=0)
+def test_run_without_covers_saves_no_rates() -> None:
+    _measured().save("model", embedded=12)
 
-    rates = load_rates("model")
-    assert rates is not None
-    assert rates.seconds_per_track == 0
-
-
-def test_a_run_without_a_cover_tells_nothing() -> None:
-    _measured().save("model", heard=12)
-
-    Meter(loading_seconds=99, hearing_seconds=99, working_seconds=99).save("model", heard=12)
+    Meter(loading_seconds=99, embedding_seconds=99, total_seconds=99).save("model", embedded=12)
 
     assert load_rates("model") == _RATES
 
 
-def test_a_plan_is_worth_what_it_hears_and_paints() -> None:
+def test_estimate_counts_only_tracks_and_covers_to_paint() -> None:
     totals = PlanTotals()
     for tracks, action in ((4, Action.PAINT), (6, Action.PAINT), (99, Action.SKIP)):
         album = Album(
@@ -148,7 +133,7 @@ def test_a_plan_is_worth_what_it_hears_and_paints() -> None:
     assert seconds_needed(totals, _RATES) == 7 + 10 * 0.5 + 2 * 5
 
 
-# What may become of a file.
+# Damage and failed writes.
 
 
 @pytest.mark.parametrize(
@@ -168,19 +153,17 @@ def test_a_plan_is_worth_what_it_hears_and_paints() -> None:
         json.dumps({"model": {**asdict(_RATES), "of_a_later_version": 1}}).encode(),
     ],
 )
-def test_rates_that_are_damaged_are_forgotten_and_measured_anew(
-    rates_file: Path, content: bytes
-) -> None:
+def test_damaged_rates_are_ignored_and_replaced(rates_file: Path, content: bytes) -> None:
     rates_file.write_bytes(content)
     assert load_rates("model") is None
 
-    _measured().save("model", heard=12)
+    _measured().save("model", embedded=12)
 
     assert load_rates("model") == _RATES
 
 
-def test_the_damage_of_one_harms_no_other(rates_file: Path) -> None:
-    _measured().save("model", heard=12)
+def test_one_damaged_entry_does_not_affect_others(rates_file: Path) -> None:
+    _measured().save("model", embedded=12)
     known = json.loads(rates_file.read_bytes())
     rates_file.write_text(json.dumps({"other": None, **known}))
 
@@ -188,30 +171,22 @@ def test_the_damage_of_one_harms_no_other(rates_file: Path) -> None:
     assert load_rates("model") == _RATES
 
 
-def test_rates_that_cannot_be_kept_stop_nothing(rates_file: Path) -> None:
-    rates_file.mkdir()
-
-    _measured().save("model", heard=12)
-
-    assert load_rates("model") is None
-
-
-def test_a_cache_that_cannot_be_made_stops_nothing(home: Path) -> None:
+def test_unwritable_cache_folder_is_not_an_error(home: Path) -> None:
     (home / "cache").write_bytes(b"a file where a folder should be")
 
-    _measured().save("model", heard=12)
+    _measured().save("model", embedded=12)
 
     assert load_rates("model") is None
 
 
-def test_a_save_that_fails_loses_nothing(rates_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _measured().save("model", heard=12)
+def test_failed_save_keeps_old_rates(rates_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _measured().save("model", embedded=12)
 
     def full(self: Path, text: str) -> int:
         self.write_bytes(text.encode()[:10])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    _measured().save("model", heard=3)
+    _measured().save("model", embedded=3)
 
     assert load_rates("model") == _RATES

@@ -1,4 +1,4 @@
-"""Covers that wait to be written: found by all that decides what they look like."""
+"""Pending covers: found only by a run that would paint the same picture."""
 
 import os
 import time
@@ -38,7 +38,7 @@ UNHEARD = Outcome(
 
 @pytest.fixture
 def options(tmp_path: Path) -> TagOptions:
-    """A model of empty files, which is none but can be found."""
+    """Options with a model of dummy files."""
     for name in ("base", "clap"):
         folder = tmp_path / name
         folder.mkdir()
@@ -61,7 +61,7 @@ def options(tmp_path: Path) -> TagOptions:
 
 @pytest.fixture(autouse=True)
 def located(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether those folders hold a model is of no matter here."""
+    """Accept the dummy files as a model."""
     from covergen.pipeline.model import ModelFiles
 
     def files(preset: Preset) -> ModelFiles:
@@ -80,7 +80,7 @@ def keep(options: TagOptions, plan: AlbumPlan = PLAN) -> Cover:
     return cover
 
 
-def test_a_cover_comes_back_as_it_was(options: TagOptions) -> None:
+def test_cover_round_trips(options: TagOptions) -> None:
     assert PendingCovers(options, stamp_of).find(PLAN) is None
     cover = keep(options)
     found = PendingCovers(options, stamp_of).find(PLAN)
@@ -89,7 +89,7 @@ def test_a_cover_comes_back_as_it_was(options: TagOptions) -> None:
     assert (found[0].provenance, found[1]) == (PROVENANCE, (UNHEARD,))
 
 
-def test_it_is_gone_once_it_was_dropped(options: TagOptions) -> None:
+def test_dropped_cover_is_deleted(options: TagOptions) -> None:
     keep(options)
     covers = PendingCovers(options, stamp_of)
     covers.drop(PLAN)
@@ -98,7 +98,7 @@ def test_it_is_gone_once_it_was_dropped(options: TagOptions) -> None:
     assert list((state_folder() / "pending").iterdir()) == []
 
 
-def test_whatever_would_paint_another_cover_finds_none(options: TagOptions) -> None:
+def test_other_settings_or_tracks_find_no_cover(options: TagOptions) -> None:
     keep(options)
     paint, plan = options.paint, options.plan
     steps = replace(paint.preset, sampling=replace(paint.preset.sampling, steps=999))
@@ -119,15 +119,13 @@ def test_whatever_would_paint_another_cover_finds_none(options: TagOptions) -> N
 
 
 @pytest.mark.parametrize("part", ["adapter.safetensors", "base/model_index.json"])
-def test_another_model_of_the_same_name_finds_none(
-    options: TagOptions, tmp_path: Path, part: str
-) -> None:
+def test_changed_model_files_find_no_cover(options: TagOptions, tmp_path: Path, part: str) -> None:
     keep(options)
     (tmp_path / part).write_bytes(b"WEIGHTS")
     assert PendingCovers(options, stamp_of).find(PLAN) is None
 
 
-def test_damage_finds_none(options: TagOptions) -> None:
+def test_damaged_cover_is_ignored(options: TagOptions) -> None:
     keep(options)
     (file,) = (state_folder() / "pending").iterdir()
     data = file.read_bytes()
@@ -141,7 +139,7 @@ def test_damage_finds_none(options: TagOptions) -> None:
         assert PendingCovers(options, stamp_of).find(PLAN) is None
 
 
-def test_where_none_can_be_kept_none_is_found(options: TagOptions) -> None:
+def test_unwritable_folder_is_not_an_error(options: TagOptions) -> None:
     state_folder().parent.mkdir(parents=True)
     state_folder().write_text("no folder")
     keep(options)
@@ -151,7 +149,7 @@ def test_where_none_can_be_kept_none_is_found(options: TagOptions) -> None:
     covers.prune()
 
 
-def test_those_for_which_nobody_came_back_go(
+def test_prune_deletes_old_and_excess_covers(
     options: TagOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = [replace(PLAN, album=replace(ALBUM, key=str(n))) for n in range(3)]

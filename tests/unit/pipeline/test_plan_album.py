@@ -1,4 +1,4 @@
-"""What becomes of an album, by what pictures it has and what was asked."""
+"""The plan of an album, depending on its pictures and the options."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +67,7 @@ _SKIP, _PAINT, _FILL = Action.SKIP, Action.PAINT, Action.FILL
         ("!!", True, "", _SKIP, Reason.HAS_ART, []),
     ],
 )
-def test_the_plan_of_an_album(
+def test_plan_of_album(
     art: str, cover_file: bool, flags: str, action: Action, reason: Reason, targets: list[int]
 ) -> None:
     album = _album(art, cover_file=cover_file)
@@ -79,14 +79,14 @@ def test_the_plan_of_an_album(
     )
 
 
-def test_a_cover_file_that_is_no_picture_is_painted_over() -> None:
+def test_broken_cover_file_is_repainted() -> None:
     album = replace(_album("--"), broken_file=_FOLDER / "cover.jpg")
     for force in (False, True):
         plan = plan_album(album, force=force, fill=False)
         assert (plan.action, plan.reason) == (_PAINT, Reason.BROKEN_COVER)
 
 
-def test_a_picture_of_a_kind_that_tags_do_not_hold_is_not_spread() -> None:
+def test_jxl_cover_file_is_not_embedded_by_fill() -> None:
     album = replace(_album("--"), cover_file=_FOLDER / "cover.JXL")
     plan = plan_album(album, force=False, fill=True)
     assert (plan.action, plan.reason) == (_SKIP, Reason.HAS_ART)

@@ -1,4 +1,4 @@
-"""A file of its own for each track: where it lies, what it is called, and that it is whole."""
+"""One output file per track: its folder, its name, and that it is written atomically."""
 
 import os
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def _add(sound: bytes, *paths: Path) -> None:
-    """Music files; an extension may say what it likes."""
+    """Add music files, whatever their extension."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sound)
@@ -46,7 +46,7 @@ def _plans(outputs: TrackOutputs) -> tuple[list[AlbumPlan], list[Event]]:
 
 
 def _made(outputs: TrackOutputs) -> dict[Path, Path]:
-    """Each track with the output that was made for it."""
+    """Write all outputs; return them by track."""
     plans, _ = _plans(outputs)
     made = {}
     for plan in plans:
@@ -74,10 +74,10 @@ def _outputs(
     )
 
 
-# Where outputs lie.
+# Folders of outputs.
 
 
-def test_the_folders_of_a_library_are_kept(music: Path, out: Path, sound: bytes) -> None:
+def test_output_keeps_subfolders(music: Path, out: Path, sound: bytes) -> None:
     tracks = [music / "top.wav", music / "One/01.wav", music / "Two/Disc 1/01.wav"]
     _add(sound, *tracks)
 
@@ -89,23 +89,16 @@ def test_the_folders_of_a_library_are_kept(music: Path, out: Path, sound: bytes)
     assert _files(out) == {"top.png", "One/01.png", "Two/Disc 1/01.png"}
 
 
-def test_a_file_named_outright_lies_at_the_top(music: Path, out: Path, sound: bytes) -> None:
-    track = music / "deep/down/01.wav"
-    _add(sound, track)
-
-    assert _made(_outputs(out, track)) == {track: out / "01.png"}
-
-
-def test_a_file_named_besides_its_folder_is_made_once_and_below_it(
-    music: Path, out: Path, sound: bytes
-) -> None:
+def test_output_of_a_named_file_has_no_subfolder(music: Path, out: Path, sound: bytes) -> None:
     track = music / "One/01.wav"
     _add(sound, track)
 
+    assert _made(_outputs(out, track)) == {track: out / "01.png"}
+    # A file that is also in a named folder is written once, with its subfolder.
     assert _made(_outputs(out, track, music)) == {track: out / "One/01.png"}
 
 
-def test_folders_are_kept_below_each_root(music: Path, out: Path, sound: bytes) -> None:
+def test_several_roots_keep_their_subfolders(music: Path, out: Path, sound: bytes) -> None:
     tracks = [music / "a/One/01.wav", music / "b/Two/01.wav"]
     _add(sound, *tracks)
 
@@ -116,7 +109,7 @@ def test_folders_are_kept_below_each_root(music: Path, out: Path, sound: bytes) 
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_of_roots_within_each_other_the_longest_counts(
+def test_innermost_of_nested_roots_is_used(
     music: Path, out: Path, sound: bytes, turned: bool
 ) -> None:
     tracks = [music / "One/01.wav", music / "Two/Disc 1/02.wav"]
@@ -128,7 +121,7 @@ def test_of_roots_within_each_other_the_longest_counts(
     assert made == {tracks[0]: out / "One/01.png", tracks[1]: out / "Disc 1/02.png"}
 
 
-def test_relative_roots_are_roots_too(
+def test_relative_root_works(
     music: Path, out: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _add(sound, music / "One/01.wav")
@@ -139,10 +132,12 @@ def test_relative_roots_are_roots_too(
     assert _files(out) == {"One/01.png"}
 
 
-# What they are called.
+# Names of outputs.
 
 
-def test_tracks_of_one_stem_get_an_output_each(music: Path, out: Path, sound: bytes) -> None:
+def test_tracks_with_the_same_stem_get_separate_outputs(
+    music: Path, out: Path, sound: bytes
+) -> None:
     tracks = [music / "song.aiff", music / "song.flac", music / "song.wav", music / "other.wav"]
     _add(sound, *tracks)
 
@@ -153,7 +148,7 @@ def test_tracks_of_one_stem_get_an_output_each(music: Path, out: Path, sound: by
     assert made[music / "song.flac"] == out / "song.flac.png"
 
 
-def test_files_of_one_name_from_several_folders_get_an_output_each(
+def test_files_with_the_same_name_get_separate_outputs(
     music: Path, out: Path, sound: bytes
 ) -> None:
     tracks = [music / f"{folder}/01.wav" for folder in "abcd"]
@@ -166,7 +161,7 @@ def test_files_of_one_name_from_several_folders_get_an_output_each(
     assert _files(out) == {"01.png", "01.wav.png", "01.wav-2.png", "01.wav-3.png"}
 
 
-def test_outputs_are_called_the_same_in_the_next_run(music: Path, out: Path, sound: bytes) -> None:
+def test_output_names_are_stable_between_runs(music: Path, out: Path, sound: bytes) -> None:
     _add(sound, music / "song.flac", music / "song.wav")
     first = _made(_outputs(out, music))
     lost = first[music / "song.wav"]
@@ -175,14 +170,14 @@ def test_outputs_are_called_the_same_in_the_next_run(music: Path, out: Path, sou
     assert _made(_outputs(out, music)) == {music / "song.wav": lost}
 
 
-def test_a_single_track_may_name_its_output(music: Path, tmp_path: Path, sound: bytes) -> None:
+def test_single_track_accepts_a_file_name(music: Path, tmp_path: Path, sound: bytes) -> None:
     track, output = music / "01.wav", tmp_path / "new/folder/Picture.PNG"
     _add(sound, track)
 
     assert _made(_outputs(output, track)) == {track: output}
 
 
-def test_a_folder_may_be_called_like_a_picture(music: Path, tmp_path: Path, sound: bytes) -> None:
+def test_existing_folder_may_end_in_the_suffix(music: Path, tmp_path: Path, sound: bytes) -> None:
     track, folder = music / "01.wav", tmp_path / "folder.png"
     _add(sound, track)
     folder.mkdir()
@@ -190,10 +185,10 @@ def test_a_folder_may_be_called_like_a_picture(music: Path, tmp_path: Path, soun
     assert _made(_outputs(folder, track)) == {track: folder / "01.png"}
 
 
-# What is there, and what fails.
+# Existing outputs and failures.
 
 
-def test_an_output_that_is_there_stays(music: Path, out: Path, sound: bytes) -> None:
+def test_existing_output_is_kept(music: Path, out: Path, sound: bytes) -> None:
     _add(sound, music / "1.wav", music / "2.wav")
     out.mkdir()
     (out / "1.png").write_bytes(b"mine")
@@ -216,7 +211,7 @@ def test_force_replaces_an_output(music: Path, out: Path, sound: bytes) -> None:
     assert _made(_outputs(out, music, force=True)) == {music / "1.wav": out / "1.png"}
 
 
-def test_a_plan_says_what_was_asked_for(music: Path, out: Path, sound: bytes) -> None:
+def test_plan_has_the_requested_action(music: Path, out: Path, sound: bytes) -> None:
     _add(sound, music / "1.wav")
     outputs = TrackOutputs(paths=(music,), output=out, suffix=".pt", action=Action.EMBED)
 
@@ -226,7 +221,7 @@ def test_a_plan_says_what_was_asked_for(music: Path, out: Path, sound: bytes) ->
     assert not out.exists()
 
 
-def test_what_is_no_music_is_told(music: Path, out: Path, sound: bytes) -> None:
+def test_file_that_is_not_music_is_reported(music: Path, out: Path, sound: bytes) -> None:
     _add(sound, music / "1.wav", music / "skip/3.wav")
     _add(b"text", music / "2.wav")
 
@@ -239,7 +234,7 @@ def test_what_is_no_music_is_told(music: Path, out: Path, sound: bytes) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_output_is_written_whole_or_not_at_all(
+def test_output_is_written_atomically(
     music: Path, out: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     _add(sound, music / "1.wav")
@@ -267,7 +262,7 @@ def test_an_output_is_written_whole_or_not_at_all(
     assert [(p.name, p.read_bytes()) for p in out.iterdir()] == [("1.png", b"old")] * there
 
 
-def test_a_folder_that_cannot_be_made_fails_its_track_alone(
+def test_folder_that_cannot_be_created_fails_only_its_track(
     music: Path, out: Path, sound: bytes
 ) -> None:
     _add(sound, music / "One/1.wav", music / "Two/1.wav")
@@ -286,7 +281,7 @@ def test_a_folder_that_cannot_be_made_fails_its_track_alone(
 # What is refused before anything starts.
 
 
-def test_a_file_is_no_folder(music: Path, out: Path, sound: bytes) -> None:
+def test_output_below_a_file_is_refused(music: Path, out: Path, sound: bytes) -> None:
     _add(sound, music / "1.wav")
     out.write_bytes(b"mine")
 
@@ -297,20 +292,20 @@ def test_a_file_is_no_folder(music: Path, out: Path, sound: bytes) -> None:
 
 
 @pytest.mark.parametrize("names", [[""], ["1.wav", "2.wav"]])
-def test_several_tracks_do_not_go_into_one_file(
+def test_several_tracks_with_one_output_file_are_refused(
     music: Path, tmp_path: Path, sound: bytes, names: list[str]
 ) -> None:
     _add(sound, music / "1.wav", music / "2.wav")
     output = tmp_path / "one.png"
 
-    with pytest.raises(UsageError, match="names one file"):
+    with pytest.raises(UsageError, match="is one file"):
         _plans(_outputs(output, *(music / name for name in names)))
 
     assert not output.exists()
 
 
 @pytest.mark.parametrize("name", ["", "deep/er", "one.png"])
-def test_a_read_only_place_is_refused(
+def test_read_only_output_is_refused(
     music: Path, out: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     track = music / "1.wav"

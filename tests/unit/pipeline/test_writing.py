@@ -1,4 +1,4 @@
-"""From a picture to the files of an album."""
+"""Write a cover to the files of an album."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def _covers(path: Path) -> list[tuple[int, bytes]]:
 
 
 def _fill(album: Album) -> tuple[AlbumDone, list[Track]]:
-    """Fill the tracks without a picture; with it, the tracks that were said to be written."""
+    """Fill the tracks without a picture; return the result and the tracks passed to on_written."""
     bare = tuple(track for track in album.tracks if not track.has_art)
     plan = AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=bare)
     written: list[Track] = []
@@ -117,7 +117,7 @@ def _fill(album: Album) -> tuple[AlbumDone, list[Track]]:
     ],
     ids=["front second", "front first", "no icon", "first of the others"],
 )
-def test_the_picture_that_players_show_is_spread(
+def test_fill_copies_the_picture_that_players_show(
     folder: Path, sound: bytes, pictures: list[tuple[int, bytes]], spread: bytes
 ) -> None:
     covered = _track(folder / "1.flac", sound, *pictures)
@@ -134,7 +134,7 @@ def test_the_picture_that_players_show_is_spread(
     assert _covers(covered.path) == pictures
 
 
-def test_a_spread_picture_is_described_by_its_bytes(folder: Path, sound: bytes) -> None:
+def test_filled_picture_has_correct_mime_and_size(folder: Path, sound: bytes) -> None:
     covered = _track(folder / "1.flac", sound, (_FRONT, _BLUE))  # its tag says PNG
     bare = _track(folder / "2.flac", sound)
 
@@ -144,31 +144,22 @@ def test_a_spread_picture_is_described_by_its_bytes(folder: Path, sound: bytes) 
     assert (picture.mime, picture.width, picture.height) == ("image/jpeg", 50, 50)
 
 
-def test_the_next_track_is_asked_where_a_picture_is_none(folder: Path, sound: bytes) -> None:
+def test_fill_skips_broken_pictures_and_unreadable_tracks(folder: Path, sound: bytes) -> None:
     bare = _track(folder / "1.flac", sound)
     garbage = _track(folder / "2.flac", sound, (_FRONT, _GARBAGE))
-    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
+    damaged = _track(folder / "3.flac", sound, (_FRONT, _BLUE))
+    damaged.path.write_bytes(b"fLaC")
+    covered = _track(folder / "4.flac", sound, (_FRONT, _RED))
     (folder / "cover.jpg").write_bytes(_BLUE)
 
-    _fill(_album(bare, garbage, covered, cover_file=folder / "cover.jpg"))
+    _fill(_album(bare, garbage, damaged, covered, cover_file=folder / "cover.jpg"))
 
     assert _covers(bare.path) == [(_FRONT, _RED)]
     assert _covers(garbage.path) == [(_FRONT, _GARBAGE)]
 
 
-def test_the_next_track_is_asked_where_one_cannot_be_read(folder: Path, sound: bytes) -> None:
-    bare = _track(folder / "1.flac", sound)
-    damaged = _track(folder / "2.flac", sound, (_FRONT, _BLUE))
-    damaged.path.write_bytes(b"fLaC")
-    covered = _track(folder / "3.flac", sound, (_FRONT, _RED))
-
-    _fill(_album(bare, damaged, covered))
-
-    assert _covers(bare.path) == [(_FRONT, _RED)]
-
-
 @pytest.mark.parametrize("pictures", [[], [(_FRONT, _GARBAGE)]], ids=["none", "garbage"])
-def test_the_cover_file_comes_last(
+def test_fill_falls_back_to_the_cover_file(
     folder: Path, sound: bytes, pictures: list[tuple[int, bytes]]
 ) -> None:
     first = _track(folder / "1.flac", sound, *pictures)
@@ -182,7 +173,7 @@ def test_the_cover_file_comes_last(
 
 
 @pytest.mark.parametrize("cover", [None, _GARBAGE], ids=["gone", "garbage"])
-def test_an_album_of_which_no_picture_can_be_read_fails(
+def test_fill_fails_without_a_readable_picture(
     folder: Path, sound: bytes, cover: bytes | None
 ) -> None:
     garbage = _track(folder / "1.flac", sound, (_FRONT, _GARBAGE))
@@ -204,7 +195,7 @@ def test_an_album_of_which_no_picture_can_be_read_fails(
     assert bare.path.read_bytes() == before
 
 
-# Writing what was painted.
+# Writing painted covers.
 
 
 def _write(
@@ -222,7 +213,7 @@ def _summary(done: AlbumDone) -> list[tuple[str, Status, Reason]]:
     return [(outcome.path.name, outcome.status, outcome.reason) for outcome in done.outcomes]
 
 
-def test_each_track_gets_the_cover(folder: Path, sound: bytes) -> None:
+def test_cover_is_written_to_each_track(folder: Path, sound: bytes) -> None:
     tracks = [_track(folder / f"{n}.flac", sound) for n in (1, 2)]
 
     done, written = _write(_album(*tracks), WriteOptions())
@@ -237,7 +228,7 @@ def test_each_track_gets_the_cover(folder: Path, sound: bytes) -> None:
     assert {path.name for path in folder.iterdir()} == {"1.flac", "2.flac"}
 
 
-def test_a_track_that_was_not_heard_is_left_alone(folder: Path, sound: bytes) -> None:
+def test_undecodable_track_is_not_written(folder: Path, sound: bytes) -> None:
     deaf, heard = (_track(folder / f"{n}.flac", sound) for n in (1, 2))
     unheard = Outcome(path=deaf.path, status=Status.FAILED, reason=Reason.UNDECODABLE)
 
@@ -250,7 +241,7 @@ def test_a_track_that_was_not_heard_is_left_alone(folder: Path, sound: bytes) ->
     assert _covers(deaf.path) == []
 
 
-def test_only_files_that_became_new_ones_are_reported(folder: Path, sound: bytes) -> None:
+def test_on_written_is_called_only_for_replaced_files(folder: Path, sound: bytes) -> None:
     equal = _track(folder / "1.flac", sound, (_FRONT, _RED))
     changed = replace(_track(folder / "2.flac", sound), size=1)
     fresh = _track(folder / "3.flac", sound)
@@ -265,30 +256,23 @@ def test_only_files_that_became_new_ones_are_reported(folder: Path, sound: bytes
     assert written == [fresh]
 
 
-def test_the_cover_goes_beside_the_tracks_too(folder: Path, sound: bytes) -> None:
-    track = _track(folder / "1.flac", sound)
-
-    done, _ = _write(_album(track), WriteOptions(sidecar=True))
-
-    assert _summary(done) == [
-        ("1.flac", Status.WRITTEN, Reason.WRITTEN),
-        ("cover.png", Status.WRITTEN, Reason.WRITTEN),
-    ]
-    assert (folder / "cover.png").read_bytes() == _RED
-
-
-def test_the_cover_goes_only_beside_the_tracks(folder: Path, sound: bytes) -> None:
+@pytest.mark.parametrize("embed", [True, False])
+def test_sidecar_is_written_with_or_without_embedding(
+    folder: Path, sound: bytes, embed: bool
+) -> None:
     track = _track(folder / "1.flac", sound)
     before = track.path.read_bytes()
 
-    done, written = _write(_album(track), WriteOptions(embed=False, sidecar=True))
+    done, written = _write(_album(track), WriteOptions(embed=embed, sidecar=True))
 
-    assert _summary(done) == [("cover.png", Status.WRITTEN, Reason.WRITTEN)]
-    assert written == []
-    assert track.path.read_bytes() == before
+    files = ["1.flac"] * embed + ["cover.png"]
+    assert _summary(done) == [(file, Status.WRITTEN, Reason.WRITTEN) for file in files]
+    assert (folder / "cover.png").read_bytes() == _RED
+    assert written == [track] * embed
+    assert (track.path.read_bytes() == before) is not embed
 
 
-def test_a_folder_of_several_albums_gets_no_cover_file(folder: Path, sound: bytes) -> None:
+def test_shared_folder_gets_no_cover_file(folder: Path, sound: bytes) -> None:
     track = _track(folder / "1.flac", sound)
 
     done, _ = _write(_album(track, shares_folder=True), WriteOptions(sidecar=True))
@@ -301,10 +285,10 @@ def test_a_folder_of_several_albums_gets_no_cover_file(folder: Path, sound: byte
     assert [path.name for path in folder.iterdir()] == ["1.flac"]
 
 
-# What is journalled.
+# Journal.
 
 
-def test_each_write_of_an_album_is_in_the_journal(folder: Path, sound: bytes) -> None:
+def test_every_write_is_recorded_in_the_journal(folder: Path, sound: bytes) -> None:
     tracks = [_track(folder / f"{n}.flac", sound) for n in (1, 2)]
     album = _album(*tracks)
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=(tracks[0],))
@@ -324,7 +308,7 @@ def test_each_write_of_an_album_is_in_the_journal(folder: Path, sound: bytes) ->
     journal.close()
 
 
-def test_an_album_is_complete_where_only_unheard_tracks_failed(folder: Path) -> None:
+def test_album_is_complete_if_only_undecodable_tracks_failed(folder: Path) -> None:
     def outcome(status: Status) -> Outcome:
         return Outcome(path=folder, status=status, reason=Reason.IO_ERROR)
 

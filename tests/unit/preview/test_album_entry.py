@@ -1,4 +1,4 @@
-"""Albums under names that do not tell where they lie."""
+"""Album entries with relative paths."""
 
 from pathlib import Path
 
@@ -27,7 +27,9 @@ def _plan(folder: Path, *names: str, artist: str = "", title: str = "") -> Album
     return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=tracks[:1])
 
 
-def test_roots_are_folders_and_above_discs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roots_are_folders_above_disc_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a/CD1").mkdir(parents=True)
     (tmp_path / "a/song.mp3").touch()
     (tmp_path / "a/CD1/song.mp3").touch()
@@ -36,7 +38,7 @@ def test_roots_are_folders_and_above_discs(tmp_path: Path, monkeypatch: pytest.M
     assert roots_of(list(map(Path, paths))) == (tmp_path / "a", tmp_path)
 
 
-def test_names_begin_at_the_innermost_root(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_innermost_root(tmp_path: Path) -> None:
     roots = (tmp_path, tmp_path / "a")
     planned = planned_album(_plan(tmp_path / "a", "CD1/1.mp3", "2.mp3"), roots)
     assert (planned.root, planned.folder) == (1, "")
@@ -45,18 +47,18 @@ def test_names_begin_at_the_innermost_root(tmp_path: Path) -> None:
     assert (outer.root, outer.folder, outer.tracks[0].path) == (0, "b/c", "b/c/1.mp3")
 
 
-def test_two_copies_of_an_album_are_two(tmp_path: Path) -> None:
+def test_copies_of_an_album_have_different_ids(tmp_path: Path) -> None:
     plans = [_plan(tmp_path / name, "1.mp3") for name in "ab"]
     assert len({album_id(plan.album, (tmp_path,)) for plan in plans}) == 2
 
 
-def test_another_size_time_or_track_is_other_music(tmp_path: Path) -> None:
+def test_changed_tracks_are_not_the_same_music(tmp_path: Path) -> None:
     one, more = (planned_album(_plan(tmp_path, *names), (tmp_path,)) for names in ("a", "ab"))
     assert same_music(one, one)
     assert not same_music(one, more)
 
 
-def test_the_first_candidate_has_the_seed_of_tag_and_the_others_their_own() -> None:
+def test_candidate_seeds_are_distinct_and_the_first_is_that_of_tag() -> None:
     seeds = [candidate_seed("key", 3, number) for number in range(20)]
     assert seeds[0] == seed_for("key", 3)
     assert len(set(seeds)) == 20
@@ -69,12 +71,12 @@ def test_the_first_candidate_has_the_seed_of_tag_and_the_others_their_own() -> N
     [("Ada Lind", "Été (Live)", "ada-lind-ete-live-"), ("東京", "🎧", ""), ("../..", "C:\\", "c-"),
      ("x" * 300, "", "x" * 60 + "-"), ("", "CON", "con-")],
 )  # fmt: skip
-def test_file_names_are_safe_everywhere(tmp_path: Path, artist: str, title: str, stem: str) -> None:
+def test_file_stems_are_portable(tmp_path: Path, artist: str, title: str, stem: str) -> None:
     planned = planned_album(_plan(tmp_path, "a", artist=artist, title=title), (tmp_path,))
     assert file_stem(planned) == stem + planned.id
 
 
-def test_a_plain_path_has_nothing_to_be_resolved(
+def test_plain_resolves_only_paths_with_dots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)

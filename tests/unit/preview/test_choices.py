@@ -1,4 +1,4 @@
-"""choices.json may come from the page, from an editor, or from anywhere else."""
+"""choices.json may come from the page, an editor, or an untrusted source."""
 
 import json
 import os

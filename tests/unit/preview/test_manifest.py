@@ -1,4 +1,4 @@
-"""plan.jsonl: whatever happens to it, what is whole in it is read and nothing else."""
+"""plan.jsonl: complete lines are read, damaged ones are ignored."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def plan(tmp_path: Path) -> Iterator[PlanFile]:
         yield made
 
 
-def test_what_is_put_is_read_again(plan: PlanFile, tmp_path: Path) -> None:
+def test_albums_round_trip(plan: PlanFile, tmp_path: Path) -> None:
     albums = [_album(n) for n in range(3)]
     for album in albums:
         plan.put(album)
@@ -67,9 +67,7 @@ def test_what_is_put_is_read_again(plan: PlanFile, tmp_path: Path) -> None:
             assert one.damaged == []
 
 
-def test_compacted_it_has_a_line_an_album_of_those_that_are_kept(
-    plan: PlanFile, tmp_path: Path
-) -> None:
+def test_compact_keeps_one_line_per_kept_album(plan: PlanFile, tmp_path: Path) -> None:
     for n in (0, 1, 2, 1, 0):
         plan.put(_album(n))
     plan.compact({"album 0", "album 2", "album 9"})
@@ -79,7 +77,7 @@ def test_compacted_it_has_a_line_an_album_of_those_that_are_kept(
     assert [path.name for path in tmp_path.iterdir()] == ["plan.jsonl"]
 
 
-def test_cut_anywhere_it_holds_the_albums_that_are_whole(plan: PlanFile, tmp_path: Path) -> None:
+def test_truncated_manifest_keeps_complete_albums(plan: PlanFile, tmp_path: Path) -> None:
     albums = [_album(n) for n in range(2)]
     for album in albums:
         plan.put(album)
@@ -102,7 +100,7 @@ def test_cut_anywhere_it_holds_the_albums_that_are_whole(plan: PlanFile, tmp_pat
             assert list(mended) == [*albums[:count], _album(7)]
 
 
-def test_a_flipped_bit_costs_no_more_than_its_line(plan: PlanFile, tmp_path: Path) -> None:
+def test_flipped_bit_damages_only_its_line(plan: PlanFile, tmp_path: Path) -> None:
     for n in range(3):
         plan.put(_album(n))
     file = tmp_path / "plan.jsonl"
@@ -126,7 +124,7 @@ def test_a_flipped_bit_costs_no_more_than_its_line(plan: PlanFile, tmp_path: Pat
      ("excerpt", "a/b.mp3"), ("action", "delete"), ("reason", "x"), ("tracks", {}), ("tracks", [1]),
      ("id", None), ("candidates", [{"number": 0, "seed": 0, "cover": "a.txt"}])],
 )  # fmt: skip
-def test_impossible_values_are_damage(
+def test_invalid_values_count_as_damage(
     plan: PlanFile, tmp_path: Path, field: str, value: object
 ) -> None:
     plan.put(_album(0))
@@ -138,7 +136,7 @@ def test_impossible_values_are_damage(
 
 
 @pytest.mark.parametrize("name", ["../../x", "0" * 31, "g" * 32, ""])
-def test_a_preview_of_an_impossible_name_is_none(tmp_path: Path, name: str) -> None:
+def test_invalid_preview_id_is_refused(tmp_path: Path, name: str) -> None:
     PlanFile.create(tmp_path, _HEADER).close()
     file = tmp_path / "plan.jsonl"
     file.write_text(file.read_text().replace(_HEADER.preview, name))

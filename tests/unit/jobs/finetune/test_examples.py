@@ -1,4 +1,4 @@
-"""Embeddings of a dataset's pairs: read where they lie, heard where they do not."""
+"""Embeddings of a dataset's pairs: read from files, or computed."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Maker:
-    """`make_examples` with all that it tells."""
+    """`make_examples`, recording its events."""
 
     def __init__(self, clap: Path) -> None:
         self.tower = Tower(clap, device=torch.device("cpu"), dtype=torch.float32)
@@ -57,24 +57,22 @@ def saved(path: Path, tensor: object) -> Path:
     return path
 
 
-def test_what_has_an_embedding_is_not_heard(make: Maker, tmp_path: Path) -> None:
+def test_pair_with_an_embedding_is_not_embedded_again(make: Maker, tmp_path: Path) -> None:
     embedding = torch.nn.functional.normalize(torch.randn(1, 512))
     sound = encode(tmp_path / "a.wav", "wav", seconds=1)
     file = saved(tmp_path / "a.pt", embedding)
-    alone, both, heard = make(
+    alone, both, embedded = make(
         pair("a", embedding=file), pair("b", embedding=file, audio=sound), pair("c", audio=sound)
     )
     for example in (alone, both):
         assert np.allclose(example.vector, embedding[0], atol=1e-6)
-    assert [example.stem for example in (alone, both, heard)] == ["a", "b", "c"]
-    assert float(heard.vector @ heard.vector) == pytest.approx(1, abs=1e-5)
+    assert [example.stem for example in (alone, both, embedded)] == ["a", "b", "c"]
+    assert float(embedded.vector @ embedded.vector) == pytest.approx(1, abs=1e-5)
     assert [(e.done, e.pairs) for e in make.events] == [(1, 1)]
     assert not make.left_out
 
 
-def test_a_broken_embedding_is_heard_anew_where_there_is_a_sound(
-    make: Maker, tmp_path: Path
-) -> None:
+def test_broken_embedding_is_computed_again_from_the_audio(make: Maker, tmp_path: Path) -> None:
     sound = encode(tmp_path / "a.wav", "wav", seconds=1)
     (tmp_path / "a.pt").write_bytes(b"broken")
     (tmp_path / "b.wav").write_bytes(b"RIFF")
@@ -88,18 +86,16 @@ def test_a_broken_embedding_is_heard_anew_where_there_is_a_sound(
     assert [example.stem for example in examples] == ["a", "e"]
     assert sorted(make.left_out) == ["b", "c", "d"]
     assert "embedding" in make.left_out["b"]
-    assert "sound" in make.left_out["c"]
+    assert "audio" in make.left_out["c"]
 
 
-def test_an_embedding_of_another_clap_stops_it(make: Maker, tmp_path: Path) -> None:
+def test_embedding_of_another_length_raises(make: Maker, tmp_path: Path) -> None:
     other = saved(tmp_path / "a.pt", torch.ones(1, 256))
     with pytest.raises(TrainingError, match=r"a\.pt.*256.*512"):
         make(pair("a", embedding=other))
 
 
-def test_processes_begin_with_shares_of_their_own_and_then_help_one_another(
-    clap: Path, tmp_path: Path
-) -> None:
+def test_processes_start_with_their_own_share(clap: Path, tmp_path: Path) -> None:
     pairs = [pair(stem, audio=tmp_path / f"{stem}.flac") for stem in "abcde"]  # none is there
     for process, order in (((0, 2), "acedb"), ((1, 2), "bdeca")):
         make = Maker(clap)
