@@ -291,9 +291,10 @@ def _check_png_checksums(data: bytes) -> None:
 
     Source: PNG specification (third edition), section 5.3.
     """
-    position = 8
-    while position < len(data):
+    position, kind = 8, b""
+    while position < len(data) and kind != b"IEND":  # what follows is not part of the picture
         end = position + 8 + int.from_bytes(data[position : position + 4])
+        kind = data[position + 4 : position + 8]
         if zlib.crc32(data[position + 4 : end]).to_bytes(4) != data[end : end + 4]:
             raise ValueError("not a complete PNG: a checksum does not match")
         position = end + 4

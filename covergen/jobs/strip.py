@@ -107,7 +107,9 @@ def _strip_album(
 def _plans(
     options: StripOptions, memory: ScanMemory, checkpoint: Checkpoint
 ) -> Iterator[AlbumPlan | Outcome]:
-    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+    # Cover files may be next to music that cannot hold covers.
+    choice = replace(options.scan, bare=True)
+    for item in scan(options.paths, choice, memory, checkpoint=checkpoint):
         yield item if isinstance(item, Outcome) else _plan(item)
 
 

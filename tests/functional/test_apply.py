@@ -538,3 +538,16 @@ def test_an_album_that_cannot_hold_its_cover_gets_it_beside(tmp_path: Path, run:
     assert (refused["result"], refused["reason"]) == ("skipped", "bare")
     assert album["result"] == "written"
     assert (library / "Album/cover.png").is_file()
+
+
+def test_cover_file_is_not_written_next_to_other_music(tmp_path: Path, run: Run) -> None:
+    library, preview = tmp_path / "Music", tmp_path / "preview"
+    for album in "AB":
+        encode(library / album / "1.aac", "adts", seconds=0.5)
+    run("tag", "-m", "tiny", "-n", "--sidecar", "--preview", preview, library)
+    encode(library / "A/1.aac", "adts", seconds=0.9)
+
+    run("apply", preview, "--sidecar", expect=1)
+
+    assert not (library / "A/cover.png").exists()
+    assert (library / "B/cover.png").exists()

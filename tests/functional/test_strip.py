@@ -16,7 +16,7 @@ from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.painted import BACK
 from tests.functional.test_command_line import python
-from tests.media import CONTAINERS, Library, decoded_hash
+from tests.media import CONTAINERS, Library, decoded_hash, encode
 
 
 def pictures(path: Path, container: str) -> list[bytes]:
@@ -204,3 +204,16 @@ def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(
     albums = [o for o in json_lines(run("strip", "--json", *folders)) if o["type"] == "album"]
     assert [album["result"] for album in albums] == ["skipped", "stripped"]
     assert len(run("runs").stdout.splitlines()) == 2, "the second goes on with the first"
+
+
+def test_cover_files_next_to_music_that_cannot_hold_covers_are_removed(
+    tmp_path: Path, run: Run
+) -> None:
+    encode(tmp_path / "Album/01 A.aac", "adts", seconds=0.5)
+    run("tag", "-m", "tiny", "--yes", "--sidecar", tmp_path / "Album")
+    assert (tmp_path / "Album/cover.png").exists()
+
+    (album, _) = json_lines(run("strip", "--json", tmp_path / "Album"))
+
+    assert album["result"] == "stripped"
+    assert [path.name for path in (tmp_path / "Album").iterdir()] == ["01 A.aac"]

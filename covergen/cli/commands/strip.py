@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,7 @@ def strip(paths: tuple[Path, ...], **options: Any) -> None:
 
     strip_options = StripOptions(
         paths=paths,
-        scan=replace(scan_choice(options), bare=True),
+        scan=scan_choice(options),
         rewrite=rewrite_choice(options),
         journal=not options["no_journal"],
     )

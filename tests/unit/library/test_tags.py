@@ -478,3 +478,10 @@ def test_system_error_message_is_kept(tmp_path: Path) -> None:
         _read(tmp_path)
     assert caught.value.reason is Reason.UNREADABLE
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("container", ["mp3", "tta", "wav", "aiff", "dsf"])
+def test_tag_of_many_megabytes_is_read(container: str, clip: Callable[[str], Path]) -> None:
+    path = clip(container)
+    put_picture(path, container, picture_bytes("jpeg") + bytes(25 << 20))
+    assert _read(path).has_art

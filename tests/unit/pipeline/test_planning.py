@@ -271,3 +271,13 @@ def test_planned_equals_plan_library(shelf: Shelf) -> None:
     options = PlanOptions(paths=(shelf.root,))
 
     assert list(planned(options, lambda: None)) == shelf.plans()
+
+
+def test_files_that_cannot_be_written_are_counted_once(tmp_path: Path) -> None:
+    path = encode(tmp_path / "1.m4a", "mp4", seconds=0.2, tags={"title": "T"})
+    path.write_bytes(path.read_bytes().replace(b"mdirappl", b"mdtaappl"))
+    totals = PlanTotals()
+    for item in planned(PlanOptions(paths=(tmp_path,)), checkpoint=lambda: None):
+        totals.add(item)
+    assert totals.files[Status.FAILED, Reason.UNREADABLE] == 1
+    assert sum(totals.tracks.values()) + sum(totals.files.values()) == 1

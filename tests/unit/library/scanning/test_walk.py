@@ -450,3 +450,9 @@ def test_ignore_patterns_do_not_apply_to_covers(tmp_path: Path) -> None:
     _make(tmp_path, "1.mp3", "cover.jpg", "Scans/front.jpg")
     _rules(tmp_path / ".ndignore", "*.jpg", "Scans/")
     assert set(_walk(tmp_path)[0].pictures) == {"cover.jpg", "Scans/front.jpg"}
+
+
+def test_artwork_folder_with_music_of_any_kind_has_no_covers(tmp_path: Path) -> None:
+    _make(tmp_path, "1.mp3", "Covers/cover.png", "Covers/song.aac")
+    album = _walk(tmp_path)[0]
+    assert "Covers/cover.png" not in album.pictures
