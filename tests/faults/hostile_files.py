@@ -135,7 +135,7 @@ HOSTILE: Mapping[str, tuple[str, Callable[[Path], None], str]] = {
     "atoms in atoms": (
         ".m4a",
         lambda p: _mp4_with(p, b"mfra", _nested(b"mfra", 20_000)),
-        "violates its format",
+        "invalid file structure",
     ),
     "five million samples in 20 bytes": (
         ".m4a",
