@@ -250,7 +250,7 @@ def test_an_album_is_explained_without_the_files_that_are_in_use(
     assert [(h["path"], h["reason"]) for h in value["hindered"]] == [(str(track), "in-use")]
     text = run("info", folder).stdout
     assert "paints a cover for 3 files" in text
-    assert f"except {track} (in-use: another program is still writing it)" in text
+    assert f"except {track} (in-use: another program is still writing to it)" in text
 
 
 def test_a_cover_file_is_named_as_the_reason(library: Library, run: Run) -> None:
