@@ -169,12 +169,12 @@ class EmbeddingStore:
             except sqlite3.Error as error:  # damaged, full, locked, deleted or closed
                 if is_damaged(error):
                     self._connection.close()
-                    self._connection = self._open(anew=True)
+                    self._connection = self._open(recreate=True)
                 return None
         return rows
 
-    def _open(self, *, anew: bool = False) -> sqlite3.Connection:
-        return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, anew=anew)
+    def _open(self, *, recreate: bool = False) -> sqlite3.Connection:
+        return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, recreate=recreate)
 
 
 def _unpack(blob: object) -> NDArray[np.float32] | None:

@@ -30,12 +30,12 @@ class OtherVersionError(Exception):
 
 
 def open_cache(
-    name: str, schema: str, version: int, *, path: Path | None = None, anew: bool = False
+    name: str, schema: str, version: int, *, path: Path | None = None, recreate: bool = False
 ) -> sqlite3.Connection:
     """Open a database whose contents can be recomputed, creating its tables with `schema`.
 
     The file is `path`, or `name` in the cache folder. A database that is damaged or of another
-    version is deleted and recreated; `anew` recreates it in any case. If it cannot be opened or
+    version is deleted and recreated; `recreate` recreates it in any case. If it cannot be opened or
     created (missing folder, no permission, full disk, locked), an in-memory database takes its
     place and is lost when closed. The connection may be passed between threads but used by only
     one at a time. Never raises.
@@ -43,7 +43,7 @@ def open_cache(
     try:
         path = path or cache_folder() / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _open_or_recreate(path, schema, version, recreate=anew)
+        return _open_or_recreate(path, schema, version, recreate=recreate)
     except (sqlite3.Error, OSError):
         return _open(":memory:", schema, version)
 

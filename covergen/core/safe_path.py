@@ -1,4 +1,4 @@
-"""Names that anybody may have written, kept inside the folder that they are meant for."""
+"""Untrusted file names, confined to a folder."""
 
 import os
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ __all__ = ["inside", "is_inner_name"]
 
 
 def is_inner_name(name: str, flavour: type[PurePath] = PurePath) -> bool:
-    """Whether a name with forward slashes can only lead downwards.
+    """Whether a name with forward slashes can only lead into sub-folders.
 
-    Not "..", not an absolute name, none with a drive letter or NUL, nor what is no name at all.
+    False for "..", absolute names, names with a drive letter or NUL, and invalid names.
     """
     try:
-        name.encode("utf-8", "surrogateescape")  # as Python hands names to the system
+        name.encode("utf-8", "surrogateescape")  # as Python passes names to the system
     except UnicodeEncodeError:
         return False
     parts = name.split("/")
@@ -23,12 +23,13 @@ def is_inner_name(name: str, flavour: type[PurePath] = PurePath) -> bool:
 
 
 def inside(folder: Path, name: str, *, also: Sequence[Path] = ()) -> Path:
-    """The file called `name` below `folder`, where it lies there, or below `also`, links followed.
+    """Return the path of `name` in `folder`.
 
-    Nothing need be there. Raises ValueError where the name or a link leads elsewhere.
+    Links are resolved, and must lead to a place in `folder` or one of `also`. The file need not
+    exist. Raises ValueError if the name or a link leads elsewhere.
     """
     if not is_inner_name(name):
-        raise ValueError(f"{name!r} is no name of a file below {folder}")
+        raise ValueError(f"{name!r} is not a valid file name in {folder}")
     path = folder.joinpath(*name.split("/"))
     real = Path(os.path.realpath(path))
     if not any(real.is_relative_to(os.path.realpath(place)) for place in (folder, *also)):

@@ -1,4 +1,4 @@
-"""Take covergen's own covers out of a library, known by what they say of themselves."""
+"""Remove covergen's covers from a library; each is recognized by its own provenance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["StripOptions", "plan_strip", "strip"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripOptions:
-    """Where covers are taken out, how files are replaced, and whether that can be undone."""
+    """Where covers are removed, how files are replaced, and whether that is journaled."""
 
     paths: tuple[Path, ...]
     scan: ScanOptions = field(default_factory=ScanOptions)
@@ -44,16 +44,16 @@ class StripOptions:
 
 
 def plan_strip(options: StripOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
-    """Each album with the tracks that hold a cover of covergen's; touches nothing."""
+    """Yield each album with the tracks that contain a cover by covergen; change nothing."""
     with closing(ScanMemory()) as memory:
         yield from _plans(options, memory, checkpoint)
 
 
 def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
-    """Take the covers out of the tracks, and away from beside them.
+    """Remove the covers from the tracks, and the cover files next to them.
 
-    A journal that cannot be used is done without. Raises BusyError, JournalError where that is seen
-    later, and Interrupted when `checkpoint` says so, between two albums.
+    Works without the journal if it cannot be used. Raises BusyError, JournalError if the journal
+    fails later, and Interrupted when `checkpoint` does, between two albums.
     """
     settings = {"strip": replace(options, paths=())}
     journal = options.journal and _is_usable(emit)
@@ -76,7 +76,7 @@ def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
 
 
 def _is_usable(emit: Emit) -> bool:
-    """Whether there is a journal to write to; where not, that is told."""
+    """Whether the journal can be written to; reports if not."""
     try:
         with closing(Journal()) as journal:
             journal.check_writable()
@@ -91,7 +91,7 @@ def _is_usable(emit: Emit) -> bool:
 def _strip_album(
     plan: AlbumPlan, options: RewriteOptions, run: OpenRun | None
 ) -> tuple[Outcome, ...]:
-    """The outcomes of the tracks, in their order, then those of cover files."""
+    """Strip an album. Returns the outcomes of its tracks, in order, then those of cover files."""
     record = run.record(plan.album) if run else None
     outcomes = [
         remove_own_cover(track, same_sound=same_sound, options=options, record=record)
@@ -126,4 +126,4 @@ def _holds_own(track: Track) -> bool:
     try:
         return any(is_own(p.data) for p in read_pictures(track.path, track.container))
     except TagError:
-        return True  # so that its failure is told
+        return True  # so that its failure is reported

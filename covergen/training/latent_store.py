@@ -58,8 +58,8 @@ class LatentStore:
         except sqlite3.Error as error:
             if is_damaged(error):
                 self._connection.close()
-                self._connection = self._open(anew=True)
+                self._connection = self._open(recreate=True)
             return []
 
-    def _open(self, *, anew: bool = False) -> sqlite3.Connection:
-        return open_cache(_NAME, _SCHEMA, _VERSION, anew=anew)
+    def _open(self, *, recreate: bool = False) -> sqlite3.Connection:
+        return open_cache(_NAME, _SCHEMA, _VERSION, recreate=recreate)

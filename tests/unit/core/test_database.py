@@ -30,9 +30,9 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def words(path: Path, *, version: int = 1, anew: bool = False) -> list[str]:
+def words(path: Path, *, version: int = 1, recreate: bool = False) -> list[str]:
     """Open a cache and return its words; also checks that it can be written."""
-    with closing(open_cache("", SCHEMA, version, path=path, anew=anew)) as cache:
+    with closing(open_cache("", SCHEMA, version, path=path, recreate=recreate)) as cache:
         found = [text for (text,) in cache.execute("SELECT text FROM word")]
         with cache:
             cache.execute("INSERT INTO word VALUES ('more')")
@@ -45,11 +45,11 @@ def test_sound_cache_is_kept(path: Path) -> None:
     assert words(path) == ["kept", "more"]
 
 
-@pytest.mark.parametrize(("version", "anew"), [(2, False), (1, True)])
+@pytest.mark.parametrize(("version", "recreate"), [(2, False), (1, True)])
 def test_cache_is_recreated_for_another_version_and_on_demand(
-    path: Path, version: int, anew: bool
+    path: Path, version: int, recreate: bool
 ) -> None:
-    assert words(path, version=version, anew=anew) == []
+    assert words(path, version=version, recreate=recreate) == []
     assert words(path, version=version) == ["more"]
 
 
