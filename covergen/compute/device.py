@@ -33,6 +33,13 @@ class Compute:
     dtype: torch.dtype
     unused: str = ""
 
+    @property
+    def dtype_name(self) -> str:
+        """The precision as on the command line: "fp32", "bf16" or "fp16"."""
+        return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[
+            str(self.dtype).removeprefix("torch.")
+        ]
+
 
 def choose_compute(device: str, dtype: str) -> Compute:
     """Resolve the --device and --dtype options to torch's types.

@@ -208,8 +208,9 @@ class Provenance:
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
     hexadecimal. `seed` is the sampler's seed, `windows` the number of windows embedded per track,
-    `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. The other
-    fields are those of Sampling.
+    `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. `device`
+    ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it
+    was painted, "" if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -230,6 +231,8 @@ class Provenance:
     inks: int = 6
     style: str = ""
     padding: str = ""
+    device: str = ""
+    dtype: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -109,9 +109,14 @@ class PaintBatches(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A loaded model: the audio encoder, and the function that paints."""
+    """A loaded model: the audio encoder, and the function that paints.
+
+    `device` and `dtype` are as in Provenance.
+    """
 
     tower: Tower
+    device: str
+    dtype: str
     adapter_sha256: str
     paint_batches: PaintBatches
 
@@ -244,7 +249,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
             padding=options.preset.padding,
         )
         if options.preset.base == PROCEDURAL:
-            return _load_poster(tower, files, options)
+            return _load_poster(tower, files, compute, options)
         return _load_diffusion(tower, files, compute, options, emit)
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
@@ -252,12 +257,18 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
-def _load_poster(tower: Tower, files: ModelFiles, options: PaintOptions) -> Model:
+def _load_poster(tower: Tower, files: ModelFiles, compute: Compute, options: PaintOptions) -> Model:
     from covergen.poster.model import load_poster
 
     poster = load_poster(files.adapter, d_audio=tower.dimension, styles=_styles(options))
     paint_batches = partial(poster.paint_batches, size=options.size)
-    return Model(tower=tower, adapter_sha256=poster.sha256, paint_batches=paint_batches)
+    return Model(
+        tower=tower,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+        adapter_sha256=poster.sha256,
+        paint_batches=paint_batches,
+    )
 
 
 def _styles(options: PaintOptions) -> list[str]:
@@ -285,6 +296,8 @@ def _load_diffusion(
         emit(BaseChanged(name=options.preset.name))
     return Model(
         tower=tower,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256,
         paint_batches=partial(paint_batches, painter),
     )

@@ -174,6 +174,8 @@ def _paint_albums(
             adapter=model.adapter_sha256,
             windows=preset.windows,
             padding=preset.padding or "",
+            device=model.device,
+            dtype=model.dtype,
             seed=seed,
             **asdict(sampling),
             style=style,

@@ -161,6 +161,11 @@ def _model_options(
             f"It was painted by covergen {provenance.version}, and this is {covergen.__version__}:"
             " the picture may differ."
         )
+    if provenance.device not in ("", "cpu"):
+        provisos.append(
+            f"It was painted on {provenance.device}: another device rounds differently, which is"
+            " visible at most in bf16 and fp16."
+        )
     if adapter is None:
         provisos.append(
             "Replace ADAPTER with the file whose SHA-256 is"
@@ -183,13 +188,15 @@ def _model_options(
         "style": provenance.style,
         "finish": provenance.finish,
         "inks": provenance.inks,
+        "dtype": provenance.dtype,
     }
     if provenance.base == PROCEDURAL:
         options = {name: v for name, v in options.items() if name not in _DIFFUSION}
     if provenance.finish == "none":
         del options["inks"]
-    if not provenance.padding:
-        del options["padding"]
+    for name in ("padding", "dtype"):
+        if not options[name]:
+            del options[name]
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return tuple(words), tuple(provisos)
 

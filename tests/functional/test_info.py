@@ -133,6 +133,19 @@ def test_a_cover_file_is_painted_again_beside_the_tracks(painted: Library, run: 
     assert set(snapshot(picture.parent)) == set(before)
 
 
+def test_the_command_repeats_the_precision(library: Library, run: Run) -> None:
+    folder = library.root / "Sampler"
+    run("tag", "-m", "tiny", "--yes", "--dtype", "bf16", folder)
+    track = folder / "01 Ash.mp3"
+    before = cover_of(track)
+    value = info_of(run, track)
+    assert (value["provenance"]["device"], value["provenance"]["dtype"]) == ("cpu", "bf16")
+
+    run_again(run, value["command"])
+
+    assert cover_of(track) == before
+
+
 def test_the_printed_command_is_what_a_shell_reads(painted: Library, run: Run) -> None:
     odd = painted.root / "Sampler/it's $HOME; `a\nb` \\ \x1b[31m.mp3"
     (painted.root / "Sampler/01 Ash.mp3").rename(odd)

@@ -45,6 +45,8 @@ _PROVENANCE = Provenance(
     inks=5,
     style="cut paper",
     padding="silence",
+    device="cuda",
+    dtype="bf16",
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -65,6 +67,8 @@ _TEXTS = {
     "covergen:inks": "5",
     "covergen:style": "cut paper",
     "covergen:padding": "silence",
+    "covergen:device": "cuda",
+    "covergen:dtype": "bf16",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])

@@ -119,6 +119,8 @@ def test_done_object_lists_files_and_provenance() -> None:
             "inks": 6,
             "style": "",
             "padding": "",
+            "device": "",
+            "dtype": "",
         },
     }
 
