@@ -83,14 +83,16 @@ def _skip_if_blocked(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
         if plan.album.shares_folder:
             return _skipped(plan, Reason.SHARED_FOLDER)
         return _skipped(plan, Reason.SIDECAR_EXISTS) if _has_sidecar(plan.album, write) else plan
-    obstacles = [obstacle(track, write.rewrite) for track in plan.targets]
-    found = tuple(filter(None, obstacles))
-    if len(found) < len(obstacles):
-        return plan
+    found: list[Outcome] = []
+    for track in plan.targets:
+        blocked = obstacle(track, write.rewrite)
+        if blocked is None:  # one writable track is enough
+            return plan
+        found.append(blocked)
     skipped = _skipped(plan, found[0].reason)
     # Why a file cannot be read differs from file to file; other reasons are the album's.
     unreadable = found[0].reason is Reason.UNREADABLE
-    return replace(skipped, hindered=found) if unreadable else skipped
+    return replace(skipped, hindered=tuple(found)) if unreadable else skipped
 
 
 def _has_sidecar(album: Album, write: WriteOptions) -> bool:

@@ -337,7 +337,7 @@ def test_the_documentation_lists_every_reason() -> None:
         assert f"| `{reason}` | {reason.text} |" in page
 
 
-# What counts as a cover, and what is passed over.
+# What counts as a cover, and what is skipped.
 
 
 def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> None:

@@ -20,7 +20,7 @@ from covergen.library.pictures.texts import (
     from_info_chunks,
 )
 
-__all__ = ["AIFF", "DFF", "DSF", "MP3", "START", "WAV", "Place"]
+__all__ = ["AIFF", "DFF", "DSF", "MP3", "START", "WAV", "Chunk", "Place", "body_of", "chunks_in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class _Form(NamedTuple):
     tag_list: tuple[bytes, bytes] | None = None
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """A chunk's name, and the offsets of its start, its body, the body's end and the next chunk."""
 
     name: bytes
@@ -196,7 +196,7 @@ class _Chunk(NamedTuple):
     next: int
 
 
-def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
+def _chunks(form: _Form, file: BinaryIO) -> tuple[list[Chunk], int]:
     """Return all chunks and the end of the form, including a tag that its size omits.
 
     An audio chunk that runs past the end of the file is cut off there: the file was written to a
@@ -223,43 +223,44 @@ def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
     return chunks, max(at, end)
 
 
-def _chunk_at(form: _Form, file: BinaryIO, at: int, size: int) -> _Chunk:
+def _chunk_at(form: _Form, file: BinaryIO, at: int, size: int) -> Chunk:
     file.seek(at)
     name, length = form.head.unpack(file.read(form.head.size))
     body = at + form.head.size
-    return _Chunk(name, at, body, body + length, min(body + length + length % 2, size))
+    return Chunk(name, at, body, body + length, min(body + length + length % 2, size))
 
 
-def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[_Chunk]:
+def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[Chunk]:
     """Return the chunks after the end of the form up to one with a tag; [] if there is none.
 
     Some programs append a tag without updating the size of the form.
     """
     size = file.seek(0, os.SEEK_END)
-    found: list[_Chunk] = []
+    found: list[Chunk] = []
     while at + form.head.size <= size and len(found) < _MAX_TRAILING_CHUNKS:
         chunk = _chunk_at(form, file, at, size)
         if chunk.end > size or not chunk.name.isascii():
             break
         found.append(chunk)
-        if chunk.name in form.tag_names and _body(file, chunk).startswith(b"ID3"):
+        if chunk.name in form.tag_names and body_of(file, chunk).startswith(b"ID3"):
             return found
         at = chunk.next
     return []
 
 
-def _body(file: BinaryIO, chunk: _Chunk) -> bytes:
+def body_of(file: BinaryIO, chunk: Chunk) -> bytes:
+    """Read the body of a chunk."""
     file.seek(chunk.body)
     return file.read(chunk.end - chunk.body)
 
 
-def _tag_chunk(form: _Form, chunks: list[_Chunk]) -> _Chunk | None:
+def _tag_chunk(form: _Form, chunks: list[Chunk]) -> Chunk | None:
     return next((chunk for chunk in chunks if chunk.name in form.tag_names), None)
 
 
 def _read_chunk(form: _Form, file: BinaryIO) -> bytes:
     chunk = _tag_chunk(form, _chunks(form, file)[0])
-    return _body(file, chunk) if chunk else b""
+    return body_of(file, chunk) if chunk else b""
 
 
 def _store_chunk(form: _Form, file: BinaryIO, tag: bytes) -> None:
@@ -290,7 +291,7 @@ def _around_chunk(form: _Form, file: BinaryIO) -> object:
         if chunk.name in form.audio_names:
             found.append((chunk.name, chunk.end - chunk.body))
         elif chunk is not _tag_chunk(form, chunks):
-            found.append((chunk.name, _body(file, chunk)))
+            found.append((chunk.name, body_of(file, chunk)))
     size = file.seek(0, os.SEEK_END)
     file.seek(end)
     return found, size - end, file.read(64 << 10)
@@ -301,9 +302,9 @@ def _other_chunks(form: _Form, file: BinaryIO) -> list[bytes]:
     chunks, end = _chunks(form, file)
     further = [chunk for chunk in chunks if chunk.name in form.tag_names][1:]
     further += _up_to_tag(form, file, end)[-1:]
-    listed = _chunks_in(form, file, chunks, form.tag_list) if form.tag_list else []
+    listed = chunks_in(form.head, file, chunks, form.tag_list) if form.tag_list else []
     return [
-        *(_body(file, chunk) for chunk in further),
+        *(body_of(file, chunk) for chunk in further),
         *(data for name, data in listed if name in form.tag_names),
     ]
 
@@ -311,23 +312,23 @@ def _other_chunks(form: _Form, file: BinaryIO) -> list[bytes]:
 def _chunk_texts(form: _Form, file: BinaryIO) -> list[Texts]:
     chunks, _ = _chunks(form, file)
     if form.text_list:
-        return [form.texts(_chunks_in(form, file, chunks, form.text_list))]
+        return [form.texts(chunks_in(form.head, file, chunks, form.text_list))]
     small = (chunk for chunk in chunks if chunk.end - chunk.body <= _MAX_TEXT_BYTES)
-    return [form.texts((chunk.name, _body(file, chunk)) for chunk in small)]
+    return [form.texts((chunk.name, body_of(file, chunk)) for chunk in small)]
 
 
-def _chunks_in(
-    form: _Form, file: BinaryIO, chunks: Iterable[_Chunk], wanted: tuple[bytes, bytes]
+def chunks_in(
+    head: struct.Struct, file: BinaryIO, chunks: Iterable[Chunk], wanted: tuple[bytes, bytes]
 ) -> Iterable[tuple[bytes, bytes]]:
     """Yield name and body of the chunks inside the `wanted` ones, given as name and first bytes."""
     name, kind = wanted
     for chunk in chunks:
         file.seek(chunk.body)
         if chunk.name == name and file.read(len(kind)) == kind:
-            data, at = _body(file, chunk), len(kind)
-            while at + form.head.size <= len(data):
-                inner, length = form.head.unpack_from(data, at)
-                at += form.head.size
+            data, at = body_of(file, chunk), len(kind)
+            while at + head.size <= len(data):
+                inner, length = head.unpack_from(data, at)
+                at += head.size
                 yield inner, data[at : at + length]
                 at += length + length % 2
 

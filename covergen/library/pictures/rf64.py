@@ -6,15 +6,13 @@ Sources: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
 import io
 import os
 import struct
-from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from mutagen.wave import WAVE
 
-from covergen.library.pictures.id3_places import Place
+from covergen.library.pictures.id3_places import Chunk, Place, body_of, chunks_in
 from covergen.library.pictures.splice import splice
 from covergen.library.pictures.texts import Texts, from_info_chunks
 
@@ -31,16 +29,6 @@ _TAG_NAMES = (b"id3 ", b"ID3 ")
 _REACH = 64 << 10
 
 
-class _Chunk(NamedTuple):
-    """A chunk's name, and the offsets of its start, its body, the body's end and the next chunk."""
-
-    name: bytes
-    start: int
-    body: int
-    end: int
-    next: int
-
-
 def open_wave(source: Path | BinaryIO, **options: bool) -> WAVE:
     """Open the file as a 32-bit WAVE without audio data, but with the right duration.
 
@@ -48,7 +36,7 @@ def open_wave(source: Path | BinaryIO, **options: bool) -> WAVE:
     """
     with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
         chunks, _ = _chunks(file)
-        small = [(c.name, b"" if c.name == b"data" else _body(file, c)) for c in chunks]
+        small = [(c.name, b"" if c.name == b"data" else body_of(file, c)) for c in chunks]
     parts = [_HEAD.pack(name, len(body)) + body + bytes(len(body) % 2) for name, body in small]
     body = b"WAVE" + b"".join(parts)
     wave = WAVE(io.BytesIO(_HEAD.pack(b"RIFF", len(body)) + body), **options)
@@ -59,7 +47,7 @@ def open_wave(source: Path | BinaryIO, **options: bool) -> WAVE:
     return wave
 
 
-def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
+def _chunks(file: BinaryIO) -> tuple[list[Chunk], int]:
     """Return all chunks and the end of the last one. Raises ValueError, struct.error."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -79,7 +67,7 @@ def _chunks(file: BinaryIO) -> tuple[list[_Chunk], int]:
         if body + length > end:
             raise ValueError("a chunk runs past the end of the file")
         at = min(body + length + length % 2, size)
-        chunks.append(_Chunk(name, body - _HEAD.size, body, body + length, at))
+        chunks.append(Chunk(name, body - _HEAD.size, body, body + length, at))
     return chunks, max(at, end)
 
 
@@ -96,18 +84,13 @@ def _long_sizes(file: BinaryIO) -> dict[bytes, int]:
     return {**found, b"data": data_size, **dict.fromkeys(_FORMS, file_size)}
 
 
-def _body(file: BinaryIO, chunk: _Chunk) -> bytes:
-    file.seek(chunk.body)
-    return file.read(chunk.end - chunk.body)
-
-
-def _tag_chunk(chunks: list[_Chunk]) -> _Chunk | None:
+def _tag_chunk(chunks: list[Chunk]) -> Chunk | None:
     return next((chunk for chunk in chunks if chunk.name in _TAG_NAMES), None)
 
 
 def _read(file: BinaryIO) -> bytes:
     chunk = _tag_chunk(_chunks(file)[0])
-    return _body(file, chunk) if chunk else b""
+    return body_of(file, chunk) if chunk else b""
 
 
 def _store(file: BinaryIO, tag: bytes) -> None:
@@ -139,27 +122,16 @@ def _around(file: BinaryIO) -> object:
     return found, size - end, file.read(_REACH)
 
 
-def _comparable(file: BinaryIO, chunk: _Chunk) -> tuple[bytes, object]:
+def _comparable(file: BinaryIO, chunk: Chunk) -> tuple[bytes, object]:
     if chunk.name == b"data":
         return chunk.name, chunk.end - chunk.body
-    body = _body(file, chunk)
+    body = body_of(file, chunk)
     return chunk.name, body[8:] if chunk.name == b"ds64" else body
 
 
 def _texts(file: BinaryIO) -> list[Texts]:
-    """The texts in LIST INFO chunks."""
-    lists = (_body(file, chunk) for chunk in _chunks(file)[0] if chunk.name == b"LIST")
-    return [from_info_chunks(chain.from_iterable(_parts(b[4:]) for b in lists if b[:4] == b"INFO"))]
-
-
-def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks within the body of another."""
-    at = 0
-    while at + _HEAD.size <= len(data):
-        name, length = _HEAD.unpack_from(data, at)
-        at += _HEAD.size
-        yield name, data[at : at + length]
-        at += length + length % 2
+    """Return the texts of LIST INFO."""
+    return [from_info_chunks(chunks_in(_HEAD, file, _chunks(file)[0], (b"LIST", b"INFO")))]
 
 
 RF64 = Place(read=_read, store=_store, around=_around, texts=_texts)

@@ -31,6 +31,7 @@ from tests.media import (
     put_tags,
     truncated,
 )
+from tests.media.rf64 import rf64_of, riff_of
 from tests.unit.library.pictures.tag_bytes import ape_tag, chunk, id3v1, info, item
 
 _TAGS = {
@@ -485,3 +486,12 @@ def test_tag_of_many_megabytes_is_read(container: str, clip: Callable[[str], Pat
     path = clip(container)
     put_picture(path, container, picture_bytes("jpeg") + bytes(25 << 20))
     assert _read(path).has_art
+
+
+def test_list_info_of_rf64_is_read(clip: Callable[[str], Path]) -> None:
+    path = clip("rf64")
+    riff = riff_of(path.read_bytes()) + info(INAM="A title", IART="Ana", IPRD="An album")
+    path.write_bytes(rf64_of(riff[:4] + struct.pack("<I", len(riff) - 8) + riff[8:]))
+    track = _read(path)
+    assert (track.container, track.title, track.artist) == ("rf64", "A title", "Ana")
+    assert track.album == "An album"

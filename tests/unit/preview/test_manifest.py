@@ -96,8 +96,8 @@ def test_truncated_manifest_keeps_complete_albums(plan: PlanFile, tmp_path: Path
             assert list(cut) == albums[:count]
             assert cut.damaged == ([] if length + 1 in ends or length in ends else [count + 2])
             cut.put(_album(7))
-        with closing(PlanFile(tmp_path)) as mended:
-            assert list(mended) == [*albums[:count], _album(7)]
+        with closing(PlanFile(tmp_path)) as repaired:
+            assert list(repaired) == [*albums[:count], _album(7)]
 
 
 def test_flipped_bit_damages_only_its_line(plan: PlanFile, tmp_path: Path) -> None:
