@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Tower"]
+__all__ = ["AudioEncoder"]
 
 _HINT = "The download may be incomplete: fetch the model again."
 _SHOWN = 3  # of the problems with the weights
 
 
-class Tower:
+class AudioEncoder:
     """The audio encoder of a CLAP model of any size; the text encoder is never loaded.
 
     `padding`, one of PADDINGS, fills a window that is longer than the audio; None for the model's

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
     from covergen.audio.decoder import Decoder
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Track
@@ -50,39 +50,39 @@ class _Opened:
 
 def embed_tracks(
     tracks: Iterable[Track],
-    tower: Tower,
+    audio_encoder: AudioEncoder,
     store: EmbeddingStore,
     *,
     windows: int,
     batch_size: int,
     workers: int,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> Generator[TrackEmbedding | Outcome]:
     """Yield the embedding of each track in order, or an Outcome for one that cannot be decoded.
 
     `workers` processes decode one batch ahead of the encoder, memory permitting; no more tracks
     are consumed than that. `batch_size` is in windows, `windows` in windows per track. Cached
     tracks need neither decoding nor the encoder's weights; every batch is saved to `store`.
-    Raises ModelError, and whatever `checkpoint` raises. Closing the iterator ends the processes
-    and waits for the threads that use `store`.
+    Raises ModelError, and whatever `check_interrupted` raises. Closing the iterator ends the
+    processes and waits for the threads that use `store`.
     """
     wanted = workers + max(1, batch_size // windows)
     ahead = max(1, min(wanted, _MAX_AHEAD // windows))
 
     def start(track: Track) -> Future[_Result]:
-        checkpoint()
-        cached = store.find(track, windows, tower.id)
+        check_interrupted()
+        cached = store.find(track, windows, audio_encoder.id)
         if cached is None:
-            return decoders.submit(_open, track, windows, tower.id, store)
+            return decoders.submit(_open, track, windows, audio_encoder.id, store)
         return _finished(TrackEmbedding(track=track, vector=cached))
 
-    with closing(Decoders(workers, tower.log_mel)) as decoders:
+    with closing(Decoders(workers, audio_encoder.log_mel)) as decoders:
         results = (future.result() for future in _look_ahead(map(start, tracks), ahead))
         for batch in _batches(results, batch_size):
-            checkpoint()
-            vectors = _embed_batch(batch, tower, batch_size)
+            check_interrupted()
+            vectors = _embed_batch(batch, audio_encoder, batch_size)
             for opened, vector in vectors.items():
-                store.put(opened.track, windows, opened.key, tower.id, vector)
+                store.put(opened.track, windows, opened.key, audio_encoder.id, vector)
             for result in batch:
                 if isinstance(result, _Opened):
                     yield TrackEmbedding(track=result.track, vector=vectors[result])
@@ -97,12 +97,12 @@ def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
 
 
 def _open(
-    decoder: Decoder, track: Track, windows: int, tower: str, store: EmbeddingStore
+    decoder: Decoder, track: Track, windows: int, audio_encoder: str, store: EmbeddingStore
 ) -> _Opened | Outcome:
     """Read a track and, unless its audio is cached, decode it. Runs in a thread."""
     try:
         key = decoder.read(track.path, windows)
-        vector = store.find_key(key, tower)
+        vector = store.find_key(key, audio_encoder)
         log_mel = _NO_WINDOWS if vector is not None else decoder.decode(track.path)
     except DecodeError as error:
         return Outcome.of_error(error)
@@ -147,7 +147,7 @@ def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Resu
 
 
 def _embed_batch(
-    batch: Iterable[_Result], tower: Tower, batch_size: int
+    batch: Iterable[_Result], audio_encoder: AudioEncoder, batch_size: int
 ) -> dict[_Opened, NDArray[np.float32]]:
     """Return the embedding of each opened track; run the encoder for those not cached."""
     opened = [result for result in batch if isinstance(result, _Opened)]
@@ -156,7 +156,7 @@ def _embed_batch(
     if new:
         log_mel = np.concatenate([track.log_mel for track in new])
         starts = range(0, len(log_mel), batch_size)
-        embedded = [tower.embed(log_mel[start : start + batch_size]) for start in starts]
+        embedded = [audio_encoder.embed(log_mel[start : start + batch_size]) for start in starts]
         rows = iter(np.concatenate(embedded))
         for track in new:
             vectors[track] = mean_embedding(list(islice(rows, len(track.log_mel))))

@@ -75,21 +75,21 @@ class EmbeddingStore:
                 self.prune()
             self._connection.close()
 
-    def find(self, track: Track, windows: int, tower: str) -> NDArray[np.float32] | None:
+    def find(self, track: Track, windows: int, audio_encoder: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of an unchanged track, None if it is not cached."""
         return self._vector(
             "SELECT vector, key, tower, used FROM heard JOIN embedding USING (key) WHERE path = ?"
             " AND windows = ? AND size = ? AND mtime_ns = ? AND tower = ?",
-            (_name(track.path), windows, track.size, str(track.mtime_ns), tower),
+            (_name(track.path), windows, track.size, str(track.mtime_ns), audio_encoder),
         )
 
-    def find_key(self, key: str, tower: str) -> NDArray[np.float32] | None:
+    def find_key(self, key: str, audio_encoder: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of an excerpt by its key, None if it is not cached."""
         query = "SELECT vector, key, tower, used FROM embedding WHERE key = ? AND tower = ?"
-        return self._vector(query, (key, tower))
+        return self._vector(query, (key, audio_encoder))
 
     def put(
-        self, track: Track, windows: int, key: str, tower: str, vector: NDArray[np.float32]
+        self, track: Track, windows: int, key: str, audio_encoder: str, vector: NDArray[np.float32]
     ) -> None:
         """Save the (D,) embedding of a track with the key of its excerpt."""
         stamp = (_name(track.path), windows, track.size, str(track.mtime_ns), key)
@@ -97,7 +97,7 @@ class EmbeddingStore:
         with self._lock:
             rows = self._transact(
                 ("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp),
-                ("REPLACE INTO embedding VALUES (?, ?, ?, ?)", (key, tower, blob, today())),
+                ("REPLACE INTO embedding VALUES (?, ?, ?, ?)", (key, audio_encoder, blob, today())),
             )
             self.saved += rows is not None
 
@@ -152,10 +152,10 @@ class EmbeddingStore:
         rows = self._transact((query, values))
         if not rows:
             return None
-        blob, key, tower, used = rows[0]
+        blob, key, audio_encoder, used = rows[0]
         if used != today():
             mark = "UPDATE embedding SET used = ? WHERE key = ? AND tower = ?"
-            self._transact((mark, (today(), key, tower)))
+            self._transact((mark, (today(), key, audio_encoder)))
         return _unpack(blob)
 
     def _transact(self, *statements: _Statement) -> list[tuple[Any, ...]] | None:

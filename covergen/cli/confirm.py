@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from covergen.core.types import Outcome
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
 
-    Plans = Callable[[Checkpoint], Iterable[AlbumPlan | Outcome]]
+    Plans = Callable[[CheckInterrupted], Iterable[AlbumPlan | Outcome]]
 
 __all__ = ["confirmed", "count", "is_interactive", "print_totals", "show_totals", "would_ask"]
 
@@ -31,9 +31,9 @@ def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
     totals = PlanTotals()
     with (
         bar("scanned", "track", hidden=options["quiet"]) as progress,
-        interruptible("nothing is being written") as checkpoint,
+        interruptible("nothing is being written") as check_interrupted,
     ):
-        for item in plans(checkpoint):
+        for item in plans(check_interrupted):
             totals.add(item)
             progress.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
             if show:

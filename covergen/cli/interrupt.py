@@ -36,12 +36,12 @@ def interruptible(promise: str = _PROMISE) -> Iterator[Callable[[], None]]:
         with suppress(OSError, ValueError):  # stderr may be closed
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, notice)
 
-    def checkpoint() -> None:
+    def check_interrupted() -> None:
         if pressed:
             raise Interrupted
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
-        yield checkpoint
+        yield check_interrupted
     finally:
         signal.signal(signal.SIGINT, before)

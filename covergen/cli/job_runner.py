@@ -11,13 +11,13 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.core.errors import Interrupted
-from covergen.pipeline.events import Checkpoint, Emit
+from covergen.pipeline.events import CheckInterrupted, Emit
 
 if TYPE_CHECKING:
     from covergen.cli.output.progress import Renderer
 
-Job = Callable[[Emit, Checkpoint], None]
-"""A function of `covergen.jobs` with every argument bound except `emit` and `checkpoint`."""
+Job = Callable[[Emit, CheckInterrupted], None]
+"""A function of `covergen.jobs` with every argument bound except `emit` and `check_interrupted`."""
 
 __all__ = ["Job", "run_job"]
 
@@ -31,12 +31,12 @@ def run_job(job: Job, renderer: Renderer) -> None:
     try:
         with interruptible() as stop_if_interrupted, renderer:
 
-            def checkpoint() -> None:
+            def check_interrupted() -> None:
                 stop_if_interrupted()
                 renderer.tick()
 
             try:
-                job(renderer, checkpoint)
+                job(renderer, check_interrupted)
                 completed = True
             except (Interrupted, KeyboardInterrupt):
                 interrupted = True

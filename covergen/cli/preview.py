@@ -93,7 +93,7 @@ def run_preview(tag_options: TagOptions, options: dict[str, Any]) -> None:
         if totals.covers:
             check_model(tag_options.paint)
         if not is_resumed:
-            renderer.tracks, renderer.albums = totals.heard, totals.covers
+            renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
     try:
         run_job(partial(preview, preview_options), renderer)
     except (click.exceptions.Exit, Interrupted):

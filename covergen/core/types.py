@@ -156,12 +156,12 @@ class TrackEmbedding:
 class AlbumEmbedding:
     """An album and its embedding: (D,) float32, unit L2 norm.
 
-    `unheard` are the outcomes of tracks that could not be decoded and are not in the mean.
+    `undecoded` are the outcomes of tracks that could not be decoded and are not in the mean.
     """
 
     plan: AlbumPlan
     vector: NDArray[np.float32]
-    unheard: tuple[Outcome, ...] = ()
+    undecoded: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,14 +45,14 @@ class Examined:
 
 
 def examine(
-    pairs: Iterable[Pair], *, workers: int, checkpoint: Callable[[], None]
+    pairs: Iterable[Pair], *, workers: int, check_interrupted: Callable[[], None]
 ) -> Generator[Examined]:
-    """Examine pairs in `workers` threads, in order. Raises whatever `checkpoint` raises."""
+    """Examine pairs in `workers` threads, in order. Raises whatever `check_interrupted` raises."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="check")
     covers: dict[bytes, dict[str, Pair]] = {}  # by picture, then by album
     try:
         for examined in pool.map(_examine, pairs):
-            checkpoint()
+            check_interrupted()
             yield replace(examined, problems=_problems_with_cover_once(examined, covers))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -46,11 +46,11 @@ def paint(
     sampling: Sampling,
     *,
     batch_size: int | None,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> Iterator[NDArray[np.uint8]]:
     """Like `paint_batches`, but yield pictures one at a time: (H, W, 3) uint8, sRGB."""
     batches = paint_batches(
-        painter, requests, sampling, batch_size=batch_size, checkpoint=checkpoint
+        painter, requests, sampling, batch_size=batch_size, check_interrupted=check_interrupted
     )
     for pictures in batches:
         yield from pictures
@@ -62,17 +62,17 @@ def paint_batches(
     sampling: Sampling,
     *,
     batch_size: int | None,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
     on_step: Callable[[int, float], None] = lambda *_: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Paint pictures in the order of their requests and yield each batch: (B, H, W, 3) uint8, sRGB.
 
     At most one batch of requests is read ahead; a picture does not depend on the rest of its batch.
     If `batch_size` is None, it is chosen from the free memory. A batch that runs out of memory is
-    halved, as are later ones. `checkpoint` is called before each step, `on_step` after it with the
-    batch size and the share of the batch's work that is done. Raises ModelError if not even one
-    picture fits in memory or the model's output is not finite, and UsageError for invalid sampling
-    settings.
+    halved, as are later ones. `check_interrupted` is called before each step, `on_step` after it
+    with the batch size and the share of the batch's work that is done. Raises ModelError if not
+    even one picture fits in memory or the model's output is not finite, and UsageError for invalid
+    sampling settings.
     """
     size = batch_size or automatic_batch_size(
         painter.config, device=painter.device, dtype=painter.dtype
@@ -80,7 +80,7 @@ def paint_batches(
     waiting = iter(requests)
     batch: list[PaintRequest] = []
     while batch := batch or list(islice(waiting, size)):
-        pictures = _try_batch(painter, batch[:size], sampling, checkpoint, on_step)
+        pictures = _try_batch(painter, batch[:size], sampling, check_interrupted, on_step)
         if pictures is None:
             size = max(1, len(batch[:size]) // 2)
             continue
@@ -92,12 +92,12 @@ def _try_batch(
     painter: Painter,
     batch: Sequence[PaintRequest],
     sampling: Sampling,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
     on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8] | None:
     """Paint one batch; return None if it runs out of memory and can be made smaller."""
     try:
-        return _paint_batch(painter, batch, sampling, checkpoint, on_step)
+        return _paint_batch(painter, batch, sampling, check_interrupted, on_step)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -112,7 +112,7 @@ def _paint_batch(
     painter: Painter,
     batch: Sequence[PaintRequest],
     sampling: Sampling,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
     on_step: Callable[[int, float], None],
 ) -> NDArray[np.uint8]:
     """Paint (B, H, W, 3) uint8. Latents stay in float32, whatever the UNet's dtype."""
@@ -127,7 +127,7 @@ def _paint_batch(
     if sampling.reuse > 1:
         painter = replace(painter, unet=ReusingUNet(painter.unet, sampling.reuse))
     for number, timestep in enumerate(scheduler.timesteps):
-        checkpoint()
+        check_interrupted()
         scaled = scheduler.scale_model_input(latents, timestep)
         condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
         prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
@@ -135,7 +135,7 @@ def _paint_batch(
         on_step(
             len(batch), (number + 1) / (len(scheduler.timesteps) + 1)
         )  # decoding counts as a step
-    checkpoint()
+    check_interrupted()
     return _decode(painter, latents)
 
 

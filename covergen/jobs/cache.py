@@ -131,11 +131,11 @@ def _prune_latents(days: int) -> int:
 
 
 def _prune_scans(days: int) -> int:
-    from covergen.library.scanning.scan_cache import ScanMemory
+    from covergen.library.scanning.scan_cache import ScanCache
 
-    with closing(ScanMemory()) as memory:
-        deleted = memory.prune(unused_days=days) + memory.forget_lost()
-        memory.compact()
+    with closing(ScanCache()) as scan_cache:
+        deleted = scan_cache.prune(unused_days=days) + scan_cache.forget_lost()
+        scan_cache.compact()
     return deleted
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
     from covergen.starter.songs import Song, SongAlbum
 
 __all__ = ["Demo", "Unplayed", "make_library", "make_sheet", "unplayed"]
@@ -71,13 +71,13 @@ def unplayed(demo: Demo, albums: int) -> list[Unplayed]:
     ]
 
 
-def make_library(tracks: Iterable[Unplayed], checkpoint: Checkpoint) -> Iterator[Path]:
+def make_library(tracks: Iterable[Unplayed], check_interrupted: CheckInterrupted) -> Iterator[Path]:
     """Synthesize, encode and tag tracks. Yields the path of each finished file.
 
-    Raises Interrupted if `checkpoint` raises it.
+    Raises Interrupted if `check_interrupted` raises it.
     """
     for track in tracks:
-        checkpoint()
+        check_interrupted()
         _make_track(track.path, track.album, track.song)
         yield track.path
 

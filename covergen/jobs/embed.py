@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.audio.store import EmbeddingStore
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, GpuUnused, ModelLoading
 from covergen.pipeline.painting import embed_albums
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.compute.device import Compute
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.track_outputs import TrackOutputs
 
 __all__ = ["embed"]
@@ -33,7 +33,7 @@ def embed(
     clap: Path,
     compute: Compute,
     emit: Emit,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
     *,
     windows: int,
     padding: str | None,
@@ -42,22 +42,22 @@ def embed(
     """Write each track's embedding as a (1, D) float32 tensor.
 
     The suffix of `outputs` selects the format: ".pt" for torch.save, ".safetensors" for a file
-    with the key "embedding". Raises ModelError, and Interrupted if `checkpoint` raises it.
+    with the key "embedding". Raises ModelError, and Interrupted if `check_interrupted` raises it.
     """
-    tower = Tower(clap, device=compute.device, dtype=compute.dtype, padding=padding)
+    audio_encoder = AudioEncoder(clap, device=compute.device, dtype=compute.dtype, padding=padding)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     emit(ModelLoading(name=clap.name))
-    with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
-        plans = outputs.plans(memory, emit, checkpoint)
+    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
+        plans = outputs.plans(scan_cache, emit, check_interrupted)
         embedded = embed_albums(
             plans,
-            tower,
+            audio_encoder,
             store,
             windows=windows,
             workers=workers,
             emit=emit,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
         )
         with closing(embedded):  # ends the threads that use the store
             for embedding in embedded:

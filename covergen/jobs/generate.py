@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import Encoding, encode
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.painting import paint_plans
 
 if TYPE_CHECKING:
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
@@ -34,21 +34,21 @@ def generate(
     outputs: TrackOutputs,
     options: GenerateOptions,
     emit: Emit,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
 ) -> None:
     """Paint one picture per track.
 
-    Raises ModelError, and Interrupted if `checkpoint` raises it.
+    Raises ModelError, and Interrupted if `check_interrupted` raises it.
     """
-    with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
+    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
         painted = paint_plans(
-            outputs.plans(memory, emit, checkpoint),
+            outputs.plans(scan_cache, emit, check_interrupted),
             options.paint,
             store,
             seeds_of=lambda _: (options.seed,),
             meter=Meter(),
             emit=emit,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:

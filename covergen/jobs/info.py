@@ -15,7 +15,7 @@ from covergen.journal.journal import Journal, WriteState
 from covergen.library.containers import holds_covers
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, shown_pictures
 from covergen.library.scanning.scan import scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.tags import read_track
 from covergen.library.writing.fingerprint import has_fingerprint
 from covergen.library.writing.sidecar import is_own_file
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
     from covergen.journal.journal import Run
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.pipeline.repaint import Repaint
 
@@ -91,10 +91,10 @@ class AlbumInfo:
     alternatives: tuple[Alternative, ...]
 
 
-def file_info(path: Path, checkpoint: Checkpoint) -> FileInfo:
+def file_info(path: Path, check_interrupted: CheckInterrupted) -> FileInfo:
     """Inspect a music file or a picture file.
 
-    Raises TagError if it is neither or cannot be read, and whatever `checkpoint` raises.
+    Raises TagError if it is neither or cannot be read, and whatever `check_interrupted` raises.
     """
     track, embedded = _contents(path)
     info = FileInfo(path=path, track=track, pictures=tuple(map(_picture_info, embedded)))
@@ -107,7 +107,9 @@ def file_info(path: Path, checkpoint: Checkpoint) -> FileInfo:
         run = _run_of(path, provenance)
     except JournalError as error:
         fault = str(error)
-    again = repaint(provenance, Picture.parse(own), path, checkpoint, adapter_hint=_adapter_of(run))
+    again = repaint(
+        provenance, Picture.parse(own), path, check_interrupted, adapter_hint=_adapter_of(run)
+    )
     return replace(info, provenance=provenance, repaint=again, run=run, journal_fault=fault)
 
 
@@ -179,10 +181,14 @@ def _read_errors(path: Path) -> Iterator[None]:
         raise TagError(path, f"it cannot be read: {error.strerror}") from error
 
 
-def album_infos(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumInfo | Outcome]:
+def album_infos(
+    options: PlanOptions, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumInfo | Outcome]:
     """Explain each album, ignoring --limit. An Outcome is a file that could not be read."""
-    with closing(ScanMemory()) as memory:
-        for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+    with closing(ScanCache()) as scan_cache:
+        for item in scan(
+            options.paths, options.scan, scan_cache, check_interrupted=check_interrupted
+        ):
             if isinstance(item, Outcome):
                 yield item
                 continue

@@ -13,7 +13,7 @@ from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.lock import library_lock
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import paint_plans
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Provenance, Track
-    from covergen.pipeline.events import Checkpoint, Emit, Event
+    from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
     from covergen.preview.manifest import PlanFile, PlannedAlbum
 
 __all__ = ["preview"]
 
 
-def preview(options: PreviewOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def preview(options: PreviewOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Paint the covers that a preview lacks, and write its page and contact sheets.
 
     Each cover is saved as soon as it is painted, and the page shows it even if the job is stopped.
     Raises UsageError for an unusable folder, SettingsError for invalid choices, BusyError,
-    ModelError, WriteError, and Interrupted if `checkpoint` raises it.
+    ModelError, WriteError, and Interrupted if `check_interrupted` raises it.
     """
     with (
         library_lock("tag --preview", (options.folder,)),
@@ -55,7 +55,7 @@ def preview(options: PreviewOptions, emit: Emit, checkpoint: Checkpoint) -> None
     ):
         painting = _Painting(options, plan, emit)
         try:
-            _paint(painting, options, checkpoint)
+            _paint(painting, options, check_interrupted)
         except CovergenError:
             make_page(options.folder, plan)  # no sheets: thousands of covers would take too long
             raise
@@ -65,18 +65,20 @@ def preview(options: PreviewOptions, emit: Emit, checkpoint: Checkpoint) -> None
         make_sheets(options.folder, plan)
 
 
-def _paint(painting: _Painting, options: PreviewOptions, checkpoint: Checkpoint) -> None:
+def _paint(
+    painting: _Painting, options: PreviewOptions, check_interrupted: CheckInterrupted
+) -> None:
     paint = options.tag.paint
     meter = Meter()
-    with closing(ScanMemory()) as memory, closing(EmbeddingStore()) as store:
+    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
         painted = paint_plans(
-            painting.to_paint(plan_library(options.tag.plan, memory, checkpoint)),
+            painting.to_paint(plan_library(options.tag.plan, scan_cache, check_interrupted)),
             paint,
             store,
             seeds_of=painting.seeds_of,
             meter=meter,
             emit=painting.note,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
@@ -148,7 +150,7 @@ class _Painting:
         number = numbers.pop(0)
         path = keep_cover(self._options.folder, f"{file_stem(entry)}-{number + 1}", cover)
         new = Candidate(number=number, seed=cover.provenance.seed, cover=path.name)
-        failed = {outcome.path for outcome in embedding.unheard}
+        failed = {outcome.path for outcome in embedding.undecoded}
         tracks = tuple(
             replace(planned, target=planned.target and track.path not in failed)
             for planned, track in zip(entry.tracks, album.tracks, strict=True)
@@ -234,7 +236,7 @@ class _Painting:
             AlbumDone(
                 plan=plan,
                 reason=plan.reason,
-                outcomes=(*embedding.unheard, *made),
+                outcomes=(*embedding.undecoded, *made),
                 provenance=provenance if len(album.candidates) == 1 else None,
             )
         )

@@ -16,7 +16,7 @@ from covergen.journal.journal import Journal
 from covergen.journal.runs import open_run
 from covergen.library.pictures import read_pictures
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
 from covergen.pipeline.events import AlbumDone, FileFailed, NotJournalled
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.core.types import Album, Track
-    from covergen.journal.recorder import OpenRun
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.journal.recorder import RunRecorder
+    from covergen.pipeline.events import CheckInterrupted, Emit
 
 __all__ = ["StripOptions", "plan_strip", "strip"]
 
@@ -43,26 +43,28 @@ class StripOptions:
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
 
 
-def plan_strip(options: StripOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+def plan_strip(
+    options: StripOptions, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
     """Yield each album with the tracks that contain a cover by covergen; change nothing."""
-    with closing(ScanMemory()) as memory:
-        yield from _plans(options, memory, checkpoint)
+    with closing(ScanCache()) as scan_cache:
+        yield from _plans(options, scan_cache, check_interrupted)
 
 
-def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def strip(options: StripOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Remove the covers from the tracks, and the cover files next to them.
 
     Works without the journal if it cannot be used. Raises BusyError, JournalError if the journal
-    fails later, and Interrupted when `checkpoint` does, between two albums.
+    fails later, and Interrupted when `check_interrupted` does, between two albums.
     """
     settings = {"strip": replace(options, paths=())}
     journal = options.journal and _is_usable(emit)
     with (
         open_run("strip", options.paths, settings, journal=journal) as run,
-        closing(ScanMemory()) as memory,
+        closing(ScanCache()) as scan_cache,
         closing(EmbeddingStore()) as store,
     ):
-        for plan in cleaned(_plans(options, memory, checkpoint)):
+        for plan in cleaned(_plans(options, scan_cache, check_interrupted)):
             if isinstance(plan, Outcome):
                 emit(FileFailed(outcome=plan))
                 continue
@@ -71,7 +73,7 @@ def strip(options: StripOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             for track, outcome in zip(plan.targets, outcomes, strict=False):
                 if outcome.status is Status.WRITTEN:
                     store.carry_over(track)
-                    memory.forget(track.path)
+                    scan_cache.forget(track.path)
             emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=outcomes))
 
 
@@ -89,7 +91,7 @@ def _is_usable(emit: Emit) -> bool:
 
 
 def _strip_album(
-    plan: AlbumPlan, options: RewriteOptions, run: OpenRun | None
+    plan: AlbumPlan, options: RewriteOptions, run: RunRecorder | None
 ) -> tuple[Outcome, ...]:
     """Strip an album. Returns the outcomes of its tracks, in order, then those of cover files."""
     record = run.record(plan.album) if run else None
@@ -105,11 +107,11 @@ def _strip_album(
 
 
 def _plans(
-    options: StripOptions, memory: ScanMemory, checkpoint: Checkpoint
+    options: StripOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     # Cover files may be next to music that cannot hold covers.
     choice = replace(options.scan, bare=True)
-    for item in scan(options.paths, choice, memory, checkpoint=checkpoint):
+    for item in scan(options.paths, choice, scan_cache, check_interrupted=check_interrupted):
         yield item if isinstance(item, Outcome) else _plan(item)
 
 

@@ -12,7 +12,7 @@ from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.journal.runs import open_run
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import stamp_of
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from covergen.core.types import Cover, Track
-    from covergen.journal.recorder import OpenRun
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.journal.recorder import RunRecorder
+    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import TagOptions
 
 __all__ = ["tag"]
 
 
-def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Paint and write covers; each is written as soon as its batch is painted.
 
     An interrupted run with the same options is resumed. Raises BusyError, JournalError,
-    ModelError, and Interrupted if `checkpoint` raises it; covers painted so far are written.
+    ModelError, and Interrupted if `check_interrupted` raises it; covers painted so far are written.
     """
     with (
         open_run(
             "tag", options.plan.paths, _settings(options), journal=options.plan.write.journal
         ) as run,
-        closing(ScanMemory()) as memory,
+        closing(ScanCache()) as scan_cache,
         closing(EmbeddingStore()) as store,
     ):
 
         def on_written(track: Track) -> None:
             store.carry_over(track)
-            memory.forget(track.path)
+            scan_cache.forget(track.path)
 
         meter = Meter()
         write = options.plan.write
@@ -57,7 +57,7 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             pending=PendingCovers(options, run.stamp_before if run else stamp_of),
             emit=emit,
         )
-        plans = cleaned(_unfinished(plan_library(options.plan, memory, checkpoint), run))
+        plans = cleaned(_unfinished(plan_library(options.plan, scan_cache, check_interrupted), run))
         painted = paint_plans(
             tagging.to_paint(plans),
             options.paint,
@@ -65,12 +65,12 @@ def tag(options: TagOptions, emit: Emit, checkpoint: Checkpoint) -> None:
             seeds_of=lambda album: (seed_for(album.key, options.seed),),
             meter=meter,
             emit=emit,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
             on_painted=tagging.pending.keep,
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
-                meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.unheard)
+                meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.undecoded)
         tagging.pending.prune()
         meter.save(rates_key(options.paint, write.encoding), embedded=store.saved)
 
@@ -105,11 +105,11 @@ class _Tagging:
             else:
                 self.emit(AlbumDone(plan=plan, reason=plan.reason))
 
-    def write(self, plan: AlbumPlan, cover: Cover, unheard: tuple[Outcome, ...]) -> int:
+    def write(self, plan: AlbumPlan, cover: Cover, undecoded: tuple[Outcome, ...]) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
         picture = encode(cover, self.writer.options.encoding)
-        done = write_album(plan, picture, cover.provenance, self.writer, unheard=unheard)
-        if is_complete(done.outcomes, unheard):
+        done = write_album(plan, picture, cover.provenance, self.writer, undecoded=undecoded)
+        if is_complete(done.outcomes, undecoded):
             self.pending.drop(plan)
         self.emit(done)
         return len(picture.data)
@@ -124,7 +124,7 @@ def _may_be_unfinished(plan: AlbumPlan) -> bool:
 
 
 def _unfinished(
-    plans: Iterable[AlbumPlan | Outcome], run: OpenRun | None
+    plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None
 ) -> Iterator[AlbumPlan | Outcome]:
     """Skip albums that a resumed --force run has already finished."""
     for plan in plans:

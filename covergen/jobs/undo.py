@@ -16,7 +16,7 @@ from covergen.journal.journal import Journal, WriteState
 from covergen.journal.lock import library_lock
 from covergen.journal.restore import take_back
 from covergen.journal.runs import journalled
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import Stamp
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover, remove_stale
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.journal.journal import Run, Write
-    from covergen.journal.recorder import OpenRun
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.journal.recorder import RunRecorder
+    from covergen.pipeline.events import CheckInterrupted, Emit
 
 __all__ = [
     "UndoOptions",
@@ -69,17 +69,21 @@ def has_left(run: Run) -> bool:
         return any(map(_not_undone, journal.writes(run.id)))
 
 
-def last_to_undo(options: UndoOptions, checkpoint: Checkpoint) -> tuple[Run | None, list[Run]]:
+def last_to_undo(
+    options: UndoOptions, check_interrupted: CheckInterrupted
+) -> tuple[Run | None, list[Run]]:
     """Return the last run that can be undone, and the later runs that cannot.
 
     The later runs include those that wrote nothing, but not those that are already undone. If no
     run can be undone, returns the last one that has writes left, or None, and no later runs.
-    Raises JournalError, and whatever `checkpoint` raises.
+    Raises JournalError, and whatever `check_interrupted` raises.
     """
     with closing(Journal()) as journal:
         left = journal.left_to_undo()
         for run in left:
-            if any(isinstance(item, AlbumPlan) for item in plan_undo(run, options, checkpoint)):
+            if any(
+                isinstance(item, AlbumPlan) for item in plan_undo(run, options, check_interrupted)
+            ):
                 later = (other for other in journal.runs() if other.id > run.id)
                 return run, [
                     other
@@ -95,7 +99,7 @@ def share_a_place(one: Run, other: Run) -> bool:
 
 
 def plan_undo(
-    run: Run, options: UndoOptions, checkpoint: Checkpoint
+    run: Run, options: UndoOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     """Yield what undoing a run would do, album by album. Read-only. Raises JournalError.
 
@@ -103,7 +107,7 @@ def plan_undo(
     """
     with closing(Journal()) as journal:
         for writes in journal.writes(run.id):
-            checkpoint()
+            check_interrupted()
             left = _not_undone(writes)
             outcomes = [take_back(w, journal, options.rewrite, dry_run=True) for w in left]
             if options.force:
@@ -115,25 +119,25 @@ def plan_undo(
                 yield _plan(undoable)
 
 
-def undo(run: Run, options: UndoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def undo(run: Run, options: UndoOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Restore the files of a run as they were before it, last written album first.
 
-    An interrupted undo is resumed. Raises BusyError, JournalError, and Interrupted if `checkpoint`
-    raises it.
+    An interrupted undo is resumed. Raises BusyError, JournalError, and Interrupted if
+    `check_interrupted` raises it.
     """
     with (
         library_lock("undo", run.roots),
         closing(Journal()) as journal,
         journalled(journal, "undo", run.roots, {"undoes": run.id}) as undoing,
-        closing(ScanMemory()) as memory,
+        closing(ScanCache()) as scan_cache,
         closing(EmbeddingStore()) as store,
     ):
         for writes in journal.writes(run.id):
             if left := _not_undone(writes):
-                emit(_undo_album(left, journal, undoing, options, checkpoint))
+                emit(_undo_album(left, journal, undoing, options, check_interrupted))
                 for write in left:
                     store.carry_over(_track(write))
-                    memory.forget(write.path)
+                    scan_cache.forget(write.path)
 
 
 def _not_undone(writes: tuple[Write, ...]) -> list[Write]:
@@ -143,16 +147,16 @@ def _not_undone(writes: tuple[Write, ...]) -> list[Write]:
 def _undo_album(
     writes: list[Write],
     journal: Journal,
-    undoing: OpenRun,
+    undoing: RunRecorder,
     options: UndoOptions,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
 ) -> AlbumDone:
     for folder in {write.path.parent for write in writes}:
         remove_stale(folder)
     outcomes, undone = [], []
     try:
         for write in writes:
-            checkpoint()
+            check_interrupted()
             outcome = take_back(write, journal, options.rewrite)
             if options.force and outcome.reason in _FORCEABLE:
                 outcome = _remove_cover(write, outcome, undoing, options)
@@ -174,7 +178,7 @@ def _undo_album(
 
 
 def _remove_cover(
-    write: Write, failure: Outcome, undoing: OpenRun, options: UndoOptions
+    write: Write, failure: Outcome, undoing: RunRecorder, options: UndoOptions
 ) -> Outcome:
     """Remove covergen's cover from a file in its current state."""
     try:

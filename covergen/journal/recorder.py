@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from covergen.journal.journal import Journal, Write
     from covergen.library.writing.change import Change, Record, Stamp
 
-__all__ = ["OpenRun"]
+__all__ = ["RunRecorder"]
 
 
-class OpenRun:
+class RunRecorder:
     """A run being recorded; it enters the journal with its first write.
 
     Continues the last run with the same action, roots and settings if that one was interrupted.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from covergen.journal.journal import Journal
 from covergen.journal.lock import library_lock
-from covergen.journal.recorder import OpenRun
+from covergen.journal.recorder import RunRecorder
 from covergen.journal.restore import settle_planned
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["journalled", "known_runs", "open_run"]
 @contextmanager
 def open_run(
     action: str, paths: tuple[Path, ...], settings: Mapping[str, object], *, journal: bool = True
-) -> Iterator[OpenRun | None]:
+) -> Iterator[RunRecorder | None]:
     """Lock `paths` for a run that writes there, and record it; yields None without a journal.
 
     Continues the last run with the same action, paths and settings if that one was interrupted.
@@ -41,10 +41,10 @@ def open_run(
 @contextmanager
 def journalled(
     journal: Journal, action: str, roots: tuple[Path, ...], settings: Mapping[str, object]
-) -> Iterator[OpenRun]:
+) -> Iterator[RunRecorder]:
     """Record a run; the caller must hold the lock of its roots. Raises JournalError."""
     settle_planned(journal, roots)
-    run = OpenRun(journal, action, roots, settings)
+    run = RunRecorder(journal, action, roots, settings)
     try:
         yield run
     except BaseException:

@@ -92,7 +92,7 @@ def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
 
 def seconds_needed(totals: PlanTotals, rates: Rates) -> float:
     """Return the seconds that a plan will take, assuming that no embedding is cached."""
-    embedding = totals.heard * rates.seconds_per_track
+    embedding = totals.tracks_to_embed * rates.seconds_per_track
     return rates.seconds_to_load + embedding + totals.covers * rates.seconds_per_cover
 
 

@@ -14,7 +14,7 @@ __all__ = [
     "MOST_LISTED",
     "AlbumDone",
     "BaseChanged",
-    "Checkpoint",
+    "CheckInterrupted",
     "Emit",
     "Event",
     "FileFailed",
@@ -24,7 +24,7 @@ __all__ = [
     "Painting",
     "PlanTotals",
     "Tally",
-    "TrackHeard",
+    "TrackEmbedded",
     "Waiting",
 ]
 
@@ -69,7 +69,7 @@ class NotJournalled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackHeard:
+class TrackEmbedded:
     """A track was embedded, or could not be."""
 
     plan: AlbumPlan
@@ -135,13 +135,13 @@ Event = (
     | GpuUnused
     | BaseChanged
     | NotJournalled
-    | TrackHeard
+    | TrackEmbedded
     | Painting
     | Waiting
     | AlbumDone
 )
 Emit = Callable[[Event], None]
-Checkpoint = Callable[[], None]
+CheckInterrupted = Callable[[], None]
 """Raises Interrupted if the user asked to stop; called between items, batches and steps."""
 
 
@@ -150,7 +150,7 @@ class PlanTotals:
     """The totals of a plan, in constant memory.
 
     `files` counts the files reported on their own, since they cannot be read or written; `tracks`
-    counts all others. `heard` is the number of tracks to embed. `first` holds the first
+    counts all others. `tracks_to_embed` is the number of tracks to embed. `first` holds the first
     MOST_LISTED albums that would be changed. `bare` counts the files that cannot hold a cover, by
     extension. `small_covers` is the number of targets that get a small JPEG.
     """
@@ -158,7 +158,7 @@ class PlanTotals:
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     tracks: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
     targets: int = 0
-    heard: int = 0
+    tracks_to_embed: int = 0
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
     first: list[AlbumPlan] = field(default_factory=list)
     small_covers: int = 0
@@ -176,7 +176,7 @@ class PlanTotals:
         self.targets += len(item.targets)
         if item.action is not Action.SKIP and len(self.first) < MOST_LISTED:
             self.first.append(item)
-        self.heard += tracks if item.action is Action.PAINT else 0
+        self.tracks_to_embed += tracks if item.action is Action.PAINT else 0
         for outcome in item.hindered:
             self.add(outcome)
         self.small_covers += sum(track.container in MOST_SHOWN_BYTES for track in item.targets)

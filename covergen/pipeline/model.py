@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
     from covergen.core.types import PaintRequest
     from covergen.models.files import Kind
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
 
 __all__ = [
@@ -98,10 +98,10 @@ class PaintBatches(Protocol):
         sampling: Sampling,
         *,
         batch_size: int | None,
-        checkpoint: Checkpoint,
+        check_interrupted: CheckInterrupted,
         on_step: Callable[[int, float], None],
     ) -> Iterator[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]]:
-        """Yield each painted batch. `checkpoint` may raise Interrupted.
+        """Yield each painted batch. `check_interrupted` may raise Interrupted.
 
         `on_step` is called with the size of the batch and the share of its work that is done.
         """
@@ -114,7 +114,7 @@ class Model:
     `device` and `dtype` are as in Provenance.
     """
 
-    tower: Tower
+    audio_encoder: AudioEncoder
     device: str
     dtype: str
     adapter_sha256: str
@@ -232,7 +232,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import choose_compute
 
     files = locate_model(options.preset)
@@ -242,28 +242,30 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     name = options.preset.name
     emit(ModelLoading(name=files.adapter.name if name == UNNAMED else name))
     try:
-        tower = Tower(
+        audio_encoder = AudioEncoder(
             files.clap,
             device=compute.device,
             dtype=compute.dtype,
             padding=options.preset.padding,
         )
         if options.preset.base == PROCEDURAL:
-            return _load_poster(tower, files, compute, options)
-        return _load_diffusion(tower, files, compute, options, emit)
+            return _load_poster(audio_encoder, files, compute, options)
+        return _load_diffusion(audio_encoder, files, compute, options, emit)
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
             raise
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
-def _load_poster(tower: Tower, files: ModelFiles, compute: Compute, options: PaintOptions) -> Model:
+def _load_poster(
+    audio_encoder: AudioEncoder, files: ModelFiles, compute: Compute, options: PaintOptions
+) -> Model:
     from covergen.poster.model import load_poster
 
-    poster = load_poster(files.adapter, d_audio=tower.dimension, styles=_styles(options))
+    poster = load_poster(files.adapter, d_audio=audio_encoder.dimension, styles=_styles(options))
     paint_batches = partial(poster.paint_batches, size=options.size)
     return Model(
-        tower=tower,
+        audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=poster.sha256,
@@ -277,7 +279,11 @@ def _styles(options: PaintOptions) -> list[str]:
 
 
 def _load_diffusion(
-    tower: Tower, files: ModelFiles, compute: Compute, options: PaintOptions, emit: Emit
+    audio_encoder: AudioEncoder,
+    files: ModelFiles,
+    compute: Compute,
+    options: PaintOptions,
+    emit: Emit,
 ) -> Model:
     from covergen.diffusion.base_config import mark_of
     from covergen.diffusion.painter import load_painter
@@ -286,7 +292,7 @@ def _load_diffusion(
     painter = load_painter(
         files.base,
         files.adapter,
-        d_audio=tower.dimension,
+        d_audio=audio_encoder.dimension,
         device=compute.device,
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
@@ -295,7 +301,7 @@ def _load_diffusion(
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
-        tower=tower,
+        audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256,

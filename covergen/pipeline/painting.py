@@ -20,7 +20,7 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
-from covergen.pipeline.events import AlbumDone, Painting, TrackHeard
+from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import load_model
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.pipeline.estimate import Meter
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.model import Model
     from covergen.pipeline.options import PaintOptions
 
@@ -51,13 +51,13 @@ def paint_plans(
     seeds_of: Callable[[Album], Sequence[int]],
     meter: Meter,
     emit: Emit,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
     on_painted: Callable[[AlbumEmbedding, Cover], None] = lambda *_: None,
 ) -> Generator[tuple[AlbumEmbedding, Cover]]:
     """Embed and paint albums; the model is loaded only if there is something to paint.
 
     Yields one cover for each seed of an album, in order. `on_painted` is called for all covers of
-    a batch before the first of them is yielded. Raises ModelError, and whatever `checkpoint`
+    a batch before the first of them is yielded. Raises ModelError, and whatever `check_interrupted`
     raises.
     """
     first = next(plans, None)
@@ -67,12 +67,12 @@ def paint_plans(
         model = load_model(options, emit)
     embeddings = embed_albums(
         chain([first], plans),
-        model.tower,
+        model.audio_encoder,
         store,
         windows=options.preset.windows,
         workers=options.workers,
         emit=emit,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
     )
     batches = _paint_albums(
         meter.embeddings(embeddings),
@@ -80,7 +80,7 @@ def paint_plans(
         options,
         seeds_of=seeds_of,
         emit=emit,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
     )
     covers = _unbatched(batches, on_painted)
     with closing(embeddings):
@@ -89,13 +89,13 @@ def paint_plans(
 
 def embed_albums(
     plans: Iterable[AlbumPlan],
-    tower: Tower,
+    audio_encoder: AudioEncoder,
     store: EmbeddingStore,
     *,
     windows: int,
     workers: int,
     emit: Emit,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
 ) -> Generator[AlbumEmbedding]:
     """Embed the tracks of each album; yield one embedding per album, their mean.
 
@@ -110,12 +110,12 @@ def embed_albums(
 
     embedded = embed_tracks(
         tracks(),
-        tower,
+        audio_encoder,
         store,
         windows=windows,
         batch_size=_WINDOWS_AT_ONCE,
         workers=workers,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
     )
     with closing(embedded):
         for first in embedded:
@@ -123,11 +123,11 @@ def embed_albums(
             results = []
             for result in chain([first], islice(embedded, len(plan.album.tracks) - 1)):
                 results.append(result)
-                emit(TrackHeard(plan=plan))
+                emit(TrackEmbedded(plan=plan))
             vectors = [result.vector for result in results if isinstance(result, TrackEmbedding)]
             failed = tuple(result for result in results if isinstance(result, Outcome))
             if vectors:
-                yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), unheard=failed)
+                yield AlbumEmbedding(plan=plan, vector=mean_embedding(vectors), undecoded=failed)
             else:
                 emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=failed))
 
@@ -139,7 +139,7 @@ def _paint_albums(
     *,
     seeds_of: Callable[[Album], Sequence[int]],
     emit: Emit,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
     """Paint the covers of each album; yield them batch by batch."""
     painting: deque[tuple[AlbumEmbedding, int, str]] = deque()
@@ -187,7 +187,7 @@ def _paint_albums(
         requests(),
         sampling,
         batch_size=options.batch_size,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
         on_step=report,
     )
     for pictures in batches:

@@ -59,8 +59,8 @@ class PendingCovers:
                 details = json.loads(head)
                 array = np.frombuffer(pixels, np.uint8).reshape(details["shape"])
                 provenance = Provenance(**details["provenance"])
-                unheard = tuple(_outcome(**values) for values in details["unheard"])
-                return Cover(pixels=array, provenance=provenance), unheard
+                undecoded = tuple(_outcome(**values) for values in details["unheard"])
+                return Cover(pixels=array, provenance=provenance), undecoded
         return None
 
     def keep(self, embedding: AlbumEmbedding, cover: Cover) -> None:
@@ -68,7 +68,7 @@ class PendingCovers:
         details = {
             "shape": cover.pixels.shape,
             "provenance": cover.provenance,
-            "unheard": embedding.unheard,
+            "unheard": embedding.undecoded,
         }
         body = as_json(details).encode() + b"\n" + cover.pixels.tobytes()
         with suppress(ModelError, OSError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.scanning.scan import scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import obstacle
 from covergen.pipeline.plan_album import plan_album
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.core.types import Album
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions, WriteOptions
 
 __all__ = ["plan_library", "plan_one", "planned", "within_reach"]
 
 
 def plan_library(
-    options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
+    options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     """Yield the plan of each album, in constant memory.
 
     An Outcome is a file that cannot be read, or a track of an album that cannot be written at all.
     """
-    for item in _plans(options, memory, checkpoint):
+    for item in _plans(options, scan_cache, check_interrupted):
         if isinstance(item, Outcome):
             yield item
         else:
@@ -39,10 +39,10 @@ def plan_library(
 
 
 def _plans(
-    options: PlanOptions, memory: ScanMemory, checkpoint: Checkpoint
+    options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     active = 0
-    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+    for item in scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted):
         if isinstance(item, Outcome):
             yield item
             continue
@@ -60,10 +60,12 @@ def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
     return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, options.write)
 
 
-def planned(options: PlanOptions, checkpoint: Checkpoint) -> Iterator[AlbumPlan | Outcome]:
+def planned(
+    options: PlanOptions, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
     """Yield the plan of a library, using the scan cache, without targets that cannot be written."""
-    with closing(ScanMemory()) as memory:
-        for plan in _plans(options, memory, checkpoint):
+    with closing(ScanCache()) as scan_cache:
+        for plan in _plans(options, scan_cache, check_interrupted):
             yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
 
 

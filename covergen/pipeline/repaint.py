@@ -14,7 +14,7 @@ from covergen.core.seeds import seed_for
 from covergen.core.types import Album
 from covergen.library.scanning.folders import above_discs
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import file_hash
 from covergen.models.locate import locate
 from covergen.models.presets import load_presets
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from covergen.core.types import Provenance
     from covergen.models.files import Kind
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
 
     _Per = Literal["album", "track"]
 
@@ -66,7 +66,7 @@ def repaint(
     provenance: Provenance,
     picture: Picture,
     path: Path,
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
     *,
     adapter_hint: str = "",
 ) -> Repaint:
@@ -74,15 +74,15 @@ def repaint(
 
     A cover painted for a single track is painted into a new picture file, an album's cover into
     its tracks. Looks for the music only in the folder of `path`, and for the adapter among those
-    of the presets and at `adapter_hint`. Raises whatever `checkpoint` raises.
+    of the presets and at `adapter_hint`. Raises whatever `check_interrupted` raises.
     """
-    found = _painted_for(path.absolute(), provenance.album_key, checkpoint)
+    found = _painted_for(path.absolute(), provenance.album_key, check_interrupted)
     if found is None:
         return Repaint(provisos=(_NO_MUSIC,))
     album, paths = found
     options, provisos = _model_options(provenance, adapter_hint)
     options += _encoding_options(picture)
-    if _was_painted_for_track(album, checkpoint):
+    if _was_painted_for_track(album, check_interrupted):
         options += ("--seed", str(provenance.seed), "--output", f"cover{picture.extension}")
         return Repaint(command=_command("generate", options, paths), provisos=provisos)
     seed = _album_seed(provenance)
@@ -100,16 +100,16 @@ def _command(name: str, options: tuple[str, ...], paths: tuple[Path, ...]) -> tu
 
 
 def _painted_for(
-    path: Path, key: str, checkpoint: Checkpoint
+    path: Path, key: str, check_interrupted: CheckInterrupted
 ) -> tuple[Album, tuple[Path, ...]] | None:
     """Return the album with that key in a file's folder, and the paths that select its tracks."""
     folder = above_discs(path.parent)
     # A file that a scan of the folder skips may have been named on the command line.
     attempts: tuple[tuple[Path, _Per], ...]
     attempts = (folder, "album"), (folder, "track"), (path, "track")
-    with closing(ScanMemory()) as memory:
+    with closing(ScanCache()) as scan_cache:
         for place, per in attempts:
-            albums, alone = _albums_at(place, per, memory, checkpoint)
+            albums, alone = _albums_at(place, per, scan_cache, check_interrupted)
             mine = [album for album in albums if album.key == key]
             # Prefer the album that contains `path`: others may have the same tags.
             mine.sort(key=lambda album: all(track.path != path for track in album.tracks))
@@ -121,11 +121,13 @@ def _painted_for(
 
 
 def _albums_at(
-    place: Path, per: _Per, memory: ScanMemory, checkpoint: Checkpoint
+    place: Path, per: _Per, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> tuple[list[Album], bool]:
     """Return the albums of a file or folder (with its discs), and whether there are no others."""
     albums: list[Album] = []
-    for album in scan([place], ScanOptions(per=per, bare=True), memory, checkpoint=checkpoint):
+    for album in scan(
+        [place], ScanOptions(per=per, bare=True), scan_cache, check_interrupted=check_interrupted
+    ):
         if isinstance(album, Album):
             if albums and album.folder != albums[0].folder:
                 return albums, False
@@ -133,12 +135,12 @@ def _albums_at(
     return albums, True
 
 
-def _was_painted_for_track(album: Album, checkpoint: Checkpoint) -> bool:
+def _was_painted_for_track(album: Album, check_interrupted: CheckInterrupted) -> bool:
     """Whether a cover was painted for a single track, as `generate` does."""
     if len(album.tracks) > 1:
         return False
-    with closing(ScanMemory()) as memory:
-        singles, _ = _albums_at(album.tracks[0].path, "track", memory, checkpoint)
+    with closing(ScanCache()) as scan_cache:
+        singles, _ = _albums_at(album.tracks[0].path, "track", scan_cache, check_interrupted)
     return [single.key for single in singles] == [album.key]
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.library.scanning.scan_cache import ScanMemory
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.library.scanning.scan_cache import ScanCache
+    from covergen.pipeline.events import CheckInterrupted, Emit
 
 __all__ = ["TrackOutputs"]
 
@@ -55,10 +55,12 @@ class TrackOutputs:
         if not os.access(parent, os.W_OK):
             raise UsageError(f"{self.output} cannot be written: {parent} is read-only.")
 
-    def plans(self, memory: ScanMemory, emit: Emit, checkpoint: Checkpoint) -> Iterator[AlbumPlan]:
+    def plans(
+        self, scan_cache: ScanCache, emit: Emit, check_interrupted: CheckInterrupted
+    ) -> Iterator[AlbumPlan]:
         """Yield one plan for each track whose output is to be written."""
         options = replace(self.scan, bare=True)  # tracks are only read, so any container will do
-        for album in scan(self.paths, options, memory, checkpoint=checkpoint):
+        for album in scan(self.paths, options, scan_cache, check_interrupted=check_interrupted):
             if isinstance(album, Outcome):
                 emit(FileFailed(outcome=album))
                 continue

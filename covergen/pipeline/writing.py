@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
-    from covergen.journal.recorder import OpenRun
+    from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
     from covergen.pipeline.options import WriteOptions
 
@@ -40,7 +40,7 @@ class Writer:
 
     options: WriteOptions
     on_written: OnWritten
-    run: OpenRun | None
+    run: RunRecorder | None
 
 
 def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
@@ -61,23 +61,23 @@ def write_album(
     provenance: Provenance,
     writer: Writer,
     *,
-    unheard: tuple[Outcome, ...] = (),
+    undecoded: tuple[Outcome, ...] = (),
 ) -> AlbumDone:
     """Write a painted cover into an album's tracks, beside them, or both.
 
-    `unheard` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
+    `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
     JournalError.
     """
     options = writer.options
     record = writer.run.record(plan.album, provenance) if writer.run else None
-    skipped = {outcome.path for outcome in unheard}
-    outcomes = list(unheard)
+    skipped = {outcome.path for outcome in undecoded}
+    outcomes = list(undecoded)
     if options.embed:
         decodable = (track for track in plan.targets if track.path not in skipped)
         outcomes += [_write(track, picture, writer, record) for track in decodable]
     if options.sidecar:
         outcomes.append(_write_sidecar(plan.album, picture, record))
-    return _done(plan, outcomes, writer, provenance, unheard)
+    return _done(plan, outcomes, writer, provenance, undecoded)
 
 
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
@@ -95,9 +95,9 @@ def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
     return _done(plan, outcomes, writer)
 
 
-def is_complete(outcomes: Sequence[Outcome], unheard: Sequence[Outcome]) -> bool:
+def is_complete(outcomes: Sequence[Outcome], undecoded: Sequence[Outcome]) -> bool:
     """Whether nothing failed except the tracks that cannot be decoded."""
-    return sum(outcome.status is Status.FAILED for outcome in outcomes) == len(unheard)
+    return sum(outcome.status is Status.FAILED for outcome in outcomes) == len(undecoded)
 
 
 def _write(track: Track, picture: Picture, writer: Writer, record: Record | None) -> Outcome:
@@ -120,11 +120,11 @@ def _done(
     outcomes: Sequence[Outcome],
     writer: Writer,
     provenance: Provenance | None = None,
-    unheard: Sequence[Outcome] = (),
+    undecoded: Sequence[Outcome] = (),
 ) -> AlbumDone:
     if writer.run:
         failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
-        complete = is_complete(outcomes, unheard)
+        complete = is_complete(outcomes, undecoded)
         writer.run.finish_album(plan.album, failed=failed, complete=complete)
     return AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes), provenance=provenance)
 

@@ -83,20 +83,20 @@ class Poster:
         sampling: Sampling,  # noqa: ARG002 - not used: the model does not sample
         *,
         batch_size: int | None,
-        checkpoint: Callable[[], None],
+        check_interrupted: Callable[[], None],
         on_step: Callable[[int, float], None] = lambda *_: None,
         size: int | None = None,
     ) -> Iterator[list[NDArray[np.uint8]]]:
         """Paint the requests in order and yield batches of (size, size, 3) uint8 sRGB pictures.
 
-        `checkpoint` is called before each picture and may raise Interrupted; `on_step` after it,
-        with the size of the batch and the share of it that is done.
+        `check_interrupted` is called before each picture and may raise Interrupted; `on_step` after
+        it, with the size of the batch and the share of it that is done.
         """
         waiting = iter(requests)
         while batch := list(islice(waiting, batch_size or _BATCH)):
             pictures = []
             for request in batch:
-                checkpoint()
+                check_interrupted()
                 pictures.append(self._paint(request, size or _SIZE))
                 on_step(len(batch), len(pictures) / len(batch))
             yield pictures

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.core.types import Cover
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import ApplyOptions
     from covergen.preview.manifest import Candidate, PlannedAlbum, PlannedTrack
 
@@ -86,10 +86,13 @@ class Review:
                 message=f"{len(lines)} damaged lines ({first}); their albums are skipped",
             )
 
-    def albums(self, checkpoint: Checkpoint) -> Iterator[Reviewed]:
-        """Yield each album as it would be written now. Raises whatever `checkpoint` raises."""
+    def albums(self, check_interrupted: CheckInterrupted) -> Iterator[Reviewed]:
+        """Yield each album as it would be written now.
+
+        Raises whatever `check_interrupted` raises.
+        """
         for album in self._plan:
-            checkpoint()
+            check_interrupted()
             yield self._review(album)
 
     def cover(self, album_key: str, candidate: Candidate) -> Cover:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.core.types import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.models.presets import load_presets
 from covergen.poster.model import load_poster
-from covergen.starter.evaluation import figures
+from covergen.starter.evaluation import metrics
 from covergen.starter.evaluation.autoencoder import reconstruct
 from covergen.starter.evaluation.families import FamilyClassifier
 from covergen.starter.evaluation.music import Music, embed_music
@@ -34,13 +34,13 @@ from covergen.starter.evaluation.pictures import (
     procedural_pictures,
 )
 from covergen.starter.evaluation.recordings import embed_recordings, rank_correlation
-from covergen.starter.recipe.settings import World
+from covergen.starter.recipe.settings import DatasetSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.diffusion.painter import Painter
-    from covergen.starter.evaluation.figures import Figure
+    from covergen.starter.evaluation.metrics import Figure
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _DEFAULT = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
@@ -62,7 +62,7 @@ _PROBED = 768  # procedural pictures for fitting the attribute probe
 _CLASSIFIED = 4096  # procedural pictures for training the family classifier
 _HELD_OUT = 1024  # procedural pictures for testing it
 _STYLED = 24  # covers per family
-_FAMILIES = World().families
+_FAMILIES = DatasetSettings().families
 
 
 def main() -> None:
@@ -99,8 +99,10 @@ class _Evaluation:
         self.weights: Path = options.weights
         shipped = load_presets()["starter"].sampling
         self.sampling = replace(shipped, finish=options.finish or shipped.finish)
-        self.tower = Tower(self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32)
-        self.music = embed_music(self.tower, options.tracks, self.folder / "music.npz")
+        self.audio_encoder = AudioEncoder(
+            self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32
+        )
+        self.music = embed_music(self.audio_encoder, options.tracks, self.folder / "music.npz")
         self.probe_pictures = self._procedural_pictures(1, _PROBED)
         self.reference = self._procedural_pictures(2, options.tracks)
 
@@ -111,7 +113,7 @@ class _Evaluation:
         results: dict[str, Any] = {
             "painter": self._measure(self.reference[0], self.reference[1]),
             "default": self._measure(self.music.attributes, covers),
-            "tower": _embedding_similarity(self.music),
+            "audio_encoder": _embedding_similarity(self.music),
             "seeds": self._vary_seeds(painter, covers),
             "families": self._classify_families(painter),
             "autoencoder": self._reconstruct(painter),
@@ -141,7 +143,7 @@ class _Evaluation:
         return load_painter(
             self.weights / "base",
             adapter,
-            d_audio=self.tower.dimension,
+            d_audio=self.audio_encoder.dimension,
             device=torch.device("cpu"),
             dtype=dtype,
             styles=_FAMILIES,
@@ -163,17 +165,17 @@ class _Evaluation:
 
     def _measure(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
         """Return the metrics of covers for known attributes, with shuffled music as a control."""
-        agreement, each = figures.agreement(attributes[:, :2], covers)
+        agreement, each = metrics.agreement(attributes[:, :2], covers)
         shuffled = np.random.default_rng(0).permutation(len(attributes))
         return {
             "agreement": _row(agreement),
             "agreement_each": {
                 FEATURES[k]: round(float(r2), 3) for k, r2 in zip(EXPRESSED, each, strict=True)
             },
-            "agreement_shuffled": _row(figures.agreement(attributes[shuffled, :2], covers)[0]),
-            "retrieval": _row(figures.retrieval(attributes, covers, *self.probe_pictures)),
-            "distance_to_painter": _row(figures.closeness(covers, self.probe_pictures[1])),
-            "relative_sharpness": _row(figures.relative_sharpness(covers, self.reference[1])),
+            "agreement_shuffled": _row(metrics.agreement(attributes[shuffled, :2], covers)[0]),
+            "retrieval": _row(metrics.retrieval(attributes, covers, *self.probe_pictures)),
+            "distance_to_painter": _row(metrics.closeness(covers, self.probe_pictures[1])),
+            "relative_sharpness": _row(metrics.relative_sharpness(covers, self.reference[1])),
         }
 
     def _classify_families(self, painter: Painter) -> dict[str, Any]:
@@ -189,7 +191,7 @@ class _Evaluation:
         held_out = self._procedural_pictures(5, _HELD_OUT, size=128)[1].thumbs
         right = classifier.predict(held_out) == np.arange(len(held_out)) % len(_FAMILIES)
         count = _STYLED * len(_FAMILIES)
-        vectors = np.resize(self.music.vectors[:, 0], (count, self.tower.dimension))
+        vectors = np.resize(self.music.vectors[:, 0], (count, self.audio_encoder.dimension))
         covers = paint_covers(
             painter,
             vectors,
@@ -203,7 +205,7 @@ class _Evaluation:
         self._save_sheet("families", covers.thumbs[: 7 * _SEEDS])
         return {
             "painter_recognised": round(float(right.mean()), 4),
-            "recognised": _row(figures.recognised(predicted, expected)),
+            "recognised": _row(metrics.recognised(predicted, expected)),
             "each": {
                 family: round(float((predicted == expected)[expected == k].mean()), 3)
                 for k, family in enumerate(_FAMILIES)
@@ -225,9 +227,9 @@ class _Evaluation:
             np.concatenate([covers.thumbs, varied.thumbs]),
         )
         return {
-            "control_ratio": _row(figures.control(varied, _SEEDS)),
-            "near_duplicates": figures.near_duplicates(both),
-            "empty": figures.empty_covers(both, self.probe_pictures[1]),
+            "control_ratio": _row(metrics.control(varied, _SEEDS)),
+            "near_duplicates": metrics.near_duplicates(both),
+            "empty": metrics.empty_covers(both, self.probe_pictures[1]),
             "among": len(both.thumbs),
         }
 
@@ -240,8 +242,10 @@ class _Evaluation:
     def _correlate_recordings(self) -> dict[str, Any]:
         """Return rank correlations of the probe's arousal with librosa's measurements."""
         files = (path for path in self.options.recordings.rglob("*") if path.is_file())
-        recordings = embed_recordings(self.tower, files, self.folder / "recordings.npz")
-        probe = load_poster(self.weights / "mood.safetensors", d_audio=self.tower.dimension).probe
+        recordings = embed_recordings(self.audio_encoder, files, self.folder / "recordings.npz")
+        probe = load_poster(
+            self.weights / "mood.safetensors", d_audio=self.audio_encoder.dimension
+        ).probe
         arousal = np.array([probe.read(vector).arousal for vector in recordings.vectors])
         both = recordings.loudness.argsort().argsort() + recordings.onsets.argsort().argsort()
         return {
@@ -256,7 +260,7 @@ class _Evaluation:
         decibels, rebuilt = reconstruct(painter.vae, self.folder / "autoencoder.npz")
         return {
             "psnr_db": round(decibels, 2),
-            "distance_to_painter": _row(figures.closeness(rebuilt, self.probe_pictures[1])),
+            "distance_to_painter": _row(metrics.closeness(rebuilt, self.probe_pictures[1])),
         }
 
     def _measure_variant(self, adapter: Path) -> dict[str, Any]:
@@ -273,8 +277,8 @@ class _Evaluation:
         attributes = self.music.attributes[: self.options.curve]
         return {
             **asdict(sampling),
-            "agreement": _row(figures.agreement(attributes[:, :2], covers)[0]),
-            "distance_to_painter": _row(figures.closeness(covers, self.probe_pictures[1])),
+            "agreement": _row(metrics.agreement(attributes[:, :2], covers)[0]),
+            "distance_to_painter": _row(metrics.closeness(covers, self.probe_pictures[1])),
         }
 
 

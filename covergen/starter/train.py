@@ -11,10 +11,20 @@ import sys
 import time
 from pathlib import Path
 
-from covergen.starter.recipe.run import Run
+from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import Recipe
 
-_STAGES = ("data", "latents", "vae", "tower", "base", "export", "adapter", "mood", "variants")
+_STAGES = (
+    "data",
+    "latents",
+    "vae",
+    "audio-encoder",
+    "base",
+    "export",
+    "adapter",
+    "mood",
+    "variants",
+)
 
 
 def main() -> None:
@@ -34,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for stage in _STAGES if options.stage == "all" else (options.stage,):
         end = time.monotonic() + 60 * options.minutes
-        run = Run(
+        run = RunFolder(
             folder=options.work_dir,
             recipe=Recipe(),
             device=torch.device(options.device),
@@ -46,7 +56,7 @@ def main() -> None:
             return
 
 
-def _run(stage: str, run: Run, workers: int) -> bool:
+def _run(stage: str, run: RunFolder, workers: int) -> bool:
     """Run a stage and return whether it is complete. Each stage imports only what it needs."""
     match stage:
         case "data":
@@ -59,10 +69,10 @@ def _run(stage: str, run: Run, workers: int) -> bool:
             from covergen.starter.recipe.patches import encode_pictures
 
             return encode_pictures(run)
-        case "tower":
-            from covergen.starter.recipe.tower import train_tower
+        case "audio-encoder":
+            from covergen.starter.recipe.audio_encoder import train_audio_encoder
 
-            return train_tower(run)
+            return train_audio_encoder(run)
         case "base":
             from covergen.starter.recipe.base import train_base
 
@@ -89,8 +99,8 @@ def _is_over(end: float) -> bool:
     return time.monotonic() > end
 
 
-def _render_all(run: Run, workers: int) -> bool:
-    from covergen.starter.recipe.world import render
+def _render_all(run: RunFolder, workers: int) -> bool:
+    from covergen.starter.recipe.dataset import render
 
     return all(
         render(run, split, kind, workers=workers)

@@ -94,14 +94,14 @@ def from_pictures(
     *,
     cached: bool,
     emit: Emit,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> tuple[Latents, dict[int, str]]:
     """Prepare the latents of image files; also return the problem of each unusable one, by index.
 
     All files are decoded once to check them. If `cached`, they are also encoded, and cached on disk
     in half precision under a hash of the file's content and the encoder; otherwise they are encoded
-    on every call, on the VAE's device. Several processes share the work. `checkpoint` is called
-    before each file; its exceptions are not caught.
+    on every call, on the VAE's device. Several processes share the work. `check_interrupted` is
+    called before each file; its exceptions are not caught.
     """
     state = PartialState()
     cache = _LatentCache(encoder) if cached else None
@@ -109,7 +109,7 @@ def from_pictures(
     keys: dict[int, bytes] = {}
     problems: dict[int, str] = {}
     for done, index in enumerate(own, start=1):
-        checkpoint()
+        check_interrupted()
         try:
             data = paths[index].read_bytes()
             keys[index] = cache.add(data) if cache else _check(encoder, data)

@@ -31,9 +31,9 @@ from covergen.training.recipe import Recipe
 from covergen.training.sheet import SAMPLES, paint_sheet
 
 __all__ = [
-    "Names",
+    "AdapterNames",
     "Progress",
-    "Run",
+    "TrainingRun",
     "checkpoint_and_evaluate",
     "run_steps",
     "save_adapter",
@@ -50,7 +50,7 @@ _SAMPLE_PAIRS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class AdapterNames:
     """The adapter's title and the names of its base and CLAP model, for the file's metadata."""
 
     title: str
@@ -75,15 +75,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class TrainingRun:
     """The state of a training.
 
     `training` and `validation` are indices into `pairs`. `latent_shape`: (C, h, w). `metadata`
-    identifies the training in its checkpoints. `checkpoint` raises Interrupted to stop it.
+    identifies the training in its checkpoints. `check_interrupted` raises Interrupted to stop it.
     """
 
     output: Path
-    names: Names
+    names: AdapterNames
     recipe: Recipe
     frozen: Frozen
     learner: Learner
@@ -95,7 +95,7 @@ class Run:
     progress: Progress
     metadata: Mapping[str, Any]
     emit: Emit
-    checkpoint: Callable[[], None]
+    check_interrupted: Callable[[], None]
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +121,7 @@ class _PendingStep:
     totals: Tensor
 
 
-def run_steps(run: Run) -> None:
+def run_steps(run: TrainingRun) -> None:
     """Run the remaining steps. On Interrupted, save the state before raising it.
 
     Raises TrainingError if the training diverges, and what `save_state` raises.
@@ -151,7 +151,7 @@ def run_steps(run: Run) -> None:
         raise
 
 
-def checkpoint_and_evaluate(run: Run) -> float | None:
+def checkpoint_and_evaluate(run: TrainingRun) -> float | None:
     """Save, validate and sample, as due after this step; return the validation loss, if any."""
     recipe, step = run.recipe, run.learner.step
     last = step == run.learner.steps
@@ -168,7 +168,7 @@ def checkpoint_and_evaluate(run: Run) -> float | None:
     return loss
 
 
-def save_state(run: Run) -> Path:
+def save_state(run: TrainingRun) -> Path:
     """Save a checkpoint and return its adapter.
 
     Raises TrainingError if the weights are not finite, and ModelError or OSError if it cannot be
@@ -194,7 +194,7 @@ def save_state(run: Run) -> Path:
     return adapter
 
 
-def save_adapter(run: Run, path: Path) -> None:
+def save_adapter(run: TrainingRun, path: Path) -> None:
     """Write the adapter with the averaged weights. Raises ModelError."""
     learner, names = run.learner, run.names
     with learner.averaged():
@@ -224,7 +224,7 @@ def steps_ahead(device: torch.device) -> int:
     return 1 if device.type == "cuda" else 0
 
 
-def _train_step(run: Run) -> _PendingStep:
+def _train_step(run: TrainingRun) -> _PendingStep:
     """Train on one batch; this process computes its share of the pairs."""
     recipe, learner, state = run.recipe, run.learner, PartialState()
     stop = _is_interrupted(run)
@@ -245,19 +245,19 @@ def _train_step(run: Run) -> _PendingStep:
     return _PendingStep(step=step + 1, pairs=len(batch), rate=rate, totals=totals)
 
 
-def _is_interrupted(run: Run) -> bool:
+def _is_interrupted(run: TrainingRun) -> bool:
     """Raise Interrupted in a single process; return it as a flag if several must stop together."""
     if PartialState().num_processes == 1:
-        run.checkpoint()
+        run.check_interrupted()
         return False
     try:
-        run.checkpoint()
+        run.check_interrupted()
     except Interrupted:
         return True
     return False
 
 
-def _batch(run: Run, step: int) -> NDArray[np.intp]:
+def _batch(run: TrainingRun, step: int) -> NDArray[np.intp]:
     """The pairs of a step; every epoch is shuffled differently."""
     recipe = run.recipe
     epoch, part = divmod(step, recipe.steps_per_epoch(len(run.training)))
@@ -267,7 +267,7 @@ def _batch(run: Run, step: int) -> NDArray[np.intp]:
 
 
 def _losses(
-    run: Run, indices: NDArray[np.intp], seeds: Sequence[Sequence[int]], *, dropout: float
+    run: TrainingRun, indices: NDArray[np.intp], seeds: Sequence[Sequence[int]], *, dropout: float
 ) -> Tensor:
     """Compute the loss of each pair: (B,)."""
     schedule = run.frozen.schedule
@@ -290,7 +290,7 @@ def _losses(
     )
 
 
-def _finish_step(run: Run, pending: _PendingStep) -> bool:
+def _finish_step(run: TrainingRun, pending: _PendingStep) -> bool:
     """Wait for a step and emit it; return whether any process was interrupted.
 
     Raises TrainingError if its loss is not finite.
@@ -313,14 +313,14 @@ def _finish_step(run: Run, pending: _PendingStep) -> bool:
     return bool(stop)
 
 
-def _is_due(run: Run) -> bool:
+def _is_due(run: TrainingRun) -> bool:
     """Whether `checkpoint_and_evaluate` has work to do; False for the last step."""
     recipe, step = run.recipe, run.learner.step
     periods = (recipe.validate_every, recipe.sample_every, _checkpoint_steps(run))
     return step < run.learner.steps and any(_divides(period, step) for period in periods)
 
 
-def _checkpoint_steps(run: Run) -> int:
+def _checkpoint_steps(run: TrainingRun) -> int:
     recipe = run.recipe
     epoch = recipe.steps_per_epoch(len(run.training))
     return recipe.checkpoint_every * (epoch if recipe.checkpoint_unit == "epochs" else 1)
@@ -330,16 +330,16 @@ def _divides(period: int | None, step: int) -> bool:
     return period is not None and step % period == 0
 
 
-def _validate(run: Run) -> float:
+def _validate(run: TrainingRun) -> float:
     """The mean loss on a fixed set of validation pairs with fixed noise."""
-    state, checkpoint = PartialState(), _local_checkpoint(run)
+    state, check_interrupted = PartialState(), _local_checkpoint(run)
     chosen = _evenly_spaced(run.validation, _MAX_VALIDATION_PAIRS)
     cases = [(index, number) for index in chosen.tolist() for number in range(_DRAWS_PER_PAIR)]
     own = cases[state.process_index :: state.num_processes]
     total = torch.zeros(1, device=run.device)
     with run.learner.averaged():
         for start in range(0, len(own), run.recipe.batch_size):
-            checkpoint()
+            check_interrupted()
             part = own[start : start + run.recipe.batch_size]
             indices = np.array([index for index, _ in part])
             stems = [seed_for(run.pairs.stems[index], 0) for index in indices]
@@ -352,7 +352,7 @@ def _validate(run: Run) -> float:
     return float(total) / len(cases)
 
 
-def _sample(run: Run, adapter: Path) -> None:
+def _sample(run: TrainingRun, adapter: Path) -> None:
     """Paint the sample sheet of a checkpoint with the weights in memory."""
     state, learner, step = PartialState(), run.learner, run.learner.step
     path = run.output / SAMPLES / f"step-{step}.png"
@@ -382,12 +382,12 @@ def _evenly_spaced(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     return indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(np.intp)]
 
 
-def _local_checkpoint(run: Run) -> Callable[[], None]:
+def _local_checkpoint(run: TrainingRun) -> Callable[[], None]:
     """The interruption check for code that several processes must finish together: none then."""
-    return run.checkpoint if PartialState().num_processes == 1 else lambda: None
+    return run.check_interrupted if PartialState().num_processes == 1 else lambda: None
 
 
-def _diverged(run: Run, step: int) -> TrainingError:
+def _diverged(run: TrainingRun, step: int) -> TrainingError:
     return TrainingError(
         f"The training diverged: the loss of step {step} is not finite.",
         hint=f"{saved_hint(run.checkpoints)} To avoid this, start again with a lower "

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from covergen.training.chart import Chart
     from covergen.training.recipe import Recipe
-    from covergen.training.train import Names
+    from covergen.training.train import AdapterNames
 
 __all__ = ["write_report"]
 
@@ -60,7 +60,7 @@ class _Sheet:
 
 
 def write_report(
-    output: Path, recipe: Recipe, names: Names, *, dataset: str, left_out: Mapping[str, str]
+    output: Path, recipe: Recipe, names: AdapterNames, *, dataset: str, left_out: Mapping[str, str]
 ) -> Path:
     """Write `output`/report.html from the log and the samples in `output`; return its path.
 
@@ -157,7 +157,7 @@ def _data_url(path: Path) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _settings(recipe: Recipe, names: Names) -> Iterator[tuple[str, str]]:
+def _settings(recipe: Recipe, names: AdapterNames) -> Iterator[tuple[str, str]]:
     yield "base", names.base
     yield "clap", names.clap
     for name, value in asdict(recipe).items():

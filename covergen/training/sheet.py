@@ -27,15 +27,17 @@ def paint_sheet(
     painter: Painter,
     vectors: NDArray[np.float32],
     sampling: Sampling,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> None:
     """Paint a cover for each of (N, d_audio) vectors, with fixed seeds, into one PNG.
 
-    `checkpoint` is called before each sampling step. Raises ModelError, or OSError if the PNG
-    cannot be written.
+    `check_interrupted` is called before each sampling step. Raises ModelError, or OSError if the
+    PNG cannot be written.
     """
     requests = [PaintRequest(vector=vector, seed=i) for i, vector in enumerate(vectors)]
-    pictures = list(paint(painter, requests, sampling, batch_size=None, checkpoint=checkpoint))
+    pictures = list(
+        paint(painter, requests, sampling, batch_size=None, check_interrupted=check_interrupted)
+    )
     height, width = pictures[0].shape[:2]
     scale = min(1.0, _CELL / max(height, width))
     cell = (round(width * scale), round(height * scale))

@@ -35,9 +35,9 @@ from covergen.training.latents import Encoder, from_pictures
 from covergen.training.learner import Learner
 from covergen.training.log import read_log
 from covergen.training.loop import (
-    Names,
+    AdapterNames,
     Progress,
-    Run,
+    TrainingRun,
     checkpoint_and_evaluate,
     run_steps,
     save_adapter,
@@ -48,7 +48,7 @@ from covergen.training.recipe import Recipe
 from covergen.training.record import Record
 from covergen.training.sheet import SAMPLES
 
-__all__ = ["Names", "Trained", "train"]
+__all__ = ["AdapterNames", "Trained", "train"]
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
@@ -83,10 +83,10 @@ def train(
     recipe: Recipe,
     output: Path,
     *,
-    names: Names,
+    names: AdapterNames,
     device: torch.device,
     emit: Emit,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
     resume: bool = False,
     strict: bool = False,
     initial: Mapping[str, Tensor] | None = None,
@@ -97,8 +97,8 @@ def train(
     Writes `adapter.safetensors`, `checkpoints/step-N.safetensors` with the state to resume from,
     `samples/step-N.png`, and `log.jsonl` with one event per line to `output`. `resume` continues
     from the last intact checkpoint with the same steps as without the interruption. `strict` stops
-    at pairs that cannot be used. `initial` is the projection's initial state. `checkpoint` is
-    called before every step; if it raises, the state is saved before the exception is re-raised.
+    at pairs that cannot be used. `initial` is the projection's initial state. `check_interrupted`
+    is called before every step; if it raises, the state is saved before the exception is re-raised.
 
     Several processes, started by `accelerate launch`, share each batch; `device` then only selects
     between CPU and GPU. The first process emits the events.
@@ -114,13 +114,13 @@ def train(
         with closing(Record(output, step, emit, first_process=state.is_main_process)) as record:
             for event in damaged:
                 record(event)
-            pairs, left_out = _read_pairs(examples, frozen, recipe, record, checkpoint)
+            pairs, left_out = _read_pairs(examples, frozen, recipe, record, check_interrupted)
             _emit_left_out(pairs, left_out, record, strict=strict)
             training, validation = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
             learner = _make_learner(frozen, recipe, pairs, len(training), initial)
             used = np.concatenate([training, validation])
             metadata = _metadata(recipe, names, frozen, fingerprint(pairs, used))
-            run = Run(
+            run = TrainingRun(
                 output=output,
                 names=names,
                 recipe=recipe,
@@ -134,13 +134,13 @@ def train(
                 progress=_restore(learner, saved, metadata) if saved else Progress(),
                 metadata=metadata,
                 emit=record,
-                checkpoint=checkpoint,
+                check_interrupted=check_interrupted,
             )
             return _finish(run, left_out=len(left_out))
 
 
 def _metadata(
-    recipe: Recipe, names: Names, frozen: Frozen, pairs_fingerprint: str
+    recipe: Recipe, names: AdapterNames, frozen: Frozen, pairs_fingerprint: str
 ) -> dict[str, Any]:
     """What identifies a training in its checkpoints."""
     return {
@@ -152,7 +152,7 @@ def _metadata(
     }
 
 
-def _finish(run: Run, *, left_out: int) -> Trained:
+def _finish(run: TrainingRun, *, left_out: int) -> Trained:
     """Run the remaining steps and save the adapter; leave a finished training unchanged."""
     learner, adapter = run.learner, run.output / ADAPTER
     finished = learner.step == learner.steps and adapter.exists()
@@ -214,7 +214,7 @@ def _read_pairs(
     frozen: Frozen,
     recipe: Recipe,
     emit: Emit,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> tuple[Pairs, dict[int, str]]:
     """Encode the pictures; return the pairs, and the reason for each unusable one by its index."""
     if isinstance(examples, Pairs):
@@ -223,7 +223,7 @@ def _read_pairs(
     encoder = Encoder(vae=frozen.vae, size=frozen.size, crop=recipe.crop)
     paths = [example.image for example in examples]
     latents, unreadable = from_pictures(
-        paths, encoder, cached=recipe.cached, emit=emit, checkpoint=checkpoint
+        paths, encoder, cached=recipe.cached, emit=emit, check_interrupted=check_interrupted
     )
     pairs = Pairs(
         stems=[example.stem for example in examples],

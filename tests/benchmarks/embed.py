@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.audio.embed import embed_tracks
 from covergen.audio.store import EmbeddingStore
 from covergen.audio.windows import WINDOW_SAMPLES
@@ -68,13 +68,13 @@ class _Ours:
     def __init__(
         self, folder: Path, tracks: Sequence[Track], stores: Path, device: torch.device
     ) -> None:
-        self._tower = Tower(folder, device=device, dtype=torch.float32)
-        self.log_mel = self._tower.log_mel
+        self._audio_encoder = AudioEncoder(folder, device=device, dtype=torch.float32)
+        self.log_mel = self._audio_encoder.log_mel
         silence = np.zeros((1, WINDOW_SAMPLES), np.float32)
-        self._tower.embed(self.log_mel(silence))  # loads the weights
+        self._audio_encoder.embed(self.log_mel(silence))  # loads the weights
         self._tracks = tracks
         self._stores = (stores / f"{n}.sqlite" for n in count())
-        self.id = self._tower.id
+        self.id = self._audio_encoder.id
         self.seconds = self.busy_seconds = 0.0
 
     def run(self) -> None:
@@ -94,7 +94,7 @@ class _Ours:
 
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         start = time.perf_counter()
-        vectors = self._tower.embed(log_mel)
+        vectors = self._audio_encoder.embed(log_mel)
         self.busy_seconds += time.perf_counter() - start
         return vectors
 

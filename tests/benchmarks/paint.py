@@ -76,7 +76,7 @@ class _Sides:
         requests = [PaintRequest(vector=v, seed=seed) for seed, v in enumerate(vectors)]
         painter = replace(self.painter, **parts)
         pictures = paint_requests(
-            painter, requests, sampling, batch_size=None, checkpoint=_no_interrupt
+            painter, requests, sampling, batch_size=None, check_interrupted=_no_interrupt
         )
         return np.stack(list(pictures))
 

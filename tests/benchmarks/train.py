@@ -18,7 +18,7 @@ from covergen.training.events import StepDone
 from covergen.training.examples import Example
 from covergen.training.loop import steps_ahead
 from covergen.training.recipe import RECIPES, Precision, Recipe
-from covergen.training.train import Names
+from covergen.training.train import AdapterNames
 from covergen.training.train import train as train_adapter
 from tests.benchmarks.models import base_and_adapter
 from tests.benchmarks.race import Missing, Race, Row, Setting
@@ -101,7 +101,7 @@ def _stepper(
                 examples,
                 recipe,
                 output,
-                names=Names(title="Benchmark", base="", clap=""),
+                names=AdapterNames(title="Benchmark", base="", clap=""),
                 device=device,
                 emit=emit,
                 checkpoint=checkpoint,

@@ -17,7 +17,7 @@ from covergen.audio.sound_file import write_sound
 from covergen.core.picture import Picture
 from covergen.core.types import Album, Status
 from covergen.journal.journal import Journal
-from covergen.journal.recorder import OpenRun
+from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.file_copy import sync_file
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.benchmarks.race import Race
@@ -73,7 +73,7 @@ def _cover(size: int) -> Picture:
 def _write_all(files: Sequence[Path], cover: Picture, journal: Journal) -> None:
     folder = files[0].parent
     album = Album(key="key", folder=folder, title="", artist="", date="", tracks=())
-    run = OpenRun(journal, "tag", (folder,), {"cover": len(cover.data)})
+    run = RunRecorder(journal, "tag", (folder,), {"cover": len(cover.data)})
     for path in files:
         outcome = write_cover(
             track(path, "flac"),

@@ -18,7 +18,7 @@ import numpy as np
 
 from covergen.core.types import AlbumPlan, Cover, Outcome, Provenance
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.plan_album import plan_album
 from covergen.preview.album_entry import file_stem, planned_album
 from covergen.preview.folder import COVERS, keep_cover
@@ -118,9 +118,11 @@ class Bench:
         for name in (COVERS, "thumbnails"):
             (self.preview / name).mkdir()
         header = PlanHeader(preview=new_preview_id(), roots=(self.library.name,), settings={})
-        memory = ScanMemory(self.folder / "scan.sqlite")
-        with closing(PlanFile.create(self.preview, header)) as plan, closing(memory):
-            for album in scan((self.library,), ScanOptions(), memory, checkpoint=lambda: None):
+        scan_cache = ScanCache(self.folder / "scan.sqlite")
+        with closing(PlanFile.create(self.preview, header)) as plan, closing(scan_cache):
+            for album in scan(
+                (self.library,), ScanOptions(), scan_cache, check_interrupted=lambda: None
+            ):
                 if not isinstance(album, Outcome):
                     self._preview_album(plan, plan_album(album, force=True, fill=False))
 

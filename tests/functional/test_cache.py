@@ -12,7 +12,7 @@ import pytest
 from covergen.audio.store import EmbeddingStore
 from covergen.core.paths import cache_folder, state_folder
 from covergen.journal.lock import library_lock
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.training.latent_store import LatentStore
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.test_command_line import python
@@ -153,7 +153,7 @@ def test_another_version_is_told(run: Run) -> None:
 def test_the_scan_memory_sheds_old_files_by_itself(used: Library, run: Run) -> None:
     run("tag", "-m", "tiny", "-n", used.root / "Two Discs")
     age("scan.sqlite", "seen", 200)
-    ScanMemory().close()
+    ScanCache().close()
     assert shown(run)["scans"]["entries"] == 0
 
 

@@ -153,7 +153,7 @@ def test_dry_run_prints_the_plan_and_changes_nothing(
     assert "8 from 8 albums" in shown.stdout
     assert "lonely.wav" in shown.stdout
     (plan,) = json_lines(run(*words, "--json", "--batch-size", 3, "--epochs", 5))
-    assert (plan["pairs"], plan["unheard"]) == (8, 8)
+    assert (plan["pairs"], plan["to_embed"]) == (8, 8)
     trained_on = 8 - plan["held_back"]
     assert plan["steps"] == 5 * -(-trained_on // 3)
     parts = ("--batch-size", 1, "--accumulation", 3, "--epochs", 5, "--crop", "random")

@@ -28,7 +28,7 @@ from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
 from covergen.core.errors import UsageError, WriteError
-from covergen.pipeline.events import TrackHeard
+from covergen.pipeline.events import TrackEmbedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from covergen.datasets.check import Examined, Health
     from covergen.datasets.folder import Dataset, Problem
     from covergen.jobs.dataset.from_library import CollectOptions
-    from covergen.pipeline.events import Checkpoint, Emit, Event, PlanTotals
+    from covergen.pipeline.events import CheckInterrupted, Emit, Event, PlanTotals
 
 __all__ = ["dataset"]
 
@@ -131,12 +131,12 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
 
     with bar("created", "track", total=totals.targets, hidden=options["quiet"]) as progress:
 
-        def job(emit: Emit, checkpoint: Checkpoint) -> None:
+        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
             def counted(event: Event) -> None:
-                progress.update(isinstance(event, TrackHeard))
+                progress.update(isinstance(event, TrackEmbedded))
                 emit(event)
 
-            collect(collect_options, counted, checkpoint)
+            collect(collect_options, counted, check_interrupted)
 
         run_job(job, output_choice(options))
     if totals.targets and not options["quiet"]:
@@ -177,7 +177,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
     found = read_dataset(folder)
     with (
         bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as progress,
-        interruptible("nothing is being written") as checkpoint,
+        interruptible("nothing is being written") as check_interrupted,
     ):
 
         def report(item: Examined | Problem) -> None:
@@ -186,7 +186,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
                 with aside():
                     _print_problem(problem, options)
 
-        health = check_dataset(found, report, checkpoint, workers=options["jobs"])
+        health = check_dataset(found, report, check_interrupted, workers=options["jobs"])
     sheets = () if options["no_sheet"] else _save_sheets(found, sheet)
     if options["as_json"]:
         click.echo(jsonl.dumps("summary", _health_object(health, sheets)))

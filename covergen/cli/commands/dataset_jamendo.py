@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.jobs.dataset.from_jamendo import Forecast, JamendoOptions
-    from covergen.pipeline.events import Checkpoint, Emit, Event
+    from covergen.pipeline.events import CheckInterrupted, Emit, Event
 
 __all__ = ["from_jamendo"]
 
@@ -236,7 +236,7 @@ def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) ->
     quiet = options["quiet"]
     with bar("collected", "pair", total=jamendo.pairs - existing, hidden=quiet) as progress:
 
-        def job(emit: Emit, checkpoint: Checkpoint) -> None:
+        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
             def report(event: Event) -> None:
                 emit(event)
                 match event:
@@ -245,7 +245,7 @@ def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) ->
                     case Waiting() if not quiet:
                         _show_wait(event)
 
-            collect_from_jamendo(jamendo, report, checkpoint)
+            collect_from_jamendo(jamendo, report, check_interrupted)
 
         try:
             run_job(job, output_choice(options))
@@ -275,8 +275,8 @@ def _preview(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) ->
         if isinstance(event, Waiting) and not options["quiet"]:
             _show_wait(event)
 
-    with interruptible("nothing is being written") as checkpoint:
-        for forecast in preview_jamendo(jamendo, report, checkpoint):
+    with interruptible("nothing is being written") as check_interrupted:
+        for forecast in preview_jamendo(jamendo, report, check_interrupted):
             if options["as_json"]:
                 click.echo(jsonl.dumps("search", _forecast_object(forecast)))
             else:

@@ -82,9 +82,9 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
         click.echo(f"Making {missing} in {place.library}.", err=True)
     with (
         bar("made", "track", total=len(tracks), hidden=quiet) as progress,
-        interruptible() as checkpoint,
+        interruptible() as check_interrupted,
     ):
-        for _ in make_library(tracks, checkpoint):
+        for _ in make_library(tracks, check_interrupted):
             progress.update()
 
 

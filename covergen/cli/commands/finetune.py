@@ -246,7 +246,7 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     albums = lines.counted(plan.albums, "album")
     validation = validation_text(plan.held_back, recipe.validation)
     yield f"pairs     {plan.pairs:,} from {albums}, {validation}"
-    tracks = lines.counted(plan.unheard, "track")
+    tracks = lines.counted(plan.to_embed, "track")
     yield f"to embed  {tracks}, except those already cached"
     step_pairs = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
     yield f"steps     {plan.steps:,} of {step_pairs} each"
@@ -262,7 +262,7 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
     as_json, quiet = options["as_json"], options["quiet"]
     try:
         with (
-            interruptible("progress is saved") as checkpoint,
+            interruptible("progress is saved") as check_interrupted,
             FinetuneRenderer(
                 as_json=as_json,
                 quiet=quiet,
@@ -270,7 +270,7 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
                 validation=checked.options.recipe.validation,
             ) as renderer,
         ):
-            done = train_adapter(checked, renderer, checkpoint)
+            done = train_adapter(checked, renderer, check_interrupted)
     except (Interrupted, KeyboardInterrupt):
         if as_json:
             click.echo(jsonl.dumps("summary", {"interrupted": True}))

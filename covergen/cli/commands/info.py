@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.jobs.info import AlbumInfo, FileInfo
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
 
 __all__ = ["info"]
 
@@ -39,8 +39,8 @@ def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
     why, and what would change that.
     """
     found = failed = False
-    with interruptible("nothing is being written") as checkpoint:
-        for item in _infos(paths, checkpoint):
+    with interruptible("nothing is being written") as check_interrupted:
+        for item in _infos(paths, check_interrupted):
             found = True
             if isinstance(item, Outcome):
                 failed |= item.status is Status.FAILED
@@ -56,16 +56,16 @@ def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 def _infos(
-    paths: tuple[Path, ...], checkpoint: Checkpoint
+    paths: tuple[Path, ...], check_interrupted: CheckInterrupted
 ) -> Iterator[FileInfo | AlbumInfo | Outcome]:
     from covergen.jobs.info import album_infos, file_info
 
     for path in paths:
         if path.is_dir():
-            yield from album_infos(plan_choice((path,), _tag_options(path)), checkpoint)
+            yield from album_infos(plan_choice((path,), _tag_options(path)), check_interrupted)
             continue
         try:
-            yield file_info(path, checkpoint)
+            yield file_info(path, check_interrupted)
         except TagError as error:
             yield Outcome.of_error(error)
 

@@ -176,7 +176,7 @@ def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
             check_model(tag_options.paint)
         if totals.has_work and not confirmed(totals, _totals_lines(totals, tag_options), options):
             return
-        renderer.tracks, renderer.albums = totals.heard, totals.covers
+        renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
     run_job(_job(tag_options), renderer)
     if not options["quiet"]:
         _show_next_step(renderer.tally)

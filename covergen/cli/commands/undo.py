@@ -28,7 +28,7 @@ from covergen.core.errors import UsageError
 if TYPE_CHECKING:
     from covergen.jobs.undo import UndoOptions
     from covergen.journal.journal import Run
-    from covergen.pipeline.events import Checkpoint, Emit, Event, PlanTotals
+    from covergen.pipeline.events import CheckInterrupted, Emit, Event, PlanTotals
 
 __all__ = ["undo"]
 
@@ -90,8 +90,8 @@ def _choose_run(
             return run
         click.echo(f"Nothing to undo: {_why_nothing(run)}.", err=True)
         return None
-    with interruptible() as checkpoint:
-        last, skipped = last_to_undo(undo_options, checkpoint)
+    with interruptible() as check_interrupted:
+        last, skipped = last_to_undo(undo_options, check_interrupted)
     if last is None:
         click.echo("Nothing to undo.", err=True)
         return None
@@ -127,11 +127,11 @@ def _run(run: Run, undo_options: UndoOptions, options: dict[str, Any]) -> None:
 
     with bar("undone", "album", total=run.albums, hidden=options["quiet"]) as progress:
 
-        def job(emit: Emit, checkpoint: Checkpoint) -> None:
+        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
             def counted(event: Event) -> None:
                 progress.update()
                 emit(event)
 
-            undo_run(run, undo_options, counted, checkpoint)
+            undo_run(run, undo_options, counted, check_interrupted)
 
         run_job(job, output_choice(options))

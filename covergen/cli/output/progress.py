@@ -22,7 +22,7 @@ from covergen.pipeline.events import (
     NotJournalled,
     Painting,
     Tally,
-    TrackHeard,
+    TrackEmbedded,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Renderer:
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
-            case TrackHeard():
+            case TrackEmbedded():
                 if self._embedded is not None:
                     self._embedded.update()
             case Painting(albums=albums):

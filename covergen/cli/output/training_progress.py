@@ -11,7 +11,7 @@ import click
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
-from covergen.jobs.finetune.examples import PairHeard
+from covergen.jobs.finetune.examples import PairEmbedded
 from covergen.pipeline.events import GpuUnused
 from covergen.training.events import (
     LOSSES_TOGETHER,
@@ -77,13 +77,13 @@ class FinetuneRenderer:
         for shown in self._bars.values():
             shown.close()
 
-    def __call__(self, event: Event | PairHeard | GpuUnused) -> None:
+    def __call__(self, event: Event | PairEmbedded | GpuUnused) -> None:
         """Show an event."""
         match event:
             case GpuUnused(why=why):
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
                 return
-            case PairHeard(done=done, pairs=total):
+            case PairEmbedded(done=done, pairs=total):
                 self._advance("embedded", "track", done, total)
                 return
             case PictureEncoded(done=done, pictures=total):

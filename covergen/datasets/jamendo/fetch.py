@@ -61,16 +61,16 @@ class Fetcher:
     def __init__(
         self,
         patience: Patience,
-        checkpoint: Callable[[], None],
+        check_interrupted: Callable[[], None],
         on_wait: Callable[[float, str], None],
     ) -> None:
         """Create a fetcher.
 
-        `checkpoint` is called often, and aborts a wait or transfer by raising. `on_wait` is called
-        before each delay after a failure, with its seconds and the reason.
+        `check_interrupted` is called often, and aborts a wait or transfer by raising. `on_wait` is
+        called before each delay after a failure, with its seconds and the reason.
         """
         self._patience = patience
-        self._checkpoint = checkpoint
+        self._checkpoint = check_interrupted
         self._on_wait = on_wait
         self._next_request = time.monotonic()
         self._client = httpx2.Client(

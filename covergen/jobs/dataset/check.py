@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.datasets.folder import Dataset, Problem
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
 
 __all__ = ["check_dataset", "save_pictures"]
 
@@ -25,19 +25,21 @@ _TILE_SIDE = 160  # pixels
 def check_dataset(
     dataset: Dataset,
     report: Callable[[Problem | Examined], None],
-    checkpoint: Checkpoint,
+    check_interrupted: CheckInterrupted,
     *,
     workers: int,
 ) -> Health:
     """Report each file without a pair, then each pair; return the totals.
 
-    Raises whatever `checkpoint` raises.
+    Raises whatever `check_interrupted` raises.
     """
     health = Health(pairs=len(dataset.broken))
     for problem in dataset.problems:
         health.add(problem)
         report(problem)
-    with closing(examine(dataset.pairs, workers=workers, checkpoint=checkpoint)) as pairs:
+    with closing(
+        examine(dataset.pairs, workers=workers, check_interrupted=check_interrupted)
+    ) as pairs:
         for examined in pairs:
             health.add(examined)
             report(examined)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from covergen.datasets.jamendo.query import Query
     from covergen.datasets.jamendo.track import JamendoTrack
     from covergen.datasets.metadata import Row
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
 
 __all__ = ["Forecast", "JamendoOptions", "collect_from_jamendo", "pairs_there", "preview_jamendo"]
 
@@ -64,17 +64,22 @@ class Forecast:
     reasons: Mapping[Reason, int]
 
 
-def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def collect_from_jamendo(
+    options: JamendoOptions, emit: Emit, check_interrupted: CheckInterrupted
+) -> None:
     """Collect pairs until there are enough, or until the catalogue ends.
 
     Tracks already in the dataset are skipped silently. Raises UsageError, DownloadError, WriteError
-    if the dataset cannot be written, and Interrupted if `checkpoint` raises it; pairs collected so
-    far are kept.
+    if the dataset cannot be written, and Interrupted if `check_interrupted` raises it; pairs
+    collected so far are kept.
     """
     known, count = _known(options.folder)
     _make_folders(options.folder)
     failures = 0
-    with MetadataFile(options.folder) as metadata, _fetcher(options, emit, checkpoint) as fetcher:
+    with (
+        MetadataFile(options.folder) as metadata,
+        _fetcher(options, emit, check_interrupted) as fetcher,
+    ):
         tracks = (track for track in _tracks(options, fetcher) if not track.keys & known)
         while count < options.pairs and (track := next(tracks, None)):
             row, done = _collect(track, options, fetcher)
@@ -93,11 +98,11 @@ def collect_from_jamendo(options: JamendoOptions, emit: Emit, checkpoint: Checkp
 
 
 def preview_jamendo(
-    options: JamendoOptions, emit: Emit, checkpoint: Checkpoint
+    options: JamendoOptions, emit: Emit, check_interrupted: CheckInterrupted
 ) -> Iterator[Forecast]:
     """Request only the first page of each search. Raises as `collect_from_jamendo`."""
     known, _ = _known(options.folder)
-    with _fetcher(options, emit, checkpoint) as fetcher:
+    with _fetcher(options, emit, check_interrupted) as fetcher:
         for search in searches(options.query):
             first = pages(search, options.account, fetcher, count=True)
             page = next(first, Page(tracks=(), total=0))
@@ -134,11 +139,11 @@ def _make_folders(folder: Path) -> None:
         remove_stale(place)
 
 
-def _fetcher(options: JamendoOptions, emit: Emit, checkpoint: Checkpoint) -> Fetcher:
+def _fetcher(options: JamendoOptions, emit: Emit, check_interrupted: CheckInterrupted) -> Fetcher:
     def on_wait(seconds: float, why: str) -> None:
         emit(Waiting(seconds=seconds, why=why))
 
-    return Fetcher(options.patience, checkpoint, on_wait)
+    return Fetcher(options.patience, check_interrupted, on_wait)
 
 
 def _tracks(options: JamendoOptions, fetcher: Fetcher) -> Iterator[JamendoTrack]:

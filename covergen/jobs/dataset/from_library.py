@@ -18,8 +18,8 @@ from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.from_library import Selection, make_pair, plan_pairs
 from covergen.datasets.metadata import MetadataFile, read_metadata
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
-from covergen.pipeline.events import AlbumDone, FileFailed, TrackHeard
+from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.events import AlbumDone, FileFailed, TrackEmbedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from covergen.core.picture import Picture
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.datasets.metadata import Row
-    from covergen.pipeline.events import Checkpoint, Emit
+    from covergen.pipeline.events import CheckInterrupted, Emit
 
 __all__ = ["CollectOptions", "collect", "preview_collection"]
 
@@ -51,19 +51,19 @@ class CollectOptions:
 
 
 def preview_collection(
-    options: CollectOptions, checkpoint: Checkpoint
+    options: CollectOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     """Yield what `collect` would do, album by album. Read-only."""
-    with closing(ScanMemory()) as memory:
-        for item in _plan(options, _Contents(options.folder), memory, checkpoint):
+    with closing(ScanCache()) as scan_cache:
+        for item in _plan(options, _Contents(options.folder), scan_cache, check_interrupted):
             yield item if isinstance(item, Outcome) else item[0]
 
 
-def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None:
+def collect(options: CollectOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Create the missing pairs. A complete pair has a row in metadata.csv.
 
-    Raises WriteError if the dataset cannot be written, and Interrupted if `checkpoint` raises it;
-    pairs created so far are kept.
+    Raises WriteError if the dataset cannot be written, and Interrupted if `check_interrupted`
+    raises it; pairs created so far are kept.
     """
     folder = options.folder
     with write_errors(folder):
@@ -72,11 +72,11 @@ def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None
     remove_stale(folder / IMAGES)
     contents = _Contents(folder)
     with (
-        closing(ScanMemory()) as memory,
+        closing(ScanCache()) as scan_cache,
         MetadataFile(folder) as metadata,
         ThreadPoolExecutor(options.workers, thread_name_prefix="cut") as pool,
     ):
-        for item in _plan(options, contents, memory, checkpoint):
+        for item in _plan(options, contents, scan_cache, check_interrupted):
             if isinstance(item, Outcome):
                 emit(FileFailed(outcome=item))
                 continue
@@ -86,7 +86,7 @@ def collect(options: CollectOptions, emit: Emit, checkpoint: Checkpoint) -> None
                 cut = partial(_make, album=plan.album, cover=cover, options=options)
                 for made in pool.map(cut, plan.targets):
                     outcomes.append(_record(made, contents, metadata))
-                    emit(TrackHeard(plan=plan))
+                    emit(TrackEmbedded(plan=plan))
             emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(outcomes)))
 
 
@@ -100,9 +100,12 @@ class _Contents:
 
 
 def _plan(
-    options: CollectOptions, contents: _Contents, memory: ScanMemory, checkpoint: Checkpoint
+    options: CollectOptions,
+    contents: _Contents,
+    scan_cache: ScanCache,
+    check_interrupted: CheckInterrupted,
 ) -> Iterator[tuple[AlbumPlan, Picture | None] | Outcome]:
-    for item in scan(options.paths, options.scan, memory, checkpoint=checkpoint):
+    for item in scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted):
         if isinstance(item, Outcome):
             yield item
         else:

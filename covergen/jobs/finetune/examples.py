@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
     from covergen.datasets.folder import Pair
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
 
     LeaveOut = Callable[[str, str], None]
 
-__all__ = ["LeaveOut", "PairHeard", "make_examples"]
+__all__ = ["LeaveOut", "PairEmbedded", "make_examples"]
 
 _WINDOWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairHeard:
+class PairEmbedded:
     """Progress: `done` of the `pairs` without an embedding have been processed."""
 
     done: int
@@ -40,13 +40,13 @@ class PairHeard:
 
 def make_examples(
     pairs: Sequence[Pair],
-    tower: Tower,
+    audio_encoder: AudioEncoder,
     *,
     windows: int,
     workers: int,
     leave_out: LeaveOut,
-    emit: Callable[[PairHeard], None],
-    checkpoint: Checkpoint,
+    emit: Callable[[PairEmbedded], None],
+    check_interrupted: CheckInterrupted,
     process: tuple[int, int] = (0, 1),
 ) -> list[Example]:
     """Return the pairs with their embeddings: read from a file, cached, or computed now.
@@ -54,20 +54,21 @@ def make_examples(
     `process` is the index of this process and the number of processes on this machine: each starts
     with its own share, then takes what the others have not embedded yet. `leave_out` is called
     with the stem of a pair that cannot be used, and the reason. Raises TrainingError for an
-    embedding of a different length than CLAP's, ModelError, and whatever `checkpoint` raises.
+    embedding of a different length than CLAP's, ModelError, and whatever `check_interrupted`
+    raises.
     """
-    vectors = dict(_read(pairs, tower, leave_out))
+    vectors = dict(_read(pairs, audio_encoder, leave_out))
     missing = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
     tracks = dict(_tracks(missing, leave_out))
     with closing(EmbeddingStore()) as store:
         embedded = embed_tracks(
             tracks.values(),
-            tower,
+            audio_encoder,
             store,
             windows=windows,
             batch_size=_WINDOWS_AT_ONCE,
             workers=workers,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
         )
         with closing(embedded):  # ends the threads that use the store
             for done, (stem, result) in enumerate(zip(tracks, embedded, strict=True), start=1):
@@ -75,7 +76,7 @@ def make_examples(
                     leave_out(stem, f"its audio cannot be embedded: {result.message}")
                 else:
                     vectors[stem] = result.vector
-                emit(PairHeard(done=done, pairs=len(tracks)))
+                emit(PairEmbedded(done=done, pairs=len(tracks)))
     return [
         Example(stem=pair.stem, image=pair.image, vector=vectors[pair.stem], album=pair.album)
         for pair in pairs
@@ -91,7 +92,7 @@ def _own_first(pairs: Sequence[Pair], number: int, processes: int) -> Sequence[P
 
 
 def _read(
-    pairs: Sequence[Pair], tower: Tower, leave_out: LeaveOut
+    pairs: Sequence[Pair], audio_encoder: AudioEncoder, leave_out: LeaveOut
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the dataset's own embeddings by stem; a broken one is skipped if there is audio."""
     for pair in pairs:
@@ -103,10 +104,10 @@ def _read(
             if pair.audio is None:
                 leave_out(pair.stem, f"its embedding cannot be read: {error.message}")
             continue
-        if vector.size != tower.dimension:
+        if vector.size != audio_encoder.dimension:
             raise TrainingError(
                 f"{pair.embedding} is an embedding of {vector.size} numbers; those of this CLAP "
-                f"have {tower.dimension}.",
+                f"have {audio_encoder.dimension}.",
                 hint="Pass the CLAP that it was made with to --clap, or remove the embeddings:"
                 " missing ones are computed.",
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from accelerate import PartialState
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
@@ -29,7 +29,7 @@ from covergen.training.disk import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
 from covergen.training.report import write_report
-from covergen.training.train import Names, train
+from covergen.training.train import AdapterNames, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen.compute.device import Compute
-    from covergen.jobs.finetune.examples import LeaveOut, PairHeard
+    from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
-    from covergen.pipeline.events import Checkpoint
+    from covergen.pipeline.events import CheckInterrupted
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
@@ -52,7 +52,7 @@ __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 class FinetunePlan:
     """What would be trained.
 
-    Of the `pairs`, `held_back` are for validation and `unheard` have no embedding yet.
+    Of the `pairs`, `held_back` are for validation and `to_embed` have no embedding yet.
     `continues`: training starts from the projection of the model's own adapter. `disk_bytes`
     estimates what is written. `left_out` has a reason for each file that is not in a pair.
     """
@@ -60,7 +60,7 @@ class FinetunePlan:
     pairs: int
     held_back: int
     albums: int
-    unheard: int
+    to_embed: int
     steps: int
     continues: bool
     disk_bytes: int
@@ -89,7 +89,7 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
         pairs=len(dataset.pairs),
         held_back=held_back,
         albums=len(dataset.albums),
-        unheard=sum(pair.embedding is None for pair in dataset.pairs),
+        to_embed=sum(pair.embedding is None for pair in dataset.pairs),
         steps=steps,
         continues=initial is not None,
         disk_bytes=disk_bytes(
@@ -104,13 +104,15 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
 
 
 def finetune(
-    checked: Checked, emit: Callable[[Event | PairHeard | GpuUnused], None], checkpoint: Checkpoint
+    checked: Checked,
+    emit: Callable[[Event | PairEmbedded | GpuUnused], None],
+    check_interrupted: CheckInterrupted,
 ) -> Finetuned | None:
     """Train an adapter for the preset's base, write its report, and optionally save it as a model.
 
     Processes started by `accelerate launch` share the work; only the first one emits events and
     returns the result. Raises TrainingError, ModelError, UsageError, and Interrupted if
-    `checkpoint` raises it, after saving a checkpoint.
+    `check_interrupted` raises it, after saving a checkpoint.
     """
     options = checked.options
     recipe, initial = _starting_point(checked)
@@ -120,7 +122,7 @@ def finetune(
         emit(GpuUnused(why=compute.unused))
     left_out: dict[str, str] = {}
 
-    def emit_if_first(event: Event | PairHeard) -> None:
+    def emit_if_first(event: Event | PairEmbedded) -> None:
         if is_first:
             emit(event)
 
@@ -135,7 +137,7 @@ def finetune(
 
     for name, reason in checked.left_out.items():
         leave_out(name, reason)
-    examples = _examples(checked, compute, leave_out, emit_if_first, checkpoint)
+    examples = _examples(checked, compute, leave_out, emit_if_first, check_interrupted)
     # Only now: embedding may take longer than the timeout of a process group.
     state = PartialState(cpu=compute.device.type == "cpu")
     names = _names(options)
@@ -150,7 +152,7 @@ def finetune(
                 names=names,
                 device=compute.device,
                 emit=emit,
-                checkpoint=checkpoint,
+                check_interrupted=check_interrupted,
                 resume=options.resume,
                 strict=options.strict,
                 initial=initial,
@@ -170,13 +172,13 @@ def _examples(
     checked: Checked,
     compute: Compute,
     leave_out: LeaveOut,
-    emit: Callable[[PairHeard], None],
-    checkpoint: Checkpoint,
+    emit: Callable[[PairEmbedded], None],
+    check_interrupted: CheckInterrupted,
 ) -> list[Example]:
     """Embed the dataset. Raises TrainingError if no pair can be used."""
     options = checked.options
     process = _process_on_this_machine()
-    tower = Tower(
+    audio_encoder = AudioEncoder(
         checked.clap,
         device=_own_device(compute, process[0]),
         dtype=compute.dtype,
@@ -184,12 +186,12 @@ def _examples(
     )
     examples = make_examples(
         checked.dataset.pairs,
-        tower,
+        audio_encoder,
         windows=options.preset.windows,
         workers=options.workers,
         leave_out=leave_out,
         emit=emit,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
         process=process,
     )
     if not examples:
@@ -197,8 +199,8 @@ def _examples(
     return examples
 
 
-def _names(options: FinetuneOptions) -> Names:
-    return Names(
+def _names(options: FinetuneOptions) -> AdapterNames:
+    return AdapterNames(
         title=options.save_as or options.output.resolve().name,
         base=options.preset.base,
         clap=options.preset.clap,
@@ -243,7 +245,7 @@ def _starting_point(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | No
     return replace(recipe, tokens=info.tokens), initial
 
 
-def _report(options: FinetuneOptions, names: Names, left_out: Mapping[str, str]) -> Path:
+def _report(options: FinetuneOptions, names: AdapterNames, left_out: Mapping[str, str]) -> Path:
     try:
         return write_report(
             options.output,

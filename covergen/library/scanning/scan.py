@@ -15,7 +15,7 @@ from covergen.library.scanning.cover_files import is_picture, with_cover_files
 from covergen.library.scanning.cover_names import CoverNames
 from covergen.library.scanning.folder_names import COVER_NAMES
 from covergen.library.scanning.folders import AlbumFolder, Folder
-from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanMemory, Seen
+from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanCache, Seen
 from covergen.library.scanning.walk import walk
 from covergen.library.tags import read_track
 
@@ -44,35 +44,35 @@ class ScanOptions:
 def scan(
     paths: Sequence[Path],
     options: ScanOptions,
-    memory: ScanMemory,
+    scan_cache: ScanCache,
     *,
-    checkpoint: Callable[[], None],
+    check_interrupted: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
     """Yield the albums in folders and files, each as soon as its folder and discs have been read.
 
     Yields an Outcome for each file or folder that failed or was skipped: excluded by an ignore
     file, a link that is not followed, a video, or a file that cannot hold a cover. Files in
-    `memory` whose size and mtime are unchanged are not opened. Files given explicitly are scanned
-    whatever their extension, without the others in their folder; videos too.
+    `scan_cache` whose size and mtime are unchanged are not opened. Files given explicitly are
+    scanned whatever their extension, without the others in their folder; videos too.
 
     Raises UsageError immediately, before iteration, for paths that cannot be read, and Interrupted
-    when `checkpoint` does.
+    when `check_interrupted` does.
     """
     names = CoverNames(options.cover_names)
     found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
-    return _scan(found, options, names, memory, checkpoint)
+    return _scan(found, options, names, scan_cache, check_interrupted)
 
 
 def _scan(
     album_folders: Iterator[AlbumFolder],
     options: ScanOptions,
     names: CoverNames,
-    memory: ScanMemory,
-    checkpoint: Callable[[], None],
+    scan_cache: ScanCache,
+    check_interrupted: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
     for album_folder in album_folders:
-        checkpoint()
-        reader = _FolderReader(memory, checkpoint)
+        check_interrupted()
+        reader = _FolderReader(scan_cache, check_interrupted)
         tracks: list[Track] = []
         bare: list[Track] = []
         for folder in album_folder.folders:
@@ -101,9 +101,9 @@ def _passed_over(track: Track, reason: Reason) -> Outcome:
 class _FolderReader:
     """Reads the files of one album folder, from the scan cache if they are unchanged."""
 
-    def __init__(self, memory: ScanMemory, checkpoint: Callable[[], None]) -> None:
-        self._memory = memory
-        self._checkpoint = checkpoint
+    def __init__(self, scan_cache: ScanCache, check_interrupted: Callable[[], None]) -> None:
+        self._scan_cache = scan_cache
+        self._checkpoint = check_interrupted
         self._known: dict[Path, dict[str, Seen]] = {}
         self._new_pictures: list[PictureFile] = []
 
@@ -112,7 +112,7 @@ class _FolderReader:
         known = {} if folder.names is None and not folder.files else self._recall(folder.path)
         if folder.names is not None:
             deleted = known.keys() - folder.names
-            self._memory.forget(*(folder.path / name for name in deleted))
+            self._scan_cache.forget(*(folder.path / name for name in deleted))
         unsaved: list[Seen] = []
         try:
             for name, stat in folder.files:
@@ -126,11 +126,11 @@ class _FolderReader:
                     found = read
                     unsaved.append(found)
                 if len(unsaved) >= _MAX_UNSAVED:
-                    self._memory.remember(*unsaved)
+                    self._scan_cache.remember(*unsaved)
                     unsaved.clear()
                 yield found.outcome() if isinstance(found, Failure) else found
         finally:
-            self._memory.remember(*unsaved)
+            self._scan_cache.remember(*unsaved)
 
     def is_picture(self, folder: Path, name: str) -> bool | None:
         """Whether the named file in or below a folder is a picture; None if it is not a file."""
@@ -155,12 +155,12 @@ class _FolderReader:
 
     def remember_pictures(self) -> None:
         """Cache the results for cover files in one transaction."""
-        self._memory.remember(*self._new_pictures)
+        self._scan_cache.remember(*self._new_pictures)
         self._new_pictures.clear()
 
     def _recall(self, folder: Path) -> dict[str, Seen]:
         if folder not in self._known:
-            self._known[folder] = self._memory.recall(folder)
+            self._known[folder] = self._scan_cache.recall(folder)
         return self._known[folder]
 
 

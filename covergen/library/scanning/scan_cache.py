@@ -15,7 +15,7 @@ from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 
-__all__ = ["Failure", "PictureFile", "ScanMemory", "Seen", "remembered_files"]
+__all__ = ["Failure", "PictureFile", "ScanCache", "Seen", "remembered_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def remembered_files(path: Path | None = None) -> Usage:
     return usage_of(path or cache_folder() / _NAME, "seen", _version())
 
 
-class ScanMemory:
+class ScanCache:
     """The scan cache: tracks, failures and cover files by path, valid while size and mtime match.
 
     Not thread-safe. A cache that cannot be read or written makes scans slower, but is never an

@@ -10,7 +10,7 @@ import torch
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import paint
 from covergen.starter.evaluation.pictures import Pictures, measure
-from covergen.starter.recipe.settings import World
+from covergen.starter.recipe.settings import DatasetSettings
 from covergen.starter.recipe.vae import pixels_to_tensor, psnr_db, tensor_to_pixels
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def reconstruct(vae: AutoencoderKL, path: Path) -> tuple[float, Pictures]:
 
 @torch.inference_mode()
 def _pictures(vae: AutoencoderKL, decibels: list[float]) -> Iterator[NDArray[np.uint8]]:
-    families = World().families
+    families = DatasetSettings().families
     for item in range(_COUNT):
         rng = np.random.default_rng([_SEED, item])
         family = families[item % len(families)]

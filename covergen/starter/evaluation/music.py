@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
 
 __all__ = ["Music", "embed_music"]
 
@@ -31,11 +31,14 @@ class Music:
     vectors: NDArray[np.float32]
 
 
-def embed_music(tower: Tower, count: int, path: Path) -> Music:
+def embed_music(audio_encoder: AudioEncoder, count: int, path: Path) -> Music:
     """Play `count` tracks and embed two excerpts of each. Cached in `path` per encoder."""
     if path.exists():
         with np.load(path) as saved:
-            if str(saved["tower"]) == tower.id and len(saved["attributes"]) >= count:
+            if (
+                str(saved["audio_encoder"]) == audio_encoder.id
+                and len(saved["attributes"]) >= count
+            ):
                 return Music(saved["attributes"][:count], saved["vectors"][:count])
     rows, vectors = [], []
     for first in range(0, count, _BATCH):
@@ -46,9 +49,11 @@ def embed_music(tower: Tower, count: int, path: Path) -> Music:
             rows.append(attributes.row)
             track = play(attributes, rng, instruments=HELD_OUT)
             excerpts += [augment(track, rng).mean(axis=0) for _ in range(2)]
-        embedded = tower.embed(tower.log_mel(np.stack(excerpts)))
+        embedded = audio_encoder.embed(audio_encoder.log_mel(np.stack(excerpts)))
         vectors.append(embedded.reshape(len(excerpts) // 2, 2, -1))
     music = Music(np.array(rows), np.concatenate(vectors))
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, attributes=music.attributes, vectors=music.vectors, tower=tower.id)
+    np.savez(
+        path, attributes=music.attributes, vectors=music.vectors, audio_encoder=audio_encoder.id
+    )
     return music

@@ -122,7 +122,7 @@ def paint_covers(
         PaintRequest(vector=vector, seed=seed, style=styles[number % len(styles)])
         for number, (vector, seed) in enumerate(zip(vectors, seeds, strict=True))
     ]
-    covers = paint(painter, requests, sampling, batch_size=8, checkpoint=lambda: None)
+    covers = paint(painter, requests, sampling, batch_size=8, check_interrupted=lambda: None)
     return _save(measure(_finish(covers, sampling)), path)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.audio.clap import Tower
+    from covergen.audio.clap import AudioEncoder
 
 __all__ = ["Recordings", "embed_recordings", "rank_correlation"]
 
@@ -38,11 +38,11 @@ class Recordings:
     onsets: NDArray[np.float64]
 
 
-def embed_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordings:
+def embed_recordings(audio_encoder: AudioEncoder, files: Iterable[Path], path: Path) -> Recordings:
     """Measure and embed three windows of every decodable file. Cached in `path`."""
     if path.exists():
         with np.load(path) as saved:
-            if str(saved["tower"]) == tower.id:
+            if str(saved["audio_encoder"]) == audio_encoder.id:
                 return Recordings(saved["vectors"], saved["loudness"], saved["onsets"])
     vectors, loudness, onsets = [], [], []
     for file in sorted(files):
@@ -52,7 +52,7 @@ def embed_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordi
             continue
         if windows.size < _SHORTEST_S * SAMPLE_RATE_HZ:
             continue
-        mean = tower.embed(tower.log_mel(windows)).mean(axis=0)
+        mean = audio_encoder.embed(audio_encoder.log_mel(windows)).mean(axis=0)
         vectors.append(mean / np.linalg.norm(mean))
         loudness.append(20 * np.log10(np.sqrt(np.mean(windows**2)) + _QUIETEST))
         onsets.append(_onset_rate(windows))
@@ -63,7 +63,7 @@ def embed_recordings(tower: Tower, files: Iterable[Path], path: Path) -> Recordi
         vectors=recordings.vectors,
         loudness=recordings.loudness,
         onsets=recordings.onsets,
-        tower=tower.id,
+        audio_encoder=audio_encoder.id,
     )
     return recordings
 

@@ -10,12 +10,12 @@ from safetensors import safe_open
 from covergen.core.errors import Interrupted
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.starter.recipe.base import load_base_average
+from covergen.starter.recipe.dataset import load_captions
 from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
-from covergen.starter.recipe.world import load_captions
 from covergen.training.examples import Pairs
-from covergen.training.train import Names, train
+from covergen.training.train import AdapterNames, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from covergen.starter.recipe.base import TextToImage
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.run_folder import RunFolder
     from covergen.training.recipe import Recipe
 
 __all__ = ["train_adapter", "train_variants"]
 
-_NAMES = Names(title="covergen starter", base="covergen starter", clap="covergen starter")
+_NAMES = AdapterNames(title="covergen starter", base="covergen starter", clap="covergen starter")
 # The last parts of a caption: count, size, edges, order, colours, warmth, chroma, lightness.
 _MOOD_PARTS = 8
 _RIDGE = 1e-2  # relative to the embeddings' mean variance
 
 
-def train_adapter(run: Run) -> bool:
+def train_adapter(run: RunFolder) -> bool:
     """Train the shipped adapter into export/. Return whether training is complete."""
     return _train(run, "adapter", run.recipe.adapter, _initial_projection(run))
 
 
-def train_variants(run: Run) -> bool:
+def train_variants(run: RunFolder) -> bool:
     """Train an adapter with each recipe in VARIANTS for comparison. Return whether all are done."""
     return all(_train(run, f"variants/{name}", VARIANTS[name], None) for name in VARIANTS)
 
 
-def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
+def _train(run: RunFolder, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
     output = run.folder / name
     try:
         trained = train(
@@ -58,7 +58,7 @@ def _train(run: Run, name: str, recipe: Recipe, initial: dict[str, Tensor] | Non
             names=_NAMES,
             device=run.device,
             emit=lambda _: None,
-            checkpoint=run.stop_if_late,
+            check_interrupted=run.stop_if_late,
             resume=(output / "checkpoints").exists(),
             initial=initial,
         )
@@ -75,7 +75,7 @@ def _save_half(adapter: Path, path: Path) -> None:
         write_tensors(path, tensors, file.metadata())
 
 
-def _read_pairs(run: Run) -> Pairs:
+def _read_pairs(run: RunFolder) -> Pairs:
     """Pair each track's excerpts with its picture; every other excerpt gets the mirrored one."""
     vectors, latents = embed_split(run, "train"), load_latents(run)
     tracks, excerpts = min(len(vectors), len(latents)), vectors.shape[1]
@@ -92,7 +92,7 @@ def _read_pairs(run: Run) -> Pairs:
     )
 
 
-def _initial_projection(run: Run) -> dict[str, Tensor]:
+def _initial_projection(run: RunFolder) -> dict[str, Tensor]:
     """Return the initial state of the audio projection, fitted to the training captions."""
     embeddings = embed_split(run, "train")
     captions = load_captions(run, "train")

@@ -12,11 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covergen.poster.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
+from covergen.starter.recipe.dataset import load_captions
 from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid
 from covergen.starter.recipe.models import make_scheduler, make_text_encoder, make_unet
 from covergen.starter.recipe.patches import load_basis, load_latents
-from covergen.starter.recipe.stretch import Stage, load_average, train
-from covergen.starter.recipe.world import load_captions
+from covergen.starter.recipe.training_loop import Stage, load_average, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from diffusers import DDIMScheduler, UNet2DConditionModel
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import BaseSettings
 
 __all__ = ["TextToImage", "load_base_average", "train_base"]
@@ -50,7 +50,7 @@ class TextToImage(nn.Module):
         return hidden
 
 
-def train_base(run: Run) -> bool:
+def train_base(run: RunFolder) -> bool:
     """Train the base. Return whether training is complete."""
     settings = run.recipe.base
     seed = settings.optimisation.seed
@@ -125,7 +125,7 @@ def _held_out_loss(
     return float(torch.cat(losses).mean())
 
 
-def load_base_average(run: Run) -> TextToImage:
+def load_base_average(run: RunFolder) -> TextToImage:
     """Load the averaged base, frozen."""
     model = TextToImage(run.recipe.base, run.recipe.latents.channels)
     load_average(run.folder / "base", model)

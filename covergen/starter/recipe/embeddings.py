@@ -7,39 +7,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from covergen.starter.recipe.stretch import load_average
-from covergen.starter.recipe.tower import ATTRIBUTES, Listener
-from covergen.starter.recipe.world import load_shards, save_array
+from covergen.starter.recipe.audio_encoder import ATTRIBUTES, AudioEncoderWithProbe
+from covergen.starter.recipe.dataset import load_shards, save_array
+from covergen.starter.recipe.training_loop import load_average
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
-    from covergen.starter.recipe.world import Split
+    from covergen.starter.recipe.dataset import Split
+    from covergen.starter.recipe.run_folder import RunFolder
 
-__all__ = ["embed_split", "load_listener", "wiener_filter"]
+__all__ = ["embed_split", "load_encoder", "wiener_filter"]
 
 _RIDGE = 0.03  # relative to the mean variance between excerpts of a track
 
 
-def load_listener(run: Run) -> Listener:
+def load_encoder(run: RunFolder) -> AudioEncoderWithProbe:
     """Load the averaged encoder, frozen, with the Wiener filter merged into its projection."""
-    listener = _load_unfiltered(run)
+    encoder = _load_unfiltered(run)
     path = _folder(run) / "filter.npy"
     if not path.exists():
-        unfiltered = _embed_all(listener, run, "train")
-        save_array(path, wiener_filter(unfiltered, noise=run.recipe.tower.noise))
-    listener.project(torch.from_numpy(np.load(path)).to(run.device))
-    return listener
+        unfiltered = _embed_all(encoder, run, "train")
+        save_array(path, wiener_filter(unfiltered, noise=run.recipe.audio_encoder.noise))
+    encoder.project(torch.from_numpy(np.load(path)).to(run.device))
+    return encoder
 
 
-def embed_split(run: Run, split: Split) -> NDArray[np.float32]:
+def embed_split(run: RunFolder, split: Split) -> NDArray[np.float32]:
     """Return the embeddings of a split, (N, excerpts, D), cached in embeddings/."""
     path = _folder(run) / f"{split}.npy"
     if not path.exists():
-        save_array(path, _embed_all(load_listener(run), run, split))
+        save_array(path, _embed_all(load_encoder(run), run, split))
     embeddings: NDArray[np.float32] = np.load(path)
     return embeddings
 
@@ -61,27 +61,27 @@ def wiener_filter(embeddings: NDArray[np.float32], *, noise: float) -> NDArray[n
     return np.linalg.solve(total, covariance).T.astype(np.float32)
 
 
-def _load_unfiltered(run: Run) -> Listener:
-    listener = Listener(run.recipe.tower, ATTRIBUTES)
-    load_average(run.folder / "tower", listener)
-    return listener.to(run.device).eval().requires_grad_(False)
+def _load_unfiltered(run: RunFolder) -> AudioEncoderWithProbe:
+    encoder = AudioEncoderWithProbe(run.recipe.audio_encoder, ATTRIBUTES)
+    load_average(run.folder / "audio-encoder", encoder)
+    return encoder.to(run.device).eval().requires_grad_(False)
 
 
-def _folder(run: Run) -> Path:
+def _folder(run: RunFolder) -> Path:
     folder = run.folder / "embeddings"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _embed_all(listener: Listener, run: Run, split: Split) -> NDArray[np.float32]:
+def _embed_all(encoder: AudioEncoderWithProbe, run: RunFolder, split: Split) -> NDArray[np.float32]:
     shards = load_shards(run, split, "tracks")
-    return np.concatenate([_embed(listener, shard) for shard in shards])
+    return np.concatenate([_embed(encoder, shard) for shard in shards])
 
 
 @torch.inference_mode()
-def _embed(listener: Listener, tracks: NDArray[np.float16]) -> NDArray[np.float32]:
+def _embed(encoder: AudioEncoderWithProbe, tracks: NDArray[np.float16]) -> NDArray[np.float32]:
     count, excerpts = tracks.shape[:2]
     log_mel = torch.from_numpy(tracks.astype(np.float32)).flatten(0, 1)
-    device = listener.head.weight.device
-    embedded = torch.cat([listener.embed(part.to(device)) for part in torch.split(log_mel, 16)])
+    device = encoder.head.weight.device
+    embedded = torch.cat([encoder.embed(part.to(device)) for part in torch.split(log_mel, 16)])
     return np.asarray(embedded.cpu().view(count, excerpts, -1))

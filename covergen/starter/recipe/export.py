@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from covergen.starter.recipe.base import load_base_average
-from covergen.starter.recipe.embeddings import load_listener
+from covergen.starter.recipe.embeddings import load_encoder
 from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.models import make_scheduler
 from covergen.starter.recipe.vae import load_vae_average
@@ -15,7 +15,7 @@ from covergen.starter.recipe.vae import load_vae_average
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.run_folder import RunFolder
 
 __all__ = ["export"]
 
@@ -32,15 +32,15 @@ _PIPELINE = {
 }
 
 
-def export(run: Run) -> bool:
+def export(run: RunFolder) -> bool:
     """Write the averaged base and audio encoder to export/ in half precision. Return True."""
     folder = run.folder / "export"
     _export_base(run, folder / "base")
-    _export_tower(run, folder / "clap")
+    _export_audio_encoder(run, folder / "clap")
     return True
 
 
-def _export_base(run: Run, folder: Path) -> None:
+def _export_base(run: RunFolder, folder: Path) -> None:
     model = load_base_average(run).half()
     model.unet.save_pretrained(folder / "unet")
     model.text_encoder.save_pretrained(folder / "text_encoder")
@@ -50,8 +50,8 @@ def _export_base(run: Run, folder: Path) -> None:
     _write_json(folder / "model_index.json", _PIPELINE)
 
 
-def _export_tower(run: Run, folder: Path) -> None:
-    load_listener(run).tower.half().save_pretrained(folder)
+def _export_audio_encoder(run: RunFolder, folder: Path) -> None:
+    load_encoder(run).audio_encoder.half().save_pretrained(folder)
     features = {"feature_extractor_type": "ClapFeatureExtractor", **asdict(MEL), **_EXTRACTOR}
     _write_json(folder / "preprocessor_config.json", features)
 

@@ -19,14 +19,14 @@ from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
-    from covergen.starter.recipe.settings import BaseSettings, TowerSettings, VaeSettings
+    from covergen.starter.recipe.settings import AudioEncoderSettings, BaseSettings, VaeSettings
 
 __all__ = [
     "MEL",
+    "make_audio_encoder",
     "make_discriminator",
     "make_scheduler",
     "make_text_encoder",
-    "make_tower",
     "make_unet",
     "make_vae",
 ]
@@ -113,7 +113,7 @@ def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
     norm.bias.copy_(-offsets)
 
 
-def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
+def make_audio_encoder(settings: AudioEncoderSettings) -> ClapAudioModelWithProjection:
     """Return an audio encoder from (B, 1, 1001, 64) decibels to (B, 512)."""
     stages = len(settings.depths)
     config = ClapAudioConfig(
@@ -129,12 +129,12 @@ def make_tower(settings: TowerSettings) -> ClapAudioModelWithProjection:
         hidden_dropout_prob=0.0,
         num_classes=1,
     )
-    tower = ClapAudioModelWithProjection(config)
+    audio_encoder = ClapAudioModelWithProjection(config)
     # The input is in decibels, so the running statistics must not start at 0 and 1.
-    norm = tower.audio_model.audio_encoder.batch_norm
+    norm = audio_encoder.audio_model.audio_encoder.batch_norm
     norm.running_mean.fill_(-40.0)
     norm.running_var.fill_(400.0)
-    return tower
+    return audio_encoder
 
 
 def make_unet(settings: BaseSettings, latent_channels: int) -> UNet2DConditionModel:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.poster.attributes import Attributes
 from covergen.poster.model import MoodProbe
-from covergen.starter.recipe.world import load_attributes, load_shards
+from covergen.starter.recipe.dataset import load_attributes, load_shards
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
-    from covergen.starter.recipe.world import Split
+    from covergen.starter.recipe.dataset import Split
+    from covergen.starter.recipe.run_folder import RunFolder
 
 __all__ = ["fit_mood"]
 
@@ -26,14 +26,16 @@ _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 _NAMES = tuple(field.name for field in fields(Attributes))
 
 
-def fit_mood(run: Run) -> bool:
+def fit_mood(run: RunFolder) -> bool:
     """Write export/mood.safetensors, and its accuracy to mood.json. Return True.
 
     The ridge is chosen on an eighth of the training tracks. The accuracy is the squared
     correlation on the validation tracks, which are played on held-out instruments.
     """
-    tower = Tower(run.folder / "export" / "clap", device=run.device, dtype=torch.float32)
-    vectors, attributes = _embed(run, tower, "train")
+    audio_encoder = AudioEncoder(
+        run.folder / "export" / "clap", device=run.device, dtype=torch.float32
+    )
+    vectors, attributes = _embed(run, audio_encoder, "train")
     kept = len(vectors) // 8 * 7
     ridge = max(
         _RIDGES,
@@ -44,22 +46,25 @@ def fit_mood(run: Run) -> bool:
         ).mean(),
     )
     probe = MoodProbe.fit(vectors, attributes, ridge=ridge)
-    accuracy = _accuracy(probe, *_embed(run, tower, "validation"))
+    accuracy = _accuracy(probe, *_embed(run, audio_encoder, "validation"))
     (run.folder / "export" / "mood.safetensors").write_bytes(probe.to_bytes())
-    figures = {name: round(float(r2), 2) for name, r2 in zip(_NAMES, accuracy, strict=True)}
-    (run.folder / "mood.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    metrics = {name: round(float(r2), 2) for name, r2 in zip(_NAMES, accuracy, strict=True)}
+    (run.folder / "mood.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return True
 
 
-def _embed(run: Run, tower: Tower, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _embed(
+    run: RunFolder, audio_encoder: AudioEncoder, split: Split
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return every excerpt's embedding, (N, d), and its track's attributes, (N, 11)."""
     tracks = load_shards(run, split, "tracks")
     vectors = [
-        tower.embed(shard.reshape(-1, 1, *shard.shape[2:]).astype(np.float32)) for shard in tracks
+        audio_encoder.embed(shard.reshape(-1, 1, *shard.shape[2:]).astype(np.float32))
+        for shard in tracks
     ]
-    excerpts = run.recipe.world.excerpts
+    excerpts = run.recipe.dataset.excerpts
     count = sum(map(len, tracks))
-    attributes = load_attributes(run.recipe.world, split, count).repeat(excerpts, axis=0)
+    attributes = load_attributes(run.recipe.dataset, split, count).repeat(excerpts, axis=0)
     return np.concatenate(vectors), attributes
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.starter.recipe.world import load_shards, save_array
+from covergen.starter.recipe.dataset import load_shards, save_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.dataset import Split
+    from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import LatentSettings
-    from covergen.starter.recipe.world import Split
 
 __all__ = ["PatchBasis", "encode_pictures", "load_basis", "load_latents"]
 
@@ -60,20 +60,20 @@ class PatchBasis:
         return levels.round().clip(0, 255).astype(np.uint8)
 
 
-def encode_pictures(run: Run) -> bool:
+def encode_pictures(run: RunFolder) -> bool:
     """Fit the basis and encode every rendered picture and its mirror image. Return True."""
     _encode(run, "train")
     _encode(run, "validation")
     return True
 
 
-def _encode(run: Run, split: Split) -> None:
+def _encode(run: RunFolder, split: Split) -> None:
     folder = _folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     shards = load_shards(run, split, "pictures")
     settings = run.recipe.latents
     if not (folder / "basis.npz").exists():
-        stride = max(1, len(shards) * run.recipe.world.shard // settings.measured)
+        stride = max(1, len(shards) * run.recipe.dataset.shard // settings.measured)
         basis = _fit_basis([shard[::stride] for shard in shards], settings)
         np.savez(
             folder / "basis.npz",
@@ -89,13 +89,13 @@ def _encode(run: Run, split: Split) -> None:
             save_array(path, both.astype(np.float16))
 
 
-def load_basis(run: Run) -> PatchBasis:
+def load_basis(run: RunFolder) -> PatchBasis:
     """Load the basis fitted by `encode_pictures`."""
     with np.load(_folder(run) / "basis.npz") as saved:
         return PatchBasis(**saved)
 
 
-def load_latents(run: Run, split: Split = "train") -> NDArray[np.float16]:
+def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:
     """Load latents, (N, 2, C, h, w): of each picture and its mirror image."""
     return np.concatenate([np.load(path) for path in sorted(_folder(run).glob(f"{split}-*.npy"))])
 
@@ -134,5 +134,5 @@ def _patches(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     return levels / np.float32(127.5) - 1
 
 
-def _folder(run: Run) -> Path:
+def _folder(run: RunFolder) -> Path:
     return run.folder / "latents"

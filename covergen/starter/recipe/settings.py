@@ -16,18 +16,18 @@ __all__ = [
     "ADAPTER",
     "TOKENS",
     "VARIANTS",
+    "AudioEncoderSettings",
     "BaseSettings",
+    "DatasetSettings",
     "LatentSettings",
     "Optimisation",
     "Recipe",
-    "TowerSettings",
     "VaeSettings",
-    "World",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class DatasetSettings:
     """The training data to render. Item i of a split is the same on every machine."""
 
     seed: int = 20261
@@ -107,7 +107,7 @@ class VaeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TowerSettings:
+class AudioEncoderSettings:
     """The audio encoder, of CLAP's class, trained on two views of each track.
 
     From step `weighed_from` on, arousal and valence, which matter most to the painter, are weighted
@@ -206,10 +206,10 @@ VARIANTS: Mapping[str, TrainingRecipe] = MappingProxyType(
 class Recipe:
     """The complete recipe."""
 
-    world: World = World()
+    dataset: DatasetSettings = DatasetSettings()
     latents: LatentSettings = LatentSettings()
     vae: VaeSettings = VaeSettings()
-    tower: TowerSettings = TowerSettings()
+    audio_encoder: AudioEncoderSettings = AudioEncoderSettings()
     base: BaseSettings = BaseSettings()
     adapter: TrainingRecipe = ADAPTER
 

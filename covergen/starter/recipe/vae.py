@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from covergen.starter.recipe.dataset import load_shards
 from covergen.starter.recipe.models import make_discriminator, make_vae
 from covergen.starter.recipe.patches import load_basis
-from covergen.starter.recipe.stretch import Stage, load_average, train
-from covergen.starter.recipe.world import load_shards
+from covergen.starter.recipe.training_loop import Stage, load_average, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import VaeSettings
 
 __all__ = ["load_vae_average", "pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
@@ -53,7 +53,7 @@ class _AdversarialVae(nn.Module):
         return loss
 
 
-def train_vae(run: Run) -> bool:
+def train_vae(run: RunFolder) -> bool:
     """Train the autoencoder. Return whether training is complete."""
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
@@ -62,7 +62,7 @@ def train_vae(run: Run) -> bool:
     vae = model.vae
     pictures = load_shards(run, "train", "large")
     held_out = load_shards(run, "validation", "large")[0][:8]
-    upscale = run.recipe.world.large_size // run.recipe.world.picture_size
+    upscale = run.recipe.dataset.large_size // run.recipe.dataset.picture_size
 
     def losses(step: int) -> dict[str, Tensor]:
         _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
@@ -113,7 +113,7 @@ def train_vae(run: Run) -> bool:
     return train(stage)
 
 
-def load_vae_average(run: Run) -> AutoencoderKL:
+def load_vae_average(run: RunFolder) -> AutoencoderKL:
     """Load the averaged autoencoder, frozen, with a negligible latent variance."""
     channels = run.recipe.latents.channels
     model = _AdversarialVae(run.recipe.vae, channels)
@@ -133,7 +133,7 @@ def _reduce(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     return reduced
 
 
-def _split(tensor: Tensor, run: Run) -> list[Tensor]:
+def _split(tensor: Tensor, run: RunFolder) -> list[Tensor]:
     return [part.to(run.device) for part in torch.split(tensor, 2)]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor, ClapModel
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.core.errors import ModelError, ModelMissingError
 from tests.media import sound
 from tests.tiny_clap import make_tiny_clap
@@ -34,11 +34,11 @@ def copy(clap: Path, tmp_path: Path) -> Path:
 
 
 def embed(folder: Path, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-    return heard(Tower(folder, device=CPU, dtype=torch.float32), waveforms)
+    return heard(AudioEncoder(folder, device=CPU, dtype=torch.float32), waveforms)
 
 
-def heard(tower: Tower, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-    return tower.embed(tower.log_mel(waveforms))
+def heard(audio_encoder: AudioEncoder, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    return audio_encoder.embed(audio_encoder.log_mel(waveforms))
 
 
 def test_embeddings_equal_those_of_the_full_model(
@@ -49,9 +49,9 @@ def test_embeddings_equal_those_of_the_full_model(
     model = ClapModel.from_pretrained(clap).eval()
     with torch.inference_mode():
         expected = model.get_audio_features(**features).pooler_output.numpy()
-    tower = Tower(clap, device=CPU, dtype=torch.float32)
-    found = heard(tower, waveforms)
-    assert found.shape == (3, 48) == (3, tower.dimension)
+    audio_encoder = AudioEncoder(clap, device=CPU, dtype=torch.float32)
+    found = heard(audio_encoder, waveforms)
+    assert found.shape == (3, 48) == (3, audio_encoder.dimension)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
     assert (found * expected).sum(axis=1).min() >= 0.99999
@@ -83,7 +83,7 @@ def test_half_precision_is_close(
     clap: Path, waveforms: NDArray[np.float32], dtype: torch.dtype
 ) -> None:
     exact = embed(clap, waveforms)
-    half = heard(Tower(clap, device=CPU, dtype=dtype), waveforms)
+    half = heard(AudioEncoder(clap, device=CPU, dtype=dtype), waveforms)
     assert half.dtype == np.float32
     assert (half * exact).sum(axis=1).min() > 0.999
 
@@ -119,10 +119,10 @@ def test_transformers_5_settings_are_read(
 
 def test_id_depends_on_the_model_and_not_its_path(clap: Path, copy: Path, tmp_path: Path) -> None:
     def name(folder: Path, dtype: torch.dtype = torch.float32) -> str:
-        return Tower(folder, device=CPU, dtype=dtype).id
+        return AudioEncoder(folder, device=CPU, dtype=dtype).id
 
     other = make_tiny_clap(tmp_path / "other", projection_dim=48, seed=1)
-    padded = Tower(clap, device=CPU, dtype=torch.float32, padding="silence").id
+    padded = AudioEncoder(clap, device=CPU, dtype=torch.float32, padding="silence").id
     names = {name(clap), name(clap, torch.bfloat16), name(other), padded}
     assert len(names) == 4
     assert name(copy) == name(clap)
@@ -180,7 +180,7 @@ def pickle_weights(folder: Path) -> None:
 def test_missing_file_is_named(copy: Path, spoil: Callable[[Path], Any], words: str) -> None:
     spoil(copy)
     with pytest.raises(ModelMissingError, match=words) as caught:
-        Tower(copy, device=CPU, dtype=torch.float32)
+        AudioEncoder(copy, device=CPU, dtype=torch.float32)
     assert caught.value.hint
 
 
@@ -201,7 +201,7 @@ def test_invalid_settings_are_reported_before_weights_are_loaded(
 ) -> None:
     spoil(copy)
     with pytest.raises(ModelError, match=words) as caught:
-        Tower(copy, device=CPU, dtype=torch.float32)
+        AudioEncoder(copy, device=CPU, dtype=torch.float32)
     assert caught.value.hint
 
 
@@ -226,9 +226,9 @@ def test_invalid_weights_raise_model_error(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     spoil(copy)
-    tower = Tower(copy, device=CPU, dtype=torch.float32)
+    audio_encoder = AudioEncoder(copy, device=CPU, dtype=torch.float32)
     with pytest.raises(ModelError, match=words) as caught:
-        heard(tower, waveforms[:1])
+        heard(audio_encoder, waveforms[:1])
     assert caught.value.hint
     assert capfd.readouterr() == ("", "")
 
@@ -245,7 +245,7 @@ def test_code_in_a_model_is_not_executed(
     code = f"import pathlib; pathlib.Path({str(tmp_path / 'sprung')!r}).touch()\nTower = object"
     (copy / "modeling.py").write_text(code)
     names = ("AutoConfig", "AutoModel", "AutoProcessor")
-    edit_json("config.json", auto_map=dict.fromkeys(names, "modeling.Tower"))(copy)
+    edit_json("config.json", auto_map=dict.fromkeys(names, "modeling.AudioEncoder"))(copy)
     embed(copy, waveforms[:1])
     (copy / "model.safetensors").unlink()
     torch.save({"audio_model": Trap()}, copy / "pytorch_model.bin")
@@ -254,13 +254,13 @@ def test_code_in_a_model_is_not_executed(
     assert not (tmp_path / "sprung").exists()
 
 
-def tower_with_room_for(
+def encoder_with_room_for(
     windows: int, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Tower, list[int]]:
+) -> tuple[AudioEncoder, list[int]]:
     """An encoder with memory for that many windows, and the list of batch sizes it tries."""
-    tower = Tower(folder, device=CPU, dtype=torch.float32)
+    audio_encoder = AudioEncoder(folder, device=CPU, dtype=torch.float32)
     tried: list[int] = []
-    run = tower._run
+    run = audio_encoder._run
 
     def limited(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         tried.append(len(log_mel))
@@ -268,28 +268,28 @@ def tower_with_room_for(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return run(log_mel)
 
-    monkeypatch.setattr(tower, "_run", limited)
-    return tower, tried
+    monkeypatch.setattr(audio_encoder, "_run", limited)
+    return audio_encoder, tried
 
 
 def test_out_of_memory_halves_the_batch(
     clap: Path, waveforms: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     five = np.concatenate([waveforms, waveforms[:2]])
-    tower, tried = tower_with_room_for(2, clap, monkeypatch)
-    found = heard(tower, five)
+    audio_encoder, tried = encoder_with_room_for(2, clap, monkeypatch)
+    found = heard(audio_encoder, five)
     np.testing.assert_allclose(found, embed(clap, five), atol=1e-5)
     assert tried == [5, 2, 2, 1]
-    heard(tower, five)  # what did not fit is not tried again
+    heard(audio_encoder, five)  # what did not fit is not tried again
     assert tried == [5, 2, 2, 1, 2, 2, 1]
 
 
 def test_single_window_out_of_memory_raises_model_error(
     clap: Path, waveforms: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tower, _ = tower_with_room_for(0, clap, monkeypatch)
+    audio_encoder, _ = encoder_with_room_for(0, clap, monkeypatch)
     with pytest.raises(ModelError, match="Not even one window") as caught:
-        heard(tower, waveforms)
+        heard(audio_encoder, waveforms)
     assert "--device" in caught.value.hint
 
 

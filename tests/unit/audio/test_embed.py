@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.audio.decoder import Decoder
 from covergen.audio.embed import embed_tracks, mean_embedding
 from covergen.audio.store import EmbeddingStore
@@ -70,7 +70,7 @@ def store(tmp_path: Path) -> Iterator[EmbeddingStore]:
 
 def run(
     tracks: Iterable[Track],
-    tower: FakeEncoder | Tower,
+    audio_encoder: FakeEncoder | AudioEncoder,
     store: EmbeddingStore,
     *,
     windows: int = 3,
@@ -78,7 +78,7 @@ def run(
 ) -> Iterator[TrackEmbedding | Outcome]:
     return embed_tracks(
         tracks,
-        tower,  # type: ignore[arg-type]  # the stand-in has what is used of a Tower
+        audio_encoder,  # type: ignore[arg-type]  # the stand-in has what is used of a Tower
         store,
         windows=windows,
         batch_size=batch_size,
@@ -342,9 +342,9 @@ def test_track_embedding_is_the_mean_of_its_windows(
     clap: Path, tmp_path: Path, store: EmbeddingStore
 ) -> None:
     path = encode(tmp_path / "a.flac", "flac", seconds=25, kind="noise")
-    tower = Tower(clap, device=torch.device("cpu"), dtype=torch.float32)
-    (found,) = vectors(run([track_at(path)], tower, store, windows=2))
-    first, second = tower.embed(tower.log_mel(read_excerpt(path, 2).decode()))
+    audio_encoder = AudioEncoder(clap, device=torch.device("cpu"), dtype=torch.float32)
+    (found,) = vectors(run([track_at(path)], audio_encoder, store, windows=2))
+    first, second = audio_encoder.embed(audio_encoder.log_mel(read_excerpt(path, 2).decode()))
     expected = (first + second) / np.linalg.norm(first + second)
     assert found @ expected == pytest.approx(1, abs=1e-5)
 

@@ -38,7 +38,7 @@ def mp3(path: Path, samples: NDArray[np.float32], rate: int = 44_100) -> bytes:
     return data[data.index(data[:2], 4) :]  # behind LAME's own frame, which holds no sound
 
 
-def seconds_heard(window: NDArray[np.float32]) -> float:
+def seconds_decoded(window: NDArray[np.float32]) -> float:
     """Of a track of more than five seconds, which is followed by silence."""
     return int(np.flatnonzero(np.abs(window) > 1e-3)[-1]) / SAMPLE_RATE_HZ
 
@@ -100,7 +100,7 @@ def test_mp3_with_mixed_frames_is_decoded_completely(tmp_path: Path, rate: int) 
     path = tmp_path / "both.mp3"
     path.write_bytes(mono + stereo)
     (heard,) = read_excerpt(path, 1).decode()
-    assert 5.9 < seconds_heard(heard) < 6.2
+    assert 5.9 < seconds_decoded(heard) < 6.2
     with av.open(io.BytesIO(page_excerpt(path))) as file:
         assert 5.9 < sum(f.samples for f in file.decode(audio=0)) / _PAGE_RATE_HZ < 6.2
 

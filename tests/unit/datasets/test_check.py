@@ -32,7 +32,7 @@ def add(folder: Path, stem: str, cover: bytes, *, embedding: torch.Tensor | None
 
 def examined(folder: Path) -> list[Examined]:
     pairs = read_dataset(folder).pairs
-    return list(examine(pairs, workers=2, checkpoint=lambda: None))
+    return list(examine(pairs, workers=2, check_interrupted=lambda: None))
 
 
 def reasons(pair: Examined) -> list[Reason]:
@@ -95,7 +95,7 @@ def test_files_deleted_in_the_meantime_are_unreadable(tmp_path: Path) -> None:
         stem="a", image=tmp_path / "a.png", audio=tmp_path / "a.wav", embedding=None, album="a",
         title="a",
     )  # fmt: skip
-    (pair,) = examine([gone], workers=1, checkpoint=lambda: None)
+    (pair,) = examine([gone], workers=1, check_interrupted=lambda: None)
     assert reasons(pair) == [Reason.UNREADABLE] * 2
 
 
@@ -144,4 +144,4 @@ def test_examination_can_be_interrupted(tmp_path: Path) -> None:
 
     add(tmp_path, "a", picture())
     with pytest.raises(Interrupted):
-        list(examine(read_dataset(tmp_path).pairs, workers=1, checkpoint=stop))
+        list(examine(read_dataset(tmp_path).pairs, workers=1, check_interrupted=stop))

@@ -60,7 +60,7 @@ def test_reference_adapters_paint_the_same_pictures(
     painter = load_painter(sd1, adapter, d_audio=d_audio, device=CPU, dtype=torch.float32)
     wanted = [PaintRequest(vector=v, seed=s) for v, s in zip(vectors, seeds, strict=True)]
     sampling = Sampling(steps=10, guidance=guidance, scheduler="ddpm")
-    pictures = list(paint(painter, wanted, sampling, batch_size=2, checkpoint=lambda: None))
+    pictures = list(paint(painter, wanted, sampling, batch_size=2, check_interrupted=lambda: None))
     assert painter.adapter.empty_prompt == "masked"
     assert difference(pictures, expected) <= 2
 

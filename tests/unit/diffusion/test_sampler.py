@@ -104,7 +104,9 @@ def paint_all(
     sampling: Sampling = DDIM,
     batch_size: int | None = None,
 ) -> NDArray[np.uint8]:
-    pictures = paint(painter, wanted, sampling, batch_size=batch_size, checkpoint=lambda: None)
+    pictures = paint(
+        painter, wanted, sampling, batch_size=batch_size, check_interrupted=lambda: None
+    )
     return np.stack(list(pictures))
 
 
@@ -245,10 +247,10 @@ def test_requests_are_read_one_batch_at_a_time(painter: Painter) -> None:
             taken += 1
             yield wanted
 
-    pictures = paint(painter, counted(), DDIM, batch_size=2, checkpoint=lambda: None)
+    pictures = paint(painter, counted(), DDIM, batch_size=2, check_interrupted=lambda: None)
     assert taken == 0
     assert [taken for _ in pictures] == [2, 2, 4, 4, 5]
-    assert list(paint(painter, [], DDIM, batch_size=2, checkpoint=lambda: None)) == []
+    assert list(paint(painter, [], DDIM, batch_size=2, check_interrupted=lambda: None)) == []
 
 
 def watch(
@@ -350,7 +352,7 @@ def test_checkpoint_interrupts_between_steps(painter: Painter) -> None:
         if len(sizes) == 2:
             raise Interrupted
 
-    pictures = paint(watched, requests(2), DDIM, batch_size=2, checkpoint=stop_at_third)
+    pictures = paint(watched, requests(2), DDIM, batch_size=2, check_interrupted=stop_at_third)
     with pytest.raises(Interrupted):
         next(pictures)
     assert sizes == [4, 4]

@@ -17,7 +17,7 @@ from covergen.core.errors import JournalError
 from covergen.core.paths import state_folder
 from covergen.core.picture import Picture
 from covergen.journal.journal import Journal, WriteState
-from covergen.journal.recorder import OpenRun
+from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.exchange import exchange
 from covergen.library.writing.fingerprint import has_fingerprint
 from tests.unit.library.journalled import PROVENANCE, album, open_run, tagged, write
@@ -141,7 +141,7 @@ def test_identical_removed_pictures_are_stored_once(songs: list[Path], journal: 
 
 def test_same_command_resumes_an_interrupted_run(songs: list[Path], journal: Journal) -> None:
     folder = songs[0].parent
-    stopped = OpenRun(journal, "tag", (folder,), {"seed": 1})
+    stopped = RunRecorder(journal, "tag", (folder,), {"seed": 1})
     write(songs[0], "flac", PNG, stopped)
     stopped.finish_album(album(folder), failed=0, complete=True)
     with open_run(journal, folder, {"seed": 2}) as other:
@@ -161,11 +161,11 @@ def test_same_command_resumes_an_interrupted_run(songs: list[Path], journal: Jou
 
 def test_resumed_run_knows_the_original_stamps(song: Path, journal: Journal) -> None:
     before = track(song, "flac")
-    run = OpenRun(journal, "tag", (song.parent,), {})
+    run = RunRecorder(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, run)
     write(song, "flac", JPEG, run)
     run.stop()
-    run = OpenRun(journal, "tag", (song.parent,), {})
+    run = RunRecorder(journal, "tag", (song.parent,), {})
     stamp = run.stamp_before(track(song, "flac"))
     assert (stamp.size, stamp.mtime_ns) == (before.size, before.mtime_ns)
     song.touch()
@@ -173,25 +173,25 @@ def test_resumed_run_knows_the_original_stamps(song: Path, journal: Journal) -> 
 
 
 def test_failed_album_is_retried(song: Path, journal: Journal) -> None:
-    run = OpenRun(journal, "tag", (song.parent,), {})
+    run = RunRecorder(journal, "tag", (song.parent,), {})
     run.finish_album(album(song.parent), failed=1, complete=False)
-    assert not OpenRun(journal, "tag", (song.parent,), {}).has_finished(album(song.parent))
+    assert not RunRecorder(journal, "tag", (song.parent,), {}).has_finished(album(song.parent))
 
 
 def test_album_changed_since_is_not_finished(song: Path, journal: Journal) -> None:
     mine = replace(album(song.parent), tracks=(track(song, "flac"),))
-    run = OpenRun(journal, "tag", (song.parent,), {})
+    run = RunRecorder(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, run)
     run.finish_album(mine, failed=0, complete=True)
-    run = OpenRun(journal, "tag", (song.parent,), {})
+    run = RunRecorder(journal, "tag", (song.parent,), {})
     assert not run.has_finished(mine), "it is as it was before the run"
     assert run.has_finished(replace(mine, tracks=(track(song, "flac"),)))
 
 
 def test_undone_run_is_not_resumed(song: Path, journal: Journal) -> None:
-    stopped = OpenRun(journal, "tag", (song.parent,), {})
+    stopped = RunRecorder(journal, "tag", (song.parent,), {})
     write(song, "flac", PNG, stopped)
-    OpenRun(journal, "undo", (song.parent,), {"undoes": 1}).undo(*journal.history(song))
+    RunRecorder(journal, "undo", (song.parent,), {"undoes": 1}).undo(*journal.history(song))
     tagged(song, "flac", JPEG)
     assert [run.id for run in journal.runs()] == [3, 2, 1]
 
@@ -206,7 +206,7 @@ def test_last_run_to_undo_is_one_with_writes(songs: list[Path], journal: Journal
     last = next(iter(journal.left_to_undo()), None)
     assert last is not None
     assert last.id == 2
-    undoing = OpenRun(journal, "undo", (folder,), {"undoes": 2})
+    undoing = RunRecorder(journal, "undo", (folder,), {"undoes": 2})
     undoing.undo(*journal.history(songs[1]))
     undoing.finish()
     last = next(iter(journal.left_to_undo()), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from covergen.core.picture import Picture
 from covergen.core.types import Album, Outcome, Provenance, Status
 from covergen.journal.journal import Journal, Write
-from covergen.journal.recorder import OpenRun
+from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.unit.library.written import same_packets, track
 
@@ -33,14 +33,16 @@ def album(folder: Path, key: str = "key") -> Album:
 @contextmanager
 def open_run(
     journal: Journal, folder: Path, settings: dict[str, object] | None = None
-) -> Iterator[OpenRun]:
+) -> Iterator[RunRecorder]:
     """A run that finishes."""
-    run = OpenRun(journal, "tag", (folder,), settings or {})
+    run = RunRecorder(journal, "tag", (folder,), settings or {})
     yield run
     run.finish()
 
 
-def write(path: Path, container: str, picture: Picture, run: OpenRun, key: str = "key") -> Outcome:
+def write(
+    path: Path, container: str, picture: Picture, run: RunRecorder, key: str = "key"
+) -> Outcome:
     """Write a cover like a run, with a journal."""
     outcome = write_cover(
         track(path, container),

@@ -6,12 +6,12 @@ from pathlib import Path
 from covergen.core.types import Album, Outcome
 from covergen.library.existing_covers import covers_of
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from tests.media import Library, encode, picture_bytes, put_picture
 
 
 def album_of(folder: Path) -> Album:
-    (album,) = scan([folder], ScanOptions(), ScanMemory(), checkpoint=lambda: None)
+    (album,) = scan([folder], ScanOptions(), ScanCache(), check_interrupted=lambda: None)
     assert not isinstance(album, Outcome)
     return album
 

@@ -75,7 +75,7 @@ def located(monkeypatch: pytest.MonkeyPatch) -> None:
 def keep(options: TagOptions, plan: AlbumPlan = PLAN) -> Cover:
     pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     cover = Cover(pixels=pixels, provenance=PROVENANCE)
-    embedding = AlbumEmbedding(plan=plan, vector=np.ones(2, np.float32), unheard=(UNHEARD,))
+    embedding = AlbumEmbedding(plan=plan, vector=np.ones(2, np.float32), undecoded=(UNHEARD,))
     PendingCovers(options, stamp_of).keep(embedding, cover)
     return cover
 

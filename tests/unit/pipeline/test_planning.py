@@ -11,7 +11,7 @@ import pytest
 from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions
 from covergen.pipeline.events import PlanTotals
 from covergen.pipeline.options import PlanOptions, WriteOptions
@@ -48,9 +48,11 @@ class Shelf:
         return planned
 
     def items(self, **options: object) -> Iterator[AlbumPlan | Outcome]:
-        with closing(ScanMemory()) as memory:
+        with closing(ScanCache()) as scan_cache:
             yield from plan_library(
-                PlanOptions(paths=(self.root,), **options), memory, checkpoint=lambda: None
+                PlanOptions(paths=(self.root,), **options),
+                scan_cache,
+                check_interrupted=lambda: None,
             )
 
 
@@ -139,7 +141,7 @@ def test_unwritable_tracks_are_reported_but_not_targets(shelf: Shelf, tmp_path: 
     locked.chmod(0o444)
     _link(linked, tmp_path / "elsewhere")
 
-    (plan,) = planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None)
+    (plan,) = planned(PlanOptions(paths=(shelf.root,)), check_interrupted=lambda: None)
 
     assert isinstance(plan, AlbumPlan)
     assert [track.path for track in plan.targets] == [free]
@@ -154,12 +156,12 @@ def test_totals_count_each_file_once(shelf: Shelf) -> None:
     writing.with_name(writing.name + ".part").touch()  # a download program's
     totals = PlanTotals()
 
-    for plan in planned(PlanOptions(paths=(shelf.root,)), checkpoint=lambda: None):
+    for plan in planned(PlanOptions(paths=(shelf.root,)), check_interrupted=lambda: None):
         totals.add(plan)
 
     assert totals.tracks == {(Action.PAINT, Reason.NO_COVER): 2}
     assert totals.files == {(Status.SKIPPED, Reason.IN_USE): 1}
-    assert (totals.targets, totals.heard) == (2, 3), "an album is heard as a whole"
+    assert (totals.targets, totals.tracks_to_embed) == (2, 3), "an album is heard as a whole"
 
 
 def test_existing_sidecar_name_blocks_sidecar_only_runs(shelf: Shelf) -> None:
@@ -277,7 +279,7 @@ def test_files_that_cannot_be_written_are_counted_once(tmp_path: Path) -> None:
     path = encode(tmp_path / "1.m4a", "mp4", seconds=0.2, tags={"title": "T"})
     path.write_bytes(path.read_bytes().replace(b"mdirappl", b"mdtaappl"))
     totals = PlanTotals()
-    for item in planned(PlanOptions(paths=(tmp_path,)), checkpoint=lambda: None):
+    for item in planned(PlanOptions(paths=(tmp_path,)), check_interrupted=lambda: None):
         totals.add(item)
     assert totals.files[Status.FAILED, Reason.UNREADABLE] == 1
     assert sum(totals.tracks.values()) + sum(totals.files.values()) == 1

@@ -11,7 +11,7 @@ from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Status
 from covergen.library.scanning.scan import ScanOptions
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, Event, FileFailed
 from covergen.pipeline.track_outputs import TrackOutputs
 from tests.media import encode
@@ -41,8 +41,8 @@ def _add(sound: bytes, *paths: Path) -> None:
 
 def _plans(outputs: TrackOutputs) -> tuple[list[AlbumPlan], list[Event]]:
     events: list[Event] = []
-    with closing(ScanMemory()) as memory:
-        return list(outputs.plans(memory, events.append, lambda: None)), events
+    with closing(ScanCache()) as scan_cache:
+        return list(outputs.plans(scan_cache, events.append, lambda: None)), events
 
 
 def _made(outputs: TrackOutputs) -> dict[Path, Path]:

@@ -19,7 +19,7 @@ from covergen.core.types import (
     Track,
 )
 from covergen.journal.journal import Journal, WriteState
-from covergen.journal.recorder import OpenRun
+from covergen.journal.recorder import RunRecorder
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.options import WriteOptions
 from covergen.pipeline.writing import Writer, fill_album, is_complete, write_album
@@ -199,12 +199,12 @@ def test_fill_fails_without_a_readable_picture(
 
 
 def _write(
-    album: Album, options: WriteOptions, unheard: tuple[Outcome, ...] = ()
+    album: Album, options: WriteOptions, undecoded: tuple[Outcome, ...] = ()
 ) -> tuple[AlbumDone, list[Track]]:
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks)
     written: list[Track] = []
     writer = Writer(options=options, on_written=written.append, run=None)
-    done = write_album(plan, Picture.parse(_RED), _PROVENANCE, writer, unheard=unheard)
+    done = write_album(plan, Picture.parse(_RED), _PROVENANCE, writer, undecoded=undecoded)
     assert (done.plan, done.provenance) == (plan, _PROVENANCE)
     return done, written
 
@@ -230,12 +230,12 @@ def test_cover_is_written_to_each_track(folder: Path, sound: bytes) -> None:
 
 def test_undecodable_track_is_not_written(folder: Path, sound: bytes) -> None:
     deaf, heard = (_track(folder / f"{n}.flac", sound) for n in (1, 2))
-    unheard = Outcome(path=deaf.path, status=Status.FAILED, reason=Reason.UNDECODABLE)
+    undecoded = Outcome(path=deaf.path, status=Status.FAILED, reason=Reason.UNDECODABLE)
 
-    done, written = _write(_album(deaf, heard), WriteOptions(), (unheard,))
+    done, written = _write(_album(deaf, heard), WriteOptions(), (undecoded,))
 
     assert done.result == "partly"
-    assert done.outcomes[0] == unheard
+    assert done.outcomes[0] == undecoded
     assert [outcome.path for outcome in done.outcomes] == [deaf.path, heard.path]
     assert written == [heard]
     assert _covers(deaf.path) == []
@@ -293,7 +293,7 @@ def test_every_write_is_recorded_in_the_journal(folder: Path, sound: bytes) -> N
     album = _album(*tracks)
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=(tracks[0],))
     journal = Journal()
-    run = OpenRun(journal, "tag", (folder,), {})
+    run = RunRecorder(journal, "tag", (folder,), {})
     writer = Writer(options=WriteOptions(sidecar=True), on_written=lambda _: None, run=run)
 
     write_album(plan, Picture.parse(_RED), _PROVENANCE, writer)
@@ -312,6 +312,6 @@ def test_album_is_complete_if_only_undecodable_tracks_failed(folder: Path) -> No
     def outcome(status: Status) -> Outcome:
         return Outcome(path=folder, status=status, reason=Reason.IO_ERROR)
 
-    unheard, failed, written = map(outcome, (Status.FAILED, Status.FAILED, Status.WRITTEN))
-    assert is_complete((unheard, written), (unheard,))
-    assert not is_complete((unheard, failed, written), (unheard,))
+    undecoded, failed, written = map(outcome, (Status.FAILED, Status.FAILED, Status.WRITTEN))
+    assert is_complete((undecoded, written), (undecoded,))
+    assert not is_complete((undecoded, failed, written), (undecoded,))

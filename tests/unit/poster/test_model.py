@@ -71,7 +71,7 @@ def request(arousal: float, valence: float, seed: int) -> PaintRequest:
 
 def paint(poster: Poster, requests: list[PaintRequest], **options: object) -> list[np.ndarray]:
     batches = poster.paint_batches(
-        requests, SAMPLING, batch_size=2, checkpoint=lambda: None, **options
+        requests, SAMPLING, batch_size=2, check_interrupted=lambda: None, **options
     )
     return [picture for batch in batches for picture in batch]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.starter.evaluation import figures
+from covergen.starter.evaluation import metrics
 from covergen.starter.evaluation.families import FamilyClassifier
 from covergen.starter.evaluation.pictures import (
     EDGE_DENSITY,
@@ -31,12 +31,12 @@ def test_agreement_is_the_share_of_variance_explained_by_mood() -> None:
     signal = known[:, :1] + known[:, 1:] ** 2
     signal = (signal - signal.mean()) / signal.std()
     covers = pictures_with(np.sqrt(0.7) * signal + np.sqrt(0.3) * noise)
-    figure, each = figures.agreement(known, covers)
+    figure, each = metrics.agreement(known, covers)
     assert figure.value == pytest.approx(0.7, abs=0.02)
     assert figure.low < 0.7 < figure.high
     assert figure.high - figure.low < 0.06
     assert each == pytest.approx(np.full(len(EXPRESSED), 0.7), abs=0.04)
-    assert figures.agreement(mood(4000, seed=9), covers)[0].value < 0.02
+    assert metrics.agreement(mood(4000, seed=9), covers)[0].value < 0.02
 
 
 @pytest.mark.parametrize("variance", [0, 3])
@@ -44,7 +44,7 @@ def test_control_ratio_is_the_ratio_of_variances(variance: float) -> None:
     rng = np.random.default_rng(0)
     tracks = rng.normal(0, np.sqrt(variance), (600, 1, 7))
     rows = (tracks + rng.normal(0, 1, (600, 8, 7))).reshape(-1, 7)
-    figure = figures.control(pictures_with(rows), 8)
+    figure = metrics.control(pictures_with(rows), 8)
     assert figure.value == pytest.approx(variance, rel=0.08, abs=0.05)
     assert figure.count == 600
 
@@ -53,7 +53,7 @@ def test_near_duplicates_are_pairs_that_hardly_differ() -> None:
     rng = np.random.default_rng(0)
     thumbs = rng.integers(0, 256, (5, 128, 128, 3), dtype=np.uint8)
     thumbs[3] = np.clip(thumbs[1].astype(int) + 1, 0, 255)
-    assert figures.near_duplicates(Pictures(np.zeros((5, 7)), np.zeros(5), thumbs)) == 1
+    assert metrics.near_duplicates(Pictures(np.zeros((5, 7)), np.zeros(5), thumbs)) == 1
 
 
 def disc(blur: float) -> NDArray[np.uint8]:
@@ -76,8 +76,8 @@ def test_empty_covers_have_almost_no_edges() -> None:
     reference = pictures_with(rows)
     rows = rows.copy()
     rows[:3, EDGE_DENSITY] = rows[:, EDGE_DENSITY].min() - 1
-    assert 3 <= figures.empty_covers(pictures_with(rows[:100]), reference) <= 6
-    assert figures.empty_covers(pictures_with(rows[3:4] + 9), reference) == 0
+    assert 3 <= metrics.empty_covers(pictures_with(rows[:100]), reference) <= 6
+    assert metrics.empty_covers(pictures_with(rows[3:4] + 9), reference) == 0
 
 
 def test_classifier_distinguishes_forms() -> None:
@@ -88,7 +88,7 @@ def test_classifier_distinguishes_forms() -> None:
     thumbs = np.stack([np.repeat(np.uint8(127 + 90 * w)[..., None], 3, axis=2) for w in waves])
     classifier = FamilyClassifier(2)
     classifier.fit(thumbs[:128], labels[:128])
-    assert figures.recognised(classifier.predict(thumbs[128:]), labels[128:]).value > 0.75
+    assert metrics.recognised(classifier.predict(thumbs[128:]), labels[128:]).value > 0.75
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,11 @@ def test_retrieval_finds_matching_covers_and_not_shuffled_ones(
     attributes, pictures = colored
     known, unknown = slice(0, 96), slice(96, 160)
     probe = (attributes[known], pictures[known])
-    found = figures.retrieval(attributes[unknown], pictures[unknown], *probe)
+    found = metrics.retrieval(attributes[unknown], pictures[unknown], *probe)
     assert found.value > 0.5
     assert found.count == 64
     shuffled = np.random.default_rng(0).permutation(64)
-    assert figures.retrieval(attributes[unknown][shuffled], pictures[unknown], *probe).value < 0.1
+    assert metrics.retrieval(attributes[unknown][shuffled], pictures[unknown], *probe).value < 0.1
 
 
 def test_distance_is_smallest_between_sets_of_one_distribution(
@@ -118,6 +118,6 @@ def test_distance_is_smallest_between_sets_of_one_distribution(
 ) -> None:
     _, pictures = colored
     one, other = pictures[slice(0, 80)], pictures[slice(80, 160)]
-    assert figures.closeness(one, one).value == pytest.approx(0, abs=1e-12)
+    assert metrics.closeness(one, one).value == pytest.approx(0, abs=1e-12)
     darker = measure(other.thumbs // 2)
-    assert figures.closeness(darker, one).value > 2 * figures.closeness(other, one).value
+    assert metrics.closeness(darker, one).value > 2 * metrics.closeness(other, one).value

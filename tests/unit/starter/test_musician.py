@@ -199,7 +199,7 @@ def test_onsets_repeat_at_the_tempo(tempo_bpm: float, instruments: InstrumentSet
         lags = np.arange(repeats.size)
         beats = 6000 / tempo_bpm * np.array([2.0, 4.0])
         at_beat.append(np.interp(beats, lags, repeats).mean())
-        wrong = [beats * stretch for stretch in (0.91, 0.955, 1.045, 1.09)]
+        wrong = [beats * training_loop for training_loop in (0.91, 0.955, 1.045, 1.09)]
         elsewhere.append(np.interp(wrong, lags, repeats).mean(axis=1).max())
     assert np.mean(at_beat) > 0.35
     assert np.mean(np.array(at_beat) - elsewhere) > 0.25

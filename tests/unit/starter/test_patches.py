@@ -7,21 +7,21 @@ import torch
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import paint
 from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
-from covergen.starter.recipe.run import Run
-from covergen.starter.recipe.settings import LatentSettings, Recipe, World
+from covergen.starter.recipe.run_folder import RunFolder
+from covergen.starter.recipe.settings import DatasetSettings, LatentSettings, Recipe
 
 CHANNELS = 6
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("patches")
     recipe = Recipe(
-        world=World(pictures=4, shard=2),
+        dataset=DatasetSettings(pictures=4, shard=2),
         latents=LatentSettings(channels=CHANNELS, measured=4),
     )
-    run = Run(folder=folder, recipe=recipe, device=torch.device("cpu"), late=lambda: False)
-    place = folder / "world" / "train-pictures"
+    run = RunFolder(folder=folder, recipe=recipe, device=torch.device("cpu"), late=lambda: False)
+    place = folder / "dataset" / "train-pictures"
     place.mkdir(parents=True)
     for shard in range(2):
         np.save(place / f"{shard:04d}.npy", _pictures(shard))
@@ -34,7 +34,7 @@ def _pictures(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.stack([paint(draw_attributes(rng), rng, size=128, grain=False).pixels] * 2)
 
 
-def test_reconstruction_is_the_best_linear_one(run: Run) -> None:
+def test_reconstruction_is_the_best_linear_one(run: RunFolder) -> None:
     pixels = np.concatenate([_pictures(0), _pictures(1)])
     basis = load_basis(run)
     back = basis.decode(basis.encode(pixels)).astype(np.float64) / 127.5 - 1
@@ -50,7 +50,7 @@ def test_reconstruction_is_the_best_linear_one(run: Run) -> None:
     assert error == pytest.approx(truncated, rel=0.05)  # rounding and clipping
 
 
-def test_latents_are_centred_with_unit_mean_variance_in_decreasing_order(run: Run) -> None:
+def test_latents_are_centred_with_unit_mean_variance_in_decreasing_order(run: RunFolder) -> None:
     latents = load_latents(run)[:, 0].astype(np.float32)
     assert latents.shape == (4, CHANNELS, 16, 16)
     variances = latents.var(axis=(0, 2, 3))
@@ -59,12 +59,12 @@ def test_latents_are_centred_with_unit_mean_variance_in_decreasing_order(run: Ru
     assert (np.diff(variances) < 0).all()
 
 
-def test_mirror_images_are_encoded_too(run: Run) -> None:
+def test_mirror_images_are_encoded_too(run: RunFolder) -> None:
     mirrored = load_basis(run).encode(_pictures(0)[:, :, ::-1])
     assert np.allclose(load_latents(run)[:2, 1], mirrored, atol=5e-3)
 
 
-def test_encoding_again_keeps_the_basis(run: Run) -> None:
+def test_encoding_again_keeps_the_basis(run: RunFolder) -> None:
     path = run.folder / "latents" / "basis.npz"
     before = path.read_bytes()
     assert encode_pictures(run)

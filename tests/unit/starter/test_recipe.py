@@ -8,31 +8,31 @@ import numpy as np
 import pytest
 import torch
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter
+from covergen.starter.recipe.audio_encoder import train_audio_encoder
 from covergen.starter.recipe.base import TextToImage, train_base
 from covergen.starter.recipe.captions import make_tokenizer, shorten
+from covergen.starter.recipe.dataset import render
 from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
 from covergen.starter.recipe.patches import encode_pictures
-from covergen.starter.recipe.run import Run
+from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import (
+    AudioEncoderSettings,
     BaseSettings,
+    DatasetSettings,
     LatentSettings,
     Recipe,
-    TowerSettings,
     VaeSettings,
-    World,
 )
-from covergen.starter.recipe.stretch import make_optimizers
-from covergen.starter.recipe.tower import train_tower
+from covergen.starter.recipe.training_loop import make_optimizers
 from covergen.starter.recipe.vae import train_vae
-from covergen.starter.recipe.world import render
 
-WORLD = World(pictures=4, large=4, tracks=4, validation=2, shard=2, large_size=128)
+DATASET = DatasetSettings(pictures=4, large=4, tracks=4, validation=2, shard=2, large_size=128)
 VAE = replace(
     VaeSettings(),
     channels=(8, 8, 8, 8),
@@ -40,12 +40,12 @@ VAE = replace(
     adversarial_from=2,
     optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
 )
-TOWER = replace(
-    TowerSettings(),
+AUDIO_ENCODER = replace(
+    AudioEncoderSettings(),
     width=12,
     depths=(1, 1),
     heads=(1, 2),
-    optimisation=replace(TowerSettings().optimisation, steps=2, batch=2),
+    optimisation=replace(AudioEncoderSettings().optimisation, steps=2, batch=2),
 )
 BASE = replace(
     BaseSettings(),
@@ -57,13 +57,20 @@ BASE = replace(
 )
 ADAPTER = replace(Recipe().adapter, tokens=4, rank=2, max_steps=3, batch_size=2, validation=0.0)
 LATENTS = replace(LatentSettings(), channels=8, measured=4)
-RECIPE = Recipe(world=WORLD, latents=LATENTS, vae=VAE, tower=TOWER, base=BASE, adapter=ADAPTER)
+RECIPE = Recipe(
+    dataset=DATASET,
+    latents=LATENTS,
+    vae=VAE,
+    audio_encoder=AUDIO_ENCODER,
+    base=BASE,
+    adapter=ADAPTER,
+)
 
 
-def run_in(folder: Path, *, steps: int | None = None) -> Run:
+def run_in(folder: Path, *, steps: int | None = None) -> RunFolder:
     """A run that reaches its time limit after `steps` checks, or never if None."""
     checks = count()
-    return Run(
+    return RunFolder(
         folder=folder,
         recipe=RECIPE,
         device=torch.device("cpu"),
@@ -77,32 +84,41 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in ("train", "validation"):
         for kind in ("pictures", "large", "tracks"):
             assert render(run, split, kind, workers=1)
-    for stage in (encode_pictures, train_vae, train_tower, train_base, export, train_adapter):
+    for stage in (
+        encode_pictures,
+        train_vae,
+        train_audio_encoder,
+        train_base,
+        export,
+        train_adapter,
+    ):
         assert stage(run)
     return run.folder
 
 
 def test_exported_models_embed_and_paint(trained: Path) -> None:
     cpu = torch.device("cpu")
-    tower = Tower(trained / "export" / "clap", device=cpu, dtype=torch.float32)
+    audio_encoder = AudioEncoder(trained / "export" / "clap", device=cpu, dtype=torch.float32)
     noise = np.random.default_rng(0).normal(0, 0.1, (2, 480_000)).astype(np.float32)
-    vectors = tower.embed(tower.log_mel(noise))
+    vectors = audio_encoder.embed(audio_encoder.log_mel(noise))
     assert vectors.shape == (2, 512)
     painter = load_painter(
         trained / "export" / "base",
         trained / "export" / "adapter.safetensors",
-        d_audio=tower.dimension,
+        d_audio=audio_encoder.dimension,
         device=cpu,
         dtype=torch.float32,
     )
     requests = [PaintRequest(vector=vector, seed=1) for vector in vectors]
     sampling = Sampling(steps=2, guidance=2.0, scheduler="dpm++")
-    pictures = list(paint(painter, requests, sampling, batch_size=2, checkpoint=lambda: None))
+    pictures = list(
+        paint(painter, requests, sampling, batch_size=2, check_interrupted=lambda: None)
+    )
     assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
 
 
 def test_resumed_training_gives_the_same_weights(trained: Path, tmp_path: Path) -> None:
-    for data in ("world", "latents"):
+    for data in ("dataset", "latents"):
         (tmp_path / data).symlink_to(trained / data)
     assert not train_vae(run_in(tmp_path, steps=2))
     assert train_vae(run_in(tmp_path))

@@ -59,7 +59,7 @@ class Latents:
         self.events: list[Any] = []
         encoder = Encoder(vae=vae, size=(64, 64), crop=crop)
         self.latents, self.problems = from_pictures(
-            paths, encoder, cached=cached, emit=self.events.append, checkpoint=lambda: None
+            paths, encoder, cached=cached, emit=self.events.append, check_interrupted=lambda: None
         )
 
     def at(self, indices: Sequence[int], positions: Sequence[float] | None = None) -> Tensor:
@@ -136,7 +136,7 @@ def test_encoding_can_be_interrupted(paths: list[Path], vae: AutoencoderKL) -> N
 
     encoder = Encoder(vae=vae, size=(64, 64), crop="center")
     with pytest.raises(Interrupted):
-        from_pictures(paths, encoder, cached=True, emit=lambda _: None, checkpoint=stop)
+        from_pictures(paths, encoder, cached=True, emit=lambda _: None, check_interrupted=stop)
 
 
 def colors(view: Tensor) -> str:

@@ -21,9 +21,9 @@ from covergen.training.events import (
 from covergen.training.log import log_line, read_log
 from covergen.training.recipe import RECIPES
 from covergen.training.report import write_report
-from covergen.training.train import Names
+from covergen.training.train import AdapterNames
 
-NAMES = Names(title="<mine> & yours", base="some/base", clap="some/clap")
+NAMES = AdapterNames(title="<mine> & yours", base="some/base", clap="some/clap")
 
 
 def step_done(number: int, loss: float = 0.5) -> StepDone:

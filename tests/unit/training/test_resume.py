@@ -29,7 +29,7 @@ def test_interrupted_training_resumes_with_identical_results(
 ) -> None:
     encoding = len(examples)  # one call each
     with pytest.raises(Interrupted):
-        trainer(examples, checkpoint=stop_at(encoding + call))
+        trainer(examples, check_interrupted=stop_at(encoding + call))
     assert len(trainer.losses) == call - 1
     trained = trainer(examples, resume=True)
     assert trainer.losses == whole.losses
@@ -47,7 +47,7 @@ def test_queued_steps_are_finished_and_saved(
     """On a GPU, the result of a step is read after the next one is queued."""
     monkeypatch.setattr(loop, "steps_ahead", lambda _: 1)
     with pytest.raises(Interrupted):
-        trainer(examples, checkpoint=stop_at(len(examples) + 4))
+        trainer(examples, check_interrupted=stop_at(len(examples) + 4))
     assert [event.step for event in trainer.emitted(StepDone)] == [1, 2, 3]
     assert trainer.emitted(Saved)[-1].step == 3
     trainer(examples, resume=True)
@@ -62,7 +62,7 @@ def test_half_precision_resumes_with_identical_results(
     one, two = Trainer(sd1, tmp_path / "one"), Trainer(sd1, tmp_path / "two")
     one(examples, precision="fp16")
     with pytest.raises(Interrupted):
-        two(examples, precision="fp16", checkpoint=stop_at(len(examples) + 2))
+        two(examples, precision="fp16", check_interrupted=stop_at(len(examples) + 2))
     two(examples, precision="fp16", resume=True)
     assert one.losses == two.losses
     assert one.adapter_digest == two.adapter_digest
@@ -133,7 +133,7 @@ def test_damaged_checkpoint_does_not_replace_an_intact_one(
     flip_bit(folder / "step-4.safetensors")
     stop = stop_at(len(examples) + 2)
     with pytest.raises(Interrupted):
-        copied(examples, resume=True, keep_checkpoints=1, checkpoint=stop)
+        copied(examples, resume=True, keep_checkpoints=1, check_interrupted=stop)
     assert [path.name for path in folder.glob("*.sha256")] == ["step-3.sha256"]
     copied(examples, resume=True)
     assert copied.emitted(TrainingBegun)[-1].step == 3

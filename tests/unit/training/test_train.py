@@ -44,7 +44,9 @@ def load(base: Path, adapter: Path) -> Painter:
 
 def paint_first(painter: Painter, examples: list[Example], count: int) -> list[NDArray[np.uint8]]:
     requests = [PaintRequest(vector=examples[i].vector, seed=i) for i in range(count)]
-    return list(paint(painter, requests, SAMPLING, batch_size=count, checkpoint=lambda: None))
+    return list(
+        paint(painter, requests, SAMPLING, batch_size=count, check_interrupted=lambda: None)
+    )
 
 
 def sheet_of(trainer: Trainer) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from covergen.core.types import Sampling
 from covergen.training.events import Event, StepDone
 from covergen.training.examples import Example, Pairs
 from covergen.training.recipe import RECIPES, Recipe
-from covergen.training.train import Names, Trained, train
+from covergen.training.train import AdapterNames, Trained, train
 
 SAMPLING = Sampling(steps=2, guidance=3.0, scheduler="dpm++")
 QUICK = replace(
@@ -28,7 +28,7 @@ QUICK = replace(
     sample_every=None,
     checkpoint_every=2,
 )
-NAMES = Names(title="Mine", base="tiny/base", clap="tiny/clap")
+NAMES = AdapterNames(title="Mine", base="tiny/base", clap="tiny/clap")
 
 
 class Killed(BaseException):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from covergen.audio.clap import Tower
+from covergen.audio.clap import AudioEncoder
 from covergen.core.errors import TrainingError
 from covergen.datasets.folder import Pair
-from covergen.jobs.finetune.examples import PairHeard, make_examples
+from covergen.jobs.finetune.examples import PairEmbedded, make_examples
 from covergen.training.examples import Example
 from tests.media import encode
 from tests.tiny_clap import make_tiny_clap
@@ -24,14 +24,14 @@ class Maker:
     """`make_examples`, recording its events."""
 
     def __init__(self, clap: Path) -> None:
-        self.tower = Tower(clap, device=torch.device("cpu"), dtype=torch.float32)
+        self.audio_encoder = AudioEncoder(clap, device=torch.device("cpu"), dtype=torch.float32)
         self.left_out: dict[str, str] = {}
-        self.events: list[PairHeard] = []
+        self.events: list[PairEmbedded] = []
 
     def __call__(self, *pairs: Pair, process: tuple[int, int] = (0, 1)) -> list[Example]:
         return make_examples(
             pairs,
-            self.tower,
+            self.audio_encoder,
             windows=1,
             workers=1,
             leave_out=self.left_out.__setitem__,

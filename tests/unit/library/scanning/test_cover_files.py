@@ -11,7 +11,7 @@ from covergen.core.types import Album
 from covergen.library.scanning.cover_names import CoverNames
 from covergen.library.scanning.folder_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from tests.media import encode, picture_bytes, put_tags
 
 _PICTURE = picture_bytes("jpeg")
@@ -44,12 +44,14 @@ class Shelf:
     def albums(
         self,
         options: ScanOptions | None = None,
-        memory: Path | None = None,
+        scan_cache: Path | None = None,
         paths: Sequence[Path] = (),
     ) -> list[Album]:
         roots = paths or [self.root]
-        with closing(ScanMemory(memory)) as seen:
-            found = list(scan(roots, options or ScanOptions(), seen, checkpoint=lambda: None))
+        with closing(ScanCache(scan_cache)) as seen:
+            found = list(
+                scan(roots, options or ScanOptions(), seen, check_interrupted=lambda: None)
+            )
         assert all(isinstance(item, Album) for item in found)
         return [item for item in found if isinstance(item, Album)]
 
@@ -216,9 +218,9 @@ def test_folders_links_and_pipes_are_not_cover_files(shelf: Shelf) -> None:
 def test_repaired_cover_file_is_found(shelf: Shelf, tmp_path: Path) -> None:
     shelf.add("1.flac", album="Album", artist="A")
     cover = shelf.put("cover.jpg", b"")
-    memory = tmp_path / "scan.sqlite"
-    assert shelf.albums(memory=memory)[0].broken_file == cover
+    scan_cache = tmp_path / "scan.sqlite"
+    assert shelf.albums(scan_cache=scan_cache)[0].broken_file == cover
     shelf.put("cover.jpg")
     for _ in ("read", "remembered"):
-        (album,) = shelf.albums(memory=memory)
+        (album,) = shelf.albums(scan_cache=scan_cache)
         assert (album.cover_file, album.broken_file) == (cover, None)

@@ -19,7 +19,7 @@ from covergen.core.errors import Interrupted, UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, Outcome, Status, Track
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.tags import read_track
 from covergen.pipeline.plan_album import plan_album
 from tests.media import encode, picture_bytes, put_tags, video
@@ -47,10 +47,10 @@ def add(clip: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def memory() -> Iterator[ScanMemory]:
-    memory = ScanMemory()
-    yield memory
-    memory.close()
+def scan_cache() -> Iterator[ScanCache]:
+    scan_cache = ScanCache()
+    yield scan_cache
+    scan_cache.close()
 
 
 def _no_stop() -> None:
@@ -58,9 +58,9 @@ def _no_stop() -> None:
 
 
 def _scan(
-    memory: ScanMemory, *paths: Path, options: ScanOptions | None = None
+    scan_cache: ScanCache, *paths: Path, options: ScanOptions | None = None
 ) -> list[Album | Outcome]:
-    return list(scan(paths, options or ScanOptions(), memory, checkpoint=_no_stop))
+    return list(scan(paths, options or ScanOptions(), scan_cache, check_interrupted=_no_stop))
 
 
 def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
@@ -68,7 +68,7 @@ def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
     return [item for item in items if isinstance(item, Album)]
 
 
-def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, memory: ScanMemory) -> None:
+def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, scan_cache: ScanCache) -> None:
     for number in (1, 2):
         song = encode(tmp_path / f"one/{number} song.mp3", "mp3", seconds=0.1)
         texts = {b"Album": b"An Album", b"Artist": b"Ana", b"Track": b"%d" % number}
@@ -78,7 +78,7 @@ def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, memory: ScanMemory
         data = wav.read_bytes() + info(IPRD="A WAV", IART="Ben", ITRK=str(number))
         wav.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
 
-    albums = _albums(_scan(memory, tmp_path))
+    albums = _albums(_scan(scan_cache, tmp_path))
 
     assert [(a.title, a.artist, len(a.tracks)) for a in albums] == [
         ("An Album", "Ana", 2),
@@ -86,10 +86,10 @@ def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, memory: ScanMemory
     ]
 
 
-def test_scan_of_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
+def test_scan_of_a_whole_library(tmp_path: Path, scan_cache: ScanCache) -> None:
     library = make_library(tmp_path / "library")
     for _ in ("first", "from memory"):
-        items = _scan(memory, library.root)
+        items = _scan(scan_cache, library.root)
         outcomes = {item.path: item for item in items if isinstance(item, Outcome)}
         assert outcomes.pop(library.root / "Podcasts").reason is Reason.IGNORED
         assert {path: item.reason for path, item in outcomes.items()} == library.failures
@@ -104,32 +104,32 @@ def test_scan_of_a_whole_library(tmp_path: Path, memory: ScanMemory) -> None:
             assert {plan.reason for plan in plans} == {expected.reason}, folder
 
 
-def test_ignored_folder_is_reported(tmp_path: Path, memory: ScanMemory) -> None:
+def test_ignored_folder_is_reported(tmp_path: Path, scan_cache: ScanCache) -> None:
     (tmp_path / "Podcasts").mkdir()
     (tmp_path / "Podcasts/.ndignore").touch()
-    (outcome,) = _scan(memory, tmp_path)
+    (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IGNORED)
     assert outcome.path == tmp_path / "Podcasts"
 
 
-def test_missing_path_raises_before_iteration(tmp_path: Path, memory: ScanMemory) -> None:
+def test_missing_path_raises_before_iteration(tmp_path: Path, scan_cache: ScanCache) -> None:
     with pytest.raises(UsageError):
-        scan([tmp_path / "missing"], ScanOptions(), memory, checkpoint=_no_stop)
+        scan([tmp_path / "missing"], ScanOptions(), scan_cache, check_interrupted=_no_stop)
 
 
-def test_explicit_file_may_have_any_name(add: Callable[..., Path], memory: ScanMemory) -> None:
+def test_explicit_file_may_have_any_name(add: Callable[..., Path], scan_cache: ScanCache) -> None:
     path = add("Album/track one", album="Album")
     add("Album/02.flac", album="Album")
-    (album,) = _albums(_scan(memory, path))
+    (album,) = _albums(_scan(scan_cache, path))
     assert [track.path for track in album.tracks] == [path]
     assert album.title == "Album"
 
 
-def test_per_track(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
+def test_per_track(add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path) -> None:
     for number in ("1", "2"):
         add(f"{number}.flac", album="Album", title=f"Title {number}", track_number=number)
-    albums = _albums(_scan(memory, tmp_path, options=ScanOptions(per="track")))
+    albums = _albums(_scan(scan_cache, tmp_path, options=ScanOptions(per="track")))
     assert [album.title for album in albums] == ["Title 1", "Title 2"]
 
 
@@ -148,13 +148,13 @@ def bare(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_files_that_cannot_hold_a_cover_are_skipped(
-    add: Callable[..., Path], memory: ScanMemory, bare: list[Path], *, beside: bool
+    add: Callable[..., Path], scan_cache: ScanCache, bare: list[Path], *, beside: bool
 ) -> None:
     if beside:
         add("Bare/4.flac", album="Album")
 
     for options in (None, ScanOptions(bare=True)) if beside else (None,):
-        items = _scan(memory, bare[0].parent, options=options)
+        items = _scan(scan_cache, bare[0].parent, options=options)
 
         passed = [item for item in items if isinstance(item, Outcome)]
         assert [outcome.path for outcome in passed] == bare
@@ -163,9 +163,9 @@ def test_files_that_cannot_hold_a_cover_are_skipped(
 
 
 def test_bare_option_includes_files_that_cannot_hold_a_cover(
-    memory: ScanMemory, bare: list[Path]
+    scan_cache: ScanCache, bare: list[Path]
 ) -> None:
-    (album,) = _albums(_scan(memory, bare[0].parent, options=ScanOptions(bare=True)))
+    (album,) = _albums(_scan(scan_cache, bare[0].parent, options=ScanOptions(bare=True)))
     assert [track.path for track in album.tracks] == bare
     assert album.title == "Bare"
     for force in (False, True):
@@ -173,48 +173,48 @@ def test_bare_option_includes_files_that_cannot_hold_a_cover(
         assert (plan.action, plan.targets) == (Action.PAINT, ())
 
 
-def test_mp4_with_aac_extension_can_hold_a_cover(tmp_path: Path, memory: ScanMemory) -> None:
+def test_mp4_with_aac_extension_can_hold_a_cover(tmp_path: Path, scan_cache: ScanCache) -> None:
     path = encode(tmp_path / "1.aac", "mp4", seconds=0.2)
-    (album,) = _albums(_scan(memory, tmp_path))
+    (album,) = _albums(_scan(scan_cache, tmp_path))
     assert [(track.path, track.container) for track in album.tracks] == [(path, "mp4")]
 
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.webm", "libvpx")])
 def test_video_is_skipped_unless_given_explicitly(
-    tmp_path: Path, memory: ScanMemory, name: str, codec: str
+    tmp_path: Path, scan_cache: ScanCache, name: str, codec: str
 ) -> None:
     path = video(tmp_path / name, codec=codec, tags={"title": "Clip"})
     for _ in ("first", "from memory"):
-        (passed,) = _scan(memory, tmp_path)
+        (passed,) = _scan(scan_cache, tmp_path)
         assert isinstance(passed, Outcome)
         assert (passed.path, passed.status, passed.reason) == (path, Status.SKIPPED, Reason.VIDEO)
-    (album,) = _albums(_scan(memory, path))
+    (album,) = _albums(_scan(scan_cache, path))
     assert [track.title for track in album.tracks] == ["Clip"]
 
 
 @pytest.mark.parametrize("stills", [{"codec": "mjpeg"}, {"frames": 1}])
 def test_chapter_stills_are_not_video(
-    tmp_path: Path, memory: ScanMemory, stills: dict[str, Any]
+    tmp_path: Path, scan_cache: ScanCache, stills: dict[str, Any]
 ) -> None:
     video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
-    (album,) = _albums(_scan(memory, tmp_path))
+    (album,) = _albums(_scan(scan_cache, tmp_path))
     assert [track.path.name for track in album.tracks] == ["book.m4b"]
 
 
 def test_excluded_files_are_not_scanned(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     add("Live/1.flac", album="Live")
     add("Studio/1.flac", album="Studio")
-    (album,) = _albums(_scan(memory, tmp_path, options=ScanOptions(exclude=("Live",))))
+    (album,) = _albums(_scan(scan_cache, tmp_path, options=ScanOptions(exclude=("Live",))))
     assert album.title == "Studio"
 
 
-def test_non_utf8_names(add: Callable[..., Path], memory: ScanMemory, tmp_path: Path) -> None:
+def test_non_utf8_names(add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path) -> None:
     names = [os.fsdecode(b"\xff 1.flac"), "2\n.flac", "🎧" * 62 + ".flac"]
     paths = {add(f"{os.fsdecode(bytes([0xE9]))}/{name}", album="Album") for name in names}
     for _ in ("first", "from memory"):
-        (album,) = _albums(_scan(memory, tmp_path))
+        (album,) = _albums(_scan(scan_cache, tmp_path))
         assert {track.path for track in album.tracks} == paths
 
 
@@ -254,10 +254,10 @@ print(len(opened), found)
 
 
 def test_only_changed_files_are_read_again(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = add("1.flac", album="Old"), add("2.flac", album="Old")
-    _scan(memory, tmp_path)
+    _scan(scan_cache, tmp_path)
     read: list[Path] = []
 
     def noted(path: Path, stat: os.stat_result) -> Track:
@@ -268,28 +268,28 @@ def test_only_changed_files_are_read_again(
     put_tags(second, "flac", {"album": "New"})
     stat = second.stat()
     os.utime(second, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    assert {album.title for album in _albums(_scan(memory, tmp_path))} == {"Old", "New"}
+    assert {album.title for album in _albums(_scan(scan_cache, tmp_path))} == {"Old", "New"}
     assert read == [second]
-    memory.forget(first)
-    _scan(memory, tmp_path)
+    scan_cache.forget(first)
+    _scan(scan_cache, tmp_path)
     assert read == [second, first]
 
 
 def test_failures_are_cached_until_the_file_changes(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     text = tmp_path / "song.mp3"
     text.write_text("no music\n")
     for _ in ("first", "from memory"):
-        (outcome,) = _scan(memory, tmp_path)
+        (outcome,) = _scan(scan_cache, tmp_path)
         assert isinstance(outcome, Outcome)
         assert (outcome.path, outcome.reason) == (text, Reason.NOT_AUDIO)
     add("song.mp3", album="Album")
-    assert len(_albums(_scan(memory, tmp_path))) == 1
+    assert len(_albums(_scan(scan_cache, tmp_path))) == 1
 
 
 def test_permission_errors_are_not_cached(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = add("1.flac", album="Album")
     with monkeypatch.context() as patch:
@@ -299,16 +299,16 @@ def test_permission_errors_are_not_cached(
             raise denied
 
         patch.setattr("covergen.library.bounded_reader.io.FileIO", refuse)
-        (outcome,) = _scan(memory, tmp_path)
+        (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
     assert outcome.message == "Permission denied"
-    assert len(_albums(_scan(memory, tmp_path))) == 1
+    assert len(_albums(_scan(scan_cache, tmp_path))) == 1
 
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_disk_errors_are_not_cached(
-    memory: ScanMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+    scan_cache: ScanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
     encode(tmp_path / "song.wav", "wav", seconds=0.1)
     numbers = itertools.count(1)
@@ -328,27 +328,27 @@ def test_disk_errors_are_not_cached(
 
     with monkeypatch.context() as patch:
         patch.setattr("covergen.library.bounded_reader.io.FileIO", Failing)
-        (outcome,) = _scan(memory, tmp_path)
+        (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert outcome.message == "Input/output error"
-    assert len(_albums(_scan(memory, tmp_path))) == 1
+    assert len(_albums(_scan(scan_cache, tmp_path))) == 1
 
 
 def test_deleted_files_are_removed_from_the_cache(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     deleted = add("1.flac", album="Album")
     kept = add("2.flac", album="Album")
-    _scan(memory, tmp_path)
+    _scan(scan_cache, tmp_path)
     deleted.unlink()
-    _scan(memory, kept)
-    assert len(memory.recall(tmp_path)) == 2, "the folder was not listed"
-    _scan(memory, tmp_path, options=ScanOptions(exclude=("2.flac",)))
-    assert memory.recall(tmp_path).keys() == {"2.flac"}
+    _scan(scan_cache, kept)
+    assert len(scan_cache.recall(tmp_path)) == 2, "the folder was not listed"
+    _scan(scan_cache, tmp_path, options=ScanOptions(exclude=("2.flac",)))
+    assert scan_cache.recall(tmp_path).keys() == {"2.flac"}
 
 
 def test_interrupted_scan_keeps_its_results(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     for number in range(5):
         add(f"{number}.flac", album="Album")
@@ -359,25 +359,25 @@ def test_interrupted_scan_keeps_its_results(
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        list(scan([tmp_path], ScanOptions(), memory, checkpoint=stop_at_the_fourth))
-    assert memory.recall(tmp_path).keys() == {"0.flac", "1.flac"}
-    (album,) = _albums(_scan(memory, tmp_path))
+        list(scan([tmp_path], ScanOptions(), scan_cache, check_interrupted=stop_at_the_fourth))
+    assert scan_cache.recall(tmp_path).keys() == {"0.flac", "1.flac"}
+    (album,) = _albums(_scan(scan_cache, tmp_path))
     assert len(album.tracks) == 5
 
 
 def test_unfinished_scan_keeps_its_results(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     add("a/1.flac", album="A")
     add("b/1.flac", album="B")
-    albums = scan([tmp_path], ScanOptions(), memory, checkpoint=_no_stop)
+    albums = scan([tmp_path], ScanOptions(), scan_cache, check_interrupted=_no_stop)
     next(albums)
-    assert memory.recall(tmp_path / "a").keys() == {"1.flac"}
-    assert memory.recall(tmp_path / "b") == {}
+    assert scan_cache.recall(tmp_path / "a").keys() == {"1.flac"}
+    assert scan_cache.recall(tmp_path / "b") == {}
 
 
 def test_memory_does_not_grow_with_the_library(
-    add: Callable[..., Path], memory: ScanMemory, tmp_path: Path
+    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
 ) -> None:
     source = add("source/1.flac", album="Album", artist="Artist")
     for number in range(600):
@@ -388,7 +388,7 @@ def test_memory_does_not_grow_with_the_library(
     def peak(folder: Path) -> int:
         tracemalloc.start()
         try:
-            for _ in scan([folder], ScanOptions(), memory, checkpoint=_no_stop):
+            for _ in scan([folder], ScanOptions(), scan_cache, check_interrupted=_no_stop):
                 pass
             return tracemalloc.get_traced_memory()[1]
         finally:

@@ -12,7 +12,7 @@ from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.scanning import scan_cache as memory_module
-from covergen.library.scanning.scan_cache import Failure, ScanMemory
+from covergen.library.scanning.scan_cache import Failure, ScanCache
 
 _FOLDER = Path("/music/An Album")
 _NAMES = [
@@ -52,41 +52,41 @@ def _failure(name: str) -> Failure:
 
 def test_cached_tracks_and_failures_are_recalled_unchanged() -> None:
     seen = {name: _track(name) for name in _NAMES} | {"text.mp3": _failure("text.mp3")}
-    memory = ScanMemory()
-    memory.remember(*seen.values())
-    memory.close()
-    assert ScanMemory().recall(_FOLDER) == seen
+    scan_cache = ScanCache()
+    scan_cache.remember(*seen.values())
+    scan_cache.close()
+    assert ScanCache().recall(_FOLDER) == seen
 
 
 def test_default_location_is_the_cache_folder() -> None:
-    ScanMemory().close()
+    ScanCache().close()
     assert list(cache_folder().glob("*.sqlite"))
 
 
 def test_recall_returns_only_files_of_the_folder() -> None:
-    memory = ScanMemory()
-    memory.remember(_track("a.mp3"))
-    assert memory.recall(_FOLDER.parent) == {}
-    assert memory.recall(_FOLDER / "a.mp3") == {}
+    scan_cache = ScanCache()
+    scan_cache.remember(_track("a.mp3"))
+    assert scan_cache.recall(_FOLDER.parent) == {}
+    assert scan_cache.recall(_FOLDER / "a.mp3") == {}
 
 
 def test_relative_and_absolute_paths_are_equivalent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = ScanMemory()
+    scan_cache = ScanCache()
     monkeypatch.chdir(tmp_path)
     relative = Track(path=Path("a.mp3"), size=1, mtime_ns=2, container="mp3", has_art=False)
-    memory.remember(relative)
-    assert memory.recall(Path()) == {"a.mp3": relative}
-    assert memory.recall(tmp_path)["a.mp3"].path == tmp_path / "a.mp3"
+    scan_cache.remember(relative)
+    assert scan_cache.recall(Path()) == {"a.mp3": relative}
+    assert scan_cache.recall(tmp_path)["a.mp3"].path == tmp_path / "a.mp3"
 
 
 def test_entries_can_be_replaced_and_forgotten() -> None:
-    memory = ScanMemory()
-    memory.remember(_track("a.mp3"), _track("b.mp3"))
-    memory.remember(_failure("b.mp3"))
-    memory.forget(_FOLDER / "a.mp3", _FOLDER / "never there")
-    assert memory.recall(_FOLDER) == {"b.mp3": _failure("b.mp3")}
+    scan_cache = ScanCache()
+    scan_cache.remember(_track("a.mp3"), _track("b.mp3"))
+    scan_cache.remember(_failure("b.mp3"))
+    scan_cache.forget(_FOLDER / "a.mp3", _FOLDER / "never there")
+    assert scan_cache.recall(_FOLDER) == {"b.mp3": _failure("b.mp3")}
 
 
 @pytest.mark.parametrize("mtime_ns", [0, -(10**18), 2**63, 2**64 * 10**9])
@@ -94,27 +94,27 @@ def test_extreme_mtimes_are_stored(mtime_ns: int) -> None:
     track = Track(
         path=_FOLDER / "a.mp3", size=2**62, mtime_ns=mtime_ns, container="mp3", has_art=False
     )
-    memory = ScanMemory()
-    memory.remember(track)
-    assert memory.recall(_FOLDER) == {"a.mp3": track}
+    scan_cache = ScanCache()
+    scan_cache.remember(track)
+    assert scan_cache.recall(_FOLDER) == {"a.mp3": track}
 
 
 def test_entries_of_another_reader_version_are_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    memory = ScanMemory()
-    memory.remember(_track("a.mp3"))
-    memory.close()
+    scan_cache = ScanCache()
+    scan_cache.remember(_track("a.mp3"))
+    scan_cache.close()
     monkeypatch.setattr(memory_module, "_READER_VERSION", -1)
-    assert ScanMemory().recall(_FOLDER) == {}
+    assert ScanCache().recall(_FOLDER) == {}
 
 
 def test_damaged_database_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "scan.sqlite"
     path.write_bytes(b"no database" * 1000)
-    memory = ScanMemory(path)
-    memory.remember(_track("a.mp3"))
-    assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+    scan_cache = ScanCache(path)
+    scan_cache.remember(_track("a.mp3"))
+    assert scan_cache.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
 
 
 @pytest.mark.parametrize(
@@ -123,30 +123,30 @@ def test_damaged_database_is_replaced(tmp_path: Path) -> None:
 )
 def test_invalid_rows_are_ignored(tmp_path: Path, change: str) -> None:
     path = tmp_path / "scan.sqlite"
-    with closing(ScanMemory(path)) as memory:
-        memory.remember(_track("a.mp3"))
+    with closing(ScanCache(path)) as scan_cache:
+        scan_cache.remember(_track("a.mp3"))
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute(f"UPDATE seen SET {change}")
-    with closing(ScanMemory(path)) as memory:
-        assert memory.recall(_FOLDER) == {}
-        memory.remember(_track("b.mp3"))
+    with closing(ScanCache(path)) as scan_cache:
+        assert scan_cache.recall(_FOLDER) == {}
+        scan_cache.remember(_track("b.mp3"))
 
 
 def test_missing_cache_folder_is_not_an_error(home: Path) -> None:
     (home / "cache").write_text("a file where the folder would be")
-    memory = ScanMemory()
-    memory.remember(_track("a.mp3"))
-    assert memory.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
+    scan_cache = ScanCache()
+    scan_cache.remember(_track("a.mp3"))
+    assert scan_cache.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
 
 
 def test_database_errors_are_suppressed(tmp_path: Path) -> None:
-    memory = ScanMemory(tmp_path / "scan.sqlite")
+    scan_cache = ScanCache(tmp_path / "scan.sqlite")
     with sqlite3.connect(tmp_path / "scan.sqlite") as other:
         other.execute("DROP TABLE seen")
     other.close()
-    memory.remember(_track("a.mp3"))
-    memory.forget(_FOLDER / "a.mp3")
-    assert memory.recall(_FOLDER) == {}
+    scan_cache.remember(_track("a.mp3"))
+    scan_cache.forget(_FOLDER / "a.mp3")
+    assert scan_cache.recall(_FOLDER) == {}
 
 
 def _let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
@@ -155,30 +155,30 @@ def _let_time_pass(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
 
 
 def test_close_removes_unused_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = ScanMemory()
+    scan_cache = ScanCache()
     other = Path("/music/Another Album")
-    memory.remember(_track("a.mp3"), replace(_track("b.mp3"), path=other / "b.mp3"))
+    scan_cache.remember(_track("a.mp3"), replace(_track("b.mp3"), path=other / "b.mp3"))
     _let_time_pass(monkeypatch, 100)
-    assert memory.recall(_FOLDER)
-    memory.close()
+    assert scan_cache.recall(_FOLDER)
+    scan_cache.close()
     _let_time_pass(monkeypatch, 100)
-    ScanMemory().close()
-    memory = ScanMemory()
-    assert list(memory.recall(_FOLDER)) == ["a.mp3"]
-    assert memory.recall(other) == {}
+    ScanCache().close()
+    scan_cache = ScanCache()
+    assert list(scan_cache.recall(_FOLDER)) == ["a.mp3"]
+    assert scan_cache.recall(other) == {}
 
 
 def test_forget_lost_removes_missing_files(tmp_path: Path) -> None:
     here = replace(_track("a.mp3"), path=tmp_path / "a.mp3")
     deleted = replace(_track("b.mp3"), path=tmp_path / "b.mp3")
     here.path.touch()
-    memory = ScanMemory()
-    memory.remember(here, deleted, _track("elsewhere.mp3"))
-    assert memory.forget_lost() == 2
-    assert memory.recall(tmp_path) == {"a.mp3": here}
+    scan_cache = ScanCache()
+    scan_cache.remember(here, deleted, _track("elsewhere.mp3"))
+    assert scan_cache.forget_lost() == 2
+    assert scan_cache.recall(tmp_path) == {"a.mp3": here}
 
 
 def test_closed_cache_ignores_pruning() -> None:
-    memory = ScanMemory()
-    memory.close()
-    assert (memory.prune(), memory.forget_lost()) == (0, 0)
+    scan_cache = ScanCache()
+    scan_cache.close()
+    assert (scan_cache.prune(), scan_cache.forget_lost()) == (0, 0)

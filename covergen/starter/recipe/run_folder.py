@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from covergen.starter.recipe.settings import Recipe
 
-__all__ = ["Run"]
+__all__ = ["RunFolder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunFolder:
     """A training run.
 
     `folder` contains the rendered data, the checkpoints and the exported models. `late` returns

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from covergen.starter.recipe.run import Run
+    from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import Optimisation
 
 __all__ = ["Stage", "load_average", "make_optimizers", "train"]
@@ -40,7 +40,7 @@ class Stage:
     with the averaged weights in `model` and returns metrics for the log.
     """
 
-    run: Run
+    run: RunFolder
     name: str
     model: nn.Module
     optimisation: Optimisation
@@ -173,15 +173,15 @@ def _evaluate(
     for parameter, mean in zip(parameters, average, strict=True):
         parameter.copy_(mean)
     stage.model.eval()
-    figures = stage.evaluate()
+    metrics = stage.evaluate()
     stage.model.train()
     for parameter, value in zip(parameters, trained, strict=True):
         parameter.copy_(value)
-    _log(stage, {"step": step, **{f"judged_{k}": v for k, v in figures.items()}})
+    _log(stage, {"step": step, **{f"judged_{k}": v for k, v in metrics.items()}})
 
 
-def _log(stage: Stage, figures: dict[str, Any]) -> None:
+def _log(stage: Stage, metrics: dict[str, Any]) -> None:
     stage.folder.mkdir(parents=True, exist_ok=True)
-    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in metrics.items()}
     with (stage.folder / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(rounded) + "\n")

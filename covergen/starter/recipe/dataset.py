@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from covergen.audio.mel import LogMel
     from covergen.poster.painter import Painting
-    from covergen.starter.recipe.run import Run
-    from covergen.starter.recipe.settings import World
+    from covergen.starter.recipe.run_folder import RunFolder
+    from covergen.starter.recipe.settings import DatasetSettings
 
 __all__ = [
     "Kind",
@@ -50,27 +50,29 @@ _STREAMS = {"attributes": 0, "pictures": 1, "tracks": 2, "excerpts": 3}
 _SPLITS = {"train": 0, "validation": 1}
 
 
-def attributes_of(world: World, split: Split, item: int) -> Attributes:
+def attributes_of(dataset: DatasetSettings, split: Split, item: int) -> Attributes:
     """Return the attributes shared by picture and track `item`."""
-    return draw_attributes(_generator(world, split, "attributes", item))
+    return draw_attributes(_generator(dataset, split, "attributes", item))
 
 
-def render(run: Run, split: Split, kind: Kind, *, workers: int) -> bool:
+def render(run: RunFolder, split: Split, kind: Kind, *, workers: int) -> bool:
     """Render missing shards. Return whether the split is complete."""
-    world, destination = run.recipe.world, _folder(run, split, kind)
+    dataset, destination = run.recipe.dataset, _folder(run, split, kind)
     destination.mkdir(parents=True, exist_ok=True)
-    missing = [s for s in range(_shards(world, split, kind)) if not _path(destination, s).exists()]
+    missing = [
+        s for s in range(_shards(dataset, split, kind)) if not _path(destination, s).exists()
+    ]
     work = {"pictures": _render_pictures, "large": _render_large, "tracks": _render_tracks}[kind]
     # Forking a process with torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while missing and not run.late():
             batch, missing = missing[:workers], missing[workers:]
-            for job in [pool.submit(work, destination, world, split, s) for s in batch]:
+            for job in [pool.submit(work, destination, dataset, split, s) for s in batch]:
                 job.result()
     return not missing
 
 
-def load_shards(run: Run, split: Split, kind: Kind) -> list[NDArray[Any]]:
+def load_shards(run: RunFolder, split: Split, kind: Kind) -> list[NDArray[Any]]:
     """Load the shards in order, memory-mapped.
 
     Pictures are (n, H, W, 3) uint8, tracks (n, excerpts, T, M) float16 in decibels.
@@ -78,7 +80,7 @@ def load_shards(run: Run, split: Split, kind: Kind) -> list[NDArray[Any]]:
     return [np.load(path, mmap_mode="r") for path in _paths(run, split, kind)]
 
 
-def load_captions(run: Run, split: Split) -> list[str]:
+def load_captions(run: RunFolder, split: Split) -> list[str]:
     """Load the pictures' captions in order."""
     return [
         caption
@@ -87,71 +89,77 @@ def load_captions(run: Run, split: Split) -> list[str]:
     ]
 
 
-def load_attributes(world: World, split: Split, count: int) -> NDArray[np.float32]:
+def load_attributes(dataset: DatasetSettings, split: Split, count: int) -> NDArray[np.float32]:
     """Return the attributes of the first `count` items, (count, 11), each 0..1."""
-    return np.array([attributes_of(world, split, item).row for item in range(count)], np.float32)
+    return np.array([attributes_of(dataset, split, item).row for item in range(count)], np.float32)
 
 
-def _paths(run: Run, split: Split, kind: Kind) -> Iterator[Path]:
+def _paths(run: RunFolder, split: Split, kind: Kind) -> Iterator[Path]:
     destination = _folder(run, split, kind)
-    for shard in range(_shards(run.recipe.world, split, kind)):
+    for shard in range(_shards(run.recipe.dataset, split, kind)):
         path = _path(destination, shard)
         if path.exists():
             yield path
 
 
-def _folder(run: Run, split: Split, kind: Kind) -> Path:
-    return run.folder / "world" / f"{split}-{kind}"
+def _folder(run: RunFolder, split: Split, kind: Kind) -> Path:
+    return run.folder / "dataset" / f"{split}-{kind}"
 
 
 def _path(folder: Path, shard: int) -> Path:
     return folder / f"{shard:04d}.npy"
 
 
-def _shards(world: World, split: Split, kind: Kind) -> int:
-    count = {"pictures": world.pictures, "large": world.large, "tracks": world.tracks}[kind]
-    return (world.validation if split == "validation" else count) // world.shard
+def _shards(dataset: DatasetSettings, split: Split, kind: Kind) -> int:
+    count = {"pictures": dataset.pictures, "large": dataset.large, "tracks": dataset.tracks}[kind]
+    return (dataset.validation if split == "validation" else count) // dataset.shard
 
 
-def _items(world: World, shard: int) -> range:
-    return range(shard * world.shard, (shard + 1) * world.shard)
+def _items(dataset: DatasetSettings, shard: int) -> range:
+    return range(shard * dataset.shard, (shard + 1) * dataset.shard)
 
 
-def _generator(world: World, split: Split, stream: str, item: int) -> np.random.Generator:
-    return np.random.default_rng([world.seed, _SPLITS[split], _STREAMS[stream], item])
+def _generator(
+    dataset: DatasetSettings, split: Split, stream: str, item: int
+) -> np.random.Generator:
+    return np.random.default_rng([dataset.seed, _SPLITS[split], _STREAMS[stream], item])
 
 
-def _render_pictures(folder: Path, world: World, split: Split, shard: int) -> None:
-    _paint_shard(folder, world, split, shard, world.picture_size)
+def _render_pictures(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
+    _paint_shard(folder, dataset, split, shard, dataset.picture_size)
 
 
-def _render_large(folder: Path, world: World, split: Split, shard: int) -> None:
-    _paint_shard(folder, world, split, shard, world.large_size)
+def _render_large(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
+    _paint_shard(folder, dataset, split, shard, dataset.large_size)
 
 
-def _paint_shard(folder: Path, world: World, split: Split, shard: int, size: int) -> None:
+def _paint_shard(
+    folder: Path, dataset: DatasetSettings, split: Split, shard: int, size: int
+) -> None:
     """Paint without grain, which an autoencoder of this size cannot reproduce."""
-    paintings = [_paint_item(world, split, item, size) for item in _items(world, shard)]
+    paintings = [_paint_item(dataset, split, item, size) for item in _items(dataset, shard)]
     path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
     save_array(path, np.stack([painting.pixels for painting in paintings]))
 
 
-def _paint_item(world: World, split: Split, item: int, size: int) -> Painting:
-    rng = _generator(world, split, "pictures", item)
-    family = pick(rng, world.families)
-    return paint(attributes_of(world, split, item), rng, size=size, family=family, grain=False)
+def _paint_item(dataset: DatasetSettings, split: Split, item: int, size: int) -> Painting:
+    rng = _generator(dataset, split, "pictures", item)
+    family = pick(rng, dataset.families)
+    return paint(attributes_of(dataset, split, item), rng, size=size, family=family, grain=False)
 
 
-def _render_tracks(folder: Path, world: World, split: Split, shard: int) -> None:
+def _render_tracks(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
     """Render tracks; validation uses the held-out instruments."""
     instruments = HELD_OUT if split == "validation" else TRAINING
     rows = []
-    for item in _items(world, shard):
-        attributes = attributes_of(world, split, item)
-        track = play(attributes, _generator(world, split, "tracks", item), instruments=instruments)
-        again = _generator(world, split, "excerpts", item)
-        excerpts = [augment(track, again).mean(axis=0) for _ in range(world.excerpts)]
+    for item in _items(dataset, shard):
+        attributes = attributes_of(dataset, split, item)
+        track = play(
+            attributes, _generator(dataset, split, "tracks", item), instruments=instruments
+        )
+        again = _generator(dataset, split, "excerpts", item)
+        excerpts = [augment(track, again).mean(axis=0) for _ in range(dataset.excerpts)]
         rows.append(_log_mel()(np.stack(excerpts))[:, 0])
     save_array(_path(folder, shard), np.stack(rows).astype(np.float16))
 

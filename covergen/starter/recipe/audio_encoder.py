@@ -10,28 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from covergen.poster.attributes import Attributes
-from covergen.starter.recipe.models import make_tower
-from covergen.starter.recipe.stretch import Stage, train
-from covergen.starter.recipe.world import load_attributes, load_shards
+from covergen.starter.recipe.dataset import load_attributes, load_shards
+from covergen.starter.recipe.models import make_audio_encoder
+from covergen.starter.recipe.training_loop import Stage, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.run import Run
-    from covergen.starter.recipe.settings import TowerSettings
+    from covergen.starter.recipe.run_folder import RunFolder
+    from covergen.starter.recipe.settings import AudioEncoderSettings
 
-__all__ = ["ATTRIBUTES", "Listener", "train_tower"]
+__all__ = ["ATTRIBUTES", "AudioEncoderWithProbe", "train_audio_encoder"]
 
 ATTRIBUTES = len(fields(Attributes))
 _SILENCE_DB = -100.0
 
 
-class Listener(nn.Module):
+class AudioEncoderWithProbe(nn.Module):
     """The audio encoder and, for training only, a linear head that predicts attributes."""
 
-    def __init__(self, settings: TowerSettings, attributes: int) -> None:
+    def __init__(self, settings: AudioEncoderSettings, attributes: int) -> None:
         super().__init__()
-        self.tower = make_tower(settings)
+        self.audio_encoder = make_audio_encoder(settings)
         self.head = nn.Linear(settings.dimension, attributes)
         self.scale = settings.dimension**0.5
 
@@ -42,23 +42,26 @@ class Listener(nn.Module):
         An untrained encoder's outputs differ by only a few per cent, so that after normalisation
         all embeddings would be nearly equal.
         """
-        first, second = self.tower.audio_projection.linear1, self.tower.audio_projection.linear2
-        pooled = self.tower.audio_model(log_mel[:, None]).pooler_output
+        first, second = (
+            self.audio_encoder.audio_projection.linear1,
+            self.audio_encoder.audio_projection.linear2,
+        )
+        pooled = self.audio_encoder.audio_model(log_mel[:, None]).pooler_output
         scale = pooled.std(0).mean()
         first.weight /= scale
         first.bias -= nn.functional.linear(pooled, first.weight).mean(0)
-        second.bias -= self.tower.audio_projection(pooled).mean(0)
+        second.bias -= self.audio_encoder.audio_projection(pooled).mean(0)
 
     @torch.no_grad()
     def project(self, matrix: Tensor) -> None:
         """Multiply embeddings by a (D, D) matrix before normalisation."""
-        last = self.tower.audio_projection.linear2
+        last = self.audio_encoder.audio_projection.linear2
         last.weight.copy_(matrix @ last.weight)
         last.bias.copy_(matrix @ last.bias)
 
     def embed(self, log_mel: Tensor) -> Tensor:
         """Embed (B, T, M) decibels to (B, D), unit L2 norm."""
-        return nn.functional.normalize(self.tower(log_mel[:, None]).audio_embeds, dim=-1)
+        return nn.functional.normalize(self.audio_encoder(log_mel[:, None]).audio_embeds, dim=-1)
 
     def read(self, embedding: Tensor) -> Tensor:
         """Predict standardised attributes, (B, attributes), from embeddings, (B, D)."""
@@ -66,20 +69,20 @@ class Listener(nn.Module):
         return standardised
 
 
-def train_tower(run: Run) -> bool:
+def train_audio_encoder(run: RunFolder) -> bool:
     """Train the audio encoder. Return whether training is complete."""
-    settings, world = run.recipe.tower, run.recipe.world
+    settings, dataset = run.recipe.audio_encoder, run.recipe.dataset
     torch.manual_seed(settings.optimisation.seed)
     tracks = np.concatenate(load_shards(run, "train", "tracks"))
     held_out = np.concatenate(load_shards(run, "validation", "tracks"))
-    attributes = load_attributes(world, "train", len(tracks))
+    attributes = load_attributes(dataset, "train", len(tracks))
     mean, deviation = attributes.mean(0), attributes.std(0)
     targets = torch.from_numpy((attributes - mean) / deviation).to(run.device)
-    held_out_attributes = load_attributes(world, "validation", len(held_out))
+    held_out_attributes = load_attributes(dataset, "validation", len(held_out))
     held_out_targets = torch.from_numpy((held_out_attributes - mean) / deviation)
-    listener = Listener(settings, attributes.shape[1]).to(run.device)
+    encoder = AudioEncoderWithProbe(settings, attributes.shape[1]).to(run.device)
     first = tracks[: settings.centred, 0].astype(np.float32)
-    listener.centre(torch.from_numpy(first).to(run.device))
+    encoder.centre(torch.from_numpy(first).to(run.device))
     equal_weights = torch.ones(targets.shape[1], device=run.device)
     mood_weights = torch.cat([torch.tensor(settings.moods, device=run.device), equal_weights[2:]])
 
@@ -87,9 +90,9 @@ def train_tower(run: Run) -> bool:
         rng = np.random.default_rng([settings.optimisation.seed, step])
         chosen = rng.choice(len(tracks), settings.optimisation.batch, replace=False)
         views = [_view(tracks[chosen], rng) for _ in range(2)]
-        embedding = listener.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
+        embedding = encoder.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
         target = targets[chosen].repeat(2, 1)
-        errors = (listener.read(embedding) - target).square().mean(0)
+        errors = (encoder.read(embedding) - target).square().mean(0)
         weight = mood_weights if step >= settings.weighed_from else equal_weights
         regression = (errors * weight).sum() / weight.sum()
         first, second = embedding.chunk(2)
@@ -106,25 +109,25 @@ def train_tower(run: Run) -> bool:
 
     stage = Stage(
         run=run,
-        name="tower",
-        model=listener,
+        name="audio-encoder",
+        model=encoder,
         optimisation=settings.optimisation,
         losses=losses,
-        evaluate=lambda: _evaluate(listener, excerpts, held_out_targets, run.device),
+        evaluate=lambda: _evaluate(encoder, excerpts, held_out_targets, run.device),
     )
     return train(stage)
 
 
 @torch.inference_mode()
 def _evaluate(
-    listener: Listener, excerpts: Tensor, targets: Tensor, device: torch.device
+    encoder: AudioEncoderWithProbe, excerpts: Tensor, targets: Tensor, device: torch.device
 ) -> dict[str, float]:
     """Return the R² of the attributes, and cosines within and between tracks.
 
     excerpts: (N, excerpts, T, M); targets: (N, attributes), standardised.
     """
-    views = [_embed(listener, excerpts[:, k].to(device)) for k in range(2)]
-    error = (listener.read(views[0].to(device)).cpu() - targets).square().mean(0)
+    views = [_embed(encoder, excerpts[:, k].to(device)) for k in range(2)]
+    error = (encoder.read(views[0].to(device)).cpu() - targets).square().mean(0)
     r2 = 1 - error / targets.var(0, unbiased=False)
     cosines = views[0] @ views[1].T
     same = float(cosines.diagonal().mean())
@@ -139,9 +142,9 @@ def _evaluate(
     }
 
 
-def _embed(listener: Listener, log_mel: Tensor) -> Tensor:
+def _embed(encoder: AudioEncoderWithProbe, log_mel: Tensor) -> Tensor:
     """Embed (N, T, M) to (N, D) in small batches; returned on the CPU."""
-    return torch.cat([listener.embed(part) for part in torch.split(log_mel, 16)]).cpu()
+    return torch.cat([encoder.embed(part) for part in torch.split(log_mel, 16)]).cpu()
 
 
 def _view(tracks: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float32]:
