@@ -32,6 +32,7 @@ _COMMANDS = {
     "generate": "Paint pictures from audio files.",
     "info": "Explain a file's cover, or what tag would do with an album.",
     "models": "List, show, download and export models.",
+    "preview": "Paint covers into a folder for review.",
     "runs": "List the runs that wrote files.",
     "strip": "Remove covers that covergen painted.",
     "tag": "Paint covers for albums without one and embed them.",
