@@ -230,7 +230,7 @@ def _print_problem(problem: Problem, *, quiet: bool, as_json: bool) -> None:
         click.echo(jsonl.dumps("problem", value))
     elif not (remark and quiet):
         word = click.style("remark" if remark else "fault ", fg="yellow" if remark else "red")
-        text = problem.message or problem.reason.text
+        text = problem.message or lines.reason_text(problem.reason)
         path = lines.shown(problem.path)
         click.echo(f"{word}  {problem.reason.value:<14}{path}: {lines.shown(text)}")
 
@@ -265,7 +265,7 @@ def _health_lines(health: Health) -> Iterator[str]:
     )
     for reason, number in sorted(health.problems.items()):
         word = "remark" if reason in REMARKS else "fault"
-        yield f"{word:<8}{number:>8,}  {reason.text}"
+        yield f"{word:<8}{number:>8,}  {lines.reason_text(reason)}"
 
 
 def _health_object(health: Health, sheets: tuple[Path, ...]) -> dict[str, Any]:

@@ -324,7 +324,7 @@ def _forecast_lines(forecast: Forecast, base_url: str) -> Iterator[str]:
     yield f"{_PARTS[forecast.parameters['type']]:<10}{found} on Jamendo; of the first {checked}:"
     yield f"  {'collect':<10}{forecast.usable:>6,}"
     for reason, number in sorted(forecast.reasons.items()):
-        yield f"  {'skip':<10}{number:>6,}  {reason.text}"
+        yield f"  {'skip':<10}{number:>6,}  {lines.reason_text(reason)}"
     yield f"  request   {base_url}/tracks/?{urlencode(forecast.parameters)}"
 
 
