@@ -371,6 +371,8 @@ def test_preview_takes_the_settings_that_it_shares_with_tag(
     library: Library, run: Run, home: Path, preview: Preview
 ) -> None:
     config = home / "config/covergen/config.toml"
-    config.write_text('[tag]\nmodel = "tiny"\nseed = 5\nformat = "jpeg"\n[preview]\nseed = 6\n')
-    run("preview", "-o", preview.folder, library.root / "Fully Covered")
+    config.write_text('[tag]\nmodel = "tiny"\nseed = 5\ncandidates = 2\n[preview]\nseed = 6\n')
+    run("preview", "-o", preview.folder, library.root / "Sampler")
     assert preview.header["settings"].items() >= {"model": "tiny", "seed": "6"}.items()
+    assert len(preview.covers("Wood")) == 2
+    run("tag", "-n", library.root / "Sampler")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from covergen.cli.commands.preview import review_options, run_as_preview
 from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
@@ -44,12 +45,20 @@ __all__ = ["tag"]
 @click.option("--preview", type=click.Path(path_type=Path), metavar="DIR", hidden=True)
 @review_options(hidden=True)
 def _former_preview_options(
-    *, preview: Path | None, candidates: int, retry: Path | None, no_audio: bool
+    *,
+    preview: Path | None,
+    candidates: int,  # noqa: ARG001 - only where these three were given counts
+    retry: Path | None,  # noqa: ARG001
+    no_audio: bool,  # noqa: ARG001
 ) -> bool:
     """Return whether to run `covergen preview`, of which these are options now."""
-    if preview is None and (candidates != 1 or retry or no_audio):
-        raise UsageError("--candidates, --retry and --no-audio are options of `covergen preview`.")
-    return preview is not None
+    if preview is not None:
+        return True
+    context = click.get_current_context()
+    for name in ("candidates", "retry", "no_audio"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} is an option of `covergen preview`.")
+    return False
 
 
 @click.command(
