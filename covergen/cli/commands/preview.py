@@ -98,7 +98,7 @@ class _PreviewCommand(SectionedCommand):
     sections={
         **SECTIONS,
         "Files": (),
-        ADVANCED: (*SECTIONS[ADVANCED], *SECTIONS["Files"]),  # they only concern `apply`
+        ADVANCED: (*SECTIONS[ADVANCED], *SECTIONS["Files"]),
     },
     short_help="Paint covers into a folder for review.",
 )
@@ -158,12 +158,7 @@ def preview(
         retry=retry,
         command=origin_options(ctx.params),
     )
-    try:
-        _run(options, console)
-    except (click.exceptions.Exit, Interrupted):
-        _show_next_step(options, console)
-        raise
-    _show_next_step(options, console)
+    _run(options, console)
 
 
 def _run(options: PreviewOptions, console: ConsoleOptions) -> None:
@@ -182,7 +177,12 @@ def _run(options: PreviewOptions, console: ConsoleOptions) -> None:
             check_model(options.tag.paint)
         if not is_resumed:
             renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
-    run_job(partial(paint_preview, options), renderer)
+    try:
+        run_job(partial(paint_preview, options), renderer)
+    except (click.exceptions.Exit, Interrupted):
+        _show_next_step(options, console)
+        raise
+    _show_next_step(options, console)
 
 
 def _show_next_step(options: PreviewOptions, console: ConsoleOptions) -> None:
