@@ -314,7 +314,7 @@ class ComputeOptions:
     default="auto",
     show_default=True,
     metavar="DEVICE",
-    help="auto, cpu, mps, cuda, or cuda:N for the Nth GPU, from 0.",
+    help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
 )
 @click.option(
     "--dtype",
