@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture, is_own, read_provenance
@@ -32,18 +32,7 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PlanOptions
     from covergen.pipeline.repaint import Repaint
 
-__all__ = [
-    "AlbumInfo",
-    "Alternative",
-    "Change",
-    "FileInfo",
-    "PictureInfo",
-    "album_infos",
-    "file_info",
-]
-
-Change = Literal["fill", "force", "break links", "cover file only"]
-"""What `Alternative` changes: fill, force, break hard links, or write only a cover file."""
+__all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
 
 _LARGEST_PICTURE_BYTES = 64 << 20
 
@@ -84,9 +73,9 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """An album's plan after a change of the options."""
+    """An album's plan with other options; `options` are spelled as on the command line."""
 
-    change: Change
+    options: str
     plan: AlbumPlan
 
 
@@ -195,7 +184,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 def album_infos(
     options: PlanOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumInfo | Outcome]:
-    """Explain each album, ignoring the limit. An Outcome is a file that could not be read."""
+    """Explain each album, ignoring --limit. An Outcome is a file that could not be read."""
     with closing(ScanCache()) as scan_cache:
         for item in scan(
             options.paths, options.scan, scan_cache, check_interrupted=check_interrupted
@@ -205,8 +194,8 @@ def album_infos(
                 continue
             plan = _plan(item, options)
             others = (
-                Alternative(change=change, plan=_plan(item, other))
-                for change, other in _other_options(options)
+                Alternative(options=name, plan=_plan(item, other))
+                for name, other in _other_options(options)
             )
             yield AlbumInfo(
                 plan=plan,
@@ -219,10 +208,10 @@ def _plan(album: Album, options: PlanOptions) -> AlbumPlan:
     return within_reach(plan_one(album, options), options.write)
 
 
-def _other_options(options: PlanOptions) -> Iterator[tuple[Change, PlanOptions]]:
+def _other_options(options: PlanOptions) -> Iterator[tuple[str, PlanOptions]]:
     write = options.write
-    yield "fill", replace(options, fill=True, force=False)
-    yield "force", replace(options, fill=False, force=True)
+    yield "--fill", replace(options, fill=True, force=False)
+    yield "--force", replace(options, fill=False, force=True)
     detached = replace(write, rewrite=replace(write.rewrite, hardlinks="break"))
-    yield "break links", replace(options, write=detached)
-    yield "cover file only", replace(options, write=replace(write, embed=False, sidecar=True))
+    yield "--hardlinks break", replace(options, write=detached)
+    yield "--no-embed --sidecar", replace(options, write=replace(write, embed=False, sidecar=True))

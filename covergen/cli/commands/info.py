@@ -11,7 +11,7 @@ from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
 from covergen.cli.options import paths_argument, plan_options, write_options, written_plan
 from covergen.cli.output import jsonl
-from covergen.cli.output.info_text import flags_of, info_lines
+from covergen.cli.output.info_text import info_lines
 from covergen.cli.output.progress import file_line
 from covergen.core.errors import TagError
 from covergen.core.types import Outcome, Status
@@ -111,7 +111,7 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
         "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
         "alternatives": [
             {
-                "options": flags_of(other.change),
+                "options": other.options,
                 "action": other.plan.action.value,
                 "reason": other.plan.reason.value,
                 "targets": len(other.plan.targets),

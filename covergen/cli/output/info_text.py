@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.core.types import AlbumPlan, Provenance, Track
-    from covergen.jobs.info import AlbumInfo, Change, FileInfo, PictureInfo
+    from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
     from covergen.journal.journal import Run
     from covergen.pipeline.repaint import Repaint
 
-__all__ = ["flags_of", "info_lines"]
+__all__ = ["info_lines"]
 
 _UNQUOTED = frozenset(string.printable[:94]) - {"'", "\\"} | {" "}
 _KINDS = {0: "picture", 1: "icon", 2: "icon", 3: "front cover", 4: "back cover"}
@@ -137,20 +137,7 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
     for outcome in info.plan.hindered:
         yield "", f"except {outcome.path} ({outcome.reason.value}: {reason_text(outcome.reason)})"
     for other in info.alternatives:
-        yield "", f"with {flags_of(other.change)}: {_plan_text(other.plan)}"
-
-
-def flags_of(change: Change) -> str:
-    """Return the flags of `covergen tag` that make a change to its plan."""
-    match change:
-        case "fill":
-            return "--fill"
-        case "force":
-            return "--force"
-        case "break links":
-            return "--hardlinks break"
-        case "cover file only":
-            return "--no-embed --sidecar"
+        yield "", f"with {other.options}: {_plan_text(other.plan)}"
 
 
 def _covers_text(info: AlbumInfo) -> str:
