@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +18,7 @@ from covergen.pipeline.events import MOST_LISTED, PlanTotals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from covergen.cli.options import ConsoleOptions
     from covergen.core.types import Outcome
     from covergen.pipeline.events import CheckInterrupted
 
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["confirmed", "count", "is_interactive", "print_totals", "show_totals", "would_ask"]
 
 
-def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
+def count(plans: Plans, console: ConsoleOptions, *, show: bool) -> PlanTotals:
     """Return the totals of a plan; with `show`, also print it album by album."""
     totals = PlanTotals()
     with (
-        bar("scanned", "track", hidden=options["quiet"]) as progress,
+        bar("scanned", "track", hidden=console.quiet) as progress,
         interruptible("nothing is being written") as check_interrupted,
     ):
         for item in plans(check_interrupted):
@@ -38,41 +39,41 @@ def count(plans: Plans, options: dict[str, Any], *, show: bool) -> PlanTotals:
             progress.update(len(item.album.tracks) if isinstance(item, AlbumPlan) else 1)
             if show:
                 with aside():
-                    _print_plan(item, options)
+                    _print_plan(item, console)
     return totals
 
 
-def _print_plan(item: AlbumPlan | Outcome, options: dict[str, Any]) -> None:
-    as_json = options["as_json"]
+def _print_plan(item: AlbumPlan | Outcome, console: ConsoleOptions) -> None:
+    as_json = console.as_json
     if not isinstance(item, AlbumPlan):
-        if is_listed(item, as_json=as_json, verbose=options["verbose"]):
+        if is_listed(item, as_json=as_json, verbose=console.verbose):
             click.echo(file_line(item, as_json=as_json))
         return
     if as_json:
         click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
-    elif not options["quiet"]:
+    elif not console.quiet:
         click.echo(lines.plan_line(item))
-        for track in item.targets if options["verbose"] else ():
+        for track in item.targets if console.verbose else ():
             click.echo(f"        {lines.shown(track.path)}")
     for outcome in item.hindered:
         click.echo(file_line(outcome, as_json=as_json))
 
 
-def show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
+def show_totals(totals: PlanTotals, console: ConsoleOptions) -> None:
     """Print the totals of a dry run and the next step. Exits with 1 if a file would fail."""
-    print_totals(totals, lines.totals_lines(totals), options)
-    if not options["as_json"]:
+    print_totals(totals, lines.totals_lines(totals), console)
+    if not console.as_json:
         if totals.is_empty:
             click.echo("No music found.", err=True)
-        elif totals.has_work and not options["quiet"]:
+        elif totals.has_work and not console.quiet:
             click.echo("Next: run the same command without --dry-run.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
 
 
-def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> None:
+def print_totals(totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions) -> None:
     """Print the totals of a plan, as a JSON object or as text after an empty line."""
-    if options["as_json"]:
+    if console.as_json:
         click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
         return
     click.echo()
@@ -80,22 +81,22 @@ def print_totals(totals: PlanTotals, totals_lines: Iterable[str], options: dict[
         click.echo(line)
 
 
-def is_interactive(options: dict[str, Any]) -> bool:
+def is_interactive(console: ConsoleOptions, *, yes: bool) -> bool:
     """Return whether to count the plan first, for a confirmation or a progress bar."""
-    return would_ask(options) or (not options["quiet"] and sys.stderr.isatty())
+    return would_ask(yes=yes) or (not console.quiet and sys.stderr.isatty())
 
 
-def would_ask(options: dict[str, Any]) -> bool:
+def would_ask(*, yes: bool) -> bool:
     """Return whether the user can be asked: on a terminal, without --yes."""
-    return not options["yes"] and sys.stdin.isatty()
+    return not yes and sys.stdin.isatty()
 
 
-def confirmed(totals: PlanTotals, totals_lines: Iterable[str], options: dict[str, Any]) -> bool:
+def confirmed(totals: PlanTotals, totals_lines: Iterable[str], *, yes: bool) -> bool:
     """Show what would be written and ask once. Return True if the user cannot be asked.
 
     Up to MOST_LISTED albums are listed, and the default answer is yes; for more, it is no.
     """
-    if not would_ask(options):
+    if not would_ask(yes=yes):
         return True
     few = totals.worked_on <= MOST_LISTED
     for plan in totals.first if few else ():

@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 import covergen
-from covergen.core.errors import CovergenError, Interrupted, UsageError
+from covergen.core.errors import CovergenError, Interrupted, OptionError, UsageError
 
 __all__ = ["cli", "main"]
 
@@ -32,6 +32,7 @@ _COMMANDS = {
     "generate": "Paint pictures from audio files.",
     "info": "Explain a file's cover, or what tag would do with an album.",
     "models": "List, show, download and export models.",
+    "preview": "Paint covers into a folder for review.",
     "runs": "List the runs that wrote files.",
     "strip": "Remove covers that covergen painted.",
     "tag": "Paint covers for albums without one and embed them.",
@@ -84,12 +85,20 @@ class _Group(click.Group):
                 from covergen.cli.output.text import shown
 
                 kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
-                raise kind(shown(str(error), keep="\n")) from error
+                raise kind(shown(_message(error), keep="\n")) from error
             except OSError as error:
                 if error.errno != errno.ENOSPC or error.filename is not None:
                     raise
                 message = "Cannot write the output: no space left on the disk."
                 raise click.ClickException(message) from error
+
+
+def _message(error: CovergenError) -> str:
+    """Return an error's message, with the flag of the option that it is about."""
+    if not isinstance(error, OptionError):
+        return str(error)
+    flag = f"--{error.option.replace('_', '-')}"
+    return f"{flag}{str(error).removeprefix(error.option)}"
 
 
 @contextmanager

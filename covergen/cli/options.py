@@ -1,16 +1,17 @@
-"""Options shared by several commands."""
+"""Options shared by several commands, in groups that become one typed argument each."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from covergen.cli.numbers import Number, WholeNumber
+from covergen.cli.option_group import option_group
 from covergen.cli.output.progress import Renderer
 from covergen.core.errors import UsageError
 from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
@@ -20,95 +21,40 @@ if TYPE_CHECKING:
     from covergen.core.picture import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
-    from covergen.models.presets import Preset
     from covergen.pipeline.model import ModelChoice
-    from covergen.pipeline.options import PaintOptions, WriteOptions
+    from covergen.pipeline.options import PaintOptions, PlanOptions, WriteOptions
 
 __all__ = [
-    "SECTIONS",
-    "SectionedCommand",
-    "Sections",
+    "ComputeOptions",
+    "ConsoleOptions",
     "base_option",
     "clap_options",
     "compute_options",
+    "console_options",
     "cover_names_option",
-    "encoding_choice",
+    "dry_run_option",
     "encoding_options",
     "follow_symlinks_option",
     "hardlinks_option",
     "jobs_option",
-    "journal_option",
     "json_option",
-    "model_choice",
-    "output_choice",
-    "paint_choice",
+    "min_age_option",
+    "model_options",
+    "no_journal_option",
     "paint_options",
     "paths_argument",
+    "place_options",
+    "plan_options",
     "quiet_option",
-    "rewrite_choice",
     "rewrite_options",
-    "scan_choice",
     "scan_options",
     "seed_option",
+    "size_option",
     "verbose_option",
-    "write_choice",
     "write_options",
+    "written_plan",
     "yes_option",
 ]
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_FIRST_COLUMN = 26  # characters that an option and its metavar may take
-
-
-Sections = Mapping[str, Sequence[str]]
-"""Headings of a help page, each with the names of its parameters in order."""
-
-SECTIONS: Sections = {
-    "What to cover": ("per", "force", "fill", "limit", "albums", "exclude"),
-    "Preview": (
-        "dry_run", "preview", "candidates", "retry", "no_audio", "choices", "libraries",
-    ),
-    "Picture": (
-        "quality", "styles", "finish", "inks", "seed", "size", "image_format",
-    ),
-    "Model": ("model", "adapter", "base", "clap"),
-    "Speed": ("device", "batch_size", "jobs"),
-    "Files": ("sidecar", "no_embed", "min_age", "preserve_mtime"),
-    "Output": ("output", "yes", "quiet", "verbose", "as_json", "help"),
-    "Advanced": (
-        "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "windows",
-        "padding", "lora_rank", "dtype", "jpeg_quality", "cover_names", "follow_symlinks",
-        "hardlinks", "no_journal",
-    ),
-}  # fmt: skip
-
-
-class SectionedCommand(click.Command):
-    """A command whose help page lists its options under headings."""
-
-    def __init__(
-        self,
-        *args: Any,
-        sections: Sections = SECTIONS,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.sections = sections
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections that have options, with their columns aligned."""
-        options = {str(param.name): param for param in self.params}
-        if (help_option := self.get_help_option(ctx)) is not None:
-            options["help"] = help_option
-        rows = {name: row for name, o in options.items() if (row := o.get_help_record(ctx))}
-        width = min(_FIRST_COLUMN, max(len(flags) for flags, _ in rows.values()))
-        for title, names in self.sections.items():
-            section = [rows[name] for name in names if name in rows]
-            if section:
-                with formatter.section(title):
-                    padded = [(f"{flags:<{width}}", text) for flags, text in section]
-                    formatter.write_dl(padded, col_max=_FIRST_COLUMN)
 
 
 class _Device(click.ParamType[str]):
@@ -158,15 +104,6 @@ class _CoverGlob(click.ParamType[str]):
         return glob
 
 
-def _together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
 paths_argument = click.argument(
     "paths",
     metavar="PATH...",
@@ -182,6 +119,10 @@ json_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only failures and totals.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for every file.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+dry_run_option = click.option(
+    "-n", "--dry-run", is_flag=True, help="Print the plan and change nothing."
+)
 jobs_option = click.option(
     "-j",
     "--jobs",
@@ -202,12 +143,9 @@ seed_option = click.option(
 base_option = click.option(
     "--base", metavar="NAME|DIR", help="Use another diffusion model as the base."
 )
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-
 follow_symlinks_option = click.option(
     "--follow-symlinks", is_flag=True, help="Follow links that lead out of the library."
 )
-
 cover_names_option = click.option(
     "--cover-names",
     type=_CoverGlob(),
@@ -217,169 +155,15 @@ cover_names_option = click.option(
     help="Names of cover files, replacing the defaults that `covergen config` lists. FOLDER/NAME"
     " matches in a subfolder; <album> stands for the album's title. Repeatable.",
 )
-
-scan_options = _together(
-    click.option(
-        "--exclude",
-        metavar="GLOB",
-        multiple=True,
-        help="Skip files and folders whose name or path below PATH matches. Repeatable.",
-    ),
-    follow_symlinks_option,
+size_option = click.option(
+    "--size",
+    type=WholeNumber(16, 4096),
+    metavar="N",
+    help="Width and height in pixels.  [default: as painted; 1024 for prints]",
 )
-
-clap_options = _together(
-    click.option(
-        "-m",
-        "--model",
-        metavar="NAME",
-        help="A name from `covergen models list`.  [default: starter, or none if all parts are"
-        " given]",
-    ),
-    click.option("--clap", metavar="NAME|DIR", help="Use another CLAP model."),
-    click.option(
-        "--windows",
-        type=WholeNumber(1, 100),
-        metavar="N",
-        help="10 s windows embedded per track.  [default: the model's]",
-    ),
-    click.option(
-        "--padding",
-        type=click.Choice(PADDINGS),
-        help="Pad tracks shorter than 10 s by repeating them or with silence."
-        "  [default: the model's]",
-    ),
+no_journal_option = click.option(
+    "--no-journal", is_flag=True, help="Do not record the run; it cannot be undone."
 )
-
-compute_options = _together(
-    click.option(
-        "--device",
-        type=_Device(),
-        default="auto",
-        show_default=True,
-        metavar="DEVICE",
-        help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
-    ),
-    click.option(
-        "--dtype",
-        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-        default="auto",
-        show_default=True,
-        help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
-    ),
-    jobs_option,
-)
-
-paint_options = _together(
-    clap_options,
-    click.option("--adapter", metavar="FILE", help="Adapter from covergen or art-from-audio."),
-    base_option,
-    click.option(
-        "--lora-rank",
-        type=WholeNumber(1),
-        metavar="N",
-        help="Fail if the adapter has another rank.",
-    ),
-    click.option(
-        "--steps",
-        type=WholeNumber(1, 1000),
-        metavar="N",
-        help="Number of denoising steps.  [default: the model's]",
-    ),
-    click.option(
-        "--guidance",
-        type=Number(0, 100),
-        metavar="X",
-        help="Guidance scale; 1 or less turns it off.  [default: the model's]",
-    ),
-    click.option(
-        "--scheduler",
-        type=click.Choice(SCHEDULERS),
-        help="Diffusion sampler.  [default: the model's]",
-    ),
-    click.option(
-        "--guided-from",
-        type=Number(0, 1),
-        metavar="X",
-        help="Share of the steps before guidance starts.  [default: the model's]",
-    ),
-    click.option(
-        "--guided-until",
-        type=Number(0, 1),
-        metavar="X",
-        help="Share of the steps after which guidance stops; unguided steps take half the time."
-        "  [default: the model's]",
-    ),
-    click.option(
-        "--reuse",
-        type=WholeNumber(1, 10),
-        metavar="N",
-        help="Run the full UNet only every Nth step.  [default: the model's]",
-    ),
-    click.option(
-        "--quality",
-        type=click.Choice(QUALITIES),
-        default="standard",
-        show_default=True,
-        help="Preset of sampling settings; reference: exactly as in art-from-audio. Explicit"
-        " options override this.",
-    ),
-    click.option(
-        "--style",
-        "styles",
-        multiple=True,
-        metavar="WORDS",
-        help="Words that guide the picture along with the music. Repeatable: each album takes one."
-        "  [default: the model's]",
-    ),
-    click.option(
-        "--finish",
-        type=click.Choice(FINISHES),
-        help="Print in flat inks with sharp edges, optionally on grained paper."
-        "  [default: the model's]",
-    ),
-    click.option(
-        "--inks",
-        type=WholeNumber(2, 24),
-        metavar="N",
-        help="Maximum number of inks of a print.  [default: the model's]",
-    ),
-    click.option(
-        "--batch-size",
-        type=_BatchSize(),
-        default="auto",
-        show_default=True,
-        metavar="N|auto",
-        help="Number of covers painted at once.",
-    ),
-    compute_options,
-)
-
-encoding_options = _together(
-    click.option(
-        "--format",
-        "image_format",
-        type=click.Choice(["png", "jpeg"]),
-        default="png",
-        show_default=True,
-        help="Image format.",
-    ),
-    click.option(
-        "--size",
-        type=WholeNumber(16, 4096),
-        metavar="N",
-        help="Width and height in pixels.  [default: as painted; 1024 for prints]",
-    ),
-    click.option(
-        "--jpeg-quality",
-        type=WholeNumber(1, 95),
-        default=90,
-        show_default=True,
-        metavar="N",
-        help="JPEG quality.",
-    ),
-)
-
 hardlinks_option = click.option(
     "--hardlinks",
     type=click.Choice(["skip", "break"]),
@@ -387,108 +171,365 @@ hardlinks_option = click.option(
     show_default=True,
     help="Skip files with several hard links, or break the links.",
 )
-
-rewrite_options = _together(
-    click.option("--preserve-mtime", is_flag=True, help="Keep modification times."),
-    hardlinks_option,
-    click.option(
-        "--min-age",
-        type=WholeNumber(0),
-        default=0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Skip files modified less than this long ago.",
-    ),
-)
-
-journal_option = click.option(
-    "--no-journal", is_flag=True, help="Do not record the run; it cannot be undone."
-)
-
-write_options = _together(
-    encoding_options,
-    click.option("--sidecar", is_flag=True, help="Also write a cover file, unless there is one."),
-    click.option("--no-embed", is_flag=True, help="Do not change music files; requires --sidecar."),
-    journal_option,
-    rewrite_options,
+min_age_option = click.option(
+    "--min-age",
+    type=WholeNumber(0),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Skip files modified less than this long ago.",
 )
 
 
-def model_choice(options: dict[str, Any]) -> ModelChoice:
-    """Return the choice of model from the parsed options."""
-    from dataclasses import fields
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleOptions:
+    """What a command prints, and how."""
 
-    from covergen.pipeline.model import ModelChoice
+    quiet: bool
+    verbose: bool
+    as_json: bool
 
-    names = [field.name for field in fields(ModelChoice)]
-    return ModelChoice(**{name: options[name] for name in names if name in options})
-
-
-def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
-    """Return how to paint with a preset, from the parsed options."""
-    from covergen.pipeline.options import PaintOptions
-
-    dtype = options["dtype"]
-    if dtype == "auto" and options.get("quality") == "reference":
-        dtype = "fp32"
-    return PaintOptions(
-        preset=preset,
-        device=options["device"],
-        dtype=dtype,
-        workers=options["jobs"],
-        batch_size=options["batch_size"],
-        lora_rank=options["lora_rank"],
-        size=options.get("size"),
-    )
+    def renderer(self) -> Renderer:
+        """Return a renderer for the events of a job."""
+        return Renderer(as_json=self.as_json, quiet=self.quiet, verbose=self.verbose)
 
 
-def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album") -> ScanOptions:
-    """Return how to scan paths, from the parsed options."""
+@option_group("console")
+@quiet_option
+@verbose_option
+@json_option
+def console_options(*, quiet: bool, verbose: bool, as_json: bool) -> ConsoleOptions:
+    """What to print."""
+    return ConsoleOptions(quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+@option_group("scan")
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Skip files and folders whose name or path below PATH matches. Repeatable.",
+)
+@follow_symlinks_option
+def scan_options(*, exclude: tuple[str, ...], follow_symlinks: bool) -> ScanOptions:
+    """How to scan paths."""
     from covergen.library.scanning.scan import ScanOptions
 
-    return ScanOptions(
-        exclude=options["exclude"],
-        follow_symlinks=options["follow_symlinks"],
-        per=per,
-        cover_names=options.get("cover_names", COVER_NAMES),
+    return ScanOptions(exclude=exclude, follow_symlinks=follow_symlinks)
+
+
+@option_group("plan")
+@click.argument(  # not required: a retry of a preview knows its paths
+    "paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--per",
+    type=click.Choice(["album", "track"]),
+    default="album",
+    show_default=True,
+    help="One cover per album or per track.",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace existing covers.")
+@click.option("--fill", is_flag=True, help="Copy existing covers to the rest of the album.")
+@click.option("--limit", type=WholeNumber(0), metavar="N", help="Maximum number of albums.")
+@scan_options
+@cover_names_option
+def plan_options(
+    *,
+    paths: tuple[Path, ...],
+    per: Literal["album", "track"],
+    force: bool,
+    fill: bool,
+    limit: int | None,
+    scan: ScanOptions,
+    cover_names: tuple[str, ...],
+) -> PlanOptions:
+    """Which albums to cover. Raises UsageError for options that exclude each other."""
+    from covergen.pipeline.options import PlanOptions
+
+    if force and fill:
+        raise UsageError("--force and --fill cannot be combined.")
+    scan = replace(scan, per=per, cover_names=cover_names)
+    return PlanOptions(paths=paths, scan=scan, force=force, fill=fill, limit=limit)
+
+
+def written_plan(plan: PlanOptions, write: WriteOptions) -> PlanOptions:
+    """Return a plan with where its covers are written. Raises UsageError if they do not fit.
+
+    Raises MissingParameter if there are no paths.
+    """
+    if not plan.paths:
+        context = click.get_current_context()
+        paths = next(param for param in context.command.params if param.name == "paths")
+        raise click.MissingParameter(ctx=context, param=paths)
+    if plan.fill and not write.embed:
+        raise UsageError("--fill and --no-embed cannot be combined.")
+    return replace(plan, scan=replace(plan.scan, bare=write.sidecar), write=write)
+
+
+@option_group("choice")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME",
+    help="A name from `covergen models list`.  [default: starter, or none if all parts are given]",
+)
+@click.option("--clap", metavar="NAME|DIR", help="Use another CLAP model.")
+@click.option(
+    "--windows",
+    type=WholeNumber(1, 100),
+    metavar="N",
+    help="10 s windows embedded per track.  [default: the model's]",
+)
+@click.option(
+    "--padding",
+    type=click.Choice(PADDINGS),
+    help="Pad tracks shorter than 10 s by repeating them or with silence.  [default: the model's]",
+)
+def clap_options(
+    *, model: str | None, clap: str | None, windows: int | None, padding: str | None
+) -> ModelChoice:
+    """Which model embeds tracks, and how."""
+    from covergen.pipeline.model import ModelChoice
+
+    return ModelChoice(model=model, clap=clap, windows=windows, padding=padding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeOptions:
+    """Where and how precisely to compute, as `choose_compute` accepts it.
+
+    `workers` is the number of decoder processes.
+    """
+
+    device: str
+    dtype: str
+    workers: int
+
+
+@option_group("compute")
+@click.option(
+    "--device",
+    type=_Device(),
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
+)
+@jobs_option
+def compute_options(*, device: str, dtype: str, jobs: int) -> ComputeOptions:
+    """Where and how precisely to compute."""
+    return ComputeOptions(device=device, dtype=dtype, workers=jobs)
+
+
+def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | None) -> None:
+    if value is not None and not ctx.resilient_parsing:
+        click.echo("Note: --lora-rank is ignored: the rank is read from the adapter.", err=True)
+
+
+@option_group("choice")
+@clap_options
+@click.option("--adapter", metavar="FILE", help="Adapter from covergen or art-from-audio.")
+@base_option
+@click.option(  # for scripts that were written for art-from-audio
+    "--lora-rank", type=int, hidden=True, expose_value=False, callback=_note_lora_rank
+)
+@click.option(
+    "--steps",
+    type=WholeNumber(1, 1000),
+    metavar="N",
+    help="Number of denoising steps.  [default: the model's]",
+)
+@click.option(
+    "--guidance",
+    type=Number(0, 100),
+    metavar="X",
+    help="Guidance scale; 1 or less turns it off.  [default: the model's]",
+)
+@click.option(
+    "--scheduler",
+    type=click.Choice(SCHEDULERS),
+    help="Diffusion sampler.  [default: the model's]",
+)
+@click.option(
+    "--guided-from",
+    type=Number(0, 1),
+    metavar="X",
+    help="Share of the steps before guidance starts.  [default: the model's]",
+)
+@click.option(
+    "--guided-until",
+    type=Number(0, 1),
+    metavar="X",
+    help="Share of the steps after which guidance stops; unguided steps take half the time."
+    "  [default: the model's]",
+)
+@click.option(
+    "--reuse",
+    type=WholeNumber(1, 10),
+    metavar="N",
+    help="Run the full UNet only every Nth step.  [default: the model's]",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(QUALITIES),
+    default="standard",
+    show_default=True,
+    help="Preset of sampling settings; reference: exactly as in art-from-audio. Explicit"
+    " options override this.",
+)
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="WORDS",
+    help="Words that guide the picture along with the music. Repeatable: each album takes one."
+    "  [default: the model's]",
+)
+@click.option(
+    "--finish",
+    type=click.Choice(FINISHES),
+    help="Print in flat inks with sharp edges, optionally on grained paper."
+    "  [default: the model's]",
+)
+@click.option(
+    "--inks",
+    type=WholeNumber(2, 24),
+    metavar="N",
+    help="Maximum number of inks of a print.  [default: the model's]",
+)
+def model_options(
+    *,
+    choice: ModelChoice,
+    adapter: str | None,
+    base: str | None,
+    steps: int | None,
+    guidance: float | None,
+    scheduler: str | None,
+    guided_from: float | None,
+    guided_until: float | None,
+    reuse: int | None,
+    quality: str,
+    styles: tuple[str, ...],
+    finish: str | None,
+    inks: int | None,
+) -> ModelChoice:
+    """Which model paints, and how."""
+    return replace(
+        choice,
+        adapter=adapter,
+        base=base,
+        steps=steps,
+        guidance=guidance,
+        scheduler=scheduler,
+        guided_from=guided_from,
+        guided_until=guided_until,
+        reuse=reuse,
+        quality=quality,
+        styles=styles,
+        finish=finish,
+        inks=inks,
     )
 
 
-def output_choice(options: dict[str, Any]) -> Renderer:
-    """Return the renderer for the parsed output options."""
-    return Renderer(as_json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])
+@option_group("paint")
+@model_options
+@click.option(
+    "--batch-size",
+    type=_BatchSize(),
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    help="Number of covers painted at once.",
+)
+@compute_options
+def paint_options(
+    *, choice: ModelChoice, batch_size: int | None, compute: ComputeOptions
+) -> PaintOptions:
+    """How to paint. Raises what `choose_preset` raises."""
+    from covergen.pipeline.model import choose_preset
+    from covergen.pipeline.options import PaintOptions
+
+    dtype = compute.dtype
+    if dtype == "auto" and choice.quality == "reference":
+        dtype = "fp32"
+    return PaintOptions(
+        preset=choose_preset(choice),
+        device=compute.device,
+        dtype=dtype,
+        workers=compute.workers,
+        batch_size=batch_size,
+    )
 
 
-def rewrite_choice(options: dict[str, Any]) -> RewriteOptions:
-    """Return how to replace files, from the parsed options."""
+@option_group("encoding")
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(["png", "jpeg"]),
+    default="png",
+    show_default=True,
+    help="Image format.",
+)
+@size_option
+@click.option(
+    "--jpeg-quality",
+    type=WholeNumber(1, 95),
+    default=90,
+    show_default=True,
+    metavar="N",
+    help="JPEG quality.",
+)
+def encoding_options(
+    *, image_format: Literal["png", "jpeg"], size: int | None, jpeg_quality: int
+) -> Encoding:
+    """How to encode pictures."""
+    from covergen.core.picture import Encoding
+
+    return Encoding(format=image_format, size=size, quality=jpeg_quality)
+
+
+@option_group("rewrite")
+@click.option("--preserve-mtime", is_flag=True, help="Keep modification times.")
+@hardlinks_option
+@min_age_option
+def rewrite_options(
+    *, preserve_mtime: bool, hardlinks: Literal["skip", "break"], min_age: int
+) -> RewriteOptions:
+    """How to replace files."""
     from covergen.library.writing.rewrite import RewriteOptions
 
     return RewriteOptions(
-        preserve_mtime=options["preserve_mtime"],
-        hardlinks=options["hardlinks"],
-        min_age_seconds=options["min_age"],
+        preserve_mtime=preserve_mtime, hardlinks=hardlinks, min_age_seconds=min_age
     )
 
 
-def write_choice(options: dict[str, Any]) -> WriteOptions:
-    """Return where covers are written. Raises UsageError if the options leave nothing to write."""
+@option_group("place")
+@click.option("--sidecar", is_flag=True, help="Also write a cover file, unless there is one.")
+@click.option("--no-embed", is_flag=True, help="Do not change music files; requires --sidecar.")
+def place_options(*, sidecar: bool, no_embed: bool) -> WriteOptions:
+    """Where covers are written. Raises UsageError if that is nowhere."""
     from covergen.pipeline.options import WriteOptions
 
-    if options["no_embed"] and not options["sidecar"]:
+    if no_embed and not sidecar:
         raise UsageError("--no-embed requires --sidecar: otherwise nothing is written.")
-    return WriteOptions(
-        embed=not options["no_embed"],
-        sidecar=options["sidecar"],
-        encoding=encoding_choice(options),
-        rewrite=rewrite_choice(options),
-        journal=not options["no_journal"],
-    )
+    return WriteOptions(embed=not no_embed, sidecar=sidecar)
 
 
-def encoding_choice(options: dict[str, Any]) -> Encoding:
-    """Return how to encode pictures, from the parsed options."""
-    from covergen.core.picture import Encoding
-
-    return Encoding(
-        format=options["image_format"], size=options["size"], quality=options["jpeg_quality"]
-    )
+@option_group("write")
+@encoding_options
+@place_options
+@no_journal_option
+@rewrite_options
+def write_options(
+    *, encoding: Encoding, place: WriteOptions, no_journal: bool, rewrite: RewriteOptions
+) -> WriteOptions:
+    """Where covers are written, and how."""
+    return replace(place, encoding=encoding, rewrite=rewrite, journal=not no_journal)

@@ -47,7 +47,14 @@ def load_defaults(group: click.Group) -> dict[str, Any]:
     defaults = _defaults(group, tables, "", problems)
     if problems:
         raise SettingsError(file, problems)
-    return defaults
+    return _with_shared(group, defaults)
+
+
+def _with_shared(group: click.Group, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Let the options that `preview` shares with `tag` default to those in [tag]."""
+    shared = {str(param.name) for param in group.commands["preview"].params}
+    of_tag = {name: value for name, value in defaults.get("tag", {}).items() if name in shared}
+    return defaults | {"preview": of_tag | defaults.get("preview", {})}
 
 
 def _defaults(
@@ -77,10 +84,9 @@ def _values(
     for key, value in table.items():
         option = options.get(key.replace("_", "-"))
         if option is None:
-            close = difflib.get_close_matches(key, options, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(options)}"
-            )
+            names = [name for name in options if not options[name].hidden]
+            close = difflib.get_close_matches(key, names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(names)}"
             problems.append(f"{where}.{key}: no such option; {hint}")
             continue
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from covergen.core.dependencies import check_dependencies
-from covergen.core.errors import UsageError
+from covergen.core.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,11 +42,11 @@ class Compute:
 
 
 def choose_compute(device: str, dtype: str) -> Compute:
-    """Resolve the --device and --dtype options to torch's types.
+    """Resolve the names of a device and a precision to torch's types.
 
     `device`: auto, cpu, cuda, cuda:N or mps; "auto" prefers CUDA, then MPS, then the CPU. `dtype`:
     auto, fp32, bf16 or fp16; "auto" is bf16 on CUDA devices that support it, fp16 on other GPUs and
-    fp32 on the CPU. Raises UsageError if the machine has no such device or PyTorch cannot use it,
+    fp32 on the CPU. Raises OptionError if the machine has no such device or PyTorch cannot use it,
     and DependencyError if PyTorch does not work.
     """
     check_dependencies(("torch", "torchaudio"))
@@ -95,11 +95,11 @@ def _check_device(device: str) -> None:
 
     kind, _, index = device.partition(":")
     if kind == "cuda" and (problem := _cuda_problem(device)) is not None:
-        raise UsageError(f"--device {device}: {problem or 'this machine has no CUDA device.'}")
+        raise OptionError("device", f"{device}: {problem or 'this machine has no CUDA device.'}")
     if kind == "cuda" and index and int(index) >= (count := torch.cuda.device_count()):
-        raise UsageError(f"--device {device}: this machine only has cuda:0 to cuda:{count - 1}.")
+        raise OptionError("device", f"{device}: this machine only has cuda:0 to cuda:{count - 1}.")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: this machine has no GPU with Metal support.")
+        raise OptionError("device", "mps: this machine has no GPU with Metal support.")
 
 
 def _cuda_problem(device: str) -> str | None:

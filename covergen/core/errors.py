@@ -2,6 +2,7 @@
 
 CovergenError
 ├── UsageError            invalid option, path or settings file; exit code 2
+│   ├── OptionError           the value of an option does not fit
 │   └── SettingsError         config.toml or models.toml, with all its problems at once
 ├── ModelError            the model cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
@@ -43,6 +44,7 @@ __all__ = [
     "JournalError",
     "ModelError",
     "ModelMissingError",
+    "OptionError",
     "SettingsError",
     "TagError",
     "TrainingError",
@@ -65,6 +67,17 @@ class CovergenError(Exception):
 
 class UsageError(CovergenError):
     """An invalid option or path."""
+
+
+class OptionError(UsageError):
+    """A value that does not fit: `problem` continues a sentence that begins with the option.
+
+    `option` is its name in Python, such as "batch_size"; the command line shows its flag instead.
+    """
+
+    def __init__(self, option: str, problem: str, *, hint: str = "") -> None:
+        super().__init__(f"{option} {problem}", hint=hint)
+        self.option = option
 
 
 class SettingsError(UsageError):

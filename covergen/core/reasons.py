@@ -1,4 +1,7 @@
-"""The reason codes for albums and files, shared by text output, JSON and the documentation."""
+"""The reason codes for albums and files, shared by text output, JSON and the documentation.
+
+The command line adds the options to see, in `covergen.cli.output.text`.
+"""
 
 from enum import StrEnum
 from typing import Self
@@ -21,7 +24,7 @@ class Reason(StrEnum):
     # Why an album is processed.
     NO_COVER = "no-cover", "no cover yet"
     BROKEN_COVER = "broken-cover", "its cover is empty or not an image"
-    FORCED = "forced", "has a cover, replaced because of --force"
+    FORCED = "forced", "has a cover, which is replaced"
     FILLED = "filled", "the album's picture is added to the tracks without one"
 
     RESUMED = "resumed", "covergen's cover is added to the tracks without one"
@@ -32,25 +35,25 @@ class Reason(StrEnum):
 
     # Why an album is skipped.
     HAS_ART = "has-art", "already has a cover"
-    PARTIAL_ART = "partial-art", "some tracks have a cover and some do not: see --fill and --force"
+    PARTIAL_ART = "partial-art", "some tracks have a cover and some do not"
     SHARED_FOLDER = "shared-folder", "the folder contains other albums, so it gets no cover file"
-    LIMIT = "limit", "beyond --limit"
+    LIMIT = "limit", "beyond the limit"
     FINISHED = "finished", "finished before the run was stopped"
     NOT_PAINTED = "not-painted", "the preview was stopped before this album was painted"
     REJECTED = "rejected", "rejected in the preview"
-    RETRY = "retry", "marked for another try: see --retry"
+    RETRY = "retry", "marked for another try"
     REPAINTED = "repainted", "repainted since it was marked: review it and choose"
     NOTHING_HEARD = "nothing-heard", "none of its tracks could be decoded"
 
-    OUTPUT_EXISTS = "output-exists", "its output already exists: see --force"
+    OUTPUT_EXISTS = "output-exists", "its output already exists"
     COLLECTED = "collected", "its pairs are already in the dataset"
-    PAINTED_COVER = "painted-cover", "its cover was painted by covergen: see --include-painted"
-    OTHER_LICENCE = "other-licence", "its licence is not one of those requested: see --licence"
+    PAINTED_COVER = "painted-cover", "its cover was painted by covergen"
+    OTHER_LICENCE = "other-licence", "its licence is not one of those requested"
     NO_DOWNLOAD = "no-download", "its artist does not allow downloads"
     BAD_COVER = "bad-cover", "none of its covers can be read"
 
     # What happened to a file.
-    IGNORED = "ignored", "excluded by an ignore file: see -v"
+    IGNORED = "ignored", "excluded by an ignore file"
     WRITTEN = "written", "the cover was written to the file"
     MADE = "made", "the file was created"
     EQUAL = "equal", "already contains this exact picture"
@@ -65,8 +68,8 @@ class Reason(StrEnum):
     READ_ONLY = "read-only", "the file or its folder is not writable"
     NO_SPACE = "no-space", "not enough free space for a safe copy"
     IN_USE = "in-use", "another program is still writing to it"
-    TOO_NEW = "too-new", "modified too recently: see --min-age"
-    HARD_LINKED = "hard-linked", "has several hard links: see --hardlinks"
+    TOO_NEW = "too-new", "modified too recently"
+    HARD_LINKED = "hard-linked", "has several hard links"
     UNFIT_COVER = "unfit-cover", "its painted cover is missing, damaged or from another album"
     BARE = "bare", "of a kind that cannot hold a cover"
     VIDEO = "video", "a video; name the file itself to include it"

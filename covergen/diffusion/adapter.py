@@ -104,19 +104,11 @@ def save(
     write_tensors(path, tensors, metadata)
 
 
-def check_fit(
-    info: AdapterInfo, config: BaseConfig, *, d_audio: int, lora_rank: int | None = None
-) -> None:
+def check_fit(info: AdapterInfo, config: BaseConfig, *, d_audio: int) -> None:
     """Check that an adapter fits a base, without reading the weights of either.
 
-    `d_audio` is the length of CLAP's embeddings. `lora_rank` is the rank that the user expects.
-    Raises AdapterError.
+    `d_audio` is the length of CLAP's embeddings. Raises AdapterError.
     """
-    if lora_rank is not None and lora_rank != info.rank:
-        raise AdapterError(
-            f"{info.path}: expected LoRA rank {lora_rank}, found {info.rank}.",
-            hint="Omit the rank: it is read from the file.",
-        )
     expected_length = config.cross_attention_dim if info.d_audio is None else info.d_audio
     if expected_length != d_audio:
         raise AdapterError(

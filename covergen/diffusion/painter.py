@@ -43,18 +43,17 @@ def load_painter(
     d_audio: int,
     device: torch.device,
     dtype: torch.dtype,
-    lora_rank: int | None = None,
     styles: Sequence[str] = (),
 ) -> Painter:
     """Load a base folder and an adapter file for embeddings of length `d_audio`.
 
-    Configs and headers are checked before any weights of the base are read. `lora_rank` is only
-    checked against the file. `styles` lists the styles that requests may use. Raises ModelError,
-    ModelMissingError, AdapterError, and UsageError for a style that is too long.
+    Configs and headers are checked before any weights of the base are read. `styles` lists the
+    styles that requests may use. Raises ModelError, ModelMissingError, AdapterError, and
+    UsageError for a style that is too long.
     """
     config = read_config(base)
     info = inspect(adapter)
-    check_fit(info, config, d_audio=d_audio, lora_rank=lora_rank)
+    check_fit(info, config, d_audio=d_audio)
     tensors = read_tensors(info)
     masked = info.empty_prompt == "masked"
     unconditional, *encoded = encode_prompts(config, ["", *styles], masked=masked)

@@ -50,7 +50,7 @@ def preview(options: PreviewOptions, emit: Emit, check_interrupted: CheckInterru
     ModelError, WriteError, and Interrupted if `check_interrupted` raises it.
     """
     with (
-        library_lock("tag --preview", (options.folder,)),
+        library_lock("preview", (options.folder,)),
         closing(open_preview(options)) as plan,
     ):
         painting = _Painting(options, plan, emit)

@@ -126,7 +126,7 @@ def _may_be_unfinished(plan: AlbumPlan) -> bool:
 def _unfinished(
     plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Skip albums that a resumed --force run has already finished."""
+    """Skip albums that a resumed, forced run has already finished."""
     for plan in plans:
         if (
             run is not None

@@ -197,7 +197,7 @@ def _remove_cover(
 
 
 def _skip_if_gone(outcome: Outcome) -> Outcome:
-    """With --force, skip a missing file; if its folder is missing too, the disk may be offline."""
+    """If forced, skip a missing file; if its folder is missing too, the disk may be offline."""
     gone = outcome.reason is Reason.GONE and os.access(outcome.path.parent, os.F_OK)
     return replace(outcome, status=Status.SKIPPED) if gone else outcome
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from covergen.core.dependencies import check_dependencies
-from covergen.core.errors import ModelError, UsageError
+from covergen.core.errors import ModelError, OptionError, UsageError
 from covergen.core.types import Sampling
 from covergen.models.locate import locate
 from covergen.models.presets import (
@@ -145,7 +145,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         check_styles(filter(None, styles))
     sampling = replace(preset.sampling, **overrides)
     if choice.inks is not None and sampling.finish == "none":
-        raise UsageError("--inks applies to --finish print and --finish paper only.")
+        raise OptionError("inks", "applies to the finishes print and paper only.")
     return replace(
         preset,
         base=base,
@@ -167,15 +167,15 @@ def _named_preset(choice: ModelChoice, *, makes_adapter: bool) -> Preset:
 
 def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
     if choice.quality == "reference":
-        raise UsageError(
-            f"--quality reference does not apply to {preset.name!r}: it draws by rules."
+        raise OptionError(
+            "quality", f"reference does not apply to {preset.name!r}: it draws by rules."
         )
     for name in DIFFUSION_OPTIONS:
         if getattr(choice, name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} does not apply to {preset.name!r}: it draws by rules.",
-                hint=f"Leave out {option}, also in config.toml.",
+            raise OptionError(
+                name,
+                f"does not apply to {preset.name!r}: it draws by rules.",
+                hint="Leave it out, also in config.toml.",
             )
 
 
@@ -295,7 +295,6 @@ def _load_diffusion(
         d_audio=audio_encoder.dimension,
         device=compute.device,
         dtype=compute.dtype,
-        lora_rank=options.lora_rank,
         styles=_styles(options),
     )
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):

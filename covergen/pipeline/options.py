@@ -57,9 +57,8 @@ class PaintOptions:
     """The model, and how it paints covers.
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
-    decoder processes. `batch_size` is in covers, None to choose it by free memory. `lora_rank` is
-    the rank that the adapter must have, None for any. `size` is the side of a cover in pixels,
-    None for the model's own.
+    decoder processes. `batch_size` is in covers, None to choose it by free memory. `size` is the
+    side of a cover in pixels, None for the model's own.
     """
 
     preset: Preset
@@ -67,7 +66,6 @@ class PaintOptions:
     dtype: str
     workers: int
     batch_size: int | None = None
-    lora_rank: int | None = None
     size: int | None = None
 
 

@@ -32,7 +32,7 @@ _KIND = "covergen preview"
 _FORMAT = 2
 _REASONS = {reason.value: reason for reason in Reason}
 _FILE_NAME = re.compile("[a-z0-9-]+[.](png|mp3)")
-_HOW_TO_MAKE = "Make one with: covergen tag --dry-run --preview DIR PATH"
+_HOW_TO_MAKE = "Make one with: covergen preview PATH -o DIR"
 _DAMAGE = (KeyError, RecursionError, TypeError, ValueError)  # raised by parsing a damaged line
 _MOST_LINE_BYTES = 1 << 26  # enough for an album of 100,000 tracks
 

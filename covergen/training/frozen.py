@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from covergen.compute.onednn import pack_products
-from covergen.core.errors import UsageError
+from covergen.core.errors import OptionError
 from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet
@@ -48,7 +48,7 @@ class Frozen:
 
 
 def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
-    """Load the base in a folder. Raises ModelError, or UsageError for an invalid resolution."""
+    """Load the base in a folder. Raises ModelError, or OptionError for an invalid resolution."""
     config = read_config(base)
     schedule = read_noise_schedule(config)
     size = _size(config, recipe.resolution)
@@ -80,7 +80,7 @@ def _size(config: BaseConfig, resolution: int | None) -> tuple[int, int]:
     latents, pixels = config.latent_shape[1], config.picture_size[0]
     unit = pixels // latents * 2 ** (len(config.unet["block_out_channels"]) - 1)
     if resolution % unit:
-        raise UsageError(f"--resolution {resolution}: this base needs a multiple of {unit}.")
+        raise OptionError("resolution", f"{resolution}: this base needs a multiple of {unit}.")
     return resolution, resolution
 
 

@@ -60,7 +60,7 @@ def run(seed: int = 0, count: int = 100_000) -> LoadReport:
         commands: dict[str, tuple[object, ...]] = {
             "plan, every file read": ("tag", "-n", library),
             "plan again, none changed": ("tag", "-n", library),
-            "preview of 500 tracks": ("tag", *paint, "-n", "--preview", preview, library),
+            "preview of 500 tracks": ("preview", *paint, library, "-o", preview),
             "apply of that": ("apply", "--yes", preview),
             "undo of that": ("undo", "--yes"),
             "plan after that": ("tag", "-n", library),

@@ -34,7 +34,7 @@ def shared_preview(
     options += ["--adapter", tiny_model.adapter, "--steps", 2, "--candidates", 2, "--no-audio"]
     excluded = {path.name for path in shared_library.root.iterdir()} - {*_PAINTED, *_OTHERS}
     options += [word for name in sorted(excluded) for word in ("--exclude", name)]
-    command = ["tag", "-n", "--fill", "--preview", folder / "preview", *options]
+    command = ["preview", "--fill", "-o", folder / "preview", *options]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CACHE", "CONFIG", "STATE"):
             patch.setenv(f"XDG_{name}_HOME", str(folder / name))
@@ -267,7 +267,7 @@ def test_where_the_library_lies_covergen_knows_or_is_told(
 ) -> None:
     folder = library.root / "Sampler"
     made = Preview(tmp_path / "made")
-    run("tag", "-m", "tiny", "-n", "--no-audio", "--preview", made.folder, folder)
+    run("preview", "-m", "tiny", "--no-audio", "-o", made.folder, folder)
     assert "--library" in run("apply", preview.folder, expect=2).stderr, "never from the plan"
 
     moved = folder.rename(tmp_path / "moved")
@@ -503,7 +503,7 @@ def test_a_plan_that_is_none_is_told(
         plan.write_bytes(spoiled)
     error = apply(expect=2).stderr
     assert told in error
-    assert "--preview" in error, "what to do"
+    assert "covergen preview" in error, "what to do"
 
 
 def test_mistakes_of_the_choices_are_told(preview: Preview, apply: Run, tmp_path: Path) -> None:
@@ -530,7 +530,7 @@ def _without(
 def test_an_album_that_cannot_hold_its_cover_gets_it_beside(tmp_path: Path, run: Run) -> None:
     library, preview = tmp_path / "library", tmp_path / "preview"
     encode(library / "Album/01 A.aac", "adts", seconds=0.5)
-    run("tag", "-m", "tiny", "-n", "--sidecar", "--preview", preview, library)
+    run("preview", "-m", "tiny", "--sidecar", "-o", preview, library)
 
     (refused, _) = json_lines(run("apply", preview, "--json"))
     (album, _) = json_lines(run("apply", preview, "--sidecar", "--json"))
@@ -544,7 +544,7 @@ def test_cover_file_is_not_written_next_to_other_music(tmp_path: Path, run: Run)
     library, preview = tmp_path / "Music", tmp_path / "preview"
     for album in "AB":
         encode(library / album / "1.aac", "adts", seconds=0.5)
-    run("tag", "-m", "tiny", "-n", "--sidecar", "--preview", preview, library)
+    run("preview", "-m", "tiny", "--sidecar", "-o", preview, library)
     encode(library / "A/1.aac", "adts", seconds=0.9)
 
     run("apply", preview, "--sidecar", expect=1)

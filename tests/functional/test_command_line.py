@@ -7,11 +7,9 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import click
 import pytest
 
 from covergen.cli.main import cli
@@ -20,35 +18,6 @@ from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, encode
 
 ROOT = Path(__file__).parents[2]
-
-
-def commands(group: click.Group, prefix: str = "covergen") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{prefix} {name}")
-        else:
-            yield f"{prefix} {name}", command
-
-
-@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=str)
-def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
-    assert command.help
-    assert name in (ROOT / ".docs/commands.md").read_text()
-    page = command.get_help(click.Context(command))
-    for option in command.params:
-        if isinstance(option, click.Option) and not option.hidden:
-            assert option.help
-            assert option.opts[0] in page, "every option is in a section"
-            assert option.is_flag or option.metavar or isinstance(option.type, click.Choice), (
-                "not described by its type alone, as in `--model TEXT`"
-            )
-
-
-def test_help_of_tag_is_in_sections(run: Run) -> None:
-    sections = re.findall(r"^(\w.*):$", run("tag", "--help").stdout, re.M)
-    assert sections[0] == "What to cover"
-    assert sections[-1] == "Advanced"
-    assert {"Picture", "Model", "Speed", "Files", "Output"} < set(sections)
 
 
 def python(code: str, *arguments: object) -> str:

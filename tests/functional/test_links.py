@@ -48,8 +48,8 @@ def test_apply_follows_links_only_with_the_option(
 ) -> None:
     library, outside = linked
     before, preview = snapshot(outside), tmp_path / "preview"
-    options = ("-m", "tiny", "-n", "--no-audio", "--preview", preview, "--follow-symlinks")
-    run("tag", *options, library)
+    options = ("-m", "tiny", "--no-audio", "-o", preview, "--follow-symlinks")
+    run("preview", *options, library)
     run("apply", "--yes", preview, expect=1)
     assert snapshot(outside) == before
     run("apply", "--yes", "--follow-symlinks", preview)

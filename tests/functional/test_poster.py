@@ -123,7 +123,7 @@ def test_a_print_has_few_colors_at_the_default_size(
 ) -> None:
     track = library.every_container["flac"]
     command = ("generate", track, "-o", tmp_path / "a.png", "--model", "tiny", "--inks", 3)
-    assert "--inks applies to --finish print" in run(*command, expect=2).output
+    assert "--inks applies to the finishes print and paper" in run(*command, expect=2).output
     run(*command, "--finish", "print")
     image = opened(tmp_path / "a.png")
     assert image.size == (1024, 1024)

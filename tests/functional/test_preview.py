@@ -1,4 +1,4 @@
-"""`covergen tag --dry-run --preview`: covers to be looked at, and no music file touched."""
+"""`covergen preview`: covers to be looked at, and no music file touched."""
 
 import io
 import json
@@ -20,6 +20,7 @@ from tests.functional.previews import Preview
 from tests.media import Library, picture_bytes, put_picture
 
 TAG = ("tag", "--model", "tiny")
+PREVIEW = ("preview", "--model", "tiny")
 ROOT = Path(__file__).parents[2]
 
 
@@ -45,7 +46,7 @@ def seconds_of(sound: Path) -> float:
 def test_a_library_is_painted_and_not_touched(library: Library, run: Run, preview: Preview) -> None:
     before = snapshot(library.root)
 
-    result = run(*TAG, "--dry-run", "--preview", preview.folder, library.root, expect=1)
+    result = run(*PREVIEW, "-o", preview.folder, library.root, expect=1)
 
     assert snapshot(library.root) == before
     told = {(album["folder"], album["reason"]) for album in preview.albums}
@@ -76,7 +77,7 @@ def test_a_library_is_painted_and_not_touched(library: Library, run: Run, previe
 def test_the_first_candidate_is_the_cover_that_tag_paints(
     some: list[Path], run: Run, preview: Preview
 ) -> None:
-    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--no-audio", *some)
+    run(*PREVIEW, "-o", preview.folder, "--candidates", 2, "--no-audio", *some)
     first, second = preview.covers("Two Discs")
     assert list((preview.folder / "audio").iterdir()) == []
     run(*TAG, "--yes", *some)
@@ -92,7 +93,7 @@ def test_the_first_candidate_is_the_cover_that_tag_paints(
 
 
 def test_a_preview_is_gone_on_with(some: list[Path], run: Run, preview: Preview) -> None:
-    command = (*TAG, "-n", "--json", "--preview", preview.folder, *some)
+    command = (*PREVIEW, "--json", "-o", preview.folder, *some)
     run(*command)
     painted = snapshot(preview.folder / "covers")
 
@@ -120,7 +121,7 @@ def test_a_preview_is_gone_on_with(some: list[Path], run: Run, preview: Preview)
 def test_one_that_was_stopped_is_whole_and_gone_on_with(
     some: list[Path], run: Run, preview: Preview
 ) -> None:
-    command = [*TAG, "-n", "--preview", preview.folder, "--batch-size", "1", *some]
+    command = [*PREVIEW, "-o", preview.folder, "--batch-size", "1", *some]
     process = subprocess.Popen(
         [sys.executable, "-m", "covergen", *map(str, command)],
         cwd=ROOT,
@@ -152,7 +153,7 @@ def test_one_that_was_stopped_is_whole_and_gone_on_with(
 def test_what_a_kill_cut_off_is_done_again(
     some: list[Path], run: Run, preview: Preview, cut: int
 ) -> None:
-    command = (*TAG, "-n", "--no-audio", "--preview", preview.folder, *some)
+    command = (*PREVIEW, "--no-audio", "-o", preview.folder, *some)
     run(*command)
     whole = {album["id"]: album for album in preview.albums}
     plan = preview.folder / "plan.jsonl"
@@ -166,11 +167,11 @@ def test_what_a_kill_cut_off_is_done_again(
 def test_only_marked_albums_are_painted_again_with_new_seeds(
     some: list[Path], run: Run, preview: Preview, tmp_path: Path
 ) -> None:
-    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--seed", 5, *some)
+    run(*PREVIEW, "-o", preview.folder, "--candidates", 2, "--seed", 5, *some)
     before, files = preview.album("Wood"), snapshot(preview.folder / "covers")
     others = [album for album in preview.albums if album["title"] != "Wood"]
     choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True}, Grain={"choice": 2})
-    command = ("tag", "-n", "--preview", preview.folder, "--retry", choices)
+    command = ("preview", "-o", preview.folder, "--retry", choices)
 
     hint = run(*command).stderr.splitlines()[-1]  # where and how, it knows
     assert hint.endswith(f"covergen apply {preview.folder} --choices FILE")
@@ -195,14 +196,14 @@ def test_only_marked_albums_are_painted_again_with_new_seeds(
     seeds.append([c["seed"] for c in preview.album("Wood")["candidates"]])
     assert len({seed for some in seeds for seed in some}) == 6
 
-    run(*TAG, "-n", "--preview", preview.folder, "--candidates", 2, "--seed", 5, *some)
+    run(*PREVIEW, "-o", preview.folder, "--candidates", 2, "--seed", 5, *some)
     assert preview.album("Wood")["tries"] == 3
 
 
 def test_a_mark_from_before_another_retry_paints_nothing(
     some: list[Path], run: Run, preview: Preview, tmp_path: Path
 ) -> None:
-    run(*TAG, "-n", "--preview", preview.folder, "--no-audio", *some)
+    run(*PREVIEW, "-o", preview.folder, "--no-audio", *some)
     files = [tmp_path / "one.json", tmp_path / "other.json"]
     marks = {
         album["id"]: {"retry": True, "seed": str(album["candidates"][0]["seed"])}
@@ -212,7 +213,7 @@ def test_a_mark_from_before_another_retry_paints_nothing(
     wood = preview.album("Wood")["id"]
     files[0].write_text(json.dumps({"format": 1, "albums": {wood: marks[wood]}}))
     files[1].write_text(json.dumps({"format": 1, "albums": marks}))
-    command = ("tag", "-n", "--json", "--preview", preview.folder, "--retry")
+    command = ("preview", "--json", "-o", preview.folder, "--retry")
     for _ in range(2):  # the second time as after a Ctrl-C
         run(*command, files[0])
         assert preview.album("Wood")["tries"] == 2
@@ -229,12 +230,12 @@ def test_a_mark_from_before_another_retry_paints_nothing(
 def test_marked_albums_that_are_gone_are_told(
     some: list[Path], run: Run, preview: Preview, tmp_path: Path
 ) -> None:
-    run(*TAG, "-n", "--preview", preview.folder, "--no-audio", *some)
+    run(*PREVIEW, "-o", preview.folder, "--no-audio", *some)
     before = preview.album("Wood")
     choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True})
     some[2].rename(tmp_path / "elsewhere")
     some[2].mkdir()
-    output = run("tag", "-n", "--preview", preview.folder, "--retry", choices, expect=1).stdout
+    output = run("preview", "-o", preview.folder, "--retry", choices, expect=1).stdout
     assert "changed" in output
     assert preview.album("Wood") == before
 
@@ -246,7 +247,7 @@ def test_an_album_that_cannot_be_heard_is_in_the_plan(
     (folder / "01 Whole.flac").unlink()
     head, sync, _ = library.broken_off.read_bytes().partition(b"\xff\xf8")  # of FLAC's frames
     library.broken_off.write_bytes(head + sync + bytes(5000))
-    run(*TAG, "-n", "--preview", preview.folder, folder, expect=1)
+    run(*PREVIEW, "-o", preview.folder, folder, expect=1)
     assert [album["reason"] for album in preview.albums] == ["nothing-heard"]
     assert "none of its tracks could be decoded" in (preview.folder / "index.html").read_text()
 
@@ -255,7 +256,7 @@ def test_a_file_named_outright_and_a_relative_path(
     library: Library, run: Run, preview: Preview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(library.root / "Two Discs/CD1")
-    run(*TAG, "-n", "--preview", preview.folder, "../CD2", "01 Up.mp3", "../../Sampler")
+    run(*PREVIEW, "-o", preview.folder, "../CD2", "01 Up.mp3", "../../Sampler")
     assert preview.header["roots"] == ["Two Discs", "Sampler"]
     paths = {track["path"] for album in preview.albums for track in album["tracks"]}
     assert {"CD2/01 Up.mp3", "CD1/01 Up.mp3", "01 Ash.mp3"} <= paths
@@ -268,26 +269,17 @@ def test_a_file_named_outright_and_a_relative_path(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--preview", "out", "{library}"], "--dry-run"),
-        (["-n", "--candidates", "2", "{library}"], "--preview"),
-        (["-n", "--retry", "{file}", "{library}"], "--preview"),
-        (["-n", "--no-audio", "{library}"], "--preview"),
-        (["-n", "--preview", "out"], "PATH"),
-        (["-n", "--preview", "out", "--retry", "{file}"], "does not contain a readable preview"),
-        (["-n", "--preview", "{library}/new", "{library}"], "is inside the library"),
-        (["-n", "--preview", "{library}/Sampler/..", "{library}"], "is inside the library"),
-        (["-n", "--preview", "{full}", "{library}/Sampler"], "files that are not a preview"),
-        (["-n", "--preview", "{file}", "{library}/Sampler"], "is a file"),
-        (["-n", "--preview", "{old}", "{library}/Sampler"], "another library: Fully Covered"),
-        (
-            ["-n", "--preview", "{old}", "--seed", "1", "{library}/Fully Covered"],
-            "seed was '0', is now '1'",
-        ),
-        (
-            ["-n", "--preview", "{old}", "--steps", "9", "{library}/Fully Covered"],
-            "steps was '2'",
-        ),
-        (["-n", "--preview", "{old}", "--retry", "{file}"], "expected"),
+        (["{library}"], "'--output'"),
+        (["-o", "out"], "PATH"),
+        (["-o", "out", "--retry", "{file}"], "does not contain a readable preview"),
+        (["-o", "{library}/new", "{library}"], "is inside the library"),
+        (["-o", "{library}/Sampler/..", "{library}"], "is inside the library"),
+        (["-o", "{full}", "{library}/Sampler"], "files that are not a preview"),
+        (["-o", "{file}", "{library}/Sampler"], "is a file"),
+        (["-o", "{old}", "{library}/Sampler"], "another library: Fully Covered"),
+        (["-o", "{old}", "--seed", "1", "{library}/Fully Covered"], "seed was '0', is now '1'"),
+        (["-o", "{old}", "--steps", "9", "{library}/Fully Covered"], "steps was '2'"),
+        (["-o", "{old}", "--retry", "{file}"], "expected"),
     ],
 )
 def test_wrong_use_is_told_and_changes_nothing(
@@ -298,17 +290,17 @@ def test_wrong_use_is_told_and_changes_nothing(
     (places["full"] / "thesis.txt").touch()
     places["file"].write_text("[]")
     if "{old}" in arguments:
-        run(*TAG, "-n", "--preview", places["old"], library.root / "Fully Covered")
+        run(*PREVIEW, "-o", places["old"], library.root / "Fully Covered")
     before = snapshot(tmp_path)
     words = [word.format(library=library.root, **places) for word in arguments]
-    assert told in run(*TAG, *words, expect=2).stderr
+    assert told in run(*PREVIEW, *words, expect=2).stderr
     assert snapshot(tmp_path) == before
 
 
 def test_a_preview_that_links_elsewhere_is_not_written_to(
     library: Library, run: Run, preview: Preview, tmp_path: Path
 ) -> None:
-    command = (*TAG, "-n", "--preview", preview.folder, library.root / "Sampler")
+    command = (*PREVIEW, "-o", preview.folder, library.root / "Sampler")
     run(*command)
     (cover,) = preview.covers("Wood")
     victim = tmp_path / "victim"
@@ -325,7 +317,7 @@ def test_a_preview_that_links_elsewhere_is_not_written_to(
 def test_excerpts_are_no_music_of_a_library_around_them(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
-    run(*TAG, "-n", "--preview", tmp_path / "out", library.root / "Sampler")
+    run(*PREVIEW, "-o", tmp_path / "out", library.root / "Sampler")
     objects = json_lines(run(*TAG, "-n", "--json", tmp_path, expect=1))
     assert not [o for o in objects if str(tmp_path / "out") in o.get("folder", "")]
 
@@ -333,8 +325,7 @@ def test_excerpts_are_no_music_of_a_library_around_them(
 def test_pictures_are_of_the_size_that_is_painted_whatever_tag_would_embed(
     library: Library, run: Run, preview: Preview
 ) -> None:
-    run(*TAG, "-n", "--preview", preview.folder, "--format", "jpeg", "--size", 16,
-        library.root / "Sampler")  # fmt: skip
+    run(*PREVIEW, "-o", preview.folder, "--size", 16, library.root / "Sampler")
     (cover,) = preview.covers("Wood")
     with Image.open(io.BytesIO(cover.read_bytes())) as image:
         assert (image.format, min(image.size) > 16) == ("PNG", True)
@@ -346,7 +337,42 @@ def test_names_that_are_no_text_are_shown_and_written_to(
     broken = Path(os.fsdecode(os.fsencode(library.root) + b"/Mu\xffsic/Al\xfebum"))
     broken.parent.mkdir()
     (library.root / "Untagged").rename(broken)
-    run(*TAG, "-n", "--preview", preview.folder, broken.parent)
+    run(*PREVIEW, "-o", preview.folder, broken.parent)
     assert "Mu?sic" in (preview.folder / "index.html").read_text()
     run("apply", preview.folder)
     assert all(read_pictures(path, "mp3") for path in broken.iterdir())
+
+
+def test_tag_still_previews_and_says_what_replaces_it(
+    library: Library, run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    folder = library.root / "Sampler"
+    former = ("tag", "-n", "--no-audio", "--preview", preview.folder)
+    result = run(*former, "-m", "tiny", "--candidates", 2, "--seed", 5, folder)
+    assert [line for line in result.stderr.splitlines() if "covergen preview PATH" in line]
+    assert len(preview.covers("Wood")) == 2
+    choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True})
+    run(*former, "--retry", choices)
+    assert preview.album("Wood")["tries"] == 2
+    run("preview", "-o", preview.folder, "--retry", choices)  # finds nothing left to paint
+    assert preview.album("Wood")["tries"] == 2
+
+
+@pytest.mark.parametrize("option", [("--candidates", 2), ("--no-audio",)])
+def test_tag_refuses_the_options_of_a_preview(
+    library: Library, run: Run, option: tuple[object, ...]
+) -> None:
+    assert "`covergen preview`" in run(*TAG, "-n", *option, library.root, expect=2).stderr
+    preview = (*TAG, "--preview", "out", library.root)
+    assert "--dry-run" in run(*preview, expect=2).stderr
+
+
+def test_preview_takes_the_settings_that_it_shares_with_tag(
+    library: Library, run: Run, home: Path, preview: Preview
+) -> None:
+    config = home / "config/covergen/config.toml"
+    config.write_text('[tag]\nmodel = "tiny"\nseed = 5\ncandidates = 2\n[preview]\nseed = 6\n')
+    run("preview", "-o", preview.folder, library.root / "Sampler")
+    assert preview.header["settings"].items() >= {"model": "tiny", "seed": "6"}.items()
+    assert len(preview.covers("Wood")) == 2
+    run("tag", "-n", library.root / "Sampler")

@@ -14,6 +14,7 @@ from mutagen.mp4 import MP4
 from numpy.typing import NDArray
 from PIL import Image
 
+from covergen.cli.output.text import reason_text
 from covergen.core.reasons import Reason
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
@@ -334,7 +335,7 @@ def test_the_next_plan_estimates_from_what_the_last_run_measured(
 def test_the_documentation_lists_every_reason() -> None:
     page = (Path(__file__).parents[2] / ".docs/reasons.md").read_text()
     for reason in Reason:
-        assert f"| `{reason}` | {reason.text} |" in page
+        assert f"| `{reason}` | {reason_text(reason)} |" in page
 
 
 # What counts as a cover, and what is skipped.

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from covergen.cli.confirm import confirmed, count, show_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
-    SectionedCommand,
+    console_options,
     cover_names_option,
+    dry_run_option,
     follow_symlinks_option,
-    json_option,
-    output_choice,
-    quiet_option,
-    verbose_option,
-    write_choice,
     write_options,
     yes_option,
 )
 from covergen.cli.output import text as lines
+from covergen.cli.sections import SectionedCommand
+
+if TYPE_CHECKING:
+    from covergen.cli.options import ConsoleOptions
+    from covergen.pipeline.options import WriteOptions
 
 __all__ = ["apply"]
 
@@ -45,15 +46,24 @@ __all__ = ["apply"]
     metavar="PATH",
     help="New location of the library, if it has moved. Repeatable, in the preview's order.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@dry_run_option
 @follow_symlinks_option
 @cover_names_option
 @write_options
 @yes_option
-@quiet_option
-@verbose_option
-@json_option
-def apply(folder: Path, **options: Any) -> None:
+@console_options
+def apply(
+    *,
+    folder: Path,
+    choices: Path | None,
+    libraries: tuple[Path, ...],
+    dry_run: bool,
+    follow_symlinks: bool,
+    cover_names: tuple[str, ...],
+    write: WriteOptions,
+    yes: bool,
+    console: ConsoleOptions,
+) -> None:
     """Write the covers of the preview in DIR to its music files.
 
     Nothing is painted again. Files that have changed or received a cover since are skipped.
@@ -62,18 +72,18 @@ def apply(folder: Path, **options: Any) -> None:
     from covergen.jobs.apply import plan_apply
     from covergen.pipeline.options import ApplyOptions
 
-    apply_options = ApplyOptions(
+    options = ApplyOptions(
         folder=folder,
-        choices=options["choices"],
-        libraries=options["libraries"],
-        follow_symlinks=options["follow_symlinks"],
-        cover_names=options["cover_names"],
-        write=write_choice(options),
+        choices=choices,
+        libraries=libraries,
+        follow_symlinks=follow_symlinks,
+        cover_names=cover_names,
+        write=write,
     )
-    totals = count(partial(plan_apply, apply_options), options, show=options["dry_run"])
-    if options["dry_run"]:
-        show_totals(totals, options)
-    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), options):
-        renderer = output_choice(options)
+    totals = count(partial(plan_apply, options), console, show=dry_run)
+    if dry_run:
+        show_totals(totals, console)
+    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), yes=yes):
+        renderer = console.renderer()
         renderer.writes = totals.worked_on
-        run_job(partial(apply_preview, apply_options), renderer)
+        run_job(partial(apply_preview, options), renderer)

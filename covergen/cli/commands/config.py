@@ -46,7 +46,11 @@ def _settings(ctx: click.Context) -> Iterator[str]:
         if isinstance(command, click.Group):
             yield from _settings(child)
             continue
-        options = [p for p in command.params if isinstance(p, click.Option) and not p.is_eager]
+        options = [
+            param
+            for param in command.params
+            if isinstance(param, click.Option) and not param.is_eager and not param.hidden
+        ]
         if options:
             yield f"\n[{child.command_path.partition(' ')[2].replace(' ', '.')}]"
         for option in options:

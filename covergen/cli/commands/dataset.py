@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,12 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
+    console_options,
     cover_names_option,
+    dry_run_option,
     jobs_option,
-    json_option,
-    output_choice,
     quiet_option,
-    scan_choice,
     scan_options,
-    verbose_option,
 )
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
@@ -33,9 +32,11 @@ from covergen.pipeline.events import TrackEmbedded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from covergen.cli.options import ConsoleOptions
     from covergen.datasets.check import Examined, Health
     from covergen.datasets.folder import Dataset, Problem
     from covergen.jobs.dataset.from_library import CollectOptions
+    from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.events import CheckInterrupted, Emit, Event, PlanTotals
 
 __all__ = ["dataset"]
@@ -61,7 +62,7 @@ dataset.add_command(from_jamendo)
     "paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path)
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@dry_run_option
 @click.option(
     "--seconds",
     type=WholeNumber(_WINDOW_SECONDS, 600),
@@ -82,10 +83,20 @@ dataset.add_command(from_jamendo)
 @scan_options
 @cover_names_option
 @jobs_option
-@quiet_option
-@verbose_option
-@json_option
-def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
+@console_options
+def from_library(
+    *,
+    paths: tuple[Path, ...],
+    folder: Path,
+    dry_run: bool,
+    seconds: int,
+    per_album: int,
+    include_painted: bool,
+    scan: ScanOptions,
+    cover_names: tuple[str, ...],
+    jobs: int,
+    console: ConsoleOptions,
+) -> None:
     """Create pairs in DIR from the covers and tracks below PATH, which are not changed.
 
     An excerpt consists of the windows that covergen would embed. Existing pairs are kept: run the
@@ -96,29 +107,29 @@ def from_library(paths: tuple[Path, ...], folder: Path, **options: Any) -> None:
 
     if not paths:
         raise click.UsageError("Both the music and the dataset folder are required: PATH... DIR.")
-    if options["seconds"] % _WINDOW_SECONDS:
+    if seconds % _WINDOW_SECONDS:
         raise UsageError("--seconds must be a multiple of 10.")
     collect_options = CollectOptions(
         paths=paths,
         folder=folder,
         selection=Selection(
-            per_album=options["per_album"],
-            windows=options["seconds"] // _WINDOW_SECONDS,
-            include_painted=options["include_painted"],
+            per_album=per_album,
+            windows=seconds // _WINDOW_SECONDS,
+            include_painted=include_painted,
         ),
-        scan=scan_choice(options),
-        workers=options["jobs"],
+        scan=replace(scan, cover_names=cover_names),
+        workers=jobs,
     )
-    totals = count(partial(preview_collection, collect_options), options, show=options["dry_run"])
-    if options["dry_run"]:
-        _show_totals(totals, options)
+    totals = count(partial(preview_collection, collect_options), console, show=dry_run)
+    if dry_run:
+        _show_totals(totals, console)
     else:
-        _collect(collect_options, totals, options)
+        _collect(collect_options, totals, console)
 
 
-def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
-    print_totals(totals, lines.totals_lines(totals), options)
-    if not options["as_json"]:
+def _show_totals(totals: PlanTotals, console: ConsoleOptions) -> None:
+    print_totals(totals, lines.totals_lines(totals), console)
+    if not console.as_json:
         click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
     if totals.is_empty:
         click.echo("No music found.", err=True)
@@ -126,10 +137,10 @@ def _show_totals(totals: PlanTotals, options: dict[str, Any]) -> None:
         click.get_current_context().exit(1)
 
 
-def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[str, Any]) -> None:
+def _collect(collect_options: CollectOptions, totals: PlanTotals, console: ConsoleOptions) -> None:
     from covergen.jobs.dataset.from_library import collect
 
-    with bar("created", "track", total=totals.targets, hidden=options["quiet"]) as progress:
+    with bar("created", "track", total=totals.targets, hidden=console.quiet) as progress:
 
         def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
             def counted(event: Event) -> None:
@@ -138,8 +149,8 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
 
             collect(collect_options, counted, check_interrupted)
 
-        run_job(job, output_choice(options))
-    if totals.targets and not options["quiet"]:
+        run_job(job, console.renderer())
+    if totals.targets and not console.quiet:
         command = ["covergen", "dataset", "check", lines.shown(collect_options.folder)]
         click.echo(f"Next: {shlex.join(command)}", err=True)
 
@@ -162,7 +173,9 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, options: dict[
     is_flag=True,
     help="Print JSON Lines: one object per problem, then a summary.",
 )
-def check(folder: Path, sheet: Path | None, **options: Any) -> None:
+def check(
+    *, folder: Path, sheet: Path | None, no_sheet: bool, jobs: int, quiet: bool, as_json: bool
+) -> None:
     """Decode every file in DIR and report problems.
 
     DIR contains the folders audio_snippets, cover_images and audio_embeddings, or all files side by
@@ -176,7 +189,7 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         raise UsageError(f"{sheet}: a contact sheet must be a .png file.")
     found = read_dataset(folder)
     with (
-        bar("checked", "pair", total=len(found.pairs), hidden=options["quiet"]) as progress,
+        bar("checked", "pair", total=len(found.pairs), hidden=quiet) as progress,
         interruptible("nothing is being written") as check_interrupted,
     ):
 
@@ -184,11 +197,11 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
             progress.update(not isinstance(item, Problem))
             for problem in (item,) if isinstance(item, Problem) else item.problems:
                 with aside():
-                    _print_problem(problem, options)
+                    _print_problem(problem, quiet=quiet, as_json=as_json)
 
-        health = check_dataset(found, report, check_interrupted, workers=options["jobs"])
-    sheets = () if options["no_sheet"] else _save_sheets(found, sheet)
-    if options["as_json"]:
+        health = check_dataset(found, report, check_interrupted, workers=jobs)
+    sheets = () if no_sheet else _save_sheets(found, sheet)
+    if as_json:
         click.echo(jsonl.dumps("summary", _health_object(health, sheets)))
     else:
         for line in (*_health_lines(health), *(f"Covers  {lines.shown(path)}" for path in sheets)):
@@ -198,16 +211,16 @@ def check(folder: Path, sheet: Path | None, **options: Any) -> None:
         if not health.pairs:
             click.echo(_EXPECTED.format(folder=lines.shown(folder)), err=True)
         click.get_current_context().exit(1)
-    if not options["quiet"]:
+    if not quiet:
         command = shlex.join(["covergen", "finetune", lines.shown(folder)])
         click.echo(f"Next: {command}", err=True)
 
 
-def _print_problem(problem: Problem, options: dict[str, Any]) -> None:
+def _print_problem(problem: Problem, *, quiet: bool, as_json: bool) -> None:
     from covergen.datasets.check import REMARKS
 
     remark = problem.reason in REMARKS
-    if options["as_json"]:
+    if as_json:
         value = {
             "path": str(problem.path),
             "severity": "remark" if remark else "fault",
@@ -215,9 +228,9 @@ def _print_problem(problem: Problem, options: dict[str, Any]) -> None:
             "message": problem.message,
         }
         click.echo(jsonl.dumps("problem", value))
-    elif not (remark and options["quiet"]):
+    elif not (remark and quiet):
         word = click.style("remark" if remark else "fault ", fg="yellow" if remark else "red")
-        text = problem.message or problem.reason.text
+        text = problem.message or lines.reason_text(problem.reason)
         path = lines.shown(problem.path)
         click.echo(f"{word}  {problem.reason.value:<14}{path}: {lines.shown(text)}")
 
@@ -252,7 +265,7 @@ def _health_lines(health: Health) -> Iterator[str]:
     )
     for reason, number in sorted(health.problems.items()):
         word = "remark" if reason in REMARKS else "fault"
-        yield f"{word:<8}{number:>8,}  {reason.text}"
+        yield f"{word:<8}{number:>8,}  {lines.reason_text(reason)}"
 
 
 def _health_object(health: Health, sheets: tuple[Path, ...]) -> dict[str, Any]:

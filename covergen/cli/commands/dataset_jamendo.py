@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ import click
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import Number, WholeNumber
-from covergen.cli.options import json_option, output_choice, quiet_option, verbose_option
+from covergen.cli.option_group import option_group
+from covergen.cli.options import console_options
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
@@ -26,6 +28,7 @@ from covergen.pipeline.events import AlbumDone, Waiting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from covergen.cli.options import ConsoleOptions
     from covergen.jobs.dataset.from_jamendo import Forecast, JamendoOptions
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
 
@@ -33,17 +36,6 @@ __all__ = ["from_jamendo"]
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
 _DOT_ENV = Path(".env")  # in the working directory
-_RECIPES: dict[str, dict[str, Any]] = {
-    "default": {"order": "id", "image_size": max(IMAGE_SIZES), "rate": 2.0},
-    # As in art-from-audio's jamendo_collector.py.
-    "reference": {
-        "order": "popularity_total",
-        "since": date(2000, 1, 1),
-        "until": date(2024, 12, 31),
-        "image_size": 300,
-        "rate": 1.0,
-    },
-}
 _PARTS = {"albumtrack": "albums", "single": "singles"}
 _MIN_REPORTED_WAIT_SECONDS = 5
 # NAME=VALUE on one line, optionally with quotes, a leading "export" or a trailing comment.
@@ -54,6 +46,29 @@ _ASSIGNMENT = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    """The defaults of options, as in their help."""
+
+    order: str
+    image_size: int
+    rate: float
+    since: date | None = None
+    until: date | None = None
+
+
+_RECIPES = {
+    "default": _Recipe(order="id", image_size=max(IMAGE_SIZES), rate=2.0),
+    "reference": _Recipe(  # as in art-from-audio's jamendo_collector.py
+        order="popularity_total",
+        image_size=300,
+        rate=1.0,
+        since=date(2000, 1, 1),
+        until=date(2024, 12, 31),
+    ),
+}
+
+
 def _day(text: str | date) -> date:
     """Parse a date from the command line or config.toml, which has a type for dates."""
     try:
@@ -62,7 +77,7 @@ def _day(text: str | date) -> date:
         raise click.BadParameter(f"{text!r} is not a date such as 2024-12-31.") from error
 
 
-@click.command("from-jamendo", short_help="Create a dataset from Creative Commons music.")
+@option_group("jamendo")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--pairs",
@@ -79,7 +94,6 @@ def _day(text: str | date) -> date:
     show_default=True,
     help="Preset; reference: as in art-from-audio's collector. Explicit options override this.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print what is available; download nothing.")
 @click.option(
     "--client-id",
     is_eager=True,  # which excludes it from config.toml, since it is a secret
@@ -148,10 +162,56 @@ def _day(text: str | date) -> date:
     help="Maximum number of requests per second.  [default: 2; reference: 1]",
 )
 @click.option("--base-url", is_eager=True, hidden=True, help="URL of another server, for tests.")
-@quiet_option
-@verbose_option
-@json_option
-def from_jamendo(folder: Path, **options: Any) -> None:
+def _jamendo_options(
+    *,
+    folder: Path,
+    pairs: int,
+    recipe: str,
+    client_id: str | None,
+    licence: tuple[str, ...],
+    tags: tuple[str, ...],
+    any_tags: tuple[str, ...],
+    since: date | None,
+    until: date | None,
+    order: str | None,
+    seconds: int,
+    image_size: int | None,
+    rate: float | None,
+    base_url: str | None,
+) -> JamendoOptions:
+    """What to collect. Raises UsageError for dates in the wrong order and for no client ID."""
+    from covergen.datasets.jamendo.catalogue import BASE_URL, Account
+    from covergen.datasets.jamendo.fetch import Patience
+    from covergen.datasets.jamendo.query import Query
+    from covergen.jobs.dataset.from_jamendo import JamendoOptions
+
+    defaults = _RECIPES[recipe]
+    since, until = since or defaults.since, until or defaults.until
+    if since and until and since > until:
+        raise UsageError(f"--since {since} is later than --until {until}.")
+    return JamendoOptions(
+        folder=folder,
+        account=Account(client_id=_client_id(client_id), base_url=base_url or BASE_URL),
+        query=Query(
+            licences=licence,
+            tags=tags,
+            any_tags=any_tags,
+            since=since,
+            until=until,
+            order=order or defaults.order,
+            image_size=image_size or defaults.image_size,
+        ),
+        pairs=pairs,
+        seconds=seconds,
+        patience=Patience(rate=rate or defaults.rate),
+    )
+
+
+@click.command("from-jamendo", short_help="Create a dataset from Creative Commons music.")
+@_jamendo_options
+@click.option("-n", "--dry-run", is_flag=True, help="Print what is available; download nothing.")
+@console_options
+def from_jamendo(*, jamendo: JamendoOptions, dry_run: bool, console: ConsoleOptions) -> None:
     """Create pairs in DIR of covers and excerpts from Jamendo, one per album or single.
 
     Existing pairs are not downloaded again: run the same command to continue an earlier one.
@@ -160,49 +220,19 @@ def from_jamendo(folder: Path, **options: Any) -> None:
     """
     from covergen.jobs.dataset.from_jamendo import pairs_there
 
-    given = {name: value for name, value in options.items() if value is not None}
-    jamendo = _jamendo_options(folder, options | _RECIPES[options["recipe"]] | given)
-    existing = pairs_there(folder)
-    if options["dry_run"]:
-        _preview(jamendo, existing, options)
+    existing = pairs_there(jamendo.folder)
+    if dry_run:
+        _preview(jamendo, existing, console)
     elif existing < jamendo.pairs:
-        _collect(jamendo, existing, options)
+        _collect(jamendo, existing, console)
     else:
-        if options["as_json"]:
-            nothing = output_choice(options).tally
+        if console.as_json:
+            nothing = console.renderer().tally
             click.echo(jsonl.dumps("summary", jsonl.run_summary(nothing, interrupted=False)))
-        if not options["quiet"]:
+        if not console.quiet:
             pairs = lines.counted(existing, "pair")
-            click.echo(f"{lines.shown(folder)} already has {pairs} from Jamendo.", err=True)
-
-
-def _jamendo_options(folder: Path, options: dict[str, Any]) -> JamendoOptions:
-    from covergen.datasets.jamendo.catalogue import BASE_URL, Account
-    from covergen.datasets.jamendo.fetch import Patience
-    from covergen.datasets.jamendo.query import Query
-    from covergen.jobs.dataset.from_jamendo import JamendoOptions
-
-    since, until = options["since"], options["until"]
-    if since and until and since > until:
-        raise UsageError(f"--since {since} is later than --until {until}.")
-    return JamendoOptions(
-        folder=folder,
-        account=Account(
-            client_id=_client_id(options["client_id"]), base_url=options["base_url"] or BASE_URL
-        ),
-        query=Query(
-            licences=options["licence"],
-            tags=options["tags"],
-            any_tags=options["any_tags"],
-            since=since,
-            until=until,
-            order=options["order"],
-            image_size=options["image_size"],
-        ),
-        pairs=options["pairs"],
-        seconds=options["seconds"],
-        patience=Patience(rate=options["rate"]),
-    )
+            folder = lines.shown(jamendo.folder)
+            click.echo(f"{folder} already has {pairs} from Jamendo.", err=True)
 
 
 def _client_id(option: str | None) -> str:
@@ -230,10 +260,10 @@ def _dot_env() -> dict[str, str]:
     }
 
 
-def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) -> None:
+def _collect(jamendo: JamendoOptions, existing: int, console: ConsoleOptions) -> None:
     from covergen.jobs.dataset.from_jamendo import collect_from_jamendo, pairs_there
 
-    quiet = options["quiet"]
+    quiet = console.quiet
     with bar("collected", "pair", total=jamendo.pairs - existing, hidden=quiet) as progress:
 
         def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
@@ -248,7 +278,7 @@ def _collect(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) ->
             collect_from_jamendo(jamendo, report, check_interrupted)
 
         try:
-            run_job(job, output_choice(options))
+            run_job(job, console.renderer())
         except DownloadError:
             if pairs_there(jamendo.folder) > existing:
                 click.echo("The pairs downloaded so far are kept.", err=True)
@@ -268,21 +298,21 @@ def _show_wait(wait: Waiting) -> None:
             )
 
 
-def _preview(jamendo: JamendoOptions, existing: int, options: dict[str, Any]) -> None:
+def _preview(jamendo: JamendoOptions, existing: int, console: ConsoleOptions) -> None:
     from covergen.jobs.dataset.from_jamendo import preview_jamendo
 
     def report(event: Event) -> None:
-        if isinstance(event, Waiting) and not options["quiet"]:
+        if isinstance(event, Waiting) and not console.quiet:
             _show_wait(event)
 
     with interruptible("nothing is being written") as check_interrupted:
         for forecast in preview_jamendo(jamendo, report, check_interrupted):
-            if options["as_json"]:
+            if console.as_json:
                 click.echo(jsonl.dumps("search", _forecast_object(forecast)))
             else:
                 for line in _forecast_lines(forecast, jamendo.account.base_url):
                     click.echo(line)
-    if options["as_json"]:
+    if console.as_json:
         click.echo(jsonl.dumps("summary", {"wanted": jamendo.pairs, "there": existing}))
     else:
         click.echo(f"\n{existing:,} of {jamendo.pairs:,} pairs exist.")
@@ -294,7 +324,7 @@ def _forecast_lines(forecast: Forecast, base_url: str) -> Iterator[str]:
     yield f"{_PARTS[forecast.parameters['type']]:<10}{found} on Jamendo; of the first {checked}:"
     yield f"  {'collect':<10}{forecast.usable:>6,}"
     for reason, number in sorted(forecast.reasons.items()):
-        yield f"  {'skip':<10}{number:>6,}  {reason.text}"
+        yield f"  {'skip':<10}{number:>6,}  {lines.reason_text(reason)}"
     yield f"  request   {base_url}/tracks/?{urlencode(forecast.parameters)}"
 
 

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
-from covergen.cli.options import (
-    SectionedCommand,
-    json_option,
-    model_choice,
-    output_choice,
-    paint_choice,
-    paint_options,
-    quiet_option,
-    seed_option,
-    verbose_option,
-)
+from covergen.cli.options import console_options, paint_options, seed_option
 from covergen.cli.output.bars import bar
 from covergen.cli.output.text import counted
+from covergen.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
+    from covergen.cli.options import ConsoleOptions
     from covergen.jobs.demo import Demo
-    from covergen.pipeline.options import TagOptions
+    from covergen.pipeline.options import PaintOptions
 
 __all__ = ["demo"]
 
@@ -44,10 +36,10 @@ __all__ = ["demo"]
 )
 @seed_option
 @paint_options
-@quiet_option
-@verbose_option
-@json_option
-def demo(folder: Path, **options: Any) -> None:
+@console_options
+def demo(
+    *, folder: Path, albums: int, seed: int, paint: PaintOptions, console: ConsoleOptions
+) -> None:
     """Create six short albums in DIR/Music, tag them, and write a sheet of their covers.
 
     The albums are synthesized, each in a different mood and container: MP3, FLAC, M4A, Ogg Vorbis,
@@ -56,18 +48,20 @@ def demo(folder: Path, **options: Any) -> None:
     from covergen.jobs.demo import Demo, make_sheet
     from covergen.jobs.tag import tag
     from covergen.pipeline.model import check_model
+    from covergen.pipeline.options import PlanOptions, TagOptions
 
-    tag_options = _tag_options(place := Demo(folder), options)
+    place = Demo(folder)
     place.check()
-    check_model(tag_options.paint)
-    _make_library(place, options["albums"], quiet=options["quiet"])
-    renderer = output_choice(options)
+    check_model(paint)
+    _make_library(place, albums, quiet=console.quiet)
+    options = TagOptions(plan=PlanOptions(paths=(place.library,)), paint=paint, seed=seed)
+    renderer = console.renderer()
     try:
-        run_job(partial(tag, tag_options), renderer)
+        run_job(partial(tag, options), renderer)
     finally:
         if renderer.tally.count("painted"):
             make_sheet(place)
-    if not options["quiet"]:
+    if not console.quiet:
         click.echo(f"Covers: {place.sheet}", err=True)
         click.echo("Next: covergen tag --dry-run ~/Music", err=True)
 
@@ -86,14 +80,3 @@ def _make_library(place: Demo, albums: int, *, quiet: bool) -> None:
     ):
         for _ in make_library(tracks, check_interrupted):
             progress.update()
-
-
-def _tag_options(place: Demo, options: dict[str, Any]) -> TagOptions:
-    from covergen.pipeline.model import choose_preset
-    from covergen.pipeline.options import PlanOptions, TagOptions
-
-    return TagOptions(
-        plan=PlanOptions(paths=(place.library,)),
-        paint=paint_choice(choose_preset(model_choice(options)), options),
-        seed=options["seed"],
-    )

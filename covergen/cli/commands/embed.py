@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +13,16 @@ from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
     clap_options,
     compute_options,
-    json_option,
-    model_choice,
-    output_choice,
+    console_options,
     paths_argument,
-    quiet_option,
-    scan_choice,
     scan_options,
-    verbose_option,
 )
 from covergen.core.types import Action
+
+if TYPE_CHECKING:
+    from covergen.cli.options import ComputeOptions, ConsoleOptions
+    from covergen.library.scanning.scan import ScanOptions
+    from covergen.pipeline.model import ModelChoice
 
 __all__ = ["embed"]
 
@@ -48,33 +49,41 @@ __all__ = ["embed"]
 @scan_options
 @clap_options
 @compute_options
-@quiet_option
-@verbose_option
-@json_option
-def embed(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
+@console_options
+def embed(
+    *,
+    paths: tuple[Path, ...],
+    output: Path,
+    file_format: str,
+    force: bool,
+    scan: ScanOptions,
+    choice: ModelChoice,
+    compute: ComputeOptions,
+    console: ConsoleOptions,
+) -> None:
     """Write the CLAP embedding of each audio file in PATH."""
     from covergen.compute.device import choose_compute
     from covergen.jobs.embed import embed as embed_to_files
     from covergen.pipeline.model import choose_preset, locate_part
     from covergen.pipeline.track_outputs import TrackOutputs
 
-    preset = choose_preset(model_choice(options))
+    preset = choose_preset(choice)
     clap = locate_part(preset, "clap")
     outputs = TrackOutputs(
         paths=paths,
         output=output,
-        suffix=f".{options['file_format']}",
+        suffix=f".{file_format}",
         action=Action.EMBED,
-        force=options["force"],
-        scan=scan_choice(options, "track"),
+        force=force,
+        scan=replace(scan, per="track"),
     )
     job = partial(
         embed_to_files,
         outputs,
         clap,
-        choose_compute(options["device"], options["dtype"]),
+        choose_compute(compute.device, compute.dtype),
         windows=preset.windows,
         padding=preset.padding,
-        workers=options["jobs"],
+        workers=compute.workers,
     )
-    run_job(job, output_choice(options))
+    run_job(job, console.renderer())

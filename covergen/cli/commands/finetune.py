@@ -12,20 +12,20 @@ import click
 from covergen.cli.interrupt import interruptible
 from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.options import (
-    SectionedCommand,
     base_option,
     clap_options,
     compute_options,
-    model_choice,
     quiet_option,
 )
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
+from covergen.cli.sections import ADVANCED, SectionedCommand
 from covergen.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from covergen.cli.options import ComputeOptions
     from covergen.jobs.finetune.preflight import Checked
     from covergen.jobs.finetune.run import Finetuned, FinetunePlan
     from covergen.pipeline.model import ModelChoice
@@ -33,30 +33,19 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune"]
 
-# Options that override the recipe's setting of the same name.
-_RECIPE_OPTIONS = (
-    "accumulation",
-    "batch_size",
-    "crop",
-    "epochs",
-    "learning_rate",
-    "max_steps",
-    "rank",
-    "resolution",
-    "seed",
-    "validation",
-)
-
-
 _SECTIONS = {
     "Training": (
-        "recipe_name", "from_scratch", "resume", "strict", "max_steps", "epochs", "batch_size",
-        "accumulation", "learning_rate", "rank", "resolution", "crop", "validation", "seed",
+        "recipe_name", "from_scratch", "resume", "max_steps", "epochs", "batch_size",
+        "learning_rate", "rank", "resolution", "seed",
     ),
-    "Model": ("model", "base", "clap", "windows", "padding"),
-    "Speed and memory": ("device", "dtype", "gradient_checkpointing", "jobs"),
+    "Model": ("model", "base"),
+    "Speed": ("device", "jobs"),
     "Output": (
-        "dry_run", "output", "save_as", "force", "save_every", "quiet", "as_json", "help",
+        "dry_run", "output", "save_as", "force", "quiet", "as_json", "help", "help_all",
+    ),
+    ADVANCED: (
+        "accumulation", "crop", "validation", "strict", "save_every", "clap", "windows", "padding",
+        "dtype", "gradient_checkpointing",
     ),
 }  # fmt: skip
 
@@ -173,7 +162,25 @@ _SECTIONS = {
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per step, then a summary."
 )
-def finetune(dataset: Path, **options: Any) -> None:
+def finetune(
+    *,
+    dataset: Path,
+    dry_run: bool,
+    output: Path | None,
+    save_as: str | None,
+    force: bool,
+    resume: bool,
+    from_scratch: bool,
+    strict: bool,
+    choice: ModelChoice,
+    base: str | None,
+    recipe_name: str,
+    save_every: int | None,
+    compute: ComputeOptions,
+    quiet: bool,
+    as_json: bool,
+    **settings: float | str | None,  # of the recipe, by the names of its fields
+) -> None:
     """Train an adapter on the pairs of music and covers in DATASET.
 
     A pair is two files with the same name: an audio file or its embedding, and a picture.
@@ -181,59 +188,54 @@ def finetune(dataset: Path, **options: Any) -> None:
     from covergen.jobs.finetune.preflight import FinetuneOptions, check_finetune
     from covergen.pipeline.model import choose_preset
 
-    choice = model_choice(options)
-    if options["recipe_name"] == "reference":  # embed and paint like the reference, too
+    choice = replace(choice, base=base)
+    if recipe_name == "reference":  # embed and paint like the reference, too
         choice = replace(choice, quality="reference")
-    name = options["save_as"] or dataset.resolve().name
-    finetune_options = FinetuneOptions(
+    options = FinetuneOptions(
         dataset=dataset,
         preset=choose_preset(choice, makes_adapter=True),
-        recipe=_recipe(options),
-        output=options["output"] or Path(f"{name}-adapter"),
-        device=options["device"],
-        dtype=options["dtype"],
-        workers=options["jobs"],
-        from_scratch=options["from_scratch"],
-        save_as=options["save_as"],
-        resume=options["resume"],
-        strict=options["strict"],
-        force=options["force"],
+        recipe=_recipe(recipe_name, save_every, precision=compute.dtype, **settings),
+        output=output or Path(f"{save_as or dataset.resolve().name}-adapter"),
+        device=compute.device,
+        dtype=compute.dtype,
+        workers=compute.workers,
+        from_scratch=from_scratch,
+        save_as=save_as,
+        resume=resume,
+        strict=strict,
+        force=force,
     )
-    checked = check_finetune(finetune_options)
-    if options["dry_run"]:
-        _dry_run(checked, options)
+    checked = check_finetune(options)
+    if dry_run:
+        _dry_run(checked, quiet=quiet, as_json=as_json)
     else:
-        _run(checked, choice, options)
+        _run(checked, choice, quiet=quiet, as_json=as_json)
 
 
-def _recipe(options: dict[str, Any]) -> Recipe:
+def _recipe(name: str, save_every: int | None, **settings: Any) -> Recipe:
+    """Return a recipe with the settings that are not None. Raises TypeError for unknown names."""
     from covergen.training.recipe import RECIPES
 
-    given = {name: options[name] for name in _RECIPE_OPTIONS if options[name] is not None}
-    if options["save_every"] is not None:
-        given |= {"checkpoint_every": options["save_every"], "checkpoint_unit": "epochs"}
-    return replace(
-        RECIPES[options["recipe_name"]],
-        **given,
-        gradient_checkpointing=options["gradient_checkpointing"],
-        precision=options["dtype"],
-    )
+    given = {name: value for name, value in settings.items() if value is not None}
+    if save_every is not None:
+        given |= {"checkpoint_every": save_every, "checkpoint_unit": "epochs"}
+    return replace(RECIPES[name], **given)
 
 
-def _dry_run(checked: Checked, options: dict[str, Any]) -> None:
+def _dry_run(checked: Checked, *, quiet: bool, as_json: bool) -> None:
     from covergen.jobs.finetune.run import plan_finetune
 
     plan = plan_finetune(checked)
-    if options["as_json"]:
+    if as_json:
         output = {"output": str(checked.options.output)}
         click.echo(jsonl.dumps("plan", asdict(plan) | output))
     else:
         for line in _plan_lines(plan, checked):
             click.echo(line)
-    if options["strict"] and plan.left_out:
+    if checked.options.strict and plan.left_out:
         click.echo("Training would stop at the pairs left out, because of --strict.", err=True)
         click.get_current_context().exit(1)
-    if not options["quiet"] and not options["as_json"]:
+    if not quiet and not as_json:
         click.echo("Next: run the same command without --dry-run.", err=True)
 
 
@@ -255,19 +257,19 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     yield f"output    {lines.shown(output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 
-def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None:
+def _run(checked: Checked, choice: ModelChoice, *, quiet: bool, as_json: bool) -> None:
     from covergen.cli.output.training_progress import FinetuneRenderer
     from covergen.jobs.finetune.run import finetune as train_adapter
 
-    as_json, quiet = options["as_json"], options["quiet"]
+    options = checked.options
     try:
         with (
             interruptible("progress is saved") as check_interrupted,
             FinetuneRenderer(
                 as_json=as_json,
                 quiet=quiet,
-                resume=options["resume"],
-                validation=checked.options.recipe.validation,
+                resume=options.resume,
+                validation=options.recipe.validation,
             ) as renderer,
         ):
             done = train_adapter(checked, renderer, check_interrupted)
@@ -278,11 +280,11 @@ def _run(checked: Checked, choice: ModelChoice, options: dict[str, Any]) -> None
         raise
     if done is None:  # not the first process of several
         return
-    command = _next_command(choice, done, options["save_as"])
+    command = _next_command(choice, done, options.save_as)
     if as_json:
         click.echo(jsonl.dumps("summary", _summary(done, command)))
         return
-    for line in _result_lines(done, options["save_as"]):
+    for line in _result_lines(done, options.save_as):
         click.echo(line)
     if not quiet:
         click.echo(f"Next: {command}", err=True)

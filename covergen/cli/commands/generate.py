@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -12,26 +13,27 @@ from click.core import ParameterSource
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
-    SectionedCommand,
-    encoding_choice,
+    console_options,
     encoding_options,
-    json_option,
-    model_choice,
-    output_choice,
-    paint_choice,
     paint_options,
     paths_argument,
-    quiet_option,
-    scan_choice,
     scan_options,
-    verbose_option,
 )
+from covergen.cli.sections import SectionedCommand
 from covergen.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from covergen.cli.options import ConsoleOptions
+    from covergen.core.picture import Encoding
+    from covergen.library.scanning.scan import ScanOptions
+    from covergen.pipeline.options import PaintOptions
 
 __all__ = ["generate"]
 
 _OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
 @click.command(cls=SectionedCommand, short_help="Paint pictures from audio files.")
@@ -56,39 +58,49 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 )
 @paint_options
 @encoding_options
-@quiet_option
-@verbose_option
-@json_option
-def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
+@console_options
+def generate(
+    *,
+    paths: tuple[Path, ...],
+    output: Path,
+    force: bool,
+    scan: ScanOptions,
+    seed: int,
+    paint: PaintOptions,
+    encoding: Encoding,
+    console: ConsoleOptions,
+) -> None:
     """Paint a picture for each audio file in PATH. The audio files are not changed."""
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
-    from covergen.pipeline.model import choose_preset, locate_model
+    from covergen.pipeline.model import locate_model
     from covergen.pipeline.track_outputs import TrackOutputs
 
-    preset = choose_preset(model_choice(options))
-    locate_model(preset)
+    locate_model(paint.preset)
+    suffix, encoding = _format_of(output, encoding)
+    outputs = TrackOutputs(
+        paths=paths,
+        output=output,
+        suffix=suffix,
+        force=force,
+        scan=replace(scan, per="track"),
+    )
+    options = GenerateOptions(
+        paint=replace(paint, size=encoding.size), seed=seed, encoding=encoding
+    )
+    run_job(partial(generate_pictures, outputs, options), console.renderer())
+
+
+def _format_of(output: Path, encoding: Encoding) -> tuple[str, Encoding]:
+    """Return the suffix of the pictures, and their encoding. Raises UsageError."""
     suffix = output.suffix.lower()
     if suffix in _OTHER_FORMATS:
         raise UsageError(
             f"{output}: pictures must be .png or .jpg, and a folder must not end in {suffix}."
         )
-    if suffix in _FORMATS:
-        source = click.get_current_context().get_parameter_source("image_format")
-        if source is ParameterSource.COMMANDLINE and options["image_format"] != _FORMATS[suffix]:
-            raise UsageError(f"--format {options['image_format']} does not go with {output.name}.")
-        options["image_format"] = _FORMATS[suffix]
-    else:
-        suffix = ".png" if options["image_format"] == "png" else ".jpg"
-    encoding = encoding_choice(options)
-    outputs = TrackOutputs(
-        paths=paths,
-        output=output,
-        suffix=suffix,
-        force=options["force"],
-        scan=scan_choice(options, "track"),
-    )
-    generate_options = GenerateOptions(
-        paint=paint_choice(preset, options), seed=options["seed"], encoding=encoding
-    )
-    run_job(partial(generate_pictures, outputs, generate_options), output_choice(options))
+    if suffix not in _FORMATS:
+        return ".png" if encoding.format == "png" else ".jpg", encoding
+    source = click.get_current_context().get_parameter_source("image_format")
+    if source is ParameterSource.COMMANDLINE and encoding.format != _FORMATS[suffix]:
+        raise UsageError(f"--format {encoding.format} does not go with {output.name}.")
+    return suffix, replace(encoding, format=_FORMATS[suffix])

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covergen.cli.commands.tag import plan_choice, tag
+from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import paths_argument
+from covergen.cli.options import paths_argument, plan_options, write_options, written_plan
 from covergen.cli.output import jsonl
 from covergen.cli.output.info_text import info_lines
 from covergen.cli.output.progress import file_line
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from covergen.jobs.info import AlbumInfo, FileInfo
     from covergen.pipeline.events import CheckInterrupted
+    from covergen.pipeline.options import PlanOptions
 
 __all__ = ["info"]
 
@@ -62,7 +63,7 @@ def _infos(
 
     for path in paths:
         if path.is_dir():
-            yield from album_infos(plan_choice((path,), _tag_options(path)), check_interrupted)
+            yield from album_infos(_tag_plan(path), check_interrupted)
             continue
         try:
             yield file_info(path, check_interrupted)
@@ -70,11 +71,11 @@ def _infos(
             yield Outcome.of_error(error)
 
 
-def _tag_options(path: Path) -> dict[str, Any]:
-    """Return the options of `covergen tag PATH` from environment, config.toml and defaults."""
+def _tag_plan(path: Path) -> PlanOptions:
+    """Return the plan of `covergen tag PATH` with environment, config.toml and defaults."""
     root = click.get_current_context().find_root()
     with tag.make_context(tag.name, [str(path.absolute())], parent=root) as ctx:
-        return ctx.params
+        return written_plan(plan_options.value(ctx.params), write_options.value(ctx.params))
 
 
 def _json(item: FileInfo | AlbumInfo) -> str:

@@ -5,32 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from covergen.cli.commands.preview import review_options, run_as_preview
 from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
+from covergen.cli.option_group import option_group
 from covergen.cli.options import (
-    SectionedCommand,
-    cover_names_option,
-    json_option,
-    model_choice,
-    output_choice,
-    paint_choice,
+    console_options,
+    dry_run_option,
     paint_options,
-    quiet_option,
-    scan_choice,
-    scan_options,
+    plan_options,
     seed_option,
-    verbose_option,
-    write_choice,
     write_options,
+    written_plan,
     yes_option,
 )
 from covergen.cli.output import text as lines
-from covergen.cli.preview import check_preview_use, recalled, run_preview
+from covergen.cli.sections import SectionedCommand
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.reasons import Reason
 from covergen.pipeline.estimate import load_rates, rates_key
@@ -39,110 +34,86 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.cli.job_runner import Job
-    from covergen.models.presets import Preset
+    from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.events import PlanTotals, Tally
-    from covergen.pipeline.options import PlanOptions, TagOptions
+    from covergen.pipeline.options import PaintOptions, PlanOptions, TagOptions, WriteOptions
 
-__all__ = ["plan_choice", "tag"]
+__all__ = ["tag"]
+
+
+@option_group("previews")
+@click.option("--preview", type=click.Path(path_type=Path), metavar="DIR", hidden=True)
+@review_options(hidden=True)
+def _former_preview_options(
+    *,
+    preview: Path | None,
+    candidates: int,  # noqa: ARG001 - only where these three were given counts
+    retry: Path | None,  # noqa: ARG001
+    no_audio: bool,  # noqa: ARG001
+) -> bool:
+    """Return whether to run `covergen preview`, of which these are options now."""
+    if preview is not None:
+        return True
+    context = click.get_current_context()
+    for name in ("candidates", "retry", "no_audio"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} is an option of `covergen preview`.")
+    return False
 
 
 @click.command(
     cls=SectionedCommand, short_help="Paint covers for albums without one and embed them."
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
-@click.option(
-    "--per",
-    type=click.Choice(["album", "track"]),
-    default="album",
-    show_default=True,
-    help="One cover per album or per track.",
-)
-@click.option("-f", "--force", is_flag=True, help="Replace existing covers.")
-@click.option("--fill", is_flag=True, help="Copy existing covers to the rest of the album.")
-@click.option("--limit", type=WholeNumber(0), metavar="N", help="Maximum number of albums.")
-@scan_options
-@cover_names_option
+@plan_options
+@dry_run_option
 @seed_option
-@click.option(
-    "--preview",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="With --dry-run: paint covers into DIR for review.",
-)
-@click.option(
-    "--candidates",
-    type=WholeNumber(1, 16),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Covers per album of a preview.",
-)
-@click.option(
-    "--retry",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Repaint the albums marked in a choices.json.",
-)
-@click.option("--no-audio", is_flag=True, help="Do not add audio excerpts to the preview.")
 @paint_options
 @write_options
+@_former_preview_options
 @yes_option
-@quiet_option
-@verbose_option
-@json_option
-def tag(paths: tuple[Path, ...], **options: Any) -> None:
+@console_options
+@click.pass_context
+def tag(
+    ctx: click.Context,
+    *,
+    plan: PlanOptions,
+    dry_run: bool,
+    seed: int,
+    paint: PaintOptions,
+    write: WriteOptions,
+    previews: bool,
+    yes: bool,
+    console: ConsoleOptions,
+) -> None:
     """Paint a cover for each album below PATH without one, and embed it in its tracks."""
-    from covergen.pipeline.model import choose_preset
-
-    check_preview_use(options)
-    if options["preview"] and options["retry"]:
-        paths, options = recalled(paths, options)
-    if not paths:
-        context = click.get_current_context()
-        raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    if options["no_embed"] and options["fill"]:
-        raise UsageError("--fill and --no-embed cannot be combined.")
-    if options["force"] and options["fill"]:
-        raise UsageError("--force and --fill cannot be combined.")
-    tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
-    if options["preview"]:
-        run_preview(tag_options, options)
-    elif options["dry_run"]:
-        _dry_run(tag_options, options)
-    else:
-        _run(tag_options, options)
-
-
-def _tag_options(paths: tuple[Path, ...], preset: Preset, options: dict[str, Any]) -> TagOptions:
     from covergen.pipeline.options import TagOptions
 
-    return TagOptions(
-        plan=plan_choice(paths, options),
-        paint=paint_choice(preset, options),
-        seed=options["seed"],
+    if previews:
+        _preview(ctx, dry_run=dry_run)
+        return
+    options = TagOptions(
+        plan=written_plan(plan, write),
+        paint=replace(paint, size=write.encoding.size),
+        seed=seed,
     )
+    if dry_run:
+        _dry_run(options, console)
+    else:
+        _run(options, console, yes=yes)
 
 
-def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions:
-    """Return what to plan, from the parsed options of this command."""
-    from covergen.pipeline.options import PlanOptions
-
-    scan = scan_choice(options, options["per"])
-    return PlanOptions(
-        paths=paths,
-        scan=replace(scan, bare=options["sidecar"]),
-        force=options["force"],
-        fill=options["fill"],
-        limit=options["limit"],
-        write=write_choice(options),
-    )
+def _preview(ctx: click.Context, *, dry_run: bool) -> None:
+    instead = "covergen preview PATH... -o DIR"
+    if not dry_run:
+        raise UsageError("--preview requires --dry-run.", hint=f"Use instead: {instead}")
+    click.echo(f"Note: `tag --preview` will be removed. Use instead: {instead}", err=True)
+    run_as_preview(ctx)
 
 
-def _dry_run(tag_options: TagOptions, options: dict[str, Any]) -> None:
-    totals = _count(tag_options, options, show=True)
-    print_totals(totals, _totals_lines(totals, tag_options), options)
-    if not options["as_json"] and not options["quiet"]:
+def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
+    totals = _count(tag_options, console, show=True)
+    print_totals(totals, _totals_lines(totals, tag_options), console)
+    if not console.as_json and not console.quiet:
         _show_step_after_dry_run(totals, tag_options)
     if totals.failed:
         click.get_current_context().exit(1)
@@ -165,20 +136,21 @@ def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> Non
         click.echo("Next: run the same command without --dry-run.", err=True)
 
 
-def _run(tag_options: TagOptions, options: dict[str, Any]) -> None:
+def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:
     """Run the job. On a terminal, count first for the confirmation and the progress bars."""
     from covergen.pipeline.model import check_model
 
-    renderer = output_choice(options)
-    if is_interactive(options):
-        totals = _count(tag_options, options, show=False)
+    renderer = console.renderer()
+    if is_interactive(console, yes=yes):
+        totals = _count(tag_options, console, show=False)
         if totals.covers:
             check_model(tag_options.paint)
-        if totals.has_work and not confirmed(totals, _totals_lines(totals, tag_options), options):
+        totals_lines = _totals_lines(totals, tag_options)
+        if totals.has_work and not confirmed(totals, totals_lines, yes=yes):
             return
         renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
     run_job(_job(tag_options), renderer)
-    if not options["quiet"]:
+    if not console.quiet:
         _show_next_step(renderer.tally)
 
 
@@ -198,10 +170,10 @@ def _show_next_step(tally: Tally) -> None:
     click.echo(f"Next: {step}", err=True)
 
 
-def _count(tag_options: TagOptions, options: dict[str, Any], *, show: bool) -> PlanTotals:
+def _count(tag_options: TagOptions, console: ConsoleOptions, *, show: bool) -> PlanTotals:
     from covergen.pipeline.planning import planned
 
-    return count(partial(planned, tag_options.plan), options, show=show)
+    return count(partial(planned, tag_options.plan), console, show=show)
 
 
 def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:

@@ -15,6 +15,7 @@ from covergen.cli.output.text import (
     counted,
     duration,
     file_name,
+    reason_text,
     sampling_text,
     shown,
 )
@@ -134,7 +135,7 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
         yield "cover file", f"{file_name(album.broken_file, album)}, which is not a picture"
     yield "tag", _plan_text(info.plan)
     for outcome in info.plan.hindered:
-        yield "", f"except {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"
+        yield "", f"except {outcome.path} ({outcome.reason.value}: {reason_text(outcome.reason)})"
     for other in info.alternatives:
         yield "", f"with {other.options}: {_plan_text(other.plan)}"
 
@@ -159,5 +160,5 @@ def _plan_text(plan: AlbumPlan) -> str:
             action = f"copies a cover to {files}"
         case _:
             action = "skips it"
-    cause = cause_of(plan.reason, plan.album) or plan.reason.text
+    cause = cause_of(plan.reason, plan.album) or reason_text(plan.reason)
     return f"{action} ({plan.reason.value}: {cause})"

@@ -31,6 +31,7 @@ __all__ = [
     "file_name",
     "outcome_line",
     "plan_line",
+    "reason_text",
     "sampling_text",
     "shown",
     "tally_lines",
@@ -38,6 +39,19 @@ __all__ = [
 ]
 
 _USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
+
+_OPTIONS = {
+    Reason.FORCED: "--force",
+    Reason.PARTIAL_ART: "--fill and --force",
+    Reason.LIMIT: "--limit",
+    Reason.RETRY: "covergen preview --retry",
+    Reason.OUTPUT_EXISTS: "--force",
+    Reason.PAINTED_COVER: "--include-painted",
+    Reason.OTHER_LICENCE: "--licence",
+    Reason.IGNORED: "-v",
+    Reason.TOO_NEW: "--min-age",
+    Reason.HARD_LINKED: "--hardlinks",
+}
 
 _COLORS = {
     "paint": "green",
@@ -68,6 +82,12 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8 (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def reason_text(reason: Reason) -> str:
+    """Explain a reason, and name the options that change the outcome."""
+    options = _OPTIONS.get(reason)
+    return f"{reason.text}: see {options}" if options else reason.text
 
 
 def plan_line(plan: AlbumPlan) -> str:
@@ -116,7 +136,7 @@ def outcome_line(outcome: Outcome) -> str:
     status, reason = outcome.status.value, outcome.reason.value
     word = click.style(f"{status:<10}", fg=_COLORS.get(status))
     code = "" if reason == status else f"{reason:<16}"
-    text = outcome.message or (outcome.reason.text if code else "")
+    text = outcome.message or (reason_text(outcome.reason) if code else "")
     return f"{word}{code}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
 
 
@@ -124,7 +144,7 @@ def totals_lines(totals: PlanTotals) -> Iterator[str]:
     """Format the totals of a plan, by action and reason."""
     for (action, reason), count in sorted(totals.albums.items()):
         files = counted(totals.tracks[action, reason], "file")
-        yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason.text}"
+        yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason_text(reason)}"
     for (status, cause), count in sorted(totals.files.items()):
         text = _cause_text(cause, totals.bare)
         yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {text}"
@@ -154,7 +174,7 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
 def tally_lines(tally: Tally) -> Iterator[str]:
     """Format the totals of a run."""
     for (result, reason), count in sorted(tally.albums.items()):
-        yield f"{_sum(result, count, 'album')}  {reason.text}"
+        yield f"{_sum(result, count, 'album')}  {reason_text(reason)}"
     for (status, cause), count in sorted(tally.files.items()):
         yield f"{_sum(status.value, count, _noun(cause))}  {_cause_text(cause, tally.bare)}"
 
@@ -165,7 +185,7 @@ def _noun(reason: Reason) -> str:
 
 def _cause_text(cause: Reason, bare: Counter[str]) -> str:
     if cause is not Reason.BARE:
-        return cause.text
+        return reason_text(cause)
     return f"{cause.text}: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(bare.items()))}"
 
 

@@ -47,9 +47,9 @@ def test_auto_without_a_gpu_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     compute = choose_compute("auto", "auto")
     assert (compute.device.type, compute.dtype, compute.unused) == ("cpu", torch.float32, "")
-    with pytest.raises(UsageError, match="--device cuda: this machine has no CUDA device"):
+    with pytest.raises(UsageError, match="device cuda: this machine has no CUDA device"):
         choose_compute("cuda", "auto")
-    with pytest.raises(UsageError, match="--device mps"):
+    with pytest.raises(UsageError, match="device mps"):
         choose_compute("mps", "auto")
 
 

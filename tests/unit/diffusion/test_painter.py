@@ -79,8 +79,6 @@ def test_adapters_are_checked_before_the_base_is_loaded(
     monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", fail)
     with pytest.raises(AdapterError, match="does not fit the base"):
         load_painter(sd1, adapter, d_audio=512, device=CPU, dtype=torch.float32)
-    with pytest.raises(AdapterError, match="found 4"):
-        load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32, lora_rank=8)
     with pytest.raises(AdapterError, match="NaN or infinite"):
         load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32)
 

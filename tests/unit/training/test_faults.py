@@ -52,7 +52,7 @@ def test_strict_stops_at_unusable_pairs(
 def test_invalid_resolution_and_output_are_refused(
     trainer: Trainer, examples: list[Example], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="--resolution 50: this base needs a multiple of"):
+    with pytest.raises(UsageError, match="resolution 50: this base needs a multiple of"):
         trainer(examples, resolution=50)
     (tmp_path / "file").write_text("", encoding="utf-8")
     trainer.output = tmp_path / "file" / "out"

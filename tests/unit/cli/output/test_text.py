@@ -176,7 +176,7 @@ def test_plan_totals_are_by_action_and_reason() -> None:
     assert _words(lines.totals_lines(totals)) == [
         f"paint 2 albums 1,003 files {Reason.NO_COVER.text}",
         f"skip 1 album 5 files {Reason.HAS_ART.text}",
-        f"skip 1 album 7 files {Reason.LIMIT.text}",
+        f"skip 1 album 7 files {Reason.LIMIT.text}: see --limit",
         f"failed 1 file {Reason.NOT_AUDIO.text}",
     ]
 
