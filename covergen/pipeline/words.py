@@ -1,0 +1,175 @@
+"""Find the words for an album's music, and make the prompt of a model without an adapter.
+
+The words depend on the album's embedding alone, never on other albums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covergen.core.errors import ModelMissingError, SettingsError
+from covergen.models.sources import PROCEDURAL, parse_source
+from covergen.words.prompt import best_words, make_prompt
+from covergen.words.store import WordVectors, find_vectors, save_vectors
+from covergen.words.vocabulary import read_vocabulary, vocabulary_file
+from covergen.words.zero_shot import attribute_scores, term_vectors, zero_shot_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from numpy.typing import NDArray
+
+    from covergen.audio.clap import AudioEncoder
+    from covergen.models.presets import Preset
+    from covergen.words.vocabulary import Term, Vocabulary
+
+__all__ = ["WordFinder", "check_words", "known_words", "load_words"]
+
+_REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
+_REFERENCE_WINDOWS = 16  # all of it
+_WINDOWS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordFinder:
+    """Finds words for music. `scores` maps an embedding, (D,), to a score for each term, (T,)."""
+
+    vocabulary: Vocabulary
+    scores: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+    def find(self, vector: NDArray[np.float32]) -> tuple[Term, ...]:
+        """Return the best words of each group for an embedding: (D,) float32, unit L2 norm."""
+        return best_words(self.vocabulary, self.scores(vector))
+
+    def prompt_for(self, vector: NDArray[np.float32], *, seed: int, style: str = "") -> str:
+        """Return the prompt for an album's embedding, (D,) float32, unit L2 norm.
+
+        The same embedding, seed and style always give the same prompt. It starts with the style.
+        """
+        return make_prompt(self.vocabulary, self.find(vector), seed=seed, style=style)
+
+
+def check_words(preset: Preset, clap: Path) -> None:
+    """Check that words can be found, without loading weights. `clap` is the CLAP model's folder.
+
+    Raises ModelMissingError if they cannot, and SettingsError for mistakes in the vocabulary.
+    """
+    _vocabulary(preset)
+    if _mood(preset) is None:
+        _check_text_encoder(preset, clap)
+
+
+def load_words(
+    preset: Preset, clap: Path, audio_encoder: AudioEncoder, *, device: torch.device
+) -> WordFinder:
+    """Load what finds words with a preset's mood probe, or else with its CLAP's text encoder.
+
+    The text encoder is loaded only if the vectors of the vocabulary are not cached yet, and released
+    again. `clap` is the folder of `audio_encoder`. Raises ModelError (ModelMissingError without
+    either), and SettingsError for mistakes in the vocabulary.
+    """
+    if (known := known_words(preset, audio_encoder)) is not None:
+        return known
+    vocabulary = _vocabulary(preset)
+    _check_text_encoder(preset, clap)
+    vectors = _compute_vectors(vocabulary, clap, audio_encoder, device)
+    save_vectors(vocabulary, audio_encoder.id, vectors)
+    return _zero_shot(vocabulary, vectors)
+
+
+def known_words(preset: Preset, audio_encoder: AudioEncoder) -> WordFinder | None:
+    """Like `load_words`, but return None instead of loading weights."""
+    vocabulary = _vocabulary(preset)
+    if (file := _mood(preset)) is not None:
+        return _by_mood(vocabulary, file, audio_encoder)
+    vectors = find_vectors(vocabulary, audio_encoder.id)
+    return None if vectors is None else _zero_shot(vocabulary, vectors)
+
+
+def _vocabulary(preset: Preset) -> Vocabulary:
+    return read_vocabulary(
+        vocabulary_file() if preset.vocabulary is None else _path(preset.vocabulary)
+    )
+
+
+def _mood(preset: Preset) -> Path | None:
+    """Return the file of a preset's mood probe; the adapter of a procedural model is one."""
+    source = preset.adapter if preset.base == PROCEDURAL else preset.mood
+    return None if source is None else _path(source)
+
+
+def _path(source: str) -> Path:
+    place = parse_source(source)
+    if isinstance(place, Path):
+        return place
+    raise ModelMissingError(f"{source} does not exist.")
+
+
+def _check_text_encoder(preset: Preset, clap: Path) -> None:
+    from covergen.audio.clap_folder import read_text_config
+
+    try:
+        read_text_config(clap)
+    except ModelMissingError as error:
+        raise ModelMissingError(
+            f"The model {preset.name!r} has no adapter, so its pictures are painted from words for"
+            f" the music, which cannot be found: {error.message}",
+            hint=f"Download it with `covergen models pull {preset.name}`, or pass a CLAP model with"
+            " a text encoder to --clap, or an adapter to --adapter.",
+        ) from error
+
+
+def _zero_shot(vocabulary: Vocabulary, vectors: WordVectors) -> WordFinder:
+    def scores(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        return zero_shot_scores(vector, vectors.audio_mean, vectors.terms)
+
+    return WordFinder(vocabulary=vocabulary, scores=scores)
+
+
+def _by_mood(vocabulary: Vocabulary, file: Path, audio_encoder: AudioEncoder) -> WordFinder:
+    from covergen.poster.attributes import Attributes
+    from covergen.poster.model import load_poster
+
+    if not any(term.attributes for term in vocabulary.terms):
+        raise SettingsError(
+            vocabulary_file(),
+            ["no word has attributes, by which this model's mood probe would find it"],
+        )
+    try:
+        probe = load_poster(file, d_audio=audio_encoder.dimension).probe
+    except OSError as error:
+        raise ModelMissingError(f"{file} cannot be read: {error.strerror}.") from error
+    names = ["pace" if field.name == "tempo_bpm" else field.name for field in fields(Attributes)]
+
+    def scores(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        row = probe.read(vector).row
+        return attribute_scores(vocabulary, dict(zip(names, row, strict=True)))
+
+    return WordFinder(vocabulary=vocabulary, scores=scores)
+
+
+def _compute_vectors(
+    vocabulary: Vocabulary, clap: Path, audio_encoder: AudioEncoder, device: torch.device
+) -> WordVectors:
+    from covergen.audio.clap_text import embed_texts
+
+    texts = [text for term in vocabulary.terms for text in term.texts]
+    terms = term_vectors(vocabulary, embed_texts(clap, texts, device=device))
+    return WordVectors(terms=terms, audio_mean=_mean_of_music(audio_encoder))
+
+
+def _mean_of_music(audio_encoder: AudioEncoder) -> NDArray[np.float32]:
+    """Return the mean embedding of the music that ships with covergen: (D,) float32."""
+    from covergen.audio.windows import read_excerpt
+
+    windows = read_excerpt(_REFERENCE_MUSIC, _REFERENCE_WINDOWS).decode()
+    embedded = [
+        audio_encoder.embed(audio_encoder.log_mel(windows[start : start + _WINDOWS_AT_ONCE]))
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE)
+    ]
+    return np.asarray(np.concatenate(embedded).mean(axis=0), np.float32)
