@@ -40,8 +40,7 @@ def embed_texts(folder: Path, texts: Sequence[str], *, device: torch.device) -> 
                 list(texts[start : start + _BATCH]),
                 padding=True,
                 truncation=True,
-                max_length=model.config.max_position_embeddings
-                - 2,  # RoBERTa's first two are padding
+                max_length=model.config.max_position_embeddings - 2,  # RoBERTa reserves two
                 return_tensors="pt",
             ).to(device)
             vectors = model(tokens.input_ids, attention_mask=tokens.attention_mask).text_embeds

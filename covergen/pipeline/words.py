@@ -59,9 +59,12 @@ def check_words(preset: Preset, clap: Path) -> None:
 
     Raises ModelMissingError if they cannot, and SettingsError for mistakes in the vocabulary.
     """
-    _vocabulary(preset)
-    if _mood(preset) is None:
+    read_vocabulary(_vocabulary_file(preset))
+    mood = _mood(preset)
+    if mood is None:
         _check_text_encoder(preset, clap)
+    elif not mood.is_file():
+        raise ModelMissingError(f"The mood probe {mood} does not exist.")
 
 
 def load_words(
@@ -69,13 +72,13 @@ def load_words(
 ) -> WordFinder:
     """Load what finds words with a preset's mood probe, or else with its CLAP's text encoder.
 
-    The text encoder is loaded only if the vectors of the vocabulary are not cached yet, and released
-    again. `clap` is the folder of `audio_encoder`. Raises ModelError (ModelMissingError without
+    The text encoder is loaded only if the vectors of the vocabulary are not cached yet, and is then
+    released. `clap` is the folder of `audio_encoder`. Raises ModelError (ModelMissingError without
     either), and SettingsError for mistakes in the vocabulary.
     """
     if (known := known_words(preset, audio_encoder)) is not None:
         return known
-    vocabulary = _vocabulary(preset)
+    vocabulary = read_vocabulary(_vocabulary_file(preset))
     _check_text_encoder(preset, clap)
     vectors = _compute_vectors(vocabulary, clap, audio_encoder, device)
     save_vectors(vocabulary, audio_encoder.id, vectors)
@@ -84,17 +87,18 @@ def load_words(
 
 def known_words(preset: Preset, audio_encoder: AudioEncoder) -> WordFinder | None:
     """Like `load_words`, but return None instead of loading weights."""
-    vocabulary = _vocabulary(preset)
-    if (file := _mood(preset)) is not None:
-        return _by_mood(vocabulary, file, audio_encoder)
+    file = _vocabulary_file(preset)
+    vocabulary = read_vocabulary(file)
+    if (mood := _mood(preset)) is not None:
+        if not any(term.attributes for term in vocabulary.terms):
+            raise SettingsError(file, ["no word has attributes, which this model's words need"])
+        return _by_mood(vocabulary, mood, audio_encoder)
     vectors = find_vectors(vocabulary, audio_encoder.id)
     return None if vectors is None else _zero_shot(vocabulary, vectors)
 
 
-def _vocabulary(preset: Preset) -> Vocabulary:
-    return read_vocabulary(
-        vocabulary_file() if preset.vocabulary is None else _path(preset.vocabulary)
-    )
+def _vocabulary_file(preset: Preset) -> Path:
+    return vocabulary_file() if preset.vocabulary is None else _path(preset.vocabulary)
 
 
 def _mood(preset: Preset) -> Path | None:
@@ -135,11 +139,6 @@ def _by_mood(vocabulary: Vocabulary, file: Path, audio_encoder: AudioEncoder) ->
     from covergen.poster.attributes import Attributes
     from covergen.poster.model import load_poster
 
-    if not any(term.attributes for term in vocabulary.terms):
-        raise SettingsError(
-            vocabulary_file(),
-            ["no word has attributes, by which this model's mood probe would find it"],
-        )
     try:
         probe = load_poster(file, d_audio=audio_encoder.dimension).probe
     except OSError as error:
