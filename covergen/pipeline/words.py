@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
+    from covergen.core.types import Provenance
     from covergen.models.presets import Preset
     from covergen.words.vocabulary import Term, Vocabulary
 
-__all__ = ["WordFinder", "check_words", "known_words", "load_words"]
+__all__ = ["WordFinder", "check_words", "known_words", "load_words", "still_knows", "words_mark"]
 
 _REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
 _REFERENCE_WINDOWS = 16  # all of it
@@ -95,6 +96,24 @@ def known_words(preset: Preset, audio_encoder: AudioEncoder) -> WordFinder | Non
         return _by_mood(vocabulary, mood, audio_encoder)
     vectors = find_vectors(vocabulary, audio_encoder.id)
     return None if vectors is None else _zero_shot(vocabulary, vectors)
+
+
+def still_knows(preset: Preset, provenance: Provenance) -> bool:
+    """Whether a preset's vocabulary has all words of a cover's prompt."""
+    rest = provenance.prompt.removeprefix(provenance.style)
+    try:
+        vocabulary = read_vocabulary(_vocabulary_file(preset))
+    except (ModelMissingError, SettingsError):
+        return False
+    pictures = {picture for term in vocabulary.terms for picture in term.pictures}
+    for picture in sorted(pictures, key=len, reverse=True):
+        rest = rest.replace(picture, "")
+    return not rest.strip(", ")
+
+
+def words_mark(preset: Preset) -> str:
+    """Return a hash of a preset's vocabulary, in hexadecimal. Raises SettingsError."""
+    return read_vocabulary(_vocabulary_file(preset)).fingerprint
 
 
 def _vocabulary_file(preset: Preset) -> Path:

@@ -172,6 +172,7 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "base": preset.base,
         "clap": preset.clap,
         "adapter": preset.adapter or "",
+        "negative": preset.negative,
         "windows": preset.windows,
         "padding": preset.padding or "",
         "styles": ", ".join(preset.styles),

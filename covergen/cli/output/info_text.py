@@ -96,13 +96,15 @@ def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     yield "model", f"{provenance.model}, by covergen {provenance.version}"
     yield "base", provenance.base
     yield "CLAP", provenance.clap
-    yield "adapter", f"SHA-256 {provenance.adapter}"
+    no_adapter = provenance.adapter == "none"
+    yield "adapter", "none" if no_adapter else f"SHA-256 {provenance.adapter}"
     yield (
         "sampling",
         f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",
     )
-    if provenance.style:
-        yield "style", provenance.style
+    for label in ("style", "negative", "prompt"):
+        if text := getattr(provenance, label):
+            yield label, text
     yield "seed", str(provenance.seed)
     yield "key", provenance.album_key
 
