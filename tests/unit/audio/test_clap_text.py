@@ -72,7 +72,9 @@ def test_damaged_part_is_named(copy: Path) -> None:
     path = copy / "model.safetensors"
     kept = {k: v for k, v in load_file(path).items() if not k.startswith("text_projection")}
     save_file(kept, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"text encoder .* text_projection.linear1.bias is missing"):
+    with pytest.raises(
+        ModelError, match=r"text encoder .* text_projection.linear1.bias is missing"
+    ):
         embed_texts(copy, TEXTS, device=CPU)
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="expected the tokenizer of a CLAP model"):

@@ -151,10 +151,10 @@ def test_starter_finds_its_words_with_its_mood_probe() -> None:
 
 def test_clap_without_text_encoder_is_refused_with_what_to_do(preset: Preset) -> None:
     alone = PACKAGE / "starter" / "weights" / "clap"
-    with pytest.raises(ModelMissingError, match="no adapter, so its pictures are painted from words"):
+    with pytest.raises(
+        ModelMissingError, match="no adapter, so its pictures are painted from words"
+    ):
         check_words(preset, alone)
     with pytest.raises(ModelMissingError) as caught:
-        load_words(
-            preset, alone, AudioEncoder(alone, device=CPU, dtype=torch.float32), device=CPU
-        )
+        load_words(preset, alone, AudioEncoder(alone, device=CPU, dtype=torch.float32), device=CPU)
     assert "--adapter" in caught.value.hint
