@@ -6,12 +6,14 @@ The words depend on the album's embedding alone, never on other albums.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.core.errors import ModelMissingError, SettingsError
+from covergen.core.errors import ModelError, ModelMissingError, SettingsError
+from covergen.models.locate import locate
 from covergen.models.sources import PROCEDURAL, parse_source
 from covergen.words.prompt import best_words, make_prompt
 from covergen.words.store import WordVectors, find_vectors, save_vectors
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
-    from covergen.core.types import Provenance
+    from covergen.audio.store import EmbeddingStore
+    from covergen.core.types import Album, Provenance
     from covergen.models.presets import Preset
     from covergen.words.vocabulary import Term, Vocabulary
 
-__all__ = ["WordFinder", "check_words", "known_words", "load_words", "still_knows", "words_mark"]
+__all__ = ["KnownWords", "WordFinder", "check_words", "load_words", "still_knows", "words_mark"]
 
 _REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
 _REFERENCE_WINDOWS = 16  # all of it
@@ -77,7 +80,8 @@ def load_words(
     released. `clap` is the folder of `audio_encoder`. Raises ModelError (ModelMissingError without
     either), and SettingsError for mistakes in the vocabulary.
     """
-    if (known := known_words(preset, audio_encoder)) is not None:
+    known = _known(preset, audio_encoder.id, audio_encoder.dimension)
+    if known is not None:
         return known
     vocabulary = read_vocabulary(_vocabulary_file(preset))
     _check_text_encoder(preset, clap)
@@ -86,15 +90,55 @@ def load_words(
     return _zero_shot(vocabulary, vectors)
 
 
-def known_words(preset: Preset, audio_encoder: AudioEncoder) -> WordFinder | None:
-    """Like `load_words`, but return None instead of loading weights."""
+class KnownWords:
+    """Finds the words of albums that a run has embedded, without torch and without weights.
+
+    Raises SettingsError for mistakes in the vocabulary.
+    """
+
+    def __init__(self, preset: Preset, store: EmbeddingStore) -> None:
+        self._preset = preset
+        self._store = store
+        self._encoders = _encoders(preset)
+        self._finder = cache(_known)
+
+    def find(self, album: Album) -> tuple[Term, ...] | None:
+        """Return an album's words, None unless all of its tracks are embedded.
+
+        None also if the vectors of the vocabulary have not been computed yet.
+        """
+        from covergen.audio.embed import mean_embedding
+
+        for encoder, dimension in self._encoders:
+            found = (self._store.find(t, self._preset.windows, encoder) for t in album.tracks)
+            vectors = [vector for vector in found if vector is not None]
+            if len(vectors) == len(album.tracks):
+                finder = self._finder(self._preset, encoder, dimension)
+                return None if finder is None else finder.find(mean_embedding(vectors))
+        return None
+
+
+def _encoders(preset: Preset) -> list[tuple[str, int]]:
+    """Return the ids that a preset's audio encoder can have here, with its dimension."""
+    from covergen.audio.clap_folder import read_clap_folder
+
+    try:
+        folder = read_clap_folder(locate(preset.clap, "clap"), padding=preset.padding)
+    except ModelError:
+        return []
+    dtypes = ("float32", "bfloat16", "float16")
+    return [(f"{folder.fingerprint} torch.{dtype}", folder.dimension) for dtype in dtypes]
+
+
+def _known(preset: Preset, audio_encoder: str, dimension: int) -> WordFinder | None:
+    """Return what finds words for an audio encoder's id, None if that needs weights."""
     file = _vocabulary_file(preset)
     vocabulary = read_vocabulary(file)
     if (mood := _mood(preset)) is not None:
         if not any(term.attributes for term in vocabulary.terms):
             raise SettingsError(file, ["no word has attributes, which this model's words need"])
-        return _by_mood(vocabulary, mood, audio_encoder)
-    vectors = find_vectors(vocabulary, audio_encoder.id)
+        return _by_mood(vocabulary, mood, dimension)
+    vectors = find_vectors(vocabulary, audio_encoder)
     return None if vectors is None else _zero_shot(vocabulary, vectors)
 
 
@@ -154,12 +198,12 @@ def _zero_shot(vocabulary: Vocabulary, vectors: WordVectors) -> WordFinder:
     return WordFinder(vocabulary=vocabulary, scores=scores)
 
 
-def _by_mood(vocabulary: Vocabulary, file: Path, audio_encoder: AudioEncoder) -> WordFinder:
+def _by_mood(vocabulary: Vocabulary, file: Path, dimension: int) -> WordFinder:
     from covergen.poster.attributes import Attributes
     from covergen.poster.model import load_poster
 
     try:
-        probe = load_poster(file, d_audio=audio_encoder.dimension).probe
+        probe = load_poster(file, d_audio=dimension).probe
     except OSError as error:
         raise ModelMissingError(f"{file} cannot be read: {error.strerror}.") from error
     names = ["pace" if field.name == "tempo_bpm" else field.name for field in fields(Attributes)]

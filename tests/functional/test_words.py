@@ -62,7 +62,6 @@ def test_model_without_an_adapter_paints_from_words_and_says_which(
 ) -> None:
     folder = library.root / "Two Discs"
     track = folder / "CD2/02 Down.mp3"
-    assert "words" not in json_lines(wordy("info", "--json", folder))[0] or True
     wordy("tag", "--model", "wordy", "--negative", "letters", folder)
     data, texts = cover(track)
     assert texts["covergen:adapter"] == "none"
@@ -90,9 +89,7 @@ def test_words_do_not_depend_on_other_albums(library: Library, wordy: Run) -> No
     assert cover(track)[0] == alone
 
 
-def test_style_comes_before_the_words_and_replaces_the_medium(
-    library: Library, wordy: Run
-) -> None:
+def test_style_comes_before_the_words_and_replaces_the_medium(library: Library, wordy: Run) -> None:
     folder = library.root / "Two Discs"
     wordy("tag", "--model", "tiny", "--adapter", "none", "--style", "woodcut, red", folder)
     texts = cover(folder / "CD2/02 Down.mp3")[1]
@@ -101,12 +98,30 @@ def test_style_comes_before_the_words_and_replaces_the_medium(
     assert not words_of(texts["covergen:prompt"]) & {"ink", "clay"}
 
 
-def test_info_names_the_words_once_the_music_is_embedded(library: Library, wordy: Run) -> None:
+def test_info_names_the_words_once_the_music_is_embedded(
+    library: Library, wordy: Run, home: Path
+) -> None:
+    (home / "config/covergen/config.toml").write_text('[tag]\nmodel = "wordy"\n')
     folder = library.root / "Two Discs"
-    options = ("--model", "wordy")
     assert json_lines(wordy("info", "--json", folder))[0]["words"] is None
-    wordy("tag", *options, folder)
-    (home_config := Path(str(folder)))  # noqa: B018
+    assert "words" not in wordy("info", folder).output
+    wordy("tag", folder)
+    (album,) = json_lines(wordy("info", "--json", folder))
+    assert list(album["words"]) == ["mood", "medium"]
+    assert set(album["words"]["mood"]) < {"calm", "wild", "odd"}
+    pictures = {"calm": "a lake, a field", "wild": "a storm, a fire", "odd": "a knot, a maze"}
+    prompt = words_of(cover(folder / "CD2/02 Down.mp3")[1]["covergen:prompt"])
+    for word in album["words"]["mood"]:
+        assert words_of(pictures[word]) & prompt
+    text = ", ".join([*album["words"]["mood"], *album["words"]["medium"]])
+    assert f"words        {text}" in wordy("info", folder).output
+
+
+def test_words_of_the_default_model_are_known_too(library: Library, run: Run) -> None:
+    folder = library.root / "Two Discs"
+    run("tag", "--steps", 1, folder)
+    (album,) = json_lines(run("info", "--json", folder))
+    assert list(album["words"]) == ["form", "mood", "energy"]
 
 
 def test_changed_vocabulary_is_a_proviso_of_the_command(
@@ -135,7 +150,7 @@ def test_starter_paints_from_the_words_of_its_probe(
     track = library.every_container["mp3"]
     pictures = {}
     for style in ("", "ink brush"):
-        out = tmp_path / f"{style}.png"
+        out = tmp_path / f"style {style}.png"
         options = ("--adapter", "none", "--steps", 2, "--style", style)
         run("generate", track, "-o", out, "--model", "starter", *options)
         with Image.open(out) as image:

@@ -134,6 +134,8 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
         yield "cover file", f"{file_name(album.cover_file, album)}{own}"
     if album.broken_file:
         yield "cover file", f"{file_name(album.broken_file, album)}, which is not a picture"
+    if info.words:
+        yield "words", ", ".join(word.name for word in info.words)
     yield "tag", _plan_text(info.plan)
     for outcome in info.plan.hindered:
         yield "", f"except {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"

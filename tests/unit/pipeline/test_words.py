@@ -16,7 +16,7 @@ from covergen.audio import clap_text
 from covergen.audio.clap import AudioEncoder
 from covergen.core.errors import ModelMissingError
 from covergen.models.presets import Preset, load_presets, unnamed_preset
-from covergen.pipeline.words import check_words, known_words, load_words
+from covergen.pipeline.words import check_words, load_words
 from covergen.words.store import words_folder
 from covergen.words.vocabulary import read_vocabulary, user_vocabulary, vocabulary_file
 from tests.media import KINDS, sound
@@ -107,7 +107,6 @@ def test_vectors_are_computed_once_and_for_each_vocabulary(
     clap: Path, preset: Preset, encoder: AudioEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (vector,) = embed(encoder, waveforms()[:1])
-    assert known_words(preset, encoder) is None
     first = load_words(preset, clap, encoder, device=CPU).prompt_for(vector, seed=1)
     (stored,) = words_folder().iterdir()
     original = clap_text.embed_texts
@@ -131,8 +130,7 @@ def test_starter_finds_its_words_with_its_mood_probe() -> None:
     folder = PACKAGE / "starter" / "weights"
     check_words(preset, folder / "clap")
     encoder = AudioEncoder(folder / "clap", device=CPU, dtype=torch.float32)
-    finder = known_words(preset, encoder)
-    assert finder is not None
+    finder = load_words(preset, folder / "clap", encoder, device=CPU)
     music = [sound(kind, 10, sample_rate=48_000, channels=1)[0] for kind in ("drums", "chord")]
     prompts = [finder.prompt_for(vector, seed=3) for vector in embed(encoder, music)]
     known = {
