@@ -336,7 +336,11 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
 
 @option_group("choice")
 @clap_options
-@click.option("--adapter", metavar="FILE", help="Adapter from covergen or art-from-audio.")
+@click.option(
+    "--adapter",
+    metavar="FILE",
+    help="Adapter file, or none to paint from words found for the music.",
+)
 @base_option
 @click.option(  # for scripts that were written for art-from-audio
     "--lora-rank", type=int, hidden=True, expose_value=False, callback=_note_lora_rank
@@ -390,9 +394,9 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     "styles",
     multiple=True,
     metavar="WORDS",
-    help="Words that guide the picture along with the music. Repeatable: each album takes one."
-    "  [default: the model's]",
+    help="Words for the style. Repeatable: each album takes one.  [default: the model's]",
 )
+@click.option("--negative", metavar="WORDS", help="Words for what pictures should not show.")
 @click.option(
     "--finish",
     type=click.Choice(FINISHES),
@@ -418,6 +422,7 @@ def model_options(
     reuse: int | None,
     quality: str,
     styles: tuple[str, ...],
+    negative: str | None,
     finish: str | None,
     inks: int | None,
 ) -> ModelChoice:
@@ -434,6 +439,7 @@ def model_options(
         reuse=reuse,
         quality=quality,
         styles=styles,
+        negative=negative,
         finish=finish,
         inks=inks,
     )

@@ -18,7 +18,7 @@ ADVANCED = "Advanced"
 SECTIONS: Sections = {
     "What to cover": ("per", "force", "fill", "limit", "albums", "exclude"),
     "Preview": ("candidates", "retry", "no_audio", "choices", "libraries"),
-    "Picture": ("quality", "styles", "finish", "seed", "size", "image_format"),
+    "Picture": ("quality", "styles", "negative", "finish", "seed", "size", "image_format"),
     "Model": ("model", "adapter", "base"),
     "Speed": ("device", "jobs"),
     "Files": ("sidecar", "no_embed"),

@@ -168,12 +168,14 @@ class AlbumEmbedding:
 class PaintRequest:
     """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1.
 
-    `style`: a text prompt in addition to the music, or "".
+    `style`: a text prompt in addition to the music, or "". `prompt`: the whole prompt if the model
+    has no adapter, else "".
     """
 
     vector: NDArray[np.float32]
     seed: int
     style: str = ""
+    prompt: str = ""
 
 
 FINISHES = ("none", "print", "paper")
@@ -207,10 +209,12 @@ class Provenance:
     """How a cover was painted: everything needed to paint it again.
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
-    hexadecimal. `seed` is the sampler's seed, `windows` the number of windows embedded per track,
-    `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. `device`
-    ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it
-    was painted, "" if unknown. The other fields are those of Sampling.
+    hexadecimal, or "none". `seed` is the sampler's seed, `windows` the number of windows embedded
+    per track, `padding` one of PADDINGS, or "" for the CLAP model's own. `style` and `negative` are
+    what the user asked for; `prompt` is the whole prompt of a model without an adapter, with the
+    words found for the music. `device` ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16")
+    are where and in which precision it was painted, "" if unknown. The other fields are those of
+    Sampling.
     """
 
     version: str
@@ -230,6 +234,8 @@ class Provenance:
     finish: str = "none"
     inks: int = 6
     style: str = ""
+    negative: str = ""
+    prompt: str = ""
     padding: str = ""
     device: str = ""
     dtype: str = ""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["KINDS", "Kind", "Selection", "names_in", "select"]
+__all__ = ["KINDS", "Kind", "Selection", "lacks_tokenizer", "names_in", "select"]
 
 Kind = Literal["base", "clap", "adapter"]
 KINDS: tuple[Kind, ...] = ("base", "clap", "adapter")
@@ -51,7 +51,14 @@ _LAYOUTS: dict[Kind, _Layout] = {
     ),
     "clap": _Layout(
         required=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
-        optional=("preprocessor_config.json",),
+        optional=(
+            "preprocessor_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "vocab.json",
+            "merges.txt",
+        ),
     ),
 }
 
@@ -80,6 +87,11 @@ def select(kind: Kind, names: Collection[str]) -> Selection:
         files=tuple(sorted(required | optional)),
         fault=f"lacks {_listed(missing)}" if missing else "",
     )
+
+
+def lacks_tokenizer(kind: Kind, names: Collection[str]) -> bool:
+    """Whether these are the files of a CLAP model without those of its text encoder's tokenizer."""
+    return kind == "clap" and not {"tokenizer.json", "vocab.json"} & set(names)
 
 
 def names_in(folder: Path) -> set[str]:

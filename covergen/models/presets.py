@@ -36,7 +36,10 @@ class Preset:
     `base`, `clap` and `adapter` are in the form that `locate` takes, with absolute paths. `windows`
     is the number of 10 s windows embedded per track; `padding` fills a window that is longer than
     the track: one of PADDINGS, or None for the CLAP model's own setting. Each album uses one of the
-    `styles`, if any. `licence` and `size` are for display. `defined_in` is the models.toml.
+    `styles`, if any; guidance contrasts with the `negative` prompt. Without an adapter, the words
+    of the prompt come from the `vocabulary` (None for the one in force) and, if CLAP has no text
+    encoder, from a `mood` probe: both are paths, as in `parse_source`. `licence` and `size` are for
+    display. `defined_in` is the models.toml.
     """
 
     name: str
@@ -51,6 +54,9 @@ class Preset:
     licence: str
     size: str
     defined_in: Path
+    negative: str = ""
+    mood: str | None = None
+    vocabulary: str | None = None
 
 
 UNNAMED = "custom"
@@ -66,7 +72,9 @@ def at_quality(preset: Preset, quality: str) -> Preset:
     """
     sampling = preset.sampling
     if quality == "reference":
-        return replace(preset, sampling=_REFERENCE, windows=1, padding="silence", styles=())
+        return replace(
+            preset, sampling=_REFERENCE, windows=1, padding="silence", styles=(), negative=""
+        )
     if quality == "draft":
         sampling = replace(
             sampling,
@@ -147,7 +155,7 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
     values: dict[str, Any] = {key: rule.default for key, rule in _KEYS.items()} | table
-    for key in ("base", "clap", "adapter"):
+    for key in ("base", "clap", "adapter", "mood", "vocabulary"):
         if values[key] is not None:
             values[key] = anchored(values[key], file.absolute().parent)
     sampling = Sampling(
@@ -218,6 +226,9 @@ _KEYS: dict[str, _Rule] = {
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "padding": _Rule(PADDINGS.__contains__, f"one of {', '.join(PADDINGS)}"),
     "styles": _Rule(_are_texts, "a list of strings", ()),
+    "negative": _Rule(_is_text, "a string", ""),
+    "mood": _Rule(_is_source, "a mood probe's .safetensors file"),
+    "vocabulary": _Rule(_is_source, "a .toml file"),
     "licence": _Rule(_is_text, "a string", ""),
     "size": _Rule(_is_text, "a string", ""),
 }

@@ -91,6 +91,9 @@ def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
         "windows": preset.windows,
         "padding": preset.padding,
         "styles": list(preset.styles),
+        "negative": preset.negative,
+        "mood": preset.mood,
+        "vocabulary": preset.vocabulary,
         "licence": preset.licence,
     }
     return {key: value for key, value in values.items() if value not in (None, "", [])}

@@ -19,6 +19,7 @@ from covergen.models.presets import (
 )
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.events import BaseChanged, GpuUnused, ModelLoading
+from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.words import WordFinder
 
 __all__ = [
     "DEFAULT_MODEL",
     "DIFFUSION_OPTIONS",
+    "NO_ADAPTER",
     "Model",
     "ModelChoice",
     "ModelFiles",
@@ -50,6 +53,9 @@ __all__ = [
 
 
 DEFAULT_MODEL = "starter"
+NO_ADAPTER = "none"
+"""The value of --adapter, and of Provenance.adapter, for painting from words alone."""
+
 DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
 """Fields of Sampling that do not apply to a procedural model."""
 
@@ -59,7 +65,8 @@ class ModelChoice:
     """The model options of a command. None means the preset's value, at this quality.
 
     `model` is None if no model was named: the default model, or an unnamed one if all of its parts
-    are given. `base` and `clap` are folders or names on the Hub.
+    are given. `base` and `clap` are folders or names on the Hub; the `adapter` "none" leaves out
+    the preset's.
     """
 
     model: str | None = None
@@ -76,17 +83,18 @@ class ModelChoice:
     inks: int | None = None
     quality: str = "standard"
     styles: tuple[str, ...] = ()
+    negative: str | None = None
     windows: int | None = None
     padding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """The local paths of a model's parts: two folders and the adapter file."""
+    """The local paths of a model's parts: two folders and the adapter file, if there is one."""
 
     base: Path
     clap: Path
-    adapter: Path
+    adapter: Path | None
 
 
 class PaintBatches(Protocol):
@@ -111,7 +119,8 @@ class PaintBatches(Protocol):
 class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
-    `device` and `dtype` are as in Provenance.
+    `device`, `dtype` and `adapter_sha256` are as in Provenance. `words` finds the prompt of each
+    album for a model without an adapter; None for others.
     """
 
     audio_encoder: AudioEncoder
@@ -119,6 +128,7 @@ class Model:
     dtype: str
     adapter_sha256: str
     paint_batches: PaintBatches
+    words: WordFinder | None = None
 
 
 def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset:
@@ -137,7 +147,8 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
     if base != PROCEDURAL:
         preset = at_quality(preset, choice.quality)
     styles = choice.styles or preset.styles
-    _check_text(styles)
+    negative = preset.negative if choice.negative is None else choice.negative
+    _check_text((*styles, negative))
     if base == PROCEDURAL and not makes_adapter:  # training is refused later
         from covergen.poster.model import check_styles
 
@@ -150,10 +161,14 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         preset,
         base=base,
         clap=choice.clap or preset.clap,
-        adapter=choice.adapter or preset.adapter,
+        adapter=None if choice.adapter == NO_ADAPTER else choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
         padding=choice.padding or preset.padding,
         styles=styles,
+        negative=negative,
+        # A probe fits one CLAP model only, and the words of a vocabulary one base.
+        mood=preset.mood if choice.clap in (None, preset.clap) else None,
+        vocabulary=preset.vocabulary if choice.base in (None, preset.base) else None,
         sampling=sampling,
     )
 
@@ -161,7 +176,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
 def _named_preset(choice: ModelChoice, *, makes_adapter: bool) -> Preset:
     base, clap = choice.base, choice.clap
     if choice.model is None and base and clap and (choice.adapter or makes_adapter):
-        return unnamed_preset(base, clap, choice.adapter)
+        return unnamed_preset(base, clap, None if choice.adapter == NO_ADAPTER else choice.adapter)
     return find_preset(choice.model or DEFAULT_MODEL, load_presets())
 
 
@@ -170,7 +185,9 @@ def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
         raise OptionError(
             "quality", f"reference does not apply to {preset.name!r}: it draws by rules."
         )
-    for name in DIFFUSION_OPTIONS:
+    if choice.adapter == NO_ADAPTER:
+        raise UsageError(f"--adapter none does not apply to {preset.name!r}: it draws by rules.")
+    for name in (*DIFFUSION_OPTIONS, "negative"):
         if getattr(choice, name) is not None:
             raise OptionError(
                 name,
@@ -179,32 +196,33 @@ def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
             )
 
 
-def _check_text(styles: Sequence[str]) -> None:
-    for style in styles:
+def _check_text(prompts: Sequence[str]) -> None:
+    for prompt in prompts:
         try:
-            style.encode()
+            prompt.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"The style {style!r} is not valid UTF-8.") from None
+            raise UsageError(f"The prompt {prompt!r} is not valid UTF-8.") from None
 
 
 def locate_model(preset: Preset) -> ModelFiles:
     """Find the parts of a preset on this machine, without using the network.
 
-    Raises ModelMissingError for a missing part, and ModelError for a preset without an adapter,
-    since nothing would relate its pictures to the music.
+    Raises ModelMissingError for a missing part or, without an adapter, if no words can be found for
+    the music; and SettingsError for mistakes in the vocabulary.
     """
-    if preset.adapter is None:
+    if preset.base == PROCEDURAL and preset.adapter is None:
         raise ModelError(
-            f"The model {preset.name!r} has no adapter. Without one, its pictures would not depend"
-            " on the music.",
-            hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
-            f" {preset.name}`, or pass one with --adapter FILE (art-from-audio's also work).",
+            f"The model {preset.name!r} has no adapter: it draws what a mood probe reads.",
+            hint="Set its adapter to that of the poster model.",
         )
-    return ModelFiles(
+    files = ModelFiles(
         base=locate_part(preset, "base"),
         clap=locate_part(preset, "clap"),
-        adapter=locate_part(preset, "adapter"),
+        adapter=None if preset.adapter is None else locate_part(preset, "adapter"),
     )
+    if files.adapter is None:
+        check_words(preset, files.clap)
+    return files
 
 
 def locate_part(preset: Preset, kind: Kind) -> Path:
@@ -240,7 +258,7 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     name = options.preset.name
-    emit(ModelLoading(name=files.adapter.name if name == UNNAMED else name))
+    emit(ModelLoading(name=files.adapter.name if name == UNNAMED and files.adapter else name))
     try:
         audio_encoder = AudioEncoder(
             files.clap,
@@ -248,8 +266,8 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
             dtype=compute.dtype,
             padding=options.preset.padding,
         )
-        if options.preset.base == PROCEDURAL:
-            return _load_poster(audio_encoder, files, compute, options)
+        if options.preset.base == PROCEDURAL and files.adapter:
+            return _load_poster(audio_encoder, files.adapter, compute, options)
         return _load_diffusion(audio_encoder, files, compute, options, emit)
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
@@ -258,11 +276,11 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
 
 def _load_poster(
-    audio_encoder: AudioEncoder, files: ModelFiles, compute: Compute, options: PaintOptions
+    audio_encoder: AudioEncoder, adapter: Path, compute: Compute, options: PaintOptions
 ) -> Model:
     from covergen.poster.model import load_poster
 
-    poster = load_poster(files.adapter, d_audio=audio_encoder.dimension, styles=_styles(options))
+    poster = load_poster(adapter, d_audio=audio_encoder.dimension, styles=_styles(options))
     paint_batches = partial(poster.paint_batches, size=options.size)
     return Model(
         audio_encoder=audio_encoder,
@@ -289,6 +307,9 @@ def _load_diffusion(
     from covergen.diffusion.painter import load_painter
     from covergen.diffusion.sampler import paint_batches
 
+    words = None  # found before the base takes its memory
+    if files.adapter is None:
+        words = load_words(options.preset, files.clap, audio_encoder, device=compute.device)
     painter = load_painter(
         files.base,
         files.adapter,
@@ -296,13 +317,15 @@ def _load_diffusion(
         device=compute.device,
         dtype=compute.dtype,
         styles=_styles(options),
+        negative=options.preset.negative,
     )
-    if painter.adapter.base_mark not in ("", mark_of(painter.config)):
+    if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
         audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
-        adapter_sha256=painter.adapter.sha256,
+        adapter_sha256=painter.adapter.sha256 if painter.adapter else NO_ADAPTER,
         paint_batches=partial(paint_batches, painter),
+        words=words,
     )

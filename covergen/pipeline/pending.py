@@ -20,6 +20,7 @@ from covergen.core.types import Cover, Outcome, Provenance, Status
 from covergen.journal.schema import as_json
 from covergen.library.writing.change import Stamp, bytes_hash, file_hash
 from covergen.pipeline.model import locate_model
+from covergen.pipeline.words import words_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +109,8 @@ class PendingCovers:
         if not self._cached_settings:
             paint = self._options.paint
             files = locate_model(paint.preset)
-            model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
+            adapter = file_hash(files.adapter) if files.adapter else words_mark(paint.preset)
+            model = [*_stamps(files.base), *_stamps(files.clap), adapter]
             encoding = self._options.plan.write.encoding
             options = (paint.preset, paint.dtype, self._options.seed, encoding)
             settings = (model, covergen.__version__, *options)

@@ -9,11 +9,17 @@ import click
 
 from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import paths_argument, plan_options, write_options, written_plan
+from covergen.cli.options import (
+    paint_options,
+    paths_argument,
+    plan_options,
+    write_options,
+    written_plan,
+)
 from covergen.cli.output import jsonl
 from covergen.cli.output.info_text import info_lines
 from covergen.cli.output.progress import file_line
-from covergen.core.errors import TagError
+from covergen.core.errors import TagError, UsageError
 from covergen.core.types import Outcome, Status
 
 if TYPE_CHECKING:
@@ -21,8 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.jobs.info import AlbumInfo, FileInfo
+    from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
+    from covergen.words.vocabulary import Term
 
 __all__ = ["info"]
 
@@ -63,7 +71,8 @@ def _infos(
 
     for path in paths:
         if path.is_dir():
-            yield from album_infos(_tag_plan(path), check_interrupted)
+            plan, preset = _tag_plan(path)
+            yield from album_infos(plan, preset, check_interrupted)
             continue
         try:
             yield file_info(path, check_interrupted)
@@ -71,11 +80,18 @@ def _infos(
             yield Outcome.of_error(error)
 
 
-def _tag_plan(path: Path) -> PlanOptions:
-    """Return the plan of `covergen tag PATH` with environment, config.toml and defaults."""
+def _tag_plan(path: Path) -> tuple[PlanOptions, Preset | None]:
+    """Return the plan and model of `covergen tag PATH` with environment and config.toml.
+
+    The model is None if `tag` could not run with these options.
+    """
     root = click.get_current_context().find_root()
     with tag.make_context(tag.name, [str(path.absolute())], parent=root) as ctx:
-        return written_plan(plan_options.value(ctx.params), write_options.value(ctx.params))
+        plan = written_plan(plan_options.value(ctx.params), write_options.value(ctx.params))
+        try:
+            return plan, paint_options.value(ctx.params).preset
+        except UsageError:
+            return plan, None
 
 
 def _json(item: FileInfo | AlbumInfo) -> str:
@@ -108,6 +124,7 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
         "tracks_with_art": sum(track.has_art for track in album.tracks),
         "tracks_with_own_art": sum(track.own_art for track in album.tracks),
         "own_cover_file": info.own_cover_file,
+        "words": None if info.words is None else _words(info.words),
         "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
         "alternatives": [
             {
@@ -119,3 +136,11 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
             for other in info.alternatives
         ],
     }
+
+
+def _words(words: tuple[Term, ...]) -> dict[str, list[str]]:
+    """Return the names of words by group."""
+    groups: dict[str, list[str]] = {}
+    for word in words:
+        groups.setdefault(word.group, []).append(word.name)
+    return groups

@@ -40,7 +40,7 @@ def list_models(*, as_json: bool) -> None:
         for preset, parts in found:
             click.echo(jsonl.dumps("model", _object(preset, parts)))
         return
-    states = [_state(preset, parts) for preset, parts in found]
+    states = [_state(parts) for _, parts in found]
     name_width, state_width = max(len(preset.name) for preset, _ in found), max(map(len, states))
     for (preset, _), state in zip(found, states, strict=True):
         click.echo(f"{preset.name:<{name_width}}  {state:<{state_width}}  {preset.description}")
@@ -65,12 +65,14 @@ def show_model(name: str, *, as_json: bool) -> None:
         source = "" if str(part.path) == part.source else f"{part.source}: "
         click.echo(f"  {part.kind:<10}{source}{place}")
     if preset.adapter is None:
-        click.echo("  adapter   none: pass one with --adapter FILE")
+        click.echo("  adapter   none: paints from words found for the music")
     click.echo(
         f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s per track"
     )
     for style in preset.styles:
         click.echo(f"  style     {style}")
+    if preset.negative:
+        click.echo(f"  negative  {preset.negative}")
     missing = {str(part.missing): None for part in parts if part.missing}  # without duplicates
     for label, text in (("licence", preset.licence), ("size", preset.size)):
         if text:
@@ -91,9 +93,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
     preset = find_preset(name, load_presets())
     for part in parts_of(preset):
-        path = part.path or pull(
-            part.source, part.kind, progress=not quiet, check=_check_of(part.kind)
-        )
+        path = pull(part.source, part.kind, progress=not quiet, check=_check_of(part.kind))
         click.echo(f"{part.kind:<10}{path}")
 
 
@@ -141,10 +141,10 @@ def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_
         click.echo(shown(file))
 
 
-def _state(preset: Preset, parts: tuple[Part, ...]) -> str:
+def _state(parts: tuple[Part, ...]) -> str:
     missing = [part.kind for part in parts if part.path is None]
     if not missing:
-        return "ready" if preset.adapter else "needs --adapter"
+        return "ready"
     return "not downloaded" if len(missing) == len(parts) else f"{' and '.join(missing)} missing"
 
 
@@ -163,6 +163,7 @@ def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
         "sampling": asdict(preset.sampling),
         "windows": preset.windows,
         "styles": list(preset.styles),
+        "negative": preset.negative,
         "licence": preset.licence,
         "defined_in": str(preset.defined_in),
     }
