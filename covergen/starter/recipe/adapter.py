@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from covergen.core.errors import Interrupted
 from covergen.diffusion.adapter_file import write_tensors
+from covergen.poster.painter.caption import mirror
 from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.dataset import load_captions
 from covergen.starter.recipe.embeddings import embed_split
@@ -76,9 +77,15 @@ def _save_half(adapter: Path, path: Path) -> None:
 
 
 def _read_pairs(run: RunFolder) -> Pairs:
-    """Pair each track's excerpts with its picture; every other excerpt gets the mirrored one."""
+    """Pair each track's excerpts with its picture; every other excerpt gets the mirrored one.
+
+    The captions say what a style may: family and composition, not the mood, which is the music's.
+    """
     vectors, latents = embed_split(run, "train"), load_latents(run)
     tracks, excerpts = min(len(vectors), len(latents)), vectors.shape[1]
+    styles = [
+        ", ".join(caption.split(", ")[:-_MOOD_PARTS]) for caption in load_captions(run, "train")
+    ]
 
     def pick(numbers: NDArray[np.intp], _places: NDArray[np.float64]) -> Tensor:
         means = torch.from_numpy(latents[numbers // excerpts, numbers % excerpts % 2]).float()
@@ -89,6 +96,10 @@ def _read_pairs(run: RunFolder) -> Pairs:
         albums=[f"{i // excerpts:05d}" for i in range(tracks * excerpts)],
         vectors=vectors[:tracks].reshape(tracks * excerpts, -1),
         latents=pick,
+        captions=[
+            mirror(styles[i // excerpts]) if i % excerpts % 2 else styles[i // excerpts]
+            for i in range(tracks * excerpts)
+        ],
     )
 
 
