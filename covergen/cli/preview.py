@@ -55,11 +55,11 @@ def recalled(
 
     Raises UsageError if there is no preview, or no record of its paths on this machine.
     """
-    from covergen.preview.manifest import PlanFile
+    from covergen.preview.manifest import Manifest
     from covergen.preview.origins import recall_origin
 
-    with closing(PlanFile(options["preview"])) as plan:
-        origin = recall_origin(plan.header.preview)
+    with closing(Manifest(options["preview"])) as manifest:
+        origin = recall_origin(manifest.header.preview)
     if origin is None:
         if not paths:
             raise UsageError(

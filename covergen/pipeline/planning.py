@@ -56,8 +56,11 @@ def _plans(
 
 def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
     """Return the plan of one album, ignoring the limit."""
-    plan = plan_album(album, force=options.force, fill=options.fill)
-    return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, options.write)
+    write = options.write
+    plan = plan_album(
+        album, force=options.force, fill=options.fill, embed=write.embed, sidecar=write.sidecar
+    )
+    return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, write)
 
 
 def planned(
