@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -87,8 +88,10 @@ class Review:
         name = f"{COVERS}/{candidate.cover}"
         path = self._folder / name
         try:
+            if not inside(self._folder, name).is_file():
+                raise ValueError("it is missing, or not a file")
             with write_errors(path):
-                cover = decode(inside(self._folder, name).read_bytes())
+                cover = decode(path.read_bytes())
             if cover.provenance.album_key != album_key:
                 raise ValueError("it was painted for another album")
             if cover.provenance.seed != candidate.seed:
@@ -173,7 +176,10 @@ class Review:
             return _failed(root / entry.path, Reason.OUTSIDE, str(error))
         try:
             with write_errors(path):
-                track = read_track(path, path.stat())
+                status = path.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    raise WriteError(path, Reason.CHANGED, "it is no longer a regular file")
+                track = read_track(path, status)
         except ItemError as error:
             return Outcome.of_error(error)
         same = (track.size, track.mtime_ns) == (entry.size, entry.mtime_ns)

@@ -183,11 +183,12 @@ def test_other_pictures_are_not_own(data: bytes) -> None:
 
 def test_provenance_of_earlier_versions_gets_defaults() -> None:
     texts = {**_TEXTS, "covergen:album_key": "k"}
-    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style"):
+    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style", "per",
+                 "run_seed"):  # fmt: skip
         del texts[f"covergen:{name}"]
     assert read_provenance(_png_with(texts)) == replace(
         _PROVENANCE, album_key="k", guided_from=0.0, guided_until=1.0, reuse=1, finish="none",
-        inks=6, style="",
+        inks=6, style="", per="", run_seed=-1,
     )  # fmt: skip
 
 

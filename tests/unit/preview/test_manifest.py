@@ -135,6 +135,48 @@ def test_invalid_values_count_as_damage(
         assert (list(read), read.damaged) == ([_album(0)], [2])
 
 
+# A manifest as covergen 0.1.0 wrote it. Never change this.
+_VERSION_0_1 = """\
+{"type": "covergen preview", "format": 2, "version": "0.1.0", "preview": \
+"0123456789abcdef0123456789abcdef", "roots": ["Music"], "settings": {"model": "starter"}}
+{"type": "album", "id": "a1", "key": "k", "artist": "A", "title": "T", "date": "1997", "root": 0, \
+"folder": "A/T", "shares_folder": false, "cover_file": "", "seconds": 2.5, "tracks": [{"path": \
+"A/T/1.mp3", "size": 7, "mtime_ns": 9, "has_art": false, "target": true}], "action": "paint", \
+"reason": "no-cover", "candidates": [{"number": 1, "seed": 5, "cover": "a-t-a1-2.png"}], \
+"excerpt": "a-t-a1.mp3", "tries": 2, "first": 1, "retry": "r"}
+"""
+
+
+def test_manifest_of_version_0_1_is_read(tmp_path: Path) -> None:
+    (tmp_path / "plan.jsonl").write_text(_VERSION_0_1)
+    with closing(Manifest(tmp_path)) as manifest:
+        (entry,) = manifest
+        assert manifest.damaged == []
+        assert manifest.header == ManifestHeader(
+            preview="0123456789abcdef" * 2, roots=("Music",), settings={"model": "starter"}
+        )
+    assert entry == AlbumEntry(
+        id="a1",
+        key="k",
+        artist="A",
+        title="T",
+        date="1997",
+        root=0,
+        folder="A/T",
+        shares_folder=False,
+        cover_file="",
+        seconds=2.5,
+        tracks=(TrackEntry(path="A/T/1.mp3", size=7, mtime_ns=9, has_art=False, target=True),),
+        action=Action.PAINT,
+        reason=Reason.NO_COVER,
+        candidates=(Candidate(number=1, seed=5, cover="a-t-a1-2.png"),),
+        excerpt="a-t-a1.mp3",
+        tries=2,
+        first=1,
+        retry="r",
+    )
+
+
 @pytest.mark.parametrize("name", ["../../x", "0" * 31, "g" * 32, ""])
 def test_invalid_preview_id_is_refused(tmp_path: Path, name: str) -> None:
     Manifest.create(tmp_path, _HEADER).close()
