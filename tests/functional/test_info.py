@@ -203,7 +203,7 @@ def test_unrecorded_jpeg_quality_is_a_proviso(painted: Library, run: Run) -> Non
     command = info_of(run, track)["command"]
     assert command[command.index("--jpeg-quality") + 1] == "37"
     picture = track.with_name("mine.jpg")
-    data = cover_of(track, "flac").replace(b"covergen:jpeg_quality", b"covergen:jpeg_______")
+    data = cover_of(track, "flac").replace(b"covergen:jpeg_quality", b"covergen:jpeg_unknown")
     picture.write_bytes(data)
     value = info_of(run, picture)
     assert "--jpeg-quality" not in value["command"]
