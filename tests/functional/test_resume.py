@@ -214,6 +214,15 @@ def test_cover_file_is_copied_from_the_tracks_that_were_written(
     assert painted == [1]
 
 
+def test_own_cover_file_is_written_once_whatever_the_cover_names(
+    library: Library, run: Run
+) -> None:
+    folder = library.root / "Sampler"
+    command = (*TAG, "--sidecar", "--cover-names", "front.*", "--json", folder)
+    reasons = [json_lines(run(*command))[0]["reason"] for _ in range(2)]
+    assert reasons == ["no-cover", "has-art"]
+
+
 def test_covers_kept_by_earlier_versions_are_deleted(library: Library, run: Run) -> None:
     kept = state_folder() / "pending/0123"
     kept.parent.mkdir(parents=True)
