@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,7 +186,7 @@ def write_of(row: tuple[Any, ...]) -> Write:
         id=number,
         run=run,
         album=Album(**details | {"folder": Path(details["folder"]), "tracks": ()}),
-        provenance=Provenance(**json.loads(provenance)) if provenance else None,
+        provenance=_provenance(json.loads(provenance)) if provenance else None,
         state=WriteState(state),
         path=Path(os.fsdecode(path)),
         container=container,
@@ -196,6 +196,11 @@ def write_of(row: tuple[Any, ...]) -> Write:
         stamp_after=Stamp(size=stamps[2], mtime_ns=int(stamps[3])),
         is_kept=bool(is_kept),
     )
+
+
+def _provenance(values: Mapping[str, Any]) -> Provenance:
+    known = {field.name for field in fields(Provenance)}  # a later version may have added others
+    return Provenance(**{name: value for name, value in values.items() if name in known})
 
 
 def album_row(album: Album) -> tuple[str, str]:

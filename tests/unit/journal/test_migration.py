@@ -94,6 +94,14 @@ def test_runs_of_version_1_are_read_and_undone(song: Path, original: bytes) -> N
     assert song.read_bytes() == original
 
 
+def test_provenance_of_a_later_version_is_read(song: Path) -> None:
+    tagged(song, "flac", PNG)
+    with closing(Journal()) as journal:
+        with journal.transaction() as rows:
+            rows.execute("UPDATE albums SET provenance = json_set(provenance, '$.brush', 'oil')")
+        assert last_write(journal, song).provenance == PROVENANCE
+
+
 def test_version_1_can_be_written(song: Path, original: bytes) -> None:
     tagged(song, "flac", JPEG)
     with closing(Journal()) as journal:
