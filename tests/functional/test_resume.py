@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.core.paths import state_folder
 from covergen.diffusion import sampler
 from covergen.library.pictures import read_pictures
 from covergen.library.writing import rewrite, sidecar
@@ -195,40 +194,6 @@ def test_force_run_killed_before_its_cover_file_writes_it(
     assert painted == [1, 1]
     run("undo")
     assert snapshot(folder) == before
-
-
-def test_cover_file_is_copied_from_the_tracks_that_were_written(
-    library: Library, run: Run, painted: list[int]
-) -> None:
-    folder = library.root / "Sampler"
-    with killed_at(2):
-        run(*TAG, "--sidecar", folder)
-    half_done = snapshot(folder)
-
-    (album, _) = json_lines(run(*TAG, "--no-embed", "--sidecar", "--json", folder))
-
-    assert (album["result"], album["reason"]) == ("filled", "resumed")
-    cover = folder / "cover.png"
-    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
-    assert snapshot(folder) == half_done | {cover: snapshot(folder)[cover]}
-    assert painted == [1]
-
-
-def test_own_cover_file_is_written_once_whatever_the_cover_names(
-    library: Library, run: Run
-) -> None:
-    folder = library.root / "Sampler"
-    command = (*TAG, "--sidecar", "--cover-names", "front.*", "--json", folder)
-    reasons = [json_lines(run(*command))[0]["reason"] for _ in range(2)]
-    assert reasons == ["no-cover", "has-art"]
-
-
-def test_covers_kept_by_earlier_versions_are_deleted(library: Library, run: Run) -> None:
-    kept = state_folder() / "pending/0123"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"a cover")
-    run(*TAG, library.root / "Fully Covered")
-    assert not kept.parent.exists()
 
 
 def test_what_a_failing_disk_kept_out_is_written_by_the_next_run(
