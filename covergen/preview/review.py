@@ -88,9 +88,9 @@ class Review:
         name = f"{COVERS}/{candidate.cover}"
         path = self._folder / name
         try:
-            if not inside(self._folder, name).is_file():
-                raise ValueError("it is missing, or not a file")
             with write_errors(path):
+                if not inside(self._folder, name).is_file():
+                    raise ValueError("it is missing, or not a file")
                 cover = decode(path.read_bytes())
             if cover.provenance.album_key != album_key:
                 raise ValueError("it was painted for another album")
