@@ -70,7 +70,7 @@ def _held(holder: _Holder) -> Iterator[None]:
     folder = state_folder() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{secrets.token_hex(8)}.lock"
-    with (folder / "door").open("wb") as door, ExitStack() as stack:
+    with (folder / "door").open("ab") as door, ExitStack() as stack:
         fcntl.flock(door, fcntl.LOCK_EX)  # for milliseconds
         for other in folder.glob("*.lock"):
             _refuse_if_busy(holder, other)
