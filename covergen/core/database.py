@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class OtherVersionError(Exception):
-    """The database was created by an older or newer version of covergen."""
+    """The database was created by another version of covergen, whose data this one cannot read."""
 
 
 def open_cache(
@@ -48,14 +49,35 @@ def open_cache(
         return _open(":memory:", schema, version)
 
 
-def open_durable(path: Path, schema: str, version: int) -> sqlite3.Connection:
-    """Open a database whose contents cannot be recomputed, creating its tables with `schema`.
+def open_durable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open a database whose contents cannot be recomputed, creating or updating its tables.
 
-    Committed data survives a power failure, and nothing is ever deleted. Raises sqlite3.Error if
-    the file is damaged, OtherVersionError, and OSError.
+    Each of `migrations` is SQL that leads from one version to the next, the first from an empty
+    database; a released one must never change. Committed data survives a power failure, and nothing
+    else is ever deleted. Raises sqlite3.Error if the file is damaged, OtherVersionError if it is of
+    a later version, and OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _open(path, schema, version, synchronous="FULL")
+    connection = _connect(path, synchronous="FULL")
+    try:
+        if _version(connection) != len(migrations):
+            _migrate(connection, migrations)
+    except (sqlite3.Error, OtherVersionError):
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")  # another process may have been faster
+        found = _version(connection)
+        if found > len(migrations):
+            raise OtherVersionError
+        for script in migrations[found:]:
+            for statement in script.split(";\n"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations):d}")
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
@@ -97,8 +119,7 @@ def usage_of(path: Path, table: str, version: int) -> Usage:
 def _count(path: Path, table: str, version: int) -> int:
     existing = f"file:{quote(os.fsencode(path))}?mode=rw"
     with closing(sqlite3.connect(existing, uri=True, timeout=5)) as connection:
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found != version:
+        if _version(connection) != version:
             raise OtherVersionError
         query = f"SELECT count(*) FROM {table}"  # noqa: S608 - table names are constants
         return int(connection.execute(query).fetchone()[0])
@@ -138,14 +159,10 @@ def _open_or_recreate(
     return _open(path, schema, version)
 
 
-def _open(
-    path: Path | str, schema: str, version: int, *, synchronous: str = "NORMAL"
-) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+def _open(path: Path | str, schema: str, version: int) -> sqlite3.Connection:
+    connection = _connect(path, synchronous="NORMAL")
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={synchronous}")
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        found = _version(connection)
         if found not in (0, version):
             raise OtherVersionError
         if not found:
@@ -155,3 +172,18 @@ def _open(
         connection.close()
         raise
     return connection
+
+
+def _connect(path: Path | str, *, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -6,7 +6,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +26,14 @@ __all__ = [
     "is_image",
     "is_own",
     "open_picture",
+    "read_jpeg_quality",
     "read_provenance",
 ]
 
 # Formats used for covers. Pillow supports more, such as PostScript, which it would execute.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _MAX_PALETTE_COLORS = 256
+_QUALITY = "covergen:jpeg_quality"
 _MAX_PIXELS = 1 << 26  # 8192 × 8192; decoding more would take gigabytes
 
 # How images begin: those that Pillow opens, and JPEG XL and HEIF, which others show. The last line
@@ -151,14 +153,12 @@ def is_own(data: bytes) -> bool:
 
 def read_provenance(data: bytes) -> Provenance | None:
     """Return the provenance of an encoded image, or None if it is missing or incomplete."""
-    import json
     import math
 
     from covergen.core.types import Provenance
 
     try:
-        with open_picture(io.BytesIO(data)) as image:
-            texts = json.loads(image.info["comment"]) if image.format == "JPEG" else image.info
+        texts = _texts(data)
         # The round trip through bytes rejects lone surrogates, which cannot be printed.
         valid = {str(name): str(text).encode().decode() for name, text in texts.items()}
         provenance = Provenance.from_texts(valid)
@@ -166,6 +166,21 @@ def read_provenance(data: bytes) -> Provenance | None:
         return provenance if all(map(math.isfinite, numbers)) else None
     except (AttributeError, KeyError, OSError, RuntimeError, SyntaxError, ValueError):
         return None
+
+
+def read_jpeg_quality(data: bytes) -> int | None:
+    """Return the quality that `encode` recorded in a JPEG, or None if there is none."""
+    try:
+        return int(_texts(data)[_QUALITY])
+    except (AttributeError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError):
+        return None
+
+
+def _texts(data: bytes) -> Any:  # noqa: ANN401 - the comment may be any JSON
+    import json
+
+    with open_picture(io.BytesIO(data)) as image:
+        return json.loads(image.info["comment"]) if image.format == "JPEG" else image.info
 
 
 def encode(cover: Cover, encoding: Encoding) -> Picture:
@@ -196,7 +211,7 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
             quality=encoding.quality,
             subsampling=0,
             progressive=False,
-            comment=json.dumps(texts).encode(),
+            comment=json.dumps({**texts, _QUALITY: str(encoding.quality)}).encode(),
         )
     return Picture.parse(stream.getvalue())
 

@@ -27,7 +27,7 @@ class Reason(StrEnum):
     FORCED = "forced", "has a cover, which is replaced"
     FILLED = "filled", "the album's picture is added to the tracks without one"
 
-    RESUMED = "resumed", "covergen's cover is added to the tracks without one"
+    RESUMED = "resumed", "covergen's cover is added where it is missing"
     ASKED = "asked", "named on the command line"
     HOLDS_OWN = "holds-own", "contains a cover by covergen"
     IN_RUN = "in-run", "written by the run being undone"

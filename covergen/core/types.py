@@ -213,7 +213,9 @@ class Provenance:
     per track, `padding` one of PADDINGS, or "" for the CLAP model's own. `style` and `negative` are
     what the user asked for; `prompt` is the whole prompt of a model without an adapter, with the
     words found for the music. `device` ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16")
-    are where and in which precision it was painted, "" if unknown. The other fields are those of
+    are where and in which precision it was painted, "" if unknown. `per` is what it was painted
+    for, "album" or "track", "" if unknown. `run_seed` is the seed of the run, from which that of an
+    album derives, -1 if unknown or if it was painted for a track. The other fields are those of
     Sampling.
     """
 
@@ -239,6 +241,8 @@ class Provenance:
     padding: str = ""
     device: str = ""
     dtype: str = ""
+    per: str = ""
+    run_seed: int = -1
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -12,7 +12,7 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePosixPath
 from string import Template
@@ -32,15 +32,11 @@ _SCRIPTS = ("choices.js", "cards.js", "grid.js", "viewer.js", "main.js")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageCover:
-    """One candidate. `file` and `thumbnail` are POSIX paths relative to the page's folder.
-
-    `settings` are shown for this candidate only, before those of the whole preview.
-    """
+    """One candidate. `file` and `thumbnail` are POSIX paths relative to the page's folder."""
 
     file: str
     thumbnail: str
     seed: int
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +115,7 @@ def _cover(cover: PageCover) -> dict[str, Any]:
         "file": _address(cover.file),
         "thumbnail": _address(cover.thumbnail),
         "seed": str(cover.seed),  # JavaScript numbers are exact up to 2^53; seeds go up to 2^63
-        "settings": _pairs({"cover's seed": str(cover.seed), **cover.settings}),
+        "settings": _pairs({"cover's seed": str(cover.seed)}),
     }
 
 

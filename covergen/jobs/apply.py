@@ -6,24 +6,25 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import WriteError
 from covergen.core.picture import encode
+from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.runs import open_run
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import remove_stale
 from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.session import open_session
 from covergen.pipeline.writing import Writer, fill_album, write_album
 from covergen.preview.review import Review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from covergen.core.types import AlbumPlan, Track
+    from covergen.core.types import AlbumPlan
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import ApplyOptions
-    from covergen.preview.review import Reviewed
+    from covergen.preview.manifest import Candidate
 
 __all__ = ["apply", "plan_apply"]
 
@@ -37,9 +38,9 @@ def plan_apply(
     """
     with closing(Review(options)) as review:
         yield from review.damage()
-        for reviewed in review.albums(check_interrupted):
-            failed = (one for one in reviewed.outcomes if one.status is Status.FAILED)
-            yield replace(reviewed.plan, hindered=tuple(failed))
+        for plan, _ in review.albums(check_interrupted):
+            failed = (outcome for outcome in plan.hindered if outcome.status is Status.FAILED)
+            yield replace(plan, hindered=tuple(failed))
 
 
 def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
@@ -50,37 +51,35 @@ def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted
     """
     with closing(Review(options)) as review:
         settings = {"preview": review.preview, "write": options.write}
-        with (
-            open_run("apply", review.roots, settings, journal=options.write.journal) as run,
-            closing(ScanCache()) as scan_cache,
-            closing(EmbeddingStore()) as store,
-        ):
-
-            def on_written(track: Track) -> None:
-                store.carry_over(track)
-                scan_cache.forget(track.path)
-
-            writer = Writer(options=options.write, on_written=on_written, run=run)
+        run = open_run("apply", review.roots, settings, journal=options.write.journal)
+        with open_session(run) as session:
+            writer = Writer(options=options.write, on_written=session.note_written, run=session.run)
             for outcome in review.damage():
                 emit(FileFailed(outcome=outcome))
-            for reviewed in review.albums(check_interrupted):
-                emit(_write(review, reviewed, writer))
+            for plan, candidate in review.albums(check_interrupted):
+                for folder in _folders(plan):
+                    remove_stale(folder)  # left behind by a killed run
+                done = _write(review, plan, candidate, writer)
+                emit(replace(done, outcomes=(*plan.hindered, *done.outcomes)))
 
 
-def _write(review: Review, reviewed: Reviewed, writer: Writer) -> AlbumDone:
-    plan = reviewed.plan
-    for folder in reviewed.folders:
-        remove_stale(folder)  # left behind by a killed run
-    if reviewed.candidate:
-        try:
-            cover = review.cover(plan.album.key, reviewed.candidate)
-        except WriteError as error:
-            done = AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
-        else:
-            picture = encode(cover, writer.options.encoding)
-            done = write_album(plan, picture, cover.provenance, writer)
-    elif plan.action is Action.FILL:
-        done = fill_album(plan, writer)
-    else:
-        done = AlbumDone(plan=plan, reason=plan.reason)
-    return replace(done, outcomes=(*reviewed.outcomes, *done.outcomes))
+def _folders(plan: AlbumPlan) -> set[Path]:
+    """Return the folders of an album's files, without those outside the library."""
+    outside = {outcome.path for outcome in plan.hindered if outcome.reason is Reason.OUTSIDE}
+    files = (*(track.path for track in plan.targets), *(outcome.path for outcome in plan.hindered))
+    return {plan.album.folder, *(file.parent for file in files if file not in outside)} - outside
+
+
+def _write(
+    review: Review, plan: AlbumPlan, candidate: Candidate | None, writer: Writer
+) -> AlbumDone:
+    if plan.action is Action.FILL:
+        return fill_album(plan, writer)
+    if candidate is None:
+        return AlbumDone(plan=plan, reason=plan.reason)
+    try:
+        cover = review.cover(plan.album.key, candidate)
+    except WriteError as error:
+        return AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
+    picture = encode(cover, writer.options.encoding)
+    return write_album(plan, picture, cover.provenance, writer)

@@ -25,7 +25,6 @@ STORES = {
     "scans": "tags read from the music",
     "words": "the vocabulary as CLAP embeds it",
     "rates": "how fast this machine embeds and paints",
-    "pending": "painted covers that an interrupted run did not write",
     "previews": "locations of the libraries that previews were made from",
     "journal": "what each run wrote, and how to undo it",
 }
@@ -37,7 +36,7 @@ MADE_AGAIN = ("embeddings", "latents", "scans", "words", "rates")
 PRUNED_UNASKED = ("embeddings", "latents", "scans")
 """The stores pruned by default: those that grow without limit."""
 
-_UNUSED_DAYS = {"embeddings": 365, "latents": 180, "scans": 180, "pending": 30, "previews": 365}
+_UNUSED_DAYS = {"embeddings": 365, "latents": 180, "scans": 180, "previews": 365}
 _DAY_SECONDS = 86_400
 
 
@@ -65,7 +64,6 @@ def stored() -> Iterator[Stored]:
     yield _of_database("scans", remembered_files())
     yield _of_files("words", words_folder())
     yield _of_files("rates", cache_folder() / "rates.json")
-    yield _of_files("pending", state_folder() / "pending")
     yield _of_files("previews", state_folder() / "previews")
     yield _journal()
 

@@ -10,10 +10,9 @@ import safetensors.torch
 import torch
 
 from covergen.audio.clap import AudioEncoder
-from covergen.audio.store import EmbeddingStore
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, GpuUnused, ModelLoading
 from covergen.pipeline.painting import embed_albums
+from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +47,12 @@ def embed(
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     emit(ModelLoading(name=clap.name))
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
-        plans = outputs.plans(scan_cache, emit, check_interrupted)
+    with open_session() as session:
+        plans = outputs.plans(session.scan_cache, emit, check_interrupted)
         embedded = embed_albums(
             plans,
             audio_encoder,
-            store,
+            session.store,
             windows=windows,
             workers=workers,
             emit=emit,

@@ -6,12 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import Encoding, encode
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
-from covergen.pipeline.painting import paint_plans
+from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
     from covergen.pipeline.events import CheckInterrupted, Emit
@@ -40,12 +39,12 @@ def generate(
 
     Raises ModelError, and Interrupted if `check_interrupted` raises it.
     """
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
+    with open_session() as session:
         painted = paint_plans(
-            outputs.plans(scan_cache, emit, check_interrupted),
+            outputs.plans(session.scan_cache, emit, check_interrupted),
             options.paint,
-            store,
-            seeds_of=lambda _: (options.seed,),
+            session.store,
+            seeds=Seeds(run=options.seed, per="track", of=lambda _: (options.seed,)),
             meter=Meter(),
             emit=emit,
             check_interrupted=check_interrupted,

@@ -25,7 +25,7 @@ from covergen.pipeline.repaint import repaint
 from covergen.pipeline.words import KnownWords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
-    from covergen.pipeline.repaint import Repaint
+    from covergen.pipeline.repaint import Option, Repaint
     from covergen.words.vocabulary import Term
 
 __all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
@@ -77,9 +77,9 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """An album's plan with other options; `options` are spelled as on the command line."""
+    """An album's plan with other options; `options` are those of `tag`, by parameter name."""
 
-    options: str
+    options: Mapping[str, Option]
     plan: AlbumPlan
 
 
@@ -205,8 +205,8 @@ def album_infos(
                 continue
             plan = _plan(item, options)
             others = (
-                Alternative(options=name, plan=_plan(item, other))
-                for name, other in _other_options(options)
+                Alternative(options=changes, plan=_plan(item, other))
+                for changes, other in _other_options(options)
             )
             yield AlbumInfo(
                 plan=plan,
@@ -220,10 +220,11 @@ def _plan(album: Album, options: PlanOptions) -> AlbumPlan:
     return within_reach(plan_one(album, options), options.write)
 
 
-def _other_options(options: PlanOptions) -> Iterator[tuple[str, PlanOptions]]:
+def _other_options(options: PlanOptions) -> Iterator[tuple[dict[str, Option], PlanOptions]]:
     write = options.write
-    yield "--fill", replace(options, fill=True, force=False)
-    yield "--force", replace(options, fill=False, force=True)
+    yield {"fill": True}, replace(options, fill=True, force=False)
+    yield {"force": True}, replace(options, fill=False, force=True)
     detached = replace(write, rewrite=replace(write.rewrite, hardlinks="break"))
-    yield "--hardlinks break", replace(options, write=detached)
-    yield "--no-embed --sidecar", replace(options, write=replace(write, embed=False, sidecar=True))
+    yield {"hardlinks": "break"}, replace(options, write=detached)
+    beside = replace(write, embed=False, sidecar=True)
+    yield {"no_embed": True, "sidecar": True}, replace(options, write=beside)

@@ -7,22 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import CovergenError, UsageError
 from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.lock import library_lock
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import paint_plans
+from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.planning import plan_library
+from covergen.pipeline.session import open_session
 from covergen.preview.album_entry import (
+    album_entry,
     album_id,
     candidate_seed,
     file_stem,
-    planned_album,
     roots_of,
     same_music,
 )
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Provenance, Track
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
-    from covergen.preview.manifest import PlanFile, PlannedAlbum
+    from covergen.preview.manifest import AlbumEntry, Manifest
 
 __all__ = ["preview"]
 
@@ -51,31 +50,32 @@ def preview(options: PreviewOptions, emit: Emit, check_interrupted: CheckInterru
     """
     with (
         library_lock("preview", (options.folder,)),
-        closing(open_preview(options)) as plan,
+        closing(open_preview(options)) as manifest,
     ):
-        painting = _Painting(options, plan, emit)
+        painting = _Painting(options, manifest, emit)
         try:
             _paint(painting, options, check_interrupted)
         except CovergenError:
-            make_page(options.folder, plan)  # no sheets: thousands of covers would take too long
+            make_page(options.folder, manifest)  # no sheets: with thousands of covers, too slow
             raise
         painting.finish()
-        tidy(options.folder, plan)
-        make_page(options.folder, plan)
-        make_sheets(options.folder, plan)
+        tidy(options.folder, manifest)
+        make_page(options.folder, manifest)
+        make_sheets(options.folder, manifest)
 
 
 def _paint(
     painting: _Painting, options: PreviewOptions, check_interrupted: CheckInterrupted
 ) -> None:
-    paint = options.tag.paint
+    tag = options.tag
     meter = Meter()
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
+    with open_session() as session:
+        plans = plan_library(tag.plan, session.scan_cache, check_interrupted)
         painted = paint_plans(
-            painting.to_paint(plan_library(options.tag.plan, scan_cache, check_interrupted)),
-            paint,
-            store,
-            seeds_of=painting.seeds_of,
+            painting.to_paint(plans),
+            tag.paint,
+            session.store,
+            seeds=Seeds(run=tag.seed, per=tag.plan.scan.per, of=painting.seeds_of),
             meter=meter,
             emit=painting.note,
             check_interrupted=check_interrupted,
@@ -83,22 +83,25 @@ def _paint(
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
                 meter.cover_bytes += painting.keep(embedding, cover)
-        meter.save(rates_key(paint, Encoding(size=paint.size)), embedded=store.saved)
+        key = rates_key(tag.paint, Encoding(size=tag.paint.size))
+        meter.save(key, embedded=session.store.saved)
 
 
 class _Painting:
     """One run of a preview: which covers its albums lack, and where to save them."""
 
-    def __init__(self, options: PreviewOptions, plan: PlanFile, emit: Emit) -> None:
+    def __init__(self, options: PreviewOptions, manifest: Manifest, emit: Emit) -> None:
         self._options = options
-        self._plan = plan
+        self._manifest = manifest
         self._emit = emit
         self._roots = roots_of(options.tag.plan.paths)
         self._marked: frozenset[str] | None = None
         self._outdated: frozenset[str] = frozenset()
         self._retry = ""
         if options.retry:
-            choices = read_choices(options.retry, preview=plan.header.preview, seeds=plan.seeds)
+            choices = read_choices(
+                options.retry, preview=manifest.header.preview, seeds=manifest.seeds
+            )
             self._retry = choices.name
             self._outdated = frozenset(filter(self._painted_by_other_retry, choices.outdated))
             self._marked = choices.retried - self._outdated
@@ -108,7 +111,7 @@ class _Painting:
                     f"{' that has not been painted again since' if self._outdated else ''}."
                 )
         self._seen: set[str] = set()
-        self._waiting: dict[str, tuple[PlannedAlbum, list[int]]] = {}
+        self._waiting: dict[str, tuple[AlbumEntry, list[int]]] = {}
 
     def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
         """Save each album's plan, and yield the plans of albums that lack covers."""
@@ -117,21 +120,21 @@ class _Painting:
                 if self._marked is None:
                     self._emit(FileFailed(outcome=plan))
                 continue
-            album = planned_album(plan, self._roots)
-            if self._marked is not None and album.id not in self._marked:
-                if album.id in self._outdated:
+            entry = album_entry(plan, self._roots)
+            if self._marked is not None and entry.id not in self._marked:
+                if entry.id in self._outdated:
                     skipped = replace(plan, action=Action.SKIP, reason=Reason.REPAINTED, targets=())
                     self._emit(AlbumDone(plan=skipped, reason=skipped.reason))
                 continue
-            self._seen.add(album.id)
+            self._seen.add(entry.id)
             if plan.action is not Action.PAINT:
-                if plan.reason is not Reason.LIMIT or self._plan.find(album.id) is None:
-                    self._put(album)
+                if plan.reason is not Reason.LIMIT or self._manifest.find(entry.id) is None:
+                    self._put(entry)
                 self._emit(AlbumDone(plan=plan, reason=plan.reason))
                 continue
-            entry, numbers = self._entry(album)
+            entry, numbers = self._continued(entry)
             if numbers:
-                self._waiting[album.id] = entry, numbers
+                self._waiting[entry.id] = entry, numbers
                 yield plan
             else:
                 self._put(self._with_excerpt(entry, plan.album.tracks))
@@ -152,8 +155,8 @@ class _Painting:
         new = Candidate(number=number, seed=cover.provenance.seed, cover=path.name)
         failed = {outcome.path for outcome in embedding.undecoded}
         tracks = tuple(
-            replace(planned, target=planned.target and track.path not in failed)
-            for planned, track in zip(entry.tracks, album.tracks, strict=True)
+            replace(known, target=known.target and track.path not in failed)
+            for known, track in zip(entry.tracks, album.tracks, strict=True)
         )
         candidates = sorted((*entry.candidates, new), key=lambda candidate: candidate.number)
         entry = replace(entry, tracks=tracks, candidates=tuple(candidates))
@@ -177,12 +180,12 @@ class _Painting:
         """Drop albums that no longer exist; report those that were to be painted again."""
         if self._marked is None:
             if self._seen:  # otherwise the library may just not be mounted
-                self._plan.compact(self._seen)
+                self._manifest.compact(self._seen)
             return
-        for album in map(self._plan.find, sorted(self._marked - self._seen)):
-            if album:
+        for entry in map(self._manifest.find, sorted(self._marked - self._seen)):
+            if entry:
                 gone = Outcome(
-                    path=Path(album.folder or album.title),
+                    path=Path(entry.folder or entry.title),
                     status=Status.FAILED,
                     reason=Reason.CHANGED,
                     message="the album no longer exists as it was previewed",
@@ -191,17 +194,17 @@ class _Painting:
 
     def _painted_by_other_retry(self, album: str) -> bool:
         """Whether an album was last painted by anything but this retry."""
-        known = self._plan.find(album)
+        known = self._manifest.find(album)
         return known is None or known.retry != self._retry
 
-    def _entry(self, album: PlannedAlbum) -> tuple[PlannedAlbum, list[int]]:
+    def _continued(self, entry: AlbumEntry) -> tuple[AlbumEntry, list[int]]:
         """Return an album with its existing covers, and the numbers of the missing ones."""
-        known = self._plan.find(album.id)
-        if known is None or not same_music(known, album):
-            self._put(album)
+        known = self._manifest.find(entry.id)
+        if known is None or not same_music(known, entry):
+            self._put(entry)
         elif self._marked is not None and known.retry != self._retry:
-            album = replace(
-                album,
+            entry = replace(
+                entry,
                 excerpt=known.excerpt,
                 tries=known.tries + 1,
                 first=1 + max((one.number for one in known.candidates), default=known.first - 1),
@@ -210,26 +213,26 @@ class _Painting:
         else:
             covers = self._options.folder / COVERS
             kept = (one for one in known.candidates if (covers / one.cover).is_file())
-            album = replace(known, candidates=tuple(kept))
-        existing = {candidate.number for candidate in album.candidates}
-        wanted = range(album.first, album.first + self._options.candidates)
-        return album, [number for number in wanted if number not in existing]
+            entry = replace(known, candidates=tuple(kept))
+        existing = {candidate.number for candidate in entry.candidates}
+        wanted = range(entry.first, entry.first + self._options.candidates)
+        return entry, [number for number in wanted if number not in existing]
 
-    def _with_excerpt(self, album: PlannedAlbum, tracks: Sequence[Track]) -> PlannedAlbum:
-        if album.excerpt or not self._options.audio:
-            return album
-        name = keep_excerpt(self._options.folder, file_stem(album), tracks[0].path)
-        return replace(album, excerpt=name)
+    def _with_excerpt(self, entry: AlbumEntry, tracks: Sequence[Track]) -> AlbumEntry:
+        if entry.excerpt or not self._options.audio:
+            return entry
+        name = keep_excerpt(self._options.folder, file_stem(entry), tracks[0].path)
+        return replace(entry, excerpt=name)
 
-    def _put(self, album: PlannedAlbum) -> None:
-        if self._plan.find(album.id) != album:
-            self._plan.put(album)
+    def _put(self, entry: AlbumEntry) -> None:
+        if self._manifest.find(entry.id) != entry:
+            self._manifest.put(entry)
 
-    def _done(self, embedding: AlbumEmbedding, album: PlannedAlbum, provenance: Provenance) -> None:
+    def _done(self, embedding: AlbumEmbedding, entry: AlbumEntry, provenance: Provenance) -> None:
         folder = self._options.folder / COVERS
         made = (
             Outcome(path=folder / one.cover, status=Status.WRITTEN, reason=Reason.MADE)
-            for one in album.candidates
+            for one in entry.candidates
         )
         plan = embedding.plan
         self._emit(
@@ -237,6 +240,6 @@ class _Painting:
                 plan=plan,
                 reason=plan.reason,
                 outcomes=(*embedding.undecoded, *made),
-                provenance=provenance if len(album.candidates) == 1 else None,
+                provenance=provenance if len(entry.candidates) == 1 else None,
             )
         )

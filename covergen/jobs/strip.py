@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
-from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
@@ -20,6 +19,7 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
 from covergen.pipeline.events import AlbumDone, FileFailed, NotJournalled
+from covergen.pipeline.session import open_session
 from covergen.pipeline.writing import cleaned
 
 if TYPE_CHECKING:
@@ -59,21 +59,16 @@ def strip(options: StripOptions, emit: Emit, check_interrupted: CheckInterrupted
     """
     settings = {"strip": replace(options, paths=())}
     journal = options.journal and _is_usable(emit)
-    with (
-        open_run("strip", options.paths, settings, journal=journal) as run,
-        closing(ScanCache()) as scan_cache,
-        closing(EmbeddingStore()) as store,
-    ):
-        for plan in cleaned(_plans(options, scan_cache, check_interrupted)):
+    with open_session(open_run("strip", options.paths, settings, journal=journal)) as session:
+        for plan in cleaned(_plans(options, session.scan_cache, check_interrupted)):
             if isinstance(plan, Outcome):
                 emit(FileFailed(outcome=plan))
                 continue
             stripped = plan.action is Action.STRIP
-            outcomes = _strip_album(plan, options.rewrite, run) if stripped else ()
+            outcomes = _strip_album(plan, options.rewrite, session.run) if stripped else ()
             for track, outcome in zip(plan.targets, outcomes, strict=False):
                 if outcome.status is Status.WRITTEN:
-                    store.carry_over(track)
-                    scan_cache.forget(track.path)
+                    session.note_written(track)
             emit(AlbumDone(plan=plan, reason=plan.reason, outcomes=outcomes))
 
 

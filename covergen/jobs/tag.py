@@ -6,25 +6,22 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
 from covergen.core.picture import encode
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.journal.runs import open_run
-from covergen.library.scanning.scan_cache import ScanCache
-from covergen.library.writing.change import stamp_of
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import paint_plans
-from covergen.pipeline.pending import PendingCovers
+from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.planning import plan_library
-from covergen.pipeline.writing import Writer, cleaned, fill_album, is_complete, write_album
+from covergen.pipeline.session import open_session
+from covergen.pipeline.writing import Writer, cleaned, fill_album, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from covergen.core.types import Cover, Track
+    from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import TagOptions
@@ -38,41 +35,30 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
     An interrupted run with the same options is resumed. Raises BusyError, JournalError,
     ModelError, and Interrupted if `check_interrupted` raises it; covers painted so far are written.
     """
-    with (
-        open_run(
-            "tag", options.plan.paths, _settings(options), journal=options.plan.write.journal
-        ) as run,
-        closing(ScanCache()) as scan_cache,
-        closing(EmbeddingStore()) as store,
-    ):
-
-        def on_written(track: Track) -> None:
-            store.carry_over(track)
-            scan_cache.forget(track.path)
-
+    plan, write = options.plan, options.plan.write
+    run = open_run("tag", plan.paths, _settings(options), journal=write.journal)
+    with open_session(run) as session:
         meter = Meter()
-        write = options.plan.write
-        tagging = _Tagging(
-            writer=Writer(options=write, on_written=on_written, run=run),
-            pending=PendingCovers(options, run.stamp_before if run else stamp_of),
-            emit=emit,
-        )
-        plans = cleaned(_unfinished(plan_library(options.plan, scan_cache, check_interrupted), run))
+        writer = Writer(options=write, on_written=session.note_written, run=session.run)
+        tagging = _Tagging(writer=writer, emit=emit)
+        plans = plan_library(plan, session.scan_cache, check_interrupted)
         painted = paint_plans(
-            tagging.to_paint(plans),
+            tagging.to_paint(cleaned(_unfinished(plans, session.run))),
             options.paint,
-            store,
-            seeds_of=lambda album: (seed_for(album.key, options.seed),),
+            session.store,
+            seeds=Seeds(
+                run=options.seed,
+                per=plan.scan.per,
+                of=lambda album: (seed_for(album.key, options.seed),),
+            ),
             meter=meter,
             emit=emit,
             check_interrupted=check_interrupted,
-            on_painted=tagging.pending.keep,
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, cover in painted:
-                meter.cover_bytes += tagging.write(embedding.plan, cover, embedding.undecoded)
-        tagging.pending.prune()
-        meter.save(rates_key(options.paint, write.encoding), embedded=store.saved)
+                meter.cover_bytes += tagging.write(embedding, cover)
+        meter.save(rates_key(options.paint, write.encoding), embedded=session.store.saved)
 
 
 def _settings(options: TagOptions) -> dict[str, object]:
@@ -86,16 +72,13 @@ class _Tagging:
     """Handles each plan, and each painted cover."""
 
     writer: Writer
-    pending: PendingCovers
     emit: Emit
 
     def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
-        """Yield the plans to paint; finish those that need no painting or are already painted."""
+        """Yield the plans to paint; finish those that need no painting."""
         for plan in plans:
             if isinstance(plan, Outcome):
                 self.emit(FileFailed(outcome=plan))
-            elif _may_be_unfinished(plan) and (painted := self.pending.find(plan)):
-                self.write(plan, *painted)
             elif plan.action is Action.PAINT:
                 if self.writer.run:  # fail before the model is loaded
                     self.writer.run.check_writable()
@@ -105,22 +88,19 @@ class _Tagging:
             else:
                 self.emit(AlbumDone(plan=plan, reason=plan.reason))
 
-    def write(self, plan: AlbumPlan, cover: Cover, undecoded: tuple[Outcome, ...]) -> int:
+    def write(self, embedding: AlbumEmbedding, cover: Cover) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
         picture = encode(cover, self.writer.options.encoding)
-        done = write_album(plan, picture, cover.provenance, self.writer, undecoded=undecoded)
-        if is_complete(done.outcomes, undecoded):
-            self.pending.drop(plan)
-        self.emit(done)
+        self.emit(
+            write_album(
+                embedding.plan,
+                picture,
+                cover.provenance,
+                self.writer,
+                undecoded=embedding.undecoded,
+            )
+        )
         return len(picture.data)
-
-
-def _may_be_unfinished(plan: AlbumPlan) -> bool:
-    """Whether an interrupted run may have left something to write, such as the cover file."""
-    if plan.action is Action.SKIP:
-        own = all(track.own_art for track in plan.album.tracks)
-        return plan.reason is Reason.HAS_ART and own
-    return True
 
 
 def _unfinished(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
-from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status, Track
@@ -16,11 +15,11 @@ from covergen.journal.journal import Journal, WriteState
 from covergen.journal.lock import library_lock
 from covergen.journal.restore import take_back
 from covergen.journal.runs import journalled
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import Stamp
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover, remove_stale
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar
 from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,15 +128,13 @@ def undo(run: Run, options: UndoOptions, emit: Emit, check_interrupted: CheckInt
         library_lock("undo", run.roots),
         closing(Journal()) as journal,
         journalled(journal, "undo", run.roots, {"undoes": run.id}) as undoing,
-        closing(ScanCache()) as scan_cache,
-        closing(EmbeddingStore()) as store,
+        open_session() as session,
     ):
         for writes in journal.writes(run.id):
             if left := _not_undone(writes):
                 emit(_undo_album(left, journal, undoing, options, check_interrupted))
                 for write in left:
-                    store.carry_over(_track(write))
-                    scan_cache.forget(write.path)
+                    session.note_written(_track(write))
 
 
 def _not_undone(writes: tuple[Write, ...]) -> list[Write]:

@@ -18,9 +18,8 @@ from covergen.core.database import OtherVersionError, is_damaged, open_durable, 
 from covergen.core.errors import JournalError
 from covergen.core.paths import state_folder
 from covergen.journal.schema import (
+    MIGRATIONS,
     RUNS,
-    SCHEMA,
-    VERSION,
     WRITES,
     Run,
     Write,
@@ -42,6 +41,10 @@ _UNUSABLE = (
     "No music depends on it: use --no-journal to write without it. If you move it away, a new one"
     " is created; earlier runs can then no longer be undone, but `covergen strip` still removes"
     " covers."
+)
+_LATER = (
+    "Update covergen to read it. With --no-journal, covers are written without it and cannot be"
+    " undone."
 )
 _DISK_FULL = (
     "It is intact: free some space on that disk and run the command again. With --no-journal,"
@@ -215,7 +218,7 @@ class Journal:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = open_durable(self.path, SCHEMA, VERSION)
+            self._connection = open_durable(self.path, MIGRATIONS)
         return self._connection
 
     @contextmanager
@@ -224,7 +227,7 @@ class Journal:
         try:
             yield
         except OtherVersionError as error:
-            raise self._error("was made by another version of covergen", _UNUSABLE) from error
+            raise self._error("was made by a later version of covergen", _LATER) from error
         except sqlite3.Error as error:
             raise self._error(*self._explain(error)) from error
         except OSError as error:

@@ -1,17 +1,20 @@
-"""A lock per folder: only one process at a time may write there."""
+"""A lock per folder: only one process at a time may write there.
+
+Without it, a second run would take the writes that the first one has planned for those of a killed
+process, and settle them in the journal before they are done.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from covergen.core.errors import BusyError
 from covergen.core.paths import state_folder
@@ -19,9 +22,10 @@ from covergen.core.paths import state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["library_lock"]
+if sys.platform != "win32":
+    import fcntl
 
-_TIMEOUT_SECONDS = 10  # of the lock "door", which is held for milliseconds
+__all__ = ["library_lock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +35,7 @@ class _Holder:
     action: str
     process: int
     since: float
-    places: tuple[str, ...]
-
-    @classmethod
-    def read(cls, file: Path) -> Self:
-        """Read another process's file. Raises OSError, ValueError, KeyError, TypeError."""
-        values = json.loads(file.read_text())
-        return cls(**values | {"places": tuple(map(str, values["places"]))})
-
-    def write(self, file: Path) -> None:
-        """Write the file for other processes. Raises OSError."""
-        file.write_text(json.dumps(asdict(self)))
+    places: list[str]
 
     def conflict_with(self, other: _Holder) -> str | None:
         """Return the place where both work, or where one works above the other; None if none."""
@@ -59,50 +53,54 @@ def library_lock(action: str, paths: tuple[Path, ...]) -> Iterator[None]:
     The operating system releases the lock if the process dies. Raises BusyError if another process
     holds a lock on one of these paths, above or below it.
     """
-    places = tuple(os.path.realpath(path) for path in paths)
+    places = [os.path.realpath(path) for path in paths]
     holder = _Holder(action=action, process=os.getpid(), since=time.time(), places=places)
     with ExitStack() as stack:
         with suppress(OSError):  # without a writable state folder, continue without locking
-            _acquire(holder, stack)
+            stack.enter_context(_held(holder))
         yield
 
 
-def _acquire(holder: _Holder, stack: ExitStack) -> None:
+@contextmanager
+def _held(holder: _Holder) -> Iterator[None]:
+    """Hold a lock file that says who holds it. Raises BusyError and OSError."""
+    if sys.platform == "win32":
+        yield
+        return
     folder = state_folder() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    name = folder / f"{secrets.token_hex(8)}.lock"
-    with FileLock(folder / "door", timeout=_TIMEOUT_SECONDS):
+    path = folder / f"{secrets.token_hex(8)}.lock"
+    with (folder / "door").open("ab") as door, ExitStack() as stack:
+        fcntl.flock(door, fcntl.LOCK_EX)  # for milliseconds
         for other in folder.glob("*.lock"):
             _refuse_if_busy(holder, other)
-        stack.callback(_remove, name)
-        lock = FileLock(name, timeout=0)
-        lock.acquire()
-        stack.callback(_release, lock)
-        holder.write(name.with_suffix(".json"))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        stack.callback(_release, path, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, json.dumps(asdict(holder)).encode())
+        held = stack.pop_all()
+    with held:
+        yield
 
 
-def _refuse_if_busy(holder: _Holder, lock: Path) -> None:
+def _refuse_if_busy(holder: _Holder, path: Path) -> None:
     """Raise BusyError if a process holds this lock on one of our places; delete a stale lock."""
-    try:
-        with FileLock(lock, timeout=0):
-            _remove(lock)
-    except Timeout:
-        with suppress(OSError, KeyError, TypeError, ValueError):  # its file is unreadable
-            other = _Holder.read(lock.with_suffix(".json"))
-            if place := other.conflict_with(holder):
-                raise _busy(other, place) from None
+    with suppress(FileNotFoundError), path.open("r+") as file:  # else it was released just now
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            with suppress(TypeError, ValueError):  # not written by covergen
+                other = _Holder(**json.load(file))
+                if place := other.conflict_with(holder):
+                    raise _busy(other, place) from None
 
 
-def _release(lock: FileLock) -> None:
+def _release(path: Path, descriptor: int) -> None:
     with suppress(OSError):  # the disk is offline or read-only by now
-        lock.release()
-
-
-def _remove(lock: Path) -> None:
-    """Delete a lock's files. If that fails, the lock is not held and blocks nobody."""
-    for file in (lock.with_suffix(".json"), lock):
-        with suppress(OSError):
-            file.unlink()
+        path.unlink()
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _busy(other: _Holder, place: str) -> BusyError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from covergen.core.types import Album, Provenance, Track
     from covergen.journal.journal import Journal, Write
-    from covergen.library.writing.change import Change, Record, Stamp
+    from covergen.library.writing.change import Change, Record
 
 __all__ = ["RunRecorder"]
 
@@ -80,14 +80,6 @@ class RunRecorder:
             for track in album.tracks
             for write in self._own_writes(track)[:1]
         )
-
-    def stamp_before(self, track: Track) -> Stamp:
-        """Return the stamp of a track's file before covergen wrote to it, in this run or before."""
-        stamp = stamp_of(track)
-        for write in self._journal.history(track.path):
-            if write.stamp_after == stamp:
-                stamp = write.stamp_before
-        return stamp
 
     def stop(self) -> None:
         """Record the writes that were done; the run can be resumed later."""
@@ -154,9 +146,9 @@ class RunRecorder:
                 row = (picture, change.picture)
                 rows.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row)
             query = (
-                "INSERT INTO writes (album, state, audio, path, container, before, after,"
-                " size_before, mtime_before, size_after, mtime_after, reversal, picture)"
-                " VALUES (?, 'planned', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+                "INSERT INTO writes (album, state, path, container, before, after, size_before,"
+                " mtime_before, size_after, mtime_after, reversal, picture)"
+                " VALUES (?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
             )
             values = (number, *change_row(change), packed, picture)
             (write,) = rows.execute(query, values).fetchone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from covergen.library.writing.change import Change
 
 __all__ = [
+    "MIGRATIONS",
     "RUNS",
-    "SCHEMA",
-    "VERSION",
     "WRITES",
     "Run",
     "Write",
@@ -34,11 +33,9 @@ __all__ = [
     "write_of",
 ]
 
-VERSION = 1
 # Paths are BLOBs: file names need not be valid text. mtimes are TEXT: they may exceed SQLite's
-# integers. Tags are stored as ASCII JSON: they need not be valid Unicode. `audio` is unused, and
-# empty except in old rows.
-SCHEMA = """
+# integers. Tags are stored as ASCII JSON: they need not be valid Unicode.
+_FIRST = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     action TEXT NOT NULL,
@@ -81,6 +78,12 @@ CREATE INDEX IF NOT EXISTS writes_by_path ON writes (path);
 CREATE INDEX IF NOT EXISTS writes_by_undo ON writes (undone_by);
 CREATE INDEX IF NOT EXISTS writes_planned ON writes (id) WHERE state = 'planned';
 """
+
+MIGRATIONS = (
+    _FIRST,
+    "ALTER TABLE writes DROP COLUMN audio",  # never read
+)
+"""The SQL that leads from each version of the journal to the next. Append only."""
 
 RUNS = """
 SELECT id, action, roots, settings, version, started, finished,
@@ -177,16 +180,13 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 def write_of(row: tuple[Any, ...]) -> Write:
     """Convert a row of WRITES. Raises ValueError, KeyError or TypeError if it is invalid."""
-    number, run, details, provenance, state, path, container, *fingerprints_and_stamps, is_kept = (
-        row
-    )
-    before, after, *stamps = fingerprints_and_stamps
+    number, run, details, provenance, state, path, container, before, after, *stamps, is_kept = row
     details = json.loads(details)
     return Write(
         id=number,
         run=run,
         album=Album(**details | {"folder": Path(details["folder"]), "tracks": ()}),
-        provenance=Provenance(**json.loads(provenance)) if provenance else None,
+        provenance=_provenance(json.loads(provenance)) if provenance else None,
         state=WriteState(state),
         path=Path(os.fsdecode(path)),
         container=container,
@@ -196,6 +196,11 @@ def write_of(row: tuple[Any, ...]) -> Write:
         stamp_after=Stamp(size=stamps[2], mtime_ns=int(stamps[3])),
         is_kept=bool(is_kept),
     )
+
+
+def _provenance(values: Mapping[str, Any]) -> Provenance:
+    known = {field.name for field in fields(Provenance)}  # a later version may have added others
+    return Provenance(**{name: value for name, value in values.items() if name in known})
 
 
 def album_row(album: Album) -> tuple[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from covergen.core.files import write_whole
 from covergen.core.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Meter:
             bytes_per_cover=self.cover_bytes / self.covers,
         )
         with suppress(OSError):  # a missing estimate must not fail the run
-            _save({**_load(), key: asdict(rates)})
+            _file().parent.mkdir(parents=True, exist_ok=True)
+            write_whole(_file(), json.dumps({**_load(), key: asdict(rates)}).encode())
 
 
 def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
@@ -108,8 +109,7 @@ def rates_key(options: PaintOptions, encoding: Encoding) -> str:
 def load_rates(key: str) -> Rates | None:
     """Return the rates of the last run with this key, or None if there is none."""
     try:
-        rates = {name: float(value) for name, value in _load()[key].items()}
-        return Rates(**rates) if all(map(math.isfinite, rates.values())) else None
+        return Rates(**{name: float(value) for name, value in _load()[key].items()})
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -120,13 +120,6 @@ def _load() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return rates if isinstance(rates, dict) else {}
-
-
-def _save(rates: dict[str, Any]) -> None:
-    new = _file().with_suffix(".new")
-    new.parent.mkdir(parents=True, exist_ok=True)
-    new.write_text(json.dumps(rates))
-    new.replace(_file())
 
 
 def _file() -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
@@ -25,6 +25,7 @@ from covergen.pipeline.model import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import Literal
 
     import numpy as np
     from numpy.typing import NDArray
@@ -32,15 +33,29 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
+    from covergen.models.presets import Preset
     from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.model import Model
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["embed_albums", "paint_plans"]
+__all__ = ["Seeds", "embed_albums", "paint_plans"]
 
 _WINDOWS_AT_ONCE = 8
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """The seeds of a run's covers: `of` returns those of an album, one for each cover.
+
+    `run` is the seed of the run, and `per` what it paints covers for; both are recorded with each
+    cover.
+    """
+
+    run: int
+    per: Literal["album", "track"]
+    of: Callable[[Album], Sequence[int]]
 
 
 def paint_plans(
@@ -48,17 +63,15 @@ def paint_plans(
     options: PaintOptions,
     store: EmbeddingStore,
     *,
-    seeds_of: Callable[[Album], Sequence[int]],
+    seeds: Seeds,
     meter: Meter,
     emit: Emit,
     check_interrupted: CheckInterrupted,
-    on_painted: Callable[[AlbumEmbedding, Cover], None] = lambda *_: None,
 ) -> Generator[tuple[AlbumEmbedding, Cover]]:
     """Embed and paint albums; the model is loaded only if there is something to paint.
 
-    Yields one cover for each seed of an album, in order. `on_painted` is called for all covers of
-    a batch before the first of them is yielded. Raises ModelError, and whatever `check_interrupted`
-    raises.
+    Yields one cover for each seed of an album, in order. Raises ModelError, and whatever
+    `check_interrupted` raises.
     """
     first = next(plans, None)
     if first is None:
@@ -74,15 +87,14 @@ def paint_plans(
         emit=emit,
         check_interrupted=check_interrupted,
     )
-    batches = _paint_albums(
+    covers = _paint_albums(
         meter.embeddings(embeddings),
         model,
         options,
-        seeds_of=seeds_of,
+        seeds=seeds,
         emit=emit,
         check_interrupted=check_interrupted,
     )
-    covers = _unbatched(batches, on_painted)
     with closing(embeddings):
         yield from meter.painted(covers)
 
@@ -132,63 +144,46 @@ def embed_albums(
                 emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=failed))
 
 
+class _Requested(NamedTuple):
+    """A picture to paint. `share` is the share of its album's covers that it is."""
+
+    embedding: AlbumEmbedding
+    request: PaintRequest
+    share: float
+
+
 def _paint_albums(
     embeddings: Iterable[AlbumEmbedding],
     model: Model,
     options: PaintOptions,
     *,
-    seeds_of: Callable[[Album], Sequence[int]],
+    seeds: Seeds,
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
-    """Paint the covers of each album; yield them batch by batch."""
-    painting: deque[tuple[AlbumEmbedding, PaintRequest]] = deque()
-    shares: deque[float] = deque()  # the share of an album that each of these pictures is
+) -> Iterator[tuple[AlbumEmbedding, Cover]]:
+    """Paint the covers of each album in batches."""
+    requested: deque[_Requested] = deque()
     reported = 0.0  # albums of the current batch
-    preset = options.preset
-    sampling = preset.sampling
 
     def requests() -> Iterator[PaintRequest]:
         for embedding in embeddings:
-            seeds = seeds_of(embedding.plan.album)
-            for seed in seeds:
-                style = _style_for(embedding.plan.album, seed, preset.styles)
+            album = embedding.plan.album
+            album_seeds = seeds.of(album)
+            for seed in album_seeds:
+                style = _style_for(album, seed, options.preset.styles)
                 request = _request(model, embedding.vector, seed, style)
-                painting.append((embedding, request))
-                shares.append(1 / len(seeds))
+                requested.append(_Requested(embedding, request, 1 / len(album_seeds)))
                 yield request
 
     def report(pictures: int, share: float) -> None:
         nonlocal reported
-        albums = share * sum(islice(shares, pictures))
+        albums = share * sum(one.share for one in islice(requested, pictures))
         emit(Painting(albums=albums - reported))
         reported = albums
 
-    def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
-        embedding, request = painting.popleft()
-        shares.popleft()
-        provenance = Provenance(
-            version=covergen.__version__,
-            model=preset.name,
-            base=preset.base,
-            clap=preset.clap,
-            adapter=model.adapter_sha256,
-            windows=preset.windows,
-            padding=preset.padding or "",
-            device=model.device,
-            dtype=model.dtype,
-            seed=request.seed,
-            **asdict(sampling),
-            style=request.style,
-            negative=preset.negative,
-            prompt=request.prompt,
-            album_key=embedding.plan.album.key,
-        )
-        return embedding, Cover(pixels=_finish(pixels, options), provenance=provenance)
-
     batches = model.paint_batches(
         requests(),
-        sampling,
+        options.preset.sampling,
         batch_size=options.batch_size,
         check_interrupted=check_interrupted,
         on_step=report,
@@ -196,7 +191,33 @@ def _paint_albums(
     for pictures in batches:
         report(len(pictures), 1.0)
         reported = 0.0
-        yield list(map(painted, pictures))
+        for pixels in pictures:
+            one = requested.popleft()
+            provenance = _provenance(one, model, options.preset, seeds)
+            cover = Cover(pixels=_finish(pixels, options), provenance=provenance)
+            yield one.embedding, cover
+
+
+def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> Provenance:
+    return Provenance(
+        version=covergen.__version__,
+        model=preset.name,
+        base=preset.base,
+        clap=preset.clap,
+        adapter=model.adapter_sha256,
+        windows=preset.windows,
+        padding=preset.padding or "",
+        device=model.device,
+        dtype=model.dtype,
+        seed=one.request.seed,
+        run_seed=seeds.run if seeds.per == "album" else -1,
+        per=seeds.per,
+        **asdict(preset.sampling),
+        style=one.request.style,
+        negative=preset.negative,
+        prompt=one.request.prompt,
+        album_key=one.embedding.plan.album.key,
+    )
 
 
 def _request(model: Model, vector: NDArray[np.float32], seed: int, style: str) -> PaintRequest:
@@ -222,13 +243,3 @@ def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint
         inks=sampling.inks,
         paper=sampling.finish == "paper",
     )
-
-
-def _unbatched(
-    batches: Iterable[list[tuple[AlbumEmbedding, Cover]]],
-    on_painted: Callable[[AlbumEmbedding, Cover], None],
-) -> Iterator[tuple[AlbumEmbedding, Cover]]:
-    for batch in batches:
-        for embedding, cover in batch:
-            on_painted(embedding, cover)
-        yield from batch

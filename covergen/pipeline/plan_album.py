@@ -11,12 +11,15 @@ __all__ = ["plan_album"]
 _SIDECAR_ONLY = (".jxl", ".heic")  # formats that players show from folders, but not from tags
 
 
-def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
+def plan_album(
+    album: Album, *, force: bool, fill: bool, embed: bool = True, sidecar: bool = False
+) -> AlbumPlan:
     """Return the plan of an album. `force` takes precedence over `fill`.
 
-    An album in which only some tracks have a picture is never painted by default, even if it has a
-    cover file. If that picture is covergen's own, from an interrupted run, it is copied to the
-    other tracks. Data that is not an image does not count as a picture. Tracks that cannot hold a
+    `embed` and `sidecar` are those of WriteOptions. An album in which only some tracks have a
+    picture is never painted by default, even if it has a cover file. If that picture is covergen's
+    own, from an interrupted run, it is copied to where it is missing: the other tracks, and the
+    cover file. Data that is not an image does not count as a picture. Tracks that cannot hold a
     cover are not targets.
     """
     tracks = tuple(track for track in album.tracks if holds_covers(track.container))
@@ -28,8 +31,13 @@ def plan_album(album: Album, *, force: bool, fill: bool) -> AlbumPlan:
         return AlbumPlan(album=album, action=Action.PAINT, reason=reason, targets=tracks)
     if force:
         return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.FORCED, targets=tracks)
-    if lacking and embedded and all(track.own_art for track in tracks if track.has_art):
-        return AlbumPlan(album=album, action=Action.FILL, reason=Reason.RESUMED, targets=lacking)
+    if embedded and all(track.own_art for track in tracks if track.has_art):
+        missing = lacking if embed else ()
+        lacks_file = sidecar and album.cover_file is None and not album.shares_folder
+        if missing or lacks_file:
+            return AlbumPlan(
+                album=album, action=Action.FILL, reason=Reason.RESUMED, targets=missing
+            )
     if fill and lacking and (embedded or _can_be_embedded(album.cover_file)):
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=lacking)
     partial = embedded and bool(lacking)

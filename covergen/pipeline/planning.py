@@ -11,6 +11,7 @@ from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import obstacle
+from covergen.library.writing.sidecar import own_sidecars
 from covergen.pipeline.plan_album import plan_album
 
 if TYPE_CHECKING:
@@ -56,8 +57,13 @@ def _plans(
 
 def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
     """Return the plan of one album, ignoring the limit."""
-    plan = plan_album(album, force=options.force, fill=options.fill)
-    return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, options.write)
+    write = options.write
+    plan = plan_album(
+        album, force=options.force, fill=options.fill, embed=write.embed, sidecar=write.sidecar
+    )
+    if plan.reason is Reason.RESUMED and not plan.targets and own_sidecars(album.folder):
+        return _skipped(plan, Reason.HAS_ART)  # custom cover names may not include it
+    return plan if plan.action is Action.SKIP else _skip_if_blocked(plan, write)
 
 
 def planned(

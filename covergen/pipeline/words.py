@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.words.vocabulary import Term, Vocabulary
 
-__all__ = ["KnownWords", "WordFinder", "check_words", "load_words", "still_knows", "words_mark"]
+__all__ = ["KnownWords", "WordFinder", "check_words", "load_words", "still_knows"]
 
 _REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
 _REFERENCE_WINDOWS = 16  # all of it
@@ -153,11 +153,6 @@ def still_knows(preset: Preset, provenance: Provenance) -> bool:
     for picture in sorted(pictures, key=len, reverse=True):
         rest = rest.replace(picture, "")
     return not rest.strip(", ")
-
-
-def words_mark(preset: Preset) -> str:
-    """Return a hash of a preset's vocabulary, in hexadecimal. Raises SettingsError."""
-    return read_vocabulary(_vocabulary_file(preset)).fingerprint
 
 
 def _vocabulary_file(preset: Preset) -> Path:

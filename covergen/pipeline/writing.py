@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
-from covergen.core.picture import Picture
+from covergen.core.picture import MOST_SHOWN_BYTES, Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.existing_covers import covers_of
@@ -68,14 +68,13 @@ def write_album(
     `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
     JournalError.
     """
-    options = writer.options
     record = writer.run.record(plan.album, provenance) if writer.run else None
     skipped = {outcome.path for outcome in undecoded}
     outcomes = list(undecoded)
-    if options.embed:
+    if writer.options.embed:
         decodable = (track for track in plan.targets if track.path not in skipped)
         outcomes += [_write(track, picture, writer, record) for track in decodable]
-    if options.sidecar:
+    if writer.options.sidecar:
         outcomes.append(_write_sidecar(plan.album, picture, record))
     return _done(plan, outcomes, writer, provenance, undecoded)
 
@@ -83,15 +82,19 @@ def write_album(
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
     """Copy the picture that an album already has to the tracks that lack it.
 
-    Raises JournalError.
+    If an interrupted run painted it, a missing cover file is written too. Raises JournalError.
     """
-    record = writer.run.record(plan.album) if writer.run else None
+    album = plan.album
+    record = writer.run.record(album) if writer.run else None
     try:
-        picture = _existing_picture(plan.album)
+        picture = _existing_picture(album)
     except TagError as error:
         outcomes = [Outcome.of_error(error)]
     else:
         outcomes = [_write(track, picture, writer, record) for track in plan.targets]
+        resumed = plan.reason is Reason.RESUMED
+        if resumed and writer.options.sidecar and album.cover_file is None:
+            outcomes.append(_write_sidecar(album, picture, record))
     return _done(plan, outcomes, writer)
 
 
@@ -130,8 +133,12 @@ def _done(
 
 
 def _existing_picture(album: Album) -> Picture:
-    """Return the first of the album's covers that is a readable image."""
-    for data in covers_of(album):
+    """Return the first of the album's covers that is a readable image.
+
+    Tracks that may hold only a smaller copy of the cover come last.
+    """
+    tracks = sorted(album.tracks, key=lambda track: track.container in MOST_SHOWN_BYTES)
+    for data in covers_of(replace(album, tracks=tuple(tracks))):
         with suppress(ValueError):
             return Picture.parse(data)
     raise TagError(album.folder, "none of its pictures can be read")

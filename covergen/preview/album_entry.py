@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from covergen.core.seeds import seed_for
 from covergen.library.scanning.folders import above_discs
-from covergen.preview.manifest import PlannedAlbum, PlannedTrack
+from covergen.preview.manifest import AlbumEntry, TrackEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from covergen.core.types import Album, AlbumPlan
 
 __all__ = [
+    "album_entry",
     "album_id",
     "candidate_seed",
     "file_stem",
     "plain",
-    "planned_album",
     "roots_of",
     "same_music",
 ]
@@ -49,7 +49,7 @@ def album_id(album: Album, roots: Sequence[Path]) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
+def album_entry(plan: AlbumPlan, roots: Sequence[Path]) -> AlbumEntry:
     """Return an album's entry before anything is painted."""
     album = plan.album
     root = _root_of(album, roots)
@@ -59,7 +59,7 @@ def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
 
     targets = {track.path for track in plan.targets}
     folder = name(album.folder)
-    return PlannedAlbum(
+    return AlbumEntry(
         id=album_id(album, roots),
         key=album.key,
         artist=album.artist,
@@ -71,7 +71,7 @@ def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
         cover_file=name(album.cover_file) if album.cover_file else "",
         seconds=float(sum(track.duration_seconds for track in album.tracks)),
         tracks=tuple(
-            PlannedTrack(
+            TrackEntry(
                 path=name(track.path),
                 size=track.size,
                 mtime_ns=track.mtime_ns,
@@ -85,7 +85,7 @@ def planned_album(plan: AlbumPlan, roots: Sequence[Path]) -> PlannedAlbum:
     )
 
 
-def same_music(one: PlannedAlbum, other: PlannedAlbum) -> bool:
+def same_music(one: AlbumEntry, other: AlbumEntry) -> bool:
     """Whether covers of one are valid for the other: the same action on unchanged files."""
     files = [[(t.path, t.size, t.mtime_ns) for t in album.tracks] for album in (one, other)]
     return files[0] == files[1] and (one.key, one.action) == (other.key, other.action)
@@ -96,7 +96,7 @@ def candidate_seed(key: str, seed: int, number: int) -> int:
     return seed_for(f"{key}\0{number}" if number else key, seed)
 
 
-def file_stem(album: PlannedAlbum) -> str:
+def file_stem(album: AlbumEntry) -> str:
     """Return the stem of the album's file names in the preview, in lower-case ASCII."""
     text = unicodedata.normalize("NFKD", f"{album.artist} {album.title}").casefold()
     words = "-".join(re.findall("[a-z0-9]+", text.encode("ascii", "ignore").decode()))

@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import reprlib
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choices", "read_choices"]
 
-_MAX_BYTES = 64 * 1024 * 1024  # enough for a million albums
-_MAX_CANDIDATES = 1 << 20  # of one album
+_MOST_SHOWN = 60  # characters of an invalid value in an error
 _EXPECTED = 'expected {"choice": N}, {"reject": true} or {"retry": true}'
 
 
@@ -60,9 +57,15 @@ def read_choices(path: Path, *, preview: str, seeds: Mapping[str, Sequence[int]]
     `seeds` are the candidates' seeds by album ID. Raises SettingsError with all the problems of
     the file at once.
     """
-    document: Any = _parse(path)
-    problems = list(_problems(document, preview, seeds))
-    if problems:
+    try:
+        data = path.read_bytes()
+        stamp = path.stat().st_mtime_ns
+        document = json.loads(data.decode("utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(path, [f"cannot be read: {error.strerror}"]) from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(path, [f"is not valid JSON in UTF-8: {error}"]) from error
+    if problems := list(_problems(document, preview, seeds)):
         raise SettingsError(path, problems)
     albums = document["albums"]
     return Choices(
@@ -70,13 +73,8 @@ def read_choices(path: Path, *, preview: str, seeds: Mapping[str, Sequence[int]]
         rejected=frozenset(album for album, entry in albums.items() if "reject" in entry),
         retried=frozenset(album for album, entry in albums.items() if "retry" in entry),
         outdated=frozenset(a for a, entry in albums.items() if _is_outdated(entry, seeds[a])),
-        name=_name(path),
+        name=hashlib.blake2b(f"{stamp} ".encode() + data, digest_size=8).hexdigest(),
     )
-
-
-def _name(path: Path) -> str:
-    stamp = f"{path.stat().st_mtime_ns} ".encode()
-    return hashlib.blake2b(stamp + path.read_bytes(), digest_size=8).hexdigest()
 
 
 def _is_outdated(entry: Mapping[str, Any], seeds: Sequence[int]) -> bool:
@@ -85,43 +83,15 @@ def _is_outdated(entry: Mapping[str, Any], seeds: Sequence[int]) -> bool:
     return "seed" in entry and entry["seed"] not in map(str, seeds[index : index + 1])
 
 
-def _parse(path: Path) -> object:
-    try:
-        if not path.is_file():
-            raise SettingsError(path, ["does not exist or is not a file"])
-        if path.stat().st_size > _MAX_BYTES:
-            raise SettingsError(path, [f"is larger than {_MAX_BYTES:,} bytes"])
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingsError(path, [f"cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(path, [f"is not valid UTF-8 at byte {error.start}"]) from error
-    try:
-        return json.loads(text, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(path, [f"is not valid JSON: {error}"]) from error
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Reject duplicate keys, of which Python's parser would silently use the last."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        [(duplicate, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"duplicate key {_shown(duplicate)}")
-    return result
-
-
 def _problems(document: object, preview: str, seeds: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """Yield the problems of the document, one line each."""
     if not isinstance(document, dict):
         yield f'expected {{"format": 1, "albums": {{…}}}}, not {_shown(document)}'
         return
-    if (version := document.get("format")) != 1 or version is True:
-        yield f"format: expected 1, not {_shown(version)}"
+    if document.get("format") != 1:
+        yield f"format: expected 1, not {_shown(document.get('format'))}"
     if document.get("preview", preview) != preview:
-        yield f"preview: expected {preview!r}, not {_shown(document['preview'])}"
-    for key in document.keys() - {"format", "preview", "albums"}:
-        yield f"{_shown(key)}: unknown key; the keys are format, preview and albums"
+        yield f'preview: expected "{preview}", not {_shown(document["preview"])}'
     albums = document.get("albums")
     if not isinstance(albums, dict):
         yield f"albums: expected an object, not {_shown(albums)}"
@@ -135,38 +105,24 @@ def _problem(entry: object, seeds: Sequence[int] | None) -> str:
     """Return the problem of one album's entry, or "". `seeds` is None for an unknown album."""
     if seeds is None:
         return "not an album of the preview"
-    if not isinstance(entry, dict) or not isinstance(seed := entry.get("seed", ""), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get("seed", ""), str):
         return f"{_EXPECTED}, not {_shown(entry)}"
-    # An outdated choice may refer to a candidate that no longer exists.
-    count = _MAX_CANDIDATES if seed else len(seeds)
     decision = {name: value for name, value in entry.items() if name != "seed"}
-    if len(decision) != 1:
-        return f"{_EXPECTED}, not {_shown(entry)}"
+    # An outdated choice may refer to a candidate that no longer exists.
+    has_candidate = bool(seeds) or "seed" in entry
     match decision:
-        case {"reject": True}:
-            return ""
-        case {"choice": _} | {"retry": True} if not count:
+        case {"choice": _} | {"retry": True} if len(decision) == 1 and not has_candidate:
             return "it was not painted, so it cannot be chosen or retried"
-        case {"retry": True}:
+        case {"reject": True} | {"retry": True} if len(decision) == 1:
             return ""
-        case {"choice": number} if type(number) is int and 1 <= number <= count:
-            return ""
-        case {"choice": number}:
-            return f"choice: expected a whole number from 1 to {count}, not {_shown(number)}"
+        case {"choice": number} if len(decision) == 1:
+            if type(number) is int and number >= 1 and ("seed" in entry or number <= len(seeds)):
+                return ""
+            return f"choice: expected a whole number from 1 to {len(seeds)}, not {_shown(number)}"
     return f"{_EXPECTED}, not {_shown(entry)}"
 
 
-class _Repr(reprlib.Repr):
-    """A short repr, safe for a terminal, that uses JSON's names."""
-
-    def repr_bool(self, value: bool, _level: int) -> str:
-        return "true" if value else "false"
-
-    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802 - reprlib looks it up by type name
-        return "null"
-
-
 def _shown(value: object) -> str:
-    formatter = _Repr()
-    formatter.maxstring = 60
-    return formatter.repr(value)
+    """Return the JSON of a value, shortened. It is ASCII, and so safe for a terminal."""
+    text = json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -18,7 +18,7 @@ from covergen.core.safe_path import inside
 from covergen.gallery.thumbnail import save_thumbnail
 from covergen.library.scanning.ignore_files import IGNORE_FILE
 from covergen.preview.album_entry import roots_of
-from covergen.preview.manifest import PLAN_NAME, PlanFile, PlanHeader
+from covergen.preview.manifest import MANIFEST_NAME, Manifest, ManifestHeader
 from covergen.preview.origins import Origin, new_preview_id, recall_origin, remember_origin
 
 if TYPE_CHECKING:
@@ -57,34 +57,34 @@ def check_preview(options: PreviewOptions) -> bool:
                 hint="Choose a folder outside the library for the preview.",
             )
     with write_errors(folder):
-        if not (folder / PLAN_NAME).is_file():
+        if not (folder / MANIFEST_NAME).is_file():
             _check_empty(folder)
             return False
-    with closing(PlanFile(folder)) as plan:
-        _check_same(folder, plan.header, options)
+    with closing(Manifest(folder)) as manifest:
+        _check_same(folder, manifest.header, options)
     return True
 
 
-def open_preview(options: PreviewOptions) -> PlanFile:
+def open_preview(options: PreviewOptions) -> Manifest:
     """Open a preview, or create it. Raises UsageError as `check_preview`, and WriteError."""
     folder = options.folder
     roots = _real_roots(options)
     if check_preview(options):
-        plan = PlanFile(folder)
+        manifest = Manifest(folder)
     else:
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         names = tuple(root.name for root in roots)
-        header = PlanHeader(preview=new_preview_id(), roots=names, settings=_settings(options))
-        plan = PlanFile.create(folder, header)
+        header = ManifestHeader(preview=new_preview_id(), roots=names, settings=_settings(options))
+        manifest = Manifest.create(folder, header)
     with write_errors(folder):
         for name in _KINDS:
             _place(folder, name).mkdir(exist_ok=True)
         if not (folder / IGNORE_FILE).exists():
             (folder / IGNORE_FILE).touch()  # so that scans do not take excerpts for music
     origin = Origin(paths=options.tag.plan.paths, roots=roots, options=options.command)
-    remember_origin(plan.header.preview, origin)
-    return plan
+    remember_origin(manifest.header.preview, origin)
+    return manifest
 
 
 def keep_cover(folder: Path, name: str, cover: Cover) -> Path:
@@ -110,13 +110,13 @@ def keep_excerpt(folder: Path, name: str, track: Path) -> str:
     return path.name
 
 
-def tidy(folder: Path, plan: PlanFile) -> None:
+def tidy(folder: Path, manifest: Manifest) -> None:
     """Delete covers and excerpts that the manifest no longer mentions. Raises WriteError."""
     used = set()
-    for album in plan:
-        stems = [candidate.cover.removesuffix(".png") for candidate in album.candidates]
+    for entry in manifest:
+        stems = [candidate.cover.removesuffix(".png") for candidate in entry.candidates]
         used |= {f"{stem}.{extension}" for stem in stems for extension in ("png", "jpg")}
-        used.add(album.excerpt)
+        used.add(entry.excerpt)
     with write_errors(folder):
         for name in (".", *_KINDS):
             for path in (_place(folder, name) if name != "." else folder).iterdir():
@@ -142,7 +142,7 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-def _check_same(folder: Path, existing: PlanHeader, options: PreviewOptions) -> None:
+def _check_same(folder: Path, existing: ManifestHeader, options: PreviewOptions) -> None:
     roots = _real_roots(options)
     origin = recall_origin(existing.preview)
     names = tuple(root.name for root in roots)

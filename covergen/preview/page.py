@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.preview.manifest import Candidate, PlanFile, PlannedAlbum
+    from covergen.preview.manifest import AlbumEntry, Candidate, Manifest
 
 __all__ = ["make_page", "make_sheets"]
 
 _SHEET = "sheet.png"
-_SHOWN_AS = {"seed": "--seed"}  # the option, as opposed to the seed of each cover
+_SHOWN_AS = {"seed": "run's seed"}  # as opposed to the seed of each cover
 
 
-def make_page(folder: Path, plan: PlanFile) -> None:
+def make_page(folder: Path, manifest: Manifest) -> None:
     """Write index.html. Raises WriteError."""
     with write_errors(folder):
         write_page(
             folder,
-            map(_page_album, plan),
-            preview=plan.header.preview,
-            title=_readable(f"covergen preview: {', '.join(plan.header.roots)}"),
+            map(_page_album, manifest),
+            preview=manifest.header.preview,
+            title=_readable(f"covergen preview: {', '.join(manifest.header.roots)}"),
             settings={
-                _SHOWN_AS.get(name, name): text for name, text in plan.header.settings.items()
+                _SHOWN_AS.get(name, name): text for name, text in manifest.header.settings.items()
             },
         )
 
 
-def make_sheets(folder: Path, plan: PlanFile) -> None:
+def make_sheets(folder: Path, manifest: Manifest) -> None:
     """Write sheet.png, and further sheets as needed; none if nothing is painted.
 
     Raises WriteError.
     """
-    tiles = _tiles(folder, plan)
+    tiles = _tiles(folder, manifest)
     written: tuple[Path, ...] = ()
     with write_errors(folder):
         if first := next(tiles, None):
@@ -52,28 +52,28 @@ def make_sheets(folder: Path, plan: PlanFile) -> None:
             old.unlink()
 
 
-def _page_album(album: PlannedAlbum) -> PageAlbum:
-    unpainted = album.action is Action.PAINT and not album.candidates
-    reason = Reason.NOT_PAINTED if unpainted else album.reason
+def _page_album(entry: AlbumEntry) -> PageAlbum:
+    unpainted = entry.action is Action.PAINT and not entry.candidates
+    reason = Reason.NOT_PAINTED if unpainted else entry.reason
     return PageAlbum(
-        id=album.id,
-        title=_readable(album.title),
-        artist=_readable(album.artist),
-        date=_readable(album.date),
-        folder=_readable(album.folder),
-        tracks=len(album.tracks),
-        duration_seconds=album.seconds,
-        state=_state(album),
+        id=entry.id,
+        title=_readable(entry.title),
+        artist=_readable(entry.artist),
+        date=_readable(entry.date),
+        folder=_readable(entry.folder),
+        tracks=len(entry.tracks),
+        duration_seconds=entry.seconds,
+        state=_state(entry),
         reason=reason.text,
-        candidates=tuple(map(_page_cover, album.candidates)),
-        audio=f"{EXCERPTS}/{album.excerpt}" if album.excerpt else None,
+        candidates=tuple(map(_page_cover, entry.candidates)),
+        audio=f"{EXCERPTS}/{entry.excerpt}" if entry.excerpt else None,
     )
 
 
-def _state(album: PlannedAlbum) -> Literal["painted", "skipped", "failed"]:
-    if album.candidates:
+def _state(entry: AlbumEntry) -> Literal["painted", "skipped", "failed"]:
+    if entry.candidates:
         return "painted"
-    return "failed" if album.reason is Reason.NOTHING_HEARD else "skipped"
+    return "failed" if entry.reason is Reason.NOTHING_HEARD else "skipped"
 
 
 def _page_cover(candidate: Candidate) -> PageCover:
@@ -88,15 +88,15 @@ def _thumbnail(candidate: Candidate) -> str:
     return candidate.cover.removesuffix(".png") + ".jpg"
 
 
-def _tiles(folder: Path, plan: PlanFile) -> Iterator[Tile]:
+def _tiles(folder: Path, manifest: Manifest) -> Iterator[Tile]:
     """Yield one tile for each candidate."""
-    for album in plan:
-        for number, candidate in enumerate(album.candidates, 1):
-            several = f"{number} of {len(album.candidates)}" if len(album.candidates) > 1 else ""
+    for entry in manifest:
+        for number, candidate in enumerate(entry.candidates, 1):
+            several = f"{number} of {len(entry.candidates)}" if len(entry.candidates) > 1 else ""
             yield Tile(
                 picture=folder / THUMBNAILS / _thumbnail(candidate),
-                caption=_readable(" – ".join(filter(None, (album.artist, album.title)))),
-                detail=_readable(" · ".join(filter(None, (album.date[:4], several)))),
+                caption=_readable(" – ".join(filter(None, (entry.artist, entry.title)))),
+                detail=_readable(" · ".join(filter(None, (entry.date[:4], several)))),
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from covergen.library.tags import read_track
 from covergen.library.writing.sidecar import is_own_file
 from covergen.preview.choices import Choices, read_choices
 from covergen.preview.folder import COVERS
-from covergen.preview.manifest import PlanFile
+from covergen.preview.manifest import Manifest
 from covergen.preview.origins import recall_origin
 
 if TYPE_CHECKING:
@@ -30,26 +30,11 @@ if TYPE_CHECKING:
     from covergen.core.types import Cover
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import ApplyOptions
-    from covergen.preview.manifest import Candidate, PlannedAlbum, PlannedTrack
+    from covergen.preview.manifest import AlbumEntry, Candidate, TrackEntry
 
-__all__ = ["Review", "Reviewed"]
+__all__ = ["Review"]
 
 _BARE = (Reason.NO_COVER, Reason.BROKEN_COVER)
-_MOST_BYTES = 1 << 26  # larger than the PNG of any cover
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reviewed:
-    """An album as it would be written now.
-
-    `outcomes` are those of files that are not written. `candidate` is None if no new cover is
-    written. `folders` contain its files.
-    """
-
-    plan: AlbumPlan
-    outcomes: tuple[Outcome, ...] = ()
-    candidate: Candidate | None = None
-    folders: frozenset[Path] = frozenset()
 
 
 class Review:
@@ -60,12 +45,12 @@ class Review:
         self._folder = options.folder
         self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
         self._names = CoverNames(options.cover_names)
-        self._plan = PlanFile(options.folder)
-        self.preview = self._plan.header.preview
+        self._manifest = Manifest(options.folder)
+        self.preview = self._manifest.header.preview
         try:
-            self.roots = _roots(self._plan, options)
-            self._choices = _choices(self._plan, options.choices)
-            _check_library(self._plan, options.folder, self.roots)
+            self.roots = _roots(self._manifest, options)
+            self._choices = _choices(self._manifest, options.choices)
+            _check_library(self._manifest, options.folder, self.roots)
             self._reach = (*self.roots, Path(os.sep)) if options.follow_symlinks else self.roots
         except BaseException:
             self.close()
@@ -73,27 +58,30 @@ class Review:
 
     def close(self) -> None:
         """Close the manifest."""
-        self._plan.close()
+        self._manifest.close()
 
     def damage(self) -> Iterator[Outcome]:
         """Yield a failed Outcome if lines of the manifest are damaged."""
-        if lines := self._plan.damaged:
+        if lines := self._manifest.damaged:
             first = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
             yield Outcome(
-                path=self._plan.path,
+                path=self._manifest.path,
                 status=Status.FAILED,
                 reason=Reason.UNREADABLE,
                 message=f"{len(lines)} damaged lines ({first}); their albums are skipped",
             )
 
-    def albums(self, check_interrupted: CheckInterrupted) -> Iterator[Reviewed]:
-        """Yield each album as it would be written now.
+    def albums(
+        self, check_interrupted: CheckInterrupted
+    ) -> Iterator[tuple[AlbumPlan, Candidate | None]]:
+        """Yield what would be done with each album now, and the cover to write, if it is a new one.
 
-        Raises whatever `check_interrupted` raises.
+        A plan's `hindered` are all files of the preview that would not be written. Raises whatever
+        `check_interrupted` raises.
         """
-        for album in self._plan:
+        for entry in self._manifest:
             check_interrupted()
-            yield self._review(album)
+            yield self._review(entry)
 
     def cover(self, album_key: str, candidate: Candidate) -> Cover:
         """Read a cover of an album. Raises WriteError if it is not the one that was painted."""
@@ -101,7 +89,9 @@ class Review:
         path = self._folder / name
         try:
             with write_errors(path):
-                cover = decode(_read(inside(self._folder, name)))
+                if not inside(self._folder, name).is_file():
+                    raise ValueError("it is missing, or not a file")
+                cover = decode(path.read_bytes())
             if cover.provenance.album_key != album_key:
                 raise ValueError("it was painted for another album")
             if cover.provenance.seed != candidate.seed:
@@ -112,36 +102,34 @@ class Review:
             raise WriteError(path, Reason.UNFIT_COVER, text, hint=hint) from error
         return cover
 
-    def _review(self, planned: PlannedAlbum) -> Reviewed:
-        root = self.roots[planned.root]
+    def _review(self, entry: AlbumEntry) -> tuple[AlbumPlan, Candidate | None]:
+        root = self.roots[entry.root]
         try:
-            folder = inside(root, planned.folder, also=self._reach) if planned.folder else root
+            folder = inside(root, entry.folder, also=self._reach) if entry.folder else root
         except ValueError as error:
-            outcome = _failed(root / planned.folder, Reason.OUTSIDE, str(error))
-            return _left_alone(_album(planned, root / planned.folder, root), (outcome,))
-        album = _album(planned, folder, root)
-        candidate = self._chosen(planned)
+            album = _album(entry, root / entry.folder, root)
+            return _left_alone(album, _failed(album.folder, Reason.OUTSIDE, str(error))), None
+        album = _album(entry, folder, root)
+        candidate = self._chosen(entry)
         if isinstance(candidate, Reason):
-            return _skipped(album, candidate)
-        if planned.reason in _BARE and self._has_foreign_cover(album):
-            return _skipped(album, Reason.HAS_ART)
-        wanted = [track for track in planned.tracks if track.target]
+            return _skipped(album, candidate), None
+        if entry.reason in _BARE and self._has_foreign_cover(album):
+            return _skipped(album, Reason.HAS_ART), None
+        wanted = [track for track in entry.tracks if track.target]
         # Without targets, a cover file may still be written; the music must be the same for that.
-        found = [self._look(root, track) for track in wanted or planned.tracks]
+        found = [self._look(root, track) for track in wanted or entry.tracks]
         targets = tuple(one for one in found if isinstance(one, Track)) if wanted else ()
         outcomes = tuple(one for one in found if isinstance(one, Outcome))
-        outside = {one.path for one in outcomes if one.reason is Reason.OUTSIDE}
-        places = {one.path.parent for one in found if one.path not in outside}
-        folders = frozenset((folder, *places))
-        if not targets and not (candidate and self._lacks_cover_file(album, outcomes)):
-            return replace(_left_alone(album, outcomes), folders=folders)
-        if candidate:
-            action = Action.WRITE
-        else:
-            action = Action.FILL
-            album = self._with_covers(album, root, planned)
-        plan = AlbumPlan(album=album, action=action, reason=planned.reason, targets=targets)
-        return Reviewed(plan=plan, outcomes=outcomes, candidate=candidate, folders=folders)
+        is_own = candidate is not None or entry.reason is Reason.RESUMED
+        if not targets and not (is_own and self._lacks_cover_file(album, outcomes)):
+            return _left_alone(album, *outcomes), None
+        action = Action.WRITE if candidate else Action.FILL
+        if not candidate:
+            album = self._with_covers(album, root, entry)
+        plan = AlbumPlan(
+            album=album, action=action, reason=entry.reason, targets=targets, hindered=outcomes
+        )
+        return plan, candidate
 
     def _lacks_cover_file(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
         """Whether only the cover file is missing: an interrupted run, or tracks that hold none."""
@@ -154,38 +142,38 @@ class Review:
         cover = find_cover_file(album, self._names)
         return cover is not None and not is_own_file(cover)
 
-    def _with_covers(self, album: Album, root: Path, planned: PlannedAlbum) -> Album:
+    def _with_covers(self, album: Album, root: Path, entry: AlbumEntry) -> Album:
         """Return the album with only the tracks whose cover may be copied to the others."""
-        found = [self._look(root, track) for track in planned.tracks if not track.target]
+        found = [self._look(root, track) for track in entry.tracks if not track.target]
         tracks = tuple(one for one in found if isinstance(one, Track))
         cover_file = None
-        if planned.cover_file:
+        if entry.cover_file:
             with suppress(ValueError):
-                cover_file = inside(root, planned.cover_file, also=self._reach)
+                cover_file = inside(root, entry.cover_file, also=self._reach)
         return replace(album, tracks=tracks, cover_file=cover_file)
 
-    def _chosen(self, planned: PlannedAlbum) -> Candidate | Reason | None:
+    def _chosen(self, entry: AlbumEntry) -> Candidate | Reason | None:
         """Return the cover to write, None to copy the album's own, or why nothing is written."""
-        if planned.id in self._choices.outdated:
+        if entry.id in self._choices.outdated:
             return Reason.REPAINTED
-        if planned.id in self._choices.rejected:
+        if entry.id in self._choices.rejected:
             return Reason.REJECTED
-        if planned.id in self._choices.retried:
-            retried = planned.retry == self._choices.name
+        if entry.id in self._choices.retried:
+            retried = entry.retry == self._choices.name
             return Reason.REPAINTED if retried else Reason.RETRY
-        if planned.action is Action.PAINT:
-            number = self._choices.chosen.get(planned.id, 1)
-            return planned.candidates[number - 1] if planned.candidates else Reason.NOT_PAINTED
-        if planned.action is Action.FILL:
+        if entry.action is Action.PAINT:
+            number = self._choices.chosen.get(entry.id, 1)
+            return entry.candidates[number - 1] if entry.candidates else Reason.NOT_PAINTED
+        if entry.action is Action.FILL:
             return None if self._embeds else Reason.PARTIAL_ART
-        return planned.reason
+        return entry.reason
 
-    def _look(self, root: Path, planned: PlannedTrack) -> Track | Outcome:
+    def _look(self, root: Path, entry: TrackEntry) -> Track | Outcome:
         """Return a track as its file is now, or why it is not written."""
         try:
-            path = inside(root, planned.path, also=self._reach)
+            path = inside(root, entry.path, also=self._reach)
         except ValueError as error:
-            return _failed(root / planned.path, Reason.OUTSIDE, str(error))
+            return _failed(root / entry.path, Reason.OUTSIDE, str(error))
         try:
             with write_errors(path):
                 status = path.stat()
@@ -194,8 +182,8 @@ class Review:
                 track = read_track(path, status)
         except ItemError as error:
             return Outcome.of_error(error)
-        same = (track.size, track.mtime_ns) == (planned.size, planned.mtime_ns)
-        if track.has_art and (not planned.has_art or (track.own_art and not same)):
+        same = (track.size, track.mtime_ns) == (entry.size, entry.mtime_ns)
+        if track.has_art and (not entry.has_art or (track.own_art and not same)):
             return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HAS_ART)
         if not same:
             message = "its size or time has changed since the preview"
@@ -204,8 +192,8 @@ class Review:
         return track
 
 
-def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
-    names = plan.header.roots
+def _roots(manifest: Manifest, options: ApplyOptions) -> tuple[Path, ...]:
+    names = manifest.header.roots
     if options.libraries:
         if len(options.libraries) != len(names):
             raise UsageError(
@@ -214,7 +202,7 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
                 hint="Pass it once for each of these folders, in this order.",
             )
         return tuple(path.resolve() for path in options.libraries)
-    origin = recall_origin(plan.header.preview)
+    origin = recall_origin(manifest.header.preview)
     if origin is None or len(origin.roots) != len(names):
         raise UsageError(
             f"This machine does not know which library {options.folder} is a preview of.",
@@ -229,30 +217,30 @@ def _roots(plan: PlanFile, options: ApplyOptions) -> tuple[Path, ...]:
     return origin.roots
 
 
-def _check_library(plan: PlanFile, folder: Path, roots: tuple[Path, ...]) -> None:
+def _check_library(manifest: Manifest, folder: Path, roots: tuple[Path, ...]) -> None:
     """Raise UsageError if none of the files exists: one error instead of one per file."""
-    files = (roots[album.root] / track.path for album in plan for track in album.tracks)
-    if plan.seeds and not any(map(os.path.lexists, files)):
+    files = (roots[entry.root] / track.path for entry in manifest for track in entry.tracks)
+    if manifest.seeds and not any(map(os.path.lexists, files)):
         raise UsageError(
             f"None of the files of the preview {folder} is in {', '.join(map(str, roots))}.",
             hint="Pass their folder with --library.",
         )
 
 
-def _choices(plan: PlanFile, file: Path | None) -> Choices:
+def _choices(manifest: Manifest, file: Path | None) -> Choices:
     if file is None:
         return Choices()
-    return read_choices(file, preview=plan.header.preview, seeds=plan.seeds)
+    return read_choices(file, preview=manifest.header.preview, seeds=manifest.seeds)
 
 
-def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
+def _album(entry: AlbumEntry, folder: Path, root: Path) -> Album:
     """Return an album with its tracks as they were previewed, not yet checked."""
     return Album(
-        key=planned.key,
+        key=entry.key,
         folder=folder,
-        title=planned.title,
-        artist=planned.artist,
-        date=planned.date,
+        title=entry.title,
+        artist=entry.artist,
+        date=entry.date,
         tracks=tuple(
             Track(
                 path=root / track.path,
@@ -261,9 +249,9 @@ def _album(planned: PlannedAlbum, folder: Path, root: Path) -> Album:
                 container="",
                 has_art=track.has_art,
             )
-            for track in planned.tracks
+            for track in entry.tracks
         ),
-        shares_folder=planned.shares_folder,
+        shares_folder=entry.shares_folder,
     )
 
 
@@ -277,13 +265,12 @@ def _holds_own(outcome: Outcome) -> bool:
         return False
 
 
-def _skipped(album: Album, reason: Reason, *outcomes: Outcome) -> Reviewed:
-    plan = AlbumPlan(album=album, action=Action.SKIP, reason=reason)
-    return Reviewed(plan=plan, outcomes=outcomes)
+def _skipped(album: Album, reason: Reason, *outcomes: Outcome) -> AlbumPlan:
+    return AlbumPlan(album=album, action=Action.SKIP, reason=reason, hindered=outcomes)
 
 
-def _left_alone(album: Album, outcomes: tuple[Outcome, ...]) -> Reviewed:
-    """Return an album of which nothing is written; failures take precedence as its reason."""
+def _left_alone(album: Album, *outcomes: Outcome) -> AlbumPlan:
+    """Plan an album of which nothing is written; failures take precedence as its reason."""
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     first = next(iter((*failed, *outcomes)), None)
     return _skipped(album, first.reason if first else Reason.BARE, *outcomes)
@@ -291,11 +278,3 @@ def _left_alone(album: Album, outcomes: tuple[Outcome, ...]) -> Reviewed:
 
 def _failed(path: Path, reason: Reason, message: str) -> Outcome:
     return Outcome(path=path, status=Status.FAILED, reason=reason, message=message)
-
-
-def _read(path: Path) -> bytes:
-    """Return the bytes of a cover. Raises OSError, and ValueError if it cannot be a cover."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-        raise ValueError("it is not a picture file from covergen")
-    return path.read_bytes()

@@ -20,9 +20,9 @@ from covergen.core.types import AlbumPlan, Cover, Outcome, Provenance
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.plan_album import plan_album
-from covergen.preview.album_entry import file_stem, planned_album
+from covergen.preview.album_entry import album_entry, file_stem
 from covergen.preview.folder import COVERS, keep_cover
-from covergen.preview.manifest import Candidate, PlanFile, PlanHeader
+from covergen.preview.manifest import Candidate, Manifest, ManifestHeader
 from covergen.preview.origins import new_preview_id
 from tests.media import EXTENSION, picture_bytes, put_picture
 
@@ -117,17 +117,17 @@ class Bench:
         self.preview.mkdir()
         for name in (COVERS, "thumbnails"):
             (self.preview / name).mkdir()
-        header = PlanHeader(preview=new_preview_id(), roots=(self.library.name,), settings={})
+        header = ManifestHeader(preview=new_preview_id(), roots=(self.library.name,), settings={})
         scan_cache = ScanCache(self.folder / "scan.sqlite")
-        with closing(PlanFile.create(self.preview, header)) as plan, closing(scan_cache):
+        with closing(Manifest.create(self.preview, header)) as plan, closing(scan_cache):
             for album in scan(
                 (self.library,), ScanOptions(), scan_cache, check_interrupted=lambda: None
             ):
                 if not isinstance(album, Outcome):
                     self._preview_album(plan, plan_album(album, force=True, fill=False))
 
-    def _preview_album(self, plan: PlanFile, album_plan: AlbumPlan) -> None:
-        album = planned_album(album_plan, (self.library,))
+    def _preview_album(self, plan: Manifest, album_plan: AlbumPlan) -> None:
+        album = album_entry(album_plan, (self.library,))
         pixels = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
         cover = Cover(pixels=pixels, provenance=replace(_PAINTED, album_key=album.key))
         path = keep_cover(self.preview, f"{file_stem(album)}-1", cover)

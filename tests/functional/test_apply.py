@@ -317,6 +317,22 @@ def test_it_is_a_run_that_can_be_undone(library: Library, apply: Run, run: Run) 
     assert {path: content for path, (content, _) in snapshot(library.root).items()} == before
 
 
+def test_missing_cover_file_of_an_earlier_run_is_written(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    folder = library.root / "Sampler"
+    run("tag", "-m", "tiny", "--yes", folder)
+    tagged = snapshot(folder)
+    run("tag", "-m", "tiny", "-n", "--sidecar", "--preview", tmp_path / "out", folder)
+
+    (album, _) = json_lines(run("apply", tmp_path / "out", "--sidecar", "--json"))
+
+    assert (album["result"], album["reason"]) == ("filled", "resumed")
+    cover = folder / "cover.png"
+    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
+    assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
+
+
 # What anybody may have written into the preview.
 
 

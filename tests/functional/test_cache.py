@@ -42,7 +42,6 @@ def test_what_runs_left_is_shown_with_its_place_and_size(used: Library, run: Run
     assert stores["scans"]["entries"] == 5, "what was written is forgotten until it is scanned"
     assert stores["rates"]["entries"] == 1
     assert stores["journal"]["entries"] == len(CONTAINERS) + 5 + 2 + 4
-    assert stores["pending"]["entries"] == 0
     for name in ("embeddings", "scans", "rates"):
         path = Path(stores[name]["path"])
         files = path.parent.glob(f"{path.name}*")
@@ -157,19 +156,17 @@ def test_the_scan_cache_sheds_old_files_by_itself(used: Library, run: Run) -> No
     assert shown(run)["scans"]["entries"] == 0
 
 
-def test_pending_covers_and_previews_go_by_age(run: Run) -> None:
-    for name in ("pending", "previews"):
-        folder = state_folder() / name
-        folder.mkdir(parents=True)
-        for age_days in (0, 40, 400):
-            file = folder / str(age_days)
-            file.write_bytes(b"x" * 1000)
-            then = time.time() - age_days * 86_400 - 60
-            os.utime(file, (then, then))
-    assert shown(run)["pending"]["size_bytes"] == 3000
-    (pending, previews) = json_lines(run("cache", "prune", "pending", "previews", "--json"))
-    assert (pending["entries"], previews["entries"]) == (2, 1)
-    assert pending["freed_bytes"] == 2000
+def test_previews_go_by_age(run: Run) -> None:
+    folder = state_folder() / "previews"
+    folder.mkdir(parents=True)
+    for age_days in (0, 40, 400):
+        file = folder / str(age_days)
+        file.write_bytes(b"x" * 1000)
+        then = time.time() - age_days * 86_400 - 60
+        os.utime(file, (then, then))
+    assert shown(run)["previews"]["size_bytes"] == 3000
+    (previews,) = json_lines(run("cache", "prune", "previews", "--json"))
+    assert (previews["entries"], previews["freed_bytes"]) == (1, 1000)
     run("cache", "prune", "--all", "previews")
     assert shown(run)["previews"]["entries"] == 0
 
@@ -178,7 +175,7 @@ def test_what_a_run_may_need_stays_while_one_writes(painted: Library, run: Run) 
     run("strip", painted.root / "Sampler")
     before = snapshot(state_folder())
     with library_lock("tag", (painted.root,)):
-        for name in ("journal", "pending", "previews"):
+        for name in ("journal", "previews"):
             error = run("cache", "prune", "--all", "--yes", name, expect=1).stderr
             assert "Another covergen" in error
         assert {

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from covergen.core.paths import state_folder
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
+from tests.functional.previews import Preview
 from tests.functional.test_command_line import python
 from tests.media import Library, put_picture
 
@@ -175,6 +176,53 @@ def test_another_adapter_and_a_model_that_is_gone_are_told(
 
     first, again = (np.asarray(Image.open(io.BytesIO(d))) for d in (before, cover_of(track)))
     assert np.array_equal(first, again)
+
+
+def without(data: bytes, *names: str) -> bytes:
+    """The same PNG without some fields of its provenance."""
+    chunks, stream = PngInfo(), io.BytesIO()
+    with Image.open(io.BytesIO(data)) as image:
+        for name, text in image.info.items():
+            if name.removeprefix("covergen:") not in names:
+                chunks.add_itxt(name, text)
+        image.save(stream, "PNG", pnginfo=chunks)
+    return stream.getvalue()
+
+
+def test_cover_without_the_seed_of_its_run_has_no_command(painted: Library, run: Run) -> None:
+    track = painted.root / "Two Discs/CD1/01 Up.mp3"
+    put_picture(track, "mp3", without(cover_of(track), "per", "run_seed"))
+    value = info_of(run, track)
+    assert value["provenance"]["model"] == "tiny"
+    assert value["command"] is None
+    assert "did not record" in value["provisos"][0]
+
+
+def test_unrecorded_jpeg_quality_is_a_proviso(painted: Library, run: Run) -> None:
+    track = painted.root / "Two Editions/01 Alpha (1).flac"
+    command = info_of(run, track)["command"]
+    assert command[command.index("--jpeg-quality") + 1] == "37"
+    picture = track.with_name("mine.jpg")
+    data = cover_of(track, "flac").replace(b"covergen:jpeg_quality", b"covergen:jpeg_unknown")
+    picture.write_bytes(data)
+    value = info_of(run, picture)
+    assert "--jpeg-quality" not in value["command"]
+    assert "quality is not recorded" in value["provisos"][0]
+
+
+def test_only_the_first_candidate_of_a_preview_has_a_command(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    folder = library.root / "Sampler"
+    preview = Preview(tmp_path / "preview")
+    run("tag", "-n", "-m", "tiny", "--preview", preview.folder, "--candidates", 2, folder)
+    first, second = preview.covers("Wood")
+    for cover, has_command in ((first, True), (second, False)):
+        picture = folder / "picture.png"
+        picture.write_bytes(cover.read_bytes())
+        value = info_of(run, picture)
+        assert (value["command"] is not None) == has_command
+    assert "not the first" in value["provisos"][0]
 
 
 def test_other_tags_than_painted_for_leave_no_command(painted: Library, run: Run) -> None:

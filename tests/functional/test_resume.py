@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped: nothing is lost, painted twice or written twice."""
+"""Runs that are killed or stopped: nothing is lost, and at most one batch is painted again."""
 
 import errno
 from collections.abc import Iterator
@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.core.paths import state_folder
 from covergen.diffusion import sampler
 from covergen.library.pictures import read_pictures
 from covergen.library.writing import rewrite, sidecar
-from covergen.pipeline import painting as stages
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.killed import run_killed
 from tests.media import Library, picture_bytes, put_picture
@@ -65,10 +63,6 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def no_model(*_: object) -> None:
-    raise AssertionError("a model was loaded")
-
-
 def front_cover(path: Path) -> bytes:
     (cover,) = (p.data for p in read_pictures(path, "mp3") if p.kind == 3)
     return cover
@@ -79,22 +73,17 @@ def folders(library: Library) -> list[Path]:
     return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
 
 
-def test_a_killed_run_goes_on_without_painting_and_is_undone_as_one(
-    library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> None:
     albums = folders(library)
     before = snapshot(library.root)
     run_killed(3, *TAG, *albums)
     half_done = snapshot(library.root)
     assert sum(half_done[path] != before[path] for path in before) == 2
-    assert len(list((state_folder() / "pending").iterdir())) == 3
 
-    monkeypatch.setattr(stages, "load_model", no_model)
     objects = json_lines(run(*TAG, "--json", *albums))
 
     results = sorted(o["result"] for o in objects if o["type"] == "album")
     assert results == ["filled", "painted", "painted"]
-    assert list((state_folder() / "pending").iterdir()) == []
     done = snapshot(library.root)
     written = {path for path in before if done[path] != before[path]}
     assert written == {path for path in before if any(path.is_relative_to(f) for f in albums)} - {
@@ -136,7 +125,7 @@ def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
 
 
 @pytest.mark.parametrize("write", [2, 6])
-def test_force_paints_and_writes_nothing_twice(
+def test_resumed_force_run_repaints_only_unfinished_albums(
     library: Library, run: Run, painted: list[int], write: int
 ) -> None:
     for folder in folders(library):
@@ -151,13 +140,14 @@ def test_force_paints_and_writes_nothing_twice(
 
     objects = json_lines(run(*force, "--json"))
 
-    assert painted == [3]
+    finished = 1 if write == 6 else 0  # the first album has four tracks
+    assert painted == [3, 3 - finished]
     assert {o["result"] for o in objects if o["type"] == "album"} <= {"painted", "skipped"}
     done = snapshot(library.root)
     assert all(done[path] == half_done[path] for path in before if half_done[path] != before[path])
     assert sum(done[path] != before[path] for path in before) == 8
     run(*force)
-    assert painted == [3, 3], "once it is done, the same command is another run"
+    assert painted[2:] == [3], "once it is done, the same command is another run"
     run("undo")
     run("undo")
     assert snapshot(library.root) == before
@@ -179,6 +169,29 @@ def test_a_cover_file_that_is_missing_is_written(
     assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
     assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
     assert painted == [1]
+    run("undo")
+    assert snapshot(folder) == before
+
+
+def test_force_run_killed_before_its_cover_file_writes_it(
+    library: Library, run: Run, painted: list[int]
+) -> None:
+    folder = library.root / "Sampler"
+    for path in folder.glob("*.mp3"):
+        put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
+    before = snapshot(folder)
+    force = (*TAG, "--force", "--sidecar", folder)
+    with killed_at(1, sidecar, "_give_name"):
+        run(*force)
+    tagged = snapshot(folder)
+    assert set(tagged) == set(before)
+
+    run(*force)
+
+    cover = folder / "cover.png"
+    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
+    assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
+    assert painted == [1, 1]
     run("undo")
     assert snapshot(folder) == before
 

@@ -68,8 +68,8 @@ def prune(
 ) -> None:
     """Delete entries that have not been used for a long time, or whose files are gone.
 
-    WHAT is embeddings, latents and scans by default, and may also be rates, pending, previews or
-    journal. After pruning the journal, only the last run can be undone; with --all, none.
+    WHAT is embeddings, latents and scans by default, and may also be rates, previews or journal.
+    After pruning the journal, only the last run can be undone; with --all, none.
     """
     if everything and unused:
         raise UsageError("--all and --unused cannot be combined.")

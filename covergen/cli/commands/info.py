@@ -17,7 +17,7 @@ from covergen.cli.options import (
     written_plan,
 )
 from covergen.cli.output import jsonl
-from covergen.cli.output.info_text import info_lines
+from covergen.cli.output.info_text import command_words, info_lines, option_words
 from covergen.cli.output.progress import file_line
 from covergen.core.errors import TagError, UsageError
 from covergen.core.types import Outcome, Status
@@ -111,7 +111,7 @@ def _file_object(info: FileInfo) -> dict[str, Any]:
         "own": any(picture.own for picture in info.pictures),
         "provenance": asdict(info.provenance) if info.provenance else None,
         "run": {"id": run.id, "action": run.action, "started": run.started} if run else None,
-        "command": list(repaint.command) if repaint and repaint.command else None,
+        "command": command_words(repaint) if repaint and repaint.command else None,
         "provisos": list(repaint.provisos) if repaint else [],
         "journal_fault": info.journal_fault,
     }
@@ -128,7 +128,7 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
         "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
         "alternatives": [
             {
-                "options": other.options,
+                "options": " ".join(option_words(other.options)),
                 "action": other.plan.action.value,
                 "reason": other.plan.reason.value,
                 "targets": len(other.plan.targets),

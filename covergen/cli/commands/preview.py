@@ -207,11 +207,11 @@ def take_from_origin(ctx: click.Context) -> None:
 
     Raises UsageError if there is no preview, or no record of its paths on this machine.
     """
-    from covergen.preview.manifest import PlanFile
+    from covergen.preview.manifest import Manifest
     from covergen.preview.origins import recall_origin
 
     folder: Path = ctx.params["output"]
-    with closing(PlanFile(folder)) as plan:
+    with closing(Manifest(folder)) as plan:
         origin = recall_origin(plan.header.preview)
     if origin is not None:
         ctx.params["paths"] = ctx.params["paths"] or origin.paths

@@ -22,14 +22,14 @@ from covergen.cli.output.text import (
 from covergen.core.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from covergen.core.types import AlbumPlan, Provenance, Track
     from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
     from covergen.journal.journal import Run
-    from covergen.pipeline.repaint import Repaint
+    from covergen.pipeline.repaint import Option, Repaint
 
-__all__ = ["info_lines"]
+__all__ = ["command_words", "info_lines", "option_words"]
 
 _UNQUOTED = frozenset(string.printable[:94]) - {"'", "\\"} | {" "}
 _KINDS = {0: "picture", 1: "icon", 2: "icon", 3: "front cover", 4: "back cover"}
@@ -110,9 +110,25 @@ def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     yield "key", provenance.album_key
 
 
+def command_words(repaint: Repaint) -> list[str]:
+    """Return the words of a command that paints a cover again."""
+    options = option_words(repaint.options)
+    return ["covergen", repaint.command, *options, *map(str, repaint.paths)]
+
+
+def option_words(options: Mapping[str, Option]) -> list[str]:
+    """Spell options as on the command line; a value to be supplied is spelled as its NAME."""
+    words = []
+    for name, value in options.items():
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(name.upper() if value is None else str(value))
+    return words
+
+
 def _repaint_rows(repaint: Repaint) -> Iterator[tuple[str, str]]:
     if repaint.command:
-        yield "again", " ".join(map(_shell_word, repaint.command))
+        yield "again", " ".join(map(_shell_word, command_words(repaint)))
     for proviso in repaint.provisos:
         yield "", proviso
 
@@ -141,7 +157,7 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
     for outcome in info.plan.hindered:
         yield "", f"except {outcome.path} ({outcome.reason.value}: {reason_text(outcome.reason)})"
     for other in info.alternatives:
-        yield "", f"with {other.options}: {_plan_text(other.plan)}"
+        yield "", f"with {' '.join(option_words(other.options))}: {_plan_text(other.plan)}"
 
 
 def _covers_text(info: AlbumInfo) -> str:
@@ -161,7 +177,8 @@ def _plan_text(plan: AlbumPlan) -> str:
         case Action.PAINT:
             action = f"paints a cover for {files}"
         case Action.FILL:
-            action = f"copies a cover to {files}"
+            where = files if plan.targets else "a cover file"
+            action = f"copies a cover to {where}"
         case _:
             action = "skips it"
     cause = cause_of(plan.reason, plan.album) or reason_text(plan.reason)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.core.reasons import Reason
+from covergen.core.types import Action
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -159,7 +160,9 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
     """Format the time and disk space a plan needs: as measured by the last run, or at most."""
     from covergen.pipeline.estimate import seconds_needed
 
-    files = (totals.targets if write.embed else 0) + (totals.covers if write.sidecar else 0)
+    resumed = totals.albums[Action.FILL, Reason.RESUMED]
+    cover_files = totals.covers + resumed if write.sidecar else 0
+    files = (totals.targets if write.embed else 0) + cover_files
     if rates:
         time = f"about {duration(seconds_needed(totals, rates))}"
         size = f"about {byte_size(files * rates.bytes_per_cover)}"

@@ -10,7 +10,7 @@ import pytest
 
 from covergen.cli.commands.preview import origin_options, preview, take_from_origin
 from covergen.cli.commands.tag import tag
-from covergen.preview.manifest import PlanFile, PlanHeader
+from covergen.preview.manifest import Manifest, ManifestHeader
 from covergen.preview.origins import Origin, new_preview_id, remember_origin
 
 # What may differ between a preview and its retry.
@@ -44,8 +44,8 @@ def folder(home: Path, tmp_path: Path) -> Path:
     """A preview folder that contains nothing but a manifest."""
     folder = tmp_path / "preview"
     folder.mkdir()
-    header = PlanHeader(preview=new_preview_id(), roots=("Music",), settings={})
-    PlanFile.create(folder, header).close()
+    header = ManifestHeader(preview=new_preview_id(), roots=("Music",), settings={})
+    Manifest.create(folder, header).close()
     return folder
 
 
@@ -58,7 +58,7 @@ def test_every_parameter_is_taken_from_the_preview_unless_it_is_given(
     recorded = [option for option in OPTIONS if option.expose_value and option.name not in FREE]
     words = [word for option in recorded for word in unusual_value(option)]
     first = preview.make_context("preview", [*own, *words, str(tmp_path)])
-    with closing(PlanFile(folder)) as plan:
+    with closing(Manifest(folder)) as plan:
         options = json.loads(json.dumps(origin_options(first.params)))
         origin = Origin(paths=(tmp_path,), roots=(tmp_path,), options=options)
         remember_origin(plan.header.preview, origin)

@@ -128,7 +128,7 @@ def test_usage_creates_and_changes_nothing(tmp_path: Path) -> None:
 def test_durable_database_is_kept_and_synced_on_commit(tmp_path: Path) -> None:
     path = tmp_path / "folder/durable.sqlite"
     for count in (1, 2):
-        with closing(open_durable(path, SCHEMA, 1)) as rows, rows:
+        with closing(open_durable(path, [SCHEMA])) as rows, rows:
             rows.execute("INSERT INTO word VALUES ('kept')")
             assert rows.execute("SELECT count(*) FROM word").fetchone() == (count,)
             assert rows.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
@@ -136,11 +136,34 @@ def test_durable_database_is_kept_and_synced_on_commit(tmp_path: Path) -> None:
 
 def test_durable_database_is_never_recreated(path: Path) -> None:
     before = path.read_bytes()
+    with closing(sqlite3.connect(path)) as rows:
+        rows.execute("PRAGMA user_version = 2")
     with pytest.raises(OtherVersionError):
-        open_durable(path, SCHEMA, 2)
-    assert words(path) == ["kept"]
+        open_durable(path, [SCHEMA])
+    assert words(path, version=2) == ["kept"]
     path.write_bytes(before[:100] + b"\xaa" * (len(before) - 100))
     damaged = path.read_bytes()
     with pytest.raises(sqlite3.DatabaseError):
-        open_durable(path, SCHEMA, 1).execute("SELECT * FROM word")
+        open_durable(path, [SCHEMA]).execute("SELECT * FROM word")
     assert path.read_bytes() == damaged
+
+
+def test_durable_database_is_updated_from_any_version(tmp_path: Path) -> None:
+    migrations = [
+        f"{SCHEMA};\nINSERT INTO word VALUES ('first')",
+        "ALTER TABLE word ADD COLUMN second TEXT",
+        "UPDATE word SET second = 'second'",
+    ]
+    for version in range(4):
+        path = tmp_path / f"{version}.sqlite"
+        open_durable(path, migrations[:version]).close()
+        for _ in range(2):
+            with closing(open_durable(path, migrations)) as rows:
+                assert rows.execute("SELECT * FROM word").fetchall() == [("first", "second")]
+
+
+def test_failed_update_changes_nothing(path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        open_durable(path, [SCHEMA, "ALTER TABLE word ADD COLUMN second TEXT;\nBROKEN"])
+    with closing(open_durable(path, [SCHEMA])) as rows:
+        assert rows.execute("SELECT * FROM word").fetchall() == [("kept",)]

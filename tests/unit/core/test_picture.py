@@ -21,6 +21,7 @@ from covergen.core.picture import (
     is_image,
     is_own,
     open_picture,
+    read_jpeg_quality,
     read_provenance,
 )
 from covergen.core.types import Cover, Provenance
@@ -49,6 +50,8 @@ _PROVENANCE = Provenance(
     padding="silence",
     device="cuda",
     dtype="bf16",
+    per="album",
+    run_seed=12,
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -73,6 +76,8 @@ _TEXTS = {
     "covergen:padding": "silence",
     "covergen:device": "cuda",
     "covergen:dtype": "bf16",
+    "covergen:per": "album",
+    "covergen:run_seed": "12",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])
@@ -107,6 +112,17 @@ def _jpeg_kind(data: bytes) -> str:
 # Encoding.
 
 
+@pytest.mark.parametrize("quality", [1, 37, 95])
+def test_jpeg_records_its_quality(quality: int) -> None:
+    data = encode(_cover(), Encoding(format="jpeg", quality=quality)).data
+    assert read_jpeg_quality(data) == quality
+
+
+def test_pictures_without_a_recorded_quality_have_none() -> None:
+    for data in (encode(_cover(), _PNG).data, picture_bytes("jpeg", 8), b"no picture"):
+        assert read_jpeg_quality(data) is None
+
+
 def test_png_has_exact_pixels_and_provenance_as_text() -> None:
     image = _opened(encode(_cover(), _PNG))
     assert image.format == "PNG"
@@ -131,7 +147,7 @@ def test_jpeg_is_baseline_with_provenance_as_comment() -> None:
     image = _opened(picture)
     assert image.format == "JPEG"
     assert _jpeg_kind(picture.data) == "baseline"
-    assert json.loads(image.info["comment"]) == _TEXTS
+    assert json.loads(image.info["comment"]) == {**_TEXTS, "covergen:jpeg_quality": "90"}
     assert np.abs(np.asarray(image).astype(int) - _pixels()).mean() < 3
 
 
@@ -171,11 +187,12 @@ def test_other_pictures_are_not_own(data: bytes) -> None:
 
 def test_provenance_of_earlier_versions_gets_defaults() -> None:
     texts = {**_TEXTS, "covergen:album_key": "k"}
-    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style", "negative"):
+    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style", "negative",
+                 "per", "run_seed"):  # fmt: skip
         del texts[f"covergen:{name}"]
     assert read_provenance(_png_with(texts)) == replace(
         _PROVENANCE, album_key="k", guided_from=0.0, guided_until=1.0, reuse=1, finish="none",
-        inks=6, style="", negative="",
+        inks=6, style="", negative="", per="", run_seed=-1,
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from covergen.core.errors import BusyError
 from covergen.core.paths import state_folder
@@ -66,7 +65,7 @@ def test_lock_of_a_killed_process_is_released(music: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         with library_lock("tag", (music,)):
-            assert len(list((state_folder() / "locks").glob("*.json"))) == 1
+            assert len(list((state_folder() / "locks").glob("*.lock"))) == 1
     assert [path.name for path in (state_folder() / "locks").iterdir()] == ["door"]
 
 
@@ -97,20 +96,38 @@ def test_lock_file_that_cannot_be_deleted_blocks_nobody(
 
 
 def test_failed_release_is_not_an_error(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = FileLock.release
+    close = os.close
 
-    def failing(lock: FileLock, force: bool = False) -> None:
-        if not force:  # as at the end of the process
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        release(lock, force=True)
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch, library_lock("tag", (music,)):
-        patch.setattr(FileLock, "release", failing)
+        patch.setattr(os, "close", failing)
+    with library_lock("undo", (music,)):
+        pass
+
+
+def test_thousand_locks_in_parallel_exclude_each_other(music: Path, tmp_path: Path) -> None:
+    """Nobody may enter between the check for other locks and the creation of one's own."""
+    code = (
+        "import sys; from pathlib import Path; from contextlib import suppress\n"
+        "from covergen.core.errors import BusyError\n"
+        "from covergen.journal.lock import library_lock\n"
+        "music, inside = map(Path, sys.argv[1:])\n"
+        "for _ in range(250):\n"
+        "    with suppress(BusyError), library_lock('tag', (music,)):\n"
+        "        inside.touch(exist_ok=False)\n"
+        "        inside.unlink()\n"
+    )
+    command = [sys.executable, "-c", code, str(music), str(tmp_path / "inside")]
+    processes = [subprocess.Popen(command, env=dict(os.environ)) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
 
 
 def test_lock_with_unreadable_details_is_ignored(music: Path) -> None:
     with holder(music):
-        for file in (state_folder() / "locks").glob("*.json"):
+        for file in (state_folder() / "locks").glob("*.lock"):
             file.write_text("{")
         with library_lock("tag", (music,)):
             pass

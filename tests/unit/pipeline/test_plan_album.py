@@ -79,6 +79,39 @@ def test_plan_of_album(
     )
 
 
+@pytest.mark.parametrize(
+    ("art", "cover_file", "flags", "reason", "targets"),
+    [
+        ("o-", False, "embed", Reason.RESUMED, [1]),
+        ("o-", True, "embed sidecar", Reason.RESUMED, [1]),
+        ("oo", False, "embed", Reason.HAS_ART, []),
+        ("oo", False, "embed sidecar", Reason.RESUMED, []),
+        ("oo", False, "embed sidecar shared", Reason.HAS_ART, []),
+        ("oo", True, "embed sidecar", Reason.HAS_ART, []),
+        ("o-", False, "sidecar", Reason.RESUMED, []),
+        ("o-", True, "sidecar", Reason.PARTIAL_ART, []),
+        ("ox", False, "embed sidecar", Reason.HAS_ART, []),
+        ("xx", False, "embed sidecar", Reason.HAS_ART, []),
+    ],
+)
+def test_own_cover_is_copied_to_where_it_is_missing(
+    art: str, cover_file: bool, flags: str, reason: Reason, targets: list[int]
+) -> None:
+    """ "o" is a track with a cover by covergen."""
+    album = _album(art.replace("o", "x"), cover_file=cover_file)
+    tracks = tuple(
+        replace(track, own_art=letter == "o")
+        for letter, track in zip(art, album.tracks, strict=True)
+    )
+    album = replace(album, tracks=tracks, shares_folder="shared" in flags)
+    plan = plan_album(
+        album, force=False, fill=False, embed="embed" in flags, sidecar="sidecar" in flags
+    )
+    action = _FILL if reason is Reason.RESUMED else _SKIP
+    assert (plan.action, plan.reason) == (action, reason)
+    assert plan.targets == tuple(tracks[number] for number in targets)
+
+
 def test_broken_cover_file_is_repainted() -> None:
     album = replace(_album("--"), broken_file=_FOLDER / "cover.jpg")
     for force in (False, True):

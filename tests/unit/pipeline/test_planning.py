@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from covergen.core.picture import Encoding
+from covergen.core.picture import encode as encode_cover
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.core.types import Action, AlbumPlan, Cover, Outcome, Status
+from covergen.library.scanning.scan import ScanOptions
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions
 from covergen.pipeline.events import PlanTotals
 from covergen.pipeline.options import PlanOptions, WriteOptions
 from covergen.pipeline.planning import plan_library, planned
 from tests.media import encode, picture_bytes, put_picture, put_tags
+from tests.unit.library.journalled import PROVENANCE
 
+_PNG = Encoding()
 _SIDECAR_ONLY = WriteOptions(embed=False, sidecar=True)
 
 
@@ -183,6 +188,18 @@ def test_fill_checks_only_tracks_without_cover(shelf: Shelf) -> None:
     bare.chmod(0o444)
 
     assert _summary(shelf.plans(fill=True)) == [("Half", Action.SKIP, Reason.READ_ONLY, 0)]
+
+
+def test_own_cover_file_is_known_whatever_the_cover_names(shelf: Shelf) -> None:
+    (path,) = shelf.add("Painted", "1")
+    own = encode_cover(Cover(pixels=np.zeros((8, 8, 3), np.uint8), provenance=PROVENANCE), _PNG)
+    put_picture(path, "flac", own.data)
+    options = {"scan": ScanOptions(cover_names=("front.*",)), "write": WriteOptions(sidecar=True)}
+    assert _summary(shelf.plans(**options)) == [("Painted", Action.FILL, Reason.RESUMED, 0)]
+
+    path.with_name("cover.png").write_bytes(own.data)
+
+    assert _summary(shelf.plans(**options)) == [("Painted", Action.SKIP, Reason.HAS_ART, 0)]
 
 
 # Sidecars only.

@@ -23,7 +23,7 @@ from covergen.journal.recorder import RunRecorder
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.options import WriteOptions
 from covergen.pipeline.writing import Writer, fill_album, is_complete, write_album
-from tests.media import encode, picture_bytes
+from tests.media import encode, picture_bytes, put_picture
 
 _FRONT, _BACK, _ARTIST, _ICON = 3, 4, 8, 1
 
@@ -193,6 +193,40 @@ def test_fill_fails_without_a_readable_picture(
     )
     assert outcome.message
     assert bare.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "has_cover_file", "is_written"),
+    [
+        (Reason.RESUMED, False, True),
+        (Reason.RESUMED, True, False),
+        (Reason.FILLED, False, False),
+    ],
+)
+def test_only_a_resumed_album_gets_its_missing_cover_file(
+    folder: Path, sound: bytes, reason: Reason, has_cover_file: bool, is_written: bool
+) -> None:
+    cover_file = folder / "folder.png" if has_cover_file else None
+    album = _album(_track(folder / "1.flac", sound, (_FRONT, _RED)), cover_file=cover_file)
+    plan = AlbumPlan(album=album, action=Action.FILL, reason=reason)
+    writer = Writer(options=WriteOptions(sidecar=True), on_written=lambda _: None, run=None)
+
+    fill_album(plan, writer)
+
+    cover = folder / "cover.png"
+    assert (cover.read_bytes() if cover.exists() else None) == (_RED if is_written else None)
+
+
+def test_wma_is_the_last_source_since_its_cover_may_be_smaller(folder: Path, sound: bytes) -> None:
+    path = encode(folder / "0.wma", "asf", seconds=0.2)
+    put_picture(path, "asf", _BLUE)
+    wma = replace(_track(folder / "1.flac", sound), path=path, container="asf", has_art=True)
+    flac = _track(folder / "1.flac", sound, (_FRONT, _RED))
+    bare = _track(folder / "2.flac", sound)
+
+    _fill(_album(wma, flac, bare))
+
+    assert _covers(bare.path) == [(_FRONT, _RED)]
 
 
 # Writing painted covers.

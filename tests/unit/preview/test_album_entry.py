@@ -8,11 +8,11 @@ from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, Album, AlbumPlan, Track
 from covergen.preview.album_entry import (
+    album_entry,
     album_id,
     candidate_seed,
     file_stem,
     plain,
-    planned_album,
     roots_of,
     same_music,
 )
@@ -40,10 +40,10 @@ def test_roots_are_folders_above_disc_folders(
 
 def test_paths_are_relative_to_the_innermost_root(tmp_path: Path) -> None:
     roots = (tmp_path, tmp_path / "a")
-    planned = planned_album(_plan(tmp_path / "a", "CD1/1.mp3", "2.mp3"), roots)
+    planned = album_entry(_plan(tmp_path / "a", "CD1/1.mp3", "2.mp3"), roots)
     assert (planned.root, planned.folder) == (1, "")
     assert [(t.path, t.target) for t in planned.tracks] == [("CD1/1.mp3", True), ("2.mp3", False)]
-    outer = planned_album(_plan(tmp_path / "b/c", "1.mp3"), roots)
+    outer = album_entry(_plan(tmp_path / "b/c", "1.mp3"), roots)
     assert (outer.root, outer.folder, outer.tracks[0].path) == (0, "b/c", "b/c/1.mp3")
 
 
@@ -53,7 +53,7 @@ def test_copies_of_an_album_have_different_ids(tmp_path: Path) -> None:
 
 
 def test_changed_tracks_are_not_the_same_music(tmp_path: Path) -> None:
-    one, more = (planned_album(_plan(tmp_path, *names), (tmp_path,)) for names in ("a", "ab"))
+    one, more = (album_entry(_plan(tmp_path, *names), (tmp_path,)) for names in ("a", "ab"))
     assert same_music(one, one)
     assert not same_music(one, more)
 
@@ -72,7 +72,7 @@ def test_candidate_seeds_are_distinct_and_the_first_is_that_of_tag() -> None:
      ("x" * 300, "", "x" * 60 + "-"), ("", "CON", "con-")],
 )  # fmt: skip
 def test_file_stems_are_portable(tmp_path: Path, artist: str, title: str, stem: str) -> None:
-    planned = planned_album(_plan(tmp_path, "a", artist=artist, title=title), (tmp_path,))
+    planned = album_entry(_plan(tmp_path, "a", artist=artist, title=title), (tmp_path,))
     assert file_stem(planned) == stem + planned.id
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from covergen.core.errors import SettingsError, UsageError
+from covergen.core.errors import SettingsError
 from covergen.preview.choices import Choices, read_choices
 
 _SEEDS = {"a": (10, 11, 2**63 - 1), "b": (20,), "c": (30, 31), "skipped": ()}
@@ -76,7 +76,6 @@ def test_all_problems_are_reported_at_once(file: Path) -> None:
         {
             "format": 2,
             "preview": "p2",
-            "album": {},
             "albums": {
                 "a": {"choice": 4},
                 "b": {"choice": 0},
@@ -88,19 +87,17 @@ def test_all_problems_are_reported_at_once(file: Path) -> None:
     )
     assert found == [
         "format: expected 1, not 2",
-        "preview: expected 'p1', not 'p2'",
-        "'album': unknown key; the keys are format, preview and albums",
-        "albums: 'a': choice: expected a whole number from 1 to 3, not 4",
-        "albums: 'b': choice: expected a whole number from 1 to 1, not 0",
-        "albums: 'c': choice: expected a whole number from 1 to 2, not true",
-        "albums: 'skipped': it was not painted, so it cannot be chosen or retried",
-        "albums: 'x': not an album of the preview",
+        'preview: expected "p1", not "p2"',
+        'albums: "a": choice: expected a whole number from 1 to 3, not 4',
+        'albums: "b": choice: expected a whole number from 1 to 1, not 0',
+        'albums: "c": choice: expected a whole number from 1 to 2, not true',
+        'albums: "skipped": it was not painted, so it cannot be chosen or retried',
+        'albums: "x": not an album of the preview',
     ]
     assert problems(file, {}) == [
         "format: expected 1, not null",
         "albums: expected an object, not null",
     ]
-    assert problems(file, {"format": True, "albums": {}}) == ["format: expected 1, not true"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +118,7 @@ def test_all_problems_are_reported_at_once(file: Path) -> None:
 )
 def test_entry_must_be_one_decision(file: Path, entry: object) -> None:
     [problem] = problems(file, {"format": 1, "albums": {"a": entry}})
-    assert problem.startswith("albums: 'a': expected {")
+    assert problem.startswith('albums: "a": expected {')
 
 
 @pytest.mark.parametrize("number", [1.0, 1.5, -1, 10**30, "1", None, [1], float("nan")])
@@ -140,8 +137,7 @@ def test_choice_must_be_the_number_of_a_candidate(file: Path, number: object) ->
         (b'{"format": 1,', "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"format": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (b'{"format": 1, "format": 1, "albums": {}}', "duplicate key 'format'"),
-        (b"\xff\xfe{\0", "is not valid UTF-8 at byte 0"),
+        (b"\xff\xfe{\0", "not valid JSON in UTF-8"),
     ],
 )
 def test_invalid_document_is_rejected(file: Path, content: bytes, message: str) -> None:
@@ -162,12 +158,6 @@ def test_problem_is_short_and_printable_whatever_the_value(file: Path) -> None:
     assert problem.isprintable()
 
 
-def test_only_a_file_of_reasonable_size_is_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
-        with pytest.raises(UsageError, match="does not exist or is not a file"):
-            read(path)
-    with (tmp_path / "large").open("wb") as stream:
-        stream.truncate(2**31)
-    with pytest.raises(SettingsError, match="larger than"):
-        read(tmp_path / "large")
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read(tmp_path)

@@ -123,6 +123,8 @@ def test_done_object_lists_files_and_provenance() -> None:
             "padding": "",
             "device": "",
             "dtype": "",
+            "per": "",
+            "run_seed": -1,
         },
     }
 

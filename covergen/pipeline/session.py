@@ -1,0 +1,49 @@
+"""What a job works with: the caches, and the run that it records."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covergen.audio.store import EmbeddingStore
+from covergen.core.paths import state_folder
+from covergen.library.scanning.scan_cache import ScanCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.core.types import Track
+    from covergen.journal.recorder import RunRecorder
+
+__all__ = ["Session", "open_session"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The open caches of a job. `run` is None if nothing is recorded in the journal."""
+
+    scan_cache: ScanCache
+    store: EmbeddingStore
+    run: RunRecorder | None
+
+    def note_written(self, track: Track) -> None:
+        """Update the caches after a file has been replaced; `track` is as it was before."""
+        self.store.carry_over(track)
+        self.scan_cache.forget(track.path)
+
+
+@contextmanager
+def open_session(
+    run: AbstractContextManager[RunRecorder | None] | None = None,
+) -> Iterator[Session]:
+    """Open the caches, and `run`, if the job records one. Raises what `run` raises."""
+    # Painted covers that earlier versions kept until they were written.
+    shutil.rmtree(state_folder() / "pending", ignore_errors=True)
+    with (
+        run or nullcontext() as recorder,
+        closing(ScanCache()) as scan_cache,
+        closing(EmbeddingStore()) as store,
+    ):
+        yield Session(scan_cache=scan_cache, store=store, run=recorder)

@@ -1,0 +1,36 @@
+"""What a job opens, updates and closes."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from covergen.audio.store import EmbeddingStore
+from covergen.core.paths import state_folder
+from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.session import open_session
+from tests.unit.library.written import track
+
+
+def test_written_file_keeps_its_embedding_and_is_scanned_again(tmp_path: Path) -> None:
+    song = tmp_path / "song.flac"
+    song.write_bytes(b"before")
+    before = track(song, "flac")
+    vector = np.array([1, 0], np.float32)
+    with open_session() as session:
+        session.store.put(before, 3, "key", "encoder", vector)
+        session.scan_cache.remember(before)
+        song.write_bytes(b"with a cover")
+        session.note_written(before)
+    with closing(EmbeddingStore()) as store, closing(ScanCache()) as scan_cache:
+        assert np.array_equal(store.find(track(song, "flac"), 3, "encoder"), vector)
+        assert scan_cache.recall(tmp_path) == {}
+
+
+def test_covers_kept_by_earlier_versions_are_deleted() -> None:
+    kept = state_folder() / "pending/0123"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"a cover")
+    with open_session() as session:
+        assert session.run is None
+    assert not kept.parent.exists()
