@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "DEFAULT_SCHEDULER",
+    "DTYPES",
     "FINISHES",
+    "OFFLOADS",
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
@@ -168,28 +171,34 @@ class AlbumEmbedding:
 class PaintRequest:
     """One picture to paint. `vector`: (d_audio,) float32; `seed`: 0 to 2**64 - 1.
 
-    `style`: a text prompt in addition to the music, or "".
+    `style`: a text prompt in addition to the music, or "". `prompt`: the whole prompt if the model
+    has no adapter, else "".
     """
 
     vector: NDArray[np.float32]
     seed: int
     style: str = ""
+    prompt: str = ""
 
 
+DTYPES = ("fp32", "bf16", "fp16")
 FINISHES = ("none", "print", "paper")
+OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
-SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+SCHEDULERS = ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc")
+DEFAULT_SCHEDULER = "default"
+"""The scheduler that a pipeline comes with, in the Sampling and Provenance of its covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a cover is sampled and finished.
 
-    `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
-    delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
-    deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain.
+    `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
+    fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
+    steps in between reuse its deep features. `finish` is one of FINISHES: "print" uses up to `inks`
+    flat colors, "paper" adds a paper grain.
     """
 
     steps: int
@@ -207,10 +216,12 @@ class Provenance:
     """How a cover was painted: everything needed to paint it again.
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
-    hexadecimal. `seed` is the sampler's seed, `windows` the number of windows embedded per track,
-    `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. `device`
-    ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it
-    was painted, "" if unknown. The other fields are those of Sampling.
+    hexadecimal, or "none". `revision` is the base's commit on the Hub, `loras` and `vae` what
+    replaces parts of the base, as in models.toml; "" for none of them. `seed` is the sampler's
+    seed, `windows` the number of windows embedded per track, `padding` one of PADDINGS, or "" for
+    the CLAP model's own; `style` is the text prompt. `device` ("cpu", "cuda", "mps") and `dtype`
+    ("fp32", "bf16", "fp16") are where and in which precision it was painted, "" if unknown. The
+    other fields are those of Sampling.
     """
 
     version: str
@@ -233,6 +244,9 @@ class Provenance:
     padding: str = ""
     device: str = ""
     dtype: str = ""
+    revision: str = ""
+    loras: str = ""
+    vae: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -7,23 +7,25 @@ Works with any model that is structured like Stable Diffusion 1.x or 2.x (Rombac
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ModelMixin, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import UsageError
-from covergen.diffusion.base_config import BaseConfig, base_error
+from covergen.diffusion.base_config import BaseConfig, base_error, vae_class
+from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
 from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["Base", "encode_prompts", "load_base"]
+__all__ = ["LOADING_ERRORS", "Base", "Vae", "encode_prompts", "load_base"]
 
 # What diffusers and transformers raise if weights do not match their config.
-_LOADING_ERRORS = (
+LOADING_ERRORS = (
     AttributeError,
     LookupError,
     OSError,
@@ -34,12 +36,15 @@ _LOADING_ERRORS = (
 )
 
 
+Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """The UNet and the VAE, frozen and in evaluation mode."""
 
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: Vae
 
 
 def load_base(
@@ -58,7 +63,7 @@ def load_base(
         layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     upcast = config.vae_overflows and dtype == torch.float16
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
-    vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)
+    vae = _load(vae_class(config.vae), config, "vae", torch.float32 if upcast else dtype)
     try:
         unet, vae = (part.to(device).to(memory_format=layout) for part in (unet, vae))
         return Base(unet=unet, vae=vae)
@@ -69,8 +74,10 @@ def load_base(
 
 
 @torch.no_grad()
-def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) -> list[Tensor]:
-    """Encode prompts; the text encoder is loaded for this call only.
+def encode_prompts(
+    config: BaseConfig, prompts: Sequence[str], *, masked: bool, loras: Sequence[ExtraLora] = ()
+) -> list[Tensor]:
+    """Encode prompts; the text encoder is loaded for this call only, with `loras`.
 
     `masked` passes the tokenizer's attention mask to the text encoder, which
     `StableDiffusionPipeline` does only if the encoder's config asks for it. Returns (1, T, d)
@@ -79,6 +86,7 @@ def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) 
     for a prompt that is too long.
     """
     encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
+    add_to_text_encoder(loras, encoder)
     ids, mask = _tokenize(config, prompts, encoder.config.max_position_embeddings)
     if int(ids.max()) >= encoder.config.vocab_size:
         raise base_error(
@@ -127,7 +135,7 @@ def _load(
     part: str,
     dtype: torch.dtype,
 ) -> ModelMixin | PreTrainedModel:
-    folder = config.folder / part
+    folder = config.vae_folder if part == "vae" else config.folder / part
     try:
         with quiet():
             model, report = model_class.from_pretrained(
@@ -138,7 +146,7 @@ def _load(
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except _LOADING_ERRORS as error:
+    except LOADING_ERRORS as error:
         raise base_error(f"{folder}: its weights cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:

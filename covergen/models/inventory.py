@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelMissingError
-from covergen.models.files import KINDS, names_in, select
+from covergen.models.files import select_in
 from covergen.models.locate import locate
 from covergen.models.sources import PAINTER_FOLDER
 
@@ -34,24 +34,30 @@ class Part:
 
 
 def parts_of(preset: Preset) -> tuple[Part, ...]:
-    """Return the parts of a model: base, CLAP and, if it has one, adapter. Uses no network."""
-    sources = {"base": preset.base, "clap": preset.clap, "adapter": preset.adapter}
-    return tuple(
-        _part(source, kind, preset.name) for kind in KINDS if (source := sources[kind]) is not None
-    )
+    """Return the parts of a model: base, CLAP, and those of the others it has. No network."""
+    sources: list[tuple[Kind, str | None]] = [
+        ("base", preset.base),
+        ("clap", preset.clap),
+        ("adapter", preset.adapter),
+        *(("lora", lora.source) for lora in preset.loras),
+        ("vae", preset.vae),
+    ]
+    return tuple(_part(source, kind, preset) for kind, source in sources if source is not None)
 
 
-def _part(source: str, kind: Kind, model: str) -> Part:
+def _part(source: str, kind: Kind, preset: Preset) -> Part:
     try:
-        path = locate(source, kind, model=model)
+        path = locate(source, kind, model=preset.name)
     except ModelMissingError as error:
         return Part(kind=kind, source=source, path=None, missing=error)
-    return Part(kind=kind, source=source, path=path, size_bytes=_size_bytes(path, kind))
+    size_bytes = _size_bytes(path, kind, preset.variant)
+    return Part(kind=kind, source=source, path=path, size_bytes=size_bytes)
 
 
-def _size_bytes(path: Path, kind: Kind) -> int:
+def _size_bytes(path: Path, kind: Kind, variant: str | None) -> int:
     if path.is_file():
         return path.stat().st_size
     if path == PAINTER_FOLDER:
         return 0  # code, not weights
-    return sum((path / name).stat().st_size for name in select(kind, names_in(path)).files)
+    files = select_in(path, kind, variant=variant).files
+    return sum((path / name).stat().st_size for name in files)

@@ -81,7 +81,7 @@ def _is_writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
+def _values(preset: Preset) -> dict[str, object]:
     values = {
         "description": preset.description,
         "base": preset.base,
@@ -91,6 +91,10 @@ def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
         "windows": preset.windows,
         "padding": preset.padding,
         "styles": list(preset.styles),
+        "loras": [asdict(lora) for lora in preset.loras],
+        "vae": preset.vae,
+        "variant": preset.variant,
+        "dtype": preset.dtype,
         "licence": preset.licence,
     }
     return {key: value for key, value in values.items() if value not in (None, "", [])}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from covergen.core.dependencies import check_dependencies
-from covergen.core.errors import ModelError, UsageError
+from covergen.core.errors import ModelError, ModelMissingError, UsageError
 from covergen.core.types import Sampling
-from covergen.models.locate import locate
+from covergen.models.files import is_pipeline, select_in
+from covergen.models.locate import locate, revision_of
 from covergen.models.presets import (
     UNNAMED,
     at_quality,
@@ -18,7 +19,7 @@ from covergen.models.presets import (
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.events import BaseChanged, GpuUnused, ModelLoading
+from covergen.pipeline.events import BaseChanged, DistilledBase, GpuUnused, ModelLoading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
     from covergen.core.types import PaintRequest
-    from covergen.models.files import Kind
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "DIFFUSION_OPTIONS",
+    "NO_ADAPTER",
     "Model",
     "ModelChoice",
     "ModelFiles",
@@ -50,8 +51,13 @@ __all__ = [
 
 
 DEFAULT_MODEL = "starter"
+NO_ADAPTER = "none"
+"""The value of --adapter, and of Provenance.adapter, for painting from words alone."""
+
 DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
 """Fields of Sampling that do not apply to a procedural model."""
+
+_DISTILLED_STEPS, _DISTILLED_GUIDANCE = 10, 2.0  # the most that distilled bases are made for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,8 @@ class ModelChoice:
     """The model options of a command. None means the preset's value, at this quality.
 
     `model` is None if no model was named: the default model, or an unnamed one if all of its parts
-    are given. `base` and `clap` are folders or names on the Hub.
+    are given. `base` and `clap` are folders or names on the Hub; the `adapter` "none" leaves out
+    the preset's.
     """
 
     model: str | None = None
@@ -82,11 +89,17 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """The local paths of a model's parts: two folders and the adapter file."""
+    """The local paths of a model's parts: two folders and the adapter file, if there is one.
+
+    `loras` are files and `vae` is a folder; `pipeline`: diffusers paints.
+    """
 
     base: Path
     clap: Path
-    adapter: Path
+    adapter: Path | None
+    loras: tuple[Path, ...] = ()
+    vae: Path | None = None
+    pipeline: bool = False
 
 
 class PaintBatches(Protocol):
@@ -111,13 +124,16 @@ class PaintBatches(Protocol):
 class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
-    `device` and `dtype` are as in Provenance.
+    `device`, `dtype`, `adapter_sha256` and `revision` are as in Provenance. `sampling` is the
+    preset's with the defaults of a pipeline filled in.
     """
 
     audio_encoder: AudioEncoder
     device: str
     dtype: str
     adapter_sha256: str
+    sampling: Sampling
+    revision: str = ""
     paint_batches: PaintBatches
 
 
@@ -144,24 +160,27 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         _refuse_diffusion_options(preset, choice)
         check_styles(filter(None, styles))
     sampling = replace(preset.sampling, **overrides)
+    # What a preset says about sampling is for its own base.
+    given = {*overrides, *(preset.given if base == preset.base else ())}
     if choice.inks is not None and sampling.finish == "none":
         raise UsageError("--inks applies to --finish print and --finish paper only.")
     return replace(
         preset,
         base=base,
         clap=choice.clap or preset.clap,
-        adapter=choice.adapter or preset.adapter,
+        adapter=None if choice.adapter == NO_ADAPTER else choice.adapter or preset.adapter,
         windows=choice.windows or preset.windows,
         padding=choice.padding or preset.padding,
         styles=styles,
         sampling=sampling,
+        given=tuple(sorted(given)),
     )
 
 
 def _named_preset(choice: ModelChoice, *, makes_adapter: bool) -> Preset:
     base, clap = choice.base, choice.clap
     if choice.model is None and base and clap and (choice.adapter or makes_adapter):
-        return unnamed_preset(base, clap, choice.adapter)
+        return unnamed_preset(base, clap, None if choice.adapter == NO_ADAPTER else choice.adapter)
     return find_preset(choice.model or DEFAULT_MODEL, load_presets())
 
 
@@ -191,23 +210,46 @@ def locate_model(preset: Preset) -> ModelFiles:
     """Find the parts of a preset on this machine, without using the network.
 
     Raises ModelMissingError for a missing part, and ModelError for a preset without an adapter,
-    since nothing would relate its pictures to the music.
+    since nothing would relate its pictures to the music, unless diffusers paints with it. Then an
+    adapter raises ModelError.
     """
-    if preset.adapter is None:
+    pipeline = _is_pipeline(preset)
+    if preset.adapter is None and not pipeline:
         raise ModelError(
             f"The model {preset.name!r} has no adapter. Without one, its pictures would not depend"
             " on the music.",
             hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
             f" {preset.name}`, or pass one with --adapter FILE (art-from-audio's also work).",
         )
+    if preset.adapter is not None and pipeline:
+        raise ModelError(
+            f"An adapter does not work with {preset.base}: it needs a base like Stable Diffusion"
+            " 1.x or 2.x, and this one is painted with as a whole.",
+            hint="Use it in a model without an adapter, whose pictures follow the music in words,"
+            " or leave the adapter out with --adapter none.",
+        )
+    vae = preset.vae
     return ModelFiles(
         base=locate_part(preset, "base"),
         clap=locate_part(preset, "clap"),
-        adapter=locate_part(preset, "adapter"),
+        adapter=None if preset.adapter is None else locate_part(preset, "adapter"),
+        loras=tuple(locate(lora.source, "lora", model=preset.name) for lora in preset.loras),
+        vae=None if vae is None else locate(vae, "vae", model=preset.name),
+        pipeline=pipeline,
     )
 
 
-def locate_part(preset: Preset, kind: Kind) -> Path:
+def _is_pipeline(preset: Preset) -> bool:
+    """Whether diffusers paints with a preset's base, as far as that is known."""
+    if preset.pipeline:
+        return True
+    try:
+        return is_pipeline(locate_part(preset, "base"))
+    except ModelMissingError:
+        return False
+
+
+def locate_part(preset: Preset, kind: Literal["base", "clap", "adapter"]) -> Path:
     """Find one part of a preset. Raises ModelMissingError, which names the preset to pull."""
     source = getattr(preset, kind)
     defined = load_presets().get(preset.name)
@@ -218,13 +260,24 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
 def check_model(options: PaintOptions) -> None:
     """Check everything that can be checked without loading weights.
 
-    Raises ModelError, UsageError for the device, and DependencyError for a broken package.
+    Raises ModelError, UsageError for the device or for settings that a pipeline does not have, and
+    DependencyError for a broken package.
     """
+    files = locate_model(options.preset)
+    _choose_compute(options)
+    check_dependencies(("transformers", "diffusers", "peft", "av"))
+    if files.pipeline:
+        from covergen.diffusion.pipeline_config import read_pipeline_config
+
+        preset = options.preset
+        read_pipeline_config(files.base).sampling(preset.sampling, preset.given)
+
+
+def _choose_compute(options: PaintOptions) -> Compute:
     from covergen.compute.device import choose_compute
 
-    locate_model(options.preset)
-    choose_compute(options.device, options.dtype)
-    check_dependencies(("transformers", "diffusers", "peft", "av"))
+    dtype = options.preset.dtype or "auto" if options.dtype == "auto" else options.dtype
+    return choose_compute(options.device, dtype)
 
 
 def load_model(options: PaintOptions, emit: Emit) -> Model:
@@ -233,14 +286,13 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
     from covergen.audio.clap import AudioEncoder
-    from covergen.compute.device import choose_compute
 
     files = locate_model(options.preset)
-    compute = choose_compute(options.device, options.dtype)
+    compute = _choose_compute(options)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     name = options.preset.name
-    emit(ModelLoading(name=files.adapter.name if name == UNNAMED else name))
+    emit(ModelLoading(name=files.adapter.name if name == UNNAMED and files.adapter else name))
     try:
         audio_encoder = AudioEncoder(
             files.clap,
@@ -248,8 +300,10 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
             dtype=compute.dtype,
             padding=options.preset.padding,
         )
-        if options.preset.base == PROCEDURAL:
-            return _load_poster(audio_encoder, files, compute, options)
+        if options.preset.base == PROCEDURAL and files.adapter:
+            return _load_poster(audio_encoder, files.adapter, compute, options)
+        if files.pipeline:
+            return _load_pipeline(audio_encoder, files, compute, options, emit)
         return _load_diffusion(audio_encoder, files, compute, options, emit)
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
@@ -258,19 +312,65 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
 
 def _load_poster(
-    audio_encoder: AudioEncoder, files: ModelFiles, compute: Compute, options: PaintOptions
+    audio_encoder: AudioEncoder, adapter: Path, compute: Compute, options: PaintOptions
 ) -> Model:
     from covergen.poster.model import load_poster
 
-    poster = load_poster(files.adapter, d_audio=audio_encoder.dimension, styles=_styles(options))
+    poster = load_poster(adapter, d_audio=audio_encoder.dimension, styles=_styles(options))
     paint_batches = partial(poster.paint_batches, size=options.size)
     return Model(
         audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=poster.sha256,
+        sampling=options.preset.sampling,
         paint_batches=paint_batches,
     )
+
+
+def _load_pipeline(
+    audio_encoder: AudioEncoder,
+    files: ModelFiles,
+    compute: Compute,
+    options: PaintOptions,
+    emit: Emit,
+) -> Model:
+    from covergen.diffusion.pipeline_loading import load_pipeline
+
+    preset = options.preset
+    painter = load_pipeline(
+        files.base,
+        device=compute.device,
+        dtype=compute.dtype,
+        variant=select_in(files.base, "base", variant=preset.variant).variant,
+        offload=preset.offload,
+        loras=_weighted(preset, files),
+        vae=files.vae,
+    )
+    sampling = painter.config.sampling(preset.sampling, preset.given)
+    _warn_if_distilled(preset, files, sampling, emit)
+    return Model(
+        audio_encoder=audio_encoder,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+        adapter_sha256=NO_ADAPTER,
+        sampling=sampling,
+        revision=revision_of(files.base),
+        paint_batches=painter.paint_batches,
+    )
+
+
+def _weighted(preset: Preset, files: ModelFiles) -> list[tuple[Path, float]]:
+    return [(file, lora.weight) for file, lora in zip(files.loras, preset.loras, strict=True)]
+
+
+def _warn_if_distilled(preset: Preset, files: ModelFiles, sampling: Sampling, emit: Emit) -> None:
+    """Warn of sampling settings that ruin the pictures of a distilled base."""
+    from covergen.diffusion.pipeline_config import is_distilled
+
+    fits = sampling.steps <= _DISTILLED_STEPS and sampling.guidance <= _DISTILLED_GUIDANCE
+    if not fits and is_distilled(files.base, preset.base):
+        emit(DistilledBase(base=preset.base, sampling=sampling))
 
 
 def _styles(options: PaintOptions) -> list[str]:
@@ -289,6 +389,7 @@ def _load_diffusion(
     from covergen.diffusion.painter import load_painter
     from covergen.diffusion.sampler import paint_batches
 
+    assert files.adapter is not None  # noqa: S101 - locate_model requires one
     painter = load_painter(
         files.base,
         files.adapter,
@@ -297,7 +398,10 @@ def _load_diffusion(
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
         styles=_styles(options),
+        loras=_weighted(options.preset, files),
+        vae=files.vae,
     )
+    _warn_if_distilled(options.preset, files, options.preset.sampling, emit)
     if painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
@@ -305,5 +409,7 @@ def _load_diffusion(
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256,
+        sampling=options.preset.sampling,
+        revision=revision_of(files.base),
         paint_batches=partial(paint_batches, painter),
     )

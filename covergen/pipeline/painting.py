@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,7 @@ def paint_plans(
         return
     with meter.loading():
         model = load_model(options, emit)
+    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
     embeddings = embed_albums(
         chain([first], plans),
         model.audio_encoder,
@@ -172,6 +173,9 @@ def _paint_albums(
             base=preset.base,
             clap=preset.clap,
             adapter=model.adapter_sha256,
+            revision=model.revision,
+            loras=", ".join(map(str, preset.loras)),
+            vae=preset.vae or "",
             windows=preset.windows,
             padding=preset.padding or "",
             device=model.device,

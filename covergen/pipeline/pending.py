@@ -108,7 +108,10 @@ class PendingCovers:
         if not self._cached_settings:
             paint = self._options.paint
             files = locate_model(paint.preset)
-            model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
+            folders = [files.base, files.clap, *files.loras, *filter(None, [files.vae])]
+            model: list[object] = [stamp for path in folders for stamp in _stamps(path)]
+            if files.adapter:
+                model.append(file_hash(files.adapter))
             encoding = self._options.plan.write.encoding
             options = (paint.preset, paint.dtype, self._options.seed, encoding)
             settings = (model, covergen.__version__, *options)
@@ -116,8 +119,8 @@ class PendingCovers:
         return self._cached_settings
 
 
-def _stamps(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    for file in sorted(folder.rglob("*")):
+def _stamps(path: Path) -> Iterator[tuple[Path, Stamp]]:
+    for file in [path, *sorted(path.rglob("*"))]:
         if file.is_file():
             yield file, Stamp.of(file.stat())
 
