@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils.peft_utils import set_weights_and_activate_adapters
 from safetensors import SafetensorError
 from torch import Tensor
@@ -32,7 +33,7 @@ def read_lora(file: Path, weight: float) -> ExtraLora:
     """Read a LoRA for Stable Diffusion 1.x or 2.x. Raises AdapterError if it is not one."""
     try:
         with quiet():
-            tensors, alphas, metadata = StableDiffusionPipeline.lora_state_dict(
+            tensors, alphas, metadata = StableDiffusionLoraLoaderMixin.lora_state_dict(
                 str(file.parent),
                 weight_name=file.name,
                 use_safetensors=True,
@@ -57,7 +58,7 @@ def merge_into_unet(lora: ExtraLora, unet: UNet2DConditionModel) -> None:
         return
     try:
         with quiet():
-            StableDiffusionPipeline.load_lora_into_unet(
+            StableDiffusionLoraLoaderMixin.load_lora_into_unet(
                 lora.tensors, lora.alphas, unet, adapter_name="extra", metadata=lora.metadata
             )
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -78,7 +79,7 @@ def add_to_text_encoder(loras: Sequence[ExtraLora], encoder: CLIPTextModel) -> N
     for name, lora in names.items():
         try:
             with quiet():
-                StableDiffusionPipeline.load_lora_into_text_encoder(
+                StableDiffusionLoraLoaderMixin.load_lora_into_text_encoder(
                     lora.tensors, lora.alphas, encoder, adapter_name=name, metadata=lora.metadata
                 )
         except (KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -11,10 +11,10 @@ from typing import Any
 import diffusers
 import transformers
 from diffusers import DiffusionPipeline
-from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING, _get_task_class
 
 from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import DEFAULT_SCHEDULER, Sampling
+from covergen.diffusion.quiet import quiet
 
 __all__ = ["PipelineConfig", "is_distilled", "pipeline_error", "read_pipeline_config"]
 
@@ -106,8 +106,11 @@ def read_pipeline_config(folder: Path) -> PipelineConfig:
     pipeline_class, in_auto = _class_of(folder, index)
     parameters = inspect.signature(pipeline_class.__init__).parameters
     optional = set(pipeline_class._optional_components)
+    absent = [name for name, value in index.items() if value == [None, None]]
     omitted: dict[str, object] = {
-        name: None for name in _UNUSED if name in parameters and name in optional
+        name: None
+        for name in parameters
+        if name in absent or (name in _UNUSED and name in optional)
     }
     if "requires_safety_checker" in parameters:
         omitted["requires_safety_checker"] = False
@@ -154,6 +157,12 @@ def _class_of(folder: Path, index: Mapping[str, Any]) -> tuple[type[DiffusionPip
         raise pipeline_error(f"{folder} needs code of its own, which covergen does not run.")
     if name in _NOT_IN_AUTO:
         return getattr(diffusers, name), False
+    with quiet():  # imports all pipelines, some of which print notices
+        from diffusers.pipelines.auto_pipeline import (
+            AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+            _get_task_class,
+        )
+
     found: type[DiffusionPipeline] | None = _get_task_class(
         AUTO_TEXT2IMAGE_PIPELINES_MAPPING, name, throw_error_if_not_exist=False
     )

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Kind", "Selection", "is_pipeline", "names_in", "select", "select_in"]
+__all__ = ["KINDS", "Kind", "Selection", "is_pipeline", "names_in", "select", "select_in"]
 
 Kind = Literal["base", "clap", "adapter", "lora", "vae"]
+KINDS: tuple[Kind, ...] = ("base", "clap", "adapter", "lora", "vae")
 
 _INDEX = "model_index.json"  # lists the components of a diffusers pipeline, with their classes
 
@@ -196,12 +197,7 @@ def _select_pipeline(
         if folder in files and "/" not in file:
             files[folder].add(file)
     with_weights = [n for n, cls in components.items() if not cls.endswith(_WITHOUT_WEIGHTS)]
-    complete = (
-        candidate
-        for candidate in (variant, *_VARIANTS)
-        if all(_weights_of(files[name], candidate) for name in with_weights)
-    )
-    chosen = next(complete, variant)
+    chosen = _variant([files[name] for name in with_weights], variant)
     selected, missing = {_INDEX}, []
     for name in components:
         configs = {f for f in files[name] if any(fnmatchcase(f, p) for p in _CONFIGS)}
@@ -214,18 +210,28 @@ def _select_pipeline(
     return Selection(files=tuple(sorted(selected)), fault=_lacking(missing), variant=chosen)
 
 
+def _variant(components: list[set[str]], preferred: str | None) -> str | None:
+    """Return the variant that the fewest components lack, the preferred one among equals."""
+    present = {None, *(variant for files in components for variant in _by_variant(files))}
+    candidates = [v for v in dict.fromkeys((preferred, *_VARIANTS)) if v in present]
+    return min(candidates, key=lambda v: sum(not _weights_of(files, v) for files in components))
+
+
 def _weights_of(files: Iterable[str], variant: str | None) -> set[str]:
     """Return a component's weight files in a variant, or else without one; empty if incomplete."""
-    shards: dict[str | None, dict[str, re.Match[str]]] = {}
-    for file in files:
-        if found := _WEIGHTS.fullmatch(file):
-            shards.setdefault(found["variant"] or found["last_variant"], {})[file] = found
+    by_variant = _by_variant(files)
     for wanted in dict.fromkeys((variant, None)):
-        matches = shards.get(wanted, {}).values()
-        counts = {int(m["count"] or 1) for m in matches}
-        if matches and len(matches) >= max(counts):
+        matches = by_variant.get(wanted, [])
+        if matches and len(matches) >= max(int(m["count"] or 1) for m in matches):
             return {m.string for m in matches}
     return set()
+
+
+def _by_variant(files: Iterable[str]) -> dict[str | None, list[re.Match[str]]]:
+    found: dict[str | None, list[re.Match[str]]] = {}
+    for match in filter(None, map(_WEIGHTS.fullmatch, files)):
+        found.setdefault(match["variant"] or match["last_variant"], []).append(match)
+    return found
 
 
 def _lacking(missing: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelMissingError
@@ -24,6 +24,7 @@ class Part:
     """A part of a model. `path` is the result of `locate`, or None if the part is missing.
 
     `size_bytes` is the total of the files that covergen reads. `missing` is the error of `locate`.
+    `weight` is that of a LoRA.
     """
 
     kind: Kind
@@ -31,18 +32,21 @@ class Part:
     path: Path | None
     size_bytes: int = 0
     missing: ModelMissingError | None = None
+    weight: float = 1.0
 
 
 def parts_of(preset: Preset) -> tuple[Part, ...]:
-    """Return the parts of a model: base, CLAP, and those of the others it has. No network."""
-    sources: list[tuple[Kind, str | None]] = [
-        ("base", preset.base),
-        ("clap", preset.clap),
-        ("adapter", preset.adapter),
-        *(("lora", lora.source) for lora in preset.loras),
-        ("vae", preset.vae),
-    ]
-    return tuple(_part(source, kind, preset) for kind, source in sources if source is not None)
+    """Return the parts that a model has, in the order of Kind. Uses no network."""
+    loras = (
+        replace(_part(lora.source, "lora", preset), weight=lora.weight) for lora in preset.loras
+    )
+    return (
+        _part(preset.base, "base", preset),
+        _part(preset.clap, "clap", preset),
+        *([_part(preset.adapter, "adapter", preset)] if preset.adapter is not None else []),
+        *loras,
+        *([_part(preset.vae, "vae", preset)] if preset.vae is not None else []),
+    )
 
 
 def _part(source: str, kind: Kind, preset: Preset) -> Part:

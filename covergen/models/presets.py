@@ -26,6 +26,7 @@ __all__ = [
     "find_preset",
     "is_name",
     "load_presets",
+    "lora_texts",
     "unnamed_preset",
     "user_file",
 ]
@@ -37,9 +38,6 @@ class Lora:
 
     source: str
     weight: float = 1.0
-
-    def __str__(self) -> str:
-        return self.source if self.weight == 1 else f"{self.source} × {self.weight:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +103,11 @@ def at_quality(preset: Preset, quality: str) -> Preset:
         steps = sampling.steps if sampling.steps < _FEW_STEPS else max(sampling.steps, 50)
         sampling = replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
     return replace(preset, sampling=sampling)
+
+
+def lora_texts(loras: Iterable[Lora]) -> str:
+    """Describe LoRAs in one line, for the provenance of covers."""
+    return ", ".join(f"{lora.source} × {lora.weight:g}" for lora in loras)
 
 
 def user_file() -> Path:

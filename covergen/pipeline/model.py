@@ -42,6 +42,7 @@ __all__ = [
     "Model",
     "ModelChoice",
     "ModelFiles",
+    "check_adapter",
     "check_model",
     "choose_preset",
     "load_model",
@@ -221,13 +222,7 @@ def locate_model(preset: Preset) -> ModelFiles:
             hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
             f" {preset.name}`, or pass one with --adapter FILE (art-from-audio's also work).",
         )
-    if preset.adapter is not None and pipeline:
-        raise ModelError(
-            f"An adapter does not work with {preset.base}: it needs a base like Stable Diffusion"
-            " 1.x or 2.x, and this one is painted with as a whole.",
-            hint="Use it in a model without an adapter, whose pictures follow the music in words,"
-            " or leave the adapter out with --adapter none.",
-        )
+    check_adapter(preset, pipeline=pipeline)
     vae = preset.vae
     return ModelFiles(
         base=locate_part(preset, "base"),
@@ -237,6 +232,17 @@ def locate_model(preset: Preset) -> ModelFiles:
         vae=None if vae is None else locate(vae, "vae", model=preset.name),
         pipeline=pipeline,
     )
+
+
+def check_adapter(preset: Preset, *, pipeline: bool) -> None:
+    """Raise ModelError for an adapter whose base is painted with as a whole."""
+    if pipeline and preset.adapter is not None:
+        raise ModelError(
+            f"The model {preset.name!r} cannot use an adapter: adapters need a base like Stable"
+            f" Diffusion 1.x or 2.x, and diffusers paints with {preset.base} as a whole.",
+            hint="Leave the adapter out (--adapter none): the pictures then follow words for the"
+            " music.",
+        )
 
 
 def _is_pipeline(preset: Preset) -> bool:

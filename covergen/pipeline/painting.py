@@ -20,6 +20,7 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
+from covergen.models.presets import lora_texts
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import load_model
 
@@ -174,7 +175,7 @@ def _paint_albums(
             clap=preset.clap,
             adapter=model.adapter_sha256,
             revision=model.revision,
-            loras=", ".join(map(str, preset.loras)),
+            loras=lora_texts(preset.loras),
             vae=preset.vae or "",
             windows=preset.windows,
             padding=preset.padding or "",

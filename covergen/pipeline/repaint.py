@@ -11,15 +11,15 @@ import covergen
 from covergen.core.errors import ModelError
 from covergen.core.picture import open_picture
 from covergen.core.seeds import seed_for
-from covergen.core.types import Album
+from covergen.core.types import DEFAULT_SCHEDULER, Album
 from covergen.library.scanning.folders import above_discs
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import file_hash
-from covergen.models.locate import locate
-from covergen.models.presets import load_presets
+from covergen.models.locate import locate, revision_of
+from covergen.models.presets import load_presets, lora_texts
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS
+from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +158,7 @@ def _model_options(
     presets = load_presets()
     provisos = list(_missing(provenance))
     adapter = _adapter_source(provenance, presets, adapter_hint)
+    provisos += _parts_changed(provenance, presets)
     if provenance.version != covergen.__version__:
         provisos.append(
             f"It was painted by covergen {provenance.version}, and this is {covergen.__version__}:"
@@ -196,6 +197,8 @@ def _model_options(
         options = {name: v for name, v in options.items() if name not in _DIFFUSION}
     if provenance.finish == "none":
         del options["inks"]
+    if provenance.scheduler == DEFAULT_SCHEDULER:
+        del options["scheduler"]
     for name in ("padding", "dtype"):
         if not options[name]:
             del options[name]
@@ -212,8 +215,24 @@ def _missing(provenance: Provenance) -> Iterator[str]:
             yield error.message
 
 
+def _parts_changed(provenance: Provenance, presets: dict[str, Preset]) -> Iterator[str]:
+    """Yield what no option can say: other LoRAs or another VAE, and another version of the base."""
+    preset = presets.get(provenance.model)
+    for name, recorded, current in (
+        ("LoRAs", provenance.loras, lora_texts(preset.loras) if preset else ""),
+        ("VAE", provenance.vae, (preset.vae or "") if preset else ""),
+    ):
+        if recorded != current:
+            yield f"It was painted with other {name} than the model has: {recorded or 'none'}."
+    with suppress(ModelError):
+        if provenance.revision not in ("", revision_of(locate(provenance.base, "base"))):
+            yield f"It was painted with the base's revision {provenance.revision}."
+
+
 def _adapter_source(provenance: Provenance, presets: dict[str, Preset], hint: str) -> str | None:
     """Return the first adapter whose hash matches, None if there is none."""
+    if provenance.adapter == NO_ADAPTER:
+        return NO_ADAPTER
     own_first = sorted(presets.values(), key=lambda preset: preset.name != provenance.model)
     sources = [*(preset.adapter for preset in own_first), hint]
     for source in dict.fromkeys(filter(None, sources)):

@@ -94,9 +94,14 @@ def _run(run: Run) -> str:
 
 def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     yield "model", f"{provenance.model}, by covergen {provenance.version}"
-    yield "base", provenance.base
+    revision = f", revision {provenance.revision}" if provenance.revision else ""
+    yield "base", f"{provenance.base}{revision}"
     yield "CLAP", provenance.clap
-    yield "adapter", f"SHA-256 {provenance.adapter}"
+    adapter = provenance.adapter
+    yield "adapter", adapter if adapter == "none" else f"SHA-256 {adapter}"
+    for label, text in (("LoRAs", provenance.loras), ("VAE", provenance.vae)):
+        if text:
+            yield label, text
     yield (
         "sampling",
         f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",
