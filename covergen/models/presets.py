@@ -80,7 +80,7 @@ class Preset:
 UNNAMED = "custom"
 """The name of a model that is not in a models.toml."""
 
-_FEW_STEPS = 10
+_FEW_STEPS, _LITTLE_GUIDANCE = 8, 2.0  # of models that were distilled for a few steps
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 
 
@@ -100,7 +100,8 @@ def at_quality(preset: Preset, quality: str) -> Preset:
             guided_until=min(sampling.guided_until, 0.6),
         )
     if quality == "best":
-        steps = sampling.steps if sampling.steps < _FEW_STEPS else max(sampling.steps, 50)
+        distilled = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
+        steps = sampling.steps if distilled else max(sampling.steps, 50)
         sampling = replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
     return replace(preset, sampling=sampling)
 

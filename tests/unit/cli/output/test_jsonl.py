@@ -121,6 +121,9 @@ def test_done_object_lists_files_and_provenance() -> None:
             "padding": "",
             "device": "",
             "dtype": "",
+            "revision": "",
+            "loras": "",
+            "vae": "",
         },
     }
 
