@@ -9,6 +9,7 @@ from transformers import (
     ClapFeatureExtractor,
     ClapModel,
     ClapTextConfig,
+    RobertaTokenizer,
 )
 from transformers.utils import logging
 
@@ -22,7 +23,9 @@ _SAMPLE_RATE = 48_000
 def make_tiny_clap(
     folder: Path, *, projection_dim: int = 512, seed: int = 0, fusion: bool = False
 ) -> Path:
-    """Save a whole ClapModel and its `preprocessor_config.json`, 2.4 MB; return the folder.
+    """Save a whole ClapModel, its tokenizer and `preprocessor_config.json`, 2.4 MB.
+
+    Returns the folder.
 
     The same arguments give the same files. A random encoder maps all sounds to similar embeddings;
     subtracting the mean embedding of a few sounds makes them differ.
@@ -43,7 +46,15 @@ def make_tiny_clap(
     logging.disable_progress_bar()
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
     return folder
+
+
+def make_tokenizer() -> RobertaTokenizer:
+    """A byte-level tokenizer with one token per character, and RoBERTa's special tokens."""
+    characters = ["\u0120", *(chr(code) for code in range(ord("!"), ord("~") + 1))]
+    words = ["<s>", "<pad>", "</s>", "<unk>", *characters, "<mask>"]
+    return RobertaTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[])
 
 
 def _config(projection_dim: int, *, fusion: bool) -> ClapConfig:
@@ -60,11 +71,12 @@ def _config(projection_dim: int, *, fusion: bool) -> ClapConfig:
         initializer_factor=4.0,
     )
     text = ClapTextConfig(
-        vocab_size=64,
+        vocab_size=100,
         hidden_size=8,
         intermediate_size=8,
         num_hidden_layers=1,
         num_attention_heads=1,
+        initializer_factor=4.0,
         projection_dim=projection_dim,
     )
     return ClapConfig(

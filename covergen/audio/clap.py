@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import cached_property
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from covergen.audio.clap_folder import ClapFolder, read_clap_folder
+from covergen.audio.clap_loading import check_weights, model_errors, quiet_transformers
 from covergen.audio.mel import LogMel
 from covergen.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
@@ -22,12 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioEncoder"]
 
-_HINT = "The download may be incomplete: fetch the model again."
-_SHOWN = 3  # of the problems with the weights
-
 
 class AudioEncoder:
-    """The audio encoder of a CLAP model of any size; the text encoder is never loaded.
+    """The audio encoder of a CLAP model of any size; the text encoder is not loaded.
 
     `padding`, one of PADDINGS, fills a window that is longer than the audio; None for the model's
     own setting. Weights are loaded by the first `embed`. Raises ModelError (or ModelMissingError)
@@ -131,7 +126,7 @@ def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are
     """Load the audio encoder in float32, from a folder that may contain all of CLAP."""
     from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
-    with _quiet_transformers(), _model_errors(folder.path):
+    with quiet_transformers(), model_errors(folder.path):
         model, report = ClapAudioModelWithProjection.from_pretrained(
             folder.path,
             config=ClapAudioConfig.from_dict(folder.audio_config),
@@ -141,68 +136,5 @@ def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are
             ignore_mismatched_sizes=True,  # _check reports all of them
             output_loading_info=True,
         )
-    _check(folder.path, report)
+    check_weights(folder.path, report, "audio encoder", "audio_model.audio_encoder.layers.")
     return model.eval()
-
-
-def _check(folder: Path, report: dict[str, Any]) -> None:
-    """Raise ModelError unless the weights match config.json."""
-    problems = [f"{key} is missing" for key in sorted(report["missing_keys"])]
-    problems += [
-        f"{key} has shape {tuple(found)}, expected {tuple(expected)}"
-        for key, found, expected in sorted(report["mismatched_keys"])
-    ]
-    problems += [
-        f"{key} is not expected"
-        for key in sorted(report["unexpected_keys"])
-        if key.startswith("audio_model.audio_encoder.layers.")
-    ]
-    if problems:
-        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise ModelError(
-            f"The weights in {folder} do not match the CLAP audio encoder in its config.json:"
-            f" {'; '.join(problems[:_SHOWN])}{more}.",
-            hint=_HINT,
-        )
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Hide transformers' progress bars and reports: the text encoder is missing on purpose."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _model_errors(folder: Path) -> Iterator[None]:
-    """Translate transformers' errors about a folder's contents to ModelError."""
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (
-        SafetensorError,
-        StrictDataclassError,
-        UnpicklingError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        ZeroDivisionError,
-    ) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ModelError(
-            f"The CLAP model in {folder} cannot be loaded: {first_line}", hint=_HINT
-        ) from error

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["ClapFolder", "read_clap_folder"]
+__all__ = ["ClapFolder", "read_clap_folder", "read_text_config"]
 
 _HINT = (
     "Pass the folder of a CLAP model, such as laion/larger_clap_music_and_speech, that contains"
@@ -82,6 +82,24 @@ def read_clap_folder(folder: Path, *, padding: str | None = None) -> ClapFolder:
         mel=mel,
         fingerprint=_fingerprint(settings, _weights(folder)),
     )
+
+
+def read_text_config(folder: Path) -> dict[str, Any]:
+    """Return the settings of a CLAP model's text encoder, for transformers.ClapTextConfig.
+
+    Raises ModelMissingError if the model has no text encoder or its tokenizer is missing, and
+    ModelError for a file that is not from a CLAP model.
+    """
+    config = _read_json(folder / "config.json")
+    text = config.get("text_config")
+    if config.get("model_type") != "clap" or not isinstance(text, dict):
+        raise ModelMissingError(f"The CLAP model in {folder} has no text encoder.")
+    vocabularies = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    if not any(all((folder / name).is_file() for name in names) for names in vocabularies):
+        raise ModelMissingError(
+            f"The CLAP model in {folder} lacks the tokenizer of its text encoder, tokenizer.json."
+        )
+    return text | {"projection_dim": config.get("projection_dim", 512)}
 
 
 def _audio_config(path: Path) -> dict[str, Any]:

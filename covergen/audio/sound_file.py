@@ -27,12 +27,20 @@ _FORMATS = {
 SUFFIXES = tuple(_FORMATS)
 
 
-def write_sound(path: Path, samples: NDArray[np.float32], *, sample_rate_hz: int) -> None:
+def write_sound(
+    path: Path,
+    samples: NDArray[np.float32],
+    *,
+    sample_rate_hz: int,
+    bits_per_second: int | None = None,
+) -> None:
     """Encode (2, n) or (1, n) float32 in -1..1, in the format of the suffix: one of SUFFIXES.
 
-    The file is written atomically. Raises OSError.
+    `bits_per_second`: None for the format's own, which is high. The file is written atomically.
+    Raises OSError.
     """
-    muxer, codec, bit_rate = _FORMATS[path.suffix]
+    muxer, codec, usual = _FORMATS[path.suffix]
+    bit_rate = bits_per_second or usual
     layout = {1: "mono", 2: "stereo"}[len(samples)]
     temporary = path.with_suffix(".part")
     try:

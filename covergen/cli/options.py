@@ -70,7 +70,7 @@ SECTIONS: Sections = {
         "dry_run", "preview", "candidates", "retry", "no_audio", "choices", "libraries",
     ),
     "Picture": (
-        "quality", "styles", "finish", "inks", "seed", "size", "image_format",
+        "quality", "styles", "negative", "finish", "inks", "seed", "size", "image_format",
     ),
     "Model": ("model", "adapter", "base", "clap"),
     "Speed": ("device", "batch_size", "jobs"),
@@ -272,7 +272,11 @@ compute_options = _together(
 
 paint_options = _together(
     clap_options,
-    click.option("--adapter", metavar="FILE", help="Adapter from covergen or art-from-audio."),
+    click.option(
+        "--adapter",
+        metavar="FILE",
+        help="Adapter from covergen or art-from-audio; none: paint from words found for the music.",
+    ),
     base_option,
     click.option(
         "--lora-rank",
@@ -332,6 +336,7 @@ paint_options = _together(
         help="Words that guide the picture along with the music. Repeatable: each album takes one."
         "  [default: the model's]",
     ),
+    click.option("--negative", metavar="WORDS", help="Words for what pictures should not show."),
     click.option(
         "--finish",
         type=click.Choice(FINISHES),

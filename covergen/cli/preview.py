@@ -30,7 +30,7 @@ _REMEMBERED = (
     "seed", "candidates", "no_audio",
     "model", "base", "clap", "adapter", "windows", "padding", "lora_rank", "steps", "guidance",
     "scheduler", "guided_from", "guided_until", "reuse", "finish", "inks", "size", "quality",
-    "styles",
+    "styles", "negative",
     "sidecar", "no_embed", "hardlinks", "min_age",
 )  # fmt: skip
 

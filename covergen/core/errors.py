@@ -2,7 +2,7 @@
 
 CovergenError
 ├── UsageError            invalid option, path or settings file; exit code 2
-│   └── SettingsError         config.toml or models.toml, with all its problems at once
+│   └── SettingsError         a .toml file in the config folder, with all its problems at once
 ├── ModelError            the model cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
 │   └── AdapterError          the file is not an adapter, or does not fit the base

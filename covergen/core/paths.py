@@ -8,12 +8,12 @@ __all__ = ["cache_folder", "config_folder", "state_folder"]
 
 
 def cache_folder() -> Path:
-    """The folder for data that can be recomputed: embeddings, scan results, timings."""
+    """The folder for data that can be recomputed: embeddings, word vectors, scans, timings."""
     return platformdirs.user_cache_path("covergen", appauthor=False)
 
 
 def config_folder() -> Path:
-    """The folder of the user's `config.toml` and `models.toml`."""
+    """The folder of the user's `config.toml`, `models.toml` and `vocabulary.toml`."""
     return platformdirs.user_config_path("covergen", appauthor=False)
 
 

@@ -219,9 +219,10 @@ class Provenance:
     hexadecimal, or "none". `revision` is the base's commit on the Hub, `loras` and `vae` what
     replaces parts of the base, as in models.toml; "" for none of them. `seed` is the sampler's
     seed, `windows` the number of windows embedded per track, `padding` one of PADDINGS, or "" for
-    the CLAP model's own; `style` is the text prompt. `device` ("cpu", "cuda", "mps") and `dtype`
-    ("fp32", "bf16", "fp16") are where and in which precision it was painted, "" if unknown. The
-    other fields are those of Sampling.
+    the CLAP model's own. `style` and `negative` are what the user asked for; `prompt` is the whole
+    prompt of a model without an adapter, with the words found for the music. `device` ("cpu",
+    "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it was
+    painted, "" if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -241,6 +242,8 @@ class Provenance:
     finish: str = "none"
     inks: int = 6
     style: str = ""
+    negative: str = ""
+    prompt: str = ""
     padding: str = ""
     device: str = ""
     dtype: str = ""

@@ -82,6 +82,7 @@ class Health:
     usable: int = 0
     with_audio: int = 0
     with_embedding: int = 0
+    with_caption: int = 0
     albums: set[str] = field(default_factory=set)
     pictures: set[bytes] = field(default_factory=set)
     lengths: Counter[int] = field(default_factory=Counter)
@@ -98,6 +99,7 @@ class Health:
             self.usable += 1
             self.with_audio += item.pair.audio is not None
             self.with_embedding += item.length is not None
+            self.with_caption += bool(item.pair.caption)
             self.albums.add(item.pair.album)
             self.pictures.add(item.picture)
             if item.length is not None:

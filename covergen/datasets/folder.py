@@ -55,7 +55,7 @@ class Pair:
     """A cover with its music: audio, an embedding (`.pt` or `.safetensors`), or both.
 
     Pairs with the same `album` share a cover and must stay on the same side of a split. `title` is
-    for display.
+    for display. `caption` is what the cover shows in words, or "".
     """
 
     stem: str
@@ -64,6 +64,7 @@ class Pair:
     embedding: Path | None
     album: str
     title: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,7 @@ def read_dataset(folder: Path) -> Dataset:
             embedding=embeddings.get(stem),
             album=albums[stem],
             title=_title(metadata.get(stem, {}), stem),
+            caption=metadata.get(stem, {}).get("caption", "").strip(),
         )
         for stem, image in paired.items()
     )

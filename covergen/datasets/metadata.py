@@ -53,9 +53,11 @@ class Row(TypedDict, total=False):
     license_url: str
     image_license: str
     attribution: str
+    caption: str
 
 
-COLUMNS = tuple(Row.__annotations__)
+COLUMNS = tuple(column for column in Row.__annotations__ if column != "caption")
+"""The columns of a new file. `caption`, what the cover shows in words, is the user's to add."""
 
 
 def read_metadata(folder: Path) -> Iterator[Row]:

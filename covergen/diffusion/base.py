@@ -5,8 +5,10 @@ Works with any model that is structured like Stable Diffusion 1.x or 2.x (Rombac
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -22,7 +24,7 @@ from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
 from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["LOADING_ERRORS", "Base", "Vae", "encode_prompts", "load_base"]
+__all__ = ["LOADING_ERRORS", "Base", "PromptEncoder", "Vae", "encode_prompts", "load_base"]
 
 # What diffusers and transformers raise if weights do not match their config.
 LOADING_ERRORS = (
@@ -73,60 +75,89 @@ def load_base(
         raise memory_error(f"{config.folder} does not fit in the memory of {device}.") from error
 
 
-@torch.no_grad()
-def encode_prompts(
-    config: BaseConfig, prompts: Sequence[str], *, masked: bool, loras: Sequence[ExtraLora] = ()
-) -> list[Tensor]:
-    """Encode prompts; the text encoder is loaded for this call only, with `loras`.
+def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) -> list[Tensor]:
+    """Encode prompts; the text encoder is loaded for this call only.
+
+    Returns (1, T, d) float32 on the CPU for each prompt: the empty prompt is padded to the full
+    length for guidance, others run from the start token to the end token. Raises what
+    `PromptEncoder` and its `encode` raise.
+    """
+    encoder = PromptEncoder(config, masked=masked)
+    return [encoder.encode(prompt, padded=not prompt) for prompt in prompts]
+
+
+class PromptEncoder:
+    """A base's text encoder and tokenizer, in float32.
 
     `masked` passes the tokenizer's attention mask to the text encoder, which
-    `StableDiffusionPipeline` does only if the encoder's config asks for it. Returns (1, T, d)
-    float32 on the CPU for each prompt: the empty prompt is padded to the encoder's full length for
-    guidance, others run from the start token to the end token. Raises ModelError, and UsageError
-    for a prompt that is too long.
+    `StableDiffusionPipeline` does only if the encoder's config asks for it. Raises ModelError, and
+    AdapterError if `loras` do not fit.
     """
-    encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
-    add_to_text_encoder(loras, encoder)
-    ids, mask = _tokenize(config, prompts, encoder.config.max_position_embeddings)
-    if int(ids.max()) >= encoder.config.vocab_size:
-        raise base_error(
-            f"{config.folder / 'tokenizer'}: expected token IDs below {encoder.config.vocab_size}, "
-            f"the text encoder's vocabulary size, found {int(ids.max())}."
-        )
-    masked = masked or getattr(encoder.config, "use_attention_mask", False)
-    encoded = []
-    # One at a time, so that a prompt's encoding does not depend on the others.
-    for prompt, row, used in zip(prompts, ids, mask, strict=True):
-        hidden = encoder(row[None], attention_mask=used[None] if masked else None)[0]
-        encoded.append(hidden[:, : int(used.sum())] if prompt else hidden)
-    return encoded
 
+    def __init__(
+        self,
+        config: BaseConfig,
+        *,
+        masked: bool,
+        device: torch.device | str = "cpu",
+        loras: Sequence[ExtraLora] = (),
+    ) -> None:
+        self._folder = config.folder / "tokenizer"
+        encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
+        add_to_text_encoder(loras, encoder)
+        self._encoder = encoder.to(device)
+        self._masked = masked or getattr(encoder.config, "use_attention_mask", False)
+        with _tokenizer_errors(self._folder), quiet():
+            self._tokenizer = CLIPTokenizer.from_pretrained(self._folder, local_files_only=True)
+        longest = encoder.config.max_position_embeddings
+        self._length = min(self._tokenizer.model_max_length, longest)
 
-def _tokenize(config: BaseConfig, prompts: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
-    """Return token IDs and their attention mask, both (B, T)."""
-    folder = config.folder / "tokenizer"
-    try:
-        with quiet():
-            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-            length = min(tokenizer.model_max_length, longest)
-            needed = [len(ids) for ids in tokenizer(list(prompts)).input_ids]
-            tokens = tokenizer(
-                list(prompts),
-                padding="max_length",
-                max_length=length,
-                truncation=True,
-                return_tensors="pt",
-            )
-    except Exception as error:  # the Rust tokenizer raises plain Exception
-        raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
-    for prompt, count in zip(prompts, needed, strict=True):
-        if count > length:
+    def check_length(self, prompt: str) -> None:
+        """Raise UsageError if a prompt is too long."""
+        with _tokenizer_errors(self._folder), quiet():
+            count = len(self._tokenizer(prompt).input_ids)
+        if count > self._length:
             shown = textwrap.shorten(prompt, 40)
             raise UsageError(
-                f"The style '{shown}' is too long: it has {count - 2} tokens, but the model's text"
-                f" encoder accepts {length - 2}."
+                f"The prompt '{shown}' is too long: it has {count - 2} tokens, but the model's text"
+                f" encoder accepts {self._length - 2}."
             )
-    return tokens.input_ids, tokens.attention_mask
+
+    @torch.no_grad()
+    def encode(self, prompt: str, *, padded: bool, truncate: bool = False) -> Tensor:
+        """Encode one prompt, so that its encoding does not depend on others: (1, T, d) float32.
+
+        `padded`: to the encoder's full length, as in `StableDiffusionPipeline`; otherwise, T runs
+        from the start token to the end token. Raises UsageError for a prompt that is too long,
+        unless it is to be truncated, and ModelError for a tokenizer of another model.
+        """
+        if not truncate:
+            self.check_length(prompt)
+        with _tokenizer_errors(self._folder), quiet():
+            tokens = self._tokenizer(
+                [prompt],
+                padding="max_length",
+                max_length=self._length,
+                truncation=True,
+                return_tensors="pt",
+            ).to(self._encoder.device)
+        ids, used = tokens.input_ids, tokens.attention_mask
+        known = self._encoder.config.vocab_size
+        if int(ids.max()) >= known:
+            raise base_error(
+                f"{self._folder}: expected token IDs below {known}, the text encoder's vocabulary"
+                f" size, found {int(ids.max())}."
+            )
+        hidden: Tensor = self._encoder(ids, attention_mask=used if self._masked else None)[0]
+        return hidden if padded else hidden[:, : int(used.sum())]
+
+
+@contextmanager
+def _tokenizer_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the Rust tokenizer raises plain Exception
+        raise base_error(f"{folder}: expected a CLIP tokenizer: {error}.") from error
 
 
 def _load(

@@ -1,4 +1,4 @@
-"""Load a base with an adapter merged into it, ready to paint."""
+"""Load a base, with an adapter merged into it if there is one, ready to paint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from covergen.compute.onednn import pack
 from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
-from covergen.diffusion.base import Vae, encode_prompts, load_base
+from covergen.diffusion.base import PromptEncoder, Vae, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
-from covergen.diffusion.extra_lora import merge_into_unet, read_lora
+from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet, read_lora
 
 __all__ = ["Painter", "load_painter"]
 
@@ -21,16 +21,19 @@ __all__ = ["Painter", "load_painter"]
 class Painter:
     """The loaded models, all on `device`.
 
-    `projection` maps (B, d_audio) to (B, N, d_cross) in float32. `unconditional` is the empty
-    prompt, (1, T, d_cross) float32. `styles` maps each style to its tokens, (1, T, d_cross)
-    float32. `dtype` is the UNet's; the VAE's may differ.
+    `projection` maps (B, d_audio) to (B, N, d_cross) in float32. `unconditional` is the negative
+    prompt, empty by default, (1, T, d_cross) float32. `styles` maps each style to its tokens, (1,
+    T, d_cross) float32. `dtype` is the UNet's; the VAE's may differ.
+
+    Without an adapter, `adapter` and `projection` are None, and `styles` maps any prompt to its
+    tokens, cutting off what is too long.
     """
 
     config: BaseConfig
-    adapter: AdapterInfo
+    adapter: AdapterInfo | None
     unet: UNet2DConditionModel
     vae: Vae
-    projection: nn.Module
+    projection: nn.Module | None
     unconditional: Tensor
     styles: Mapping[str, Tensor]
     device: torch.device
@@ -39,31 +42,39 @@ class Painter:
 
 def load_painter(
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     *,
     d_audio: int,
     device: torch.device,
     dtype: torch.dtype,
     lora_rank: int | None = None,
     styles: Sequence[str] = (),
+    negative: str = "",
     loras: Sequence[tuple[Path, float]] = (),
     vae: Path | None = None,
 ) -> Painter:
     """Load a base folder and an adapter file for embeddings of length `d_audio`.
 
     Configs and headers are checked before any weights of the base are read. `lora_rank` is only
-    checked against the file. `loras` are files of LoRAs to merge as well, with their weights. `vae`
-    is the folder of a VAE to use in place of the base's. `styles` lists the styles that requests
-    may use. Raises ModelError, ModelMissingError, AdapterError, and UsageError for a style that is
-    too long.
+    checked against the file. `styles` lists the styles that requests may use. Without an adapter,
+    the text encoder is kept, since each request has its own prompt. `loras` are files of LoRAs to
+    merge as well, with their weights; `vae` is the folder of a VAE to use in place of the base's.
+    Raises ModelError, ModelMissingError, AdapterError, and UsageError for a style or a negative
+    prompt that is too long.
     """
     config = read_config(base, vae)
+    extra = [read_lora(file, weight) for file, weight in loras]
+    if adapter is None:
+        return _load_without_adapter(
+            config, device=device, dtype=dtype, styles=styles, negative=negative, loras=extra
+        )
     info = inspect(adapter)
     check_fit(info, config, d_audio=d_audio, lora_rank=lora_rank)
     tensors = read_tensors(info)
-    masked = info.empty_prompt == "masked"
-    extra = [read_lora(file, weight) for file, weight in loras]
-    unconditional, *encoded = encode_prompts(config, ["", *styles], masked=masked, loras=extra)
+    encoder = PromptEncoder(config, masked=info.empty_prompt == "masked", loras=extra)
+    unconditional = encoder.encode(negative, padded=True)
+    encoded = {style: encoder.encode(style, padded=False).to(device) for style in styles}
+    del encoder
     parts = load_base(config, device=device, dtype=dtype)
     for lora in extra:
         merge_into_unet(lora, parts.unet)
@@ -77,7 +88,48 @@ def load_painter(
         vae=parts.vae,
         projection=projection.requires_grad_(False),
         unconditional=unconditional.to(device),
-        styles={style: tokens.to(device) for style, tokens in zip(styles, encoded, strict=True)},
+        styles=encoded,
         device=device,
         dtype=dtype,
     )
+
+
+def _load_without_adapter(
+    config: BaseConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    styles: Sequence[str],
+    negative: str,
+    loras: Sequence[ExtraLora],
+) -> Painter:
+    encoder = PromptEncoder(config, masked=False, device=device, loras=loras)
+    for style in styles:
+        encoder.check_length(style)
+    unconditional = encoder.encode(negative, padded=True)
+    parts = load_base(config, device=device, dtype=dtype)
+    for lora in loras:
+        merge_into_unet(lora, parts.unet)
+    pack(parts.unet)
+    return Painter(
+        config=config,
+        adapter=None,
+        unet=parts.unet,
+        vae=parts.vae,
+        projection=None,
+        unconditional=unconditional,
+        styles=_Prompts(encoder),
+        device=device,
+        dtype=dtype,
+    )
+
+
+class _Prompts(dict[str, Tensor]):
+    """Encodes each prompt when it is needed; remembers none, since no two albums share one."""
+
+    def __init__(self, encoder: PromptEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    def __missing__(self, prompt: str) -> Tensor:
+        return self._encoder.encode(prompt, padded=True, truncate=True)

@@ -120,21 +120,28 @@ def guides(sampling: Sampling, share: float) -> bool:
 
 
 def _make_condition(painter: Painter, batch: Sequence[PaintRequest]) -> _Condition:
-    vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
-    audio = painter.projection(vectors)
     unconditional = painter.unconditional.expand(len(batch), -1, -1)
-    # The style's tokens come before the audio's; styles differ in length.
-    conditional = [
-        torch.cat([painter.styles[request.style], tokens[None]], dim=1)
-        if request.style
-        else tokens[None]
-        for request, tokens in zip(batch, audio, strict=True)
-    ]
+    conditional = _conditional(painter, batch)
     length = max(sequence.shape[1] for sequence in (unconditional, *conditional))
     aligned = [align(sequence, length) for sequence in (unconditional, *conditional)]
     tokens = torch.cat([sequence for sequence, _ in aligned]).to(painter.dtype)
     mask = torch.cat([mask for _, mask in aligned])
     return _Condition(tokens=tokens, mask=None if mask.all() else mask, guided=True)
+
+
+def _conditional(painter: Painter, batch: Sequence[PaintRequest]) -> list[Tensor]:
+    """The tokens of each request, (1, N, d): its prompt's, or its style's and the audio's."""
+    if painter.projection is None:
+        return [painter.styles[request.prompt] for request in batch]
+    vectors = torch.from_numpy(np.stack([request.vector for request in batch])).to(painter.device)
+    audio = painter.projection(vectors)
+    # The style's tokens come before the audio's; styles differ in length.
+    return [
+        torch.cat([painter.styles[request.style], tokens[None]], dim=1)
+        if request.style
+        else tokens[None]
+        for request, tokens in zip(batch, audio, strict=True)
+    ]
 
 
 def _predict(

@@ -23,6 +23,7 @@ STORES = {
     "embeddings": "embeddings of the music",
     "latents": "encoded covers used for training",
     "scans": "tags read from the music",
+    "words": "the vocabulary as CLAP embeds it",
     "rates": "how fast this machine embeds and paints",
     "pending": "painted covers that an interrupted run did not write",
     "previews": "locations of the libraries that previews were made from",
@@ -30,7 +31,7 @@ STORES = {
 }
 """A description of each store, by the name that `prune` accepts."""
 
-MADE_AGAIN = ("embeddings", "latents", "scans", "rates")
+MADE_AGAIN = ("embeddings", "latents", "scans", "words", "rates")
 """The stores whose contents can be recomputed."""
 
 PRUNED_UNASKED = ("embeddings", "latents", "scans")
@@ -57,10 +58,12 @@ def stored() -> Iterator[Stored]:
     from covergen.audio.store import stored_embeddings
     from covergen.library.scanning.scan_cache import remembered_files
     from covergen.training.latent_store import stored_latents
+    from covergen.words.store import words_folder
 
     yield _of_database("embeddings", stored_embeddings())
     yield _of_database("latents", stored_latents())
     yield _of_database("scans", remembered_files())
+    yield _of_files("words", words_folder())
     yield _of_files("rates", cache_folder() / "rates.json")
     yield _of_files("pending", state_folder() / "pending")
     yield _of_files("previews", state_folder() / "previews")
@@ -106,6 +109,10 @@ def _prune(name: str, unused_days: int | None) -> int:
             return _prune_latents(days)
         case "scans":
             return _prune_scans(days)
+        case "words":
+            from covergen.words.store import words_folder
+
+            return _delete_files(words_folder(), days)
         case "rates":
             return _delete_files(cache_folder() / "rates.json", days)
         case "journal":

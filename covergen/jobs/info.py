@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture, is_own, read_provenance
 from covergen.core.reasons import Reason
@@ -21,6 +22,7 @@ from covergen.library.writing.fingerprint import has_fingerprint
 from covergen.library.writing.sidecar import is_own_file
 from covergen.pipeline.planning import plan_one, within_reach
 from covergen.pipeline.repaint import repaint
+from covergen.pipeline.words import KnownWords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
     from covergen.core.types import Album, AlbumPlan, Provenance, Track
     from covergen.journal.journal import Run
+    from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.pipeline.repaint import Repaint
+    from covergen.words.vocabulary import Term
 
 __all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
 
@@ -83,12 +87,14 @@ class Alternative:
 class AlbumInfo:
     """What a run would do with an album, and which options would change that.
 
-    `own_cover_file`: covergen painted the cover file in the album's folder.
+    `own_cover_file`: covergen painted the cover file in the album's folder. `words` are those found
+    for its music, None if it has not been embedded.
     """
 
     plan: AlbumPlan
     own_cover_file: bool
     alternatives: tuple[Alternative, ...]
+    words: tuple[Term, ...] | None = None
 
 
 def file_info(path: Path, check_interrupted: CheckInterrupted) -> FileInfo:
@@ -182,10 +188,15 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 
 def album_infos(
-    options: PlanOptions, check_interrupted: CheckInterrupted
+    options: PlanOptions, preset: Preset | None, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumInfo | Outcome]:
-    """Explain each album, ignoring --limit. An Outcome is a file that could not be read."""
-    with closing(ScanCache()) as scan_cache:
+    """Explain each album, ignoring --limit. An Outcome is a file that could not be read.
+
+    `preset` is the model whose words are looked up, if any. Raises SettingsError for mistakes in
+    its vocabulary.
+    """
+    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
+        words = KnownWords(preset, store) if preset else None
         for item in scan(
             options.paths, options.scan, scan_cache, check_interrupted=check_interrupted
         ):
@@ -201,6 +212,7 @@ def album_infos(
                 plan=plan,
                 own_cover_file=item.cover_file is not None and is_own_file(item.cover_file),
                 alternatives=tuple(other for other in others if other.plan != plan),
+                words=words.find(item) if words else None,
             )
 
 

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["KINDS", "Kind", "Selection", "is_pipeline", "names_in", "select", "select_in"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Selection",
+    "is_pipeline",
+    "lacks_tokenizer",
+    "names_in",
+    "select",
+    "select_in",
+]
 
 Kind = Literal["base", "clap", "adapter", "lora", "vae"]
 KINDS: tuple[Kind, ...] = ("base", "clap", "adapter", "lora", "vae")
@@ -55,7 +64,14 @@ _LAYOUTS: dict[Kind, _Layout] = {
     ),
     "clap": _Layout(
         required=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
-        optional=("preprocessor_config.json",),
+        optional=(
+            "preprocessor_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "vocab.json",
+            "merges.txt",
+        ),
     ),
     "vae": _Layout(required=(("config.json",), _weights("diffusion_pytorch_model"))),
 }
@@ -128,6 +144,11 @@ def is_pipeline(folder: Path) -> bool:
     file = folder / _INDEX
     index = _parse_index(file.read_bytes()) if file.is_file() else {}
     return bool(index) and not _is_stable_diffusion(index)
+
+
+def lacks_tokenizer(kind: Kind, names: Collection[str]) -> bool:
+    """Whether these are the files of a CLAP model without those of its text encoder's tokenizer."""
+    return kind == "clap" and not {"tokenizer.json", "vocab.json"} & set(names)
 
 
 def names_in(folder: Path) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import ModelMissingError
 from covergen.core.paths import config_folder
 from covergen.models import hub
-from covergen.models.files import select_in
+from covergen.models.files import lacks_tokenizer, names_in, select_in
 from covergen.models.sources import (
     PACKAGE_PREFIX,
     PAINTER_FOLDER,
@@ -60,9 +60,10 @@ def pull(
     """Find a part of a model as `locate` does, downloading it from the Hub if necessary.
 
     Only the files that covergen reads are downloaded, into the Hub cache; an interrupted pull
-    resumes. `progress` shows bars on stderr if it is a terminal. `variant` is preferred among the
-    weights of a base. `check` is called with the folder of a part before its weights are
-    downloaded; an exception from it aborts the pull.
+    resumes, and a CLAP model of an earlier version of covergen gets its tokenizer. `progress` shows
+    bars on stderr if it is a terminal. `variant` is preferred among the weights of a base. `check`
+    is called with the folder of a part before its weights are downloaded; an exception from it
+    aborts the pull.
 
     Raises ModelError if the download fails, and ModelMissingError if `source` is a path at which
     the part is missing.
@@ -70,8 +71,10 @@ def pull(
     place = parse_source(source)
     if isinstance(place, HubName):
         try:
-            return locate(source, kind)
+            found = locate(source, kind)
         except ModelMissingError:
+            found = None
+        if found is None or (found.is_dir() and lacks_tokenizer(kind, names_in(found))):
             hub.download(place, kind, progress=progress, variant=variant, check=check)
     return locate(source, kind)
 

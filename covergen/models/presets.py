@@ -47,8 +47,10 @@ class Preset:
     `base`, `clap`, `adapter`, `vae` and the sources of `loras` are in the form that `locate` takes,
     with absolute paths. `windows` is the number of 10 s windows embedded per track; `padding` fills
     a window that is longer than the track: one of PADDINGS, or None for the CLAP model's own
-    setting. Each album uses one of the `styles`, if any. `licence`, `size` and `memory` are for
-    display. `defined_in` is the models.toml.
+    setting. Each album uses one of the `styles`, if any; guidance contrasts with the `negative`
+    prompt. Without an adapter, the words of the prompt come from the `vocabulary` (None for the one
+    in force) and, if CLAP has no text encoder, from a `mood` probe: both are paths, as in
+    `parse_source`. `licence`, `size` and `memory` are for display. `defined_in` is the models.toml.
 
     `pipeline`: diffusers paints with the base, even if it is like Stable Diffusion 1.x or 2.x. It
     then uses its own default for the sampling settings that are not `given`. `variant` is that of
@@ -67,6 +69,9 @@ class Preset:
     licence: str
     size: str
     defined_in: Path
+    negative: str = ""
+    mood: str | None = None
+    vocabulary: str | None = None
     memory: str = ""
     loras: tuple[Lora, ...] = ()
     vae: str | None = None
@@ -92,7 +97,9 @@ def at_quality(preset: Preset, quality: str) -> Preset:
     """
     sampling = preset.sampling
     if quality == "reference":
-        return replace(preset, sampling=_REFERENCE, windows=1, padding="silence", styles=())
+        return replace(
+            preset, sampling=_REFERENCE, windows=1, padding="silence", styles=(), negative=""
+        )
     if quality == "draft":
         sampling = replace(
             sampling,
@@ -180,7 +187,7 @@ def _parse(file: Path) -> dict[str, Any]:
 def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
     values: dict[str, Any] = {key: rule.default for key, rule in _KEYS.items()} | table
     folder = file.absolute().parent
-    for key in ("base", "clap", "adapter", "vae"):
+    for key in ("base", "clap", "adapter", "vae", "mood", "vocabulary"):
         if values[key] is not None:
             values[key] = anchored(values[key], folder)
     values["loras"] = tuple(_lora(entry, folder) for entry in values["loras"])
@@ -280,6 +287,9 @@ _KEYS: dict[str, _Rule] = {
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "padding": _Rule(PADDINGS.__contains__, f"one of {', '.join(PADDINGS)}"),
     "styles": _Rule(_are_texts, "a list of strings", ()),
+    "negative": _Rule(_is_text, "a string", ""),
+    "mood": _Rule(_is_source, "a mood probe's .safetensors file"),
+    "vocabulary": _Rule(_is_source, "a .toml file"),
     "loras": _Rule(
         _are_loras,
         'a list of .safetensors files, names on the Hugging Face Hub, or { source = "…",'

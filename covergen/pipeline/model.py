@@ -20,6 +20,7 @@ from covergen.models.presets import (
 )
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.events import BaseChanged, DistilledBase, GpuUnused, ModelLoading
+from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.words import WordFinder
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -84,6 +86,7 @@ class ModelChoice:
     inks: int | None = None
     quality: str = "standard"
     styles: tuple[str, ...] = ()
+    negative: str | None = None
     windows: int | None = None
     padding: str | None = None
 
@@ -126,7 +129,8 @@ class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
     `device`, `dtype`, `adapter_sha256` and `revision` are as in Provenance. `sampling` is the
-    preset's with the defaults of a pipeline filled in.
+    preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album for a
+    model without an adapter; None for others.
     """
 
     audio_encoder: AudioEncoder
@@ -136,6 +140,7 @@ class Model:
     sampling: Sampling
     revision: str = ""
     paint_batches: PaintBatches
+    words: WordFinder | None = None
 
 
 def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset:
@@ -154,7 +159,8 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
     if base != PROCEDURAL:
         preset = at_quality(preset, choice.quality)
     styles = choice.styles or preset.styles
-    _check_text(styles)
+    negative = preset.negative if choice.negative is None else choice.negative
+    _check_text((*styles, negative))
     if base == PROCEDURAL and not makes_adapter:  # training is refused later
         from covergen.poster.model import check_styles
 
@@ -173,6 +179,10 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         windows=choice.windows or preset.windows,
         padding=choice.padding or preset.padding,
         styles=styles,
+        negative=negative,
+        # A probe fits one CLAP model only, and the words of a vocabulary one base.
+        mood=preset.mood if choice.clap in (None, preset.clap) else None,
+        vocabulary=preset.vocabulary if choice.base in (None, preset.base) else None,
         sampling=sampling,
         given=tuple(sorted(given)),
     )
@@ -190,7 +200,9 @@ def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
         raise UsageError(
             f"--quality reference does not apply to {preset.name!r}: it draws by rules."
         )
-    for name in DIFFUSION_OPTIONS:
+    if choice.adapter == NO_ADAPTER:
+        raise UsageError(f"--adapter none does not apply to {preset.name!r}: it draws by rules.")
+    for name in (*DIFFUSION_OPTIONS, "negative"):
         if getattr(choice, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(
@@ -199,32 +211,30 @@ def _refuse_diffusion_options(preset: Preset, choice: ModelChoice) -> None:
             )
 
 
-def _check_text(styles: Sequence[str]) -> None:
-    for style in styles:
+def _check_text(prompts: Sequence[str]) -> None:
+    for prompt in prompts:
         try:
-            style.encode()
+            prompt.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"The style {style!r} is not valid UTF-8.") from None
+            raise UsageError(f"The prompt {prompt!r} is not valid UTF-8.") from None
 
 
 def locate_model(preset: Preset) -> ModelFiles:
     """Find the parts of a preset on this machine, without using the network.
 
-    Raises ModelMissingError for a missing part, and ModelError for a preset without an adapter,
-    since nothing would relate its pictures to the music, unless diffusers paints with it. Then an
-    adapter raises ModelError.
+    Raises ModelMissingError for a missing part or, without an adapter, if no words can be found for
+    the music; ModelError for an adapter whose base does not take one; and SettingsError for
+    mistakes in the vocabulary.
     """
-    pipeline = _is_pipeline(preset)
-    if preset.adapter is None and not pipeline:
+    if preset.base == PROCEDURAL and preset.adapter is None:
         raise ModelError(
-            f"The model {preset.name!r} has no adapter. Without one, its pictures would not depend"
-            " on the music.",
-            hint="Train one on pairs of music and covers with `covergen finetune DATASET --model"
-            f" {preset.name}`, or pass one with --adapter FILE (art-from-audio's also work).",
+            f"The model {preset.name!r} has no adapter: it draws what a mood probe reads.",
+            hint="Set its adapter to that of the poster model.",
         )
+    pipeline = _is_pipeline(preset)
     check_adapter(preset, pipeline=pipeline)
     vae = preset.vae
-    return ModelFiles(
+    files = ModelFiles(
         base=locate_part(preset, "base"),
         clap=locate_part(preset, "clap"),
         adapter=None if preset.adapter is None else locate_part(preset, "adapter"),
@@ -232,6 +242,9 @@ def locate_model(preset: Preset) -> ModelFiles:
         vae=None if vae is None else locate(vae, "vae", model=preset.name),
         pipeline=pipeline,
     )
+    if files.adapter is None:
+        check_words(preset, files.clap)
+    return files
 
 
 def check_adapter(preset: Preset, *, pipeline: bool) -> None:
@@ -276,7 +289,9 @@ def check_model(options: PaintOptions) -> None:
         from covergen.diffusion.pipeline_config import read_pipeline_config
 
         preset = options.preset
-        read_pipeline_config(files.base).sampling(preset.sampling, preset.given)
+        config = read_pipeline_config(files.base)
+        config.sampling(preset.sampling, preset.given)
+        config.check_negative(preset.negative)
 
 
 def _choose_compute(options: PaintOptions) -> Compute:
@@ -344,6 +359,8 @@ def _load_pipeline(
     from covergen.diffusion.pipeline_loading import load_pipeline
 
     preset = options.preset
+    # Found before the base takes its memory.
+    words = load_words(preset, files.clap, audio_encoder, device=compute.device)
     painter = load_pipeline(
         files.base,
         device=compute.device,
@@ -352,6 +369,7 @@ def _load_pipeline(
         offload=preset.offload,
         loras=_weighted(preset, files),
         vae=files.vae,
+        negative=preset.negative,
     )
     sampling = painter.config.sampling(preset.sampling, preset.given)
     _warn_if_distilled(preset, files, sampling, emit)
@@ -363,6 +381,7 @@ def _load_pipeline(
         sampling=sampling,
         revision=revision_of(files.base),
         paint_batches=painter.paint_batches,
+        words=words,
     )
 
 
@@ -395,7 +414,9 @@ def _load_diffusion(
     from covergen.diffusion.painter import load_painter
     from covergen.diffusion.sampler import paint_batches
 
-    assert files.adapter is not None  # noqa: S101 - locate_model requires one
+    words = None  # found before the base takes its memory
+    if files.adapter is None:
+        words = load_words(options.preset, files.clap, audio_encoder, device=compute.device)
     painter = load_painter(
         files.base,
         files.adapter,
@@ -404,18 +425,20 @@ def _load_diffusion(
         dtype=compute.dtype,
         lora_rank=options.lora_rank,
         styles=_styles(options),
+        negative=options.preset.negative,
         loras=_weighted(options.preset, files),
         vae=files.vae,
     )
     _warn_if_distilled(options.preset, files, options.preset.sampling, emit)
-    if painter.adapter.base_mark not in ("", mark_of(painter.config)):
+    if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
         audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
-        adapter_sha256=painter.adapter.sha256,
+        adapter_sha256=painter.adapter.sha256 if painter.adapter else NO_ADAPTER,
         sampling=options.preset.sampling,
         revision=revision_of(files.base),
         paint_batches=partial(paint_batches, painter),
+        words=words,
     )

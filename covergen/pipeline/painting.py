@@ -144,7 +144,7 @@ def _paint_albums(
     check_interrupted: CheckInterrupted,
 ) -> Iterator[list[tuple[AlbumEmbedding, Cover]]]:
     """Paint the covers of each album; yield them batch by batch."""
-    painting: deque[tuple[AlbumEmbedding, int, str]] = deque()
+    painting: deque[tuple[AlbumEmbedding, PaintRequest]] = deque()
     shares: deque[float] = deque()  # the share of an album that each of these pictures is
     reported = 0.0  # albums of the current batch
     preset = options.preset
@@ -155,9 +155,10 @@ def _paint_albums(
             seeds = seeds_of(embedding.plan.album)
             for seed in seeds:
                 style = _style_for(embedding.plan.album, seed, preset.styles)
-                painting.append((embedding, seed, style))
+                request = _request(model, embedding.vector, seed, style)
+                painting.append((embedding, request))
                 shares.append(1 / len(seeds))
-                yield PaintRequest(vector=embedding.vector, seed=seed, style=style)
+                yield request
 
     def report(pictures: int, share: float) -> None:
         nonlocal reported
@@ -166,7 +167,7 @@ def _paint_albums(
         reported = albums
 
     def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
-        embedding, seed, style = painting.popleft()
+        embedding, request = painting.popleft()
         shares.popleft()
         provenance = Provenance(
             version=covergen.__version__,
@@ -181,9 +182,11 @@ def _paint_albums(
             padding=preset.padding or "",
             device=model.device,
             dtype=model.dtype,
-            seed=seed,
+            seed=request.seed,
             **asdict(sampling),
-            style=style,
+            style=request.style,
+            negative=preset.negative,
+            prompt=request.prompt,
             album_key=embedding.plan.album.key,
         )
         return embedding, Cover(pixels=_finish(pixels, options), provenance=provenance)
@@ -199,6 +202,11 @@ def _paint_albums(
         report(len(pictures), 1.0)
         reported = 0.0
         yield list(map(painted, pictures))
+
+
+def _request(model: Model, vector: NDArray[np.float32], seed: int, style: str) -> PaintRequest:
+    prompt = model.words.prompt_for(vector, seed=seed, style=style) if model.words else ""
+    return PaintRequest(vector=vector, seed=seed, style=style, prompt=prompt)
 
 
 def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from covergen.core.types import Cover, Outcome, Provenance, Status
 from covergen.journal.schema import as_json
 from covergen.library.writing.change import Stamp, bytes_hash, file_hash
 from covergen.pipeline.model import locate_model
+from covergen.pipeline.words import words_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,10 +109,9 @@ class PendingCovers:
         if not self._cached_settings:
             paint = self._options.paint
             files = locate_model(paint.preset)
+            adapter = file_hash(files.adapter) if files.adapter else words_mark(paint.preset)
             folders = [files.base, files.clap, *files.loras, *filter(None, [files.vae])]
-            model: list[object] = [stamp for path in folders for stamp in _stamps(path)]
-            if files.adapter:
-                model.append(file_hash(files.adapter))
+            model = [*(stamp for path in folders for stamp in _stamps(path)), adapter]
             encoding = self._options.plan.write.encoding
             options = (paint.preset, paint.dtype, self._options.seed, encoding)
             settings = (model, covergen.__version__, *options)

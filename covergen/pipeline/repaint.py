@@ -20,6 +20,7 @@ from covergen.models.locate import locate, revision_of
 from covergen.models.presets import load_presets, lora_texts
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
+from covergen.pipeline.words import still_knows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Repaint", "repaint"]
 
-_DIFFUSION = [name.replace("_", "-") for name in DIFFUSION_OPTIONS]
+_DIFFUSION = [*(name.replace("_", "-") for name in DIFFUSION_OPTIONS), "negative"]
 _SEEDS_TRIED = 10_000
 _BEST_QUALITY = 95
 
@@ -169,6 +170,11 @@ def _model_options(
             f"It was painted on {provenance.device}: another device rounds differently, which is"
             " visible at most in bf16 and fp16."
         )
+    preset = presets.get(provenance.model)
+    if provenance.prompt and preset and not still_knows(preset, provenance):
+        provisos.append(
+            "Its vocabulary has changed since, so that other words may be found for the music."
+        )
     if adapter is None:
         provisos.append(
             "Replace ADAPTER with the file whose SHA-256 is"
@@ -189,6 +195,7 @@ def _model_options(
         "guided-until": provenance.guided_until,
         "reuse": provenance.reuse,
         "style": provenance.style,
+        "negative": provenance.negative,
         "finish": provenance.finish,
         "inks": provenance.inks,
         "dtype": provenance.dtype,

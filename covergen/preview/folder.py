@@ -154,9 +154,9 @@ def _check_same(folder: Path, existing: PlanHeader, options: PreviewOptions) -> 
             hint="Choose a new folder for this one.",
         )
     differing = [
-        f"{name} was {existing.settings.get(name)!r}, is now {value!r}"
+        f"{name} was {existing.settings.get(name, '')!r}, is now {value!r}"
         for name, value in _settings(options).items()
-        if existing.settings.get(name) != value
+        if existing.settings.get(name, "") != value
     ]
     if differing:
         raise UsageError(
@@ -173,6 +173,7 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "base": preset.base,
         "clap": preset.clap,
         "adapter": preset.adapter or "",
+        "negative": preset.negative,
         "windows": preset.windows,
         "padding": preset.padding or "",
         "styles": ", ".join(preset.styles),

@@ -157,11 +157,7 @@ class _Evaluation:
         return paint_covers(painter, vectors, range(len(vectors)), sampling, path)
 
     def _covers_file(self, painter: Painter, name: str) -> Path:
-        return (
-            self.folder
-            / "covers"
-            / f"{name}-{self.sampling.finish}-{painter.adapter.sha256[:12]}.npz"
-        )
+        return self.folder / "covers" / f"{name}-{self.sampling.finish}-{_mark(painter)}.npz"
 
     def _measure(self, attributes: NDArray[np.float64], covers: Pictures) -> dict[str, Any]:
         """Return the metrics of covers for known attributes, with shuffled music as a control."""
@@ -280,6 +276,10 @@ class _Evaluation:
             "agreement": _row(metrics.agreement(attributes[:, :2], covers)[0]),
             "distance_to_painter": _row(metrics.closeness(covers, self.probe_pictures[1])),
         }
+
+
+def _mark(painter: Painter) -> str:
+    return painter.adapter.sha256[:12] if painter.adapter else "words"
 
 
 def _embedding_similarity(music: Music) -> dict[str, Any]:

@@ -24,10 +24,15 @@ __all__ = [
     "NoiseSchedule",
     "denoising_losses",
     "draw",
+    "draw_captioned",
     "make_tokens",
     "min_snr",
     "read_noise_schedule",
 ]
+
+
+_CAPTIONS = 1  # distinguishes the seeds of `draw_captioned`
+_CAPTIONED = 0.5  # the share of captions that are used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +92,31 @@ def draw(
     )
 
 
+def draw_captioned(seeds: Sequence[Sequence[int]]) -> list[bool]:
+    """Draw which of B pairs use their captions.
+
+    The others are trained with the music alone, which is how most covers are painted. Separate
+    random numbers keep those of `draw` as they are for pairs without captions.
+    """
+    return [np.random.default_rng([*seed, _CAPTIONS]).random() < _CAPTIONED for seed in seeds]
+
+
 def make_tokens(
-    projection: nn.Module, vectors: Tensor, unconditional: Tensor, dropped: Tensor
+    projection: nn.Module,
+    vectors: Tensor,
+    unconditional: Tensor,
+    dropped: Tensor,
+    captions: Sequence[Tensor | None] = (),
 ) -> tuple[Tensor, Tensor | None]:
     """Project embeddings to the UNet's tokens, with the empty prompt where `dropped` is True.
 
-    vectors: (B, d_audio); unconditional: (1, T, d); dropped: (B,) bool on the CPU. Returns
+    vectors: (B, d_audio); unconditional: (1, T, d); dropped: (B,) bool on the CPU; captions: the
+    tokens before the audio's, (1, C, d) or None for each pair, or none at all. Returns
     (B, N or T, d), and a mask (B, T), or None if every position holds a token.
     """
     conditional = projection(vectors)
+    if any(caption is not None for caption in captions):
+        return _with_captions(conditional, unconditional, dropped, captions)
     if not dropped.any():
         return conditional, None
     length = max(unconditional.shape[1], conditional.shape[1])
@@ -106,6 +127,24 @@ def make_tokens(
     if length % conditional.shape[1] == 0 and length == unconditional.shape[1]:
         return tokens, None
     return tokens, torch.where(chosen[:, None], empty_mask, audio_mask)
+
+
+def _with_captions(
+    audio: Tensor, unconditional: Tensor, dropped: Tensor, captions: Sequence[Tensor | None]
+) -> tuple[Tensor, Tensor | None]:
+    """The condition of painting with a style: the words' tokens, then the audio's."""
+    sequences = [
+        unconditional
+        if is_dropped
+        else own[None]
+        if caption is None
+        else torch.cat([_copy_to(caption, audio.device), own[None]], dim=1)
+        for own, is_dropped, caption in zip(audio, dropped.tolist(), captions, strict=True)
+    ]
+    length = max(sequence.shape[1] for sequence in sequences)
+    tokens, masks = zip(*(align(sequence, length) for sequence in sequences), strict=True)
+    mask = torch.cat(masks)
+    return torch.cat(tokens), None if mask.all() else mask
 
 
 def denoising_losses(

@@ -35,22 +35,27 @@ _PAIRS_HINT = "A pair is a track and a cover with the same file name."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A track and its cover. `vector`: (D,) float32. `album`: equal for tracks of one album."""
+    """A track and its cover. `vector`: (D,) float32. `album`: equal for tracks of one album.
+
+    `caption`: what the cover shows in words, or "".
+    """
 
     stem: str
     image: Path
     vector: NDArray[np.float32]
     album: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Embeddings with their latents. `vectors`: (N, D) float32."""
+    """Embeddings with their latents. `vectors`: (N, D) float32. `captions`: N, or none at all."""
 
     stems: Sequence[str]
     albums: Sequence[str]
     vectors: NDArray[np.float32]
     latents: Latents
+    captions: Sequence[str] = ()
 
 
 def stack_vectors(examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -101,8 +106,10 @@ def split(
 
 
 def fingerprint(pairs: Pairs, indices: NDArray[np.intp]) -> str:
-    """Hash the stems, albums and embeddings of the pairs at `indices` to a hexadecimal digest."""
+    """Hash the stems, albums, captions and embeddings of the pairs at `indices`, in hexadecimal."""
     named = [(pairs.stems[i], pairs.albums[i]) for i in indices.tolist()]
-    digest = hashlib.blake2b(repr(named).encode(errors="surrogatepass"), digest_size=16)
+    captions = [pairs.captions[i] for i in indices.tolist()] if any(pairs.captions) else []
+    text = repr(named) + (repr(captions) if captions else "")
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16)
     digest.update(pairs.vectors[indices].astype("<f4").tobytes())
     return digest.hexdigest()

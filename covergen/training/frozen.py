@@ -1,6 +1,7 @@
 """The frozen base model, loaded for training."""
 
 import platform
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,13 +12,13 @@ from torch import Tensor
 
 from covergen.compute.onednn import pack_products
 from covergen.core.errors import UsageError
-from covergen.diffusion.base import encode_prompts, load_base
+from covergen.diffusion.base import PromptEncoder, encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.quiet import quiet
 from covergen.training.denoising import NoiseSchedule, read_noise_schedule
 from covergen.training.recipe import Precision, Recipe
 
-__all__ = ["Frozen", "load_frozen"]
+__all__ = ["Frozen", "encode_captions", "load_frozen"]
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -72,6 +73,26 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
         device=device,
         precision=precision,
     )
+
+
+def encode_captions(
+    frozen: Frozen, recipe: Recipe, captions: Collection[str], check_interrupted: Callable[[], None]
+) -> dict[str, Tensor]:
+    """Encode every distinct caption as painting encodes a style: (1, T, d) float32 on the CPU.
+
+    What is too long for the text encoder is cut off. `check_interrupted` is called before each one.
+    Raises ModelError, and whatever `check_interrupted` raises.
+    """
+    distinct = sorted(set(captions) - {""})
+    if not distinct:
+        return {}
+    masked = recipe.empty_prompt == "masked"
+    encoder = PromptEncoder(frozen.config, masked=masked, device=frozen.device)
+    encoded = {}
+    for caption in distinct:
+        check_interrupted()
+        encoded[caption] = encoder.encode(caption, padded=False, truncate=True).cpu()
+    return encoded
 
 
 def _size(config: BaseConfig, resolution: int | None) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from covergen.diffusion.adapter import inspect, save
 from covergen.diffusion.base_config import mark_of
 from covergen.diffusion.painter import Painter
 from covergen.training.checkpoints import save_checkpoint
-from covergen.training.denoising import denoising_losses, draw, make_tokens
+from covergen.training.denoising import denoising_losses, draw, draw_captioned, make_tokens
 from covergen.training.events import LOSSES_TOGETHER, Emit, Sampled, Saved, StepDone, Validated
 from covergen.training.examples import Pairs
 from covergen.training.frozen import Frozen
@@ -79,7 +79,8 @@ class TrainingRun:
     """The state of a training.
 
     `training` and `validation` are indices into `pairs`. `latent_shape`: (C, h, w). `metadata`
-    identifies the training in its checkpoints. `check_interrupted` raises Interrupted to stop it.
+    identifies the training in its checkpoints. `captions` are the encoded captions of the pairs.
+    `check_interrupted` raises Interrupted to stop it.
     """
 
     output: Path
@@ -94,6 +95,7 @@ class TrainingRun:
     sampling: Sampling
     progress: Progress
     metadata: Mapping[str, Any]
+    captions: Mapping[str, Tensor]
     emit: Emit
     check_interrupted: Callable[[], None]
 
@@ -205,7 +207,12 @@ def save_adapter(run: TrainingRun, path: Path) -> None:
             title=names.title,
             base=names.base,
             clap=names.clap,
-            training={"step": learner.step, "pairs": len(run.training), **asdict(run.recipe)},
+            training={
+                "step": learner.step,
+                "pairs": len(run.training),
+                **({"captions": True} if run.captions else {}),
+                **asdict(run.recipe),
+            },
             empty_prompt=run.recipe.empty_prompt,
             base_mark=mark_of(run.frozen.config),
         )
@@ -276,7 +283,11 @@ def _losses(
     latents = run.pairs.latents(indices, draws.positions)
     vectors = torch.from_numpy(run.pairs.vectors[indices]).to(run.device)
     tokens, mask = make_tokens(
-        run.learner.projection, vectors, run.frozen.empty_prompt, draws.dropped
+        run.learner.projection,
+        vectors,
+        run.frozen.empty_prompt,
+        draws.dropped,
+        _captions(run, indices, seeds),
     )
     return denoising_losses(
         run.frozen.unet,
@@ -288,6 +299,16 @@ def _losses(
         draws,
         gamma=run.recipe.min_snr_gamma,
     )
+
+
+def _captions(
+    run: TrainingRun, indices: NDArray[np.intp], seeds: Sequence[Sequence[int]]
+) -> list[Tensor | None]:
+    """The encoded captions of pairs, None for those without one or trained without it."""
+    if not run.captions:
+        return []
+    used = zip(indices.tolist(), draw_captioned(seeds), strict=True)
+    return [run.captions.get(run.pairs.captions[i]) if chosen else None for i, chosen in used]
 
 
 def _finish_step(run: TrainingRun, pending: _PendingStep) -> bool:

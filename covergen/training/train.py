@@ -30,7 +30,7 @@ from covergen.training.examples import (
     split,
     stack_vectors,
 )
-from covergen.training.frozen import Frozen, load_frozen
+from covergen.training.frozen import Frozen, encode_captions, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.learner import Learner
 from covergen.training.log import read_log
@@ -133,6 +133,7 @@ def train(
                 sampling=sampling,
                 progress=_restore(learner, saved, metadata) if saved else Progress(),
                 metadata=metadata,
+                captions=encode_captions(frozen, recipe, pairs.captions, check_interrupted),
                 emit=record,
                 check_interrupted=check_interrupted,
             )
@@ -230,6 +231,7 @@ def _read_pairs(
         albums=[example.album for example in examples],
         vectors=vectors,
         latents=latents,
+        captions=[example.caption for example in examples],
     )
     return pairs, unreadable | not_finite(vectors)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from covergen.core.reasons import Reason
 from covergen.library.pictures import read_pictures
-from tests.functional.conftest import Run, json_lines, snapshot
+from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 
 TAG = ("tag", "--model", "tiny", "--json")
@@ -217,8 +217,12 @@ def test_wrong_use_is_told_with_exit_code_2(arguments: list[str], told: str, run
     assert told in run(*arguments, expect=2).stderr
 
 
-def test_without_an_adapter_the_error_says_how_to_get_one(library: Library, run: Run) -> None:
-    error = run("tag", "-m", "sd15", library.root, expect=1).stderr
+def test_without_an_adapter_and_a_text_encoder_the_error_says_what_to_pass(
+    library: Library, tiny_model: TinyModel, run: Run
+) -> None:
+    parts = ("--base", tiny_model.base, "--clap", "package:starter/weights/clap")
+    error = run("tag", "-m", "sd15", *parts, library.root, expect=1).stderr
+    assert "has no text encoder" in error
     assert "--adapter" in error
     assert "Traceback" not in error
 

@@ -32,6 +32,7 @@ def config(ctx: click.Context) -> None:
     file = config_file()
     click.echo(f"settings  {file}{'' if file.exists() else ' (does not exist)'}")
     click.echo(f"models    {config_folder() / 'models.toml'}")
+    click.echo(f"words     {config_folder() / 'vocabulary.toml'}")
     click.echo(f"cache     {cache_folder()}")
     click.echo(f"state     {state_folder()}")
     root.default_map = load_defaults(cast("click.Group", root.command))

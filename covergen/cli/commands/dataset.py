@@ -245,6 +245,8 @@ def _health_lines(health: Health) -> Iterator[str]:
         f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} usable:"
         f" {health.with_audio:,} with audio, {health.with_embedding:,} with an embedding."
     )
+    if health.with_caption:
+        yield f"{health.with_caption:,} with a caption: finetune also trains on the words."
     yield (
         f"{lines.counted(len(health.albums), 'album')} with"
         f" {lines.counted(len(health.pictures), 'different cover')};"
@@ -261,6 +263,7 @@ def _health_object(health: Health, sheets: tuple[Path, ...]) -> dict[str, Any]:
         "usable": health.usable,
         "with_audio": health.with_audio,
         "with_embedding": health.with_embedding,
+        "with_caption": health.with_caption,
         "albums": len(health.albums),
         "covers": len(health.pictures),
         "problems": [

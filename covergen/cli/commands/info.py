@@ -9,11 +9,11 @@ import click
 
 from covergen.cli.commands.tag import plan_choice, tag
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import paths_argument
+from covergen.cli.options import model_choice, paths_argument
 from covergen.cli.output import jsonl
 from covergen.cli.output.info_text import info_lines
 from covergen.cli.output.progress import file_line
-from covergen.core.errors import TagError
+from covergen.core.errors import TagError, UsageError
 from covergen.core.types import Outcome, Status
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covergen.jobs.info import AlbumInfo, FileInfo
+    from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
+    from covergen.words.vocabulary import Term
 
 __all__ = ["info"]
 
@@ -62,7 +64,9 @@ def _infos(
 
     for path in paths:
         if path.is_dir():
-            yield from album_infos(plan_choice((path,), _tag_options(path)), check_interrupted)
+            options = _tag_options(path)
+            plan = plan_choice((path,), options)
+            yield from album_infos(plan, _preset(options), check_interrupted)
             continue
         try:
             yield file_info(path, check_interrupted)
@@ -75,6 +79,16 @@ def _tag_options(path: Path) -> dict[str, Any]:
     root = click.get_current_context().find_root()
     with tag.make_context(tag.name, [str(path.absolute())], parent=root) as ctx:
         return ctx.params
+
+
+def _preset(options: dict[str, Any]) -> Preset | None:
+    """Return the model that `covergen tag` would use, None if it could not run."""
+    from covergen.pipeline.model import choose_preset
+
+    try:
+        return choose_preset(model_choice(options))
+    except UsageError:
+        return None
 
 
 def _json(item: FileInfo | AlbumInfo) -> str:
@@ -107,6 +121,7 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
         "tracks_with_art": sum(track.has_art for track in album.tracks),
         "tracks_with_own_art": sum(track.own_art for track in album.tracks),
         "own_cover_file": info.own_cover_file,
+        "words": None if info.words is None else _words(info.words),
         "hindered": [jsonl.file_object(outcome) for outcome in info.plan.hindered],
         "alternatives": [
             {
@@ -118,3 +133,11 @@ def _album_object(info: AlbumInfo) -> dict[str, Any]:
             for other in info.alternatives
         ],
     }
+
+
+def _words(words: tuple[Term, ...]) -> dict[str, list[str]]:
+    """Return the names of words by group."""
+    groups: dict[str, list[str]] = {}
+    for word in words:
+        groups.setdefault(word.group, []).append(word.name)
+    return groups

@@ -40,7 +40,7 @@ def list_models(*, as_json: bool) -> None:
         for preset, parts in found:
             click.echo(jsonl.dumps("model", _object(preset, parts)))
         return
-    states = [_state(preset, parts) for preset, parts in found]
+    states = [_state(parts) for _, parts in found]
     name_width, state_width = max(len(preset.name) for preset, _ in found), max(map(len, states))
     for (preset, parts), state in zip(found, states, strict=True):
         click.echo(f"{preset.name:<{name_width}}  {state:<{state_width}}  {preset.description}")
@@ -67,15 +67,15 @@ def show_model(name: str, *, as_json: bool) -> None:
         source = "" if str(part.path) == part.source else f"{part.source}: "
         weight = "" if part.weight == 1 else f", weight {part.weight:g}"
         click.echo(f"  {part.kind:<10}{source}{place}{weight}")
+    if preset.adapter is None:
+        click.echo("  adapter   none: paints from words found for the music")
     pipeline = _is_pipeline(preset, parts)
-    if pipeline:
-        click.echo("  adapter   none: diffusers paints from words for the music")
-    elif preset.adapter is None:
-        click.echo("  adapter   none: pass one with --adapter FILE")
     sampling = _pipeline_settings(preset) if pipeline else sampling_text(preset.sampling)
     click.echo(f"  sampling  {sampling}; {preset.windows} windows of 10 s per track")
     for style in preset.styles:
         click.echo(f"  style     {style}")
+    if preset.negative:
+        click.echo(f"  negative  {preset.negative}")
     missing = {str(part.missing): None for part in parts if part.missing}  # without duplicates
     for label, text in _labelled(preset):
         if text:
@@ -96,7 +96,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
     preset = find_preset(name, load_presets())
     for part in parts_of(preset):
-        path = part.path or pull(
+        path = pull(
             part.source,
             part.kind,
             progress=not quiet,
@@ -158,11 +158,10 @@ def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_
         click.echo(shown(file))
 
 
-def _state(preset: Preset, parts: tuple[Part, ...]) -> str:
+def _state(parts: tuple[Part, ...]) -> str:
     missing = dict.fromkeys(part.kind for part in parts if part.path is None)
     if not missing:
-        ready = preset.adapter or _is_pipeline(preset, parts)
-        return "ready" if ready else "needs --adapter"
+        return "ready"
     present = any(part.path for part in parts)
     return f"{' and '.join(missing)} missing" if present else "not downloaded"
 
@@ -178,8 +177,8 @@ def _is_pipeline(preset: Preset, parts: tuple[Part, ...]) -> bool:
 def _needs(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
     """Yield what a model needs; nothing for one that needs nothing in particular."""
     if preset.adapter is None:
-        words = _is_pipeline(preset, parts)
-        yield "paints from words for the music" if words else "needs an adapter"
+        own = "" if _is_pipeline(preset, parts) else ", or with your own adapter"
+        yield f"paints from words for the music{own}"
     for label, text in _labelled(preset):
         if text:
             yield f"{label}: {text}"
@@ -206,6 +205,7 @@ def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
         "sampling": asdict(preset.sampling),
         "windows": preset.windows,
         "styles": list(preset.styles),
+        "negative": preset.negative,
         "licence": preset.licence,
         "size": preset.size,
         "memory": preset.memory,

@@ -97,8 +97,8 @@ def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     revision = f", revision {provenance.revision}" if provenance.revision else ""
     yield "base", f"{provenance.base}{revision}"
     yield "CLAP", provenance.clap
-    adapter = provenance.adapter
-    yield "adapter", adapter if adapter == "none" else f"SHA-256 {adapter}"
+    no_adapter = provenance.adapter == "none"
+    yield "adapter", "none" if no_adapter else f"SHA-256 {provenance.adapter}"
     for label, text in (("LoRAs", provenance.loras), ("VAE", provenance.vae)):
         if text:
             yield label, text
@@ -106,8 +106,9 @@ def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
         "sampling",
         f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",
     )
-    if provenance.style:
-        yield "style", provenance.style
+    for label in ("style", "negative", "prompt"):
+        if text := getattr(provenance, label):
+            yield label, text
     yield "seed", str(provenance.seed)
     yield "key", provenance.album_key
 
@@ -137,6 +138,8 @@ def _album_rows(info: AlbumInfo) -> Iterator[tuple[str, str]]:
         yield "cover file", f"{file_name(album.cover_file, album)}{own}"
     if album.broken_file:
         yield "cover file", f"{file_name(album.broken_file, album)}, which is not a picture"
+    if info.words:
+        yield "words", ", ".join(word.name for word in info.words)
     yield "tag", _plan_text(info.plan)
     for outcome in info.plan.hindered:
         yield "", f"except {outcome.path} ({outcome.reason.value}: {outcome.reason.text})"

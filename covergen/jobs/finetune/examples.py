@@ -78,7 +78,13 @@ def make_examples(
                     vectors[stem] = result.vector
                 emit(PairEmbedded(done=done, pairs=len(tracks)))
     return [
-        Example(stem=pair.stem, image=pair.image, vector=vectors[pair.stem], album=pair.album)
+        Example(
+            stem=pair.stem,
+            image=pair.image,
+            vector=vectors[pair.stem],
+            album=pair.album,
+            caption=pair.caption,
+        )
         for pair in pairs
         if pair.stem in vectors
     ]

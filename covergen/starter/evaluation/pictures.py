@@ -112,14 +112,23 @@ def paint_covers(
     path: Path,
     *,
     styles: Sequence[str] = ("",),
+    prompts: Sequence[str] = ("",),
 ) -> Pictures:
-    """Paint a cover for each vector, (N, D), and seed, cycling through styles. Cached in `path`."""
+    """Paint a cover for each vector, (N, D), and seed. Cached in `path`.
+
+    Cycles through styles, and through the prompts of a painter without an adapter.
+    """
     from covergen.diffusion.sampler import paint
 
     if (cached := _load(path)) is not None and len(cached.features) == len(vectors):
         return cached
     requests = [
-        PaintRequest(vector=vector, seed=seed, style=styles[number % len(styles)])
+        PaintRequest(
+            vector=vector,
+            seed=seed,
+            style=styles[number % len(styles)],
+            prompt=prompts[number % len(prompts)],
+        )
         for number, (vector, seed) in enumerate(zip(vectors, seeds, strict=True))
     ]
     covers = paint(painter, requests, sampling, batch_size=8, check_interrupted=lambda: None)

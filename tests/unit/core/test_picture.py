@@ -44,6 +44,8 @@ _PROVENANCE = Provenance(
     finish="print",
     inks=5,
     style="cut paper",
+    negative="letters",
+    prompt="cut paper, dark blue",
     padding="silence",
     device="cuda",
     dtype="bf16",
@@ -66,6 +68,8 @@ _TEXTS = {
     "covergen:finish": "print",
     "covergen:inks": "5",
     "covergen:style": "cut paper",
+    "covergen:negative": "letters",
+    "covergen:prompt": "cut paper, dark blue",
     "covergen:padding": "silence",
     "covergen:device": "cuda",
     "covergen:dtype": "bf16",
@@ -167,11 +171,11 @@ def test_other_pictures_are_not_own(data: bytes) -> None:
 
 def test_provenance_of_earlier_versions_gets_defaults() -> None:
     texts = {**_TEXTS, "covergen:album_key": "k"}
-    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style"):
+    for name in ("guided_from", "guided_until", "reuse", "finish", "inks", "style", "negative"):
         del texts[f"covergen:{name}"]
     assert read_provenance(_png_with(texts)) == replace(
         _PROVENANCE, album_key="k", guided_from=0.0, guided_until=1.0, reuse=1, finish="none",
-        inks=6, style="",
+        inks=6, style="", negative="",
     )  # fmt: skip
 
 

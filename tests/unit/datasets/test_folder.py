@@ -113,6 +113,16 @@ def test_album_is_the_key_or_else_the_picture(tmp_path: Path) -> None:
     assert [pair.title for pair in dataset.pairs][:2] == ["Ada – Rain", "b"]
 
 
+def test_captions_come_from_the_metadata(tmp_path: Path) -> None:
+    for stem in ("a", "b", "c"):
+        add_audio(tmp_path / f"{stem}.wav")
+        add_picture(tmp_path / f"{stem}.jpg")
+    (tmp_path / "metadata.csv").write_text(
+        "audio_filename,image_filename,caption\na.mp3,,  two red circles \n,b.jpg,\n"
+    )
+    assert [pair.caption for pair in read_dataset(tmp_path).pairs] == ["two red circles", "", ""]
+
+
 def test_names_in_the_metadata_are_not_opened(tmp_path: Path) -> None:
     add_audio(tmp_path / "secret/a.wav")
     add_picture(tmp_path / "secret/a.jpg")

@@ -44,8 +44,17 @@ BASE_UNREAD = {
     "vae/diffusion_pytorch_model.fp16.safetensors",
 }
 
-CLAP_READ = {"config.json", "preprocessor_config.json", "pytorch_model.bin"}
-CLAP_UNREAD = {"README.md", "merges.txt", "tokenizer.json", "vocab.json"}
+CLAP_READ = {
+    "config.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "pytorch_model.bin",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+}
+CLAP_UNREAD = {".gitattributes", "README.md"}
 
 # Like Stable Diffusion XL: several variants and formats, and folders of other programs.
 SDXL_INDEX = json.dumps(

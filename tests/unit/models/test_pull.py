@@ -114,6 +114,20 @@ def test_clap_in_both_formats_is_downloaded_as_safetensors(hub: FakeHub, hf_home
     assert "pytorch_model.bin" not in hub.served
 
 
+def test_pull_adds_the_tokenizer_that_an_earlier_version_left_out(
+    hub: FakeHub, hf_home: Path
+) -> None:
+    tokenizer = {name for name in CLAP_READ if name.endswith((".txt", "map.json"))}
+    tokenizer |= {"tokenizer.json", "tokenizer_config.json", "vocab.json"}
+    whole = hub.repositories[CLAP]
+    hub.repositories[CLAP] = {k: v for k, v in whole.items() if k not in tokenizer}
+    assert run_pull(CLAP, "clap", hub.endpoint, hf_home).returncode == 0
+    hub.repositories[CLAP] = whole
+    hub.served.clear()
+    assert run_pull(CLAP, "clap", hub.endpoint, hf_home).returncode == 0
+    assert set(hub.served) == tokenizer
+
+
 def test_adapter_is_pulled(hub: FakeHub, hf_home: Path) -> None:
     result = run_pull("me/style", "adapter", hub.endpoint, hf_home)
     assert Path(result.stdout.strip()).name == "style.safetensors"

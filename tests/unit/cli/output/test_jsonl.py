@@ -118,6 +118,8 @@ def test_done_object_lists_files_and_provenance() -> None:
             "finish": "none",
             "inks": 6,
             "style": "",
+            "negative": "",
+            "prompt": "",
             "padding": "",
             "device": "",
             "dtype": "",

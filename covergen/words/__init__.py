@@ -1,0 +1,1 @@
+"""Words for music, found without training, and the prompt that they make."""
