@@ -44,15 +44,17 @@ def test_pipeline_paints_what_diffusers_paints(
     track = library.every_container["flac"]
     options = ("--seed", 7, "--steps", 2, "--style", "a red circle")
     run("generate", "-q", "--model", "xl", track, "-o", tmp_path / "a.png", *options)
+    written = texts(tmp_path / "a.png")
+    prompt = written.get("prompt") or written["style"]
+    assert prompt.startswith("a red circle")
     with quiet():
         pipeline = StableDiffusionXLPipeline.from_pretrained(sdxl)
         pipeline.set_progress_bar_config(disable=True)
         (expected,) = pipeline(
-            "a red circle", num_inference_steps=2, generator=torch.Generator().manual_seed(7)
+            prompt, num_inference_steps=2, generator=torch.Generator().manual_seed(7)
         ).images
     with Image.open(tmp_path / "a.png") as picture:
         assert difference(np.asarray(picture), np.asarray(expected)) <= 1
-    written = texts(tmp_path / "a.png")
     assert (written["base"], written["adapter"]) == (str(sdxl), "none")
     assert (written["steps"], written["guidance"]) == ("2", "5.0")
     assert (written["scheduler"], written["style"]) == ("default", "a red circle")
@@ -80,6 +82,14 @@ def test_adapter_of_a_pipeline_is_refused(
     result = run("generate", track, "-o", tmp_path / "a.png", *options, expect=1)
     assert "'xl' cannot use an adapter" in result.stderr
     assert "--adapter none" in result.stderr
+
+
+def test_pipeline_cannot_be_trained(
+    library: Library, run: Run, models: Path, tmp_path: Path
+) -> None:
+    run("dataset", "from-library", library.root / "Fully Covered", tmp_path / "pairs")
+    result = run("finetune", tmp_path / "pairs", "--model", "xl", expect=2)
+    assert "'xl' cannot be trained: adapters need a base like Stable Diffusion" in result.stderr
 
 
 def test_setting_that_a_pipeline_lacks_is_refused_before_painting(

@@ -206,12 +206,12 @@ def test_loras_and_decoder_equal_those_of_diffusers(sdxl: Path, tmp_path: Path) 
     assert difference(paint(load(sdxl, vae=decoder)), expected) > 1
 
 
-def test_lora_that_does_not_fit_is_an_error(folder: Path, sdxl: Path, tmp_path: Path) -> None:
-    if folder.name.startswith("sdxl"):
-        pytest.skip("it fits")
+@pytest.mark.parametrize("kind", ["flux", "pixart"])  # with other LoRAs, and without any
+def test_lora_that_does_not_fit_is_an_error(kind: str, sdxl: Path, tmp_path: Path) -> None:
     file = make_tiny_lora(tmp_path / "lora.safetensors", sdxl)
+    other = make_tiny_pipeline(tmp_path / kind, kind)
     with pytest.raises(AdapterError, match=r"lora\.safetensors cannot be used with .*Pipeline"):
-        load(folder, loras=[(file, 1.0)])
+        load(other, loras=[(file, 1.0)])
 
 
 def test_variant_is_loaded(tmp_path: Path) -> None:
