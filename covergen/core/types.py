@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "DEFAULT_SCHEDULER",
+    "DTYPES",
     "FINISHES",
+    "OFFLOADS",
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
@@ -178,20 +181,24 @@ class PaintRequest:
     prompt: str = ""
 
 
+DTYPES = ("fp32", "bf16", "fp16")
 FINISHES = ("none", "print", "paper")
+OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
-SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+SCHEDULERS = ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc")
+DEFAULT_SCHEDULER = "default"
+"""The scheduler that a pipeline comes with, in the Sampling and Provenance of its covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a cover is sampled and finished.
 
-    `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
-    delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
-    deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain.
+    `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
+    fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
+    steps in between reuse its deep features. `finish` is one of FINISHES: "print" uses up to `inks`
+    flat colors, "paper" adds a paper grain.
     """
 
     steps: int
@@ -209,14 +216,15 @@ class Provenance:
     """How a cover was painted: everything needed to paint it again.
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
-    hexadecimal, or "none". `seed` is the sampler's seed, `windows` the number of windows embedded
-    per track, `padding` one of PADDINGS, or "" for the CLAP model's own. `style` and `negative` are
-    what the user asked for; `prompt` is the whole prompt of a model without an adapter, with the
-    words found for the music. `device` ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16")
-    are where and in which precision it was painted, "" if unknown. `per` is what it was painted
-    for, "album" or "track", "" if unknown. `run_seed` is the seed of the run, from which that of an
-    album derives, -1 if unknown or if it was painted for a track. The other fields are those of
-    Sampling.
+    hexadecimal, or "none". `revision` is the base's commit on the Hub, `loras` and `vae` what
+    replaces parts of the base, as in models.toml; "" for none of them. `seed` is the sampler's
+    seed, `windows` the number of windows embedded per track, `padding` one of PADDINGS, or "" for
+    the CLAP model's own. `style` and `negative` are what the user asked for; `prompt` is the whole
+    prompt of a model without an adapter, with the words found for the music. `device` ("cpu",
+    "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it was
+    painted, "" if unknown. `per` is what it was painted for, "album" or "track", "" if unknown.
+    `run_seed` is the seed of the run, from which that of an album derives, -1 if unknown or if it
+    was painted for a track. The other fields are those of Sampling.
     """
 
     version: str
@@ -243,6 +251,9 @@ class Provenance:
     dtype: str = ""
     per: str = ""
     run_seed: int = -1
+    revision: str = ""
+    loras: str = ""
+    vae: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from covergen.core.picture import MOST_SHOWN_BYTES
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
+from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Sampling, Status
 
 __all__ = [
     "MOST_LISTED",
     "AlbumDone",
     "BaseChanged",
     "CheckInterrupted",
+    "DistilledBase",
     "Emit",
     "Event",
     "FileFailed",
@@ -59,6 +60,14 @@ class BaseChanged:
     """The adapter was trained on other base weights, so its pictures will differ."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilledBase:
+    """The base was distilled for fewer steps and less guidance, so its pictures will be poor."""
+
+    base: str
+    sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +143,7 @@ Event = (
     | ModelLoading
     | GpuUnused
     | BaseChanged
+    | DistilledBase
     | NotJournalled
     | TrackEmbedded
     | Painting

@@ -78,6 +78,9 @@ _TEXTS = {
     "covergen:dtype": "bf16",
     "covergen:per": "album",
     "covergen:run_seed": "12",
+    "covergen:revision": "",
+    "covergen:loras": "",
+    "covergen:vae": "",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])

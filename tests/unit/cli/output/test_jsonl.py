@@ -125,6 +125,9 @@ def test_done_object_lists_files_and_provenance() -> None:
             "dtype": "",
             "per": "",
             "run_seed": -1,
+            "revision": "",
+            "loras": "",
+            "vae": "",
         },
     }
 
