@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import WriteError
+from covergen.core.files import remove_stale
 from covergen.core.picture import encode
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.runs import open_run
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.library.writing.rewrite import remove_stale
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.writing import Writer, fill_album, write_album
 from covergen.preview.review import Review

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from covergen.core.files import write_whole
 from covergen.core.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -123,10 +124,8 @@ def _load() -> dict[str, Any]:
 
 
 def _save(rates: dict[str, Any]) -> None:
-    new = _file().with_suffix(".new")
-    new.parent.mkdir(parents=True, exist_ok=True)
-    new.write_text(json.dumps(rates))
-    new.replace(_file())
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    write_whole(_file(), json.dumps(rates).encode())
 
 
 def _file() -> Path:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
+from covergen.core.files import remove_stale
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.existing_covers import covers_of
-from covergen.library.writing.rewrite import remove_stale, write_cover
+from covergen.library.writing.rewrite import write_cover
 from covergen.library.writing.sidecar import write_sidecar
 from covergen.pipeline.events import AlbumDone
 

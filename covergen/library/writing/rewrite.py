@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from covergen.core.errors import ItemError, WriteError
+from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
 from covergen.core.picture import MOST_SHOWN_BYTES, Picture, fitted, is_own
 from covergen.core.reasons import Reason
-from covergen.core.temporary import remove_stale, temporary
 from covergen.core.types import Outcome, Status, Track
 from covergen.library.pictures import (
     FRONT_COVER,
@@ -31,7 +31,7 @@ from covergen.library.pictures import (
 )
 from covergen.library.writing.change import Change, Record, Stamp
 from covergen.library.writing.exchange import exchange
-from covergen.library.writing.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
+from covergen.library.writing.file_copy import copy_bytes, copy_metadata
 from covergen.library.writing.fingerprint import fingerprints
 from covergen.library.writing.in_use import is_being_written
 from covergen.library.writing.reversal import find_reversal
@@ -45,7 +45,6 @@ __all__ = [
     "put_in_place",
     "reason_to_skip",
     "remove_own_cover",
-    "remove_stale",
     "write_cover",
 ]
 
