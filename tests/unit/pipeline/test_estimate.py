@@ -182,11 +182,11 @@ def test_unwritable_cache_folder_is_not_an_error(home: Path) -> None:
 def test_failed_save_keeps_old_rates(rates_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _measured().save("model", embedded=12)
 
-    def full(self: Path, text: str) -> int:
-        self.write_bytes(text.encode()[:10])
+    def full(self: Path, data: bytes) -> int:
+        self.write_text(data.decode()[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     _measured().save("model", embedded=3)
 
     assert load_rates("model") == _RATES
