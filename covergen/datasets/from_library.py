@@ -23,7 +23,7 @@ from covergen.core.types import Action, AlbumPlan
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.metadata import Row
 from covergen.datasets.pictures import decode_picture
-from covergen.library.existing_covers import covers_of
+from covergen.library.pictures import covers_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

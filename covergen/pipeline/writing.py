@@ -12,7 +12,7 @@ from covergen.core.files import remove_stale
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.existing_covers import covers_of
+from covergen.library.pictures import covers_of
 from covergen.library.writing.rewrite import write_cover
 from covergen.library.writing.sidecar import write_sidecar
 from covergen.pipeline.events import AlbumDone

@@ -17,9 +17,10 @@ from typing import Literal
 from covergen.core.errors import ItemError, WriteError
 from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
-from covergen.core.picture import MOST_SHOWN_BYTES, Picture, fitted, is_own
+from covergen.core.picture import Picture, fitted, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
+from covergen.library.containers import most_shown_bytes
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
@@ -132,20 +133,20 @@ def write_cover(
     first. A picture too large for most players in this container is converted to a smaller JPEG.
     All failures of this file are returned as an Outcome.
     """
-    fit = fitted(picture, track.container)
+    most_bytes = most_shown_bytes(track.container)
+    fit = fitted(picture, most_bytes)
     edit = _Edit(
         should_remove=is_front_cover,
         new=fit,
         done_reason=Reason.WRITTEN,
         unchanged_reason=Reason.EQUAL,
-        note="" if fit is picture else _size_note(fit, track.container),
+        note="" if most_bytes is None or fit is picture else _size_note(fit, most_bytes),
     )
     return _rewritten(track, edit, same_sound, options, record)
 
 
-def _size_note(picture: Picture, container: str) -> str:
-    limit = MOST_SHOWN_BYTES[container] >> 10
-    size = len(picture.data) >> 10
+def _size_note(picture: Picture, most_bytes: int) -> str:
+    size, limit = len(picture.data) >> 10, most_bytes >> 10
     return f"stored as a JPEG of {size} KiB: most players show none above {limit} KiB here"
 
 

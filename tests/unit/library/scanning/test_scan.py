@@ -231,7 +231,7 @@ def test_second_scan_opens_no_files(add: Callable[..., Path], tmp_path: Path) ->
     program = f"""
 import os, sys
 from pathlib import Path
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.tags import read_track
 library = Path({str(tmp_path / "library")!r})
@@ -240,8 +240,8 @@ def listen(event, arguments):
     if event == "open" and str(arguments[0]).startswith(str(library)):
         opened.append(arguments[0])
 sys.addaudithook(listen)
-memory = ScanMemory(Path({str(tmp_path / "scan.sqlite")!r}))
-found = [len(list(scan([library], ScanOptions(), memory, checkpoint=lambda: None)))]
+memory = ScanCache(Path({str(tmp_path / "scan.sqlite")!r}))
+found = [len(list(scan([library], ScanOptions(), memory, check_interrupted=lambda: None)))]
 print(len(opened), found)
 """
     runs = [
@@ -298,7 +298,7 @@ def test_permission_errors_are_not_cached(
         def refuse(*_: object) -> None:
             raise denied
 
-        patch.setattr("covergen.library.bounded_reader.io.FileIO", refuse)
+        patch.setattr("covergen.library.tags.io.FileIO", refuse)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
@@ -327,7 +327,7 @@ def test_disk_errors_are_not_cached(
                 raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("covergen.library.bounded_reader.io.FileIO", Failing)
+        patch.setattr("covergen.library.tags.io.FileIO", Failing)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert outcome.message == "Input/output error"

@@ -11,18 +11,15 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import BinaryIO
 
 import mutagen
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
-from covergen.library.pictures.ebml import (
+from covergen.library.formats.ebml import (
     CRC,
     VOID,
     Element,
@@ -37,12 +34,21 @@ from covergen.library.pictures.ebml import (
     void,
     void_head,
 )
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.splice import padding, splice
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.splice import padding, splice
 
-__all__ = ["MatroskaFile", "edit", "others", "pictures", "rest"]
+__all__ = ["MAGIC", "MatroskaFile", "begins", "edit", "others", "pictures", "rest"]
 
-_EBML = bytes.fromhex("1a45dfa3")
+MAGIC = _EBML = bytes.fromhex("1a45dfa3")
+"""The first bytes of a file."""
+
+_HEADER_BYTES = 80
+_DOC_TYPES = (b"matroska", b"webm")
 _DOC_TYPE = bytes.fromhex("4282")
 _SEGMENT = bytes.fromhex("18538067")
 _SEEK_HEAD, _SEEK = bytes.fromhex("114d9b74"), bytes.fromhex("4dbb")
@@ -109,15 +115,14 @@ class MatroskaFile:
     and "info" for the segment's title. Raises ValueError if the file is damaged.
     """
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            segment = _segment(file)
-            info = _bodies(file, segment, _INFO)
-            tracks = _bodies(file, segment, _TRACKS)
-            self.tags = _texts(info, _bodies(file, segment, _TAGS))
-            self.pictures = [
-                p for place in segment.all(_ATTACHMENTS) for p in _attached_pictures(file, place)
-            ]
+    def __init__(self, file: BinaryIO) -> None:
+        segment = _segment(file)
+        info = _bodies(file, segment, _INFO)
+        tracks = _bodies(file, segment, _TRACKS)
+        self.tags = _texts(info, _bodies(file, segment, _TAGS))
+        self.pictures = [
+            p for place in segment.all(_ATTACHMENTS) for p in _attached_pictures(file, place)
+        ]
         self.info = _Info(_seconds(info))
         kinds = [_track_kind(track) for body in tracks for track in _parts(body, _TRACK)]
         self.is_video = _VIDEO in kinds
@@ -135,43 +140,47 @@ def others(file: mutagen.FileType) -> object:
     return file.tags, file.info.length
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+def begins(head: bytes) -> bool:
+    """Whether a file is Matroska or WebM. Source: RFC 9559, section 5.1.1."""
+    # The DocType is in a header of variable order.
+    header = head[:_HEADER_BYTES]
+    return head.startswith(MAGIC) and any(kind in header for kind in _DOC_TYPES)
+
+
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
     """Remove pictures and add `new` as the first attachment.
 
-    Raises WriteError if an index after the clusters has no room for its changes.
+    Raises TooLargeError if an index after the clusters has no room for its changes.
     """
-    with path.open("r+b") as file:
-        segment = _segment(file)
-        attached = ([_attachment(new)] if new else []) + _kept_attachments(
-            file, segment, should_remove
-        )
-        attachments = element(_ATTACHMENTS, b"".join(attached)) if attached else b""
-        _Change(file, segment, attachments).apply(path)
+    segment = _segment(file)
+    kept = _kept_attachments(file, segment, should_remove)
+    attached = [_attachment(new), *kept] if new else kept
+    attachments = element(_ATTACHMENTS, b"".join(attached)) if attached else b""
+    _Change(file, segment, attachments).apply()
     return ""
 
 
-def rest(path: Path, should_remove: PictureFilter) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All other elements, the remaining attachments, and the elements that the indexes point to."""
-    with path.open("rb") as file:
-        segment = _segment(file)
-        file.seek(0)
-        head = file.read(segment.size_at), segment.size is None
-        names = _names(segment)
-        plain = [
-            (item.id, _size_or_hash(file, item))
-            for item in segment.elements
-            if item.id not in (VOID, _SEEK_HEAD, _CUES, _ATTACHMENTS)
-        ]
-        cues = [list(_cue_targets(body, names)) for body in _bodies(file, segment, _CUES)]
-        seeks = [
-            (name, names.get(number(position), ""))
-            for body in _bodies(file, segment, _SEEK_HEAD)
-            for name, position in _seeks(body)
-            if name != _ATTACHMENTS
-        ]
-        kept = _kept_attachments(file, segment, should_remove)
-        file.seek(segment.end)
-        return head, plain, cues, sorted(seeks), kept, file.read(_MAX_TEXT_BYTES)
+    segment = _segment(file)
+    file.seek(0)
+    head = file.read(segment.size_at), segment.size is None
+    names = _names(segment)
+    plain = [
+        (item.id, _size_or_hash(file, item))
+        for item in segment.elements
+        if item.id not in (VOID, _SEEK_HEAD, _CUES, _ATTACHMENTS)
+    ]
+    cues = [list(_cue_targets(body, names)) for body in _bodies(file, segment, _CUES)]
+    seeks = [
+        (name, names.get(number(position), ""))
+        for body in _bodies(file, segment, _SEEK_HEAD)
+        for name, position in _seeks(body)
+        if name != _ATTACHMENTS
+    ]
+    kept = _kept_attachments(file, segment, should_remove)
+    file.seek(segment.end)
+    return head, plain, cues, sorted(seeks), kept, file.read(_MAX_TEXT_BYTES)
 
 
 def _size_or_hash(file: BinaryIO, item: Element) -> object:
@@ -211,7 +220,7 @@ def _segment(file: BinaryIO) -> _Segment:
         raise ValueError("the EBML header is missing")
     file.seek(body)
     doc_type = _parts(file.read(size), _DOC_TYPE)[:1]
-    if [text.rstrip(b"\0") for text in doc_type] not in ([b"matroska"], [b"webm"]):
+    if [text.rstrip(b"\0") for text in doc_type] not in [[kind] for kind in _DOC_TYPES]:
         raise ValueError("the DocType is neither matroska nor webm")
     start = body + size
     name, body, size = head_at(file, start)
@@ -418,14 +427,13 @@ class _Change:
         self._outgrown: list[Element] = []
         self._places: dict[int, int] = {}  # their old and new positions
 
-    def apply(self, path: Path) -> None:
-        """Write the change. Raises WriteError if an index after the clusters outgrows its place."""
+    def apply(self) -> None:
+        """Write the change. Raises TooLargeError if an index after the clusters does not fit."""
         patches = self._patches()
         while patches is None:
             clusters = self._segment.all(_CLUSTER)
             if clusters and self._start > clusters[0].start:  # players would not look there
-                message = "its index has no room for the new positions"
-                raise WriteError(path, Reason.TOO_LARGE, message)
+                raise TooLargeError("its index has no room for the new positions")
             patches = self._patches()
         indexes = b"".join(self._index(item, _WIDE, with_new=True) for item in self._outgrown)
         for offset, data in (*patches.items(), *self._cluster_patches()):

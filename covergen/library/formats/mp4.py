@@ -9,19 +9,21 @@ import io
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from itertools import chain, repeat
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import mutagen
 from mutagen.mp4 import MP4
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.splice import padding, splice
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.splice import padding, splice
 
 __all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
 
@@ -50,18 +52,17 @@ class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
     It also reads tags from QuickTime's variant of the `meta` atom, which mutagen ignores.
     """
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        super().__init__(source)
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
         self.tags: mutagen.Tags | None
         self.is_video = False
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            with suppress(ValueError, struct.error):  # damage is reported elsewhere
-                self.is_video = _has_video(file)
-            if self.tags is None:
-                body = _body(file, _moov_and_room(file)[0])
-                full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
-                if len(full) > len(body) and _contains(body, _META):
-                    self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
+        with suppress(ValueError, struct.error):  # damage is reported elsewhere
+            self.is_video = _has_video(file)
+        if self.tags is None:
+            body = _body(file, _moov_and_room(file)[0])
+            full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
+            if len(full) > len(body) and _contains(body, _META):
+                self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -76,24 +77,18 @@ def others(file: mutagen.FileType) -> object:
     return {name: repr(values) for name, values in tags.items() if name != "covr"}
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
-    """Remove pictures and add `new` as the first one. Raises WriteError if offsets overflow."""
-    with path.open("r+b") as file:
-        moov, end = _moov_and_room(file)
-        body = _edited(
-            _body(file, moov), _META, lambda meta: _edited_meta(meta, should_remove, new)
-        )
-        try:
-            size = _FIXED_HEAD + len(body)
-            room = padding(end - moov.start - size, minimum=_FIXED_HEAD)
-            delta = moov.start + size + room - end
-            body = _repointed(body, moov.end, delta)
-        except OverflowError as error:
-            raise WriteError(path, Reason.TOO_LARGE, "its 32-bit offsets would overflow") from error
-        free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
-        splice(file, moov.start, end, _join(b"moov", body) + free)
-        if delta:
-            _repoint_fragments(file, moov.end, delta)
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as the first one. Raises TooLargeError if offsets overflow."""
+    moov, end = _moov_and_room(file)
+    body = _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, should_remove, new))
+    size = _FIXED_HEAD + len(body)
+    room = padding(end - moov.start - size, minimum=_FIXED_HEAD)
+    delta = moov.start + size + room - end
+    body = _repointed(body, moov.end, delta)
+    free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
+    splice(file, moov.start, end, _join(b"moov", body) + free)
+    if delta:
+        _repoint_fragments(file, moov.end, delta)
     return ""
 
 
@@ -111,12 +106,11 @@ def check(file: BinaryIO) -> None:
         pass
 
 
-def rest(path: Path, should_remove: PictureFilter) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """The atoms outside `moov`, and all leaves in it except removed pictures and offsets."""
-    with path.open("rb") as file:
-        outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
-        moov, _ = _moov_and_room(file)
-        leaves = list(_leaves((), _body(file, moov), should_remove))
+    outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
+    moov, _ = _moov_and_room(file)
+    leaves = list(_leaves((), _body(file, moov), should_remove))
     return [atom for atom in outer if atom[0] != b"moov"], leaves
 
 
@@ -319,7 +313,7 @@ def _leaves(
 def _repointed(body: bytes, end: int, delta: int) -> bytes:
     """Return a container's body with `delta` added to offsets from byte `end` on.
 
-    Raises OverflowError if an offset no longer fits.
+    Raises TooLargeError if an offset no longer fits.
     """
     parts, at = [], 0
     for atom in _atoms(body):
@@ -343,7 +337,7 @@ def _moved_table(table: bytes, code: str, end: int, delta: int) -> bytes:
     offsets = form.unpack_from(table, 8)
     moved = [offset + delta if offset >= end else offset for offset in offsets]
     if code == "I" and max(moved, default=0) >= 1 << 32:
-        raise OverflowError("an offset exceeds 4 GiB")
+        raise TooLargeError("its 32-bit offsets would overflow")
     return table[:8] + form.pack(*moved) + table[8 + form.size :]
 
 
