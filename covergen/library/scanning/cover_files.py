@@ -7,9 +7,9 @@ from pathlib import Path
 
 from covergen.core.picture import is_image
 from covergen.core.types import Album
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folders import AlbumFolder, Folder, pictures_in
-from covergen.library.scanning.grouping import names_album
+from covergen.library.scanning.album_folder import AlbumFolder, Folder, pictures_in
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.normalized_tags import names_album
 
 __all__ = ["find_cover_file", "is_picture", "with_cover_files"]
 
@@ -20,7 +20,7 @@ IsPicture = Callable[[Path, str], bool | None]
 
 
 def with_cover_files(
-    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, check_picture: IsPicture
+    albums: Sequence[Album], place: AlbumFolder, names: CoverGlobs, check_picture: IsPicture
 ) -> Iterator[Album]:
     """Yield the albums of a folder and its discs, each with its own cover file.
 
@@ -56,7 +56,7 @@ def _is_loose(album: Album) -> bool:
 
 
 def _with_cover_file(
-    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, check_picture: IsPicture
+    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverGlobs, check_picture: IsPicture
 ) -> Album:
     broken = None
     for folder, own in places:
@@ -79,7 +79,7 @@ def _titles(album: Album, folder: Folder, *, own: bool) -> Iterator[str]:
         yield album.tracks[0].path.stem
 
 
-def find_cover_file(album: Album, names: CoverNames) -> Path | None:
+def find_cover_file(album: Album, names: CoverGlobs) -> Path | None:
     """Find the album's cover file on disk now. Returns None if there is none."""
     folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
     own = not album.shares_folder

@@ -14,9 +14,7 @@ from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name, is_bare_name
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import SYSTEM_FOLDERS, disc_number, is_picture_name
-from covergen.library.scanning.folders import (
+from covergen.library.scanning.album_folder import (
     AlbumFolder,
     Folder,
     above_discs,
@@ -25,7 +23,9 @@ from covergen.library.scanning.folders import (
     pictures_in,
     problem,
 )
+from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.ignore_files import HiddenError, IgnoreRules
+from covergen.library.scanning.known_names import SYSTEM_FOLDERS, disc_number, is_picture_name
 
 __all__ = ["walk"]
 
@@ -33,7 +33,7 @@ __all__ = ["walk"]
 def walk(
     paths: Sequence[Path],
     exclude: Sequence[str],
-    cover_names: CoverNames,
+    cover_names: CoverGlobs,
     *,
     follow_symlinks: bool = False,
 ) -> Iterator[AlbumFolder]:
@@ -96,7 +96,7 @@ class _Walk:
         self,
         roots: Sequence[Path],
         exclude: Sequence[str],
-        cover_names: CoverNames,
+        cover_names: CoverGlobs,
         *,
         follow_symlinks: bool,
     ) -> None:
