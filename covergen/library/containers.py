@@ -74,7 +74,7 @@ class Container:
     - `check_cost` raises OverflowError for tags that mutagen would take too long to read.
     - `texts` and `place` find texts and ID3v2 tags that mutagen does not read.
     - A new tag may have to repeat texts from other tags: `prefill` adds those to an opened file,
-      and `prefilled_rest` is the `rest` to expect then.
+      and `rest(…, prefilled=True)` is what to expect then.
 
     Most players show no picture of more than `most_shown_bytes`, if that is less than fits.
     """
@@ -86,13 +86,12 @@ class Container:
     pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
     others: Callable[[mutagen.FileType], object]
     edit: Callable[[BinaryIO, PictureFilter, Picture | None], str]
-    rest: Callable[[BinaryIO, PictureFilter], object]
+    rest: Callable[..., object]
     check: Callable[[BinaryIO], object]
     check_cost: Callable[[BinaryIO], None] | None = None
     texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
     place: id3_places.Place | None = None
     prefill: Callable[[mutagen.FileType, BinaryIO], None] | None = None
-    prefilled_rest: Callable[[BinaryIO, PictureFilter], object] | None = None
     most_shown_bytes: int | None = None
 
 
@@ -124,13 +123,12 @@ def _id3(
         pictures=id3.pictures,
         others=id3.others,
         edit=partial(id3.edit, place=place),
-        rest=partial(id3.rest, place=place, prefilled=False),
+        rest=partial(id3.rest, place=place),
         check=partial(id3.check, place=place),
         check_cost=partial(id3.check_cost, place=place),
         texts=place.texts,
         place=place,
         prefill=partial(id3.prefill, place=place),
-        prefilled_rest=partial(id3.rest, place=place, prefilled=True),
     )
 
 
@@ -163,11 +161,10 @@ def _apev2(
         pictures=apev2.pictures,
         others=apev2.others,
         edit=apev2.edit,
-        rest=partial(apev2.rest, prefilled=False),
+        rest=apev2.rest,
         check=apev2.check,
         texts=apev2.texts_at_end,
         prefill=apev2.prefill,
-        prefilled_rest=partial(apev2.rest, prefilled=True),
     )
 
 

@@ -113,8 +113,9 @@ def remaining(
         with _damage(path):
             if prefilled and row.prefill:
                 row.prefill(opened, file)
-            rest = row.prefilled_rest if prefilled and row.prefilled_rest else row.rest
-            raw = rest(file, should_remove)
+                raw = row.rest(file, should_remove, prefilled=True)
+            else:
+                raw = row.rest(file, should_remove)
     with tag_errors(path):
         pictures = row.pictures(opened)
         kept = [sha256(picture.data).digest() for picture in pictures if not should_remove(picture)]

@@ -150,7 +150,7 @@ def ends(file: BinaryIO) -> list[int]:
     return sorted({size, tag.end, tag.start}, reverse=True)
 
 
-def rest(file: BinaryIO, should_remove: PictureFilter, *, prefilled: bool) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter, *, prefilled: bool = False) -> object:
     """All raw items except removed pictures, and the bytes around the tag.
 
     `prefilled`: include the texts that a new tag repeats.

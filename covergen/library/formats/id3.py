@@ -168,7 +168,9 @@ def check(file: BinaryIO, place: Place) -> None:
         _check_header(data)
 
 
-def rest(file: BinaryIO, should_remove: PictureFilter, place: Place, *, prefilled: bool) -> object:
+def rest(
+    file: BinaryIO, should_remove: PictureFilter, place: Place, *, prefilled: bool = False
+) -> object:
     """All raw frames except removed pictures, and the bytes around the tag.
 
     `prefilled`: include the frames that a new tag repeats.

@@ -120,9 +120,7 @@ class MatroskaFile:
         info = _bodies(file, segment, _INFO)
         tracks = _bodies(file, segment, _TRACKS)
         self.tags = _texts(info, _bodies(file, segment, _TAGS))
-        self.pictures = [
-            p for place in segment.all(_ATTACHMENTS) for p in _attached_pictures(file, place)
-        ]
+        self.pictures = [picture for _, picture in _attachments(file, segment) if picture]
         self.info = _Info(_seconds(info))
         kinds = [_track_kind(track) for body in tracks for track in _parts(body, _TRACK)]
         self.is_video = _VIDEO in kinds
@@ -163,8 +161,7 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All other elements, the remaining attachments, and the elements that the indexes point to."""
     segment = _segment(file)
-    file.seek(0)
-    head = file.read(segment.size_at), segment.size is None
+    head = _bytes(file, 0, segment.size_at), segment.size is None
     names = _names(segment)
     plain = [
         (item.id, _size_or_hash(file, item))
@@ -218,8 +215,7 @@ def _segment(file: BinaryIO) -> _Segment:
     name, body, size = head_at(file, 0)
     if name != _EBML or size is None or size > _MAX_TEXT_BYTES:
         raise ValueError("the EBML header is missing")
-    file.seek(body)
-    doc_type = _parts(file.read(size), _DOC_TYPE)[:1]
+    doc_type = _parts(_bytes(file, body, body + size), _DOC_TYPE)[:1]
     if [text.rstrip(b"\0") for text in doc_type] not in [[kind] for kind in _DOC_TYPES]:
         raise ValueError("the DocType is neither matroska nor webm")
     start = body + size
@@ -272,9 +268,13 @@ def _end_of_cluster(file: BinaryIO, start: int, end: int) -> int:
     return min(start, end)
 
 
+def _bytes(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
+
+
 def _body(file: BinaryIO, item: Element) -> bytes:
-    file.seek(item.body)
-    return file.read(item.end - item.body)
+    return _bytes(file, item.body, item.end)
 
 
 def _bodies(file: BinaryIO, segment: _Segment, name: bytes) -> list[bytes]:
@@ -328,19 +328,27 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace").rstrip("\0")
 
 
-def _attached_pictures(file: BinaryIO, place: Element) -> Iterator[EmbeddedPicture]:
-    """Yield the attached images. Other attachments may be large, so only their names are read."""
-    for item in elements_in(file, place.body, place.end):
-        if item.id != _ATTACHED:
-            continue
-        parts = {part.id: part for part in elements_in(file, item.body, item.end)}
-        short = {
-            name: _body(file, part)
-            for name, part in parts.items()
-            if name != _DATA and part.end - part.body <= _MAX_TEXT_BYTES
-        }
-        if _DATA in parts and (kind := _picture_kind(short)) is not None:
-            yield EmbeddedPicture(_body(file, parts[_DATA]), kind)
+def _attachments(
+    file: BinaryIO, segment: _Segment
+) -> Iterator[tuple[Element, EmbeddedPicture | None]]:
+    """Yield each attached file, with its picture if it is one."""
+    for place in segment.all(_ATTACHMENTS):
+        for item in elements_in(file, place.body, place.end):
+            if item.id == _ATTACHED:
+                yield item, _attached_picture(file, item)
+
+
+def _attached_picture(file: BinaryIO, attached: Element) -> EmbeddedPicture | None:
+    """The picture in an attachment. Others may be large, so only their names are read."""
+    parts = {part.id: part for part in elements_in(file, attached.body, attached.end)}
+    short = {
+        name: _body(file, part)
+        for name, part in parts.items()
+        if name != _DATA and part.end - part.body <= _MAX_TEXT_BYTES
+    }
+    if _DATA not in parts or (kind := _picture_kind(short)) is None:
+        return None
+    return EmbeddedPicture(_body(file, parts[_DATA]), kind)
 
 
 def _picture_kind(attached: dict[bytes, bytes]) -> int | None:
@@ -370,19 +378,10 @@ def _kept_attachments(
 ) -> list[bytes]:
     """The raw elements of the attachments that are kept."""
     return [
-        raw
-        for body in _bodies(file, segment, _ATTACHMENTS)
-        for name, inner, raw in children(body)
-        if name == _ATTACHED and not _is_removed(inner, should_remove)
+        _bytes(file, item.start, item.end)
+        for item, picture in _attachments(file, segment)
+        if picture is None or not should_remove(picture)
     ]
-
-
-def _is_removed(attached: bytes, should_remove: PictureFilter) -> bool:
-    parts = {name: body for name, body, _ in children(attached)}
-    kind = _picture_kind(parts)
-    return (
-        kind is not None and _DATA in parts and should_remove(EmbeddedPicture(parts[_DATA], kind))
-    )
 
 
 # Indexes, and the change itself.
@@ -558,8 +557,7 @@ class _Change:
     def _checksum_patch(
         self, cluster: Element, checksum: Element, offset: int, data: bytes
     ) -> tuple[int, bytes]:
-        self._file.seek(checksum.end)
-        covered = bytearray(self._file.read(cluster.end - checksum.end))
+        covered = bytearray(_bytes(self._file, checksum.end, cluster.end))
         covered[offset - checksum.end : offset - checksum.end + len(data)] = data
         return checksum.body, zlib.crc32(covered).to_bytes(4, "little")
 

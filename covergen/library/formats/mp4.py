@@ -6,7 +6,6 @@ Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and t
 """
 
 import io
-import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ from itertools import chain, repeat
 from typing import BinaryIO, NamedTuple
 
 import mutagen
-from mutagen.mp4 import MP4
+from mutagen.mp4 import MP4, Atom, Atoms
 
 from covergen.core.picture import Picture
 from covergen.library.formats.embedded_picture import (
@@ -24,6 +23,7 @@ from covergen.library.formats.embedded_picture import (
     TooLargeError,
 )
 from covergen.library.formats.splice import padding, splice
+from covergen.library.mutagen_errors import DAMAGE
 
 __all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
 
@@ -56,7 +56,7 @@ class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
         super().__init__(file)
         self.tags: mutagen.Tags | None
         self.is_video = False
-        with suppress(ValueError, struct.error):  # damage is reported elsewhere
+        with suppress(*DAMAGE):  # reported elsewhere
             self.is_video = _has_video(file)
         if self.tags is None:
             body = _body(file, _moov_and_room(file)[0])
@@ -133,39 +133,16 @@ def _top_level(file: BinaryIO) -> list[_Atom]:
     return atoms
 
 
-def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
-    """Yield the atoms between two offsets of a file. Raises ValueError."""
-    while start + _FIXED_HEAD <= end:
-        file.seek(start)
-        atom = _atom(file.read(16), start, end)
-        yield atom
-        start = atom.end
-
-
-def _first(file: BinaryIO, outer: _Atom, *path: bytes) -> _Atom:
-    """Return the first atom at a path within another. Raises ValueError if there is none."""
-    for name in path:
-        found = (atom for atom in _atoms_of(file, outer.body, outer.end) if atom.name == name)
-        inner = next(found, None)
-        if inner is None:
-            raise ValueError(f"the {name!r} atom is missing")
-        outer = inner
-    return outer
-
-
 def _has_video(file: BinaryIO) -> bool:
-    whole = _Atom(b"", 0, 0, file.seek(0, os.SEEK_END))
-    moov = _first(file, whole, b"moov")
-    tracks = [atom for atom in _atoms_of(file, moov.body, moov.end) if atom.name == b"trak"]
-    return any(_is_video_track(file, track) for track in tracks)
+    return any(_is_video_track(file, track) for track in Atoms(file)[b"moov"].findall(b"trak"))
 
 
-def _is_video_track(file: BinaryIO, track: _Atom) -> bool:
+def _is_video_track(file: BinaryIO, track: Atom) -> bool:
     """Whether a track is video, rather than the chapter stills of an audiobook."""
 
     def four_bytes(at: int, *path: bytes) -> bytes:
-        file.seek(_first(file, track, b"mdia", *path).body + at)
-        return file.read(4)
+        _, data = track[(b"mdia", *path)].read(file)
+        return bytes(data[at : at + 4])
 
     if four_bytes(8, b"hdlr") != b"vide":
         return False
