@@ -65,13 +65,13 @@ def listing(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=attrgetter("name"))
 
 
-def pictures_in(folder: Path, names: CoverGlobs) -> tuple[str, ...]:
+def pictures_in(folder: Path, globs: CoverGlobs) -> tuple[str, ...]:
     """Return the pictures in a folder and its artwork sub-folders; none if it is unreadable."""
     try:
         entries = listing(folder)
         pictures = [entry.name for entry in entries if is_picture_name(entry.name)]
         for entry in entries:
-            if names.is_art_folder(entry.name) and entry.is_dir():
+            if globs.is_art_folder(entry.name) and entry.is_dir():
                 pictures += art_in(entry)
     except OSError:
         return ()

@@ -58,15 +58,15 @@ def scan(
     Raises UsageError immediately, before iteration, for paths that cannot be read, and Interrupted
     when `check_interrupted` does.
     """
-    names = CoverGlobs(options.cover_names)
-    found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
-    return _scan(found, options, names, scan_cache, check_interrupted)
+    globs = CoverGlobs(options.cover_names)
+    found = walk(paths, options.exclude, globs, follow_symlinks=options.follow_symlinks)
+    return _scan(found, options, globs, scan_cache, check_interrupted)
 
 
 def _scan(
     album_folders: Iterator[AlbumFolder],
     options: ScanOptions,
-    names: CoverGlobs,
+    globs: CoverGlobs,
     scan_cache: ScanCache,
     check_interrupted: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
@@ -89,7 +89,7 @@ def _scan(
         else:
             yield from (_passed_over(track, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
-        albums = list(with_cover_files(albums, album_folder, names, reader.is_picture))
+        albums = list(with_cover_files(albums, album_folder, globs, reader.is_picture))
         reader.remember_pictures()
         yield from albums
 
