@@ -1,11 +1,11 @@
 """The table of supported containers: everything that is specific to one, in one place.
 
 To support another container, add an entry to `CONTAINERS` and, for a new tag format, a module to
-`formats/`.
+`formats/`: see .docs/contributing.md.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,6 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
-from covergen.core.picture import Picture
 from covergen.library.formats import (
     apev2,
     asf,
@@ -34,14 +33,11 @@ from covergen.library.formats import (
     flac,
     id3,
     id3_places,
-    keys,
     matroska,
     mp4,
     ogg,
-    vorbis_comment,
 )
-from covergen.library.formats.embedded_picture import EmbeddedPicture, PictureFilter
-from covergen.library.formats.texts import Texts
+from covergen.library.formats.tag_format import Place, TagFormat
 
 __all__ = [
     "AUDIO_EXTENSIONS",
@@ -56,42 +52,19 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Container:
-    """How to recognize, open, read and edit one kind of file.
+    """How to recognize, open and edit one kind of file.
 
     `extensions` are those that a scan includes: lower case, with the dot. `begins` decides by the
-    first bytes, after any ID3v2 tags.
-
-    `open` is mutagen's type, or one like it. `keys` and `pictures` read from the opened file;
-    `others` returns everything else in its tags, for comparison.
-
-    The following work on the raw file, and raise ValueError or struct.error if it is damaged:
-
-    - `edit` removes pictures and adds a front cover, and returns a note for the user, or "".
-    - `rest` returns all bytes that `edit` must not change, for comparison.
-    - `check` raises an error if `edit` would.
-    - `check_cost` raises OverflowError for tags that mutagen would take too long to read.
-    - `texts` and `place` find texts and ID3v2 tags that mutagen does not read.
-    - A new tag may have to repeat texts from other tags: `prefill` adds those to an opened file,
-      and `rest(…, prefilled=True)` is what to expect then.
-
-    Most players show no picture of more than `most_shown_bytes`, if that is less than fits.
+    first bytes, after any ID3v2 tags. `open` is mutagen's type for it, or one like it. Most players
+    show no picture of more than `most_shown_bytes`, if that is less than fits.
     """
 
     extensions: tuple[str, ...]
     begins: Callable[[bytes], bool]
     open: Callable[[BinaryIO], mutagen.FileType]
-    keys: keys.Keys
-    pictures: Callable[[mutagen.FileType], list[EmbeddedPicture]]
-    others: Callable[[mutagen.FileType], object]
-    edit: Callable[[BinaryIO, PictureFilter, Picture | None], str]
-    rest: Callable[..., object]
-    check: Callable[[BinaryIO], object]
-    check_cost: Callable[[BinaryIO], None] | None = None
-    texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
-    place: id3_places.Place | None = None
-    prefill: Callable[[mutagen.FileType, BinaryIO], None] | None = None
+    tags: TagFormat
     most_shown_bytes: int | None = None
 
 
@@ -111,139 +84,50 @@ def _id3(
     extensions: tuple[str, ...],
     begins: Callable[[bytes], bool],
     open_: Callable[..., mutagen.FileType],
-    place: id3_places.Place,
+    place: Place,
 ) -> Container:
-    return Container(
-        extensions=extensions,
-        begins=begins,
-        # Without translation, dates stay as tagged and reading is 20 % faster. With ID3v1, mutagen
-        # would merge it into ID3v2.
-        open=partial(open_, translate=False, load_v1=False),
-        keys=keys.ID3,
-        pictures=id3.pictures,
-        others=id3.others,
-        edit=partial(id3.edit, place=place),
-        rest=partial(id3.rest, place=place),
-        check=partial(id3.check, place=place),
-        check_cost=partial(id3.check_cost, place=place),
-        texts=place.texts,
-        place=place,
-        prefill=partial(id3.prefill, place=place),
-    )
+    # Without translation, dates stay as tagged and reading is 20 % faster. With ID3v1, mutagen
+    # would merge it into ID3v2.
+    opened = partial(open_, translate=False, load_v1=False)
+    return Container(extensions, begins, opened, id3.tags_at(place))
 
 
 def _ogg(
-    extensions: tuple[str, ...], codec: ogg.Codec, open_: Callable[..., mutagen.FileType]
+    extensions: tuple[str, ...], open_: Callable[..., mutagen.FileType], codec: ogg.Codec
 ) -> Container:
-    return Container(
-        extensions=extensions,
-        begins=partial(ogg.begins, codec=codec),
-        open=open_,
-        keys=keys.VORBIS,
-        pictures=vorbis_comment.pictures,
-        others=vorbis_comment.others,
-        edit=partial(ogg.edit, codec=codec),
-        rest=partial(ogg.rest, codec=codec),
-        check=partial(ogg.check, codec=codec),
-    )
+    return Container(extensions, partial(ogg.begins, codec=codec), open_, ogg.tags_of(codec))
 
 
-def _apev2(
-    extensions: tuple[str, ...],
-    begins: Callable[[bytes], bool],
-    open_: Callable[..., mutagen.FileType],
-) -> Container:
-    return Container(
-        extensions=extensions,
-        begins=begins,
-        open=open_,
-        keys=keys.APEV2,
-        pictures=apev2.pictures,
-        others=apev2.others,
-        edit=apev2.edit,
-        rest=apev2.rest,
-        check=apev2.check,
-        texts=apev2.texts_at_end,
-        prefill=apev2.prefill,
-    )
+_WAVE = (".wav", ".wave", ".bwf")
+_MP4 = (".m4a", ".m4b", ".m4r", ".mp4")
+_RF64_MAGIC = _magic({0: b"RF64", 8: b"WAVE"}, {0: b"BW64", 8: b"WAVE"})
+_AIFF_MAGIC = _magic({0: b"FORM", 8: b"AIFF"}, {0: b"FORM", 8: b"AIFC"})
+_MUSEPACK_MAGIC = _magic({0: b"MPCK"}, {0: b"MP+"})
 
+# All players read ASF's list with 16-bit sizes; few look for larger pictures elsewhere.
+_ASF_SHOWN_BYTES = (1 << 16) - 64
 
 CONTAINERS = {
     # MP3 has no magic bytes: see `identify`.
     "mp3": _id3((".mp3", ".mp2", ".mp1"), _magic(), MP3, id3_places.MP3),
-    "flac": Container(
-        extensions=(".flac", ".fla"),
-        begins=_magic({0: b"fLaC"}),
-        open=FLAC,
-        keys=keys.VORBIS,
-        pictures=flac.pictures,
-        others=flac.others,
-        edit=flac.edit,
-        rest=flac.rest,
-        check=flac.check,
-        texts=id3_places.START.texts,
-        place=id3_places.START,
-    ),
-    "mp4": Container(
-        extensions=(".m4a", ".m4b", ".m4r", ".mp4"),
-        begins=_magic({4: b"ftyp"}),
-        open=mp4.Mp4File,
-        keys=keys.MP4,
-        pictures=mp4.pictures,
-        others=mp4.others,
-        edit=mp4.edit,
-        rest=mp4.rest,
-        check=mp4.check,
-    ),
-    "vorbis": _ogg((".ogg", ".oga"), ogg.VORBIS, OggVorbis),
-    "opus": _ogg((".opus",), ogg.OPUS, OggOpus),
-    "speex": _ogg((".spx",), ogg.SPEEX, OggSpeex),
-    "oggflac": replace(
-        _ogg((".oga", ".ogg", ".oggflac"), ogg.OGG_FLAC, ogg.OggFlacFile),
-        pictures=ogg.oggflac_pictures,
-    ),
-    "wav": _id3((".wav", ".wave", ".bwf"), _magic({0: b"RIFF", 8: b"WAVE"}), WAVE, chunks.WAV),
-    "rf64": _id3(
-        (".wav", ".wave", ".bwf", ".rf64"),
-        _magic({0: b"RF64", 8: b"WAVE"}, {0: b"BW64", 8: b"WAVE"}),
-        chunks.open_rf64,
-        chunks.RF64,
-    ),
-    "aiff": _id3(
-        (".aiff", ".aif", ".aifc"),
-        _magic({0: b"FORM", 8: b"AIFF"}, {0: b"FORM", 8: b"AIFC"}),
-        AIFF,
-        chunks.AIFF,
-    ),
-    "asf": Container(
-        extensions=(".wma", ".asf"),
-        begins=_magic({0: asf.MAGIC}),
-        open=ASF,
-        keys=keys.ASF,
-        pictures=asf.pictures,
-        others=asf.others,
-        edit=asf.edit,
-        rest=asf.rest,
-        check=asf.check,
-        # All players read the list with 16-bit sizes; few look for larger pictures elsewhere.
-        most_shown_bytes=(1 << 16) - 64,
-    ),
-    "ape": _apev2((".ape",), _magic({0: b"MAC "}), MonkeysAudio),
-    "wavpack": _apev2((".wv",), _magic({0: b"wvpk"}), apev2.WavPackFile),
-    "musepack": _apev2((".mpc", ".mp+", ".mpp"), _magic({0: b"MPCK"}, {0: b"MP+"}), Musepack),
+    "flac": Container((".flac", ".fla"), _magic({0: b"fLaC"}), FLAC, flac.TAGS),
+    "mp4": Container(_MP4, _magic({4: b"ftyp"}), mp4.Mp4File, mp4.TAGS),
+    "vorbis": _ogg((".ogg", ".oga"), OggVorbis, ogg.VORBIS),
+    "opus": _ogg((".opus",), OggOpus, ogg.OPUS),
+    "speex": _ogg((".spx",), OggSpeex, ogg.SPEEX),
+    "oggflac": _ogg((".oga", ".ogg", ".oggflac"), ogg.OggFlacFile, ogg.OGG_FLAC),
+    "wav": _id3(_WAVE, _magic({0: b"RIFF", 8: b"WAVE"}), WAVE, chunks.WAV),
+    "rf64": _id3((*_WAVE, ".rf64"), _RF64_MAGIC, chunks.open_rf64, chunks.RF64),
+    "aiff": _id3((".aiff", ".aif", ".aifc"), _AIFF_MAGIC, AIFF, chunks.AIFF),
+    "asf": Container((".wma", ".asf"), _magic({0: asf.MAGIC}), ASF, asf.TAGS, _ASF_SHOWN_BYTES),
+    "ape": Container((".ape",), _magic({0: b"MAC "}), MonkeysAudio, apev2.TAGS),
+    "wavpack": Container((".wv",), _magic({0: b"wvpk"}), apev2.WavPackFile, apev2.TAGS),
+    "musepack": Container((".mpc", ".mp+", ".mpp"), _MUSEPACK_MAGIC, Musepack, apev2.TAGS),
     "tta": _id3((".tta",), _magic({0: b"TTA1"}), TrueAudio, id3_places.START),
     "dsf": _id3((".dsf",), _magic({0: b"DSD "}), DSF, id3_places.DSF),
     "dff": _id3((".dff",), _magic({0: b"FRM8", 12: b"DSD "}), DSDIFF, chunks.DFF),
     "matroska": Container(
-        extensions=(".mka", ".weba", ".webm"),
-        begins=matroska.begins,
-        open=matroska.MatroskaFile,
-        keys=keys.MATROSKA,
-        pictures=matroska.pictures,
-        others=matroska.others,
-        edit=matroska.edit,
-        rest=matroska.rest,
-        check=lambda _: None,  # opening it already checks it
+        (".mka", ".weba", ".webm"), matroska.begins, matroska.MatroskaFile, matroska.TAGS
     ),
 }
 """All containers that can hold a cover, by name. Names are stored in the journal and the cache."""

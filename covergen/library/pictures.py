@@ -44,7 +44,7 @@ def read_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
     """Return all pictures, in order, in the tag that `edit_pictures` edits. Raises TagError."""
     row = CONTAINERS[container]
     with tag_errors(path), path.open("rb") as file:
-        return row.pictures(row.open(file))
+        return row.tags.pictures(row.open(file))
 
 
 def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
@@ -52,10 +52,10 @@ def shown_pictures(path: Path, container: str) -> list[EmbeddedPicture]:
     row = CONTAINERS[container]
     with tag_errors(path), path.open("rb") as file:
         opened = row.open(file)
-        found = row.pictures(opened)
-        if row.place:
-            tags = id3.further_tags(file, row.place, opened)
-            found += id3.further_pictures(file, row.place, tags)
+        found = row.tags.pictures(opened)
+        if row.tags.place:
+            tags = id3.further_tags(file, row.tags.place, opened)
+            found += id3.further_pictures(file, row.tags.place, tags)
         return found
 
 
@@ -91,7 +91,7 @@ def edit_pictures(
     """
     with _damage(path), path.open("r+b") as file:
         try:
-            return CONTAINERS[container].edit(file, should_remove, new)
+            return CONTAINERS[container].tags.edit(file, should_remove, new)
         except TooLargeError as error:
             raise WriteError(path, Reason.TOO_LARGE, str(error)) from error
 
@@ -111,15 +111,15 @@ def remaining(
         with tag_errors(path):
             opened = row.open(file)
         with _damage(path):
-            if prefilled and row.prefill:
-                row.prefill(opened, file)
-                raw = row.rest(file, should_remove, prefilled=True)
+            if prefilled and row.tags.prefill:
+                row.tags.prefill(opened, file)
+                raw = row.tags.rest(file, should_remove, prefilled=True)
             else:
-                raw = row.rest(file, should_remove)
+                raw = row.tags.rest(file, should_remove)
     with tag_errors(path):
-        pictures = row.pictures(opened)
+        pictures = row.tags.pictures(opened)
         kept = [sha256(picture.data).digest() for picture in pictures if not should_remove(picture)]
-        return kept, row.others(opened), raw
+        return kept, row.tags.others(opened), raw
 
 
 def fault_in(file: BinaryIO, container: str) -> str:
@@ -128,7 +128,7 @@ def fault_in(file: BinaryIO, container: str) -> str:
     A quick check of the structure. Moves the file's position. Raises OSError.
     """
     try:
-        CONTAINERS[container].check(file)
+        CONTAINERS[container].tags.check(file)
     except DAMAGE as error:
         return f"{_damage_message(error)}; {_MAYBE_DAMAGED}"
     return ""

@@ -99,21 +99,21 @@ def _parse_errors(path: Path, reader: _BoundedReader) -> Iterator[None]:
 
 def _parse(reader: _BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
     row = CONTAINERS[container]
-    if row.check_cost:
+    if row.tags.check_cost:
         with _BoundedReader(path) as ahead, _parse_errors(path, ahead):
-            row.check_cost(ahead)
+            row.tags.check_cost(ahead)
     with _parse_errors(path, reader):
         file = row.open(reader)
-        pictures = [p.data for p in row.pictures(file) if p.kind not in ICONS]
+        pictures = [p.data for p in row.tags.pictures(file) if p.kind not in ICONS]
         elsewhere, further = [], []
-        if row.place:
-            further = id3.further_tags(reader, row.place, file)
-            found = id3.further_pictures(reader, row.place, further)
+        if row.tags.place:
+            further = id3.further_tags(reader, row.tags.place, file)
+            found = id3.further_pictures(reader, row.tags.place, further)
             elsewhere = [p.data for p in found if p.kind not in ICONS]
-        texts = _texts(row.keys, file.tags)
+        texts = _texts(row.tags.keys, file.tags)
         if not all(texts[field] for field in _LOOKED_FOR):
             with suppress(*DAMAGE):
-                further.append(as_id3(row.texts(reader)))
+                further.append(as_id3(row.tags.texts(reader)))
             texts = _fill_empty(texts, further)
         seconds = float(file.info.length)
         is_video = getattr(file, "is_video", False)

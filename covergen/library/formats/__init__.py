@@ -1,4 +1,1 @@
-"""Read and edit the tags of each format, as raw bytes: one module per tag format.
-
-The modules work on open files. They change nothing but the cover.
-"""
+"""Read and edit tags as raw bytes: one module per tag format, which changes nothing but the cover."""

@@ -15,8 +15,10 @@ from mutagen.apev2 import APEv2
 from mutagen.wavpack import WavPack, WavPackInfo
 
 from covergen.core.picture import Picture
+from covergen.library.formats import keys
 from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture, PictureFilter
 from covergen.library.formats.splice import outside, splice
+from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.texts import (
     ID3V1_BYTES,
     Texts,
@@ -26,18 +28,7 @@ from covergen.library.formats.texts import (
 )
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = [
-    "WavPackFile",
-    "check",
-    "edit",
-    "ends",
-    "others",
-    "pictures",
-    "pictures_at_end",
-    "prefill",
-    "rest",
-    "texts_at_end",
-]
+__all__ = ["TAGS", "WavPackFile", "ends", "pictures_at_end", "texts_at_end"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -256,3 +247,15 @@ def _join(items: Sequence[bytes]) -> bytes:
     size = len(body) + _FRAME.size
     header = _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER | _IS_HEADER)
     return header + body + _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER)
+
+
+TAGS = TagFormat(
+    keys=keys.APEV2,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+    texts=texts_at_end,
+    prefill=prefill,
+)

@@ -11,6 +11,7 @@ from uuid import UUID
 import mutagen
 
 from covergen.core.picture import Picture
+from covergen.library.formats import keys
 from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     LINK,
@@ -18,8 +19,9 @@ from covergen.library.formats.embedded_picture import (
     PictureFilter,
 )
 from covergen.library.formats.splice import outside, padding, splice
+from covergen.library.formats.tag_format import TagFormat
 
-__all__ = ["MAGIC", "check", "edit", "others", "pictures", "rest"]
+__all__ = ["MAGIC", "TAGS"]
 
 MAGIC = _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
 """The first bytes of a file."""
@@ -256,3 +258,13 @@ def _parse_picture(value: bytes) -> EmbeddedPicture | None:
 def _text_at(value: bytes, at: int) -> tuple[str, int]:
     end = next((i for i in range(at, len(value), 2) if value[i : i + 2] == b"\0\0"), len(value))
     return value[at:end].decode("utf-16-le", "replace"), end + 2
+
+
+TAGS = TagFormat(
+    keys=keys.ASF,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+)

@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple
 
 from mutagen.wave import WAVE
 
-from covergen.library.formats.id3_places import Place
 from covergen.library.formats.splice import splice
+from covergen.library.formats.tag_format import Place
 from covergen.library.formats.texts import (
     Texts,
     from_aiff_chunks,

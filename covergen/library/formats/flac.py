@@ -9,18 +9,19 @@ from typing import BinaryIO
 import mutagen
 
 from covergen.core.picture import Picture
-from covergen.library.formats import vorbis_comment
+from covergen.library.formats import keys, vorbis_comment
 from covergen.library.formats.embedded_picture import (
     LINK,
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
 )
-from covergen.library.formats.id3_places import id3_size
+from covergen.library.formats.id3_places import START, id3_size
 from covergen.library.formats.splice import outside, padding, splice
+from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.vorbis_comment import Comments, front_cover_block, picture_in
 
-__all__ = ["check", "edit", "others", "pictures", "rest"]
+__all__ = ["TAGS"]
 
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
@@ -129,3 +130,15 @@ def _join(blocks: list[_Block], available: int) -> bytes:
         bytes([kind | (_LAST if i == last else 0)]) + len(body).to_bytes(3, "big") + body
         for i, (kind, body) in enumerate(blocks)
     )
+
+
+TAGS = TagFormat(
+    keys=keys.VORBIS,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+    texts=START.texts,
+    place=START,
+)

@@ -13,12 +13,14 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 
 import mutagen
 from mutagen.id3 import ID3, Frames_2_2
 
 from covergen.core.picture import Picture
+from covergen.library.formats import keys
 from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     LINK,
@@ -26,22 +28,13 @@ from covergen.library.formats.embedded_picture import (
     PictureFilter,
     TooLargeError,
 )
-from covergen.library.formats.id3_places import Place, from_synchsafe, id3_size, to_synchsafe
+from covergen.library.formats.id3_places import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.formats.splice import padding
+from covergen.library.formats.tag_format import Place, TagFormat
 from covergen.library.formats.texts import as_id3, texts_to_repeat
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = [
-    "check",
-    "check_cost",
-    "edit",
-    "further_pictures",
-    "further_tags",
-    "others",
-    "pictures",
-    "prefill",
-    "rest",
-]
+__all__ = ["further_pictures", "further_tags", "tags_at"]
 
 _NEW_VERSION = 3  # Windows Explorer and many car stereos cannot read 2.4
 
@@ -81,6 +74,22 @@ class _Tag:
     flags: int = 0
     frames: tuple[_Frame, ...] = ()
     tail: bytes = b""
+
+
+def tags_at(place: Place) -> TagFormat:
+    """ID3v2 tags in this place of a file."""
+    return TagFormat(
+        keys=keys.ID3,
+        pictures=pictures,
+        others=others,
+        edit=partial(edit, place=place),
+        rest=partial(rest, place=place),
+        check=partial(check, place=place),
+        check_cost=partial(check_cost, place=place),
+        texts=place.texts,
+        place=place,
+        prefill=partial(prefill, place=place),
+    )
 
 
 def check_cost(file: BinaryIO, place: Place) -> None:

@@ -6,37 +6,16 @@ WAV, AIFF and DFF have it in a chunk: see `chunks`.
 import os
 import re
 import struct
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
 from covergen.library.formats import apev2
-from covergen.library.formats.embedded_picture import EmbeddedPicture
 from covergen.library.formats.splice import outside, splice
-from covergen.library.formats.texts import Texts
+from covergen.library.formats.tag_format import Place
 
-__all__ = ["DSF", "MP3", "START", "Place", "from_synchsafe", "id3_size", "to_synchsafe"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Functions to access the ID3v2 tag of a container.
-
-    `read` returns the tag's bytes, or b"" without one; `store` replaces them (b"" removes the tag).
-    `around` returns the other content of the file, as far as it is cheap to read. `others` returns
-    the bytes of ID3v2 tags in other places where some players look; `texts` and `pictures` return
-    the content of other kinds of tags; all in order of precedence. They raise ValueError or
-    struct.error if the file is damaged.
-    """
-
-    read: Callable[[BinaryIO], bytes]
-    store: Callable[[BinaryIO, bytes], None]
-    around: Callable[[BinaryIO], object]
-    others: Callable[[BinaryIO], list[bytes]] = lambda _: []
-    texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
-    pictures: Callable[[BinaryIO], list[EmbeddedPicture]] = lambda _: []
+__all__ = ["DSF", "MP3", "START", "from_synchsafe", "id3_size", "to_synchsafe"]
 
 
 def from_synchsafe(data: bytes) -> int:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import mutagen
 
 from covergen.core.picture import Picture
+from covergen.library.formats import keys
 from covergen.library.formats.ebml import (
     CRC,
     VOID,
@@ -41,8 +42,9 @@ from covergen.library.formats.embedded_picture import (
     TooLargeError,
 )
 from covergen.library.formats.splice import padding, splice
+from covergen.library.formats.tag_format import TagFormat
 
-__all__ = ["MAGIC", "MatroskaFile", "begins", "edit", "others", "pictures", "rest"]
+__all__ = ["MAGIC", "TAGS", "MatroskaFile", "begins"]
 
 MAGIC = _EBML = bytes.fromhex("1a45dfa3")
 """The first bytes of a file."""
@@ -571,3 +573,13 @@ class _Change:
         except OverflowError:
             data = size_bytes(size, _WIDE)
         splice(self._file, self._segment.size_at, self._segment.body, data)
+
+
+TAGS = TagFormat(
+    keys=keys.MATROSKA,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=lambda _: None,  # opening the file already checks it
+)

@@ -16,6 +16,7 @@ import mutagen
 from mutagen.mp4 import MP4, Atom, Atoms
 
 from covergen.core.picture import Picture
+from covergen.library.formats import keys
 from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     EmbeddedPicture,
@@ -23,9 +24,10 @@ from covergen.library.formats.embedded_picture import (
     TooLargeError,
 )
 from covergen.library.formats.splice import padding, splice
+from covergen.library.formats.tag_format import TagFormat
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
+__all__ = ["TAGS", "Mp4File"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -344,3 +346,13 @@ def _repoint_fragments(file: BinaryIO, end: int, delta: int) -> None:
             body = _repointed(_body(file, atom), end, delta)
             file.seek(atom.body)
             file.write(body)
+
+
+TAGS = TagFormat(
+    keys=keys.MP4,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+)

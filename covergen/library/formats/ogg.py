@@ -6,6 +6,7 @@ Sources: RFC 3533 (Ogg), RFC 7845 (Opus), RFC 9639 section 10.1 (FLAC), Vorbis I
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import mutagen
@@ -14,13 +15,14 @@ from mutagen.ogg import OggPage
 from mutagen.oggflac import OggFLAC
 
 from covergen.core.picture import Picture
-from covergen.library.formats import vorbis_comment
+from covergen.library.formats import keys, vorbis_comment
 from covergen.library.formats.embedded_picture import (
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
 )
 from covergen.library.formats.splice import splice
+from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.vorbis_comment import Comments, picture_in
 
 __all__ = [
@@ -32,10 +34,7 @@ __all__ = [
     "Codec",
     "OggFlacFile",
     "begins",
-    "check",
-    "edit",
-    "oggflac_pictures",
-    "rest",
+    "tags_of",
 ]
 
 MAGIC = b"OggS"
@@ -91,6 +90,18 @@ class OggFlacFile(OggFLAC):  # type: ignore[misc]  # mutagen is untyped
         with suppress(EOFError, ValueError):  # blocks after the comments may be missing
             found = map(_block_picture, _read(file, OGG_FLAC).further)
             self.block_pictures = [picture for picture in found if picture is not None]
+
+
+def tags_of(codec: Codec) -> TagFormat:
+    """The Vorbis comments of streams of this codec."""
+    return TagFormat(
+        keys=keys.VORBIS,
+        pictures=oggflac_pictures if codec.in_blocks else vorbis_comment.pictures,
+        others=vorbis_comment.others,
+        edit=partial(edit, codec=codec),
+        rest=partial(rest, codec=codec),
+        check=partial(check, codec=codec),
+    )
 
 
 def oggflac_pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:

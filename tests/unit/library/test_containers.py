@@ -30,7 +30,7 @@ def _ogg_page(packet: bytes, *, first: bool) -> bytes:
 def test_every_entry_of_the_table_is_complete(name: str) -> None:
     row = containers.CONTAINERS[name]
     assert EXTENSION[name] in row.extensions, "tests/media cannot make such a file"
-    assert row.keys.names.keys() == keys.ID3.names.keys(), "a field has no key"
+    assert row.tags.keys.names.keys() == keys.ID3.names.keys(), "a field has no key"
     documented = (Path(__file__).parents[3] / ".docs/containers.md").read_text(encoding="utf-8")
     for extension in row.extensions:
         assert extension.startswith(".")
