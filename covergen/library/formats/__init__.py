@@ -1,1 +1,1 @@
-"""Read and edit tags as raw bytes: one module per tag format, which changes nothing but the cover."""
+"""Read and edit tags as raw bytes: one module per tag format. Nothing but the cover changes."""
