@@ -34,6 +34,7 @@ from covergen.library.formats import (
     id3,
     id3_places,
     matroska,
+    matroska_segment,
     mp4,
     ogg,
 )
@@ -127,7 +128,7 @@ CONTAINERS = {
     "dsf": _id3((".dsf",), _magic({0: b"DSD "}), DSF, id3_places.DSF),
     "dff": _id3((".dff",), _magic({0: b"FRM8", 12: b"DSD "}), DSDIFF, chunks.DFF),
     "matroska": Container(
-        (".mka", ".weba", ".webm"), matroska.begins, matroska.MatroskaFile, matroska.TAGS
+        (".mka", ".weba", ".webm"), matroska_segment.begins, matroska.MatroskaFile, matroska.TAGS
     ),
 }
 """All containers that can hold a cover, by name. Names are stored in the journal and the cache."""
@@ -185,7 +186,7 @@ def identify_stream(file: BinaryIO) -> str | None:
     for name, container in CONTAINERS.items():
         if container.begins(head):
             return name
-    if head.startswith((ogg.MAGIC, matroska.MAGIC)):
+    if head.startswith((ogg.MAGIC, matroska_segment.MAGIC)):
         return None  # another kind of stream
     # An ID3v2 tag before any other data means MP3, even if the tag is cut short.
     return "mp3" if tagged or _has_mpeg_frames(file) else None
