@@ -21,11 +21,11 @@ __all__ = [
     "Picture",
     "decode",
     "encode",
-    "fitted",
     "is_image",
     "is_own",
     "open_picture",
     "read_provenance",
+    "shrunk_to_fit",
 ]
 
 # Formats used for covers. Pillow supports more, such as PostScript, which it would execute.
@@ -193,7 +193,7 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
     return Picture.parse(stream.getvalue())
 
 
-def fitted(picture: Picture, most_bytes: int | None) -> Picture:
+def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
     """Return the picture itself if it has at most `most_bytes`, otherwise a JPEG of it that does.
 
     The best quality that fits is taken, then the largest side. Its provenance stays. What cannot be

@@ -21,6 +21,8 @@ from covergen.library.formats.ebml import (
     elements_in,
     number,
     number_bytes,
+    parts_of,
+    read_bytes,
 )
 from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
@@ -38,10 +40,6 @@ from covergen.library.formats.matroska_segment import (
     TAGS_LIST,
     TRACKS,
     Segment,
-    bodies,
-    parts_of,
-    read_body,
-    read_bytes,
     read_segment,
 )
 from covergen.library.formats.tag_format import TagFormat
@@ -81,9 +79,9 @@ class MatroskaFile:
 
     def __init__(self, file: BinaryIO) -> None:
         segment = read_segment(file)
-        info = bodies(file, segment, INFO)
-        tracks = bodies(file, segment, TRACKS)
-        self.tags = _texts(info, bodies(file, segment, TAGS_LIST))
+        info = segment.bodies(file, INFO)
+        tracks = segment.bodies(file, TRACKS)
+        self.tags = _texts(info, segment.bodies(file, TAGS_LIST))
         self.pictures = [picture for _, picture in _attachments(file, segment) if picture]
         self.info = _Info(_seconds(info))
         kinds = [_track_kind(track) for body in tracks for track in parts_of(body, _TRACK)]
@@ -132,7 +130,7 @@ def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
 def _size_or_hash(file: BinaryIO, item: Element) -> object:
     """The size of a cluster, whose audio is compared elsewhere; the hash of other elements."""
     size = item.end - item.start
-    return size if item.id == CLUSTER else sha256(read_body(file, item)).digest()
+    return size if item.id == CLUSTER else sha256(item.read(file)).digest()
 
 
 def _seconds(infos: list[bytes]) -> float:
@@ -191,13 +189,13 @@ def _attached_picture(file: BinaryIO, attached: Element) -> EmbeddedPicture | No
     """The picture in an attachment. Others may be large, so only their names are read."""
     parts = {part.id: part for part in elements_in(file, attached.body, attached.end)}
     short = {
-        name: read_body(file, part)
+        name: part.read(file)
         for name, part in parts.items()
         if name != _DATA and part.end - part.body <= MAX_TEXT_BYTES
     }
     if _DATA not in parts or (kind := _picture_kind(short)) is None:
         return None
-    return EmbeddedPicture(read_body(file, parts[_DATA]), kind)
+    return EmbeddedPicture(parts[_DATA].read(file), kind)
 
 
 def _picture_kind(attached: dict[bytes, bytes]) -> int | None:

@@ -21,6 +21,8 @@ from covergen.library.formats.ebml import (
     master,
     number,
     number_bytes,
+    parts_of,
+    read_bytes,
     size_bytes,
     void,
     void_head,
@@ -32,10 +34,6 @@ from covergen.library.formats.matroska_segment import (
     CUES,
     SEEK_HEAD,
     Segment,
-    bodies,
-    parts_of,
-    read_body,
-    read_bytes,
 )
 from covergen.library.formats.splice import padding, splice
 
@@ -51,10 +49,10 @@ _WIDE = 8  # bytes reserved for a position that is not known yet
 def index_targets(file: BinaryIO, segment: Segment) -> object:
     """Return the elements that the indexes point to, for comparison; without attachments."""
     names = _names(segment)
-    cues = [list(_cue_targets(body, names)) for body in bodies(file, segment, CUES)]
+    cues = [list(_cue_targets(body, names)) for body in segment.bodies(file, CUES)]
     seeks = [
         (name, names.get(number(position), ""))
-        for body in bodies(file, segment, SEEK_HEAD)
+        for body in segment.bodies(file, SEEK_HEAD)
         for name, position in _seeks(body)
         if name != ATTACHMENTS
     ]
@@ -195,7 +193,7 @@ class Change:
 
     def _index(self, item: Element, width: int, *, with_new: bool) -> bytes:
         """Return an index with new positions of at least `width` bytes, and its checksum if any."""
-        body = read_body(self._file, item)
+        body = item.read(self._file)
         if item.id == CUES:
             parts = _moved_cues(body, self._moved, width)
         else:
@@ -242,7 +240,7 @@ class Change:
             at = body + size
 
     def _position_patch(self, position: Element) -> tuple[int, bytes]:
-        moved = self._moved(number(read_body(self._file, position)))
+        moved = self._moved(number(position.read(self._file)))
         try:
             return position.body, moved.to_bytes(position.end - position.body, "big")
         except OverflowError:  # it is optional

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from covergen.library.formats.ebml import CRC, Element, children, head_at
+from covergen.library.formats.ebml import CRC, Element, head_at, parts_of, read_bytes
 
 __all__ = [
     "ATTACHMENTS",
@@ -21,10 +21,6 @@ __all__ = [
     "TRACKS",
     "Segment",
     "begins",
-    "bodies",
-    "parts_of",
-    "read_body",
-    "read_bytes",
     "read_segment",
 ]
 
@@ -70,6 +66,10 @@ class Segment:
     def all(self, name: bytes) -> list[Element]:
         """The top-level elements with this ID."""
         return [item for item in self.elements if item.id == name]
+
+    def bodies(self, file: BinaryIO, name: bytes) -> list[bytes]:
+        """Read the bodies of all top-level elements with this ID."""
+        return [item.read(file) for item in self.all(name)]
 
 
 def begins(head: bytes) -> bool:
@@ -136,24 +136,3 @@ def _end_of_cluster(file: BinaryIO, start: int, end: int) -> int:
             raise ValueError("an element within a cluster has unknown size")
         start = body + size
     return min(start, end)
-
-
-def read_bytes(file: BinaryIO, start: int, end: int) -> bytes:
-    """Read the bytes between two offsets."""
-    file.seek(start)
-    return file.read(end - start)
-
-
-def read_body(file: BinaryIO, item: Element) -> bytes:
-    """Read an element's body."""
-    return read_bytes(file, item.body, item.end)
-
-
-def bodies(file: BinaryIO, segment: Segment, name: bytes) -> list[bytes]:
-    """Read the bodies of all top-level elements with this ID."""
-    return [read_body(file, item) for item in segment.all(name)]
-
-
-def parts_of(body: bytes, name: bytes) -> list[bytes]:
-    """The bodies of all child elements with this ID."""
-    return [inner for found, inner, _ in children(body) if found == name]

@@ -17,7 +17,7 @@ from typing import Literal
 from covergen.core.errors import ItemError, WriteError
 from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
-from covergen.core.picture import Picture, fitted, is_own
+from covergen.core.picture import Picture, is_own, shrunk_to_fit
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status, Track
 from covergen.library.containers import most_shown_bytes
@@ -134,7 +134,7 @@ def write_cover(
     All failures of this file are returned as an Outcome.
     """
     most_bytes = most_shown_bytes(track.container)
-    fit = fitted(picture, most_bytes)
+    fit = shrunk_to_fit(picture, most_bytes)
     edit = _Edit(
         should_remove=is_front_cover,
         new=fit,
