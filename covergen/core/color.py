@@ -111,5 +111,5 @@ def fit_gamut(oklab: Floats) -> Floats:
     linear = linear_from_oklab(scaled)
     inside = np.all((linear > -0.002) & (linear < 1.002), axis=-1)
     first = np.where(inside.any(0), inside.argmax(0), len(_CHROMA_SCALES) - 1)
-    shrunk_to_fit: Floats = scaled[first, np.arange(len(oklab))]
-    return shrunk_to_fit
+    fitted: Floats = scaled[first, np.arange(len(oklab))]
+    return fitted

@@ -52,12 +52,12 @@ def test_oklab_of_the_primaries(oklab: ArrayLike, rgb: ArrayLike) -> None:
 
 def test_fit_gamut_keeps_lightness_and_hue() -> None:
     vivid = np.stack([oklab_from_oklch(0.6, 0.4, hue) for hue in range(0, 360, 30)])
-    shrunk_to_fit = fit_gamut(vivid)
-    linear = linear_from_oklab(shrunk_to_fit)
+    fitted = fit_gamut(vivid)
+    linear = linear_from_oklab(fitted)
     assert linear.min() > -0.01
     assert linear.max() < 1.01
-    assert np.allclose(shrunk_to_fit[:, 0], 0.6)
-    hues = np.arctan2(shrunk_to_fit[:, 2], shrunk_to_fit[:, 1])
+    assert np.allclose(fitted[:, 0], 0.6)
+    hues = np.arctan2(fitted[:, 2], fitted[:, 1])
     assert np.allclose(hues, np.arctan2(vivid[:, 2], vivid[:, 1]), atol=1e-4)
 
 
