@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import covergen
 from covergen.core.files import remove_stale, replacing, temporary, write_whole
 
 STALE = ".covergen-0123abcd.tmp"
+PACKAGE = Path(covergen.__file__).parent
 
 
 def names(folder: Path) -> list[str]:
@@ -21,6 +24,12 @@ def names(folder: Path) -> list[str]:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_no_other_module_has_an_atomic_writer_of_its_own() -> None:
+    own = re.compile(r"fsync|mkstemp|NamedTemporaryFile|os\.(replace|rename)\b|\.rename\(")
+    found = {path.name for path in PACKAGE.rglob("*.py") if own.search(path.read_text("utf-8"))}
+    assert found == {"files.py"}
 
 
 def test_replaces_an_existing_file(tmp_path: Path) -> None:
