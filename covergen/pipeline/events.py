@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from covergen.core.picture import MOST_SHOWN_BYTES
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Sampling, Status
 
@@ -189,7 +188,11 @@ class PlanTotals:
         self.tracks_to_embed += tracks if item.action is Action.PAINT else 0
         for outcome in item.hindered:
             self.add(outcome)
-        self.small_covers += sum(track.container in MOST_SHOWN_BYTES for track in item.targets)
+        from covergen.library.containers import most_shown_bytes  # imports mutagen
+
+        self.small_covers += sum(
+            most_shown_bytes(track.container) is not None for track in item.targets
+        )
 
     @property
     def covers(self) -> int:

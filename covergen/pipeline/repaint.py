@@ -11,7 +11,7 @@ from covergen.core.errors import ModelError
 from covergen.core.picture import read_jpeg_quality
 from covergen.core.seeds import seed_for
 from covergen.core.types import DEFAULT_SCHEDULER, Album, Sampling
-from covergen.library.scanning.folders import above_discs
+from covergen.library.scanning.album_folder import above_discs
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import file_hash
