@@ -2,7 +2,6 @@
 
 import torch
 
-from covergen.compute.memory import free_bytes
 from covergen.core.errors import ModelError
 from covergen.diffusion.base_config import BaseConfig
 
@@ -18,8 +17,14 @@ _CPU_BYTES = 1 << 28  # larger batches exceed the CPU's cache and are slower
 
 def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> int:
     """Estimate the batch size from the base's sizes and the device's free memory."""
-    free = free_bytes(device)
-    usable = _CPU_BYTES if free is None else free * _USED_SHARE
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        usable = free * _USED_SHARE
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        usable = free * _USED_SHARE
+    else:
+        usable = _CPU_BYTES
     _, height, width = config.latent_shape
     map_bytes = height * width * config.unet["block_out_channels"][0] * dtype.itemsize
     return max(1, min(_MAX_BATCH_SIZE, int(usable / (map_bytes * _MAPS_PER_PICTURE))))
