@@ -68,18 +68,18 @@ def _serve(connection: Connection, setting: Setting) -> None:
     from tests.device.checks import CHECKS
 
     run = {check.name: check.run for check in CHECKS}
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):  # the end of the main process
+        while True:
             name = connection.recv()
-        except EOFError:
-            return
-        record = Record(connection.send, [])
-        try:
-            run[name](setting, record)
-        except Skip as skip:
-            connection.send({"outcome": "skipped", "problem": str(skip)})
-        except Exception:  # noqa: BLE001 - reported
-            connection.send({"outcome": "failed", "problem": traceback.format_exc()})
-        else:
-            outcome = "failed" if record.missed else "ok"
-            connection.send({"outcome": outcome, "problem": "; ".join(record.missed)})
+            record = Record(connection.send, [])
+            try:
+                run[name](setting, record)
+                outcome = "failed" if record.missed else "ok"
+                problem = "; ".join(record.missed)
+            except Skip as skip:
+                outcome, problem = "skipped", str(skip)
+            except BrokenPipeError:
+                raise
+            except Exception:  # noqa: BLE001 - reported
+                outcome, problem = "failed", traceback.format_exc()
+            connection.send({"outcome": outcome, "problem": problem})

@@ -29,6 +29,7 @@ def test_all_checks_pass_on_a_cpu(tmp_path: Path) -> None:
         timeout=300,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""  # no messages of libraries
     assert result.stdout == (out / "summary.txt").read_text(encoding="utf-8")
     lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines()
     outcomes = {o["check"]: o["outcome"] for line in lines if "outcome" in (o := json.loads(line))}
