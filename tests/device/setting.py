@@ -48,10 +48,9 @@ class Record:
         at_least: float | None = None,
     ) -> None:
         """Record a measurement and its goal."""
-        if isinstance(value, float):
-            value = float(f"{value:.4g}")
-        message: dict[str, Any] = {"name": name, "value": value}
         number = float(value) if not isinstance(value, str) else 0.0
+        shown = float(f"{value:.6g}") if isinstance(value, float) else value
+        message: dict[str, Any] = {"name": name, "value": shown}
         for word, goal, met in (
             ("at most", at_most, at_most is None or number <= at_most),
             ("at least", at_least, at_least is None or number >= at_least),
@@ -59,7 +58,7 @@ class Record:
             if goal is not None:
                 message["goal"] = f"{word} {goal:g}"
             if not met:
-                self.missed.append(f"{name} is {value}, expected {word} {goal:g}")
+                self.missed.append(f"{name} is {shown}, expected {word} {goal:g}")
         self.send(message)
 
 

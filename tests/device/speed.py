@@ -45,8 +45,10 @@ def painting_speed(setting: Setting, record: Record) -> None:
 
 def compiled_speed(setting: Setting, record: Record) -> None:
     """Compare with compiled models. On the CPU, they are only traced."""
-    painter, batch = _load(setting), 2 if setting.is_tiny else 16
-    plain = _covers_per_second(painter, batch)
+    painter, batch, steps = _load(setting), 16, _STEPS
+    if setting.is_tiny:
+        batch, steps = 1, 2
+    plain = _covers_per_second(painter, batch, steps=steps)
     backend = "inductor" if setting.is_cuda else "eager"
     compiled = replace(painter, unet=torch.compile(painter.unet, backend=backend))
     painter.vae.decoder = torch.compile(painter.vae.decoder, backend=backend)
@@ -54,7 +56,7 @@ def compiled_speed(setting: Setting, record: Record) -> None:
     paint(compiled, batch, _sampling(1), batch_size=batch)
     synchronize(painter.device)
     record("seconds to compile", time.perf_counter() - start)
-    rate = _covers_per_second(compiled, batch)
+    rate = _covers_per_second(compiled, batch, steps=steps)
     record(f"covers/s, compiled, batch of {batch}", rate)
     record("compiled, times as fast", rate / plain)
 
@@ -69,10 +71,10 @@ def _sampling(steps: int) -> Sampling:
     return Sampling(steps=steps, guidance=7.5, scheduler="dpm++")
 
 
-def _covers_per_second(painter: Painter, batch: int) -> float:
+def _covers_per_second(painter: Painter, batch: int, *, steps: int = _STEPS) -> float:
     paint(painter, batch, _sampling(1), batch_size=batch)  # warm up
     synchronize(painter.device)
     start = time.perf_counter()
-    paint(painter, batch, _sampling(_STEPS), batch_size=batch)
+    paint(painter, batch, _sampling(steps), batch_size=batch)
     synchronize(painter.device)
     return batch / (time.perf_counter() - start)
