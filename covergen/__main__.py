@@ -1,11 +1,15 @@
 """Entry point of `covergen` and `python -m covergen`."""
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from traceback import walk_tb
 from typing import NoReturn
 
 __all__ = ["main"]
+
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def main() -> None:
@@ -17,6 +21,11 @@ def main() -> None:
 
 
 def _run() -> None:
+    # torch and diffusers create a million objects when imported, and keep them. By default, Python
+    # searches these for garbage so often that it takes a fifth of the time to import them, and
+    # again before it exits, which takes more than a second.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    atexit.register(gc.freeze)
     try:
         from covergen.cli.main import main as run
 

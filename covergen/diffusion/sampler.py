@@ -14,6 +14,7 @@ from covergen.diffusion.batches import Pictures, in_batches, not_finite
 from covergen.diffusion.memory import automatic_batch_size
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
+from covergen.diffusion.quiet import quiet
 from covergen.diffusion.reuse import ReusingUNet
 from covergen.diffusion.schedulers import draws_noise, make_scheduler
 
@@ -178,11 +179,12 @@ def _decode_one(vae: Vae, latents: Tensor) -> Tensor:
     """Decode (1, C, h, w) to (1, 3, H, W); if it overflows in fp16, decode it again in fp32."""
     pixels = _pixels(vae, latents)
     if vae.dtype == torch.float16 and not pixels.isfinite().all():
-        vae.to(torch.float32)
-        try:
-            pixels = _pixels(vae, latents)
-        finally:
-            vae.to(torch.float16)  # a picture must not affect later ones
+        with quiet():  # diffusers warns about every conversion
+            vae.to(torch.float32)
+            try:
+                pixels = _pixels(vae, latents)
+            finally:
+                vae.to(torch.float16)  # a picture must not affect later ones
     return pixels
 
 

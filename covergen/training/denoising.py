@@ -53,13 +53,15 @@ class Draws:
 
     `positions`: (B,) in [0, 1), where the picture is cropped. `dropped`: (B,) bool, True where the
     condition is dropped. `timesteps`: (B,) int64. `noise`: (B, 2, C, h, w) float32, the first to
-    sample the latents from the VAE's distribution, the second to add to them.
+    sample the latents from the VAE's distribution, the second to add to them. `dropout_seeds`: (B,)
+    for the LoRA's dropout.
     """
 
     positions: NDArray[np.float64]
     dropped: Tensor
     timesteps: Tensor
     noise: Tensor
+    dropout_seeds: Sequence[int] = ()
 
 
 def read_noise_schedule(config: BaseConfig) -> NoiseSchedule:
@@ -89,6 +91,7 @@ def draw(
         dropped=torch.from_numpy(uniform[:, 1] < dropout),
         timesteps=torch.from_numpy((uniform[:, 2] * timesteps).astype(np.int64)),
         noise=torch.from_numpy(np.stack(normal)),
+        dropout_seeds=[int(generator.integers(2**62)) for generator in generators],
     )
 
 

@@ -14,8 +14,16 @@ _FLOAT32_BYTES = 4
 _FLOAT16_BYTES = 2
 
 
-def disk_bytes(config: BaseConfig, recipe: Recipe, *, d_audio: int, pairs: int, steps: int) -> int:
-    """Estimate the size of the adapter, the checkpoints and the cached latents."""
+def disk_bytes(
+    config: BaseConfig,
+    recipe: Recipe,
+    *,
+    d_audio: int,
+    pairs: int,
+    validation_pairs: int,
+    steps: int,
+) -> int:
+    """Estimate the size of the adapters, the checkpoints and the cached latents."""
     shapes = adapter_shapes(
         config,
         d_audio=d_audio,
@@ -29,7 +37,8 @@ def disk_bytes(config: BaseConfig, recipe: Recipe, *, d_audio: int, pairs: int, 
     unit = recipe.steps_per_epoch(pairs) if recipe.checkpoint_unit == "epochs" else 1
     saved = math.ceil(steps / (recipe.checkpoint_every * unit))
     kept = min(saved, recipe.keep_checkpoints or saved)
-    return adapter + kept * checkpoint + (pairs * _latent_bytes(config, recipe))
+    adapters = adapter * (1 + (validation_pairs > 0))  # the last one and the best-validated
+    return adapters + kept * checkpoint + (pairs * _latent_bytes(config, recipe))
 
 
 def _latent_bytes(config: BaseConfig, recipe: Recipe) -> int:
@@ -40,5 +49,5 @@ def _latent_bytes(config: BaseConfig, recipe: Recipe) -> int:
     if recipe.resolution is not None:
         side = recipe.resolution * height // config.picture_size[0]
         height = width = side
-    views = VIEWS if recipe.crop == "random" else 1
+    views = (VIEWS if recipe.crop == "random" else 1) * (1 + recipe.flip)
     return _FLOAT16_BYTES * 2 * channels * height * width * views

@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointDamaged",
     "Emit",
     "Event",
+    "MicroBatchReduced",
     "PairLeftOut",
     "PictureEncoded",
     "Sampled",
@@ -52,7 +53,8 @@ class TrainingBegun:
     """Training starts after `step` of `steps`; `step` is 0 unless it was resumed.
 
     `trainable` counts parameters. `device` is the hardware's name. `precision` is bf16, fp16 or
-    fp32, resolved from the recipe.
+    fp32, resolved from the recipe. `micro_batch`: how many of a step's pairs are computed together,
+    0 if the log does not tell.
     """
 
     step: int
@@ -63,6 +65,17 @@ class TrainingBegun:
     device: str
     precision: str
     processes: int
+    micro_batch: int = 0
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroBatchReduced:
+    """The step after `step` ran out of memory, and is computed again with fewer pairs at once."""
+
+    step: int
+    micro_batch: int
+    gradient_checkpointing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +92,14 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
-    """The mean loss on the validation pairs, with the weights that would be saved."""
+    """The mean loss on the validation pairs, with the weights that would be saved.
+
+    `best`: it is the lowest so far, and the adapter was saved as the best one.
+    """
 
     step: int
     loss: float
+    best: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +123,7 @@ Event: TypeAlias = (
     | PairLeftOut
     | CheckpointDamaged
     | TrainingBegun
+    | MicroBatchReduced
     | StepDone
     | Validated
     | Sampled

@@ -5,10 +5,13 @@ running the VAE again.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +22,7 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import TrainingError
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
@@ -29,21 +33,32 @@ from covergen.training.recipe import Crop
 __all__ = ["Encoder", "from_array", "from_pictures"]
 
 _DECODING_THREADS = 8
+_VIEWS_ON_GPU = 8
 
 _Views = TypeVar("_Views", Tensor, "NDArray[np.float16]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Encoder:
-    """A frozen VAE with its picture preprocessing. `size`: (H, W) in pixels."""
+    """A frozen VAE with its picture preprocessing. `size`: (H, W) in pixels.
+
+    `views_at_once`: how many are encoded together, 0 for the device's default; it is halved if the
+    device runs out of memory.
+    """
 
     vae: AutoencoderKL
     size: tuple[int, int]
     crop: Crop
+    flip: bool = False
+    views_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.views_at_once:  # on a CPU, one view fits into its cache
+            self.views_at_once = 1 if self.vae.device.type == "cpu" else _VIEWS_ON_GPU
 
     def views(self, data: bytes) -> Tensor:
         """Decode an image file to its views: (V, 3, H, W) float32 in [-1, 1]. Raises ValueError."""
-        return make_views(data, self.size, self.crop)
+        return make_views(data, self.size, self.crop, flip=self.flip)
 
     def reread_views(self, path: Path) -> Tensor:
         """Decode a file that was readable at the start of training. Raises TrainingError."""
@@ -62,18 +77,35 @@ class Encoder:
         height, width = self.size
         return int(self.vae.config.latent_channels), height // factor, width // factor
 
-    @torch.no_grad()
     def encode(self, views: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to means and standard deviations: (B, 2, C, h, w) float32."""
-        parts = [
-            self.vae.encode(view.to(self.vae.device, self.vae.dtype)).latent_dist
-            for view in torch.split(views, 1)  # one at a time fits into the CPU's cache
-        ]
-        return torch.cat([torch.stack([p.mean, p.std], dim=1) for p in parts]).float()
+        parts: list[Tensor] = []
+        done = 0
+        while done < len(views):
+            part = self._try(views[done : done + self.views_at_once])
+            if part is None:
+                self.views_at_once //= 2
+                release_cached(self.vae.device)
+                continue
+            parts.append(part)
+            done += len(part)
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _try(self, views: Tensor) -> Tensor | None:
+        """Encode together; return None if that runs out of memory and fewer can be tried."""
+        try:
+            found = self.vae.encode(views.to(self.vae.device, self.vae.dtype)).latent_dist
+            return torch.stack([found.mean, found.std], dim=1).float()
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self.views_at_once == 1:
+                raise
+            return None
 
     def fingerprint(self) -> bytes:
         """Hash everything but the picture that the latents depend on."""
-        digest = hashlib.blake2b(f"{self.size} {self.crop}".encode(), digest_size=32)
+        views = f"{self.size} {self.crop}{' flip' if self.flip else ''}"
+        digest = hashlib.blake2b(views.encode(), digest_size=32)
         for tensor in self.vae.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.digest()
@@ -108,20 +140,63 @@ def from_pictures(
     own = range(state.process_index, len(paths), state.num_processes)
     keys: dict[int, bytes] = {}
     problems: dict[int, str] = {}
-    for done, index in enumerate(own, start=1):
-        check_interrupted()
-        try:
-            data = paths[index].read_bytes()
-            keys[index] = cache.add(data) if cache else _check(encoder, data)
-        except OSError as error:
-            problems[index] = f"its picture cannot be read: {error.strerror}"
-        except ValueError as error:
-            problems[index] = str(error)
+    decoding = _decode(paths, own, cache, encoder, check_interrupted)
+    for done, (index, decoded) in enumerate(decoding, start=1):
+        if isinstance(decoded, str):
+            problems[index] = decoded
+        else:
+            keys[index] = decoded.key
+            if cache is not None:
+                cache.add(decoded)
         emit(PictureEncoded(done=done, pictures=len(own)))
+    if cache is not None:
+        cache.flush()
     for other_keys, other_problems in gather_object([(keys, problems)]):
         keys |= other_keys
         problems |= other_problems
     return _from_cache(paths, cache, keys) if cache else _uncached(paths, encoder), problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decoded:
+    """A picture's key in the cache, and its views if it still has to be encoded."""
+
+    key: bytes
+    views: Tensor | None
+
+
+def _decode(
+    paths: Sequence[Path],
+    indices: Sequence[int],
+    cache: "_LatentCache | None",
+    encoder: Encoder,
+    check_interrupted: Callable[[], None],
+) -> Iterator[tuple[int, _Decoded | str]]:
+    """Decode files in threads ahead of the encoder, in order; a string is a file's problem."""
+
+    def decode(path: Path) -> _Decoded | str:
+        try:
+            data = path.read_bytes()
+            if cache is not None:
+                return cache.look_up(data)
+            encoder.views(data)
+            return _Decoded(key=b"", views=None)
+        except OSError as error:
+            return f"its picture cannot be read: {error.strerror}"
+        except ValueError as error:
+            return str(error)
+
+    pool = ThreadPoolExecutor(_DECODING_THREADS)
+    ahead: deque[Future[_Decoded | str]] = deque()
+    waiting = iter(indices)
+    try:
+        for index in indices:
+            check_interrupted()
+            for following in islice(waiting, 2 * _DECODING_THREADS - len(ahead)):
+                ahead.append(pool.submit(decode, paths[following]))
+            yield index, ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _LatentCache:
@@ -131,29 +206,46 @@ class _LatentCache:
         self._encoder = encoder
         self._fingerprint = encoder.fingerprint()
         self._store = LatentStore()
+        self._lock = Lock()  # of the store
+        self._unencoded: dict[bytes, Tensor] = {}
 
-    def add(self, data: bytes) -> bytes:
-        """Encode an image file unless it is stored; return its key. Raises ValueError."""
+    def look_up(self, data: bytes) -> _Decoded:
+        """Decode an image file unless it is stored. Raises ValueError. Can be used in threads."""
         key = hashlib.blake2b(data, digest_size=32, key=self._fingerprint).digest()
-        if not self._store.has(key):
-            self._encode(self._encoder.views(data), key)
-        return key
+        with self._lock:
+            stored = self._store.has(key)
+        return _Decoded(key=key, views=None if stored else self._encoder.views(data))
+
+    def add(self, decoded: _Decoded) -> None:
+        """Encode and store a picture unless it is stored, together with others."""
+        if decoded.views is not None:
+            self._unencoded[decoded.key] = decoded.views
+        if sum(map(len, self._unencoded.values())) >= self._encoder.views_at_once:
+            self.flush()
+
+    def flush(self) -> None:
+        """Encode and store the pictures that are still missing."""
+        if not self._unencoded:
+            return
+        latents = self._encoder.encode(torch.cat([*self._unencoded.values()]))
+        counts = [len(views) for views in self._unencoded.values()]
+        for key, part in zip(self._unencoded, torch.split(latents, counts), strict=True):
+            self._put(key, part)
+        self._unencoded.clear()
 
     def find(self, path: Path, key: bytes) -> NDArray[np.float16]:
         """The latents of all views of an image file: (V, 2, C, h, w)."""
-        blob = self._store.find(key) or self._encode(self._encoder.reread_views(path), key)
+        blob = self._store.find(key)
+        if not blob:
+            blob = self._put(key, self._encoder.encode(self._encoder.reread_views(path)))
         views: NDArray[np.float16] = np.frombuffer(blob, "<f2").astype(np.float16)
         return views.reshape(-1, 2, *self._encoder.latent_shape)
 
-    def _encode(self, views: Tensor, key: bytes) -> bytes:
-        blob = self._encoder.encode(views).cpu().numpy().astype("<f2").tobytes()
-        self._store.put(key, blob)
+    def _put(self, key: bytes, latents: Tensor) -> bytes:
+        blob = latents.cpu().numpy().astype("<f2").tobytes()
+        with self._lock:
+            self._store.put(key, blob)
         return blob
-
-
-def _check(encoder: Encoder, data: bytes) -> bytes:
-    encoder.views(data)
-    return b""
 
 
 def _from_cache(paths: Sequence[Path], cache: _LatentCache, keys: Mapping[int, bytes]) -> Latents:

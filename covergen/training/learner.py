@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import PartialState
@@ -12,18 +12,34 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from covergen.diffusion.adapter import create
+from covergen.diffusion.lora import set_lora_tensors
+from covergen.training.lora_dropout import LoraDropout
+from covergen.training.optimizer import make_optimizer
 from covergen.training.recipe import Recipe, learning_rate
 
-__all__ = ["Learner", "sum_processes"]
+__all__ = ["Initial", "Learner", "sum_processes"]
 
 _SCALER_STATE = ("scale", "_growth_tracker")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initial:
+    """Weights to start from, and the name of their `source` for the record.
+
+    `projection`: the projection's state. `lora`: the LoRA's tensors by name in the UNet, for an
+    alpha that equals the rank; empty to start with a new LoRA.
+    """
+
+    projection: Mapping[str, Tensor]
+    lora: Mapping[str, Tensor] = field(default_factory=dict)
+    source: str = ""
+
+
 class Learner:
-    """A new adapter on a frozen UNet, and its optimizer.
+    """An adapter on a frozen UNet, and its optimizer.
 
     `step` is the number of steps done, of `steps`. `scaled` enables loss scaling, for fp16.
-    `initial` is the projection's initial state.
+    `initial` replaces random initial weights.
     """
 
     def __init__(
@@ -35,7 +51,7 @@ class Learner:
         tokens: int,
         steps: int,
         scaled: bool,
-        initial: Mapping[str, Tensor] | None,
+        initial: Initial | None,
     ) -> None:
         device = unet.device
         with torch.random.fork_rng(devices=[]):
@@ -49,17 +65,24 @@ class Learner:
                 tokens=tokens,
             )
         if initial is not None:
-            self.projection.load_state_dict(initial)
+            self.projection.load_state_dict(initial.projection)
+            set_lora_tensors(unet, dict(initial.lora))
         self.projection.to(device)
+        self.dropout = LoraDropout(unet, recipe.lora_dropout)
         self.unet = unet
         self.recipe = recipe
         self.step, self.steps = 0, steps
-        trained = (p for p in unet.parameters() if p.requires_grad)
-        self.parameters = list(chain(trained, self.projection.parameters()))
+        lora = [p for p in unet.parameters() if p.requires_grad]
+        self.parameters = [*lora, *self.projection.parameters()]
         for parameter in self.parameters:
             parameter.data = parameter.data.float()  # the frozen weights may be in half precision
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        self.optimizer = make_optimizer(
+            recipe.optimizer,
+            [
+                {"params": lora, "peak": recipe.learning_rate},
+                {"params": [*self.projection.parameters()], "peak": recipe.projection_lr},
+            ],
+            weight_decay=recipe.weight_decay,
         )
         self.scaler = GradScaler(device.type, enabled=scaled)
         self.scaler.scale(torch.zeros((), device=device))  # initializes it even without a pair
@@ -67,12 +90,16 @@ class Learner:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step."""
+        """The LoRA's learning rate in the next step."""
         return learning_rate(self.recipe, self.step, self.steps)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of one part of the step's loss."""
         torch.autograd.backward(self.scaler.scale(loss))
+
+    def discard(self) -> None:
+        """Discard the gradients of a step that failed, so that it can be computed again."""
+        self.optimizer.zero_grad(set_to_none=True)
 
     def update(self) -> None:
         """Sum the gradients over all processes, then update the weights."""
@@ -81,7 +108,7 @@ class Learner:
                 parameter.grad = torch.zeros_like(parameter)
         sum_processes([parameter.grad for parameter in self.parameters])
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+            group["lr"] = learning_rate(self.recipe, self.step, self.steps, peak=group["peak"])
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.scaler.step(self.optimizer)
@@ -112,8 +139,10 @@ class Learner:
         tensors = {f"weights.{i}": p.detach() for i, p in enumerate(self.parameters)}
         for i, mean in enumerate(self.average or ()):
             tensors[f"average.{i}"] = mean
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{i}.{name}": value for name, value in moments.items()}
+        # Not from `state_dict`, whose format in bitsandbytes depends on its version.
+        for i, parameter in enumerate(self.parameters):
+            for name, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{i}.{name}"] = torch.as_tensor(value)
         for name in _SCALER_STATE if self.scaler.is_enabled() else ():
             tensors[f"scaler.{name}"] = torch.tensor(self.scaler.state_dict()[name])
         return tensors
@@ -122,7 +151,7 @@ class Learner:
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Load the `state` that was saved after `step`."""
         self.step = step
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: dict[int, dict[str, Tensor | int]] = {}
         for key, tensor in tensors.items():
             kind, _, name = key.partition(".")
             if kind == "weights":
@@ -131,7 +160,9 @@ class Learner:
                 self.average[int(name)].copy_(tensor)
             elif kind == "optimizer":
                 number, _, name = name.partition(".")
-                moments.setdefault(int(number), {})[name] = tensor
+                counts = name == "step" and self.recipe.optimizer == "adamw8bit"
+                value = int(tensor) if counts else tensor
+                moments.setdefault(int(number), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if self.scaler.is_enabled():

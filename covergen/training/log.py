@@ -9,6 +9,7 @@ from typing import Any
 from covergen.training.events import (
     CheckpointDamaged,
     Event,
+    MicroBatchReduced,
     PairLeftOut,
     PictureEncoded,
     Sampled,
@@ -25,6 +26,7 @@ _TYPES: dict[str, Callable[..., Event]] = {
     "left-out": PairLeftOut,
     "damaged": CheckpointDamaged,
     "begin": TrainingBegun,
+    "micro-batch": MicroBatchReduced,
     "step": StepDone,
     "validation": Validated,
     "sample": Sampled,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import Interrupted, TrainingError
 from covergen.core.seeds import seed_for
 from covergen.core.types import Sampling
@@ -22,16 +23,26 @@ from covergen.diffusion.base_config import mark_of
 from covergen.diffusion.painter import Painter
 from covergen.training.checkpoints import save_checkpoint
 from covergen.training.denoising import denoising_losses, draw, draw_captioned, make_tokens
-from covergen.training.events import LOSSES_TOGETHER, Emit, Sampled, Saved, StepDone, Validated
+from covergen.training.events import (
+    LOSSES_TOGETHER,
+    Emit,
+    MicroBatchReduced,
+    Sampled,
+    Saved,
+    StepDone,
+    Validated,
+)
 from covergen.training.examples import Pairs
 from covergen.training.frozen import Frozen
 from covergen.training.learner import Learner, sum_processes
-from covergen.training.output import last_step
+from covergen.training.memory import MicroBatch
+from covergen.training.output import BEST_ADAPTER, last_step
 from covergen.training.recipe import Recipe
 from covergen.training.sheet import SAMPLES, paint_sheet
 
 __all__ = [
     "AdapterNames",
+    "Best",
     "Progress",
     "TrainingRun",
     "checkpoint_and_evaluate",
@@ -48,6 +59,8 @@ _MAX_VALIDATION_PAIRS = 256
 _DRAWS_PER_PAIR = 4  # the loss of a single timestep is noisy
 _SAMPLE_PAIRS = 8
 
+_Result = TypeVar("_Result")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterNames:
@@ -58,11 +71,21 @@ class AdapterNames:
     clap: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The adapter with the lowest validation loss so far."""
+
+    path: Path
+    step: int
+    loss: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """The training time so far, and the losses of the last steps."""
+    """The training time so far, the losses of the last steps, and the best adapter, if any."""
 
     seconds: float = 0.0
+    best: Best | None = None
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=LOSSES_TOGETHER))
     lap_start: float = field(default_factory=time.monotonic)
 
@@ -94,6 +117,7 @@ class TrainingRun:
     latent_shape: Sequence[int]
     sampling: Sampling
     progress: Progress
+    micro_batch: MicroBatch
     metadata: Mapping[str, Any]
     captions: Mapping[str, Tensor]
     emit: Emit
@@ -162,8 +186,8 @@ def checkpoint_and_evaluate(run: TrainingRun) -> float | None:
     if last or sampled or _divides(_checkpoint_steps(run), step):
         adapter = save_state(run)
     if len(run.validation) and (last or _divides(recipe.validate_every, step)):
-        loss = _validate(run)
-        run.emit(Validated(step=step, loss=loss))
+        loss = _fit_in_memory(run, lambda: _validation_loss(run))
+        run.emit(Validated(step=step, loss=loss, best=_save_if_best(run, loss)))
     if sampled:
         _sample(run, adapter)
     run.progress.lap()
@@ -196,8 +220,8 @@ def save_state(run: TrainingRun) -> Path:
     return adapter
 
 
-def save_adapter(run: TrainingRun, path: Path) -> None:
-    """Write the adapter with the averaged weights. Raises ModelError."""
+def save_adapter(run: TrainingRun, path: Path, **more: object) -> None:
+    """Write the adapter with the averaged weights, with `more` metadata. Raises ModelError."""
     learner, names = run.learner, run.names
     with learner.averaged():
         save(
@@ -211,7 +235,9 @@ def save_adapter(run: TrainingRun, path: Path) -> None:
                 "step": learner.step,
                 "pairs": len(run.training),
                 **({"captions": True} if run.captions else {}),
+                "init": run.metadata["init"],
                 **asdict(run.recipe),
+                **more,
             },
             empty_prompt=run.recipe.empty_prompt,
             base_mark=mark_of(run.frozen.config),
@@ -233,23 +259,52 @@ def steps_ahead(device: torch.device) -> int:
 
 def _train_step(run: TrainingRun) -> _PendingStep:
     """Train on one batch; this process computes its share of the pairs."""
-    recipe, learner, state = run.recipe, run.learner, PartialState()
+    learner, state = run.learner, PartialState()
     stop = _is_interrupted(run)
     step, rate = learner.step, learner.rate
     batch = _batch(run, step)
     own = range(state.process_index, len(batch), state.num_processes)
-    chunk = math.ceil(recipe.batch_size / state.num_processes)
-    totals = torch.tensor([0.0, stop], device=run.device)
-    for start in range(0, len(own), chunk):
-        slots = own[start : start + chunk]
-        seeds = [(recipe.seed, _STEPS, step, slot) for slot in slots]
-        losses = _losses(run, batch[slots], seeds, dropout=recipe.condition_dropout)
-        loss = losses.sum() / len(batch)
-        learner.backward(loss)
-        totals[0] += loss.detach()
+    loss = _fit_in_memory(run, lambda: _accumulate(run, batch, own))
+    totals = torch.stack([loss, torch.full_like(loss, stop)])
     learner.update()
     sum_processes([totals])
     return _PendingStep(step=step + 1, pairs=len(batch), rate=rate, totals=totals)
+
+
+def _accumulate(run: TrainingRun, batch: NDArray[np.intp], slots: Sequence[int]) -> Tensor:
+    """Accumulate the gradients of the pairs in these `slots` of the batch; return their loss."""
+    recipe, learner, size = run.recipe, run.learner, run.micro_batch.size
+    total = torch.zeros((), device=run.device)
+    for start in range(0, len(slots), size):
+        part = slots[start : start + size]
+        seeds = [(recipe.seed, _STEPS, learner.step, slot) for slot in part]
+        losses = _losses(run, batch[part], seeds, dropout=recipe.condition_dropout)
+        loss = losses.sum() / len(batch)
+        learner.backward(loss)
+        total += loss.detach()
+    return total
+
+
+def _fit_in_memory(run: TrainingRun, compute: Callable[[], _Result]) -> _Result:
+    """Call `compute`, again with smaller micro-batches if it runs out of memory.
+
+    Gradients from before are discarded, so a repeated step is the same up to rounding.
+    """
+    while True:
+        try:
+            return compute()
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or not run.micro_batch.reduce():
+                raise
+        run.learner.discard()
+        release_cached(run.device)
+        run.emit(
+            MicroBatchReduced(
+                step=run.learner.step,
+                micro_batch=run.micro_batch.size,
+                gradient_checkpointing=run.micro_batch.checkpointing,
+            )
+        )
 
 
 def _is_interrupted(run: TrainingRun) -> bool:
@@ -280,6 +335,7 @@ def _losses(
     schedule = run.frozen.schedule
     timesteps = len(schedule.alphas_cumprod)
     draws = draw(seeds, run.latent_shape, dropout=dropout, timesteps=timesteps)
+    run.learner.dropout.seed(draws.dropout_seeds)
     latents = run.pairs.latents(indices, draws.positions)
     vectors = torch.from_numpy(run.pairs.vectors[indices]).to(run.device)
     tokens, mask = make_tokens(
@@ -351,17 +407,29 @@ def _divides(period: int | None, step: int) -> bool:
     return period is not None and step % period == 0
 
 
-def _validate(run: TrainingRun) -> float:
+def _save_if_best(run: TrainingRun, loss: float) -> bool:
+    """Save the adapter if its validation loss is the lowest so far; return whether it is."""
+    best = run.progress.best
+    if not math.isfinite(loss) or (best is not None and loss >= best.loss):
+        return False
+    path = run.output / BEST_ADAPTER
+    if PartialState().is_main_process:
+        save_adapter(run, path, validation_loss=loss)
+    run.progress.best = Best(path=path, step=run.learner.step, loss=loss)
+    return True
+
+
+def _validation_loss(run: TrainingRun) -> float:
     """The mean loss on a fixed set of validation pairs with fixed noise."""
-    state, check_interrupted = PartialState(), _local_checkpoint(run)
+    state, check_interrupted = PartialState(), _own_interruption(run)
     chosen = _evenly_spaced(run.validation, _MAX_VALIDATION_PAIRS)
     cases = [(index, number) for index in chosen.tolist() for number in range(_DRAWS_PER_PAIR)]
     own = cases[state.process_index :: state.num_processes]
     total = torch.zeros(1, device=run.device)
     with run.learner.averaged():
-        for start in range(0, len(own), run.recipe.batch_size):
+        for start in range(0, len(own), run.micro_batch.size):
             check_interrupted()
-            part = own[start : start + run.recipe.batch_size]
+            part = own[start : start + run.micro_batch.size]
             indices = np.array([index for index, _ in part])
             stems = [seed_for(run.pairs.stems[index], 0) for index in indices]
             seeds = [
@@ -393,7 +461,7 @@ def _sample(run: TrainingRun, adapter: Path) -> None:
                 dtype=run.frozen.unet.conv_in.weight.dtype,
             )
             vectors = run.pairs.vectors[chosen]
-            paint_sheet(path, painter, vectors, run.sampling, _local_checkpoint(run))
+            paint_sheet(path, painter, vectors, run.sampling, _own_interruption(run))
     state.wait_for_everyone()
     run.emit(Sampled(step=step, path=path))
 
@@ -403,7 +471,7 @@ def _evenly_spaced(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     return indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(np.intp)]
 
 
-def _local_checkpoint(run: TrainingRun) -> Callable[[], None]:
+def _own_interruption(run: TrainingRun) -> Callable[[], None]:
     """The interruption check for code that several processes must finish together: none then."""
     return run.check_interrupted if PartialState().num_processes == 1 else lambda: None
 

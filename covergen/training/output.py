@@ -5,13 +5,16 @@ from pathlib import Path
 
 from covergen.core.errors import UsageError
 
-__all__ = ["ADAPTER", "check_output", "last_step", "saved_steps"]
+__all__ = ["ADAPTER", "BEST_ADAPTER", "check_output", "last_step", "saved_steps"]
 
 ADAPTER = "adapter.safetensors"
 """The file name of the finished adapter."""
 
+BEST_ADAPTER = "adapter-best.safetensors"
+"""The file name of the adapter with the lowest validation loss."""
+
 _DIGESTS = re.compile(r"step-(\d+)\.sha256")
-_OWN = {ADAPTER, "checkpoints", "log.jsonl", "report.html", "samples", "tensorboard"}
+_OWN = {ADAPTER, BEST_ADAPTER, "checkpoints", "log.jsonl", "report.html", "samples", "tensorboard"}
 
 
 def check_output(output: Path, *, resume: bool) -> None:

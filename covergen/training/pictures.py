@@ -1,8 +1,8 @@
-"""Cover pictures resized and cropped for the VAE, in one or several views.
+"""Cover pictures resized, cropped and mirrored for the VAE, in one or several views.
 
 A stretched or center-cropped picture has one view. A randomly cropped picture has a few views,
 spread evenly along its longer side, so that each can be encoded once. If the aspect ratio already
-fits, there is one view.
+fits, there is one view. Mirrored views follow the others.
 """
 
 import io
@@ -36,10 +36,10 @@ _PICTURE_ERRORS = (
 )
 
 
-def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
+def make_views(data: bytes, size: tuple[int, int], crop: Crop, *, flip: bool = False) -> Tensor:
     """Decode an image file to (V, 3, H, W) float32 in [-1, 1]; `size` is (H, W).
 
-    Raises ValueError if it cannot be read.
+    `flip` adds each view mirrored left to right. Raises ValueError if it cannot be read.
     """
     height, width = size
     try:
@@ -60,7 +60,8 @@ def make_views(data: bytes, size: tuple[int, int], crop: Crop) -> Tensor:
     except _PICTURE_ERRORS as error:
         raise ValueError(f"its picture cannot be read: {error}") from error
     levels = torch.from_numpy(np.stack([np.asarray(view) for view in views]))
-    return levels.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    pixels = levels.permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    return torch.cat([pixels, pixels.flip(-1)]) if flip else pixels
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

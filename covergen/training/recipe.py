@@ -8,11 +8,12 @@ from typing import Literal, TypeAlias
 
 from covergen.core.errors import UsageError
 
-__all__ = ["RECIPES", "Crop", "Precision", "Recipe", "learning_rate"]
+__all__ = ["RECIPES", "Crop", "Optimizer", "Precision", "Recipe", "learning_rate"]
 
 _MAX_TOKENS = 8
 
 Crop = Literal["stretch", "center", "random"]
+Optimizer = Literal["adamw", "adamw8bit"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 _Limit: TypeAlias = tuple[Callable[[float], bool], str]
 
@@ -28,12 +29,20 @@ class Recipe:
     average, which is saved in place of the weights; None for no average.
 
     `crop`: "stretch" to the size, crop at the "center", or crop at one of a few "random" positions
-    along the longer side. `resolution`: side in pixels, None for the base's own size. `cached`:
-    encode each picture once and cache the mean and standard deviation of its latents.
+    along the longer side. `flip`: mirror half of the pictures. `resolution`: side in pixels, None
+    for the base's own size. `cached`: encode each picture once and cache the mean and standard
+    deviation of its latents.
 
     A step uses `accumulation` batches of `batch_size` pairs, summed over all processes; the last
-    step of an epoch uses the remaining pairs. `max_steps` overrides `epochs`. The learning rate
-    warms up over `warm_up_steps`, at most a tenth of all steps, then decays to 0 along a cosine.
+    step of an epoch uses the remaining pairs. A batch is computed in parts if it does not fit in
+    memory. `gradient_checkpointing`: recompute activations instead of keeping them; None to do so
+    only if memory is short. `max_steps` overrides `epochs`.
+
+    `projection_lr`: the projection's learning rate, None for `learning_rate`, which is the LoRA's.
+    Both warm up over `warm_up_steps`, at most a tenth of all steps, then decay to 0 along a cosine.
+    `lora_dropout`: the share of the LoRA's inputs that are set to 0. `optimizer`: AdamW
+    (Loshchilov & Hutter 2019, arXiv 1711.05101), or with 8-bit moments (Dettmers et al. 2022,
+    arXiv 2110.02861).
 
     `checkpoint_every` counts `checkpoint_unit`; the last `keep_checkpoints` are kept, or all if
     None. `validation`: the share of albums held out; their loss is computed every `validate_every`
@@ -47,11 +56,15 @@ class Recipe:
     tokens: int | None = None
     empty_prompt: Literal["masked", "plain"] = "plain"
     rank: int = 4
+    lora_dropout: float = 0.0
     condition_dropout: float = 0.1
     min_snr_gamma: float | None = 5.0
     crop: Crop = "center"
+    flip: bool = False
     ema: float | None = 0.999
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-4
+    projection_lr: float | None = None
     weight_decay: float = 0.01
     batch_size: int = 16
     accumulation: int = 1
@@ -67,7 +80,7 @@ class Recipe:
     validate_every: int | None = 250
     sample_every: int | None = 500
     cached: bool = True
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None
     precision: Precision = "auto"
     seed: int = 0
 
@@ -110,10 +123,12 @@ _LIMITS: Mapping[str, _Limit] = MappingProxyType(
     {
         "tokens": _AT_LEAST_1,
         "rank": _AT_LEAST_1,
+        "lora_dropout": _SHARE,
         "condition_dropout": _SHARE,
         "min_snr_gamma": _POSITIVE,
         "ema": _SHARE,
         "learning_rate": _POSITIVE,
+        "projection_lr": _POSITIVE,
         "weight_decay": _AT_LEAST_0,
         "batch_size": _AT_LEAST_1,
         "accumulation": _AT_LEAST_1,
@@ -162,10 +177,14 @@ _REFERENCE = Recipe(
 RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": Recipe(), "reference": _REFERENCE})
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate after `step` of `steps`: linear warm-up, then cosine decay to 0."""
+def learning_rate(recipe: Recipe, step: int, steps: int, *, peak: float | None = None) -> float:
+    """The learning rate after `step` of `steps`: linear warm-up, then cosine decay to 0.
+
+    `peak`: its maximum, None for the recipe's `learning_rate`.
+    """
+    peak = recipe.learning_rate if peak is None else peak
     warm_up = min(recipe.warm_up_steps, steps // 10)
     if step < warm_up:
-        return recipe.learning_rate * (step + 1) / warm_up
+        return peak * (step + 1) / warm_up
     done = (step - warm_up) / (steps - warm_up)
-    return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+    return peak * (1 + math.cos(math.pi * done)) / 2

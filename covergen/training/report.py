@@ -24,6 +24,7 @@ from covergen.training.events import (
     Validated,
 )
 from covergen.training.log import read_log
+from covergen.training.output import BEST_ADAPTER
 from covergen.training.sheet import SAMPLES
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ __all__ = ["write_report"]
 _DESCRIPTIONS: Mapping[tuple[str, object], str] = {
     ("empty_prompt", "masked"): "with its attention mask, as in art-from-audio",
     ("empty_prompt", "plain"): "without a mask, as in diffusers",
+    ("gradient_checkpointing", None): "if memory is short",
     ("keep_checkpoints", None): "all",
     ("max_steps", None): "from the epochs",
     ("precision", "auto"): "chosen for the device",
+    ("projection_lr", None): "the learning rate",
     ("resolution", None): "the base's own",
     ("sample_every", None): "never",
     ("tokens", None): "chosen to fill the prompt",
@@ -60,11 +63,18 @@ class _Sheet:
 
 
 def write_report(
-    output: Path, recipe: Recipe, names: AdapterNames, *, dataset: str, left_out: Mapping[str, str]
+    output: Path,
+    recipe: Recipe,
+    names: AdapterNames,
+    *,
+    dataset: str,
+    init: str = "",
+    left_out: Mapping[str, str],
 ) -> Path:
     """Write `output`/report.html from the log and the samples in `output`; return its path.
 
-    `dataset` is the name of the dataset. `left_out` maps the stem of each pair that was left out
+    `dataset` is the name of the dataset. `init` is the adapter that the training started from, ""
+    for none. `left_out` maps the stem of each pair that was left out
     before the training to the reason; pairs that the training left out are in its log. Raises
     OSError.
     """
@@ -81,11 +91,15 @@ def write_report(
     )
     page = environment.get_template("report.html").render(
         names=names,
-        summary=_summary(start, steps),
+        summary=_summary(start, steps, validated),
         figures=list(_figures(start, steps, validated)),
         charts=list(_charts(steps, validated)),
         sheets=list(_sheets(sampled)),
-        settings=[("dataset", dataset), *_settings(recipe, names)],
+        settings=[
+            ("dataset", dataset),
+            *([("init", init)] if init else ()),
+            *_settings(recipe, names),
+        ],
         left_out=sorted(reasons.items()),
     )
     path = output / "report.html"
@@ -93,12 +107,18 @@ def write_report(
     return path
 
 
-def _summary(start: TrainingBegun | None, steps: Sequence[StepDone]) -> str:
+def _summary(
+    start: TrainingBegun | None, steps: Sequence[StepDone], validated: Sequence[Validated]
+) -> str:
     if start is None or not steps:
         return "No training steps were completed."
     status = "Finished" if steps[-1].step >= start.steps else f"Stopped before step {start.steps:,}"
     processes = f", in {start.processes} processes" if start.processes > 1 else ""
-    return f"{status}. Trained on {start.device}{processes}, in {start.precision}."
+    text = f"{status}. Trained on {start.device}{processes}, in {start.precision}."
+    if not validated:
+        return text
+    best = min(validated, key=lambda event: event.loss)
+    return f"{text} {BEST_ADAPTER} is from step {best.step:,}, with the lowest validation loss."
 
 
 def _figures(
@@ -115,6 +135,7 @@ def _figures(
         yield "loss, last steps", f"{sum(step.loss for step in tail) / len(tail):.4f}"
     if validated:
         yield "validation loss", f"{validated[-1].loss:.4f}"
+        yield "lowest validation loss", f"{min(event.loss for event in validated):.4f}"
 
 
 def _time(seconds: float) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from torch import Tensor
 
-from covergen.compute.memory import is_out_of_memory
+from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import ModelError, TrainingError, UsageError
 from covergen.core.files import remove_stale
 from covergen.core.types import Sampling
+from covergen.diffusion.adapter_file import inspect
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.events import (
     CheckpointDamaged,
@@ -33,10 +33,11 @@ from covergen.training.examples import (
 )
 from covergen.training.frozen import Frozen, encode_captions, load_frozen
 from covergen.training.latents import Encoder, from_pictures
-from covergen.training.learner import Learner
+from covergen.training.learner import Initial, Learner
 from covergen.training.log import read_log
 from covergen.training.loop import (
     AdapterNames,
+    Best,
     Progress,
     TrainingRun,
     checkpoint_and_evaluate,
@@ -44,12 +45,13 @@ from covergen.training.loop import (
     save_adapter,
     saved_hint,
 )
-from covergen.training.output import ADAPTER, check_output
+from covergen.training.memory import MicroBatch, choose_micro_batch
+from covergen.training.output import ADAPTER, BEST_ADAPTER, check_output
 from covergen.training.recipe import Recipe
 from covergen.training.record import Record
 from covergen.training.sheet import SAMPLES
 
-__all__ = ["AdapterNames", "Trained", "train"]
+__all__ = ["AdapterNames", "Best", "Initial", "Trained", "train"]
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
@@ -68,9 +70,13 @@ _MAY_CHANGE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """The result of a training. `loss`: mean of the last steps. `left_out`: unusable pairs."""
+    """The result of a training. `loss`: mean of the last steps. `left_out`: unusable pairs.
+
+    `best`: the adapter with the lowest validation loss, None without validation.
+    """
 
     adapter: Path
+    best: Best | None
     steps: int
     loss: float
     validation_loss: float | None
@@ -90,16 +96,17 @@ def train(
     check_interrupted: Callable[[], None],
     resume: bool = False,
     strict: bool = False,
-    initial: Mapping[str, Tensor] | None = None,
+    initial: Initial | None = None,
     sampling: Sampling = _SAMPLING,
 ) -> Trained:
     """Train an adapter for the base in folder `base`.
 
-    Writes `adapter.safetensors`, `checkpoints/step-N.safetensors` with the state to resume from,
-    `samples/step-N.png`, and `log.jsonl` with one event per line to `output`. `resume` continues
-    from the last intact checkpoint with the same steps as without the interruption. `strict` stops
-    at pairs that cannot be used. `initial` is the projection's initial state. `check_interrupted`
-    is called before every step; if it raises, the state is saved before the exception is re-raised.
+    Writes `adapter.safetensors`, `adapter-best.safetensors` with the lowest validation loss,
+    `checkpoints/step-N.safetensors` with the state to resume from, `samples/step-N.png`, and
+    `log.jsonl` with one event per line to `output`. `resume` continues from the last intact
+    checkpoint with the same steps as without the interruption. `strict` stops at pairs that cannot
+    be used. `initial` replaces random initial weights. `check_interrupted` is called before every
+    step; if it raises, the state is saved before the exception is re-raised.
 
     Several processes, started by `accelerate launch`, share each batch; `device` then only selects
     between CPU and GPU. The first process emits the events.
@@ -111,16 +118,14 @@ def train(
     frozen = load_frozen(base, recipe, state.device if state.num_processes > 1 else device)
     with _translate_errors(output):
         saved, damaged = _open_folder(output, resume=resume)
-        step = saved.step if saved else 0
-        with closing(Record(output, step, emit, first_process=state.is_main_process)) as record:
-            for event in damaged:
-                record(event)
+        with closing(_open_record(output, saved, damaged, emit)) as record:
             pairs, left_out = _read_pairs(examples, frozen, recipe, record, check_interrupted)
             _emit_left_out(pairs, left_out, record, strict=strict)
             training, validation = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
             learner = _make_learner(frozen, recipe, pairs, len(training), initial)
-            used = np.concatenate([training, validation])
-            metadata = _metadata(recipe, names, frozen, fingerprint(pairs, used))
+            used = fingerprint(pairs, np.concatenate([training, validation]))
+            metadata = _metadata(recipe, names, frozen, used, initial)
+            latent_shape = pairs.latents(training[:1], np.zeros(1)).shape[2:]
             run = TrainingRun(
                 output=output,
                 names=names,
@@ -130,9 +135,10 @@ def train(
                 pairs=pairs,
                 training=training,
                 validation=validation,
-                latent_shape=pairs.latents(training[:1], np.zeros(1)).shape[2:],
+                latent_shape=latent_shape,
                 sampling=sampling,
-                progress=_restore(learner, saved, metadata) if saved else Progress(),
+                progress=_restore(learner, saved, metadata, output) if saved else Progress(),
+                micro_batch=_micro_batch(frozen, recipe, latent_shape),
                 metadata=metadata,
                 captions=encode_captions(frozen, recipe, pairs.captions, check_interrupted),
                 emit=record,
@@ -142,7 +148,11 @@ def train(
 
 
 def _metadata(
-    recipe: Recipe, names: AdapterNames, frozen: Frozen, pairs_fingerprint: str
+    recipe: Recipe,
+    names: AdapterNames,
+    frozen: Frozen,
+    pairs_fingerprint: str,
+    initial: Initial | None,
 ) -> dict[str, Any]:
     """What identifies a training in its checkpoints."""
     return {
@@ -151,7 +161,14 @@ def _metadata(
         "clap": names.clap,
         "dtype": frozen.precision,
         "pairs": pairs_fingerprint,
+        "init": initial.source if initial else "",
     }
+
+
+def _micro_batch(frozen: Frozen, recipe: Recipe, latent_shape: Sequence[int]) -> MicroBatch:
+    release_cached(frozen.device)  # what encoding the pictures has left
+    processes = PartialState().num_processes
+    return choose_micro_batch(recipe, frozen.unet, latent_shape, processes=processes)
 
 
 def _finish(run: TrainingRun, *, left_out: int) -> Trained:
@@ -169,6 +186,8 @@ def _finish(run: TrainingRun, *, left_out: int) -> Trained:
             device=run.frozen.device_name,
             precision=run.frozen.precision,
             processes=PartialState().num_processes,
+            micro_batch=run.micro_batch.size,
+            gradient_checkpointing=run.micro_batch.checkpointing,
         )
     )
     if finished:
@@ -181,6 +200,7 @@ def _finish(run: TrainingRun, *, left_out: int) -> Trained:
     losses = run.progress.losses
     return Trained(
         adapter=adapter,
+        best=run.progress.best,
         steps=learner.step,
         loss=sum(losses) / len(losses),
         validation_loss=validation_loss,
@@ -197,6 +217,16 @@ def _last_validation_loss(output: Path) -> float | None:
     return losses[-1] if losses else None
 
 
+def _find_best(output: Path) -> Best | None:
+    """The best adapter that an interrupted training has saved, from its metadata."""
+    path = output / BEST_ADAPTER
+    try:
+        training = inspect(path).training
+        return Best(path=path, step=training["step"], loss=training["validation_loss"])
+    except (ModelError, KeyError):  # none yet, or damaged
+        return None
+
+
 def _open_folder(
     output: Path, *, resume: bool
 ) -> tuple[Checkpoint | None, list[CheckpointDamaged]]:
@@ -207,7 +237,20 @@ def _open_folder(
     if PartialState().is_main_process:
         for folder in (output, output / SAMPLES, checkpoints):
             remove_stale(folder)
-    return find_checkpoint(checkpoints) if resume else (None, [])
+    saved, damaged = find_checkpoint(checkpoints) if resume else (None, [])
+    if saved is None and PartialState().is_main_process:
+        (output / BEST_ADAPTER).unlink(missing_ok=True)  # of a training without a checkpoint
+    return saved, damaged
+
+
+def _open_record(
+    output: Path, saved: Checkpoint | None, damaged: Sequence[CheckpointDamaged], emit: Emit
+) -> Record:
+    step = saved.step if saved else 0
+    record = Record(output, step, emit, first_process=PartialState().is_main_process)
+    for event in damaged:
+        record(event)
+    return record
 
 
 def _read_pairs(
@@ -221,7 +264,7 @@ def _read_pairs(
     if isinstance(examples, Pairs):
         return examples, not_finite(examples.vectors)
     vectors = stack_vectors(examples)
-    encoder = Encoder(vae=frozen.vae, size=frozen.size, crop=recipe.crop)
+    encoder = Encoder(vae=frozen.vae, size=frozen.size, crop=recipe.crop, flip=recipe.flip)
     paths = [example.image for example in examples]
     latents, unreadable = from_pictures(
         paths, encoder, cached=recipe.cached, emit=emit, check_interrupted=check_interrupted
@@ -251,7 +294,7 @@ def _make_learner(
     recipe: Recipe,
     pairs: Pairs,
     training: int,
-    initial: Mapping[str, Tensor] | None,
+    initial: Initial | None,
 ) -> Learner:
     return Learner(
         frozen.unet,
@@ -264,19 +307,25 @@ def _make_learner(
     )
 
 
-def _restore(learner: Learner, saved: Checkpoint, metadata: Mapping[str, Any]) -> Progress:
+def _restore(
+    learner: Learner, saved: Checkpoint, metadata: Mapping[str, Any], output: Path
+) -> Progress:
     """Load a checkpoint. Raises UsageError if its settings differ from the current ones."""
-    before, now = dict(saved.metadata["recipe"]), dict(metadata["recipe"])
+    # A setting that did not exist yet had the effect of today's default.
+    before, now = asdict(Recipe()) | saved.metadata["recipe"], metadata["recipe"]
+    saved_init = saved.metadata.get("init", "")
     changed = [
-        f"{name} was {before.get(name)}, is {value}"
+        f"{name} was {before[name]}, is {value}"
         for name, value in now.items()
-        if name not in _MAY_CHANGE and before.get(name) != value
+        if name not in _MAY_CHANGE and before[name] != value
     ]
     changed += [
         f"{name} was {saved.metadata[name]}, is {metadata[name]}"
         for name in ("base", "clap", "dtype")
         if saved.metadata[name] != metadata[name]
     ]
+    if saved_init != metadata["init"]:
+        changed.append(f"init was {saved_init or 'none'}, is {metadata['init'] or 'none'}")
     if saved.metadata["pairs"] != metadata["pairs"]:
         changed.append("the training pairs differ")
     if changed:
@@ -285,7 +334,7 @@ def _restore(learner: Learner, saved: Checkpoint, metadata: Mapping[str, Any]) -
             hint="Use the original settings, or train in another folder.",
         )
     learner.restore(saved.tensors, saved.step)
-    progress = Progress(seconds=saved.metadata["seconds"])
+    progress = Progress(seconds=saved.metadata["seconds"], best=_find_best(output))
     progress.losses.extend(saved.metadata["losses"])
     return progress
 
@@ -303,9 +352,9 @@ def _translate_errors(output: Path) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            "Out of memory: a batch does not fit.",
-            hint="Use a smaller --batch-size and more --accumulation, or --gradient-checkpointing. "
-            + saved_hint(output / "checkpoints"),
+            "Out of memory: not even one pair fits.",
+            hint="Close other programs that use the device, or train in another folder with a "
+            "smaller --resolution or --dtype bf16. " + saved_hint(output / "checkpoints"),
         ) from error
     except BrokenPipeError:
         raise  # the reader of stdout is gone

@@ -270,6 +270,23 @@ def test_ctrl_c_during_import_leaves_no_traceback() -> None:
     assert (result.returncode, result.stderr) == (130, "")
 
 
+def test_objects_that_live_until_the_end_are_not_searched_for_garbage() -> None:
+    """After importing diffusers, these searches would take more than a second."""
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count()))\n"
+        "from covergen.__main__ import main\n"
+        "sys.argv = ['covergen', '--version']\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    threshold, frozen = map(int, result.stdout.splitlines()[-1].split())
+    assert threshold >= 10_000
+    assert frozen >= 10_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

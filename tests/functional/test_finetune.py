@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from covergen.core.types import Sampling
+from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.journal.lock import library_lock
 from covergen.models.presets import load_presets
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python
 from tests.media import KINDS, Library, encode
+from tests.tiny_base import make_tiny_adapter
 from tests.tiny_clap import make_tiny_clap
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +209,78 @@ def test_training_starts_from_the_models_projection(
     words = ("finetune", dataset, *one_step, "--base", other_base, "--dry-run", "--json")
     (plan,) = json_lines(run(*words))
     assert plan["continues"] is False
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_training_continues_an_adapter_file(
+    reference: bool, dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    """One step at a tiny learning rate hardly changes the LoRA and the projection."""
+    file = make_tiny_adapter(
+        tmp_path / "file.safetensors",
+        tiny_model.base,
+        projection="linear" if reference else "tokens",
+        rank=3,
+        reference=reference,
+    )
+    one_step = ("--model", "tiny", "--max-steps", 1, "--learning-rate", 1e-9, "--init", file)
+    assert str(file) in run("finetune", dataset, *one_step, "--dry-run").stdout
+    run("finetune", dataset, *one_step, "-o", tmp_path / "out")
+    trained = tmp_path / "out/adapter.safetensors"
+    found, expected = inspect(trained), inspect(file)
+    assert (found.rank, found.tokens) == (3, expected.tokens)
+    assert found.empty_prompt == expected.empty_prompt == ("masked" if reference else "plain")
+    assert "file.safetensors" in (tmp_path / "out/report.html").read_text()
+    tensors = read_tensors(found)
+    for name, tensor in read_tensors(expected).items():
+        torch.testing.assert_close(tensors[name], tensor, atol=1e-6, rtol=0)
+
+    resume = ("finetune", dataset, "--model", "tiny", "--max-steps", 1, "--resume")
+    error = run(*resume, "--learning-rate", 1e-9, "-o", tmp_path / "out", expect=2).stderr
+    assert "init was file.safetensors" in error
+
+
+def test_init_is_scaled_to_an_alpha_of_its_rank(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
+) -> None:
+    file = make_tiny_adapter(tmp_path / "file.safetensors", tiny_model.base, rank=4)
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata() | {"covergen.alpha": "2"}
+    save_file(load_file(file), tmp_path / "half.safetensors", metadata)
+    words = ("finetune", dataset, "--model", "tiny", "--max-steps", 1, "--learning-rate", 1e-9)
+    run(*words, "--init", tmp_path / "half.safetensors", "-o", tmp_path / "out")
+    found = load_file(tmp_path / "out/adapter.safetensors")
+    for name, tensor in load_file(file).items():
+        scale = 0.5 if ".lora_B." in name else 1
+        torch.testing.assert_close(found[name], tensor * scale, atol=1e-6, rtol=0)
+
+
+def test_init_must_fit(dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path) -> None:
+    file = make_tiny_adapter(tmp_path / "file.safetensors", tiny_model.base, rank=4)
+    other = make_tiny_adapter(tmp_path / "other.safetensors", tiny_model.base, d_audio=256)
+    words = ("finetune", dataset, "--model", "tiny", "--dry-run", "--init")
+    assert "has rank 4" in run(*words, file, "--rank", 8, expect=2).stderr
+    assert "length 256" in run(*words, other, expect=1).stderr
+    assert "--from-scratch" in run(*words, file, "--from-scratch", expect=2).stderr
+    assert "no such file" in run(*words, tmp_path / "gone", expect=1).stderr
+
+
+def test_best_adapter_is_named_beside_the_last(dataset: Path, run: Run, tmp_path: Path) -> None:
+    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--validation", 0.4)
+    result = run(*words)
+    best = tmp_path / "out/adapter-best.safetensors"
+    assert f"best      {best}: step 6" in result.stdout
+    (summary,) = json_lines(run(*words, "--resume", "--json"))[-1:]
+    assert summary["best"]["path"] == str(best)
+    assert "adapter-best.safetensors" in (tmp_path / "out/report.html").read_text()
+
+
+def test_8_bit_adamw_is_refused_before_anything_is_embedded(
+    dataset: Path, run: Run, tmp_path: Path
+) -> None:
+    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--device", "cpu")
+    assert "CUDA" in run(*words, "--optimizer", "adamw8bit", expect=2).stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_output_folder_is_locked(dataset: Path, run: Run, tmp_path: Path) -> None:

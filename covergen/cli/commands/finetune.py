@@ -35,7 +35,7 @@ __all__ = ["finetune"]
 
 _SECTIONS = {
     "Training": (
-        "recipe_name", "from_scratch", "resume", "max_steps", "epochs", "batch_size",
+        "recipe_name", "init", "from_scratch", "resume", "max_steps", "epochs", "batch_size",
         "learning_rate", "rank", "resolution", "seed",
     ),
     "Model": ("model", "base"),
@@ -44,7 +44,8 @@ _SECTIONS = {
         "dry_run", "output", "save_as", "force", "quiet", "as_json", "help", "help_all",
     ),
     ADVANCED: (
-        "accumulation", "crop", "validation", "strict", "save_every", "clap", "windows", "padding",
+        "accumulation", "projection_lr", "optimizer", "lora_dropout", "crop", "flip", "validation",
+        "strict", "save_every", "clap", "windows", "padding",
         "dtype", "gradient_checkpointing",
     ),
 }  # fmt: skip
@@ -75,6 +76,12 @@ _SECTIONS = {
     is_flag=True,
     help="Train the projection from scratch.  [default: start from the model's own adapter, if it"
     " fits]",
+)
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Adapter to start from, LoRA and projection; art-from-audio's also work.",
 )
 @click.option("--strict", is_flag=True, help="Stop if a pair cannot be used.")
 @clap_options
@@ -109,7 +116,7 @@ _SECTIONS = {
     "--accumulation",
     type=WholeNumber(1),
     metavar="N",
-    help="Batches per step; needs less memory than a larger batch.  [default: 1]",
+    help="Batches per step. Batches that do not fit in memory are split.  [default: 1]",
 )
 @click.option(
     "--learning-rate",
@@ -118,10 +125,27 @@ _SECTIONS = {
     help="Peak learning rate.  [default: from the recipe, 0.0001]",
 )
 @click.option(
+    "--projection-lr",
+    type=Number(0, min_open=True),
+    metavar="X",
+    help="Peak learning rate of the projection.  [default: --learning-rate]",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adamw", "adamw8bit"]),
+    help="Optimizer; adamw8bit needs CUDA and bitsandbytes.  [default: adamw]",
+)
+@click.option(
     "--rank",
     type=WholeNumber(1),
     metavar="N",
-    help="Rank of the LoRA.  [default: from the recipe, 4]",
+    help="Rank of the LoRA.  [default: from --init or the recipe, 4]",
+)
+@click.option(
+    "--lora-dropout",
+    type=Number(0, 1, max_open=True),
+    metavar="X",
+    help="Share of the LoRA's inputs to drop.  [default: 0]",
 )
 @click.option(
     "--resolution",
@@ -134,6 +158,7 @@ _SECTIONS = {
     type=click.Choice(["center", "random", "stretch"]),
     help="How to make pictures square.  [default: from the recipe, center; reference: stretch]",
 )
+@click.option("--flip", is_flag=True, default=None, help="Mirror half of the pictures.")
 @click.option(
     "--save-every",
     type=WholeNumber(1),
@@ -155,7 +180,9 @@ _SECTIONS = {
     help="Random seed.",
 )
 @click.option(
-    "--gradient-checkpointing", is_flag=True, help="Use less memory; steps take a third longer."
+    "--gradient-checkpointing/--no-gradient-checkpointing",
+    default=None,
+    help="Use less memory; steps take a third longer.  [default: if memory is short]",
 )
 @compute_options
 @quiet_option
@@ -170,6 +197,7 @@ def finetune(
     save_as: str | None,
     force: bool,
     resume: bool,
+    init: Path | None,
     from_scratch: bool,
     strict: bool,
     choice: ModelChoice,
@@ -199,6 +227,8 @@ def finetune(
         device=compute.device,
         dtype=compute.dtype,
         workers=compute.workers,
+        init=init,
+        given=frozenset(name for name, value in settings.items() if value is not None),
         from_scratch=from_scratch,
         save_as=save_as,
         resume=resume,
@@ -255,7 +285,8 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     step_pairs = lines.counted(recipe.batch_size * recipe.accumulation, "pair")
     yield f"steps     {plan.steps:,} of {step_pairs} each"
     start = "from the model's adapter" if plan.continues else "from scratch"
-    yield f"start     {start}"
+    init = checked.options.init
+    yield f"start     {start if init is None else f'from {lines.shown(init)}'}"
     yield f"output    {lines.shown(output)}, about {lines.byte_size(plan.disk_bytes)}"
 
 
@@ -282,14 +313,19 @@ def _run(checked: Checked, choice: ModelChoice, *, quiet: bool, as_json: bool) -
         raise
     if done is None:  # not the first process of several
         return
-    command = _next_command(choice, done, options.save_as)
+    command = _next_command(choice, done.trained.adapter, options.save_as)
     if as_json:
         click.echo(jsonl.dumps("summary", _summary(done, command)))
         return
     for line in _result_lines(done, options.save_as):
         click.echo(line)
-    if not quiet:
-        click.echo(f"Next: {command}", err=True)
+    if quiet:
+        return
+    click.echo(f"Next: {command}", err=True)
+    best = done.trained.best
+    if best is not None and best.step < done.trained.steps:
+        other = _next_command(choice, best.path, None)
+        click.echo(f"Or, with the lowest validation loss: {other}", err=True)
 
 
 def _result_lines(done: Finetuned, model: str | None) -> Iterator[str]:
@@ -300,14 +336,19 @@ def _result_lines(done: Finetuned, model: str | None) -> Iterator[str]:
     yield ""
     yield f"trained   {steps} in {time}; final loss {trained.loss:.4f}{tail}"
     yield f"adapter   {lines.shown(trained.adapter)}"
+    best = trained.best
+    if best is not None:
+        yield f"best      {lines.shown(best.path)}: step {best.step:,}, validation {best.loss:.4f}"
     yield f"report    {lines.shown(done.report)}"
     if done.models_file is not None:
         yield f"model     {model}, in {lines.shown(done.models_file)}"
 
 
 def _summary(done: Finetuned, command: str) -> dict[str, object]:
+    best = done.trained.best
     return {
         "adapter": str(done.trained.adapter),
+        "best": asdict(best) | {"path": str(best.path)} if best else None,
         "report": str(done.report),
         "models_file": str(done.models_file) if done.models_file else None,
         "steps": done.trained.steps,
@@ -319,8 +360,8 @@ def _summary(done: Finetuned, command: str) -> dict[str, object]:
     }
 
 
-def _next_command(choice: ModelChoice, done: Finetuned, save_as: str | None) -> str:
-    """The command that paints with the new adapter."""
+def _next_command(choice: ModelChoice, adapter: Path, save_as: str | None) -> str:
+    """The command that paints with an adapter, or with the model that it was saved as."""
     if save_as is not None:
         return f"covergen tag --model {save_as} PATH"
     given = {
@@ -330,6 +371,6 @@ def _next_command(choice: ModelChoice, done: Finetuned, save_as: str | None) -> 
         "windows": choice.windows,
         "padding": choice.padding,
     }
-    parts = {"model": choice.model, **given, "adapter": done.trained.adapter}
+    parts = {"model": choice.model, **given, "adapter": adapter}
     words = [word for k, v in parts.items() if v is not None for word in (f"--{k}", str(v))]
     return shlex.join(["covergen", "tag", *words, "PATH"])

@@ -16,6 +16,7 @@ from covergen.pipeline.events import GpuUnused
 from covergen.training.events import (
     LOSSES_TOGETHER,
     CheckpointDamaged,
+    MicroBatchReduced,
     PairLeftOut,
     PictureEncoded,
     Saved,
@@ -41,6 +42,12 @@ def left_out_line(name: str, reason: str) -> str:
     """The line for a pair or file that is not used, with the reason."""
     word = click.style(f"{'left out':<10}", fg="yellow")
     return f"{word}{lines.shown(name)}: {lines.shown(reason)}"
+
+
+def _in_parts(event: TrainingBegun | MicroBatchReduced) -> str:
+    """How a step is made to fit in memory."""
+    recomputed = " and gradient checkpointing" if event.gradient_checkpointing else ""
+    return f", with {lines.counted(event.micro_batch, 'pair')} at a time{recomputed}"
 
 
 def validation_text(pairs: int, share: float) -> str:
@@ -108,6 +115,10 @@ class FinetuneRenderer:
                 self._print(f"{word}{lines.shown(path)}: {lines.shown(reason)}")
             case Validated(loss=loss):
                 self._validation_loss = f", validation {loss:.4f}"
+            case MicroBatchReduced() if not self.quiet:
+                note = f"Out of memory: continuing{_in_parts(event)}."
+                with aside():
+                    click.echo(note, err=True)
             case Saved(step=step, path=path) if not self.quiet:
                 word = click.style(f"{'saved':<10}", fg="green")
                 self._print(f"{word}{lines.shown(path)}: step {step:,}{self._loss()}")
@@ -129,7 +140,8 @@ class FinetuneRenderer:
             return
         pairs = lines.counted(event.pairs, "pair")
         validation = validation_text(event.validation_pairs, self.validation)
-        yield f"Training on {pairs}, {validation}. {event.device}, {event.precision}."
+        parts = _in_parts(event) if event.gradient_checkpointing else ""
+        yield f"Training on {pairs}, {validation}. {event.device}, {event.precision}{parts}."
         if event.step:
             yield f"Continuing from step {event.step:,} of {event.steps:,}."
         elif self.resume:

@@ -27,8 +27,9 @@ __all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"
 class FinetuneOptions:
     """The options of a training.
 
-    `preset` provides the base and the CLAP. `from_scratch`: do not start from the projection of the
-    preset's adapter. `device` and `dtype` (of CLAP) are values that `choose_compute` accepts.
+    `preset` provides the base and the CLAP. `given` names the settings of the recipe that the user
+    chose. `init`: an adapter file to start from. `from_scratch`: do not start from the preset's own
+    adapter. `device` and `dtype` (of CLAP) are values that `choose_compute` accepts.
     `workers` is the number of decoder processes. `save_as` is the name of a new model, None for
     none; `force` allows replacing an existing one.
     """
@@ -40,6 +41,8 @@ class FinetuneOptions:
     device: str
     dtype: str
     workers: int
+    init: Path | None = None
+    given: frozenset[str] = frozenset()
     from_scratch: bool = False
     save_as: str | None = None
     resume: bool = False
@@ -74,6 +77,8 @@ def check_finetune(options: FinetuneOptions) -> Checked:
     dataset without pairs.
     """
     check_output(options.output, resume=options.resume)
+    if options.init is not None and options.from_scratch:
+        raise UsageError("--init and --from-scratch cannot be used together.")
     if options.save_as is not None:
         adapter = (options.output / ADAPTER).resolve()
         check_new_name(options.save_as, adapter, force=options.force)

@@ -15,26 +15,23 @@ from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
-from covergen.diffusion.adapter_file import PROJECTION_PREFIX, inspect, read_tensors
 from covergen.diffusion.base_config import read_config
 from covergen.jobs.finetune.examples import make_examples
 from covergen.jobs.finetune.preflight import nothing_to_train_on
+from covergen.jobs.finetune.starting_point import starting_point
 from covergen.journal.lock import library_lock
-from covergen.models.presets import load_presets
 from covergen.models.save import save_preset
 from covergen.models.sources import anchored
 from covergen.pipeline.events import GpuUnused
-from covergen.pipeline.model import locate_part
 from covergen.training.disk import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
+from covergen.training.optimizer import check_optimizer
 from covergen.training.report import write_report
 from covergen.training.train import AdapterNames, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from torch import Tensor
+    from collections.abc import Callable
 
     from covergen.compute.device import Compute
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
-    from covergen.training.train import Trained
+    from covergen.training.train import Initial, Trained
 
 __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 
@@ -53,7 +50,7 @@ class FinetunePlan:
     """What would be trained.
 
     Of the `pairs`, `held_back` are for validation and `to_embed` have no embedding yet.
-    `continues`: training starts from the projection of the model's own adapter. `disk_bytes`
+    `continues`: training starts from an adapter, the model's own or that of --init. `disk_bytes`
     estimates what is written. `left_out` has a reason for each file that is not in a pair.
     """
 
@@ -79,7 +76,7 @@ class Finetuned:
 def plan_finetune(checked: Checked) -> FinetunePlan:
     """Plan a training. Raises ModelError, and TrainingError if every pair is held back."""
     dataset = checked.dataset
-    recipe, initial = _starting_point(checked)
+    recipe, initial = starting_point(checked)
     held_back = sum(is_held(pair.album, recipe.validation, recipe.seed) for pair in dataset.pairs)
     trained_on = len(dataset.pairs) - held_back
     if not trained_on:
@@ -97,6 +94,7 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
             recipe,
             d_audio=read_clap_folder(checked.clap).dimension,
             pairs=len(dataset.pairs),
+            validation_pairs=held_back,
             steps=steps,
         ),
         left_out=checked.left_out,
@@ -115,32 +113,18 @@ def finetune(
     `check_interrupted` raises it, after saving a checkpoint.
     """
     options = checked.options
-    recipe, initial = _starting_point(checked)
+    recipe, initial = starting_point(checked)
     compute = choose_compute(options.device, options.dtype)
-    is_first = os.environ.get("RANK", "0") == "0"
-    if compute.unused and is_first:
+    check_optimizer(recipe.optimizer, compute.device)
+    emit = emit if os.environ.get("RANK", "0") == "0" else lambda _: None
+    if compute.unused:
         emit(GpuUnused(why=compute.unused))
-    left_out: dict[str, str] = {}
-
-    def emit_if_first(event: Event | PairEmbedded) -> None:
-        if is_first:
-            emit(event)
-
-    def leave_out(name: str, reason: str) -> None:
-        left_out[name] = reason
-        emit_if_first(PairLeftOut(stem=name, reason=reason))
-        if options.strict:
-            raise TrainingError(
-                f"{name} cannot be trained on.",
-                hint="Fix or remove it, or omit --strict.",
-            )
-
+    left_out = _LeftOut(emit, strict=options.strict)
     for name, reason in checked.left_out.items():
-        leave_out(name, reason)
-    examples = _examples(checked, compute, leave_out, emit_if_first, check_interrupted)
+        left_out.add(name, reason)
+    examples = _examples(checked, compute, left_out.add, emit, check_interrupted)
     # Only now: embedding may take longer than the timeout of a process group.
     state = PartialState(cpu=compute.device.type == "cpu")
-    names = _names(options)
     lock = library_lock("finetune", (options.output,))
     try:
         with lock if state.is_main_process else nullcontext():
@@ -149,7 +133,7 @@ def finetune(
                 examples,
                 recipe,
                 options.output,
-                names=names,
+                names=_names(options),
                 device=compute.device,
                 emit=emit,
                 check_interrupted=check_interrupted,
@@ -160,12 +144,30 @@ def finetune(
             )
     except Interrupted:
         if state.is_main_process:
-            _report(options, names, left_out)
+            _report(options, recipe, initial, left_out)
         raise
     if not state.is_main_process:
         return None
-    report = _report(options, names, left_out)
+    report = _report(options, recipe, initial, left_out)
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
+
+
+class _LeftOut:
+    """The reasons for pairs and files that are not used. With `strict`, there may be none."""
+
+    def __init__(self, emit: Callable[[PairLeftOut], None], *, strict: bool) -> None:
+        self.reasons: dict[str, str] = {}
+        self._emit = emit
+        self._strict = strict
+
+    def add(self, name: str, reason: str) -> None:
+        """Record and emit a pair or file. Raises TrainingError if strict."""
+        self.reasons[name] = reason
+        self._emit(PairLeftOut(stem=name, reason=reason))
+        if self._strict:
+            raise TrainingError(
+                f"{name} cannot be trained on.", hint="Fix or remove it, or omit --strict."
+            )
 
 
 def _examples(
@@ -222,37 +224,17 @@ def _own_device(compute: Compute, process: int) -> torch.device:
     return torch.device("cuda", process % torch.cuda.device_count())
 
 
-def _starting_point(checked: Checked) -> tuple[Recipe, Mapping[str, Tensor] | None]:
-    """Return the recipe, and the initial weights of the projection: those of the model's adapter.
-
-    None for random weights, for instance if the adapter was trained for another base or CLAP.
-    """
-    options = checked.options
-    preset, recipe = options.preset, options.recipe
-    own = load_presets().get(preset.name)
-    if options.from_scratch or own is None or own.adapter is None or recipe.projection != "tokens":
-        return recipe, None
-    if (preset.base, preset.clap) != (own.base, own.clap):
-        return recipe, None
-    info = inspect(locate_part(own, "adapter"))
-    if info.projection != "tokens" or recipe.tokens not in (None, info.tokens):
-        return recipe, None
-    initial = {
-        key.removeprefix(PROJECTION_PREFIX): tensor
-        for key, tensor in read_tensors(info).items()
-        if key.startswith(PROJECTION_PREFIX)
-    }
-    return replace(recipe, tokens=info.tokens), initial
-
-
-def _report(options: FinetuneOptions, names: AdapterNames, left_out: Mapping[str, str]) -> Path:
+def _report(
+    options: FinetuneOptions, recipe: Recipe, initial: Initial | None, left_out: _LeftOut
+) -> Path:
     try:
         return write_report(
             options.output,
-            options.recipe,
-            names,
+            recipe,
+            _names(options),
             dataset=options.dataset.resolve().name,
-            left_out=left_out,
+            init=initial.source if initial else "",
+            left_out=left_out.reasons,
         )
     except OSError as error:
         raise TrainingError(

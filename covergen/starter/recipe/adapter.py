@@ -16,7 +16,7 @@ from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
 from covergen.training.examples import Pairs
-from covergen.training.train import AdapterNames, train
+from covergen.training.train import AdapterNames, Initial, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _train(run: RunFolder, name: str, recipe: Recipe, initial: dict[str, Tensor]
             emit=lambda _: None,
             check_interrupted=run.stop_if_late,
             resume=(output / "checkpoints").exists(),
-            initial=initial,
+            initial=Initial(projection=initial) if initial else None,
         )
     except Interrupted:
         return False

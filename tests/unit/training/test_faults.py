@@ -97,7 +97,7 @@ def test_out_of_memory_is_reported(
     monkeypatch.setattr(Learner, "backward", fail)
     with pytest.raises(TrainingError, match="Out of memory") as caught:
         trainer(examples)
-    assert "--gradient-checkpointing" in caught.value.hint
+    assert "smaller --resolution" in caught.value.hint
     assert "continue from step 2" in caught.value.hint
 
 

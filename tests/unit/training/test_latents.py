@@ -55,9 +55,10 @@ class Latents:
         crop: Crop = "center",
         *,
         cached: bool = True,
+        flip: bool = False,
     ) -> None:
         self.events: list[Any] = []
-        encoder = Encoder(vae=vae, size=(64, 64), crop=crop)
+        encoder = Encoder(vae=vae, size=(64, 64), crop=crop, flip=flip)
         self.latents, self.problems = from_pictures(
             paths, encoder, cached=cached, emit=self.events.append, check_interrupted=lambda: None
         )
@@ -155,6 +156,42 @@ def test_views_of_a_wide_picture(crop: Crop, expected: list[str]) -> None:
     assert [colors(view) for view in views] == expected
     assert -1 <= float(views.min()) <= float(views.max()) <= 1
     assert make_views(as_png(STRIPES), (32, 96), crop).shape == (1, 3, 32, 96)
+
+
+def test_flip_adds_mirrored_views(vae: AutoencoderKL) -> None:
+    views = Encoder(vae=vae, size=(64, 64), crop="random", flip=True).views(as_png(STRIPES))
+    assert [colors(view) for view in views] == ["r", "rg", "gb", "b", "r", "gr", "bg", "b"]
+    assert torch.equal(views[4:], views[:4].flip(-1))
+
+
+def test_flipped_pictures_have_their_own_latents(paths: list[Path], vae: AutoencoderKL) -> None:
+    """The latents of a mirrored picture are not the mirrored latents."""
+    plain = Latents(paths, vae).at([0])
+    flipped = Latents(paths, vae, flip=True).at([0, 0, 0], [0.0, 0.49, 0.5])
+    assert torch.equal(flipped[:2], plain.expand(2, -1, -1, -1, -1))
+    pixels = torch.from_numpy(np.array(Image.open(paths[0]))).permute(2, 0, 1) / 127.5 - 1
+    expected = vae.encode(pixels.flip(-1)[None]).latent_dist.mean
+    torch.testing.assert_close(flipped[2:, 0], expected, rtol=2e-3, atol=2e-3)
+    assert not torch.allclose(flipped[2:, 0], plain[:, 0].flip(-1), atol=1e-2)
+
+
+def test_views_that_do_not_fit_in_memory_are_encoded_in_parts(
+    vae: AutoencoderKL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = torch.rand(7, 3, 64, 64)
+    expected = Encoder(vae=vae, size=(64, 64), crop="center").encode(views)
+    encode, sizes = vae.encode, []
+
+    def limited(pixels: Tensor) -> object:
+        sizes.append(len(pixels))
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return encode(pixels)
+
+    monkeypatch.setattr(vae, "encode", limited)
+    encoder = Encoder(vae=vae, size=(64, 64), crop="center", views_at_once=5)
+    torch.testing.assert_close(encoder.encode(views), expected, rtol=1e-4, atol=1e-5)
+    assert sizes == [5, 2, 2, 2, 1]
 
 
 @pytest.mark.parametrize("cached", [True, False])
