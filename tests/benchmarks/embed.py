@@ -87,7 +87,7 @@ class _Ours:
                 windows=1,
                 batch_size=_BATCH_SIZE,
                 workers=WORKERS,
-                checkpoint=lambda: None,
+                check_interrupted=lambda: None,
             )
             assert sum(isinstance(one, TrackEmbedding) for one in results) == _TRACKS
         self.seconds = time.perf_counter() - start

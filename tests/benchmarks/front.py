@@ -81,7 +81,7 @@ class _Front:
                 windows=self._windows,
                 batch_size=8,
                 workers=WORKERS,
-                checkpoint=lambda: None,
+                check_interrupted=lambda: None,
             )
             assert all(isinstance(one, TrackEmbedding) for one in results)
 

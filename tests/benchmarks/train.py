@@ -82,9 +82,9 @@ def _stepper(
     """Run covergen's training in a thread; yield a function that runs a number of steps."""
     requested: SimpleQueue[bool] = SimpleQueue()
     done: SimpleQueue[Event | BaseException] = SimpleQueue()
-    encoding = len(examples)  # calls of checkpoint before the first step
+    encoding = len(examples)  # calls before the first step
 
-    def checkpoint() -> None:
+    def check_interrupted() -> None:
         nonlocal encoding
         encoding -= 1
         if encoding < 0 and not requested.get():
@@ -104,7 +104,7 @@ def _stepper(
                 names=AdapterNames(title="Benchmark", base="", clap=""),
                 device=device,
                 emit=emit,
-                checkpoint=checkpoint,
+                check_interrupted=check_interrupted,
             )
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
             done.put(error)

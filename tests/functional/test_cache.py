@@ -150,7 +150,7 @@ def test_another_version_is_told(run: Run) -> None:
     assert "another version" in shown(run)["embeddings"]["fault"]
 
 
-def test_the_scan_memory_sheds_old_files_by_itself(used: Library, run: Run) -> None:
+def test_the_scan_cache_sheds_old_files_by_itself(used: Library, run: Run) -> None:
     run("tag", "-m", "tiny", "-n", used.root / "Two Discs")
     age("scan.sqlite", "seen", 200)
     ScanCache().close()

@@ -78,12 +78,12 @@ def run(
 ) -> Iterator[TrackEmbedding | Outcome]:
     return embed_tracks(
         tracks,
-        audio_encoder,  # type: ignore[arg-type]  # the stand-in has what is used of a Tower
+        audio_encoder,  # type: ignore[arg-type]  # the stand-in has what is used of an AudioEncoder
         store,
         windows=windows,
         batch_size=batch_size,
         workers=2,
-        checkpoint=lambda: None,
+        check_interrupted=lambda: None,
     )
 
 
@@ -229,7 +229,7 @@ def test_look_ahead_is_bounded_in_windows(
         windows=100,
         batch_size=1,
         workers=64,
-        checkpoint=lambda: None,
+        check_interrupted=lambda: None,
     )
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
@@ -275,7 +275,7 @@ def test_interrupted_run_keeps_finished_embeddings(
         windows=3,
         batch_size=4,
         workers=2,
-        checkpoint=stop,
+        check_interrupted=stop,
     )
     heard = []
     with pytest.raises(Interrupted):

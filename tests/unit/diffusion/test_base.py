@@ -138,7 +138,7 @@ painter = load_painter(base, adapter, d_audio=512, device=cpu, dtype=torch.float
 wanted = [PaintRequest(vector=np.ones(512, np.float32), seed=0)]
 for name in ("ddim", "ddpm", "dpm++", "pndm", "unipc"):
     sampling = Sampling(steps=2, guidance=2.0, scheduler=name)
-    list(paint(painter, wanted, sampling, batch_size=None, checkpoint=lambda: None))
+    list(paint(painter, wanted, sampling, batch_size=None, check_interrupted=lambda: None))
 """
     done = subprocess.run(
         [sys.executable, "-c", program],

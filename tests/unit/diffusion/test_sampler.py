@@ -366,7 +366,7 @@ def test_progress_is_reported_after_each_step(painter: Painter) -> None:
         requests(3),
         DDIM,
         batch_size=3,
-        checkpoint=lambda: None,
+        check_interrupted=lambda: None,
         on_step=lambda pictures, share: progress.append((pictures, share)),
     )
     assert len(list(batches)) == 3

@@ -99,7 +99,7 @@ def test_odd_sizes_and_the_default_size(poster: Poster) -> None:
 def test_painting_can_be_interrupted(poster: Poster) -> None:
     calls = count()
 
-    def checkpoint() -> None:
+    def check_interrupted() -> None:
         if next(calls) == 2:
             raise Interrupted
 
@@ -107,7 +107,7 @@ def test_painting_can_be_interrupted(poster: Poster) -> None:
         [request(0.5, 0.5, seed) for seed in range(9)],
         SAMPLING,
         batch_size=2,
-        checkpoint=checkpoint,
+        check_interrupted=check_interrupted,
         size=64,
     )
     assert len(next(batches)) == 2

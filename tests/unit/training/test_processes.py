@@ -22,7 +22,7 @@ from covergen.core.errors import Interrupted
 from covergen.training.examples import Example
 from tests.unit.training.trainer import Trainer
 
-def checkpoint():
+def check_interrupted():
     if os.environ["RANK"] == "1" and len(calls) == 7:
         raise Interrupted
     calls.append(1)
@@ -36,7 +36,7 @@ pairs = [
 ]
 Trainer(base, whole)(pairs, batch_size=7, validation=0.3)
 try:
-    Trainer(base, stopped)(pairs, checkpoint=checkpoint)
+    Trainer(base, stopped)(pairs, check_interrupted=check_interrupted)
 except Interrupted:
     print("interrupted")
 """

@@ -49,7 +49,7 @@ class Trainer:
         examples: Sequence[Example] | Pairs,
         *,
         kill_after: int | None = None,
-        checkpoint: Callable[[], None] = lambda: None,
+        check_interrupted: Callable[[], None] = lambda: None,
         resume: bool = False,
         strict: bool = False,
         **changes: Any,
@@ -67,7 +67,7 @@ class Trainer:
             names=NAMES,
             device=torch.device("cpu"),
             emit=emit,
-            checkpoint=checkpoint,
+            check_interrupted=check_interrupted,
             resume=resume,
             strict=strict,
             sampling=SAMPLING,
@@ -91,14 +91,14 @@ class Trainer:
 
 
 def stop_at(call: int) -> Callable[[], None]:
-    """A checkpoint that raises Interrupted only at its nth call."""
+    """A check that raises Interrupted only at its nth call."""
     calls = iter(range(1, 10_000))
 
-    def checkpoint() -> None:
+    def check_interrupted() -> None:
         if next(calls) == call:
             raise Interrupted
 
-    return checkpoint
+    return check_interrupted
 
 
 def digest(path: Path) -> str:

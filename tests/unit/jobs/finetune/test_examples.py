@@ -36,7 +36,7 @@ class Maker:
             workers=1,
             leave_out=self.left_out.__setitem__,
             emit=self.events.append,
-            checkpoint=lambda: None,
+            check_interrupted=lambda: None,
             process=process,
         )
 

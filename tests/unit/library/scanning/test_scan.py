@@ -231,7 +231,7 @@ def test_second_scan_opens_no_files(add: Callable[..., Path], tmp_path: Path) ->
     program = f"""
 import os, sys
 from pathlib import Path
-from covergen.library.scanning.scan_cache import ScanMemory
+from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.tags import read_track
 library = Path({str(tmp_path / "library")!r})
@@ -240,8 +240,8 @@ def listen(event, arguments):
     if event == "open" and str(arguments[0]).startswith(str(library)):
         opened.append(arguments[0])
 sys.addaudithook(listen)
-memory = ScanMemory(Path({str(tmp_path / "scan.sqlite")!r}))
-found = [len(list(scan([library], ScanOptions(), memory, checkpoint=lambda: None)))]
+memory = ScanCache(Path({str(tmp_path / "scan.sqlite")!r}))
+found = [len(list(scan([library], ScanOptions(), memory, check_interrupted=lambda: None)))]
 print(len(opened), found)
 """
     runs = [
