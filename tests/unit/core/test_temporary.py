@@ -75,10 +75,6 @@ def test_a_temporary_of_a_living_process_is_left_and_of_a_killed_one_removed(
     assert not path.exists()
 
 
-def test_a_folder_that_is_gone_has_nothing_stale(tmp_path: Path) -> None:
-    remove_stale(tmp_path / "gone")
-
-
 def test_temporary_names_are_hidden_short_and_fixed(tmp_path: Path) -> None:
     with temporary(tmp_path) as path:
         assert path.parent == tmp_path

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from covergen.core.errors import BusyError
 from covergen.core.paths import state_folder
@@ -94,18 +93,6 @@ def test_lock_file_that_cannot_be_deleted_blocks_nobody(
         patch.setattr(Path, "unlink", failing)
     with library_lock("undo", (music,)):
         pass
-
-
-def test_failed_release_is_not_an_error(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = FileLock.release
-
-    def failing(lock: FileLock, force: bool = False) -> None:
-        if not force:  # as at the end of the process
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        release(lock, force=True)
-
-    with monkeypatch.context() as patch, library_lock("tag", (music,)):
-        patch.setattr(FileLock, "release", failing)
 
 
 def test_lock_with_unreadable_details_is_ignored(music: Path) -> None:

@@ -134,16 +134,6 @@ def test_fill_copies_the_picture_that_players_show(
     assert _covers(covered.path) == pictures
 
 
-def test_filled_picture_has_correct_mime_and_size(folder: Path, sound: bytes) -> None:
-    covered = _track(folder / "1.flac", sound, (_FRONT, _BLUE))  # its tag says PNG
-    bare = _track(folder / "2.flac", sound)
-
-    _fill(_album(covered, bare))
-
-    (picture,) = FLAC(bare.path).pictures
-    assert (picture.mime, picture.width, picture.height) == ("image/jpeg", 50, 50)
-
-
 def test_fill_skips_broken_pictures_and_unreadable_tracks(folder: Path, sound: bytes) -> None:
     bare = _track(folder / "1.flac", sound)
     garbage = _track(folder / "2.flac", sound, (_FRONT, _GARBAGE))

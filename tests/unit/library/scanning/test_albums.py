@@ -291,10 +291,6 @@ def test_per_track_makes_each_track_an_album() -> None:
     assert all(album.shares_folder for album in albums)
 
 
-def test_no_tracks_are_no_albums() -> None:
-    assert _albums() == []
-
-
 # Keys.
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from mutagen.mp3 import MP3
 
 from covergen.core.picture import Encoding, Picture, encode
 from covergen.core.reasons import Reason
@@ -162,19 +161,6 @@ def test_removing_a_large_cover_frees_its_space(make: Make) -> None:
         assert remove(path, container).reason is Reason.STRIPPED
 
         assert path.stat().st_size < size + (8 << 10), container
-
-
-def test_removal_with_empty_id3v2_4_tag_and_id3v1(make: Make) -> None:
-    path = make("mp3")
-    with path.open("ab") as file:
-        file.write(b"TAG" + bytes(125))
-    MP3(path).save(v2_version=4)
-    write(path, "mp3", own())
-
-    assert remove(path, "mp3").reason is Reason.STRIPPED
-
-    assert not has_art(path)
-    assert path.read_bytes()[-128:] == b"TAG" + bytes(125)
 
 
 def test_removal_that_would_change_the_audio_is_refused(make: Make) -> None:
