@@ -13,7 +13,7 @@ from covergen.audio.sound_file import write_sound
 from covergen.poster.attributes import Attributes
 from covergen.poster.painter.features import features
 from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, play
-from tests.functional.conftest import RunFolder
+from tests.functional.conftest import Run
 
 WEIGHTS = Path(covergen.__file__).parent / "starter" / "weights"
 SAD = Attributes(
@@ -49,7 +49,7 @@ def measured(folder: Path, mood: str) -> NDArray[np.float64]:
 
 
 def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
-    music: Path, run: RunFolder, tmp_path: Path
+    music: Path, run: Run, tmp_path: Path
 ) -> None:
     for seed in (0, 1):
         run("generate", music, "-o", tmp_path / str(seed), "--steps", 10, "--seed", seed)
@@ -62,7 +62,7 @@ def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
     assert chroma > 15
 
 
-def test_the_package_contains_the_complete_starter_in_small_safe_files(run: RunFolder) -> None:
+def test_the_package_contains_the_complete_starter_in_small_safe_files(run: Run) -> None:
     assert "not here" not in run("models", "show", "starter").output
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32_000_000
