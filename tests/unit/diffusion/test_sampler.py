@@ -176,9 +176,8 @@ def paint_alone(case: Case, request: PaintRequest, conditional: Tensor) -> NDArr
     return ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0).double().numpy()
 
 
-@pytest.mark.parametrize("tokens", [20])
-def test_unused_positions_of_the_prompt_are_masked(tokens: int, sd2: Path, tmp_path: Path) -> None:
-    case = make_case(sd2, tmp_path, tokens)
+def test_unused_positions_of_the_prompt_are_masked(sd2: Path, tmp_path: Path) -> None:
+    case = make_case(sd2, tmp_path, tokens=20)
     wanted = requests(2)
     pictures = paint_all(case.painter, wanted)
     for picture, request in zip(pictures, wanted, strict=True):
