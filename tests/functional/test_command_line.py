@@ -182,22 +182,25 @@ class Terminal:
         self.output += os.read(self._screen, 4096).decode(errors="replace")
 
 
-def test_nothing_is_written_without_confirmation(library: Library, run: Run) -> None:
+def test_nothing_is_written_without_confirmation(
+    library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = library.root / "Two Discs"
     before = snapshot(folder)
-    terminal = Terminal("tag", "-m", "tiny", folder)
-    terminal.wait_for("Continue?")
-    assert "1 cover, 4 files to write" in terminal.output
-    assert "Bo Ek – Two Discs (2001)" in terminal.output
-    assert "[Y/n]" in terminal.output
-    terminal.type("n\n")
-    assert terminal.finish() == 0
+    monkeypatch.setattr("covergen.cli.confirm.would_ask", lambda _: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    shown = run("tag", "-m", "tiny", folder).stderr
+    assert "1 cover, 4 files to write" in shown
+    assert "Bo Ek – Two Discs (2001)" in shown
+    assert "Nothing was written." in shown
     assert snapshot(folder) == before
 
 
 def test_progress_bars_advance_at_each_step_of_a_batch(library: Library, run: Run) -> None:
     folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
-    terminal = Terminal("tag", "-m", "tiny", "--yes", "--steps", 100, *folders)
+    terminal = Terminal("tag", "-m", "tiny", "--steps", 100, *folders)
+    terminal.wait_for("Continue? [Y/n]")
+    terminal.type("y\n")
     assert terminal.finish() == 0
     assert "embedded:  100%" in terminal.output
     assert "Bo Ek – Two Discs (2001)" in terminal.output
