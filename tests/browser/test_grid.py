@@ -5,13 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.preview import ARTISTS, album, lay_out, library
-
-pytestmark = pytest.mark.browser
 
 
 def titles(page: Page) -> list[str]:

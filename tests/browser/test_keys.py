@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.preview import album, lay_out
-
-pytestmark = pytest.mark.browser
 
 
 def cover(page: Page, number: int) -> Locator:

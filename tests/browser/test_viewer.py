@@ -8,8 +8,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Open
 from tests.browser.preview import SEED, album, candidates, lay_out
 
-pytestmark = pytest.mark.browser
-
 
 def enlarge(page: Page, title: str) -> None:
     page.get_by_role("button", name=f"Cover of {title} by").click()

@@ -64,6 +64,7 @@ def python(code: str, *arguments: object) -> str:
     return result.stdout
 
 
+@pytest.mark.processes
 def test_help_lists_the_commands_without_importing_them() -> None:
     code = (
         "import sys; from covergen.cli.main import cli; cli(['--help'], standalone_mode=False);"
@@ -83,6 +84,7 @@ def test_help_lists_the_commands_without_importing_them() -> None:
     ]
 
 
+@pytest.mark.processes
 def test_commands_that_paint_nothing_import_no_torch(painted_home: Library, tmp_path: Path) -> None:
     """In one process, since starting one takes longer than the commands."""
     folder = Path(shutil.copytree(painted_home.root / "Two Discs", tmp_path / "Two Discs"))
@@ -196,6 +198,7 @@ def test_nothing_is_written_without_confirmation(
     assert snapshot(folder) == before
 
 
+@pytest.mark.processes
 def test_progress_bars_advance_at_each_step_of_a_batch(library: Library, run: Run) -> None:
     folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
     terminal = Terminal("tag", "-m", "tiny", "--steps", 100, *folders)
@@ -209,6 +212,7 @@ def test_progress_bars_advance_at_each_step_of_a_batch(library: Library, run: Ru
     assert painted[-1] == ("100", "3")
 
 
+@pytest.mark.processes
 def test_ctrl_c_writes_painted_covers_and_the_next_run_continues(
     library: Library, run: Run
 ) -> None:
@@ -237,6 +241,7 @@ def test_ctrl_c_writes_painted_covers_and_the_next_run_continues(
     assert results.count(("skipped", "has-art")) == 4 - painted, "no album is half done"
 
 
+@pytest.mark.processes
 def test_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
     command = f"{sys.executable} -m covergen tag -m tiny -n '{library.root}' | head -n 1"
     result = subprocess.run(
@@ -248,6 +253,7 @@ def test_closed_pipe_ends_quietly(library: Library, run: Run) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="requires /dev/full")
+@pytest.mark.processes
 def test_output_to_a_full_disk_is_one_error_line(run: Run) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -276,6 +282,7 @@ def test_pull_downloads_only_what_is_missing(run: Run) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.processes
 def test_ctrl_c_during_import_leaves_no_traceback() -> None:
     code = (
         "import sys\n"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -71,6 +72,7 @@ def test_second_run_adds_only_new_pairs(library: Library, run: Run, tmp_path: Pa
     assert len(read_dataset(folder).pairs) == len(rows(folder))
 
 
+@pytest.mark.processes
 def test_killed_run_can_be_continued(library: Library, run: Run, tmp_path: Path) -> None:
     whole = contents(collected(run, library, tmp_path / "whole"))
     folder = tmp_path / "ds"

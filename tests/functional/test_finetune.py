@@ -266,6 +266,7 @@ def stop_after(running: "subprocess.Popen[str]", step: int, stop: signal.Signals
     return error
 
 
+@pytest.mark.processes
 def test_killed_and_interrupted_training_resumes_to_the_same_adapter(
     dataset: Path, run: Run, one_thread: None, tmp_path: Path
 ) -> None:
@@ -353,6 +354,7 @@ def test_error_if_the_model_cannot_be_saved(
         assert "cannot be written" in run(*words, "--resume", *more, expect=2).stderr
 
 
+@pytest.mark.processes
 def test_usage_errors_do_not_import_torch(dataset: Path, run: Run) -> None:
     code = (
         "import sys; from covergen.cli.main import cli\n"

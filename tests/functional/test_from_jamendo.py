@@ -153,6 +153,7 @@ def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.processes
 def test_stopped_run_continues_without_repeating_downloads(
     jamendo: FakeJamendo, run: Run, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def folders(library: Library) -> list[Path]:
     return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
 
 
+@pytest.mark.processes
 def test_a_killed_run_goes_on_without_painting_and_is_undone_as_one(
     library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_killed_run_goes_on_without_painting_and_is_undone_as_one(
     assert snapshot(library.root) == before
 
 
+@pytest.mark.processes
 def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
     before = snapshot(library.root)
     run(*TAG, *folders(library))

@@ -22,6 +22,8 @@ from covergen.starter.recipe.models import MEL
 from tests.media import encode
 from tests.unit.audio.processes import children
 
+pytestmark = pytest.mark.processes
+
 LOG_MEL = LogMel(MEL)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 

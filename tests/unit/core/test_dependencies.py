@@ -11,6 +11,8 @@ import pytest
 from covergen.core.dependencies import check_dependencies, dependency_names
 from covergen.core.errors import DependencyError
 
+pytestmark = pytest.mark.processes
+
 
 def run_with_broken(package: str, code: str, folder: Path, *command: str | Path) -> str:
     """Run covergen where importing `package` executes `code`; return stderr."""

@@ -109,6 +109,7 @@ def test_tokenizer_files_in_the_old_layout_are_supported(sd1: Path, tmp_path: Pa
     assert torch.equal(found, empty_prompt(sd1, masked=False))
 
 
+@pytest.mark.processes
 def test_loading_and_painting_print_nothing(sd1: Path, tmp_path: Path) -> None:
     make_tiny_adapter(tmp_path / "a.safetensors", sd1)
     program = f"""

@@ -22,6 +22,8 @@ from tests.unit.models.layouts import (
     contents,
 )
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = """
 import sys
 from covergen.core.errors import ModelError
