@@ -10,11 +10,12 @@ import pytest
 
 from covergen.core.picture import Encoding, Picture, encode
 from covergen.core.reasons import Reason
-from covergen.core.types import Cover, Outcome, Provenance, Status
+from covergen.core.types import Cover, Outcome, Status
 from covergen.library.pictures import EmbeddedPicture, read_pictures
 from covergen.library.tags import read_track
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture
+from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make, make, originals
 from tests.unit.library.pictures.tag_bytes import id3v1
 from tests.unit.library.written import OTHER, PNG, TAG_FORMATS, same_packets, track, write
@@ -27,21 +28,8 @@ UNTYPED = "mp4"
 
 def own() -> Picture:
     """A cover with covergen's provenance."""
-    provenance = Provenance(
-        version="1.2.3",
-        model="starter",
-        base="/models/base",
-        clap="someone/clap",
-        adapter="ab" * 32,
-        windows=3,
-        seed=5,
-        steps=30,
-        guidance=7.5,
-        scheduler="dpm++",
-        album_key="a key",
-    )
     noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    return encode(Cover(pixels=noise, provenance=provenance), Encoding(format="jpeg"))
+    return encode(Cover(pixels=noise, provenance=PROVENANCE), Encoding(format="jpeg"))
 
 
 def remove(path: Path, container: str) -> Outcome:
