@@ -6,8 +6,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,35 +14,15 @@ import pytest
 
 pytest_plugins = ["tests.functional.painted", "tests.media.fixtures"]
 
+_TESTS = Path(__file__).parent
 _LOOPBACK = ("127.", "::1", "localhost")
-_MYPY = pytest.StashKey["subprocess.Popen[str]"]()
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin with the types: they take as long as a hundred tests, and so stand beside them."""
-    wanted = any("mypy" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        session.stash[_MYPY] = subprocess.Popen(
-            [Path(sys.executable).with_name("mypy")],
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "NO_COLOR": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave nothing behind where the tests end early."""
-    if process := session.stash.get(_MYPY, None):
-        with process:
-            process.kill()
-
-
-@pytest.fixture
-def mypy(request: pytest.FixtureRequest) -> "subprocess.Popen[str]":
-    """mypy, looking at the whole tree."""
-    return request.session.stash[_MYPY]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the folders that take long."""
+    for item in items:
+        if (folder := item.path.relative_to(_TESTS).parts[0]) in ("browser", "faults"):
+            item.add_marker(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.race import Result, Row
 
-NAMES = ("front", "embed", "paint", "train", "rescan", "write", "start", "memory")
+NAMES = ("front", "embed", "paint", "train", "write", "start", "memory")
 
 
 def main() -> None:

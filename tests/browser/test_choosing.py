@@ -4,14 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from covergen.preview.choices import read_choices
 from tests.browser.conftest import Open
 from tests.browser.preview import PREVIEW, SEED, album, candidates, lay_out, library
-
-pytestmark = pytest.mark.browser
 
 _NO_STORAGE = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('none') }})"
 

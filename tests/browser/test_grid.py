@@ -5,13 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.preview import ARTISTS, album, lay_out, library
-
-pytestmark = pytest.mark.browser
 
 
 def titles(page: Page) -> list[str]:
@@ -64,17 +61,6 @@ def test_painted_albums_are_shown_first_and_others_with_the_reason(page: Page) -
     assert titles(page) == [album.title for album in library()]
 
 
-def test_preview_without_painted_or_any_albums(open_page: Open, tmp_path: Path) -> None:
-    skipped = album(1, state="skipped", reason="already has a cover", candidates=())
-    page = open_page(lay_out(tmp_path, [skipped]))
-    assert titles(page) == ["Album 1"]
-    lay_out(tmp_path, [])
-    page.reload()
-    expect(page.get_by_text("No album matches.")).to_be_visible()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("x")
-
-
 def test_search_finds_albums_with_every_word(page: Page) -> None:
     search = page.get_by_role("searchbox")
     for text, found in {
@@ -106,17 +92,6 @@ def test_albums_are_sorted_with_unknown_values_last(open_page: Open, tmp_path: P
     for order, sorted_albums in expected.items():
         page.get_by_label("Sort by").select_option(order)
         assert titles(page) == [album.title for album in sorted_albums]
-
-
-def test_scrolling_does_not_move_rows(open_page: Open, tmp_path: Path) -> None:
-    page = open_page(lay_out(tmp_path, [album(number) for number in range(400)]))
-    height = page.evaluate("document.documentElement.scrollHeight")
-    for position in (300, 2000, 9000, 2000):
-        page.evaluate("position => scrollTo(0, position)", position)
-        page.evaluate("new Promise(requestAnimationFrame)")
-        assert page.evaluate("scrollY") == position
-        found = page.evaluate("document.documentElement.scrollHeight")
-        assert found == pytest.approx(height, abs=1)
 
 
 def test_only_visible_albums_of_thousands_have_cards(open_page: Open, tmp_path: Path) -> None:

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.preview import album, lay_out
-
-pytestmark = pytest.mark.browser
 
 
 def cover(page: Page, number: int) -> Locator:
@@ -53,15 +50,6 @@ def test_focused_album_is_always_visible(open_page: Open, tmp_path: Path) -> Non
     expect(page.locator(":focus")).to_be_in_viewport(ratio=1)
 
 
-def test_tab_stops_at_one_album_only(page: Page) -> None:
-    page.get_by_role("radio", name="Painted").focus()
-    press(page, "Tab")
-    expect(cover(page, 0)).to_be_focused()
-    press(page, "Tab")
-    expect(page.get_by_role("button", name="Candidate 1 of Album 0", exact=True)).to_be_focused()
-    assert page.locator("#grid .cover[tabindex='0']").count() == 1
-
-
 def test_enter_enlarges_and_escape_returns(page: Page) -> None:
     press(page, "ArrowRight", "ArrowRight", "Enter")
     expect(page.get_by_role("dialog", name="Album 1")).to_be_visible()
@@ -79,13 +67,6 @@ def test_keys_decide_and_undo(page: Page) -> None:
             expect(mark).to_have_text(text)
             press(page, decision)
             expect(mark).to_have_text("")
-
-
-def test_other_keys_and_keys_without_a_focused_album_do_nothing(page: Page) -> None:
-    expect(page.locator("footer").get_by_text("try again")).to_be_visible()
-    press(page, "x", "r", "2")
-    press(page, "ArrowRight", "9", "0", "q", "Control+x", "Alt+r")
-    assert "".join(page.locator("#grid .mark").all_text_contents()) == ""
 
 
 def test_slash_searches_and_s_saves(page: Page) -> None:

@@ -8,8 +8,6 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import Open
 
-pytestmark = pytest.mark.browser
-
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740},
     "has_touch": True,

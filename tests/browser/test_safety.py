@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.preview import HOSTILE
-
-pytestmark = pytest.mark.browser
 
 _INJECTIONS = """async () => {
   const refused = new Set();

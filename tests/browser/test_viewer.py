@@ -8,8 +8,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Open
 from tests.browser.preview import SEED, album, candidates, lay_out
 
-pytestmark = pytest.mark.browser
-
 
 def enlarge(page: Page, title: str) -> None:
     page.get_by_role("button", name=f"Cover of {title} by").click()
@@ -67,13 +65,6 @@ def test_excerpt_plays_until_the_viewer_is_closed(page: Page) -> None:
     expect(audio).to_have_js_property("paused", True)
 
 
-def test_player_is_hidden_without_an_excerpt(open_page: Open, tmp_path: Path) -> None:
-    page = open_page(lay_out(tmp_path, [album(0, audio=None)]))
-    enlarge(page, "Album 0")
-    expect(page.locator("audio")).to_be_hidden()
-    page.keyboard.press("p")
-
-
 def test_skipped_album_shows_the_reason(page: Page) -> None:
     page.get_by_role("group", name="Show").get_by_text("Skipped").click()
     page.get_by_role("button", name="Album 20: already has a cover").click()
@@ -92,18 +83,3 @@ def test_viewer_moves_between_albums(page: Page) -> None:
     expect(page.get_by_text("3 / 27")).to_be_visible()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("dialog", name="Album 1")).to_be_visible()
-
-
-def test_viewer_closes_and_returns_the_focus(page: Page) -> None:
-    viewer = page.get_by_role("dialog")
-    for close in (
-        lambda: page.keyboard.press("Escape"),
-        lambda: page.get_by_role("button", name="Close").click(),
-        lambda: page.mouse.click(5, 5),  # outside
-    ):
-        enlarge(page, "Album 3")
-        viewer.click(position={"x": 8, "y": 8})  # inside, between its parts
-        expect(viewer).to_be_visible()
-        close()
-        expect(viewer).to_be_hidden()
-        expect(page.get_by_role("button", name="Cover of Album 3 by")).to_be_focused()

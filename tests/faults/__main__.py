@@ -17,14 +17,11 @@ import click
 
 from tests.faults import concurrency_run, fuzz_run, load_run
 from tests.faults.bench import Bench
+from tests.faults.calls import check_order, fail, kill
 from tests.faults.command import Commands
 from tests.faults.damage import damage, damage_journal
-from tests.faults.failures import fail
-from tests.faults.full_disk import fill_disk, limit_files, small_disk
-from tests.faults.kills import kill
-from tests.faults.meddling import meddle
-from tests.faults.order import check_order
 from tests.faults.scenarios import scenarios
+from tests.faults.stops import fill_disk, limit_files, meddle, small_disk
 from tests.faults.tag import MODULES, try_tag
 from tests.faults.trial import Trials
 from tests.media import make_library

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.core.types import AlbumPlan, Cover, Outcome, Provenance
+from covergen.core.types import AlbumPlan, Cover, Outcome
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.plan_album import plan_album
@@ -25,6 +25,7 @@ from covergen.preview.folder import COVERS, keep_cover
 from covergen.preview.manifest import Candidate, Manifest, ManifestHeader
 from covergen.preview.origins import new_preview_id
 from tests.media import EXTENSION, picture_bytes, put_picture
+from tests.unit.library.journalled import PROVENANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Bench"]
 
 _OWNER = 12_345  # another owner for the files, if the tests may change it
-_PAINTED = Provenance(
-    version="1",
-    model="none",
-    base="none",
-    clap="none",
-    adapter="",
-    windows=1,
-    seed=1,
-    steps=1,
-    guidance=1.0,
-    scheduler="ddim",
-    album_key="",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +117,11 @@ class Bench:
     def _preview_album(self, plan: Manifest, album_plan: AlbumPlan) -> None:
         album = album_entry(album_plan, (self.library,))
         pixels = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
-        cover = Cover(pixels=pixels, provenance=replace(_PAINTED, album_key=album.key))
+        cover = Cover(pixels=pixels, provenance=replace(PROVENANCE, album_key=album.key))
         path = keep_cover(self.preview, f"{file_stem(album)}-1", cover)
-        candidate = Candidate(number=0, seed=_PAINTED.seed, cover=path.name)
+        candidate = Candidate(number=0, seed=PROVENANCE.seed, cover=path.name)
         plan.put(replace(album, candidates=(candidate,)))
-        choices = {"format": 1, "albums": {album.id: {"choice": 1, "seed": str(_PAINTED.seed)}}}
+        choices = {"format": 1, "albums": {album.id: {"choice": 1, "seed": str(PROVENANCE.seed)}}}
         self.choices.write_text(json.dumps(choices))
 
 

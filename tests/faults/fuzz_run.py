@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.fuzz_seeds import make_seeds
+from tests.faults.fuzz_files import make_seeds
 
 __all__ = ["LIMIT_KIB", "FuzzReport", "Worker", "run", "worker"]
 

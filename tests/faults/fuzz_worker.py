@@ -27,8 +27,7 @@ from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_picture
 from covergen.library.tags import read_track
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
-from tests.faults.fuzz_mutations import mutate
-from tests.faults.fuzz_seeds import read_seeds
+from tests.faults.fuzz_files import mutate, read_seeds
 from tests.media import decoded_hash, picture_bytes
 
 __all__ = ["Journey", "journey"]

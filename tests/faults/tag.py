@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from tests.faults.calls import fail, kill
 from tests.faults.damage import damage, damaged
-from tests.faults.failures import fail
-from tests.faults.kills import kill
 from tests.faults.promise import broken, look, misbehaved, uncovered
 from tests.faults.shim import ALL, MUTATING, Fault, Mode
 from tests.media.oracle import front_cover

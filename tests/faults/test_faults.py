@@ -1,7 +1,5 @@
 """A sample of `python -m tests.faults`, and tests of the harness itself."""
 
-import errno
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +9,9 @@ import pytest
 from tests.faults.__main__ import PARTS, attempt
 from tests.faults.bench import Bench
 from tests.faults.command import Commands
-from tests.faults.promise import broken, look, misbehaved, strays, uncovered
+from tests.faults.promise import broken, look, misbehaved, uncovered
 from tests.faults.scenarios import scenarios
-from tests.faults.shim import Fault, Mode, can_build
+from tests.faults.shim import can_build
 from tests.faults.trial import Trials
 from tests.media import Library
 
@@ -66,40 +64,6 @@ def flac(bench: Bench, shared_library: Library) -> Path:
 
 def _apply(bench: Bench) -> tuple[object, ...]:
     return ("apply", bench.preview, "--library", bench.library, "--json")
-
-
-def _rename(bench: Bench, mode: Mode, code: int = 0) -> Fault:
-    kinds = frozenset({"rename"})
-    return Fault(place=bench.library, mode=mode, at=1, kinds=kinds, code=code)
-
-
-def test_shim_kills_at_the_call(bench: Bench, commands: Commands, flac: Path) -> None:
-    before = flac.read_bytes()
-    ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.KILL))
-    assert ended.code == -9
-    assert [kind for kind, _ in ended.calls] == ["rename"]
-    assert flac.read_bytes() == before
-    assert len(strays(look(bench.library))) == 1
-
-
-def test_shim_fails_a_call(bench: Bench, commands: Commands, flac: Path) -> None:
-    before = flac.read_bytes()
-    ended = commands.run(*_apply(bench), fault=_rename(bench, Mode.FAIL, errno.EDQUOT))
-    assert ended.code == 1
-    assert os.strerror(errno.EDQUOT) in ended.stdout
-    assert flac.read_bytes() == before
-
-
-def test_shim_stops_a_process_that_then_continues(
-    bench: Bench, commands: Commands, flac: Path
-) -> None:
-    running = commands.start(*_apply(bench), fault=_rename(bench, Mode.STOP))
-    assert running.wait() is None
-    before = flac.read_bytes()
-    ended = running.resume()
-    assert ended
-    assert ended.code == 0
-    assert flac.read_bytes() != before
 
 
 def test_broken_promises_are_detected(

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from covergen.cli.main import cli
+from covergen.diffusion.painter import Painter, load_painter
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 from tests.tiny_clap import make_tiny_clap
 
@@ -32,6 +33,29 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
         clap=make_tiny_clap(folder / "clap"),
         adapter=make_tiny_adapter(folder / "adapter.safetensors", base),
     )
+
+
+@pytest.fixture(scope="session")
+def painters() -> dict[object, Painter]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _load_each_painter_once(
+    painters: dict[object, Painter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading a small model takes longer than painting with it."""
+
+    def load_once(base: Path, adapter: Path | None, **options: Any) -> Painter:
+        others = [adapter, options["vae"], *(file for file, _ in options["loras"])]
+        folders = [base, *filter(None, others)]
+        files = [p for folder in folders for p in (folder, *sorted(folder.rglob("*")))]
+        key = str(options), *((path, path.stat().st_mtime_ns) for path in files)
+        if key not in painters:
+            painters[key] = load_painter(base, adapter, **options)
+        return painters[key]
+
+    monkeypatch.setattr("covergen.diffusion.painter.load_painter", load_once)
 
 
 Run = Callable[..., Result]

@@ -16,7 +16,6 @@ from covergen.cli.main import cli
 from covergen.core.picture import is_own
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
-from tests.functional.test_command_line import python
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 from tests.media.oracle import front_cover, texts
 
@@ -89,15 +88,6 @@ def test_the_previewed_covers_go_into_files_of_every_container(
     assert "Loading" not in result.stderr
 
 
-def test_a_second_time_there_is_nothing_to_do(library: Library, apply: Run) -> None:
-    apply()
-    before = snapshot(library.root)
-    objects = json_lines(apply("--json"))
-    assert snapshot(library.root) == before
-    assert {o["result"] for o in objects if o["type"] == "album"} == {"skipped"}
-    assert {o["reason"] for o in objects if o["type"] == "album"} == {"has-art"}
-
-
 def test_what_was_chosen_by_hand_is_written(
     library: Library, preview: Preview, apply: Run, tmp_path: Path
 ) -> None:
@@ -145,19 +135,6 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(library: Library, apply: 
     assert "write     no-cover          4 tracks  Bo Ek – Two Discs (2001)" in result.stdout
     assert "skip      has-art           3 tracks  Lu – Full" in result.stdout
     assert "without --dry-run" in result.stderr
-
-
-def test_no_model_is_loaded_and_no_torch_imported(
-    library: Library, preview: Preview, home: Path
-) -> None:
-    code = (
-        "import sys; from covergen.cli.main import cli;"
-        "cli(['apply', '--quiet', *sys.argv[1:]], standalone_mode=False);"
-        "print({'torch', 'diffusers', 'transformers'} & set(sys.modules))"
-    )
-    output = python(code, "--library", library.root, preview.folder)
-    assert output.endswith("set()\n")
-    assert front_cover(library.every_container["opus"])
 
 
 def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
@@ -298,25 +275,6 @@ def test_covers_are_written_as_asked(library: Library, preview: Preview, apply: 
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
-def test_beside_the_tracks_alone(library: Library, preview: Preview, apply: Run) -> None:
-    before = snapshot(library.root)
-    apply("--no-embed", "--sidecar")
-    after = snapshot(library.root)
-    assert {path: after[path] for path in before} == before
-    assert (library.root / "Sampler/cover.png").read_bytes() == preview.covers("Wood")[
-        0
-    ].read_bytes()
-
-
-def test_it_is_a_run_that_can_be_undone(library: Library, apply: Run, run: Run) -> None:
-    before = {path: content for path, (content, _) in snapshot(library.root).items()}
-    apply("--sidecar")
-    (shown,) = [line for line in run("runs").stdout.splitlines() if " apply " in line]
-    assert str(library.root) in shown
-    run("undo", "--yes")
-    assert {path: content for path, (content, _) in snapshot(library.root).items()} == before
-
-
 def test_missing_cover_file_of_an_earlier_run_is_written(
     library: Library, run: Run, tmp_path: Path
 ) -> None:
@@ -343,11 +301,7 @@ def victim(library: Library, tmp_path: Path) -> Path:
     return Path(shutil.copy2(track, tmp_path / "victim.mp3"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../../victim.mp3", "Sampler/../../victim.mp3", "{victim}", "/{victim}", "./01.mp3", "",
-     "a\0b", "\ud800", "Sampler//01 Ash.mp3", 5, None],
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["../../victim.mp3", "{victim}", "a\0b", 5])
 def test_no_name_in_the_plan_leads_out_of_the_library(
     library: Library, preview: Preview, apply: Run, victim: Path, name: object
 ) -> None:
@@ -360,21 +314,6 @@ def test_no_name_in_the_plan_leads_out_of_the_library(
 
     assert "damaged" in output
     assert snapshot(library.root.parent).items() >= _without(before, preview).items()
-
-
-@pytest.mark.parametrize(
-    "fields", [{"root": 1}, {"root": -1}, {"root": True}, {"folder": "../.."}, {"folder": "/"},
-               {"candidates": [{"number": 0, "seed": 1, "cover": "../../victim.mp3"}]},
-               {"candidates": [{"number": 0, "seed": 1, "cover": "/etc/passwd"}]},
-               {"action": "delete"}, {"reason": "because"}, {"tracks": [None]}],
-)  # fmt: skip
-def test_a_line_with_impossible_values_is_left_out(
-    library: Library, preview: Preview, apply: Run, fields: dict[str, object]
-) -> None:
-    before = snapshot(library.root)
-    preview.change("Wood", **fields)
-    assert "1 damaged lines" in apply("--dry-run", expect=1).stdout
-    assert snapshot(library.root) == before
 
 
 @pytest.mark.parametrize("link", ["Sampler", "Sampler/01 Ash.mp3"])
@@ -390,21 +329,8 @@ def test_no_link_in_the_library_leads_out_of_it(
     assert (snapshot(outside) if outside.is_dir() else outside.read_bytes()) == before
 
 
-def test_links_within_the_library_are_followed(library: Library, apply: Run) -> None:
-    folder = library.root / "Sampler"
-    folder.rename(library.root / "Wood")
-    folder.symlink_to("Wood")
-    apply()
-    assert folder.is_symlink()
-    assert front_cover(library.root / "Wood/01 Ash.mp3")
-
-
 def _gone(cover: Path, other: Path) -> None:
     cover.unlink()
-
-
-def _cut(cover: Path, other: Path) -> None:
-    cover.write_bytes(cover.read_bytes()[:-30])
 
 
 def _exchanged(cover: Path, other: Path) -> None:
@@ -417,21 +343,6 @@ def _another_seed(cover: Path, other: Path) -> None:
 
 def _foreign(cover: Path, other: Path) -> None:
     cover.write_bytes(picture_bytes("png"))
-
-
-def _text(cover: Path, other: Path) -> None:
-    cover.write_bytes(b"covergen:version" * 999)
-
-
-def _jpeg(cover: Path, other: Path) -> None:
-    with Image.open(cover) as image:
-        image.save(cover, "JPEG")
-
-
-def _bomb(cover: Path, other: Path) -> None:
-    data = bytearray(cover.read_bytes())
-    data[16:24] = (20_000).to_bytes(4) * 2
-    cover.write_bytes(data)
 
 
 def _link(cover: Path, other: Path) -> None:
@@ -447,7 +358,7 @@ def _pipe(cover: Path, other: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [_gone, _cut, _exchanged, _another_seed, _foreign, _text, _jpeg, _bomb, _link, _pipe],
+    [_gone, _exchanged, _another_seed, _foreign, _link, _pipe],
 )
 def test_only_the_very_cover_that_was_painted_is_written(
     library: Library, preview: Preview, apply: Run, spoil: Callable[[Path, Path], None]
@@ -502,10 +413,7 @@ def test_a_cut_or_altered_plan_harms_nothing(
     ("spoiled", "told"),
     [
         (b"", "is not a covergen plan"),
-        (b"[]\n", "is not a covergen plan"),
         (b'{"type": "covergen preview", "format": 99, "version": "9.0"}\n', "9.0"),
-        (b"\xff" * 100, "is not a covergen plan"),
-        (b"[" * 100_000, "is not a covergen plan"),
         (None, "does not contain a readable preview"),
     ],
 )
@@ -520,13 +428,6 @@ def test_a_plan_that_is_none_is_told(
     error = apply(expect=2).stderr
     assert told in error
     assert "covergen preview" in error, "what to do"
-
-
-def test_mistakes_of_the_choices_are_told(preview: Preview, apply: Run, tmp_path: Path) -> None:
-    choices = preview.choose(tmp_path / "mine.json", Wood={"choice": 3}, Grain={"choose": 1})
-    error = apply("--choices", choices, expect=2).stderr
-    assert "1 to 2" in error
-    assert "choose" in error
 
 
 def _only(preview: Preview, title: str) -> Path:

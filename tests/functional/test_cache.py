@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from covergen.audio.store import EmbeddingStore
 from covergen.core.paths import cache_folder, state_folder
 from covergen.journal.lock import library_lock
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.training.latent_store import LatentStore
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.functional.test_command_line import python
 from tests.media import CONTAINERS, Library
 
 
@@ -84,23 +81,6 @@ def test_latents_are_a_store_like_the_others(run: Run) -> None:
         assert (store.find(b"old"), store.find(b"new")) == (None, b"views")
 
 
-def test_latents_that_are_used_stay(run: Run) -> None:
-    with closing(LatentStore()) as store:
-        store.put(b"key", b"views")
-        age("latents.sqlite", "latent", 200)
-        assert store.has(b"key")
-    run("cache", "prune", "latents")
-    assert shown(run)["latents"]["entries"] == 1
-
-
-def test_files_that_are_gone_are_forgotten(library: Library, run: Run) -> None:
-    folder = library.root / "Two Discs"
-    run("tag", "-m", "tiny", "-n", folder)
-    (folder / "CD1/01 Up.mp3").unlink()
-    (scans,) = json_lines(run("cache", "prune", "scans", "--json"))
-    assert (scans["name"], scans["entries"]) == ("scans", 1)
-
-
 def test_all_of_what_can_be_made_again_goes_and_the_rest_stays_unasked(
     used: Library, run: Run
 ) -> None:
@@ -142,20 +122,6 @@ def test_damage_is_told_and_mended_by_the_next_run(used: Library, run: Run) -> N
     assert "damaged" in run("cache", "prune", "journal", "--all", expect=1).stderr
 
 
-def test_another_version_is_told(run: Run) -> None:
-    EmbeddingStore().close()
-    with closing(sqlite3.connect(cache_folder() / "embeddings.sqlite")) as rows:
-        rows.execute("PRAGMA user_version = 99")
-    assert "another version" in shown(run)["embeddings"]["fault"]
-
-
-def test_the_scan_cache_sheds_old_files_by_itself(used: Library, run: Run) -> None:
-    run("tag", "-m", "tiny", "-n", used.root / "Two Discs")
-    age("scan.sqlite", "seen", 200)
-    ScanCache().close()
-    assert shown(run)["scans"]["entries"] == 0
-
-
 def test_previews_go_by_age(run: Run) -> None:
     folder = state_folder() / "previews"
     folder.mkdir(parents=True)
@@ -190,15 +156,3 @@ def test_what_a_run_may_need_stays_while_one_writes(painted: Library, run: Run) 
 )
 def test_wrong_use_is_told(arguments: tuple[str, ...], run: Run) -> None:
     assert run("cache", "prune", *arguments, expect=2).stderr
-
-
-def test_it_imports_no_torch(used: Library, run: Run) -> None:
-    code = (
-        "import sys; from covergen.cli.main import cli;"
-        "cli(['cache', *sys.argv[1:]], standalone_mode=False);"
-        "print('torch' in sys.modules)"
-    )
-    assert python(code).endswith("False\n")
-    assert python(code, "prune", "--all", "embeddings", "latents", "scans", "rates").endswith(
-        "False\n"
-    )

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from covergen.datasets.folder import read_dataset
 from tests.functional.conftest import Run, json_lines
-from tests.jamendo_server import CLIENT_ID, TOO_FAST, Answer, FakeJamendo, make_song, running
+from tests.jamendo_server import CLIENT_ID, FakeJamendo, make_song, running
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,22 +55,6 @@ def test_pairs_are_collected_and_added_to(jamendo: FakeJamendo, run: Run, tmp_pa
     run("dataset", "check", folder, "--no-sheet")
 
 
-def test_end_of_the_catalogue_is_reported(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(random, "uniform", lambda *_: 0.001)  # the jitter of delays
-    jamendo.songs = jamendo.songs[:1]
-    result = run(*command(jamendo, tmp_path, "--pairs", 5, "--quiet"))
-    assert "no more matching music" in result.stderr
-
-
-def test_failed_download_is_reported(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
-    jamendo.always["audio/1"] = Answer(status=404)
-    result = run(*command(jamendo, tmp_path, "--pairs", 1), expect=1)
-    assert "404 Not Found" in result.stdout
-    assert ids(tmp_path) == ["2"]
-
-
 def test_dry_run_counts_and_writes_nothing(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     jamendo.songs[3:4] = [make_song(4, downloadable=False)]
@@ -104,38 +87,13 @@ def test_options_are_sent_to_jamendo(jamendo: FakeJamendo, run: Run, tmp_path: P
     assert "ccnc" not in sent
 
 
-def test_the_references_questions_can_be_asked_and_changed(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path
-) -> None:
-    jamendo.songs = [make_song(1, released="2024-12-31")]
-    words = command(jamendo, tmp_path, "--dry-run", "--recipe", "reference")
-    run(*words)
-    run(*words, "--order", "popularity_week", "--since", "2010-01-01")
-    asked = [
-        (query["order"], query["datebetween"], query["imagesize"])
-        for query in jamendo.queries
-        if query["type"] == "albumtrack"
-    ]
-    assert asked == [
-        ("popularity_total", "2000-01-01_2024-12-31", "300"),
-        ("popularity_week", "2010-01-01_2024-12-31", "300"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"JAMENDO_API_KEY={CLIENT_ID}\n",
-        f"# keys\nOTHER='a b'\nexport JAMENDO_API_KEY = \"{CLIENT_ID}\"  # mine\r\n",
-        f"JAMENDO_API_KEY='{CLIENT_ID}'",
-    ],
-)
 def test_the_key_may_stand_in_the_working_folders_env_file(
-    text: str, jamendo: FakeJamendo, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jamendo: FakeJamendo, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("JAMENDO_CLIENT_ID")
     monkeypatch.chdir(tmp_path)
     assert ".env" in run(*command(jamendo, tmp_path / "data", "--dry-run"), expect=2).stderr
+    text = f"# keys\nOTHER='a b'\nexport JAMENDO_API_KEY = \"{CLIENT_ID}\"  # mine\r\n"
     (tmp_path / ".env").write_text(text)
     assert CLIENT_ID not in run(*command(jamendo, tmp_path / "data", "--dry-run")).stderr
     monkeypatch.setenv("JAMENDO_API_KEY", "wr0ng")  # the environment comes first
@@ -162,15 +120,6 @@ def test_invalid_options_are_usage_errors(
     assert "wr0ng" not in error
 
 
-def test_invalid_folder_is_a_usage_error(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("mine")
-    assert "is a file" in run(*command(jamendo, file), expect=2).stderr
-    (tmp_path / "metadata.csv").write_text("mine")
-    assert "metadata.csv" in run(*command(jamendo, tmp_path), expect=2).stderr
-    assert not jamendo.asked
-
-
 def test_client_id_is_read_from_either_variable_and_never_shown(
     jamendo: FakeJamendo, run: Run, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,14 +133,6 @@ def test_client_id_is_read_from_either_variable_and_never_shown(
     assert ids(tmp_path) == ["1", "2"]
     for path in (*tmp_path.rglob("*"), *home.rglob("*")):
         assert path.is_dir() or CLIENT_ID.encode() not in path.read_bytes()
-
-
-def test_unavailable_server_ends_the_run(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
-    jamendo.always["api"] = Answer(status=429, headers={"Retry-After": "86400"}, body=TOO_FAST.body)
-    error = run(*command(jamendo, tmp_path), expect=1).stderr
-    assert "429" in error
-    assert "Run the same command again later" in error
-    assert "Traceback" not in error
 
 
 def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
@@ -212,14 +153,14 @@ def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.processes
 def test_stopped_run_continues_without_repeating_downloads(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path, how: signal.Signals
+    jamendo: FakeJamendo, run: Run, tmp_path: Path
 ) -> None:
     process = started(jamendo, tmp_path)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
+    assert process.returncode == 130
     assert "Traceback" not in error
     done = ids(tmp_path)
     assert 2 <= len(done) < 6

@@ -47,6 +47,7 @@ def covergen(*arguments: object) -> bytes:
     return done.stdout
 
 
+@pytest.mark.processes
 def test_no_name_reaches_the_terminal_raw(hostile: Path) -> None:
     shown = covergen("tag", "-n", "-v", hostile) + covergen("info", hostile, *hostile.iterdir())
     shown += covergen("tag", "-n", *hostile.iterdir()) + covergen("tag", hostile / "\x1b[2Jno")
@@ -56,6 +57,7 @@ def test_no_name_reaches_the_terminal_raw(hostile: Path) -> None:
     assert b"one\\nwritten" in shown
 
 
+@pytest.mark.processes
 def test_json_has_the_names_as_they_are(hostile: Path) -> None:
     printed = covergen("tag", "-n", "--json", "-q", hostile)
 

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from covergen.core.paths import state_folder
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
-from tests.functional.test_command_line import python
 from tests.media import Library, put_picture
 
 Words = list[str]
@@ -85,25 +83,6 @@ def test_it_paints_a_single_tracks_very_cover_again(
     # What is painted beside it may round a level otherwise.
     assert np.abs(levels[0] - levels[1]).max() <= 1
     assert again.info == first.info
-
-
-def test_an_album_of_one_track_is_painted_again_as_an_album(
-    painted: Library, run: Run, tmp_path: Path
-) -> None:
-    folder = tmp_path / "One Track"
-    folder.mkdir()
-    track = folder / "01 Up.mp3"
-    shutil.copy(painted.root / "Two Discs/CD1/01 Up.mp3", track)
-    run("strip", folder)
-    run("tag", "-m", "tiny", folder)
-    cover = cover_of(track)
-    value = info_of(run, track)
-    assert value["command"][1] == "tag"
-    run("strip", folder)
-
-    run_again(run, value["command"])
-
-    assert cover_of(track) == cover
 
 
 def test_a_picture_tells_the_same_beside_the_music_it_was_painted_for(
@@ -314,14 +293,6 @@ def test_an_album_is_explained_without_the_files_that_are_in_use(
     assert f"except {track} (in-use: another program is still writing to it)" in text
 
 
-def test_a_cover_file_is_named_as_the_reason(library: Library, run: Run) -> None:
-    assert "(has-art: cover.jpg)" in run("info", library.cover_file.parent).stdout
-    library.cover_file.write_bytes(b"")
-    value = info_of(run, library.cover_file.parent)
-    assert (value["cover_file"], value["broken_file"]) == (None, str(library.cover_file))
-    assert "cover.jpg, which is not a picture" in run("info", library.cover_file.parent).stdout
-
-
 def test_own_covers_are_counted(painted_home: Library, run: Run) -> None:
     folder = painted_home.root / "Two Discs"
     value = info_of(run, folder)
@@ -340,13 +311,3 @@ def test_the_run_is_named_and_a_damaged_journal_is_told(painted_home: Library, r
     assert value["run"] is None
     assert "damaged" in value["journal_fault"]
     assert value["command"]
-
-
-def test_it_imports_no_torch(painted_home: Library) -> None:
-    code = (
-        "import sys; from covergen.cli.main import cli;"
-        "cli(['info', *sys.argv[1:]], standalone_mode=False);"
-        "print('torch' in sys.modules)"
-    )
-    folder = painted_home.root / "Two Discs"
-    assert python(code, folder, folder / "CD1/01 Up.mp3").endswith("False\n")

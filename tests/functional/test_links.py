@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.media import Library, encode, put_tags
+from tests.media import encode, put_tags
 
 
 @pytest.fixture
@@ -71,11 +71,3 @@ def test_reading_commands_follow_the_same_rule(
         assert (types.count("file"), types.count("album")) == (1, 1), command
     types = [item["type"] for item in json_lines(run(*pairs, "--follow-symlinks"))]
     assert (types.count("file"), types.count("album")) == (0, 2)
-
-
-def test_links_within_the_library_need_no_option(library: Library, run: Run) -> None:
-    folder = library.root / "Two Discs"
-    folder.rename(library.root / "Moved")
-    folder.symlink_to("Moved")
-    *items, _ = json_lines(run("tag", "-n", "--json", library.root, expect=1))
-    assert "outside" not in {item["reason"] for item in items}

@@ -109,15 +109,6 @@ def test_poster_is_listed_as_procedural_and_cannot_be_trained(
     assert "procedural" in run("models", "show", "poster").output
 
 
-def test_an_unknown_style_is_rejected_before_anything_is_written(
-    library: Library, run: Run, tmp_path: Path
-) -> None:
-    options = ("--model", "poster", "--style", "watercolor")
-    run("demo", tmp_path / "demo", *options, expect=2)
-    assert not (tmp_path / "demo").exists()
-    assert "has no style" in run("tag", "-n", *options, library.root, expect=2).output
-
-
 def test_a_print_has_few_colors_at_the_default_size(
     library: Library, run: Run, tmp_path: Path
 ) -> None:

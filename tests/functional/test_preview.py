@@ -118,6 +118,7 @@ def test_a_preview_is_gone_on_with(some: list[Path], run: Run, preview: Preview)
     assert len({content for content, _ in more.values()}) == 6
 
 
+@pytest.mark.processes
 def test_one_that_was_stopped_is_whole_and_gone_on_with(
     some: list[Path], run: Run, preview: Preview
 ) -> None:

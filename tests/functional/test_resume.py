@@ -73,6 +73,7 @@ def folders(library: Library) -> list[Path]:
     return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
 
 
+@pytest.mark.processes
 def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> None:
     albums = folders(library)
     before = snapshot(library.root)
@@ -96,19 +97,7 @@ def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> 
     assert snapshot(library.root) == before
 
 
-def test_a_run_that_went_on_painted_what_one_at_a_stretch_paints(
-    library: Library, run: Run, tmp_path: Path
-) -> None:
-    other = library.copy_to(tmp_path / "other")
-    with killed_at(1):
-        run(*TAG, *folders(library))
-    run(*TAG, *folders(library))
-    run(*TAG, *folders(other))
-    for one, two in zip(folders(library), folders(other), strict=True):
-        for path in one.rglob("[0-9]*.mp3"):
-            assert front_cover(path) == front_cover(two / path.relative_to(one))
-
-
+@pytest.mark.processes
 def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
     before = snapshot(library.root)
     run(*TAG, *folders(library))

@@ -66,5 +66,5 @@ def test_the_package_contains_the_complete_starter_in_small_safe_files(run: Run)
     assert "not here" not in run("models", "show", "starter").output
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32_000_000
-    assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".md"}
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".toml", ".md"}
     assert (WEIGHTS / "MODEL_CARD.md") in files

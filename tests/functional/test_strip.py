@@ -1,8 +1,6 @@
 """`covergen strip`: what `tag` put in comes out, and nothing else changes."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +9,9 @@ import pytest
 from covergen.core.errors import Interrupted
 from covergen.core.paths import state_folder
 from covergen.jobs.strip import StripOptions, strip
-from covergen.journal.lock import library_lock
 from covergen.library.pictures import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.functional.painted import BACK
-from tests.functional.test_command_line import python
 from tests.media import CONTAINERS, Library, decoded_hash, encode
 
 
@@ -90,16 +86,6 @@ def test_a_plan_touches_nothing(painted: Library, run: Run) -> None:
     assert len(album["targets"]) == len(CONTAINERS)
 
 
-def test_a_read_only_file_is_told_and_left(painted: Library, run: Run) -> None:
-    track = painted.root / "Sampler/01 Ash.mp3"
-    track.chmod(0o444)
-    before = track.read_bytes()
-    (album, _) = json_lines(run("strip", "--json", track.parent, expect=1))
-    assert album["result"] == "partly"
-    assert {f["reason"] for f in album["files"]} == {"read-only", "stripped"}
-    assert track.read_bytes() == before
-
-
 def test_hard_linked_files_are_left_alone_unless_their_links_may_break(
     painted: Library, run: Run, tmp_path: Path
 ) -> None:
@@ -110,18 +96,6 @@ def test_hard_linked_files_are_left_alone_unless_their_links_may_break(
     run("strip", "--hardlinks", "break", track.parent)
     assert not pictures(track, "mp3")
     assert pictures(tmp_path / "seed.mp3", "mp3")
-
-
-def test_it_needs_no_journal_no_cache_and_no_model_nor_torch(painted: Library) -> None:
-    folder = painted.root / "Two Discs"
-    code = (
-        "import sys; from covergen.cli.main import cli;"
-        "cli(['strip', '--quiet', sys.argv[1]], standalone_mode=False);"
-        "print('torch' in sys.modules)"
-    )
-    assert python(code, folder).endswith("False\n")
-    for track in folder.glob("CD?/0*.mp3"):
-        assert not pictures(track, "mp3")
 
 
 def test_it_is_undone_as_other_runs_are(painted: Library, run: Run) -> None:
@@ -170,21 +144,6 @@ def test_a_journal_that_cannot_be_used_is_told_and_done_without(
     assert "cannot be undone" in note
     assert not pictures(folder / "CD1/01 Up.mp3", "mp3")
     assert not (folder / "cover.png").exists()
-
-
-def test_another_process_at_work_is_waited_for(painted: Library, run: Run) -> None:
-    folder = painted.root / "Two Discs"
-    before = snapshot(folder)
-    with library_lock("tag", (painted.root,)):
-        assert "Another covergen" in run("strip", folder, expect=1).stderr
-    assert snapshot(folder) == before
-
-
-def test_nothing_to_do_is_no_failure(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "covergen", "strip", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0
-    assert "No music found." in result.stderr
 
 
 def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(

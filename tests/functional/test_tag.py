@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mutagen.mp4 import MP4
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -146,21 +145,6 @@ def test_the_cover_depends_on_the_album_and_the_seed_alone(
     assert np.abs(pixels(elsewhere[2], "--seed", 1) - first).max() > 1
 
 
-def test_per_track_paints_one_for_each_file(library: Library, run: Run) -> None:
-    folder = library.root / "Sampler"
-    run(*TAG, "--per", "track", folder)
-    covers = {front_cover(path, "mp3") for path in folder.glob("*.mp3")}
-    assert len(covers) == 2
-
-
-def test_limit_leaves_the_rest_for_later(library: Library, run: Run) -> None:
-    objects = json_lines(
-        run(*TAG, "--limit", 2, library.root / "Two Editions", library.root / "Sampler")
-    )
-    reasons = [o["reason"] for o in objects if o["type"] == "album"]
-    assert sorted(reasons) == ["limit", "no-cover", "no-cover"]
-
-
 def test_sidecar_and_no_embed(library: Library, run: Run) -> None:
     folder = library.root / "Two Discs"
     before = snapshot(folder)
@@ -193,14 +177,6 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
         f"{cost} {4 * 512 * 512 * 3 / 1e6:.3g} MB",
     ]
     assert "without --dry-run" in result.stderr
-
-
-def test_names_that_break_terminals_are_escaped(library: Library, run: Run) -> None:
-    folder = library.root / "Sampler"
-    odd = os.fsencode(folder) + b"/new\nline \xff.mp3"
-    Path(os.fsdecode(odd)).write_text("no music")
-    output = run("tag", "-m", "tiny", "-n", folder, expect=1).stdout
-    assert "new\\nline \\xff.mp3" in output
 
 
 @pytest.mark.parametrize(
@@ -242,22 +218,6 @@ def test_an_album_that_a_run_left_half_done_is_finished_with_the_same_cover(
     assert front_cover(library.read_only, "mp3") == cover
 
 
-def test_hard_linked_albums_are_left_alone_unless_their_links_may_break(
-    library: Library, run: Run, tmp_path: Path
-) -> None:
-    folder = library.root / "Sampler"
-    seeds = tmp_path / "seeds"
-    seeds.mkdir()
-    for path in folder.iterdir():
-        (seeds / path.name).hardlink_to(path)
-    before = snapshot(seeds)
-    (album, *_) = json_lines(run(*TAG, folder))
-    assert (album["action"], album["reason"]) == ("skip", "hard-linked")
-    run(*TAG, "--hardlinks", "break", folder)
-    assert front_cover(folder / "01 Ash.mp3", "mp3")
-    assert snapshot(seeds) == before
-
-
 def test_a_download_that_goes_on_is_left_alone_and_tagged_when_it_is_complete(
     library: Library, run: Run
 ) -> None:
@@ -278,18 +238,6 @@ def test_a_download_that_goes_on_is_left_alone_and_tagged_when_it_is_complete(
     assert album["result"] == "painted"
 
 
-def test_a_link_stays_and_what_it_leads_to_is_written(
-    library: Library, run: Run, tmp_path: Path
-) -> None:
-    track = library.root / "Sampler/01 Ash.mp3"
-    link = tmp_path / "links/Ash.mp3"
-    link.parent.mkdir()
-    link.symlink_to(track)
-    run(*TAG, "--follow-symlinks", link.parent)
-    assert link.is_symlink()
-    assert front_cover(track, "mp3")
-
-
 def test_preserve_mtime_keeps_the_times_and_the_next_run_still_knows(
     library: Library, run: Run
 ) -> None:
@@ -299,23 +247,6 @@ def test_preserve_mtime_keeps_the_times_and_the_next_run_still_knows(
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     (album, *_) = json_lines(run(*TAG, folder))
     assert album["reason"] == "has-art"
-
-
-def test_no_sidecar_where_it_would_be_other_albums_cover_too(library: Library, run: Run) -> None:
-    folder = library.root / "Two Editions"
-    before = snapshot(folder)
-    objects = json_lines(run(*TAG, "--no-embed", "--sidecar", folder))
-    assert {o["reason"] for o in objects if o["type"] == "album"} == {"shared-folder"}
-    assert snapshot(folder) == before
-
-
-def test_fill_takes_the_next_picture_where_one_is_no_image(library: Library, run: Run) -> None:
-    good, other = library.half_covered
-    file = MP4(good)
-    file["covr"] = [b"no image"]
-    file.save()
-    run(*TAG, "--fill", good.parent)
-    assert front_cover(library.half_bare[0], "mp4") == front_cover(other, "mp4")
 
 
 def test_what_a_killed_run_left_is_cleared_away(library: Library, run: Run) -> None:
@@ -396,14 +327,6 @@ def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Ru
     assert f"{len(ignored)} paths  excluded by an ignore file" in told
     named = f"{podcasts}: excluded by {library.root / '.ndignore'}"
     assert named in run(*plan, "--verbose").stdout
-
-
-def test_a_library_that_is_all_ignored_says_so(library: Library, run: Run) -> None:
-    (library.root / ".nomedia").touch()
-    for flags in (("--dry-run",), ("--yes",)):
-        result = run("tag", "-m", "tiny", *flags, library.root)
-        assert "1 path" in result.stdout
-        assert "ignore file" in result.stdout
 
 
 def test_music_that_cannot_hold_a_cover_is_counted_and_gets_one_beside_it(

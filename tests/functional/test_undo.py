@@ -103,18 +103,6 @@ def test_a_run_is_chosen_by_its_number(library: Library, run: Run, sampler: Path
     assert "covergen runs" in run("undo", 99, expect=2).stderr
 
 
-def test_runs_on_the_same_files_are_undone_in_their_turn(run: Run, sampler: Path) -> None:
-    start = snapshot(sampler)
-    tag(sampler)
-    first = snapshot(sampler)
-    tag(sampler, seed=1)
-    assert "undo 2" in run("undo", 1, expect=1).stdout
-    run("undo")
-    assert snapshot(sampler) == first
-    run("undo")
-    assert snapshot(sampler) == start
-
-
 def test_fill_and_strip_are_undone_too(library: Library, run: Run, sampler: Path) -> None:
     before = snapshot(library.root)
     run(*TAG, "--fill", library.half_bare[0].parent)
@@ -268,12 +256,6 @@ def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
     assert "run 3 wrote nothing" in run("undo", 3).stderr
 
 
-def test_a_file_that_was_emptied_is_called_so(run: Run, sampler: Path) -> None:
-    tag(sampler)
-    tracks(sampler)[0].write_bytes(b"")
-    assert "empty" in run("undo", "--force", expect=1).stdout
-
-
 def test_what_takes_a_run_back_may_be_pruned(run: Run, sampler: Path) -> None:
     tag(sampler)
     written = snapshot(sampler)
@@ -324,7 +306,7 @@ def make_a_folder(journal: Path) -> None:
     journal.mkdir()
 
 
-@pytest.mark.parametrize("damage", [cut, overwrite, make_a_folder])
+@pytest.mark.parametrize("damage", [overwrite, make_a_folder])
 def test_a_journal_that_is_no_good_is_told_and_music_stays(
     library: Library, run: Run, sampler: Path, damage: Callable[[Path], None]
 ) -> None:

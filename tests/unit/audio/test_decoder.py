@@ -22,6 +22,8 @@ from covergen.starter.recipe.models import MEL
 from tests.media import encode
 from tests.unit.audio.processes import children
 
+pytestmark = pytest.mark.processes
+
 LOG_MEL = LogMel(MEL)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -153,16 +155,6 @@ def test_missing_interpreter_raises_covergen_error(
         decoder.read(tmp_path / "a.wav", 1)
     assert not isinstance(raised.value, DecodeError)
     assert "--jobs" in raised.value.hint
-
-
-def test_process_that_exits_at_start_raises_covergen_error(
-    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(CovergenError, match="failed to start") as raised:
-        decoder.read(tmp_path / "a.wav", 1)
-    assert not isinstance(raised.value, DecodeError)
 
 
 def test_process_uses_the_same_module_path(

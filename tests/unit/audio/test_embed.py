@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from covergen.audio.clap import AudioEncoder
 from covergen.audio.decoder import Decoder
-from covergen.audio.embed import embed_tracks, mean_embedding
+from covergen.audio.embed import embed_tracks
 from covergen.audio.store import EmbeddingStore
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import Interrupted, ModelError
@@ -117,18 +116,6 @@ def test_windows_of_several_tracks_share_a_batch(
     assert encoder.batches == [4, 3, 3]
 
 
-def test_track_may_have_more_windows_than_a_batch(
-    tracks: list[Track], store: EmbeddingStore
-) -> None:
-    small, large = FakeEncoder(), FakeEncoder()
-    few = vectors(run(tracks[:1], small, store, batch_size=2))
-    assert small.batches == [2, 1]
-    store.close()
-    with closing(EmbeddingStore(tracks[0].path.with_name("other.sqlite"))) as other:
-        many = vectors(run(tracks[:1], large, other, batch_size=16))
-    np.testing.assert_allclose(few[0], many[0], atol=1e-6)
-
-
 def test_second_run_opens_no_file_and_runs_no_encoder(
     tracks: list[Track], store: EmbeddingStore
 ) -> None:
@@ -170,32 +157,6 @@ def test_moved_and_retagged_file_is_found_by_its_audio(
     moved.unlink()
     (again,) = vectors(run([known], encoder, store))  # now without the file
     np.testing.assert_array_equal(again, expected)
-
-
-def test_cached_track_is_yielded_at_once(tracks: list[Track], store: EmbeddingStore) -> None:
-    """A cached track ahead of new ones does not wait for a full batch."""
-    list(run(tracks[:1], FakeEncoder(), store))
-    encoder = FakeEncoder()
-    results = run(tracks, encoder, store)
-    next(results)
-    assert encoder.batches == []
-    results.close()  # type: ignore[attr-defined]  # a generator
-
-
-def test_look_ahead_is_bounded(tmp_path: Path, store: EmbeddingStore) -> None:
-    path = encode(tmp_path / "a.wav", "wav", seconds=0.2)
-    taken = itertools.count()
-
-    def endless() -> Iterator[Track]:
-        while True:
-            next(taken)
-            yield track_at(path)
-
-    results = run(endless(), FakeEncoder(), store, batch_size=4)
-    for _ in range(20):
-        next(results)
-    results.close()  # type: ignore[attr-defined]  # a generator
-    assert next(taken) < 20 + 2 * 4
 
 
 def test_cached_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: EmbeddingStore) -> None:
@@ -336,20 +297,3 @@ def test_next_batch_is_decoded_while_the_encoder_runs(
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", read_and_note)
     list(run(tracks, Slow(), store, batch_size=3))
-
-
-def test_track_embedding_is_the_mean_of_its_windows(
-    clap: Path, tmp_path: Path, store: EmbeddingStore
-) -> None:
-    path = encode(tmp_path / "a.flac", "flac", seconds=25, kind="noise")
-    audio_encoder = AudioEncoder(clap, device=torch.device("cpu"), dtype=torch.float32)
-    (found,) = vectors(run([track_at(path)], audio_encoder, store, windows=2))
-    first, second = audio_encoder.embed(audio_encoder.log_mel(read_excerpt(path, 2).decode()))
-    expected = (first + second) / np.linalg.norm(first + second)
-    assert found @ expected == pytest.approx(1, abs=1e-5)
-
-
-def test_mean_embedding_has_unit_norm() -> None:
-    mean = mean_embedding([np.array([1, 0], np.float32), np.array([0, 1], np.float32)])
-    np.testing.assert_allclose(mean, [0.5**0.5, 0.5**0.5], rtol=1e-6)
-    assert mean.dtype == np.float32

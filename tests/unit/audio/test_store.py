@@ -94,22 +94,6 @@ def test_undecodable_file_names_are_found(path: Path, tmp_path: Path) -> None:
         assert store.find(track_at(odd), 3, "tower") is not None
 
 
-def test_relative_path_is_the_same_file(
-    path: Path, track: Track, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(track.path.parent)
-    with closing(EmbeddingStore(path)) as store:
-        store.put(track, 3, "key", "tower", VECTOR)
-        assert store.find(replace(track, path=Path("a.mp3")), 3, "tower") is not None
-
-
-def test_damaged_cache_is_replaced(path: Path, track: Track) -> None:
-    path.write_bytes(b"no database" * 1000)
-    with closing(EmbeddingStore(path)) as store:
-        store.put(track, 3, "key", "tower", VECTOR)
-        assert store.find(track, 3, "tower") is not None
-
-
 def test_damage_found_later_is_recovered_from(path: Path, track: Track) -> None:
     with closing(EmbeddingStore(path)) as store:
         for n in range(500):
@@ -167,13 +151,6 @@ def test_store_can_be_closed_while_threads_use_it(path: Path, track: Track) -> N
     assert all(future.exception() is None for future in finding)
     with closing(EmbeddingStore(path)) as again:
         assert again.find(track, 3, "tower") is not None
-
-
-def test_unwritable_cache_folder_is_not_an_error(home: Path, track: Track) -> None:
-    (home / "cache").write_text("a file where the folder would be")
-    with closing(EmbeddingStore()) as store:
-        store.put(track, 3, "key", "tower", VECTOR)
-        assert store.find(track, 3, "tower") is not None
 
 
 def test_threads_and_other_stores_can_use_it_concurrently(path: Path, track: Track) -> None:

@@ -12,7 +12,6 @@ import av
 import numpy as np
 import pytest
 
-from covergen.audio.av_errors import decode_errors
 from covergen.audio.same_sound import same_sound
 from covergen.audio.source import _View
 from covergen.audio.windows import WINDOW_SAMPLES, read_excerpt
@@ -25,7 +24,7 @@ from tests.media import (
     encode,
     truncated,
 )
-from tests.unit.audio.files import LONG_ENCODED, raw_wav, write_wav
+from tests.unit.audio.files import LONG_ENCODED, raw_wav
 
 
 def header_of(path: Path, container: str, place: int, form: str, value: int) -> Path:
@@ -108,12 +107,6 @@ def test_streams_that_start_mid_file_are_ignored(tmp_path: Path) -> None:
         same_sound(music, music)
 
 
-def test_packet_of_an_unknown_stream_raises_decode_error(tmp_path: Path) -> None:
-    """Damaged Ogg files can make PyAV look up a missing stream."""
-    with pytest.raises(DecodeError, match="cannot be decoded"), decode_errors(tmp_path):
-        [].pop()
-
-
 def test_endless_rereading_ends(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.wav", "wav", seconds=0.5)
     with path.open("rb") as file:
@@ -181,15 +174,6 @@ def test_damage_is_skipped_or_reported(
     assert capfd.readouterr() == ("", "")
 
 
-def test_damaged_packets_are_skipped(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp3", "mp3", seconds=10, kind="noise")
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = bytes(20_000)
-    path.write_bytes(data)
-    assert read_excerpt(path, 1).decode().std() > 0.01
-
-
 @pytest.mark.parametrize(
     "content", [b"", b"Just a text.\n" * 500, b"ID3\x04\0\0\0\0\0\0", b"fLaC", os.urandom(50_000)]
 )
@@ -200,11 +184,6 @@ def test_file_without_audio_raises_decode_error(tmp_path: Path, content: bytes) 
         read_excerpt(path, 3).decode()
     assert caught.value.path == path
     assert caught.value.reason is Reason.UNDECODABLE
-
-
-def test_wav_without_samples_raises_decode_error(tmp_path: Path) -> None:
-    with pytest.raises(DecodeError):
-        read_excerpt(write_wav(tmp_path / "a.wav", np.empty((1, 0), np.int16)), 3).decode()
 
 
 def test_video_without_audio_raises_decode_error(tmp_path: Path) -> None:
@@ -218,12 +197,6 @@ def test_video_without_audio_raises_decode_error(tmp_path: Path) -> None:
         file.mux(stream.encode(None))
     with pytest.raises(DecodeError, match="no audio"):
         read_excerpt(path, 3)
-
-
-def test_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(DecodeError) as caught:
-        read_excerpt(tmp_path / "missing.mp3", 3)
-    assert caught.value.reason is Reason.UNREADABLE
 
 
 def test_playlist_cannot_open_other_files(tmp_path: Path) -> None:

@@ -121,10 +121,3 @@ def test_mostly_damaged_track_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DecodeError, match="damaged"):
         read_excerpt(path, 1).decode()
-
-
-def test_key_of_a_track_without_time_stamps_depends_on_the_number_of_windows(
-    tmp_path: Path,
-) -> None:
-    path = without_times(tmp_path / "a.ogg", sound("noise", 14, sample_rate=48_000))
-    assert read_excerpt(path, 1).key != read_excerpt(path, 2).key

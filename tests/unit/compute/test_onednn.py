@@ -49,17 +49,6 @@ def test_trainable_layers_are_not_packed() -> None:
     assert type(model[5]) is not nn.Linear
 
 
-def test_packed_linear_layers_support_double_backward() -> None:
-    plain, packed = make_model()[4], make_model()[4:5]
-    pack_products(packed)
-    found = []
-    for model in (plain, packed):
-        inputs = torch.linspace(-1, 1, 16).requires_grad_()
-        (gradient,) = torch.autograd.grad(model(inputs).square().sum(), inputs, create_graph=True)
-        found.append(torch.autograd.grad(gradient.square().sum(), inputs))
-    torch.testing.assert_close(*found)
-
-
 def test_half_precision_is_not_packed() -> None:
     model = make_model().bfloat16()
     pack(model)

@@ -154,14 +154,6 @@ def test_jpeg_is_baseline_with_provenance_as_comment() -> None:
     assert np.abs(np.asarray(image).astype(int) - _pixels()).mean() < 3
 
 
-def test_quality_sets_the_size_of_a_jpeg() -> None:
-    sizes = [
-        len(encode(_cover(), Encoding(format="jpeg", quality=quality)).data)
-        for quality in (30, 90, 95)
-    ]
-    assert sizes == sorted(set(sizes))
-
-
 @_BOTH
 def test_encoded_cover_is_described_correctly(encoding: Encoding) -> None:
     picture = encode(_cover(), encoding)
@@ -260,16 +252,6 @@ def test_picture_is_described_from_its_data(
     picture = Picture.parse(stream.getvalue())
     assert picture == Picture(data=stream.getvalue(), mime=mime, width=20, height=10, depth=depth)
     assert picture.extension == {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}[file_format]
-
-
-def test_palette_size_is_read_from_the_png() -> None:
-    stream = io.BytesIO()
-    Image.fromarray(_pixels()).quantize(5).save(stream, "PNG")
-    data = stream.getvalue()
-    start = data.index(b"PLTE")
-    picture = Picture.parse(data)
-    assert picture.colors == int.from_bytes(data[start - 4 : start], "big") // 3
-    assert picture.depth == 8
 
 
 @pytest.mark.parametrize(

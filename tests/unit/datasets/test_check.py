@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from covergen.core.errors import Interrupted
 from covergen.core.reasons import Reason
 from covergen.datasets.check import Examined, Health, examine
 from covergen.datasets.folder import Pair, read_dataset
@@ -136,12 +135,3 @@ def test_embeddings_of_different_length_are_an_obstacle(tmp_path: Path) -> None:
     assert health(tmp_path).obstacle == ""
     add(tmp_path, "b", picture(color=1), embedding=torch.ones(1, 6))
     assert "1 of length 6, 1 of length 8" in health(tmp_path).obstacle
-
-
-def test_examination_can_be_interrupted(tmp_path: Path) -> None:
-    def stop() -> None:
-        raise Interrupted
-
-    add(tmp_path, "a", picture())
-    with pytest.raises(Interrupted):
-        list(examine(read_dataset(tmp_path).pairs, workers=1, check_interrupted=stop))

@@ -83,9 +83,3 @@ def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:
     with pytest.raises(DecodeError):
         read_embedding(tmp_path / "a.pt")
     assert not (tmp_path / "sprung").exists()
-
-
-def test_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(DecodeError) as caught:
-        read_embedding(tmp_path / "a.pt")
-    assert caught.value.reason is Reason.UNREADABLE

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from covergen.core.errors import DecodeError, WriteError
+from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, Track
@@ -167,11 +167,3 @@ def test_undecodable_track_writes_nothing(tmp_path: Path) -> None:
         excerpt_of(make_track(tmp_path / "song.flac"), tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*"))
     assert (tmp_path / "song.flac").read_bytes() == b"fLaC" + bytes(1000)
-
-
-def test_unwritable_dataset_is_a_write_error(tmp_path: Path) -> None:
-    path = encode(tmp_path / "song.flac", "flac", seconds=0.2)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/audio_snippets").write_text("in the way")
-    with pytest.raises(WriteError):
-        excerpt_of(make_track(path), tmp_path / "out")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from covergen.core.errors import AdapterError, ModelError
 from covergen.diffusion.adapter import check_fit, create, inspect, load, merge, read_tensors, save
@@ -154,18 +154,3 @@ def test_adapter_of_another_base_does_not_fit(sd1: Path, sd2: Path, tmp_path: Pa
         AdapterError, match=r"audio_projection\.bias: expected \(448,\), found \(224,\)"
     ):
         check_fit(inspect(path), read_config(wider), d_audio=512)
-
-
-def test_missing_and_unknown_tensors_are_reported(sd1: Path, tmp_path: Path) -> None:
-    reference = make_tiny_adapter(
-        tmp_path / "a.safetensors", sd1, projection="linear", reference=True
-    )
-    tensors = load_file(reference)
-    name = next(key for key in tensors if "to_q" in key)
-    tensors[name.replace("to_q", "to_z")] = tensors.pop(name)
-    path = tmp_path / "b.safetensors"
-    save_file(tensors, path)
-    with pytest.raises(AdapterError) as caught:
-        check_fit(inspect(path), read_config(sd1), d_audio=512)
-    assert f"1 tensors are missing, such as {name}" in caught.value.message
-    assert name.replace("to_q", "to_z") in caught.value.message

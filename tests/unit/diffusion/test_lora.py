@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
 from covergen.diffusion.lora import attach, lora_tensors, merge, set_lora_tensors
@@ -35,25 +34,6 @@ def test_new_lora_covers_all_attention_layers_without_changing_the_output(
     assert {name for name, p in unet.named_parameters() if p.requires_grad} == tensors.keys()
     down = torch.cat([tensor.flatten() for name, tensor in tensors.items() if "lora_A" in name])
     assert abs(float(down.std()) - 1 / 4) < 0.02  # peft's "gaussian": 1 / rank
-
-
-@pytest.mark.parametrize("alpha", [4, 10.0])
-def test_merging_does_not_change_the_output(unet: UNet2DConditionModel, alpha: float) -> None:
-    names, plain = set(unet.state_dict()), predict(unet)
-    attach(unet, rank=4, alpha=alpha)
-    generator = torch.Generator().manual_seed(1)
-    values = {
-        name: torch.randn(tensor.shape, generator=generator) * 0.1
-        for name, tensor in lora_tensors(unet).items()
-    }
-    set_lora_tensors(unet, values)
-    unmerged = predict(unet)
-    merge(unet)
-    assert set(unet.state_dict()) == names
-    assert not any(isinstance(module, BaseTunerLayer) for module in unet.modules())
-    scale = plain.abs().max()
-    assert (predict(unet) - unmerged).abs().max() <= 1e-5 * scale
-    assert (unmerged - plain).abs().max() > 0.1 * scale
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

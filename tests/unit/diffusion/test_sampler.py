@@ -130,7 +130,6 @@ def tokens_by_hand(adapter: Path, vectors: Sequence[NDArray[np.float32]]) -> Ten
     [
         ("sd1_case", "ddpm", 7.5),
         ("sd1_case", "pndm", 7.5),
-        ("sd1_case", "ddim", 1.0),
         ("sd2_case", "ddim", 7.5),
         ("sd2_case", "dpm++", 7.5),
         ("sd2_case", "unipc", 7.5),
@@ -180,9 +179,8 @@ def paint_alone(case: Case, request: PaintRequest, conditional: Tensor) -> NDArr
     return ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0).double().numpy()
 
 
-@pytest.mark.parametrize("tokens", [5, 20])
-def test_unused_positions_of_the_prompt_are_masked(tokens: int, sd2: Path, tmp_path: Path) -> None:
-    case = make_case(sd2, tmp_path, tokens)
+def test_unused_positions_of_the_prompt_are_masked(sd2: Path, tmp_path: Path) -> None:
+    case = make_case(sd2, tmp_path, tokens=20)
     wanted = requests(2)
     pictures = paint_all(case.painter, wanted)
     for picture, request in zip(pictures, wanted, strict=True):
@@ -342,12 +340,6 @@ def test_out_of_memory_with_one_picture_is_an_error(painter: Painter) -> None:
     assert "--dtype" in caught.value.hint
 
 
-def test_other_runtime_errors_are_not_caught(painter: Painter) -> None:
-    wrong = PaintRequest(vector=np.zeros(3, np.float32), seed=0)
-    with pytest.raises(RuntimeError, match="shape"):
-        paint_all(painter, [wrong])
-
-
 def test_checkpoint_interrupts_between_steps(painter: Painter) -> None:
     watched, sizes = watch(painter)
 
@@ -407,27 +399,6 @@ def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(
     assert half.vae.dtype == dtype
     assert expected.std() > 20
     assert mean_difference(pictures, expected) < 8
-
-
-def test_only_overflowing_pictures_are_decoded_again(sd1_case: Case, tmp_path: Path) -> None:
-    base = copy_base(sd1_case.base, tmp_path / "base", force_upcast=False)
-    painter = load(base, sd1_case.adapter, dtype=torch.float16)
-    expected = paint_all(painter, requests(3), WEAK)
-    decoded: list[torch.dtype] = []
-
-    def overflow(_module: object, _inputs: object, pixels: Tensor) -> Tensor:
-        decoded.append(pixels.dtype)
-        if len(decoded) == 2:
-            pixels[:] = torch.inf
-        return pixels
-
-    hook = painter.vae.decoder.register_forward_hook(overflow)
-    pictures = paint_all(painter, requests(3), WEAK)
-    hook.remove()
-    assert decoded == [torch.float16, torch.float16, torch.float32, torch.float16]
-    assert np.array_equal(pictures[[0, 2]], expected[[0, 2]])
-    assert mean_difference(pictures[1], expected[1]) < 2
-    assert np.array_equal(paint_all(painter, requests(3), WEAK), expected)
 
 
 def test_output_that_is_not_finite_is_an_error(sd1_case: Case) -> None:

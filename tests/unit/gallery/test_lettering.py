@@ -70,13 +70,6 @@ def test_first_font_with_the_character_is_used(fonts: Path) -> None:
     assert columns == pytest.approx([12, 9, 6], abs=1)
 
 
-def test_regular_fonts_come_before_bold_and_italic_ones(fonts: Path) -> None:
-    for name in ("0-bold.ttf", "1-Italic.ttf", "2-Condensed.ttf"):
-        make_font(fonts / name, {"Ж": 200})
-    make_font(fonts / "z-Regular.ttf", {"Ж": 600})
-    assert (drawn("Ж", [fonts])[:, 3, 0] > 128).sum() == pytest.approx(12, abs=1)
-
-
 def test_damaged_fonts_are_skipped(fonts: Path) -> None:
     whole = (fonts / "a.ttf").read_bytes()
     for name, content in {
@@ -163,8 +156,3 @@ def test_installed_fonts_draw_something_in_every_script() -> None:
         image = Image.new("RGB", (400, 60))
         lettering.draw(image, (0, 40), text, size=20, width=400, color="#ffffff")
         assert image.getbbox() is not None, text
-
-
-def test_invisible_text_draws_nothing(fonts: Path) -> None:
-    for text in ("", " ", "\u200b", "\x00"):
-        assert not drawn(text, [fonts]).any()

@@ -72,14 +72,6 @@ def test_more_tiles_than_fit_on_one_sheet(tmp_path: Path, monkeypatch: pytest.Mo
     assert {tuple(plain(number)[0, 0]) for number in range(40)} <= colors
 
 
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_few_tiles_make_a_small_sheet(tmp_path: Path, count: int) -> None:
-    [sheet] = save_sheet(tiles(count), tmp_path / "sheet.png", side=64)
-    height, width, _ = pixels(sheet).shape
-    assert width < 64 * (count + 2)
-    assert height < 64 * 4
-
-
 def test_oblong_picture_is_shown_in_full(tmp_path: Path) -> None:
     wide = np.full((10, 40, 3), 255, np.uint8)
     wide[:, 20:] = (255, 0, 0)
@@ -114,8 +106,3 @@ def test_text_is_drawn_and_takes_space_only_if_given(tmp_path: Path) -> None:
     assert bare[1] == 0
     assert bare[0] < captioned[0] < detailed[0] < titled[0]
     assert bare[1] < captioned[1] < detailed[1] < titled[1]
-
-
-def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        save_sheet(tiles(1), tmp_path / "none" / "sheet.png")

@@ -64,8 +64,3 @@ def test_unreadable_picture_is_a_value_error(tmp_path: Path, data: bytes | None)
     with pytest.raises(ValueError, match="not a readable image"):
         save_thumbnail(path, tmp_path / "small.jpg")
     assert not (tmp_path / "small.jpg").exists()
-
-
-def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        save_thumbnail(halves(8, 8), tmp_path / "none" / "small.jpg")

@@ -1,6 +1,5 @@
 """The journal: records, resuming, pruning, and damage."""
 
-import errno
 import os
 import random
 import shutil
@@ -95,15 +94,6 @@ def test_journal_file_is_not_created_without_writes(journal: Journal) -> None:
     with open_run(journal, Path("/music")):
         pass
     assert not state_folder().exists()
-
-
-def test_io_error_is_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(*_: object) -> bool:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(Path, "exists", failing)
-    with pytest.raises(JournalError, match=os.strerror(errno.EIO)):
-        journal.runs()
 
 
 def test_write_is_committed_before_the_file_is_replaced(

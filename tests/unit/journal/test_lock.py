@@ -95,19 +95,7 @@ def test_lock_file_that_cannot_be_deleted_blocks_nobody(
         pass
 
 
-def test_failed_release_is_not_an_error(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    close = os.close
-
-    def failing(descriptor: int) -> None:
-        close(descriptor)
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as patch, library_lock("tag", (music,)):
-        patch.setattr(os, "close", failing)
-    with library_lock("undo", (music,)):
-        pass
-
-
+@pytest.mark.processes
 def test_thousand_locks_in_parallel_exclude_each_other(music: Path, tmp_path: Path) -> None:
     """Nobody may enter between the check for other locks and the creation of one's own."""
     code = (

@@ -15,7 +15,7 @@ from covergen.core.types import Outcome, Status
 from covergen.journal import restore as undo
 from covergen.journal.journal import Journal, WriteState
 from covergen.journal.restore import settle_planned, take_back
-from covergen.library.pictures import edit_pictures, is_front_cover, read_pictures
+from covergen.library.pictures import edit_pictures, is_front_cover
 from covergen.library.writing import rewrite, sidecar
 from covergen.library.writing.rewrite import RewriteOptions
 from covergen.library.writing.sidecar import remove_sidecar, write_sidecar
@@ -339,11 +339,3 @@ def test_writes_in_other_places_are_not_settled(
     killed_at(rewrite, "put_in_place", False, lambda: tagged(song, "flac", PNG))
     settle_planned(journal, [tmp_path / "another place"])
     assert [write.state for write in journal.history(song)] == [WriteState.PLANNED]
-
-
-def test_cover_is_present_after_write_and_absent_after_undo(song: Path, journal: Journal) -> None:
-    """Independent check of the tests above."""
-    tagged(song, "flac", PNG)
-    assert [picture.data for picture in read_pictures(song, "flac")] == [PNG.data]
-    undone(journal, song)
-    assert read_pictures(song, "flac") == []

@@ -7,7 +7,7 @@ import pytest
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
-from covergen.core.types import SCHEDULERS, Sampling
+from covergen.core.types import Sampling
 from covergen.models.presets import Lora, at_quality, find_preset, load_presets
 
 MINIMAL = 'base = "some/base"\nclap = "some/clap"\n'
@@ -115,19 +115,6 @@ def test_loras_are_strings_or_tables_with_a_weight(tmp_path: Path) -> None:
     )
 
 
-def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
-    file = tmp_path / "models.toml"
-    file.write_bytes(b"\xef\xbb\xbf" + f"[mine]\n{MINIMAL}".replace("\n", "\r\n").encode())
-    assert load_presets(file)["mine"].clap == "some/clap"
-
-
-def test_every_scheduler_is_accepted(tmp_path: Path) -> None:
-    tables = (f'[m{n}]\n{MINIMAL}scheduler = "{name}"\n' for n, name in enumerate(SCHEDULERS))
-    presets = load_presets(write(tmp_path, "".join(tables)))
-    found = [presets[f"m{n}"].sampling.scheduler for n in range(len(SCHEDULERS))]
-    assert found == list(SCHEDULERS)
-
-
 def test_paths_are_relative_to_the_file(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,11 +202,6 @@ def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     file.write_bytes(b"[mine]\n\xff\xfe")
     assert problems(file) == ("is not valid UTF-8 at byte 7",)
     assert problems(tmp_path) == ("cannot be read: Is a directory",)
-
-
-def test_model_is_found_by_name() -> None:
-    presets = load_presets()
-    assert find_preset("sd15", presets) is presets["sd15"]
 
 
 def test_unknown_name_lists_the_models_and_suggests_a_close_one() -> None:

@@ -25,6 +25,8 @@ from tests.unit.models.layouts import (
     contents,
 )
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = """
 import sys
 from covergen.core.errors import ModelError
@@ -128,12 +130,6 @@ def test_pull_adds_the_tokenizer_that_an_earlier_version_left_out(
     assert set(hub.served) == tokenizer
 
 
-def test_adapter_is_pulled(hub: FakeHub, hf_home: Path) -> None:
-    result = run_pull("me/style", "adapter", hub.endpoint, hf_home)
-    assert Path(result.stdout.strip()).name == "style.safetensors"
-    assert hub.served == ["style.safetensors"]
-
-
 def test_old_repository_name_is_pulled_from_the_new_one(hub: FakeHub, hf_home: Path) -> None:
     result = run_pull("runwayml/stable-diffusion-v1-5", "base", hub.endpoint, hf_home)
     assert result.returncode == 0
@@ -194,13 +190,6 @@ def test_lack_of_space_is_reported_before_the_download(hub: FakeHub, hf_home: Pa
     assert f"Not enough space for {CLAP} in {hf_home / 'hub'}: needs 1000000000.0 GB" in text
     assert "HF_HOME" in text
     assert hub.served == []
-
-
-def test_unwritable_cache_is_reported(hub: FakeHub, hf_home: Path) -> None:
-    hf_home.mkdir()
-    (hf_home / "hub").write_text("a file where a folder belongs")
-    text = failure(CLAP, "clap", hub.endpoint, hf_home)
-    assert f"{CLAP} cannot be stored in {hf_home / 'hub'}" in text
 
 
 def test_offline_mode_is_reported(hub: FakeHub, hf_home: Path) -> None:

@@ -97,15 +97,6 @@ def test_album_of_read_only_files_is_skipped(shelf: Shelf) -> None:
     assert _summary(shelf.plans()) == [("Locked", Action.SKIP, Reason.READ_ONLY, 0)]
 
 
-def test_album_in_read_only_folder_is_skipped(shelf: Shelf) -> None:
-    (path, _) = shelf.add("Locked")
-    path.parent.chmod(0o555)
-    try:
-        assert _summary(shelf.plans()) == [("Locked", Action.SKIP, Reason.READ_ONLY, 0)]
-    finally:
-        path.parent.chmod(0o755)
-
-
 def test_unwritable_track_is_reported_with_its_reason(shelf: Shelf) -> None:
     (path,) = shelf.add("Cut", "1")
     song = encode(path.with_suffix(".dsf"), "dsf", seconds=0.5)
@@ -217,17 +208,6 @@ def test_shared_folder_gets_no_cover_file(shelf: Shelf) -> None:
     ]
 
 
-def test_shared_folder_does_not_block_embedding(shelf: Shelf) -> None:
-    shelf.add("Shared", "1", album="One")
-    shelf.add("Shared", "2", album="Two")
-
-    for write in (WriteOptions(), WriteOptions(sidecar=True)):
-        assert _summary(shelf.plans(write=write)) == [
-            ("One", Action.PAINT, Reason.NO_COVER, 1),
-            ("Two", Action.PAINT, Reason.NO_COVER, 1),
-        ]
-
-
 def test_sidecar_only_run_ignores_read_only_tracks(shelf: Shelf) -> None:
     for path in shelf.add("Locked"):
         path.chmod(0o444)
@@ -266,20 +246,6 @@ def test_limit_counts_only_albums_to_change(shelf: Shelf, limit: int | None) -> 
     past = [(title, Action.SKIP, Reason.LIMIT, 0) for title, *_ in worked_on]
     most = 3 if limit is None else limit
     assert found[2:] == worked_on[:most] + past[most:]
-
-
-def test_unreadable_files_are_reported_and_do_not_count_for_limit(shelf: Shelf) -> None:
-    (shelf.root / "A text").mkdir(parents=True)
-    text = shelf.root / "A text/1.flac"
-    text.write_text("no music")
-    shelf.add("B bare")
-
-    failed, plan = shelf.items(limit=1)
-
-    assert isinstance(failed, Outcome)
-    assert (failed.path, failed.reason) == (text, Reason.NOT_AUDIO)
-    assert isinstance(plan, AlbumPlan)
-    assert plan.action is Action.PAINT
 
 
 def test_planned_equals_plan_library(shelf: Shelf) -> None:

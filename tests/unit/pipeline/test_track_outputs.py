@@ -98,16 +98,6 @@ def test_output_of_a_named_file_has_no_subfolder(music: Path, out: Path, sound: 
     assert _made(_outputs(out, track, music)) == {track: out / "One/01.png"}
 
 
-def test_several_roots_keep_their_subfolders(music: Path, out: Path, sound: bytes) -> None:
-    tracks = [music / "a/One/01.wav", music / "b/Two/01.wav"]
-    _add(sound, *tracks)
-
-    assert _made(_outputs(out, music / "a", music / "b")) == {
-        tracks[0]: out / "One/01.png",
-        tracks[1]: out / "Two/01.png",
-    }
-
-
 @pytest.mark.parametrize("turned", [False, True])
 def test_innermost_of_nested_roots_is_used(
     music: Path, out: Path, sound: bytes, turned: bool
@@ -119,17 +109,6 @@ def test_innermost_of_nested_roots_is_used(
     made = _made(_outputs(out, *(reversed(roots) if turned else roots)))
 
     assert made == {tracks[0]: out / "One/01.png", tracks[1]: out / "Disc 1/02.png"}
-
-
-def test_relative_root_works(
-    music: Path, out: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _add(sound, music / "One/01.wav")
-    monkeypatch.chdir(music)
-
-    _made(_outputs(out, Path()))
-
-    assert _files(out) == {"One/01.png"}
 
 
 # Names of outputs.
@@ -177,14 +156,6 @@ def test_single_track_accepts_a_file_name(music: Path, tmp_path: Path, sound: by
     assert _made(_outputs(output, track)) == {track: output}
 
 
-def test_existing_folder_may_end_in_the_suffix(music: Path, tmp_path: Path, sound: bytes) -> None:
-    track, folder = music / "01.wav", tmp_path / "folder.png"
-    _add(sound, track)
-    folder.mkdir()
-
-    assert _made(_outputs(folder, track)) == {track: folder / "01.png"}
-
-
 # Existing outputs and failures.
 
 
@@ -201,24 +172,6 @@ def test_existing_output_is_kept(music: Path, out: Path, sound: bytes) -> None:
     assert (skipped.plan.action, skipped.reason) == (Action.SKIP, Reason.OUTPUT_EXISTS)
     assert skipped.plan.album.tracks[0].path == music / "1.wav"
     assert (out / "1.png").read_bytes() == b"mine"
-
-
-def test_force_replaces_an_output(music: Path, out: Path, sound: bytes) -> None:
-    _add(sound, music / "1.wav")
-    out.mkdir()
-    (out / "1.png").write_bytes(b"old")
-
-    assert _made(_outputs(out, music, force=True)) == {music / "1.wav": out / "1.png"}
-
-
-def test_plan_has_the_requested_action(music: Path, out: Path, sound: bytes) -> None:
-    _add(sound, music / "1.wav")
-    outputs = TrackOutputs(paths=(music,), output=out, suffix=".pt", action=Action.EMBED)
-
-    ((plan,), events) = _plans(outputs)
-
-    assert (plan.action, plan.reason, events) == (Action.EMBED, Reason.ASKED, [])
-    assert not out.exists()
 
 
 def test_file_that_is_not_music_is_reported(music: Path, out: Path, sound: bytes) -> None:

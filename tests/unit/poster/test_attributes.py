@@ -37,9 +37,3 @@ def test_attributes_correlate_with_mood(drawn: dict[str, np.ndarray]) -> None:
     expected += [("dynamics", "arousal", -1), ("mode", "valence", 1), ("roughness", "valence", -1)]
     for name, dimension, sign in expected:
         assert 0.3 < sign * np.corrcoef(drawn[name], drawn[dimension])[0, 1] < 0.95, name
-
-
-def test_row_scales_the_tempo_to_0_to_1() -> None:
-    piece = draw_attributes(np.random.default_rng(1))
-    assert piece.row[NAMES.index("tempo_bpm")] == pytest.approx((piece.tempo_bpm - 50) / 130)
-    assert piece.row[0] == piece.arousal

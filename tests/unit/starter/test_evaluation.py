@@ -5,12 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from covergen.starter.evaluation import metrics
-from covergen.starter.evaluation.families import FamilyClassifier
 from covergen.starter.evaluation.pictures import (
-    EDGE_DENSITY,
     EXPRESSED,
     Pictures,
-    measure,
     sharpness,
 )
 
@@ -68,56 +65,3 @@ def test_sharpness_depends_on_the_width_of_edges_but_not_on_their_number() -> No
     two = np.concatenate([disc(4), disc(4)], axis=1)
     assert sharpness(two) == pytest.approx(sharpness(disc(4)), rel=0.01)
     assert sharpness(np.full((128, 128, 3), 90, np.uint8)) == 0
-
-
-def test_empty_covers_have_almost_no_edges() -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.normal(0, 1, (400, 7))
-    reference = pictures_with(rows)
-    rows = rows.copy()
-    rows[:3, EDGE_DENSITY] = rows[:, EDGE_DENSITY].min() - 1
-    assert 3 <= metrics.empty_covers(pictures_with(rows[:100]), reference) <= 6
-    assert metrics.empty_covers(pictures_with(rows[3:4] + 9), reference) == 0
-
-
-def test_classifier_distinguishes_forms() -> None:
-    rng = np.random.default_rng(0)
-    rows, columns = np.indices((128, 128))
-    labels = np.arange(160) % 2
-    waves = [np.sin((rows if label else columns) / rng.uniform(3, 9)) for label in labels]
-    thumbs = np.stack([np.repeat(np.uint8(127 + 90 * w)[..., None], 3, axis=2) for w in waves])
-    classifier = FamilyClassifier(2)
-    classifier.fit(thumbs[:128], labels[:128])
-    assert metrics.recognised(classifier.predict(thumbs[128:]), labels[128:]).value > 0.75
-
-
-@pytest.fixture(scope="module")
-def colored() -> tuple[NDArray[np.float64], Pictures]:
-    """160 rows of attributes, the first three of which decide the colour of noisy pictures."""
-    rng = np.random.default_rng(0)
-    attributes = rng.uniform(0, 1, (160, 11))
-    levels = 40 + 160 * attributes[:, None, None, :3] + rng.normal(0, 4, (160, 128, 128, 1))
-    return attributes, measure(levels.clip(0, 255).astype(np.uint8))
-
-
-def test_retrieval_finds_matching_covers_and_not_shuffled_ones(
-    colored: tuple[NDArray[np.float64], Pictures],
-) -> None:
-    attributes, pictures = colored
-    known, unknown = slice(0, 96), slice(96, 160)
-    probe = (attributes[known], pictures[known])
-    found = metrics.retrieval(attributes[unknown], pictures[unknown], *probe)
-    assert found.value > 0.5
-    assert found.count == 64
-    shuffled = np.random.default_rng(0).permutation(64)
-    assert metrics.retrieval(attributes[unknown][shuffled], pictures[unknown], *probe).value < 0.1
-
-
-def test_distance_is_smallest_between_sets_of_one_distribution(
-    colored: tuple[NDArray[np.float64], Pictures],
-) -> None:
-    _, pictures = colored
-    one, other = pictures[slice(0, 80)], pictures[slice(80, 160)]
-    assert metrics.closeness(one, one).value == pytest.approx(0, abs=1e-12)
-    darker = measure(other.thumbs // 2)
-    assert metrics.closeness(darker, one).value > 2 * metrics.closeness(other, one).value

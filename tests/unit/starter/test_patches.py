@@ -50,22 +50,6 @@ def test_reconstruction_is_the_best_linear_one(run: RunFolder) -> None:
     assert error == pytest.approx(truncated, rel=0.05)  # rounding and clipping
 
 
-def test_latents_are_centred_with_unit_mean_variance_in_decreasing_order(run: RunFolder) -> None:
-    latents = load_latents(run)[:, 0].astype(np.float32)
-    assert latents.shape == (4, CHANNELS, 16, 16)
-    variances = latents.var(axis=(0, 2, 3))
-    assert variances.mean() == pytest.approx(1, rel=1e-2)
-    assert np.abs(latents.mean(axis=(0, 2, 3))).max() < 1e-2
-    assert (np.diff(variances) < 0).all()
-
-
 def test_mirror_images_are_encoded_too(run: RunFolder) -> None:
     mirrored = load_basis(run).encode(_pictures(0)[:, :, ::-1])
     assert np.allclose(load_latents(run)[:2, 1], mirrored, atol=5e-3)
-
-
-def test_encoding_again_keeps_the_basis(run: RunFolder) -> None:
-    path = run.folder / "latents" / "basis.npz"
-    before = path.read_bytes()
-    assert encode_pictures(run)
-    assert path.read_bytes() == before

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from covergen.core.errors import Interrupted
 from covergen.core.paths import cache_folder
 from covergen.training.events import PictureEncoded
-from covergen.training.latents import Encoder, from_array, from_pictures
+from covergen.training.latents import Encoder, from_pictures
 from covergen.training.pictures import make_views
 from covergen.training.recipe import Crop
 
@@ -131,15 +130,6 @@ def test_unreadable_pictures_are_reported(
     assert latents.at([1, 3]).shape == (2, 2, 4, 8, 8)
 
 
-def test_encoding_can_be_interrupted(paths: list[Path], vae: AutoencoderKL) -> None:
-    def stop() -> None:
-        raise Interrupted
-
-    encoder = Encoder(vae=vae, size=(64, 64), crop="center")
-    with pytest.raises(Interrupted):
-        from_pictures(paths, encoder, cached=True, emit=lambda _: None, check_interrupted=stop)
-
-
 def colors(view: Tensor) -> str:
     """The brightest channel by column, without repetitions."""
     names = ["rgb"[channel] for channel in view.mean(1).argmax(0).tolist()]
@@ -211,9 +201,3 @@ def test_exif_orientation_is_applied() -> None:
     exif[0x0112] = 6  # rotate by 90 degrees clockwise
     upright = make_views(as_png(STRIPES, exif=exif), (96, 32), "center")[0]
     assert colors(upright.mT) == "rgb"  # from top to bottom
-
-
-def test_precomputed_latents() -> None:
-    array = np.random.default_rng(0).standard_normal((5, 2, 4, 8, 8)).astype(np.float16)
-    found = from_array(array)(np.array([3, 1], dtype=np.intp), np.zeros(2))
-    assert np.array_equal(found.numpy(), array[[3, 1]])

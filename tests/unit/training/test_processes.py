@@ -14,6 +14,8 @@ from covergen.training.examples import Example
 from covergen.training.log import read_log
 from tests.unit.training.trainer import Trainer
 
+pytestmark = pytest.mark.processes
+
 _PROGRAM = """
 import json, os, sys
 from pathlib import Path

@@ -55,19 +55,6 @@ def test_queued_steps_are_finished_and_saved(
     assert trainer.adapter_digest == whole.adapter_digest
 
 
-def test_half_precision_resumes_with_identical_results(
-    sd1: Path, tmp_path: Path, examples: list[Example]
-) -> None:
-    """The state includes the loss scale."""
-    one, two = Trainer(sd1, tmp_path / "one"), Trainer(sd1, tmp_path / "two")
-    one(examples, precision="fp16")
-    with pytest.raises(Interrupted):
-        two(examples, precision="fp16", check_interrupted=stop_at(len(examples) + 2))
-    two(examples, precision="fp16", resume=True)
-    assert one.losses == two.losses
-    assert one.adapter_digest == two.adapter_digest
-
-
 def test_killed_training_resumes_from_its_last_checkpoint(
     whole: Trainer, trainer: Trainer, examples: list[Example]
 ) -> None:
@@ -80,15 +67,6 @@ def test_killed_training_resumes_from_its_last_checkpoint(
     assert [event.step for event in trainer.emitted(StepDone)] == [1, 2, 3, 3, 4]
     assert trainer.losses == whole.losses
     assert logged_steps(trainer) == [1, 2, 3, 4], "repeated steps are logged once"
-
-
-def test_resuming_a_finished_training_changes_nothing(
-    whole: Trainer, copied: Trainer, examples: list[Example]
-) -> None:
-    trained = copied(examples, resume=True)
-    assert not copied.emitted(StepDone)
-    assert copied.adapter_digest == whole.adapter_digest
-    assert trained.loss == pytest.approx(np.mean(list(whole.losses.values())))
 
 
 def flip_bit(path: Path) -> None:

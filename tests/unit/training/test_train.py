@@ -28,8 +28,7 @@ from covergen.training.events import (
     TrainingBegun,
     Validated,
 )
-from covergen.training.examples import Example, Pairs
-from covergen.training.latents import from_array
+from covergen.training.examples import Example
 from covergen.training.learner import Learner
 from covergen.training.log import read_log
 from covergen.training.recipe import RECIPES
@@ -114,14 +113,6 @@ def test_samples_match_pictures_from_the_saved_adapter(
     assert (sheet[64:, 64:] == 255).all()
 
 
-def test_names_may_be_invalid_utf8(trainer: Trainer, examples: list[Example]) -> None:
-    named = [
-        replace(e, stem=f"Andr\udce9 {n}", album=f"Andr\udce9 {n}") for n, e in enumerate(examples)
-    ]
-    trainer(named, max_steps=1, validation=0.3)
-    assert trainer.emitted(Validated)
-
-
 def test_only_the_adapter_changes_and_its_average_is_saved(
     trainer: Trainer, sd1: Path, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,18 +178,6 @@ def test_v_prediction_and_unusual_sizes(sd2: Path, tmp_path: Path, examples: lis
     trained = trainer(examples, sample_every=4, crop="random")
     assert inspect(trained.adapter).tokens == 8  # divides 16 positions
     assert all(np.isfinite(list(trainer.losses.values())))
-
-
-def test_precomputed_latents(trainer: Trainer, examples: list[Example]) -> None:
-    latents = np.random.default_rng(0).standard_normal((10, 2, 4, 8, 8)).astype(np.float16)
-    pairs = Pairs(
-        stems=[example.stem for example in examples],
-        albums=[example.album for example in examples],
-        vectors=np.stack([example.vector for example in examples]),
-        latents=from_array(np.abs(latents)),
-    )
-    assert trainer(pairs, max_steps=2).left_out == 0
-    assert len(trainer.losses) == 2
 
 
 def test_events_are_written_to_tensorboard(

@@ -69,10 +69,6 @@ def test_unprintable_characters_are_escaped(name: str, expected: str) -> None:
     lines.shown(name).encode()
 
 
-def test_kept_characters_are_not_escaped() -> None:
-    assert lines.shown(Path("one\ntwo\x1b"), keep="\n") == "one\ntwo\\x1b"
-
-
 # Albums.
 
 
@@ -225,11 +221,6 @@ def test_run_totals_are_by_result_and_reason() -> None:
     ]
     columns = {line.index(reason.text) for line, reason in zip(shown, reasons, strict=True)}
     assert len(columns) == 1, "aligned"
-
-
-def test_empty_totals_have_no_lines() -> None:
-    assert list(lines.totals_lines(PlanTotals())) == []
-    assert list(lines.tally_lines(Tally())) == []
 
 
 # Costs.

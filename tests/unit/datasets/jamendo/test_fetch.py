@@ -76,16 +76,6 @@ def test_permanent_failure_is_not_retried(download: Download, status: int) -> No
     assert download.server.asked[PATH] == 1
 
 
-def test_delays_double_with_jitter(download: Download) -> None:
-    for _ in range(2):
-        download.fetch(*[Answer(status=500)] * 3, GOOD)
-    delays = [seconds for seconds, _ in download.waits]
-    for first, second, third in zip(delays[::3], delays[1::3], delays[2::3], strict=True):
-        assert 0.01 <= first <= 0.02 <= 2 * second <= 0.08
-        assert 0.04 <= third <= 0.08
-    assert len(set(delays)) > 3
-
-
 def retry_date(seconds: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
@@ -118,14 +108,6 @@ def test_too_large_a_file_is_aborted(download: Download, promised: int | None) -
     assert time.monotonic() - start < 2
 
 
-def test_too_slow_a_transfer_is_aborted(
-    download: Download, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetch, "_MAX_TRANSFER_SECONDS", -1.0)
-    with pytest.raises(PassingError, match="too slow"):
-        download.fetch(GOOD, attempts=1)
-
-
 def redirect(to: str) -> Answer:
     return Answer(status=302, headers={"Location": to})
 
@@ -137,14 +119,6 @@ def test_redirects_are_limited_and_only_to_the_web(download: Download) -> None:
     for elsewhere in ("file:///etc/passwd", "gopher://127.0.0.1/", "http://[", "http://a b:c/"):
         with pytest.raises(FetchError):
             download.fetch(redirect(elsewhere), attempts=1)
-
-
-@pytest.mark.parametrize(
-    "url", ["", "nothing", "http://", "file:///etc/passwd", "http://[::", "x:\0"]
-)
-def test_invalid_url_is_an_error(download: Download, url: str) -> None:
-    with pytest.raises(FetchError, match="URL is not valid"):
-        download.fetcher.fetch(url, io.BytesIO(), limit_bytes=10)
 
 
 def test_unreachable_server_is_an_error() -> None:

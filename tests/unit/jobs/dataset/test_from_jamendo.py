@@ -2,14 +2,12 @@
 
 import csv
 import errno
-import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
-from PIL import Image
 
 from covergen.core.errors import DownloadError, Interrupted, UsageError, WriteError
 from covergen.core.reasons import Reason
@@ -164,15 +162,6 @@ def test_the_next_run_goes_on_and_repeats_nothing(
     assert pairs_there(options.folder) == 5
 
 
-def test_another_track_of_a_known_album_is_a_repeat(
-    jamendo: FakeJamendo, options: JamendoOptions
-) -> None:
-    jamendo.songs = [make_song(1, album_id=5), make_song(2, album_id=5, popularity=9)]
-    collected(options)
-    assert not collected(replace(options, query=Query(order="popularity_total")))
-    assert ids(options.folder) == ["1"]
-
-
 def test_a_dataset_of_the_references_collector_is_gone_on_with(
     jamendo: FakeJamendo, options: JamendoOptions
 ) -> None:
@@ -251,15 +240,6 @@ def test_one_bad_track_is_told_and_the_rest_goes_on(
     assert ids(options.folder)[-1] == "2"
 
 
-def test_a_gigantic_picture_is_refused(jamendo: FakeJamendo, options: JamendoOptions) -> None:
-    file = io.BytesIO()
-    Image.new("1", (8000, 8000)).save(file, "PNG")
-    jamendo.songs = [make_song(1, cover=file.getvalue())]
-    (done,) = collected(options)
-    assert done.reason is Reason.BAD_COVER
-    assert "8000" in done.outcomes[0].message
-
-
 def test_other_pictures_and_sounds(
     jamendo: FakeJamendo, options: JamendoOptions, tmp_path: Path
 ) -> None:
@@ -303,34 +283,6 @@ def test_a_storage_that_is_down_is_left_alone(
     assert sum(f"audio/{n}" in jamendo.asked for n in range(3, 30)) == 5
 
 
-def test_tracks_that_are_gone_are_no_storage_that_is_down(
-    jamendo: FakeJamendo, options: JamendoOptions
-) -> None:
-    jamendo.songs = [make_song(n) for n in range(1, 12)]
-    jamendo.always = {f"audio/{n}": Answer(status=404) for n in range(1, 9)}
-    collected(replace(options, pairs=3))
-    assert ids(options.folder) == ["9", "10", "11"]
-
-
-def test_a_dataset_that_cannot_be_written_ends_the_run(
-    jamendo: FakeJamendo, options: JamendoOptions
-) -> None:
-    options.folder.mkdir()
-    (options.folder / "cover_images").write_text("a file")
-    with pytest.raises(WriteError):
-        collected(options)
-    assert not jamendo.asked
-
-
-def test_a_table_that_is_none_is_left_alone(options: JamendoOptions) -> None:
-    options.folder.mkdir()
-    table = options.folder / "metadata.csv"
-    table.write_text("a,b\n1,2\n")
-    with pytest.raises(UsageError, match=r"metadata\.csv"):
-        collected(options)
-    assert table.read_text() == "a,b\n1,2\n"
-
-
 def test_a_folder_of_other_things_is_left_alone(
     jamendo: FakeJamendo, options: JamendoOptions
 ) -> None:
@@ -341,12 +293,6 @@ def test_a_folder_of_other_things_is_left_alone(
             act(options)
     assert files(options.folder) == {"thesis.txt"}
     assert not jamendo.asked
-
-
-def test_no_key_is_written(jamendo: FakeJamendo, options: JamendoOptions) -> None:
-    collected(options)
-    for name in files(options.folder):
-        assert CLIENT_ID.encode() not in (options.folder / name).read_bytes()
 
 
 def test_a_preview_asks_two_pages_and_writes_nothing(

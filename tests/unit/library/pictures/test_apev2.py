@@ -1,7 +1,6 @@
 """APEv2: other items and a following ID3v1 tag are preserved byte for byte."""
 
 import struct
-from pathlib import Path
 
 import pytest
 from mutagen.apev2 import APEv2
@@ -96,15 +95,3 @@ def test_unsupported_tag_is_not_changed(make: Make, tag: bytes) -> None:
     assert write(path, "wavpack", PNG).status is Status.FAILED
 
     assert path.read_bytes() == before
-
-
-def test_leading_id3v2_tag_is_preserved(make: Make, tmp_path: Path) -> None:
-    path = make("ape")
-    front = b"ID3\x03\0\0\0\0\0\x14TIT2\0\0\0\x0a\0\0\0in front!"
-    path.write_bytes(front + path.read_bytes())
-
-    outcome = write(path, "ape", PNG)
-
-    if outcome.status is Status.WRITTEN:
-        assert path.read_bytes().startswith(front)
-    assert list(tmp_path.iterdir()) == [path]

@@ -105,19 +105,6 @@ def test_front_cover_is_replaced_and_other_pictures_stay(make: Make, container: 
     assert decoded_hash(path) == sound
 
 
-@pytest.mark.parametrize("container", [c for c in TAG_FORMATS if c != "mp4"])
-def test_other_picture_stays_after_the_front_cover(make: Make, container: str) -> None:
-    path = make(container, tags=TAGS)
-    put_picture(path, container, OTHER, kind=0)
-
-    write(path, container, PNG)
-
-    assert read_pictures(path, container) == [
-        EmbeddedPicture(PNG.data, FRONT_COVER),
-        EmbeddedPicture(OTHER, 0),
-    ]
-
-
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_repeated_writes_preserve_everything(make: Make, container: str) -> None:
     path = make(container, tags=TAGS)
@@ -131,17 +118,6 @@ def test_repeated_writes_preserve_everything(make: Make, container: str) -> None
     assert decoded_hash(path) == sound
     assert tags_by_ffmpeg(path) == tags
     assert path.stat().st_size < 1_000_000
-
-
-@pytest.mark.parametrize("container", TAG_FORMATS)
-def test_cover_is_written_to_untagged_file(make: Make, container: str) -> None:
-    path = make(container)
-    sound = decoded_hash(path)
-
-    assert write(path, container, PNG).status is Status.WRITTEN
-
-    assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, FRONT_COVER)]
-    assert decoded_hash(path) == sound
 
 
 @pytest.mark.parametrize("container", TAG_FORMATS)

@@ -143,15 +143,6 @@ def test_id3_tags_around_flac_are_preserved(make: Make) -> None:
     assert data.endswith(audio + end)
 
 
-def test_padding_is_used_before_audio_moves(make: Make) -> None:
-    path, _, _ = song(make, (COMMENT, comment()), (PADDING, bytes(8192)))
-    size = path.stat().st_size
-
-    write(path, "flac", PNG)
-
-    assert path.stat().st_size == size
-
-
 @pytest.mark.parametrize("spare", range(6))
 def test_padding_is_used_to_the_byte(make: Make, spare: int) -> None:
     needed = 4 + len(picture_block(3, PNG.data))

@@ -1,6 +1,5 @@
 """ID3v2: other frames are preserved byte for byte."""
 
-import io
 import struct
 import zlib
 from dataclasses import replace
@@ -236,25 +235,6 @@ def test_2_2_tag_with_unsupported_frames_stays_2_2(make: Make) -> None:
     assert read_pictures(path, "mp3") == [EmbeddedPicture(JPEG.data, FRONT_COVER)]
 
 
-def test_new_tag_is_2_3(make: Make) -> None:
-    path = song(make)
-
-    write(path, "mp3", PNG)
-
-    after = read_tag(path.read_bytes())
-    assert (after.version, after.flags, after.frames) == (3, 0, [cover_frame(PNG.data)])
-
-
-def test_id3v1_is_preserved(make: Make) -> None:
-    assert len(ID3V1) == 128
-    path = song(make, tag(3, frame(3, b"TIT2", b"\0New")), ID3V1)
-
-    assert write(path, "mp3", PNG).status is Status.WRITTEN
-
-    assert path.read_bytes()[-128:] == ID3V1
-    assert [f.name for f in read_tag(path.read_bytes()).frames] == [b"TIT2", b"APIC"]
-
-
 def test_id3v1_texts_are_copied_into_the_new_tag(make: Make) -> None:
     path = song(make, b"", ID3V1)
 
@@ -350,17 +330,3 @@ def test_unsupported_tag_is_not_changed(make: Make, header: bytes) -> None:
     assert write(path, "mp3", PNG).status is Status.FAILED
 
     assert path.read_bytes() == before
-
-
-def test_mutagen_reads_the_written_frame(make: Make) -> None:
-    path = song(make, tag(4, frame(4, b"TIT2", b"\x03T"), padding=64))
-
-    write(path, "mp3", PNG)
-
-    (picture,) = ID3(io.BytesIO(path.read_bytes())).getall("APIC")
-    assert (picture.mime, picture.type, picture.desc, int(picture.encoding)) == (
-        "image/png",
-        3,
-        "",
-        0,
-    )

@@ -116,12 +116,6 @@ def test_custom_cover_names(shelf: Shelf) -> None:
     assert shelf.covers(ScanOptions(cover_names=())) == {"Album": None}
 
 
-def test_non_utf8_cover_name(shelf: Shelf) -> None:
-    shelf.add("1.flac", album="Album", artist="A")
-    shelf.put(os.fsdecode(b"front \xff.jpg"))
-    assert shelf.albums()[0].cover_file is not None
-
-
 # Which album they belong to.
 
 

@@ -5,7 +5,6 @@ import io
 import itertools
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tracemalloc
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from covergen.core.errors import Interrupted, UsageError
+from covergen.core.errors import Interrupted
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, Outcome, Status, Track
 from covergen.library.scanning.scan import ScanOptions, scan
@@ -24,7 +23,6 @@ from covergen.library.tags import read_track
 from covergen.pipeline.plan_album import plan_album
 from tests.media import encode, picture_bytes, put_tags, video
 from tests.media.library import make_library
-from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, info, item
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +66,6 @@ def _albums(items: Sequence[Album | Outcome]) -> list[Album]:
     return [item for item in items if isinstance(item, Album)]
 
 
-def test_albums_from_apev2_and_list_info_tags(tmp_path: Path, scan_cache: ScanCache) -> None:
-    for number in (1, 2):
-        song = encode(tmp_path / f"one/{number} song.mp3", "mp3", seconds=0.1)
-        texts = {b"Album": b"An Album", b"Artist": b"Ana", b"Track": b"%d" % number}
-        tag = ape_tag(*(item(name, value) for name, value in texts.items()))
-        song.write_bytes(song.read_bytes() + tag + id3v1("cut", track=9))
-        wav = encode(tmp_path / f"two/{number} song.wav", "wav", seconds=0.1)
-        data = wav.read_bytes() + info(IPRD="A WAV", IART="Ben", ITRK=str(number))
-        wav.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
-
-    albums = _albums(_scan(scan_cache, tmp_path))
-
-    assert [(a.title, a.artist, len(a.tracks)) for a in albums] == [
-        ("An Album", "Ana", 2),
-        ("A WAV", "Ben", 2),
-    ]
-
-
 def test_scan_of_a_whole_library(tmp_path: Path, scan_cache: ScanCache) -> None:
     library = make_library(tmp_path / "library")
     for _ in ("first", "from memory"):
@@ -102,35 +82,6 @@ def test_scan_of_a_whole_library(tmp_path: Path, scan_cache: ScanCache) -> None:
             assert sum(len(album.tracks) for album in here) == expected.tracks, folder
             plans = [plan_album(album, force=False, fill=False) for album in here]
             assert {plan.reason for plan in plans} == {expected.reason}, folder
-
-
-def test_ignored_folder_is_reported(tmp_path: Path, scan_cache: ScanCache) -> None:
-    (tmp_path / "Podcasts").mkdir()
-    (tmp_path / "Podcasts/.ndignore").touch()
-    (outcome,) = _scan(scan_cache, tmp_path)
-    assert isinstance(outcome, Outcome)
-    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.IGNORED)
-    assert outcome.path == tmp_path / "Podcasts"
-
-
-def test_missing_path_raises_before_iteration(tmp_path: Path, scan_cache: ScanCache) -> None:
-    with pytest.raises(UsageError):
-        scan([tmp_path / "missing"], ScanOptions(), scan_cache, check_interrupted=_no_stop)
-
-
-def test_explicit_file_may_have_any_name(add: Callable[..., Path], scan_cache: ScanCache) -> None:
-    path = add("Album/track one", album="Album")
-    add("Album/02.flac", album="Album")
-    (album,) = _albums(_scan(scan_cache, path))
-    assert [track.path for track in album.tracks] == [path]
-    assert album.title == "Album"
-
-
-def test_per_track(add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path) -> None:
-    for number in ("1", "2"):
-        add(f"{number}.flac", album="Album", title=f"Title {number}", track_number=number)
-    albums = _albums(_scan(scan_cache, tmp_path, options=ScanOptions(per="track")))
-    assert [album.title for album in albums] == ["Title 1", "Title 2"]
 
 
 BARE = ("1.aac", "2.AC3", "3.caf")
@@ -199,15 +150,6 @@ def test_chapter_stills_are_not_video(
     video(tmp_path / "book.mov", tags={"title": "Book"}, **stills).rename(tmp_path / "book.m4b")
     (album,) = _albums(_scan(scan_cache, tmp_path))
     assert [track.path.name for track in album.tracks] == ["book.m4b"]
-
-
-def test_excluded_files_are_not_scanned(
-    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
-) -> None:
-    add("Live/1.flac", album="Live")
-    add("Studio/1.flac", album="Studio")
-    (album,) = _albums(_scan(scan_cache, tmp_path, options=ScanOptions(exclude=("Live",))))
-    assert album.title == "Studio"
 
 
 def test_non_utf8_names(add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path) -> None:
@@ -363,17 +305,6 @@ def test_interrupted_scan_keeps_its_results(
     assert scan_cache.recall(tmp_path).keys() == {"0.flac", "1.flac"}
     (album,) = _albums(_scan(scan_cache, tmp_path))
     assert len(album.tracks) == 5
-
-
-def test_unfinished_scan_keeps_its_results(
-    add: Callable[..., Path], scan_cache: ScanCache, tmp_path: Path
-) -> None:
-    add("a/1.flac", album="A")
-    add("b/1.flac", album="B")
-    albums = scan([tmp_path], ScanOptions(), scan_cache, check_interrupted=_no_stop)
-    next(albums)
-    assert scan_cache.recall(tmp_path / "a").keys() == {"1.flac"}
-    assert scan_cache.recall(tmp_path / "b") == {}
 
 
 def test_memory_does_not_grow_with_the_library(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
 from covergen.library.scanning import scan_cache as memory_module
@@ -58,11 +57,6 @@ def test_cached_tracks_and_failures_are_recalled_unchanged() -> None:
     assert ScanCache().recall(_FOLDER) == seen
 
 
-def test_default_location_is_the_cache_folder() -> None:
-    ScanCache().close()
-    assert list(cache_folder().glob("*.sqlite"))
-
-
 def test_recall_returns_only_files_of_the_folder() -> None:
     scan_cache = ScanCache()
     scan_cache.remember(_track("a.mp3"))
@@ -109,14 +103,6 @@ def test_entries_of_another_reader_version_are_ignored(
     assert ScanCache().recall(_FOLDER) == {}
 
 
-def test_damaged_database_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "scan.sqlite"
-    path.write_bytes(b"no database" * 1000)
-    scan_cache = ScanCache(path)
-    scan_cache.remember(_track("a.mp3"))
-    assert scan_cache.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
-
-
 @pytest.mark.parametrize(
     "change",
     ["details = '[1'", "details = '[]'", "details = x'00'", "mtime_ns = 'soon'", "name = 7"],
@@ -130,13 +116,6 @@ def test_invalid_rows_are_ignored(tmp_path: Path, change: str) -> None:
     with closing(ScanCache(path)) as scan_cache:
         assert scan_cache.recall(_FOLDER) == {}
         scan_cache.remember(_track("b.mp3"))
-
-
-def test_missing_cache_folder_is_not_an_error(home: Path) -> None:
-    (home / "cache").write_text("a file where the folder would be")
-    scan_cache = ScanCache()
-    scan_cache.remember(_track("a.mp3"))
-    assert scan_cache.recall(_FOLDER) == {"a.mp3": _track("a.mp3")}
 
 
 def test_database_errors_are_suppressed(tmp_path: Path) -> None:
@@ -176,9 +155,3 @@ def test_forget_lost_removes_missing_files(tmp_path: Path) -> None:
     scan_cache.remember(here, deleted, _track("elsewhere.mp3"))
     assert scan_cache.forget_lost() == 2
     assert scan_cache.recall(tmp_path) == {"a.mp3": here}
-
-
-def test_closed_cache_ignores_pruning() -> None:
-    scan_cache = ScanCache()
-    scan_cache.close()
-    assert (scan_cache.prune(), scan_cache.forget_lost()) == (0, 0)

@@ -68,26 +68,6 @@ def test_fingerprint_format(tmp_path: Path) -> None:
     assert after == f"{joined(b'head', b', picture', _SOUND)}:4:300000"
 
 
-def test_shared_bytes_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = 0
-    sha256 = hashlib.sha256
-
-    class Counting:
-        def __init__(self, data: bytes = b"") -> None:
-            self._real = sha256(data)
-            self.digest = self._real.digest
-            self.hexdigest = self._real.hexdigest
-
-        def update(self, data: bytes) -> None:
-            nonlocal hashed
-            hashed += len(data)
-            self._real.update(data)
-
-    monkeypatch.setattr(hashlib, "sha256", Counting)
-    _found(*_write(tmp_path, b"head" + _SOUND, b"head, picture" + _SOUND))
-    assert hashed == len(b"head" + _SOUND) + len(b", picture")
-
-
 def test_plain_hash_is_a_valid_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "song"
     path.write_bytes(_SOUND)
@@ -103,8 +83,3 @@ def test_invalid_fingerprint_matches_no_file(tmp_path: Path, nonsense: str) -> N
     for data in (b"", b"12345"):
         path.write_bytes(data)
         assert not has_fingerprint(path, nonsense)
-
-
-def test_missing_file_raises_file_not_found(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        has_fingerprint(tmp_path / "missing", f"{'0' * 64}:1:2")

@@ -7,15 +7,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from mutagen.mp3 import MP3
 
 from covergen.core.picture import Encoding, Picture, encode
 from covergen.core.reasons import Reason
-from covergen.core.types import Cover, Outcome, Provenance, Status
+from covergen.core.types import Cover, Outcome, Status
 from covergen.library.pictures import EmbeddedPicture, read_pictures
 from covergen.library.tags import read_track
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture
+from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make, make, originals
 from tests.unit.library.pictures.tag_bytes import id3v1
 from tests.unit.library.written import OTHER, PNG, TAG_FORMATS, same_packets, track, write
@@ -28,21 +28,8 @@ UNTYPED = "mp4"
 
 def own() -> Picture:
     """A cover with covergen's provenance."""
-    provenance = Provenance(
-        version="1.2.3",
-        model="starter",
-        base="/models/base",
-        clap="someone/clap",
-        adapter="ab" * 32,
-        windows=3,
-        seed=5,
-        steps=30,
-        guidance=7.5,
-        scheduler="dpm++",
-        album_key="a key",
-    )
     noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    return encode(Cover(pixels=noise, provenance=provenance), Encoding(format="jpeg"))
+    return encode(Cover(pixels=noise, provenance=PROVENANCE), Encoding(format="jpeg"))
 
 
 def remove(path: Path, container: str) -> Outcome:
@@ -162,19 +149,6 @@ def test_removing_a_large_cover_frees_its_space(make: Make) -> None:
         assert remove(path, container).reason is Reason.STRIPPED
 
         assert path.stat().st_size < size + (8 << 10), container
-
-
-def test_removal_with_empty_id3v2_4_tag_and_id3v1(make: Make) -> None:
-    path = make("mp3")
-    with path.open("ab") as file:
-        file.write(b"TAG" + bytes(125))
-    MP3(path).save(v2_version=4)
-    write(path, "mp3", own())
-
-    assert remove(path, "mp3").reason is Reason.STRIPPED
-
-    assert not has_art(path)
-    assert path.read_bytes()[-128:] == b"TAG" + bytes(125)
 
 
 def test_removal_that_would_change_the_audio_is_refused(make: Make) -> None:

@@ -1,7 +1,6 @@
 """A reversal restores the old file exactly, and is small if little changed."""
 
 import random
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,12 +49,6 @@ def test_reversal_restores_arbitrary_files(files: tuple[Path, Path], seed: int) 
     found(files, old, new)
 
 
-def test_moved_bytes_need_no_storage(files: tuple[Path, Path]) -> None:
-    sound = random.Random(1).randbytes(3_000_000)
-    reversal = found(files, b"head" + sound, b"head, and a picture" + sound)
-    assert len(reversal.pack()) < 200
-
-
 def test_changed_numbers_in_moved_bytes_need_little_storage(files: tuple[Path, Path]) -> None:
     """As in Ogg, where each page gets a new number and checksum."""
     source = random.Random(2)
@@ -65,13 +58,6 @@ def test_changed_numbers_in_moved_bytes_need_little_storage(files: tuple[Path, P
         for start in (b"headers", b"headers with a picture")
     )
     assert len(found(files, old, new).pack()) < 500 * 20
-
-
-def test_changes_at_both_ends_need_little_storage(files: tuple[Path, Path]) -> None:
-    """As in WAV, where both ends of the file change."""
-    sound = random.Random(3).randbytes(2_000_000)
-    old, new = b"RIFF1234" + sound + b"tag", b"RIFF5678" + sound + b"a tag that is longer"
-    assert len(found(files, old, new).pack()) < 200
 
 
 def test_known_picture_is_not_packed(files: tuple[Path, Path]) -> None:
@@ -136,14 +122,3 @@ def test_reversal_is_not_applied_to_too_short_file(tmp_path: Path) -> None:
     path.write_bytes(b"12345")
     with pytest.raises(ValueError, match="shorter"):
         Reversal(head=3, tail=3, middle=b"").apply(path)
-
-
-def test_patches_are_ordered_and_disjoint(files: tuple[Path, Path]) -> None:
-    source = random.Random(6)
-    old = source.randbytes(100_000)
-    new = bytearray(old)
-    for at in range(0, 100_000, 997):
-        new[at] ^= 255
-    patches = found(files, old, bytes(new)).patches
-    assert len(patches) > 90
-    assert all(a + len(data) < b for (a, data), (b, _) in pairwise(patches))

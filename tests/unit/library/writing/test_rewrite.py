@@ -144,18 +144,6 @@ def test_equal_picture_is_not_written_again(song: Path) -> None:
     assert song.stat() == before
 
 
-def test_audio_is_compared_once(song: Path) -> None:
-    compared = []
-
-    def same_sound(one: Path, other: Path) -> bool:
-        compared.append(one)
-        return same_packets(one, other)
-
-    write(song, "flac", PNG, same_sound=same_sound)
-
-    assert compared == [song]
-
-
 def test_copy_is_synced_before_and_folder_after_replacing(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

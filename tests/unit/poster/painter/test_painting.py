@@ -6,7 +6,6 @@ import pytest
 from covergen.core.color import cielab_from_linear, linear_from_oklab
 from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.poster.painter import FAMILIES, VOCABULARY, Painting, paint
-from covergen.poster.painter.caption import mirror
 from covergen.poster.painter.features import Features, features
 from covergen.poster.painter.palette import PALETTES
 from covergen.starter.evaluation.agreement import explained, predict_held_out
@@ -94,31 +93,6 @@ def test_captions_use_the_vocabulary_and_start_with_the_family(paintings: list[P
     for painting in paintings:
         assert painting.caption.split(", ")[0] == painting.family
         assert set(painting.caption.replace(",", "").split()) <= set(VOCABULARY)
-
-
-def test_captions_name_the_largest_colour_first() -> None:
-    dark_blues = {"navy", "indigo", "petrol", "slate", "blue", "charcoal", "plum", "teal"}
-    rng = np.random.default_rng(7)
-    for _ in range(4):
-        painting = paint(mood(*MOODS["sad"]), rng, size=64, family="record grooves")
-        assert painting.caption.split(", ")[-4].split(" and ")[0] in dark_blues
-
-
-def test_mirroring_a_caption_swaps_left_and_right_only() -> None:
-    caption = "cut paper, tunnel, low left, few, navy and blue"
-    assert mirror(caption) == "cut paper, tunnel, low right, few, navy and blue"
-    assert mirror(mirror(caption)) == caption
-
-
-def test_grain_is_optional_and_changes_only_the_surface() -> None:
-    rough = replace(NEUTRAL, roughness=1.0)
-    drawn = ((seed, paint(rough, np.random.default_rng(seed), size=128)) for seed in range(9))
-    seed, with_grain = next(pair for pair in drawn if pair[1].texture == "grain")
-    without = paint(rough, np.random.default_rng(seed), size=128, grain=False)
-    difference = with_grain.pixels.astype(float) - without.pixels
-    assert 1 < difference.std() < 8
-    assert abs(difference.mean()) < 1
-    assert without.caption == with_grain.caption
 
 
 def test_inks_of_every_palette_stand_out_from_the_ground() -> None:

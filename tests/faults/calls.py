@@ -1,4 +1,4 @@
-"""Let system calls fail: each in turn, alone or with all later ones."""
+"""Kill commands before system calls, let calls fail, and check their order."""
 
 import errno
 from collections.abc import Iterator
@@ -7,7 +7,22 @@ from pathlib import Path
 from tests.faults.shim import ALL, GROWING, MOVING, MUTATING, Fault, Mode
 from tests.faults.trial import Scenario, Trials
 
-__all__ = ["fail"]
+__all__ = ["check_order", "fail", "kill"]
+
+_IDLE = {"close", "flock", "open-write"}  # these change nothing on disk
+
+
+def kill(trials: Trials, scenario: Scenario, place: Path) -> None:
+    """Kill a command at each of its changes at or below `place`."""
+    kinds = MUTATING - _IDLE
+    for number, kind in scenario.calls_at(place, kinds):
+        at = f"call {number} ({kind} in {place.name})"
+        fault = Fault(place=place, mode=Mode.KILL, at=number, kinds=kinds)
+        trials.run("kills", f"before {at}", scenario, fault)
+        if kind in MOVING:
+            fault = Fault(place=place, mode=Mode.TEAR, at=number, kinds=kinds)
+            trials.run("kills", f"within {at}", scenario, fault)
+
 
 _PERSISTENT = {
     errno.ENOSPC: GROWING,
@@ -55,3 +70,34 @@ def _errors(kind: str, number: int) -> Iterator[int]:
         yield from (errno.EINTR, errno.EACCES, errno.EROFS)
     if kind in GROWING:
         yield from (errno.ENOSPC, errno.EDQUOT)
+
+
+_COMMITTED = "journal.sqlite-wal"  # where SQLite writes commits first
+_NOTHING_NEW = _IDLE | {"fsync"}
+
+
+def check_order(trials: Trials, scenario: Scenario) -> None:
+    """Check that the order of a command's calls is safe against a power failure."""
+    with trials.trial("order", scenario.name) as wanted:
+        if wanted:
+            trials.note(*_mistakes(trials, scenario))
+
+
+def _mistakes(trials: Trials, scenario: Scenario) -> Iterator[str]:
+    """Yield renames over a song before its copy or the journal was synced."""
+    # Undo records what it did; the others record what they are about to do.
+    needed = (".tmp",) if scenario.name.startswith("undo") else (".tmp", _COMMITTED)
+    unsaved: set[str] = set()
+    renamed = ""
+    for kind, path in scenario.calls:
+        if kind in {"fsync", "unlink"}:
+            unsaved.discard(path)
+            renamed = "" if path == str(Path(renamed).parent) else renamed
+        elif kind in {"rename", "link"} and path.startswith(f"{trials.bench.library}/"):
+            about = (name for name in unsaved if name.endswith(needed))
+            yield from (f"{name} is not synced when {path} is renamed" for name in about)
+            renamed = path
+        elif kind in MUTATING - _NOTHING_NEW:
+            unsaved.add(path)
+            if path.endswith(_COMMITTED) and renamed:
+                yield f"the journal is written before the folder of {renamed} is synced"

@@ -1,0 +1,50 @@
+"""The question before a run: what it shows, and its default answer."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covergen.cli.confirm import confirmed
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan
+from covergen.pipeline.events import MOST_LISTED, PlanTotals
+
+ASKED: dict[str, Any] = {"yes": False}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def totals_of(albums: int) -> PlanTotals:
+    totals = PlanTotals()
+    for number in range(albums):
+        album = Album(
+            key="", folder=Path(f"/m/{number}"), title="A", artist="B", date="", tracks=()
+        )
+        totals.add(AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER))
+    return totals
+
+
+@pytest.mark.parametrize(("albums", "default"), [(MOST_LISTED, True), (MOST_LISTED + 1, False)])
+def test_default_answer_is_yes_only_for_albums_that_are_listed(
+    albums: int,
+    default: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("\n"))
+    assert confirmed(totals_of(albums), ["the totals"], ASKED) is default
+    shown = capsys.readouterr().err
+    assert shown.count("B – A") == (albums if default else 0)
+    assert ("To list these 21 albums" in shown) is not default
+    assert "the totals" in shown
+
+
+def test_nobody_is_asked_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert confirmed(totals_of(1), [], ASKED)
