@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -13,7 +14,8 @@ import click
 from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.output.progress import Renderer
 from covergen.core.errors import UsageError
-from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
+from covergen.core.picture import LEAST_BYTES, PURPOSES
+from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.library.scanning.folder_names import COVER_NAMES
 
 if TYPE_CHECKING:
@@ -70,15 +72,16 @@ SECTIONS: Sections = {
         "dry_run", "preview", "candidates", "retry", "no_audio", "choices", "libraries",
     ),
     "Picture": (
-        "quality", "styles", "finish", "inks", "seed", "size", "image_format",
+        "quality", "styles", "finish", "inks", "title", "seed", "purpose", "size", "image_format",
+        "max_bytes",
     ),
     "Model": ("model", "adapter", "base", "clap"),
     "Speed": ("device", "batch_size", "jobs"),
-    "Files": ("sidecar", "no_embed", "min_age", "preserve_mtime"),
+    "Files": ("sidecar", "sidecar_purpose", "no_embed", "min_age", "preserve_mtime"),
     "Output": ("output", "yes", "quiet", "verbose", "as_json", "help"),
     "Advanced": (
         "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "windows",
-        "padding", "lora_rank", "dtype", "jpeg_quality", "cover_names", "follow_symlinks",
+        "padding", "lora_rank", "dtype", "paint_size", "jpeg_quality", "cover_names", "follow_symlinks",
         "hardlinks", "no_journal",
     ),
 }  # fmt: skip
@@ -345,6 +348,18 @@ paint_options = _together(
         help="Maximum number of inks of a print.  [default: the model's]",
     ),
     click.option(
+        "--title",
+        type=click.Choice(TITLES),
+        help="Typeset the title, or title and artist (full), on the cover.  [default: the model's]",
+    ),
+    click.option(
+        "--paint-size",
+        type=WholeNumber(16, 4096),
+        metavar="N",
+        help="Width and height in pixels at which posters, prints and titles are painted."
+        "  [default: the largest size written]",
+    ),
+    click.option(
         "--batch-size",
         type=_BatchSize(),
         default="auto",
@@ -357,26 +372,35 @@ paint_options = _together(
 
 encoding_options = _together(
     click.option(
+        "--for",
+        "purpose",
+        type=click.Choice(list(PURPOSES)),
+        help="Encode for players (JPEG, 600 pixels, at most 200 kB), an archive (PNG, 1024 pixels)"
+        " or a release (JPEG, 3000 pixels, at most 10 MB). Explicit options override this.",
+    ),
+    click.option(
         "--format",
         "image_format",
         type=click.Choice(["png", "jpeg"]),
-        default="png",
-        show_default=True,
-        help="Image format.",
+        help="Image format.  [default: png]",
     ),
     click.option(
         "--size",
         type=WholeNumber(16, 4096),
         metavar="N",
-        help="Width and height in pixels.  [default: as painted; 1024 for prints]",
+        help="Width and height in pixels.  [default: as painted; 1024 for prints and titles]",
+    ),
+    click.option(
+        "--max-bytes",
+        type=WholeNumber(LEAST_BYTES),
+        metavar="N",
+        help="Encode larger pictures at a lower JPEG quality, and then with fewer pixels.",
     ),
     click.option(
         "--jpeg-quality",
         type=WholeNumber(1, 95),
-        default=90,
-        show_default=True,
         metavar="N",
-        help="JPEG quality.",
+        help="JPEG quality.  [default: 90]",
     ),
 )
 
@@ -408,6 +432,12 @@ journal_option = click.option(
 write_options = _together(
     encoding_options,
     click.option("--sidecar", is_flag=True, help="Also write a cover file, unless there is one."),
+    click.option(
+        "--sidecar-for",
+        "sidecar_purpose",
+        type=click.Choice(list(PURPOSES)),
+        help="Also write a cover file, encoded for another purpose.",
+    ),
     click.option("--no-embed", is_flag=True, help="Do not change music files; requires --sidecar."),
     journal_option,
     rewrite_options,
@@ -438,8 +468,18 @@ def paint_choice(preset: Preset, options: dict[str, Any]) -> PaintOptions:
         workers=options["jobs"],
         batch_size=options["batch_size"],
         lora_rank=options["lora_rank"],
-        size=options.get("size"),
+        size=_paint_size(options),
     )
+
+
+def _paint_size(options: dict[str, Any]) -> int | None:
+    """Return the size to paint at: the largest that is written, unless it is given."""
+    sizes = []
+    if "image_format" in options:
+        sizes.append(encoding_choice(options).size)
+    if options.get("sidecar_purpose"):
+        sizes.append(PURPOSES[options["sidecar_purpose"]].size)
+    return options["paint_size"] or max(filter(None, sizes), default=None)
 
 
 def scan_choice(options: dict[str, Any], per: Literal["album", "track"] = "album") -> ScanOptions:
@@ -474,12 +514,15 @@ def write_choice(options: dict[str, Any]) -> WriteOptions:
     """Return where covers are written. Raises UsageError if the options leave nothing to write."""
     from covergen.pipeline.options import WriteOptions
 
-    if options["no_embed"] and not options["sidecar"]:
+    purpose = options["sidecar_purpose"]
+    sidecar = options["sidecar"] or purpose is not None
+    if options["no_embed"] and not sidecar:
         raise UsageError("--no-embed requires --sidecar: otherwise nothing is written.")
     return WriteOptions(
         embed=not options["no_embed"],
-        sidecar=options["sidecar"],
+        sidecar=sidecar,
         encoding=encoding_choice(options),
+        sidecar_encoding=PURPOSES[purpose] if purpose else None,
         rewrite=rewrite_choice(options),
         journal=not options["no_journal"],
     )
@@ -489,6 +532,11 @@ def encoding_choice(options: dict[str, Any]) -> Encoding:
     """Return how to encode pictures, from the parsed options."""
     from covergen.core.picture import Encoding
 
-    return Encoding(
-        format=options["image_format"], size=options["size"], quality=options["jpeg_quality"]
-    )
+    given = {
+        "format": options["image_format"],
+        "size": options["size"],
+        "quality": options["jpeg_quality"],
+        "max_bytes": options["max_bytes"],
+    }
+    purpose = PURPOSES[options["purpose"]] if options["purpose"] else Encoding()
+    return replace(purpose, **{name: value for name, value in given.items() if value is not None})

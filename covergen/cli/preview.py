@@ -29,9 +29,9 @@ _REMEMBERED = (
     "per", "force", "fill", "limit", "exclude", "follow_symlinks", "cover_names",
     "seed", "candidates", "no_audio",
     "model", "base", "clap", "adapter", "windows", "padding", "lora_rank", "steps", "guidance",
-    "scheduler", "guided_from", "guided_until", "reuse", "finish", "inks", "size", "quality",
-    "styles",
-    "sidecar", "no_embed", "hardlinks", "min_age",
+    "scheduler", "guided_from", "guided_until", "reuse", "finish", "inks", "title",
+    "purpose", "size", "paint_size", "quality", "styles",
+    "sidecar", "sidecar_purpose", "no_embed", "hardlinks", "min_age",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
+    "TITLES",
     "Action",
     "Album",
     "AlbumEmbedding",
@@ -180,6 +181,7 @@ FINISHES = ("none", "print", "paper")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+TITLES = ("none", "title", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +191,8 @@ class Sampling:
     `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
     delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
     deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain.
+    a paper grain. `title` is one of TITLES: what is typeset on the cover, "full" being the title and
+    the artist.
     """
 
     steps: int
@@ -200,6 +203,7 @@ class Sampling:
     reuse: int = 1
     finish: str = "none"
     inks: int = 6
+    title: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +214,8 @@ class Provenance:
     hexadecimal. `seed` is the sampler's seed, `windows` the number of windows embedded per track,
     `padding` one of PADDINGS, or "" for the CLAP model's own; `style` is the text prompt. `device`
     ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it
-    was painted, "" if unknown. The other fields are those of Sampling.
+    was painted, "" if unknown. `painted_size` is the side in pixels before the picture was encoded,
+    0 if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -233,6 +238,8 @@ class Provenance:
     padding: str = ""
     device: str = ""
     dtype: str = ""
+    title: str = "none"
+    painted_size: int = 0
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.errors import WriteError
-from covergen.core.picture import encode
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.runs import open_run
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import remove_stale
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.writing import Writer, fill_album, write_album
+from covergen.pipeline.writing import Writer, encoded, fill_album, write_album
 from covergen.preview.review import Review
 
 if TYPE_CHECKING:
@@ -77,8 +76,8 @@ def _write(review: Review, reviewed: Reviewed, writer: Writer) -> AlbumDone:
         except WriteError as error:
             done = AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
         else:
-            picture = encode(cover, writer.options.encoding)
-            done = write_album(plan, picture, cover.provenance, writer)
+            picture, beside = encoded(cover, writer.options)
+            done = write_album(plan, picture, cover.provenance, writer, beside=beside)
     elif plan.action is Action.FILL:
         done = fill_album(plan, writer)
     else:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
-from covergen.core.picture import encode
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
@@ -19,7 +18,14 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import paint_plans
 from covergen.pipeline.pending import PendingCovers
 from covergen.pipeline.planning import plan_library
-from covergen.pipeline.writing import Writer, cleaned, fill_album, is_complete, write_album
+from covergen.pipeline.writing import (
+    Writer,
+    cleaned,
+    encoded,
+    fill_album,
+    is_complete,
+    write_album,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,8 +113,10 @@ class _Tagging:
 
     def write(self, plan: AlbumPlan, cover: Cover, undecoded: tuple[Outcome, ...]) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
-        picture = encode(cover, self.writer.options.encoding)
-        done = write_album(plan, picture, cover.provenance, self.writer, undecoded=undecoded)
+        picture, beside = encoded(cover, self.writer.options)
+        done = write_album(
+            plan, picture, cover.provenance, self.writer, beside=beside, undecoded=undecoded
+        )
         if is_complete(done.outcomes, undecoded):
             self.pending.drop(plan)
         self.emit(done)

@@ -30,14 +30,21 @@ __all__ = [
 class WriteOptions:
     """Where a cover is written: into the tracks (`embed`), beside them (`sidecar`), or both.
 
-    `journal`: record what is written, so that it can be undone.
+    `journal`: record what is written, so that it can be undone. `sidecar_encoding` is that of the
+    cover file, None for the same as in the tracks.
     """
 
     embed: bool = True
     sidecar: bool = False
     journal: bool = True
     encoding: Encoding = field(default_factory=Encoding)
+    sidecar_encoding: Encoding | None = None
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
+
+    @property
+    def encodings(self) -> tuple[Encoding, Encoding]:
+        """The encodings in the tracks and of the cover file."""
+        return self.encoding, self.sidecar_encoding or self.encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +65,8 @@ class PaintOptions:
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
     decoder processes. `batch_size` is in covers, None to choose it by free memory. `lora_rank` is
-    the rank that the adapter must have, None for any. `size` is the side of a cover in pixels,
-    None for the model's own.
+    the rank that the adapter must have, None for any. `size` is the side in pixels of what is
+    painted, None for the model's own.
     """
 
     preset: Preset

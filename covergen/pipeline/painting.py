@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -166,6 +166,7 @@ def _paint_albums(
     def painted(pixels: NDArray[np.uint8]) -> tuple[AlbumEmbedding, Cover]:
         embedding, seed, style = painting.popleft()
         shares.popleft()
+        pixels = _finish(pixels, options)
         provenance = Provenance(
             version=covergen.__version__,
             model=preset.name,
@@ -177,11 +178,12 @@ def _paint_albums(
             device=model.device,
             dtype=model.dtype,
             seed=seed,
-            **asdict(sampling),
+            **asdict(replace(sampling, title="none")),
             style=style,
             album_key=embedding.plan.album.key,
+            painted_size=len(pixels),
         )
-        return embedding, Cover(pixels=_finish(pixels, options), provenance=provenance)
+        return embedding, Cover(pixels=pixels, provenance=provenance)
 
     batches = model.paint_batches(
         requests(),

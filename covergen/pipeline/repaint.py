@@ -190,13 +190,18 @@ def _model_options(
         "style": provenance.style,
         "finish": provenance.finish,
         "inks": provenance.inks,
+        "title": provenance.title,
+        "paint-size": provenance.painted_size,
         "dtype": provenance.dtype,
     }
     if provenance.base == PROCEDURAL:
         options = {name: v for name, v in options.items() if name not in _DIFFUSION}
     if provenance.finish == "none":
         del options["inks"]
-    for name in ("padding", "dtype"):
+    drawn = provenance.base == PROCEDURAL or provenance.finish != "none"
+    if not drawn and provenance.title == "none":
+        del options["paint-size"]
+    for name in options.keys() & {"padding", "dtype", "paint-size"}:
         if not options[name]:
             del options[name]
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))

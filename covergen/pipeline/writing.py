@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
-from covergen.core.picture import Picture
+from covergen.core.picture import Picture, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.existing_covers import covers_of
@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from covergen.core.types import Album, AlbumPlan, Provenance, Track
+    from covergen.core.types import Album, AlbumPlan, Cover, Provenance, Track
     from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
     from covergen.pipeline.options import WriteOptions
 
     OnWritten = Callable[[Track], None]
 
-__all__ = ["OnWritten", "Writer", "cleaned", "fill_album", "is_complete", "write_album"]
+__all__ = [
+    "OnWritten",
+    "Writer",
+    "cleaned",
+    "encoded",
+    "fill_album",
+    "is_complete",
+    "write_album",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,16 @@ class Writer:
     options: WriteOptions
     on_written: OnWritten
     run: RunRecorder | None
+
+
+def encoded(cover: Cover, options: WriteOptions) -> tuple[Picture, Picture]:
+    """Encode a cover: the picture for the tracks, and the one for the cover file."""
+    embedded, beside = options.encodings
+    if not options.sidecar or embedded == beside:
+        picture = encode(cover, embedded)
+        return picture, picture
+    large = encode(cover, beside)
+    return encode(cover, embedded) if options.embed else large, large
 
 
 def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
@@ -61,11 +79,12 @@ def write_album(
     provenance: Provenance,
     writer: Writer,
     *,
+    beside: Picture | None = None,
     undecoded: tuple[Outcome, ...] = (),
 ) -> AlbumDone:
     """Write a painted cover into an album's tracks, beside them, or both.
 
-    `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
+    `beside` is the cover file's picture, if it is another one. `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
     JournalError.
     """
     options = writer.options
@@ -76,7 +95,7 @@ def write_album(
         decodable = (track for track in plan.targets if track.path not in skipped)
         outcomes += [_write(track, picture, writer, record) for track in decodable]
     if options.sidecar:
-        outcomes.append(_write_sidecar(plan.album, picture, record))
+        outcomes.append(_write_sidecar(plan.album, beside or picture, record))
     return _done(plan, outcomes, writer, provenance, undecoded)
 
 

@@ -78,9 +78,9 @@ def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
         if source is ParameterSource.COMMANDLINE and options["image_format"] != _FORMATS[suffix]:
             raise UsageError(f"--format {options['image_format']} does not go with {output.name}.")
         options["image_format"] = _FORMATS[suffix]
-    else:
-        suffix = ".png" if options["image_format"] == "png" else ".jpg"
     encoding = encoding_choice(options)
+    if suffix not in _FORMATS:
+        suffix = ".png" if encoding.format == "png" else ".jpg"
     outputs = TrackOutputs(
         paths=paths,
         output=output,

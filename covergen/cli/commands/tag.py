@@ -128,14 +128,14 @@ def plan_choice(paths: tuple[Path, ...], options: dict[str, Any]) -> PlanOptions
     """Return what to plan, from the parsed options of this command."""
     from covergen.pipeline.options import PlanOptions
 
-    scan = scan_choice(options, options["per"])
+    scan, write = scan_choice(options, options["per"]), write_choice(options)
     return PlanOptions(
         paths=paths,
-        scan=replace(scan, bare=options["sidecar"]),
+        scan=replace(scan, bare=write.sidecar),
         force=options["force"],
         fill=options["fill"],
         limit=options["limit"],
-        write=write_choice(options),
+        write=write,
     )
 
 
