@@ -1,5 +1,7 @@
 """Blocks of text: fitted to a width and height, with optical margins."""
 
+# ruff: noqa: RUF001 - quotation marks and brackets of many languages
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -26,8 +28,9 @@ _REFERENCE = 100  # pixels per em at which lines are measured
 _CAPITALS = 0.727  # of an em: the height of Inter's capitals
 _CLEAR = 0.06  # of an em: the least space between lines
 _WORTH = 1.12  # how much larger text must get for another line
-_HANGING = "“”‘’\"'«»„‚‹›(["
-_HANGING_END = "“”‘’\"'«»‹›.,-–)]"
+_SHRINK = 0.7  # of the smallest size, for words that are wider than a line
+_HANGING = "“”‘’\"'«»„‚‹›"
+_HANGING_END = "“”‘’\"'«»‹›.,-–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines below each other. The top is that of the capitals, the bottom is the last baseline."""
+    """Lines below each other. The top is that of the capitals, the bottom is the last baseline.
+
+    `cut`: the text is cut off, or a word is divided.
+    """
 
     lines: tuple[Line, ...]
     height: float
+    cut: bool = False
 
     @property
     def size(self) -> int:
@@ -74,7 +81,7 @@ class Block:
 
     def moved(self, x: float, y: float) -> Block:
         """Return the block, moved to the right and down."""
-        return Block(tuple(line.moved(x, y) for line in self.lines), self.height)
+        return replace(self, lines=tuple(line.moved(x, y) for line in self.lines))
 
 
 @lru_cache(1)
@@ -84,15 +91,15 @@ def lettering() -> Lettering:
     return Lettering(chain([own] if own else [], read_faces(font_folders())))
 
 
-def fitted(
-    paragraph: Paragraph, *, width: float, height: float, align: Align = "left"
-) -> Block:
+def fitted(paragraph: Paragraph, *, width: float, height: float, align: Align = "left") -> Block:
     """Set a paragraph as large as it fits, in as few lines as reasonable.
 
     Text that does not fit at the smallest size ends in an ellipsis. The block's left end, or
     middle, or right end, is at x = 0, its top at y = 0.
     """
     pieces = units(paragraph.text)
+    if not pieces:
+        return Block((), 0.0)
     best: tuple[float, list[str]] = (0.0, [])
     for count in range(1, min(paragraph.most_lines, len(pieces)) + 1):
         lines = balanced(pieces, count, lambda text: _width(text, paragraph.weight))
@@ -100,8 +107,12 @@ def fitted(
         if size > best[0] * (_WORTH if best[1] else 1):
             best = size, lines
     size, lines = best
-    if size < paragraph.smallest:
-        size = paragraph.smallest
+    widest = max(_width(unit.text, paragraph.weight) for unit in pieces)
+    smallest = max(
+        _SHRINK * paragraph.smallest, min(paragraph.smallest, width * _REFERENCE / widest)
+    )
+    if size < smallest:
+        size = smallest
         most = max(1, int((height / size - _CAPITALS) / paragraph.leading + 1))
         lines = filled(
             pieces,
@@ -109,18 +120,21 @@ def fitted(
             width * _REFERENCE / size,
             lambda text: _width(text, paragraph.weight),
         )
-    return _set(lines, max(1, round(size)), paragraph, align)
+    cut = lines[-1].endswith("…") or len(lines) > len(pieces)
+    block = _set(lines, max(1, round(size)), paragraph, align)
+    return replace(block, cut=cut)
 
 
 def stacked(blocks: Iterable[Block], gap: float) -> Block:
     """Put blocks below each other, with `gap` from a baseline to the next capitals."""
+    blocks = list(blocks)
     lines: list[Line] = []
     height = 0.0
     for block in blocks:
         top = height + gap if lines else 0.0
         lines += block.moved(0, top).lines
         height = top + block.height
-    return Block(tuple(lines), height)
+    return Block(tuple(lines), height, any(block.cut for block in blocks))
 
 
 def _width(text: str, weight: int) -> float:
@@ -164,9 +178,7 @@ def _set(lines: Sequence[str], size: int, paragraph: Paragraph, align: Align) ->
     return Block(tuple(placed), top + (len(lines) - 1) * step)
 
 
-def _offset(
-    text: str, left: float, right: float, size: int, weight: int, align: Align
-) -> float:
+def _offset(text: str, left: float, right: float, size: int, weight: int, align: Align) -> float:
     """Return where a line starts, so that its ink is at the margin and its quotes hang out."""
     if align == "center":
         return -(left + right) / 2

@@ -1,5 +1,7 @@
 """Break a title into lines of similar length, where a reader would pause."""
 
+# ruff: noqa: RUF001 - quotation marks and brackets of many languages
+
 from __future__ import annotations
 
 import re
@@ -27,11 +29,16 @@ _KEY = re.compile(r"(?:major|minor|sharp|flat|moll|dur)\b", re.IGNORECASE)
 _DASHES = frozenset("-–—/|&+·•~=:")
 _HYPHENS = frozenset("-‐–—/")
 _WEAK = frozenset(
-    "a an the of in on at to and or for from with by & + der die das den dem des und von vom zu zur"
-    " im am le la les du de des et un une en el los las y e o il lo gli di da del della i no op".split()
+    re.findall(
+        r"\S+",
+        "a an the of in on at to and or for from with by & + der die das den dem des und von vom zu"
+        " zur im am le la les du de et un une en el los las y e o il lo gli di da del della i op",
+    )
 )
 # Characters that begin or end no line (JLREQ, sections 3.1.7 and 3.1.8).
-_NOT_FIRST = frozenset("、。，．・：；？！゛゜ヽヾゝゞ々ー’”）〕］｝〉》」』】゠–〜ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ%％…")
+_NOT_FIRST = frozenset(
+    "、。，．・：；？！゛゜ヽヾゝゞ々ー’”）〕］｝〉》」』】゠–〜ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ%％…"
+)
 _NOT_LAST = frozenset("‘“（〔［｛〈《「『【")
 _WEAK_END, _PAUSE = 1.35, 0.88  # factors of a line's cost
 _PAUSES = frozenset(",;:.!?)]）」』–—")
@@ -67,7 +74,9 @@ def balanced(pieces: Sequence[Unit], count: int, width_of: Callable[[str], float
     """
     if count == 1 or len(pieces) <= count:
         return [joined(pieces)] if count == 1 else [unit.text for unit in pieces]
-    ends = list(accumulate((width_of(unit.text + " " * unit.space) for unit in pieces), initial=0.0))
+    ends = list(
+        accumulate((width_of(unit.text + " " * unit.space) for unit in pieces), initial=0.0)
+    )
     best = [(0.0, ())] + [(float("inf"), ())] * len(pieces)  # by the number of units used
     for line in range(1, count + 1):
         following: list[tuple[float, tuple[int, ...]]] = [(float("inf"), ())] * (len(pieces) + 1)

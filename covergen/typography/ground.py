@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from covergen.core.color import (
     fit_gamut,
@@ -17,6 +17,7 @@ from covergen.core.color import (
     srgb_from_linear,
 )
 from covergen.finish.screen_print import find_inks
+from covergen.typography.block import lettering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,17 +25,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.core.color import Floats
-    from covergen.typography.block import Box
+    from covergen.typography.block import Line
 
 __all__ = ["CONTRAST", "Color", "Ground", "contrast", "luminance"]
 
 CONTRAST = 4.5
 """The least contrast of text (WCAG 2.2, success criterion 1.4.3)."""
 
-_MARGIN = 1.08  # more contrast than needed, since what is measured is scaled down
+_MARGIN = 1.03  # more contrast than needed, since what is measured is scaled down
 _ENOUGH = 9.0
 _SIDE, _INK_SIDE, _INKS = 256, 96, 8
-_TINT, _SHADE = 0.972, 0.175  # OKLab lightness of an ink thinned to paper, or laid on thick
+_AROUND = 2  # pixels of `_SIDE`
+_TINT, _SHADE = 0.98, 0.14  # OKLab lightness of an ink thinned to paper, or laid on thick
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # WCAG 2.2, relative luminance
 
 Color = tuple[int, int, int]
@@ -77,8 +79,9 @@ class Ground:
     def _unrest(self) -> Floats:
         """How much the lightness changes at each place, between light and dark 1."""
         light = oklab_from_linear(self._small)
-        steps = [np.abs(np.diff(light, axis=axis, append=0)[:-1, :-1]).sum(-1) for axis in (0, 1)]
-        unrest: Floats = np.maximum(*steps)
+        down = np.abs(np.diff(light, axis=0, append=light[-1:])).sum(-1)
+        across = np.abs(np.diff(light, axis=1, append=light[:, -1:])).sum(-1)
+        unrest: Floats = np.maximum(down, across)
         return unrest
 
     @cached_property
@@ -91,25 +94,42 @@ class Ground:
     @cached_property
     def papers(self) -> tuple[Color, ...]:
         """The inks, thinned to a light paper."""
-        return _at_lightness(self.inks, _TINT, most_chroma=0.022)
+        return _at_lightness(self.inks, _TINT, most_chroma=0.016)
 
     @cached_property
     def shades(self) -> tuple[Color, ...]:
         """The inks, laid on until they are nearly black."""
         return _at_lightness(self.inks, _SHADE, most_chroma=0.05)
 
-    def unrest(self, boxes: Iterable[Box]) -> float:
-        """Return how busy the picture is in the boxes, from 0 (flat)."""
-        cuts = [self._cut(self._unrest, box) for box in boxes]
-        return float(np.concatenate([cut.ravel() for cut in cuts]).mean())
+    def below(self, lines: Iterable[Line]) -> NDArray[np.bool_]:
+        """Return the places at and next to the letters of some lines."""
+        scale = _SIDE / self.side
+        image = Image.new("RGB", (_SIDE, _SIDE))
+        for line in lines:
+            lettering().draw(
+                image,
+                (round(line.x * scale), round(line.y * scale)),
+                line.text,
+                size=max(1, round(line.size * scale)),
+                weight=line.weight,
+                color="#ffffff",
+            )
+        letters = image.convert("L").point(lambda value: 255 if value else 0)
+        return np.asarray(letters.filter(ImageFilter.MaxFilter(2 * _AROUND + 1))) > 0
 
-    def ink_for(self, boxes: Iterable[Box]) -> Color | None:
-        """Return the colour that is read best on the boxes, None if none can be read.
+    def unrest(self, places: NDArray[np.bool_]) -> float:
+        """Return how busy the picture is in some places, from 0 (flat)."""
+        return float(self._unrest[places].mean()) if places.any() else 0.0
+
+    def ink_for(self, places: NDArray[np.bool_]) -> Color | None:
+        """Return the colour that is read best in some places, None if none can be read.
 
         An ink of the picture, or else its paper or shade.
         """
-        cuts = np.concatenate([self._cut(self._luminance, box).ravel() for box in boxes])
-        return self._readable_on((float(cuts.min()), float(cuts.max())))
+        values = self._luminance[places]
+        if not values.size:
+            return None
+        return self._readable_on((float(values.min()), float(values.max())))
 
     def ink_on(self, paper: Color) -> Color:
         """Return the colour that is read best on a plain one of `papers` or `shades`."""
@@ -129,18 +149,14 @@ class Ground:
                 return max(readable)[2]
         return None
 
-    def _cut(self, values: Floats, box: Box) -> Floats:
-        scale = _SIDE / self.side
-        left, top = (max(0, int(edge * scale) - 1) for edge in box[:2])
-        right, bottom = (min(_SIDE, int(edge * scale) + 2) for edge in box[2:])
-        return values[min(top, _SIDE - 2) : max(bottom, top + 1), min(left, _SIDE - 2) : right]
-
 
 def _lies_in(light: float, range_: tuple[float, float]) -> bool:
     return range_[0] < light < range_[1]
 
 
-def _at_lightness(colors: Iterable[Color], lightness: float, most_chroma: float) -> tuple[Color, ...]:
+def _at_lightness(
+    colors: Iterable[Color], lightness: float, most_chroma: float
+) -> tuple[Color, ...]:
     oklab = oklab_from_linear(linear_from_srgb(np.array(list(colors), np.uint8)))
     chroma = np.linalg.norm(oklab[:, 1:], axis=1, keepdims=True)
     oklab[:, 1:] *= np.minimum(1, most_chroma / np.maximum(chroma, 1e-6))

@@ -1,5 +1,7 @@
 """The layouts of titles. Each offers designs, of which those are used that can be read."""
 
+# ruff: noqa: RUF001 - quotation marks and brackets of many languages
+
 from __future__ import annotations
 
 import re
@@ -14,15 +16,16 @@ if TYPE_CHECKING:
 
     from covergen.typography.block import Align, Line
 
-__all__ = ["LAYOUTS", "PLAIN_LAYOUTS", "Design", "Words"]
+__all__ = ["OPEN_LAYOUTS", "PLAIN_LAYOUTS", "Design", "Words"]
 
 # Shares of the side.
 _MARGIN = 0.07
-_SMALL = 0.034  # the size of small type
+_SMALL = 0.038  # the size of small type
 _SMALLEST = 0.03
 
-_ASIDE = re.compile(r"(.*\S)\s*([(\[（【].+[)\]）】])")
+_ASIDE = re.compile(r"(.*\S)\s*[(\[（【]([^()\[\]（）【】]+)[)\]）】]")
 _AFTER = re.compile(r"(.*\S)(?::| [–—-]) +(\S.*)")
+_SHORT = 8  # characters
 _LONG = 26  # characters: longer titles are set in two sizes
 
 
@@ -42,9 +45,8 @@ class Words:
     def of(cls, title: str, artist: str, side: int) -> Words:
         """Divide a title into its main part and the rest, such as "(Live at Pompeii)"."""
         subtitle = ""
-        if found := _ASIDE.fullmatch(title):
-            title, subtitle = found.groups()
-        elif len(title) > _LONG and (found := _AFTER.fullmatch(title)):
+        found = _ASIDE.fullmatch(title) or (_AFTER.fullmatch(title) if len(title) > _LONG else None)
+        if found:
             title, subtitle = found.groups()
         return cls(title=title, subtitle=subtitle, artist=artist, side=side)
 
@@ -78,12 +80,13 @@ class Words:
 class Design:
     """Lines on the picture, or on a plain part.
 
-    `panel` covers the picture from its top or bottom up to a height in pixels; "plate" scales it to
-    leave a margin, and the height below it.
+    `panel` covers the picture from its top or bottom up to a height in pixels; "spine" does so from
+    its left, with lines that run upwards; "plate" scales it to leave a margin, and the height below
+    it.
     """
 
     lines: tuple[Line, ...]
-    panel: Literal["", "top", "bottom", "plate"] = ""
+    panel: Literal["", "top", "bottom", "spine", "plate"] = ""
     height: float = 0.0
 
 
@@ -104,7 +107,7 @@ def _headline(words: Words) -> Iterator[Design]:
         height=0.44 * side,
         align=words.align,
     )
-    if main.size < 0.085 * side:
+    if main.cut or main.size < 0.085 * side:
         return
     parts = [main, *_small_parts(words, words.subtitle, weight=500)]
     title = stacked(parts, 0.042 * side)
@@ -121,7 +124,10 @@ def _headline(words: Words) -> Iterator[Design]:
 def _corner(words: Words) -> Iterator[Design]:
     """Title and artist in two weights of one size, in a corner."""
     side = words.side
-    block = _two_weights(words, width=0.6 * side, largest=0.074, most_height=0.4)
+    short = len(words.title) <= _SHORT
+    block = _two_weights(words, width=0.6 * side, largest=0.1 if short else 0.074, most_height=0.4)
+    if block.cut:
+        return
     low = side - words.margin - block.height
     ink_width = _width(block)
     far = side - words.margin - ink_width if not words.is_mirrored else words.margin + ink_width
@@ -153,6 +159,8 @@ def _centred(words: Words) -> Iterator[Design]:
     if words.subtitle:
         blocks.append(_set(words, words.subtitle, 0.036, width=0.7, weight=400, align="center"))
     block = stacked(blocks, 0.05 * side)
+    if block.cut:
+        return
     for middle in (0.5, 0.3, 0.72):
         y = min(middle * side - block.height / 2, side - words.margin - block.height)
         yield Design(block.moved(side / 2, max(y, words.margin)).lines)
@@ -166,18 +174,14 @@ def _line(words: Words) -> Iterator[Design]:
     one = Paragraph(text=text, largest=size, smallest=size, weight=700, most_lines=1)
     room = words.measure * (0.64 if words.artist else 1)
     title = fitted(one, width=room, height=side, align=words.align)
-    if title.lines[0].text.endswith("…"):
-        return
     other: Align = "left" if words.is_mirrored else "right"
-    end = side - words.begin
+    artist = _set(words, words.artist, _SMALL, width=0.26, weight=400, align=other)
+    if title.cut or artist.cut or len(artist.lines) > 1:
+        return
     for y in (words.margin, side - words.margin - title.height):
-        lines = title.moved(words.begin, y).lines
-        if words.artist:
-            artist = _set(words, words.artist, _SMALL, width=0.26, weight=400, align=other)
-            lines += artist.moved(end, y).lines if len(artist.lines) == 1 else ()
-            if len(artist.lines) > 1:
-                return
-        yield Design(lines)
+        yield Design(
+            (*title.moved(words.begin, y).lines, *artist.moved(side - words.begin, y).lines)
+        )
 
 
 def _band(words: Words) -> Iterator[Design]:
@@ -199,12 +203,41 @@ def _plate(words: Words) -> Iterator[Design]:
     yield Design(block.moved(words.begin, top).lines, "plate", height)
 
 
-LAYOUTS: Sequence[Callable[[Words], Iterator[Design]]]
-LAYOUTS = (_headline, _corner, _centred, _line, _headline, _corner, _plate, _band)
-"""The layouts; one that stands here twice is chosen twice as often."""
+def _spine(words: Words) -> Iterator[Design]:
+    """A strip along the left side, like the spine of a record."""
+    side = words.side
+    if words.is_mirrored or not words.title[:1].isalpha() or _is_upright(words.title):
+        return
+    paragraph = Paragraph(
+        text=f"{words.title} {words.subtitle}".strip(),
+        largest=0.066 * side,
+        smallest=0.044 * side,
+        weight=700,
+        most_lines=1,
+    )
+    room = words.measure * (0.66 if words.artist else 1)
+    title = fitted(paragraph, width=room, height=side)
+    artist = _set(words, words.artist, _SMALL, width=0.27, weight=400, align="right")
+    if title.cut or artist.cut or len(artist.lines) > 1:
+        return
+    height = round(0.13 * side)
+    y = (height - title.height) / 2
+    lines = title.moved(words.margin, y).lines
+    lines += artist.moved(side - words.margin, y + title.height - artist.height).lines
+    yield Design(lines, "spine", height)
 
-PLAIN_LAYOUTS = (_plate, _band)
-"""The layouts for pictures on which nothing can be read."""
+
+def _is_upright(text: str) -> bool:
+    """Whether a script is never turned, such as Chinese."""
+    return any(character >= "\u1100" for character in text if character.isalpha())
+
+
+OPEN_LAYOUTS: Sequence[Callable[[Words], Iterator[Design]]]
+OPEN_LAYOUTS = (_headline, _corner, _headline, _centred, _corner, _line)
+"""The layouts on the picture; one that stands here twice is chosen twice as often."""
+
+PLAIN_LAYOUTS = (_plate, _band, _spine, _band)
+"""The layouts with a plain ground, which fit every picture."""
 
 
 def _two_weights(words: Words, *, width: float, largest: float, most_height: float) -> Block:
@@ -224,8 +257,11 @@ def _two_weights(words: Words, *, width: float, largest: float, most_height: flo
     )
     size = max(_SMALLEST, min(title.size / side, 0.05))
     blocks = [title]
-    for text in filter(None, (words.subtitle, words.artist)):
-        blocks.append(_set(words, text, size, width=width / side, weight=400, align=words.align))
+    blocks += (
+        _set(words, text, size, width=width / side, weight=400, align=words.align)
+        for text in (words.subtitle, words.artist)
+        if text
+    )
     return stacked(blocks, 0.45 * size * side)
 
 
@@ -235,9 +271,7 @@ def _small_parts(words: Words, text: str, *, weight: int) -> list[Block]:
     return [_set(words, text, 0.042, width=0.8, weight=weight, align=words.align)]
 
 
-def _set(
-    words: Words, text: str, size: float, *, width: float, weight: int, align: Align
-) -> Block:
+def _set(words: Words, text: str, size: float, *, width: float, weight: int, align: Align) -> Block:
     """Set small text in up to three lines; `size` and `width` are shares of the side."""
     side = words.side
     return fitted(

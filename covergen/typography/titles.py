@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,19 +11,21 @@ from PIL import Image
 
 from covergen.typography.block import lettering
 from covergen.typography.ground import CONTRAST, Ground, contrast, luminance
-from covergen.typography.layouts import LAYOUTS, PLAIN_LAYOUTS, Design, Words
+from covergen.typography.layouts import OPEN_LAYOUTS, PLAIN_LAYOUTS, Design, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from covergen.typography.block import Box, Line
+    from covergen.typography.block import Line
     from covergen.typography.ground import Color
 
 __all__ = ["set_title"]
 
-_CALM = 0.035  # unrest below which a place is as good as any
+_CALM, _BUSY = 0.04, 0.1  # unrest of places that are as good as any, and of those never used
+_PLAIN = 0.25  # the share of titles with a plain ground where none is needed
+_LIGHT_INK = 0.75  # luminance
 
 
 def set_title(
@@ -40,66 +43,77 @@ def set_title(
     if artist.casefold() == title.casefold():
         artist = ""
     words = Words.of(title, artist, len(pixels))
-    ground = Ground(pixels)
-    for design in _designs(words, ground, seed):
+    ground, chance = Ground(pixels), Random(seed)  # noqa: S311 - no secret
+    for design in _designs(words, ground, chance):
         if design.panel:
-            return _on_panel(design, words, ground, seed)
-        if color := ground.ink_for(_boxes(design.lines)):
+            return _on_panel(design, words, ground, chance)
+        if color := ground.ink_for(ground.below(design.lines)):
             return _drawn(Image.fromarray(pixels), design.lines, color)
     raise AssertionError("a panel can always be read")
 
 
-def _designs(words: Words, ground: Ground, seed: int) -> Iterator[Design]:
-    """Yield the designs in the order of the seed, each layout's calmest first, then plain ones."""
-    first = seed % len(LAYOUTS)
-    order = [LAYOUTS[(first + 3 * step) % len(LAYOUTS)] for step in range(len(LAYOUTS))]
-    for calm in (True, False):
-        for layout in order:
-            for design in _by_calm(layout(words), ground):
-                if design.panel or not calm or ground.unrest(_boxes(design.lines)) < _CALM:
-                    yield design
-    yield from chain.from_iterable(layout(words) for layout in PLAIN_LAYOUTS)
-
-
-def _by_calm(designs: Iterator[Design], ground: Ground) -> list[Design]:
-    return sorted(designs, key=lambda design: round(ground.unrest(_boxes(design.lines)), 2))
-
-
-def _boxes(lines: Sequence[Line]) -> list[Box]:
-    """Return what the lines cover, with some space around them."""
-    return [
-        (left - pad, top - pad, right + pad, bottom + pad)
-        for (left, top, right, bottom), pad in ((line.box, 0.2 * line.size) for line in lines)
+def _designs(words: Words, ground: Ground, chance: Random) -> Iterator[Design]:
+    """Yield the designs in the order to try them; the last ones fit every picture."""
+    plain = [
+        design
+        for layout in chance.sample(PLAIN_LAYOUTS, len(PLAIN_LAYOUTS))
+        for design in _shuffled(layout(words), chance)
     ]
+    if chance.random() < _PLAIN:
+        yield from plain
+    layouts = chance.sample(OPEN_LAYOUTS, len(OPEN_LAYOUTS))
+    designs = [design for layout in layouts for design in _shuffled(layout(words), chance)]
+    unrest = [ground.unrest(ground.below(design.lines)) for design in designs]
+    for least, most in pairwise((0.0, _CALM, _BUSY)):
+        yield from (d for d, busy in zip(designs, unrest, strict=True) if least <= busy < most)
+    yield from plain
 
 
-def _on_panel(design: Design, words: Words, ground: Ground, seed: int) -> NDArray[np.uint8]:
-    light = bool(seed >> 8 & 1)
-    paper = _paper(ground, light=light or design.panel == "plate")
-    side = words.side
+def _shuffled(designs: Iterable[Design], chance: Random) -> list[Design]:
+    found = list(designs)
+    return chance.sample(found, len(found))
+
+
+def _on_panel(design: Design, words: Words, ground: Ground, chance: Random) -> NDArray[np.uint8]:
+    paper = chance.choice(_papers(ground))
+    ink = ground.ink_on(paper)
+    side, height = words.side, round(design.height)
+    image = Image.fromarray(ground.pixels)
     if design.panel == "plate":
-        image = Image.new("RGB", (side, side), paper)
-        margin = round(words.margin)
-        width, height = side - 2 * margin, round(side - margin - design.height)
-        scaled = Image.fromarray(ground.pixels).resize((width, width), Image.Resampling.LANCZOS)
-        top = (width - height) // 2
-        image.paste(scaled.crop((0, top, width, top + height)), (margin, margin))
-    else:
-        image = Image.fromarray(ground.pixels)
-        height = round(design.height)
-        image.paste(paper, (0, 0 if design.panel == "top" else side - height, side, side if design.panel == "bottom" else height))
-    return _drawn(image, design.lines, ground.ink_on(paper))
+        return _drawn(_plate(image, paper, round(words.margin), height), design.lines, ink)
+    if design.panel == "spine":
+        strip = Image.new("RGB", (side, height), paper)
+        turned = Image.fromarray(_drawn(strip, design.lines, ink)).transpose(
+            Image.Transpose.ROTATE_90
+        )
+        image.paste(turned, (0, 0))
+        return np.asarray(image)
+    top = 0 if design.panel == "top" else side - height
+    image.paste(paper, (0, top, side, top + height))
+    return _drawn(image, design.lines, ink)
 
 
-def _paper(ground: Ground, *, light: bool) -> Color:
-    """Return the colour of a panel: an ink on which something can be read, or its paper or shade."""
-    plain = (*ground.papers[:1], *ground.shades[:1])
-    if light:
-        return plain[0]
-    for ink in ground.inks[:3]:
-        if any(contrast(luminance(ink), luminance(other)) > CONTRAST for other in plain):
-            return ink
-    return plain[1]
+def _plate(image: Image.Image, paper: Color, margin: int, height: int) -> Image.Image:
+    """Return the picture within a margin, with `height` pixels of paper below it."""
+    side = image.width
+    width, tall = side - 2 * margin, side - margin - height
+    scaled = image.resize((width, width), Image.Resampling.LANCZOS)
+    top = (width - tall) // 2
+    plate = Image.new("RGB", (side, side), paper)
+    plate.paste(scaled.crop((0, top, width, top + tall)), (margin, margin))
+    return plate
+
+
+def _papers(ground: Ground) -> list[Color]:
+    """Return colours for a panel, on which another colour of the picture can be read."""
+    light = [ink for ink in ground.inks if luminance(ink) > _LIGHT_INK] or [*ground.papers]
+    plain = (ground.papers[0], ground.shades[0])
+    strong = [
+        ink
+        for ink in ground.inks[:3]
+        if any(contrast(luminance(ink), luminance(other)) > CONTRAST for other in plain)
+    ]
+    return [light[0], light[0], *strong[:2], ground.shades[0]]
 
 
 def _drawn(image: Image.Image, lines: Sequence[Line], color: Color) -> NDArray[np.uint8]:
