@@ -81,8 +81,8 @@ SECTIONS: Sections = {
     "Output": ("output", "yes", "quiet", "verbose", "as_json", "help"),
     "Advanced": (
         "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "windows",
-        "padding", "lora_rank", "dtype", "paint_size", "jpeg_quality", "cover_names", "follow_symlinks",
-        "hardlinks", "no_journal",
+        "padding", "lora_rank", "dtype", "paint_size", "jpeg_quality", "cover_names",
+        "follow_symlinks", "hardlinks", "no_journal",
     ),
 }  # fmt: skip
 

@@ -124,7 +124,7 @@ PURPOSES = {
     "archive": Encoding(format="png", size=1024),
     "release": Encoding(format="jpeg", size=3000, quality=95, max_bytes=10_000_000),
 }
-"""Encodings by purpose: portable players, one's own library, and stores (3000 px, at most 10 MB)."""
+"""Encodings by purpose: for portable players, for one's own library, and for stores."""
 
 
 def open_picture(source: Path | BinaryIO) -> PillowImage:

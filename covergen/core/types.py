@@ -191,7 +191,7 @@ class Sampling:
     `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
     delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
     deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain. `title` is one of TITLES: what is typeset on the cover, "full" being the title and
+    a paper grain. `title` is one of TITLES, what is typeset on the cover: "full" is the title and
     the artist.
     """
 

@@ -63,7 +63,7 @@ class Lettering:
         applies to variable fonts.
         """
         runs = self._fitting_runs(list(clusters(cleaned(text))), size, width)
-        x, y = position
+        x, y = float(position[0]), position[1]
         for run in _in_order(runs):
             run.face.draw(image, (round(x), y), run.text, size, color, weight)
             x += run.face.width(run.text, size, weight)

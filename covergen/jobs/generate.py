@@ -12,6 +12,7 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.painting import paint_plans
+from covergen.pipeline.titling import titled
 
 if TYPE_CHECKING:
     from covergen.pipeline.events import CheckInterrupted, Emit
@@ -51,7 +52,8 @@ def generate(
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, cover in painted:
+            for embedding, painting in painted:
+                cover = titled(painting, embedding.plan.album, options.paint)
                 done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
                 emit(
                     AlbumDone(

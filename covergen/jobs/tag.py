@@ -18,6 +18,7 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import paint_plans
 from covergen.pipeline.pending import PendingCovers
 from covergen.pipeline.planning import plan_library
+from covergen.pipeline.titling import titled
 from covergen.pipeline.writing import (
     Writer,
     cleaned,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from covergen.core.types import Cover, Track
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.options import TagOptions
+    from covergen.pipeline.options import PaintOptions, TagOptions
 
 __all__ = ["tag"]
 
@@ -60,6 +61,7 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
         write = options.plan.write
         tagging = _Tagging(
             writer=Writer(options=write, on_written=on_written, run=run),
+            paint=options.paint,
             pending=PendingCovers(options, run.stamp_before if run else stamp_of),
             emit=emit,
         )
@@ -92,6 +94,7 @@ class _Tagging:
     """Handles each plan, and each painted cover."""
 
     writer: Writer
+    paint: PaintOptions
     pending: PendingCovers
     emit: Emit
 
@@ -113,6 +116,7 @@ class _Tagging:
 
     def write(self, plan: AlbumPlan, cover: Cover, undecoded: tuple[Outcome, ...]) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
+        cover = titled(cover, plan.album, self.paint)
         picture, beside = encoded(cover, self.writer.options)
         done = write_album(
             plan, picture, cover.provenance, self.writer, beside=beside, undecoded=undecoded

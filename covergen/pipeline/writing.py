@@ -84,8 +84,8 @@ def write_album(
 ) -> AlbumDone:
     """Write a painted cover into an album's tracks, beside them, or both.
 
-    `beside` is the cover file's picture, if it is another one. `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
-    JournalError.
+    `beside` is the cover file's picture, if it is another one. `undecoded` tracks are skipped:
+    audio that cannot be decoded cannot be verified either. Raises JournalError.
     """
     options = writer.options
     record = writer.run.record(plan.album, provenance) if writer.run else None

@@ -77,9 +77,10 @@ def balanced(pieces: Sequence[Unit], count: int, width_of: Callable[[str], float
     ends = list(
         accumulate((width_of(unit.text + " " * unit.space) for unit in pieces), initial=0.0)
     )
-    best = [(0.0, ())] + [(float("inf"), ())] * len(pieces)  # by the number of units used
+    unreached: list[tuple[float, tuple[int, ...]]] = [(float("inf"), ())] * len(pieces)
+    best = [(0.0, ()), *unreached]  # by the number of units used
     for line in range(1, count + 1):
-        following: list[tuple[float, tuple[int, ...]]] = [(float("inf"), ())] * (len(pieces) + 1)
+        following = [(float("inf"), ()), *unreached]
         for end in range(line, len(pieces) + 1):
             cost = _cost(pieces[end - 1]) if end < len(pieces) else 1.0
             following[end] = min(
@@ -88,7 +89,7 @@ def balanced(pieces: Sequence[Unit], count: int, width_of: Callable[[str], float
             )
         best = following
     starts = (0, *best[-1][1][:-1])
-    return [joined(pieces[a:b]) for a, b in zip(starts, best[-1][1], strict=True)]
+    return [joined(pieces[start:end]) for start, end in zip(starts, best[-1][1], strict=True)]
 
 
 def filled(

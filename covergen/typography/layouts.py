@@ -262,7 +262,7 @@ def _two_weights(words: Words, *, width: float, largest: float, most_height: flo
         for text in (words.subtitle, words.artist)
         if text
     )
-    return stacked(blocks, 0.45 * size * side)
+    return stacked(blocks, 0.56 * size * side)
 
 
 def _small_parts(words: Words, text: str, *, weight: int) -> list[Block]:

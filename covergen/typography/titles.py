@@ -61,11 +61,14 @@ def _designs(words: Words, ground: Ground, chance: Random) -> Iterator[Design]:
     ]
     if chance.random() < _PLAIN:
         yield from plain
-    layouts = chance.sample(OPEN_LAYOUTS, len(OPEN_LAYOUTS))
-    designs = [design for layout in layouts for design in _shuffled(layout(words), chance)]
-    unrest = [ground.unrest(ground.below(design.lines)) for design in designs]
+    found = []
+    for layout in chance.sample(OPEN_LAYOUTS, len(OPEN_LAYOUTS)):
+        rated = [
+            (ground.unrest(ground.below(d.lines)), d) for d in _shuffled(layout(words), chance)
+        ]
+        found += sorted(rated, key=lambda pair: round(pair[0], 2))
     for least, most in pairwise((0.0, _CALM, _BUSY)):
-        yield from (d for d, busy in zip(designs, unrest, strict=True) if least <= busy < most)
+        yield from (design for unrest, design in found if least <= unrest < most)
     yield from plain
 
 
