@@ -67,8 +67,12 @@ class Face:
         """Return the left, top, right and bottom of what is drawn, from the left baseline's end."""
         drawn = self.strike or size
         font, scale = _load(self.file, drawn, weight), size / drawn
-        left, top, right, bottom = (edge * scale for edge in font.getbbox(text, anchor="ls"))
-        return left, top, right, bottom
+        if isinstance(font, ImageFont.ImageFont):  # Pillow's font without FreeType
+            return font.getbbox(text)
+        # Not getbbox(), which includes the space around the letters.
+        mask, (x, y) = font.getmask2(text, anchor="ls")
+        left, top, right, bottom = mask.getbbox() or (0, 0, 0, 0)
+        return (x + left) * scale, (y + top) * scale, (x + right) * scale, (y + bottom) * scale
 
     def draw(
         self,
@@ -168,7 +172,7 @@ def _strike(font: TTFont) -> int | None:
     return None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # titles are tried in many sizes
 def _load(
     file: Path | None, size: int, weight: int | None = None
 ) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

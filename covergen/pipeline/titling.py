@@ -27,14 +27,15 @@ def titled(cover: Cover, album: Album, options: PaintOptions) -> Cover:
     import numpy as np
     from PIL import Image
 
-    from covergen.typography.titles import set_title
+    from covergen.typography.titles import compose
 
     side = options.size or max(_SIDE, len(cover.pixels))
     image = Image.fromarray(cover.pixels)
     if image.width != side:
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     artist = album.artist if kind == "full" else ""
-    pixels = set_title(np.asarray(image), album.title, artist, seed=cover.provenance.seed)
-    if pixels is None:
+    composition = compose(np.asarray(image), album.title, artist, seed=cover.provenance.seed)
+    if composition is None:
         return cover
-    return Cover(pixels=pixels, provenance=replace(cover.provenance, title=kind, painted_size=side))
+    provenance = replace(cover.provenance, title=kind, painted_size=side)
+    return Cover(pixels=composition.drawn(), provenance=provenance)

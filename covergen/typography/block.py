@@ -29,6 +29,7 @@ _CAPITALS = 0.727  # of an em: the height of Inter's capitals
 _CLEAR = 0.06  # of an em: the least space between lines
 _WORTH = 1.12  # how much larger text must get for another line
 _SHRINK = 0.7  # of the smallest size, for words that are wider than a line
+_CACHED = 4096  # texts
 _HANGING = "“”‘’\"'«»„‚‹›"
 _HANGING_END = "“”‘’\"'«»‹›.,-–"
 
@@ -137,8 +138,14 @@ def stacked(blocks: Iterable[Block], gap: float) -> Block:
     return Block(tuple(lines), height, any(block.cut for block in blocks))
 
 
+@lru_cache(_CACHED)
 def _width(text: str, weight: int) -> float:
     return lettering().width(text, _REFERENCE, weight) if text.strip() else 0.28 * _REFERENCE
+
+
+@lru_cache(_CACHED)
+def _bounds(text: str, size: int, weight: int) -> Box:
+    return lettering().bounds(text, size, weight)
 
 
 def _size(lines: Sequence[str], paragraph: Paragraph, width: float, height: float) -> float:
@@ -150,19 +157,19 @@ def _size(lines: Sequence[str], paragraph: Paragraph, width: float, height: floa
 
 def _leading(lines: Sequence[str], paragraph: Paragraph) -> float:
     """Return the distance of the baselines in ems: more where letters would touch."""
-    bounds = [lettering().bounds(line, _REFERENCE, paragraph.weight) for line in lines]
+    bounds = [_bounds(line, _REFERENCE, paragraph.weight) for line in lines]
     needed = [(above[3] - below[1]) / _REFERENCE + _CLEAR for above, below in pairwise(bounds)]
     return max(paragraph.leading, *needed, 0.0)
 
 
 def _set(lines: Sequence[str], size: int, paragraph: Paragraph, align: Align) -> Block:
     step = _leading(lines, paragraph) * size
-    first = lettering().bounds(lines[0], size, paragraph.weight)
+    first = _bounds(lines[0], size, paragraph.weight)
     # Accents may rise above the margin, other scripts may not.
     top = _CAPITALS * size if -first[1] < size else -first[1]
     placed = []
     for number, text in enumerate(lines):
-        left, above, right, below = lettering().bounds(text, size, paragraph.weight)
+        left, above, right, below = _bounds(text, size, paragraph.weight)
         x = _offset(text, left, right, size, paragraph.weight, align)
         y = top + number * step
         placed.append(

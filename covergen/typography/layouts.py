@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covergen.gallery.lettering import clusters, is_right_to_left
 from covergen.typography.block import Block, Paragraph, fitted, stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from covergen.typography.block import Align, Line
 
-__all__ = ["OPEN_LAYOUTS", "PLAIN_LAYOUTS", "Design", "Words"]
+__all__ = ["OPEN_LAYOUTS", "PLAIN_LAYOUTS", "Design", "Layout", "Words"]
+
+Layout: TypeAlias = "Callable[[Words], Iterator[Design]]"
 
 # Shares of the side.
 _MARGIN = 0.07
@@ -232,11 +234,10 @@ def _is_upright(text: str) -> bool:
     return any(character >= "\u1100" for character in text if character.isalpha())
 
 
-OPEN_LAYOUTS: Sequence[Callable[[Words], Iterator[Design]]]
-OPEN_LAYOUTS = (_headline, _corner, _headline, _centred, _corner, _line)
+OPEN_LAYOUTS: tuple[Layout, ...] = (_headline, _corner, _headline, _centred, _corner, _line)
 """The layouts on the picture; one that stands here twice is chosen twice as often."""
 
-PLAIN_LAYOUTS = (_plate, _band, _spine, _band)
+PLAIN_LAYOUTS: tuple[Layout, ...] = (_plate, _band, _spine, _band)
 """The layouts with a plain ground, which fit every picture."""
 
 

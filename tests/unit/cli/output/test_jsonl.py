@@ -121,6 +121,8 @@ def test_done_object_lists_files_and_provenance() -> None:
             "padding": "",
             "device": "",
             "dtype": "",
+            "title": "none",
+            "painted_size": 0,
         },
     }
 
