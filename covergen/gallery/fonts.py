@@ -113,7 +113,10 @@ BUILT_IN = Face(file=None, characters=frozenset([*range(0x20, 0x7F), ord("…")]
 
 def font_folders() -> list[Path]:
     """Return the font folders of the system and the user."""
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:  # an unknown user, as in some containers
+        home = Path("/nonexistent")
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
         windows = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"))
