@@ -42,7 +42,7 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR|FILE",
-    help="Output folder; for a single track, it may also be a .png or .jpg file.",
+    help="Output folder; for a single track or playlist, it may also be a .png or .jpg file.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing pictures.")
 @scan_options
@@ -60,7 +60,10 @@ _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 @verbose_option
 @json_option
 def generate(paths: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Paint a picture for each audio file in PATH. The audio files are not changed."""
+    """Paint a picture for each audio file in PATH, or one for each playlist (.m3u, .m3u8).
+
+    The audio files are not changed.
+    """
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
     from covergen.pipeline.model import choose_preset, locate_model
