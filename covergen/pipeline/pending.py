@@ -110,7 +110,7 @@ class PendingCovers:
             files = locate_model(paint.preset)
             model = [*_stamps(files.base), *_stamps(files.clap), file_hash(files.adapter)]
             encoding = self._options.plan.write.encoding
-            options = (paint.preset, paint.dtype, self._options.seed, encoding)
+            options = (paint.preset, paint.dtype, paint.size, self._options.seed, encoding)
             settings = (model, covergen.__version__, *options)
             self._cached_settings = as_json(settings)
         return self._cached_settings

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from covergen.typography.titles import Composition, compose
 
-SIDE = 400
+SIDE = 300
 Pixels = NDArray[np.uint8]
 
 LONG = (
@@ -94,7 +94,7 @@ def test_titles_have_a_contrast_of_at_least_4_5(picture: str) -> None:
 @pytest.mark.parametrize(("title", "artist"), TITLES)
 def test_lines_stay_within_the_picture(title: str, artist: str) -> None:
     for pixels in (flat(230), noise()):
-        for seed in range(4):
+        for seed in range(2):
             composition = compose(pixels, title, artist, seed=seed)
             assert composition is not None
             for line in composition.lines:
