@@ -67,7 +67,7 @@ Sections = Mapping[str, Sequence[str]]
 """Headings of a help page, each with the names of its parameters in order."""
 
 SECTIONS: Sections = {
-    "What to cover": ("per", "force", "fill", "limit", "albums", "exclude"),
+    "What to cover": ("per", "force", "fill", "artists", "limit", "albums", "exclude"),
     "Preview": (
         "dry_run", "preview", "candidates", "retry", "no_audio", "choices", "libraries",
     ),
@@ -82,6 +82,7 @@ SECTIONS: Sections = {
     "Advanced": (
         "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "windows",
         "padding", "lora_rank", "dtype", "paint_size", "jpeg_quality", "cover_names",
+        "artist_name",
         "follow_symlinks", "hardlinks", "no_journal",
     ),
 }  # fmt: skip

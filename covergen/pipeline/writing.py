@@ -35,6 +35,7 @@ __all__ = [
     "fill_album",
     "is_complete",
     "write_album",
+    "write_beside",
 ]
 
 
@@ -97,6 +98,18 @@ def write_album(
     if options.sidecar:
         outcomes.append(_write_sidecar(plan.album, beside or picture, record))
     return _done(plan, outcomes, writer, provenance, undecoded)
+
+
+def write_beside(
+    plan: AlbumPlan, picture: Picture, provenance: Provenance, writer: Writer, *, name: str
+) -> AlbumDone:
+    """Write a picture file of this name into an album's folder, unless there is one.
+
+    Raises JournalError.
+    """
+    record = writer.run.record(plan.album, provenance) if writer.run else None
+    outcome = write_sidecar(plan.album.folder, picture, name=name, record=record)
+    return _done(plan, [outcome], writer, provenance)
 
 
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:

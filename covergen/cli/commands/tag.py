@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covergen.cli.artists import artist_options, run_artists
 from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
@@ -60,6 +61,7 @@ __all__ = ["plan_choice", "tag"]
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing covers.")
 @click.option("--fill", is_flag=True, help="Copy existing covers to the rest of the album.")
+@artist_options
 @click.option("--limit", type=WholeNumber(0), metavar="N", help="Maximum number of albums.")
 @scan_options
 @cover_names_option
@@ -106,7 +108,9 @@ def tag(paths: tuple[Path, ...], **options: Any) -> None:
     if options["force"] and options["fill"]:
         raise UsageError("--force and --fill cannot be combined.")
     tag_options = _tag_options(paths, choose_preset(model_choice(options)), options)
-    if options["preview"]:
+    if options["artists"]:
+        run_artists(tag_options, options)
+    elif options["preview"]:
         run_preview(tag_options, options)
     elif options["dry_run"]:
         _dry_run(tag_options, options)

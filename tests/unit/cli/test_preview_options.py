@@ -5,6 +5,7 @@ from covergen.cli.commands.tag import tag
 
 # Options that affect neither pictures nor albums, or are passed again each time.
 _NOT_REMEMBERED = {
+    "artist_name", "artists",
     "as_json", "batch_size", "device", "dry_run", "dtype", "image_format", "jobs", "jpeg_quality",
     "max_bytes",
     "no_journal", "paths", "preserve_mtime", "preview", "quiet", "retry", "verbose", "yes",
