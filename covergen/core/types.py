@@ -22,6 +22,7 @@ __all__ = [
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
+    "TITLES",
     "Action",
     "Album",
     "AlbumEmbedding",
@@ -182,6 +183,7 @@ FINISHES = ("none", "print", "paper")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+TITLES = ("none", "title", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +193,8 @@ class Sampling:
     `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
     delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
     deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain.
+    a paper grain. `title` is one of TITLES, what is typeset on the cover: "full" is the title and
+    the artist.
     """
 
     steps: int
@@ -202,6 +205,7 @@ class Sampling:
     reuse: int = 1
     finish: str = "none"
     inks: int = 6
+    title: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +219,8 @@ class Provenance:
     words found for the music. `device` ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16")
     are where and in which precision it was painted, "" if unknown. `per` is what it was painted
     for, "album" or "track", "" if unknown. `run_seed` is the seed of the run, from which that of an
-    album derives, -1 if unknown or if it was painted for a track. The other fields are those of
-    Sampling.
+    album derives, -1 if unknown or if it was painted for a track. `painted_size` is the side in
+    pixels before the picture was encoded, 0 if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -243,6 +247,8 @@ class Provenance:
     dtype: str = ""
     per: str = ""
     run_seed: int = -1
+    title: str = "none"
+    painted_size: int = 0
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

@@ -168,3 +168,22 @@ def test_installed_fonts_draw_something_in_every_script() -> None:
 def test_invisible_text_draws_nothing(fonts: Path) -> None:
     for text in ("", " ", "\u200b", "\x00"):
         assert not drawn(text, [fonts]).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "drawable"),
+    [("Low", "Low"), ("Low 😀", "Low"), ("A \u25a0 B", "A B"), ("東京 1", ""), ("Ágætis", "")],
+)
+def test_only_symbols_are_left_out_of_a_drawable_text(
+    fonts: Path, text: str, drawable: str
+) -> None:
+    assert Lettering(read_faces([fonts])).drawable(text) == drawable
+
+
+def test_bounds_are_those_of_what_is_drawn(fonts: Path) -> None:
+    lettering = Lettering(read_faces([fonts]))
+    image = Image.new("RGB", (200, 80))
+    lettering.draw(image, (20, 60), "aZ", size=40, color="#ffffff")
+    left, top, right, bottom = image.getbbox() or (0, 0, 0, 0)
+    expected = np.add((20, 60, 20, 60), lettering.bounds("aZ", 40))
+    assert np.abs(expected - (left, top, right, bottom)).max() <= 1
