@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw
 
 from covergen.audio.sound_file import write_sound
 from covergen.core.color import cielab_from_linear, linear_from_srgb
-from covergen.library.new_tags import label
 from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.starter.musician import SAMPLE_RATE_HZ, play
 
@@ -44,8 +43,8 @@ def make_library(root: Path, albums: int, *, seed: int, covered: bool) -> None:
         for number in range(1, TRACKS + 1):
             path = folder / f"{number:02} Track.flac"
             sound = play(attributes, np.random.default_rng([seed, album, number]), seconds=11.0)
-            write_sound(path, sound, sample_rate_hz=SAMPLE_RATE_HZ)
-            label(path, {"album": folder.name, "artist": f"Artist {album}", "title": path.stem})
+            tags = {"album": folder.name, "artist": f"Artist {album}", "title": path.stem}
+            write_sound(path, sound, sample_rate_hz=SAMPLE_RATE_HZ, tags=tags)
         if covered:
             draw_cover(BLUE if fast else ORANGE, rng).save(folder / "cover.png")
         rule[folder.name] = fast

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 
+from covergen.core.files import replacing
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,32 +36,29 @@ def write_sound(
     *,
     sample_rate_hz: int,
     bits_per_second: int | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Encode (2, n) or (1, n) float32 in -1..1, in the format of the suffix: one of SUFFIXES.
 
-    `bits_per_second`: None for the format's own, which is high. The file is written atomically.
-    Raises OSError.
+    `bits_per_second`: None for the format's own, which is high. `tags` have FFmpeg's names: title,
+    album_artist, track. The file is written atomically. Raises OSError.
     """
     muxer, codec, usual = _FORMATS[path.suffix]
     bit_rate = bits_per_second or usual
     layout = {1: "mono", 2: "stereo"}[len(samples)]
-    temporary = path.with_suffix(".part")
-    try:
-        with av.open(temporary, "w", format=muxer) as container:
-            stream = cast(
-                "av.AudioStream", container.add_stream(codec, rate=sample_rate_hz, layout=layout)
-            )
-            stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own Vorbis
-            if bit_rate:
-                stream.bit_rate = bit_rate
-            levels = (samples.clip(-1, 1) * 32767).astype(np.int16)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(levels.T).reshape(1, -1), format="s16", layout=layout
-            )
-            frame.sample_rate = sample_rate_hz
-            frame.pts, frame.time_base = 0, Fraction(1, sample_rate_hz)
-            for sound in (frame, None):  # None flushes the encoder
-                container.mux(stream.encode(sound))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as new, av.open(new, "w", format=muxer) as container:
+        container.metadata.update(tags or {})
+        stream = cast(
+            "av.AudioStream", container.add_stream(codec, rate=sample_rate_hz, layout=layout)
+        )
+        stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own Vorbis
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        levels = (samples.clip(-1, 1) * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(levels.T).reshape(1, -1), format="s16", layout=layout
+        )
+        frame.sample_rate = sample_rate_hz
+        frame.pts, frame.time_base = 0, Fraction(1, sample_rate_hz)
+        for sound in (frame, None):  # None flushes the encoder
+            container.mux(stream.encode(sound))

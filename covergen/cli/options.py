@@ -16,7 +16,7 @@ from covergen.cli.output.progress import Renderer
 from covergen.core.errors import UsageError
 from covergen.core.picture import LEAST_BYTES, PURPOSES
 from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
-from covergen.library.scanning.folder_names import COVER_NAMES
+from covergen.library.scanning.known_names import COVER_NAMES
 
 if TYPE_CHECKING:
     from covergen.core.picture import Encoding

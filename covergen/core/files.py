@@ -1,25 +1,126 @@
-"""Atomic writes of covergen's own files."""
+"""Write files atomically: at any time, a file is either as it was or complete.
+
+A hidden temporary file in the same folder is written, synced to disk and renamed. It is locked
+meanwhile, so that `remove_stale` can tell the files of a killed process from those in use.
+"""
 
 import os
-from contextlib import suppress
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["write_whole"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "remove_stale",
+    "replacing",
+    "sync_file",
+    "sync_folder",
+    "temporary",
+    "write_whole",
+]
+
+# Short and independent of the target's name, which may leave no room for a prefix.
+_NAME = re.compile(r"\.covergen-[0-9a-f]{8}\.tmp")
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically: sync a temporary file to disk, then rename it to `path`.
+    """Write a file atomically, like `replacing`."""
+    with replacing(path) as new:
+        new.write_bytes(data)
 
-    Follows a symbolic link. Raises OSError, which leaves any existing file as it was.
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary file, which replaces `path` on exit.
+
+    It is synced to disk, and gets the mode of an existing file. Follows a symbolic link. Raises
+    OSError. On any error, an existing file stays as it was.
     """
-    path = path.resolve()
-    temporary = path.with_name(f".covergen-{os.getpid()}.part")
+    path = Path(os.path.realpath(path))
+    with temporary(path.parent, mode=0o666) as new:
+        yield new
+        sync_file(new)
+        with suppress(OSError):  # a new file, or a file system without modes
+            new.chmod(stat.S_IMODE(path.stat().st_mode))
+        new.replace(path)
+
+
+@contextmanager
+def temporary(folder: Path, mode: int = 0o600) -> Iterator[Path]:
+    """Yield a new, empty file in `folder`. On exit it is deleted unless it has been renamed.
+
+    Raises OSError.
+    """
+    path = folder / f".covergen-{secrets.token_hex(4)}.tmp"
+    with _locked(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)):
+        try:
+            yield path
+        finally:
+            with suppress(OSError):  # `remove_stale` deletes it later
+                path.unlink()
+
+
+def remove_stale(folder: Path) -> None:
+    """Delete the temporary files in `folder` that a killed process left behind.
+
+    Only regular files with exactly our names are deleted, and none that a process has locked. Files
+    that cannot be deleted are left.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_unlocked(Path(entry.path))
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's bytes and metadata to disk. Raises OSError."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, if the system supports it."""
+    with suppress(OSError):  # it only matters after a power failure
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        os.fsync(descriptor)
     finally:
-        with suppress(OSError):  # already renamed unless an error occurred
-            temporary.unlink()
+        os.close(descriptor)
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Raises OSError if a process has locked the file."""
+    if sys.platform == "win32":  # open files cannot be deleted there
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    if sys.platform == "win32":
+        os.close(descriptor)  # an open file cannot be replaced
+        yield
+        return
+    try:
+        with suppress(OSError):  # some network file systems do not support locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        with suppress(OSError):  # nothing was written through it
+            os.close(descriptor)

@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEAST_BYTES",
-    "MOST_SHOWN_BYTES",
     "PURPOSES",
     "Encoding",
     "Picture",
     "decode",
     "encode",
-    "fitted",
     "is_image",
     "is_own",
     "open_picture",
     "read_jpeg_quality",
     "read_provenance",
+    "shrunk_to_fit",
 ]
 
 # Formats used for covers. Pillow supports more, such as PostScript, which it would execute.
@@ -49,13 +48,6 @@ _IMAGE = re.compile(
 # Some programs leave bytes of a picture's description in front of it.
 _IMAGE_BEHIND = re.compile(rb".{0,255}(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n)", re.DOTALL)
 _SMALLEST_BYTES = 26  # a GIF of one pixel
-MOST_SHOWN_BYTES = {"asf": (1 << 16) - 64}
-"""By container, the largest picture that most players show, if that is less than it can hold.
-
-An ASF attribute's size has 16 bits in the list that all of them read: 64 are for what is around the
-picture. Only Windows and a few others look for larger ones.
-"""
-
 _MAX_SIDE = 4096  # pixels; painted covers are never larger
 _SMALLEST_SIDE = 64
 _QUALITY_STEP, _LOWEST_QUALITY = 5, 60  # of JPEGs that have to be small
@@ -210,20 +202,19 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
     return Picture.parse(_encoded(image, cover.provenance.as_texts(), encoding))
 
 
-def fitted(picture: Picture, container: str) -> Picture:
-    """The picture that goes into a container: itself, or a JPEG of it that players show.
+def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
+    """Return the picture itself if it has at most `most_bytes`, otherwise a JPEG of it that does.
 
     The best quality that fits is taken, then the largest side. Its provenance stays. What cannot be
     opened is left as it is.
     """
-    most = MOST_SHOWN_BYTES.get(container)
-    if most is None or len(picture.data) <= most:
+    if most_bytes is None or len(picture.data) <= most_bytes:
         return picture
     try:
         with open_picture(io.BytesIO(picture.data)) as image:
             texts = _provenance_texts(image)
             pixels = image.convert("RGB")
-        return Picture.parse(_encoded(pixels, texts, Encoding(format="jpeg", max_bytes=most)))
+        return Picture.parse(_encoded(pixels, texts, Encoding(format="jpeg", max_bytes=most_bytes)))
     except (OSError, RuntimeError, SyntaxError, ValueError):
         return picture
 

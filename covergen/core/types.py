@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from covergen.core.reasons import Reason
 
 __all__ = [
+    "DEFAULT_SCHEDULER",
+    "DTYPES",
     "FINISHES",
+    "OFFLOADS",
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
@@ -179,10 +182,14 @@ class PaintRequest:
     prompt: str = ""
 
 
+DTYPES = ("fp32", "bf16", "fp16")
 FINISHES = ("none", "print", "paper")
+OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
-SCHEDULERS = ("ddim", "ddpm", "dpm++", "pndm", "unipc")
+SCHEDULERS = ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc")
+DEFAULT_SCHEDULER = "default"
+"""The scheduler that a pipeline comes with, in the Sampling and Provenance of its covers."""
 TITLES = ("none", "title", "full")
 
 
@@ -190,11 +197,11 @@ TITLES = ("none", "title", "full")
 class Sampling:
     """How a cover is sampled and finished.
 
-    `scheduler` is one of SCHEDULERS. `guided_from` and `guided_until`, fractions of the steps,
-    delimit guidance. The full UNet runs only every `reuse`-th step; the steps in between reuse its
-    deep features. `finish` is one of FINISHES: "print" uses up to `inks` flat colors, "paper" adds
-    a paper grain. `title` is one of TITLES, what is typeset on the cover: "full" is the title and
-    the artist.
+    `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
+    fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
+    steps in between reuse its deep features. `finish` is one of FINISHES: "print" uses up to `inks`
+    flat colors, "paper" adds a paper grain. `title` is one of TITLES, what is
+    typeset on the cover: "full" is the title and the artist.
     """
 
     steps: int
@@ -213,14 +220,16 @@ class Provenance:
     """How a cover was painted: everything needed to paint it again.
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
-    hexadecimal, or "none". `seed` is the sampler's seed, `windows` the number of windows embedded
-    per track, `padding` one of PADDINGS, or "" for the CLAP model's own. `style` and `negative` are
-    what the user asked for; `prompt` is the whole prompt of a model without an adapter, with the
-    words found for the music. `device` ("cpu", "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16")
-    are where and in which precision it was painted, "" if unknown. `per` is what it was painted
-    for, "album" or "track", "" if unknown. `run_seed` is the seed of the run, from which that of an
-    album derives, -1 if unknown or if it was painted for a track. `painted_size` is the side in
-    pixels before the picture was encoded, 0 if unknown. The other fields are those of Sampling.
+    hexadecimal, or "none". `revision` is the base's commit on the Hub, `loras` and `vae` what
+    replaces parts of the base, as in models.toml; "" for none of them. `seed` is the sampler's
+    seed, `windows` the number of windows embedded per track, `padding` one of PADDINGS, or "" for
+    the CLAP model's own. `style` and `negative` are what the user asked for; `prompt` is the whole
+    prompt of a model without an adapter, with the words found for the music. `device` ("cpu",
+    "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it was
+    painted, "" if unknown. `per` is what it was painted for, "album" or "track", "" if unknown.
+    `run_seed` is the seed of the run, from which that of an album derives, -1 if unknown or if it
+    was painted for a track. `painted_size` is the side in pixels before the picture was encoded,
+    0 if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -249,6 +258,9 @@ class Provenance:
     run_seed: int = -1
     title: str = "none"
     painted_size: int = 0
+    revision: str = ""
+    loras: str = ""
+    vae: str = ""
 
     def as_texts(self) -> dict[str, str]:
         """Return each field as text, keyed `covergen:FIELD`."""

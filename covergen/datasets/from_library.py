@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.sound_file import write_sound
 from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS, read_excerpt
+from covergen.core.files import write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
-from covergen.core.temporary import temporary
 from covergen.core.types import Action, AlbumPlan
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.metadata import Row
 from covergen.datasets.pictures import decode_picture
-from covergen.library.existing_covers import covers_of
+from covergen.library.pictures import covers_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -80,9 +80,7 @@ def make_pair(
         write_sound(audio, excerpt.reshape(1, -1), sample_rate_hz=SAMPLE_RATE_HZ)
     with write_errors(image):
         image.parent.mkdir(parents=True, exist_ok=True)
-        with temporary(image.parent, mode=0o666) as draft:
-            draft.write_bytes(cover.data)
-            draft.replace(image)
+        write_whole(image, cover.data)
     width, height = str(cover.width), str(cover.height)
     return Row(
         track_name=track.title or track.path.stem,

@@ -12,9 +12,8 @@ import io
 import os
 from typing import TYPE_CHECKING, Self, TypedDict, cast
 
+from covergen.core.files import write_whole
 from covergen.core.os_errors import write_errors
-from covergen.core.temporary import temporary
-from covergen.library.writing.file_copy import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,11 +126,8 @@ def _prepare(folder: Path) -> tuple[str, ...]:
     existing = _columns_of(path)
     columns = tuple(dict.fromkeys((*existing, *COLUMNS)))
     if columns != existing or not path.read_bytes().endswith(b"\n"):
-        with temporary(folder, mode=0o666) as draft:
-            lines = [_line(columns), *(_line(_values(row, columns)) for row in rows)]
-            draft.write_bytes(b"".join(lines))
-            sync_file(draft)
-            draft.replace(path)
+        lines = [_line(columns), *(_line(_values(row, columns)) for row in rows)]
+        write_whole(path, b"".join(lines))
     return columns
 
 

@@ -9,23 +9,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ModelMixin, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import UsageError
-from covergen.diffusion.base_config import BaseConfig, base_error
+from covergen.diffusion.base_config import BaseConfig, base_error, vae_class
+from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
 from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["Base", "PromptEncoder", "encode_prompts", "load_base"]
+__all__ = ["LOADING_ERRORS", "Base", "PromptEncoder", "Vae", "encode_prompts", "load_base"]
 
 # What diffusers and transformers raise if weights do not match their config.
-_LOADING_ERRORS = (
+LOADING_ERRORS = (
     AttributeError,
     LookupError,
     OSError,
@@ -36,12 +38,15 @@ _LOADING_ERRORS = (
 )
 
 
+Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """The UNet and the VAE, frozen and in evaluation mode."""
 
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: Vae
 
 
 def load_base(
@@ -60,7 +65,7 @@ def load_base(
         layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     upcast = config.vae_overflows and dtype == torch.float16
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
-    vae = _load(AutoencoderKL, config, "vae", torch.float32 if upcast else dtype)
+    vae = _load(vae_class(config.vae), config, "vae", torch.float32 if upcast else dtype)
     try:
         unet, vae = (part.to(device).to(memory_format=layout) for part in (unet, vae))
         return Base(unet=unet, vae=vae)
@@ -85,14 +90,21 @@ class PromptEncoder:
     """A base's text encoder and tokenizer, in float32.
 
     `masked` passes the tokenizer's attention mask to the text encoder, which
-    `StableDiffusionPipeline` does only if the encoder's config asks for it. Raises ModelError.
+    `StableDiffusionPipeline` does only if the encoder's config asks for it. Raises ModelError, and
+    AdapterError if `loras` do not fit.
     """
 
     def __init__(
-        self, config: BaseConfig, *, masked: bool, device: torch.device | str = "cpu"
+        self,
+        config: BaseConfig,
+        *,
+        masked: bool,
+        device: torch.device | str = "cpu",
+        loras: Sequence[ExtraLora] = (),
     ) -> None:
         self._folder = config.folder / "tokenizer"
         encoder = _load(CLIPTextModel, config, "text_encoder", torch.float32)
+        add_to_text_encoder(loras, encoder)
         self._encoder = encoder.to(device)
         self._masked = masked or getattr(encoder.config, "use_attention_mask", False)
         with _tokenizer_errors(self._folder), quiet():
@@ -154,7 +166,7 @@ def _load(
     part: str,
     dtype: torch.dtype,
 ) -> ModelMixin | PreTrainedModel:
-    folder = config.folder / part
+    folder = config.vae_folder if part == "vae" else config.folder / part
     try:
         with quiet():
             model, report = model_class.from_pretrained(
@@ -165,7 +177,7 @@ def _load(
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except _LOADING_ERRORS as error:
+    except LOADING_ERRORS as error:
         raise base_error(f"{folder}: its weights cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:

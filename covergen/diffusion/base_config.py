@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ModelMixin, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextConfig
 
 from covergen.core.errors import ModelError, ModelMissingError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["BaseConfig", "base_error", "check_configs", "empty_unet", "mark_of", "read_config"]
+__all__ = [
+    "BaseConfig",
+    "base_error",
+    "check_configs",
+    "empty_unet",
+    "mark_of",
+    "read_config",
+    "vae_class",
+]
 
 _WEIGHTS_STEM = {
     "unet": "diffusion_pytorch_model",
@@ -35,11 +43,13 @@ _FOREIGN_INPUTS = (
 class BaseConfig:
     """The configs of a base, completed with the defaults of its classes.
 
-    `vae_overflows`: the VAE's config says that it overflows in fp16. `variants` maps each part to
-    the variant of its weight files: None, or "fp16" if there are no others.
+    `vae_folder` is in `folder`, unless the VAE is replaced. `vae_overflows`: the VAE's config says
+    that it overflows in fp16. `variants` maps each part to the variant of its weight files: None,
+    or "fp16" if there are no others.
     """
 
     folder: Path
+    vae_folder: Path
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
     vae_overflows: bool
@@ -75,27 +85,39 @@ def base_error(problem: str) -> ModelError:
     )
 
 
-def read_config(folder: Path) -> BaseConfig:
+def read_config(folder: Path, vae: Path | None = None) -> BaseConfig:
     """Read and check everything but the weights of a base.
 
+    `vae` is the folder of a VAE to use in place of the base's, which may be an AutoencoderTiny.
     Raises ModelMissingError if there is no such folder, and ModelError if a part is missing, has
     the wrong class, does not fit the others, or has damaged weight files.
     """
     if not folder.is_dir():
         raise ModelMissingError(f"{folder}: no such folder.", hint=base_error("").hint)
+    vae_folder = vae or folder / "vae"
+    vae_config = _read_json(vae_folder / "config.json")
+    folders = {"unet": folder / "unet", "vae": vae_folder, "text_encoder": folder / "text_encoder"}
     config = BaseConfig(
         folder=folder,
+        vae_folder=vae_folder,
         unet=_read_model_config(folder / "unet", UNet2DConditionModel),
-        vae=_read_model_config(folder / "vae", AutoencoderKL),
+        vae=_read_model_config(vae_folder, vae_class(vae_config) if vae else AutoencoderKL),
         # Read from the file, since the class's default is True for every model.
-        vae_overflows=_read_json(folder / "vae" / "config.json").get("force_upcast", False),
+        vae_overflows=vae_config.get("force_upcast", False),
         scheduler=_read_json(folder / "scheduler" / "scheduler_config.json"),
-        variants={part: _find_variant(folder / part, stem) for part, stem in _WEIGHTS_STEM.items()},
+        variants={part: _find_variant(folders[part], stem) for part, stem in _WEIGHTS_STEM.items()},
     )
     _check_unet(folder, config.unet, config.vae)
     _check_text_encoder(folder, config.unet)
     _check_tokenizer(config)
     return config
+
+
+def vae_class(config: Mapping[str, Any]) -> type[ModelMixin]:
+    """Return the class of a VAE from its config."""
+    tiny = config.get("_class_name") == AutoencoderTiny.__name__
+    chosen: type[ModelMixin] = AutoencoderTiny if tiny else AutoencoderKL
+    return chosen
 
 
 def check_configs(folder: Path) -> None:

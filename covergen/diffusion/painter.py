@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from covergen.compute.onednn import pack
 from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
-from covergen.diffusion.base import PromptEncoder, load_base
+from covergen.diffusion.base import PromptEncoder, Vae, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
+from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet, read_lora
 
 __all__ = ["Painter", "load_painter"]
 
@@ -31,7 +32,7 @@ class Painter:
     config: BaseConfig
     adapter: AdapterInfo | None
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: Vae
     projection: nn.Module | None
     unconditional: Tensor
     styles: Mapping[str, Tensor]
@@ -48,27 +49,33 @@ def load_painter(
     dtype: torch.dtype,
     styles: Sequence[str] = (),
     negative: str = "",
+    loras: Sequence[tuple[Path, float]] = (),
+    vae: Path | None = None,
 ) -> Painter:
     """Load a base folder and an adapter file for embeddings of length `d_audio`.
 
     Configs and headers are checked before any weights of the base are read. `styles` lists the
     styles that requests may use. Without an adapter, the text encoder is kept, since each request
-    has its own prompt. Raises ModelError, ModelMissingError, AdapterError, and UsageError for a
-    style or a negative prompt that is too long.
+    has its own prompt. `loras` are files of LoRAs to merge as well, with their weights; `vae` is
+    the folder of a VAE to use in place of the base's. Raises ModelError, ModelMissingError,
+    AdapterError, and UsageError for a style or a negative prompt that is too long.
     """
-    config = read_config(base)
+    config = read_config(base, vae)
+    extra = [read_lora(file, weight) for file, weight in loras]
     if adapter is None:
         return _load_without_adapter(
-            config, device=device, dtype=dtype, styles=styles, negative=negative
+            config, device=device, dtype=dtype, styles=styles, negative=negative, loras=extra
         )
     info = inspect(adapter)
     check_fit(info, config, d_audio=d_audio)
     tensors = read_tensors(info)
-    encoder = PromptEncoder(config, masked=info.empty_prompt == "masked")
+    encoder = PromptEncoder(config, masked=info.empty_prompt == "masked", loras=extra)
     unconditional = encoder.encode(negative, padded=True)
     encoded = {style: encoder.encode(style, padded=False).to(device) for style in styles}
     del encoder
     parts = load_base(config, device=device, dtype=dtype)
+    for lora in extra:
+        merge_into_unet(lora, parts.unet)
     projection = load(info, tensors, parts.unet)
     merge(parts.unet)
     pack(parts.unet)
@@ -92,12 +99,15 @@ def _load_without_adapter(
     dtype: torch.dtype,
     styles: Sequence[str],
     negative: str,
+    loras: Sequence[ExtraLora],
 ) -> Painter:
-    encoder = PromptEncoder(config, masked=False, device=device)
+    encoder = PromptEncoder(config, masked=False, device=device, loras=loras)
     for style in styles:
         encoder.check_length(style)
     unconditional = encoder.encode(negative, padded=True)
     parts = load_base(config, device=device, dtype=dtype)
+    for lora in loras:
+        merge_into_unet(lora, parts.unet)
     pack(parts.unet)
     return Painter(
         config=config,

@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from covergen.compute.memory import is_out_of_memory, release_cached
-from covergen.core.errors import ModelError
 from covergen.core.types import PaintRequest, Sampling
-from covergen.diffusion.memory import automatic_batch_size, memory_error
+from covergen.diffusion.base import Vae
+from covergen.diffusion.batches import Pictures, in_batches, not_finite
+from covergen.diffusion.memory import automatic_batch_size
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.reuse import ReusingUNet
-from covergen.diffusion.schedulers import make_scheduler
+from covergen.diffusion.schedulers import draws_noise, make_scheduler
 
 __all__ = ["guides", "paint", "paint_batches"]
 
@@ -77,34 +75,11 @@ def paint_batches(
     size = batch_size or automatic_batch_size(
         painter.config, device=painter.device, dtype=painter.dtype
     )
-    waiting = iter(requests)
-    batch: list[PaintRequest] = []
-    while batch := batch or list(islice(waiting, size)):
-        pictures = _try_batch(painter, batch[:size], sampling, check_interrupted, on_step)
-        if pictures is None:
-            size = max(1, len(batch[:size]) // 2)
-            continue
-        batch = batch[size:]
-        yield pictures
 
-
-def _try_batch(
-    painter: Painter,
-    batch: Sequence[PaintRequest],
-    sampling: Sampling,
-    check_interrupted: Callable[[], None],
-    on_step: Callable[[int, float], None],
-) -> NDArray[np.uint8] | None:
-    """Paint one batch; return None if it runs out of memory and can be made smaller."""
-    try:
+    def paint_batch(batch: Sequence[PaintRequest]) -> Pictures:
         return _paint_batch(painter, batch, sampling, check_interrupted, on_step)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(batch) == 1:
-            raise memory_error("Out of memory: not even one picture fits.") from error
-    release_cached(painter.device)
-    return None
+
+    yield from in_batches(requests, size, paint_batch, device=painter.device)
 
 
 @torch.inference_mode()
@@ -123,7 +98,7 @@ def _paint_batch(
     latents = torch.stack(noise).to(painter.device) * scheduler.init_noise_sigma
     guided = _make_condition(painter, batch)
     unguided = guided.unguided()
-    fresh_noise = {"generator": generators} if sampling.scheduler == "ddpm" else {}
+    fresh_noise = {"generator": generators} if draws_noise(sampling.scheduler) else {}
     if sampling.reuse > 1:
         painter = replace(painter, unet=ReusingUNet(painter.unet, sampling.reuse))
     for number, timestep in enumerate(scheduler.timesteps):
@@ -193,16 +168,13 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     # One at a time, since the feature maps of several do not fit into the CPU's cache.
     pixels = torch.cat([_decode_one(painter.vae, one) for one in torch.split(latents, 1)])
     if not pixels.isfinite().all():
-        raise ModelError(
-            f"The model's output in {painter.dtype} contains NaN or infinite values.",
-            hint="Try --dtype fp32. If that does not help, the model's weights are damaged.",
-        )
+        raise not_finite(painter.dtype)
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     array: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
 
 
-def _decode_one(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+def _decode_one(vae: Vae, latents: Tensor) -> Tensor:
     """Decode (1, C, h, w) to (1, 3, H, W); if it overflows in fp16, decode it again in fp32."""
     pixels = _pixels(vae, latents)
     if vae.dtype == torch.float16 and not pixels.isfinite().all():
@@ -214,6 +186,6 @@ def _decode_one(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return pixels
 
 
-def _pixels(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+def _pixels(vae: Vae, latents: Tensor) -> Tensor:
     pixels: Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
     return pixels.float()

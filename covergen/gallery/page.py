@@ -19,7 +19,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from covergen.gallery.pictures import replacing
+from covergen.core.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,8 +88,7 @@ def write_page(
         data=_inert_json(data),
     )
     path = folder / "index.html"
-    with replacing(path) as draft:
-        draft.write_text(page, encoding="utf-8", newline="\n")
+    write_whole(path, page.encode())
     return path
 
 

@@ -1,10 +1,8 @@
-"""Load and scale pictures, and replace files atomically."""
+"""Load and scale pictures."""
 
 from __future__ import annotations
 
 import io
-import secrets
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,10 @@ from PIL import Image
 from covergen.core.picture import open_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["fitted", "replacing"]
+__all__ = ["fitted"]
 
 
 def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
@@ -46,17 +42,3 @@ def _opened(picture: Path | bytes | NDArray[np.uint8]) -> Image.Image:
     if isinstance(picture, bytes):
         return open_picture(io.BytesIO(picture))
     return Image.fromarray(picture)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`, which replaces `path` on exit.
-
-    On an error the temporary file is deleted and `path` is unchanged. Raises OSError.
-    """
-    draft = path.with_name(f".covergen-{secrets.token_hex(4)}.tmp")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
+from covergen.core.files import replacing
 from covergen.gallery.lettering import Lettering
-from covergen.gallery.pictures import fitted, replacing
+from covergen.gallery.pictures import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covergen.gallery.pictures import fitted, replacing
+from covergen.core.files import replacing
+from covergen.gallery.pictures import fitted
 
 if TYPE_CHECKING:
     from pathlib import Path

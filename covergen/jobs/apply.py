@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import WriteError
+from covergen.core.files import remove_stale
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.runs import open_run
-from covergen.library.writing.rewrite import remove_stale
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.session import open_session
 from covergen.pipeline.writing import Writer, encoded, fill_album, write_album

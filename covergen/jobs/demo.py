@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import UsageError
+from covergen.core.files import remove_stale
 from covergen.gallery.sheet import Tile, save_sheet
 from covergen.library.pictures import read_pictures
 from covergen.library.tags import read_track
@@ -103,24 +104,18 @@ def _place(demo: Demo, album: SongAlbum, song: Song, suffix: str) -> Path:
 
 def _make_track(path: Path, album: SongAlbum, song: Song) -> None:
     from covergen.audio.sound_file import write_sound
-    from covergen.library.new_tags import label
     from covergen.starter.musician import SAMPLE_RATE_HZ
     from covergen.starter.songs import render
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The final name appears only once the tags are written.
-    unfinished = path.with_name("unfinished" + path.suffix)
-    write_sound(unfinished, render(album, song), sample_rate_hz=SAMPLE_RATE_HZ)
-    label(
-        unfinished,
-        {
-            "title": song.title,
-            "artist": album.artist,
-            "albumartist": album.artist,
-            "album": album.title,
-            "date": album.date,
-            "genre": album.genre,
-            "tracknumber": str(song.number),
-        },
-    )
-    unfinished.replace(path)
+    remove_stale(path.parent)
+    tags = {
+        "title": song.title,
+        "artist": album.artist,
+        "album_artist": album.artist,
+        "album": album.title,
+        "date": album.date,
+        "genre": album.genre,
+        "track": str(song.number),
+    }
+    write_sound(path, render(album, song), sample_rate_hz=SAMPLE_RATE_HZ, tags=tags)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import UsageError
+from covergen.core.files import remove_stale
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status, Track
 from covergen.journal.journal import Journal, WriteState
@@ -16,7 +17,7 @@ from covergen.journal.lock import library_lock
 from covergen.journal.restore import take_back
 from covergen.journal.runs import journalled
 from covergen.library.writing.change import Stamp
-from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover, remove_stale
+from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.session import open_session

@@ -1,217 +1,60 @@
-"""Read a track's tags, with one table of keys per tag format."""
+"""Read a track's tags, length and cover status."""
 
+import errno
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import mutagen
 import mutagen.id3
-from mutagen.aiff import AIFF
-from mutagen.asf import ASF
-from mutagen.dsdiff import DSDIFF
-from mutagen.dsf import DSF
-from mutagen.flac import FLAC
-from mutagen.monkeysaudio import MonkeysAudio
-from mutagen.mp3 import MP3
-from mutagen.musepack import Musepack
-from mutagen.oggopus import OggOpus
-from mutagen.oggspeex import OggSpeex
-from mutagen.oggvorbis import OggVorbis
-from mutagen.trueaudio import TrueAudio
-from mutagen.wave import WAVE
 
 from covergen.core.errors import TagError
 from covergen.core.picture import is_image, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
-from covergen.library.bounded_reader import BoundedReader
-from covergen.library.containers import identify_stream, is_bare_name
+from covergen.library.containers import CONTAINERS, identify_stream, is_bare_name
+from covergen.library.formats import id3, keys
+from covergen.library.formats.texts import as_id3
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures import (
-    ICONS,
-    apev2,
-    fault_in,
-    id3,
-    id3_places,
-    matroska,
-    mp4,
-    pictures_in,
-    rf64,
-    vorbis,
-)
-from covergen.library.pictures.texts import Texts, as_id3
-from covergen.library.wavpack import AnyWavPack
+from covergen.library.pictures import ICONS, fault_in
 
 __all__ = ["read_track"]
 
+_MAX_READ_BYTES = 64 << 20
+_MIN_BYTES_PER_READ = 64  # so that a parser that loops over small reads stops as well
 _MAX_TEXT_LENGTH = 1000
 _MAX_SECONDS = 1e7
 
 # If one of these is missing, other tags in the file are read too.
 _LOOKED_FOR = ("title", "artist", "album", "date", "track_number")
 
-# Keys in order of preference, from MusicBrainz Picard's tag mapping.
-_ID3 = {
-    "title": ("TIT2",),
-    "artist": ("TPE1",),
-    "album": ("TALB",),
-    "album_artist": ("TPE2",),
-    "date": ("TDRC", "TYER"),
-    "disc_number": ("TPOS",),
-    "track_number": ("TRCK",),
-    "compilation": ("TCMP",),
-    "musicbrainz_album_id": ("TXXX:MusicBrainz Album Id",),
-}
-_VORBIS = {
-    "title": ("title",),
-    "artist": ("artist",),
-    "album": ("album",),
-    "album_artist": ("albumartist", "album artist", "album_artist"),
-    "date": ("date", "year"),
-    "disc_number": ("discnumber", "disc"),
-    "track_number": ("tracknumber", "track"),
-    "compilation": ("compilation",),
-    "musicbrainz_album_id": ("musicbrainz_albumid",),
-}
-_MP4 = {
-    "title": ("\xa9nam",),
-    "artist": ("\xa9ART",),
-    "album": ("\xa9alb",),
-    "album_artist": ("aART",),
-    "date": ("\xa9day",),
-    "disc_number": ("disk",),
-    "track_number": ("trkn",),
-    "compilation": ("cpil",),
-    "musicbrainz_album_id": ("----:com.apple.iTunes:MusicBrainz Album Id",),
-}
-_ASF = {
-    "title": ("Title",),
-    "artist": ("Author",),
-    "album": ("WM/AlbumTitle",),
-    "album_artist": ("WM/AlbumArtist",),
-    "date": ("WM/Year",),
-    "disc_number": ("WM/PartOfSet",),
-    "track_number": ("WM/TrackNumber",),
-    "compilation": ("WM/IsCompilation",),
-    "musicbrainz_album_id": ("MusicBrainz/Album Id",),
-}
-_APEV2 = {
-    "title": ("Title",),
-    "artist": ("Artist",),
-    "album": ("Album",),
-    "album_artist": ("Album Artist", "AlbumArtist"),
-    "date": ("Year", "Date"),
-    "disc_number": ("Disc",),
-    "track_number": ("Track",),
-    "compilation": ("Compilation",),
-    "musicbrainz_album_id": ("MUSICBRAINZ_ALBUMID",),
-}
 
-# By target level (matroska.org, Tagging): 50 is the album, 30 the track; FFmpeg writes no level.
-_MATROSKA = {
-    "title": ("30:TITLE", ":TITLE", "info:TITLE"),
-    "artist": ("30:ARTIST", ":ARTIST", "50:ARTIST"),
-    "album": (":ALBUM", "30:ALBUM", "50:ALBUM", "50:TITLE"),
-    "album_artist": (":ALBUM_ARTIST", ":ALBUMARTIST", "50:ALBUM_ARTIST", "50:ARTIST"),
-    "date": ("50:DATE_RELEASED", "30:DATE_RELEASED", ":DATE_RELEASED", ":DATE", ":YEAR"),
-    "disc_number": ("50:PART_NUMBER", ":DISC", ":DISCNUMBER"),
-    "track_number": ("30:PART_NUMBER", ":PART_NUMBER", ":TRACK", ":TRACKNUMBER"),
-    "compilation": (":COMPILATION", "50:COMPILATION", "30:COMPILATION"),
-    "musicbrainz_album_id": tuple(f"{level}:MUSICBRAINZ_ALBUMID" for level in ("", "50", "30")),
-}
+class _BoundedReader(io.BufferedReader):
+    """A binary file that returns at most 64 MiB in total, whatever sizes its headers contain.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Format:
-    """How to open a container and look up the values of its keys.
-
-    `check` raises OverflowError for tags that mutagen would take too long to read. `place` is where
-    players find ID3v2 tags; `texts` reads tags of other kinds. `is_video` tells whether an opened
-    file is a video.
+    `failure` is the OSError that stopped reading, which mutagen would otherwise hide.
     """
 
-    open: Callable[[io.BufferedReader], mutagen.FileType]
-    keys: Mapping[str, tuple[str, ...]]
-    lookup: Callable[[Any], Callable[[str], Any]]
-    check: Callable[[BinaryIO], None] | None = None
-    place: id3_places.Place | None = None
-    texts: Callable[[BinaryIO], list[Texts]] = lambda _: []
-    is_video: Callable[[mutagen.FileType], bool] | None = None
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(str(path)))
+        self.failure: OSError | None = None
+        self._left = _MAX_READ_BYTES
 
-
-def _by_frame(tags: mutagen.id3.ID3) -> Callable[[str], Any]:
-    return lambda key: tags[key].text
-
-
-def _id3(kind: Callable[..., mutagen.FileType], place: id3_places.Place) -> _Format:
-    # Without translation, dates stay as tagged and reading is 20 % faster.
-    return _Format(
-        open=partial(kind, translate=False, load_v1=False),
-        keys=_ID3,
-        lookup=_by_frame,
-        check=partial(id3.check_cost, place=place),
-        place=place,
-        texts=place.texts,
-    )
-
-
-def _vorbis(kind: Callable[..., mutagen.FileType]) -> _Format:
-    def by_name(comments: list[tuple[str, str]]) -> Callable[[str], list[str]]:
-        values: dict[str, list[str]] = {}
-        for name, value in comments:
-            values.setdefault(name.lower(), []).append(value)
-        return values.__getitem__
-
-    return _Format(open=kind, keys=_VORBIS, lookup=by_name)
-
-
-def _apev2(kind: Callable[..., mutagen.FileType]) -> _Format:
-    return _Format(
-        open=kind,
-        keys=_APEV2,
-        lookup=lambda tags: lambda key: str(tags[key]).split("\0"),
-        texts=apev2.texts_at_end,
-    )
-
-
-_FORMATS = {
-    "mp3": _id3(MP3, id3_places.MP3),
-    "flac": replace(_vorbis(FLAC), place=id3_places.START, texts=id3_places.START.texts),
-    "mp4": _Format(
-        open=mp4.Mp4File,
-        keys=_MP4,
-        lookup=lambda tags: tags.__getitem__,
-        is_video=lambda file: file.is_video,
-    ),
-    "vorbis": _vorbis(OggVorbis),
-    "opus": _vorbis(OggOpus),
-    "speex": _vorbis(OggSpeex),
-    "oggflac": _vorbis(vorbis.OggFlacFile),
-    "wav": _id3(WAVE, id3_places.WAV),
-    "rf64": _id3(rf64.open_wave, rf64.RF64),
-    "aiff": _id3(AIFF, id3_places.AIFF),
-    "matroska": _Format(
-        open=matroska.MatroskaFile,
-        keys=_MATROSKA,
-        lookup=lambda tags: tags.__getitem__,
-        is_video=lambda file: file.is_video,
-    ),
-    "asf": _Format(
-        open=ASF, keys=_ASF, lookup=lambda tags: lambda key: [value.value for value in tags[key]]
-    ),
-    "ape": _apev2(MonkeysAudio),
-    "wavpack": _apev2(AnyWavPack),
-    "musepack": _apev2(Musepack),
-    "tta": _id3(TrueAudio, id3_places.START),
-    "dsf": _id3(DSF, id3_places.DSF),
-    "dff": _id3(DSDIFF, id3_places.DFF),
-}
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read like any file. Raises OSError (EFBIG) when the limit is reached."""
+        limit = self._left if size is None or size < 0 else min(size, self._left)
+        try:
+            data = super().read(limit)
+        except OSError as error:
+            self.failure = error
+            raise
+        self._left = max(0, self._left - max(len(data), _MIN_BYTES_PER_READ))
+        if not self._left:
+            raise OSError(errno.EFBIG, f"stopped after reading {_MAX_READ_BYTES >> 20} MiB")
+        return data
 
 
 def read_track(path: Path, stat: os.stat_result) -> Track:
@@ -221,7 +64,7 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
     system cannot read the file, the error's cause is the OSError.
     """
     try:
-        with BoundedReader(path) as reader:
+        with _BoundedReader(path) as reader:
             container = identify_stream(reader)
             if container in (None, "mp3") and is_bare_name(path.name):  # some start with an ID3 tag
                 return _bare_track(path, stat)
@@ -245,7 +88,7 @@ def _bare_track(path: Path, stat: os.stat_result) -> Track:
 
 
 @contextmanager
-def _parse_errors(path: Path, reader: BoundedReader) -> Iterator[None]:
+def _parse_errors(path: Path, reader: _BoundedReader) -> Iterator[None]:
     """Raise TagError for a damaged file, and pass on the reader's OSError."""
     try:
         with tag_errors(path):
@@ -254,26 +97,26 @@ def _parse_errors(path: Path, reader: BoundedReader) -> Iterator[None]:
         raise (reader.failure or error) from None
 
 
-def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
-    format_ = _FORMATS[container]
-    if format_.check:
-        with BoundedReader(path) as ahead, _parse_errors(path, ahead):
-            format_.check(ahead)
+def _parse(reader: _BoundedReader, path: Path, stat: os.stat_result, container: str) -> Track:
+    row = CONTAINERS[container]
+    if row.tags.check_cost:
+        with _BoundedReader(path) as ahead, _parse_errors(path, ahead):
+            row.tags.check_cost(ahead)
     with _parse_errors(path, reader):
-        file = format_.open(reader)
-        pictures = [p.data for p in pictures_in(file, container) if p.kind not in ICONS]
+        file = row.open(reader)
+        pictures = [p.data for p in row.tags.pictures(file) if p.kind not in ICONS]
         elsewhere, further = [], []
-        if place := format_.place:
-            further = id3.further_tags(reader, place, file)
-            found = id3.further_pictures(reader, place, further)
+        if row.tags.place:
+            further = id3.further_tags(reader, row.tags.place, file)
+            found = id3.further_pictures(reader, row.tags.place, further)
             elsewhere = [p.data for p in found if p.kind not in ICONS]
-        texts = _texts(format_.keys, format_.lookup, file.tags)
+        texts = _texts(row.tags.keys, file.tags)
         if not all(texts[field] for field in _LOOKED_FOR):
             with suppress(*DAMAGE):
-                further.append(as_id3(format_.texts(reader)))
+                further.append(as_id3(row.tags.texts(reader)))
             texts = _fill_empty(texts, further)
         seconds = float(file.info.length)
-        is_video = format_.is_video is not None and format_.is_video(file)
+        is_video = getattr(file, "is_video", False)
     fault = _fault(reader, container)
     images = list(filter(is_image, pictures))
     others = list(filter(is_image, elsewhere))
@@ -300,7 +143,7 @@ def _parse(reader: BoundedReader, path: Path, stat: os.stat_result, container: s
     )
 
 
-def _fault(reader: BoundedReader, container: str) -> str:
+def _fault(reader: _BoundedReader, container: str) -> str:
     """Return why the file's structure prevents writing a cover, or ""."""
     try:
         return fault_in(reader, container)
@@ -311,27 +154,26 @@ def _fault(reader: BoundedReader, container: str) -> str:
 
 
 def _texts(
-    keys: Mapping[str, tuple[str, ...]],
-    lookup: Callable[[Any], Callable[[str], Any]],
+    format_keys: keys.Keys,
     tags: Any,  # noqa: ANN401 - mutagen is untyped
 ) -> dict[str, str]:
     """Return each field's first non-empty value."""
     if tags is None:
-        return dict.fromkeys(keys, "")
-    values = lookup(tags)
-    return {field: _first(values, names) for field, names in keys.items()}
+        return dict.fromkeys(format_keys.names, "")
+    lookup = format_keys.lookup(tags)
+    return {field: _first(lookup, names) for field, names in format_keys.names.items()}
 
 
 def _fill_empty(texts: dict[str, str], further: Iterable[mutagen.id3.ID3]) -> dict[str, str]:
     """Fill empty texts from further tags."""
     for tags in further:
-        found = _texts(_ID3, _by_frame, tags)
+        found = _texts(keys.ID3, tags)
         texts = {field: text or found[field] for field, text in texts.items()}
     return texts
 
 
-def _first(lookup: Callable[[str], Any], keys: tuple[str, ...]) -> str:
-    for key in keys:
+def _first(lookup: Callable[[str], Any], names: tuple[str, ...]) -> str:
+    for key in names:
         try:
             values = lookup(key)
         except KeyError:

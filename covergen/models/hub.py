@@ -46,26 +46,36 @@ def cached_snapshot(name: HubName) -> Path | None:
 
 
 def download(
-    name: HubName, kind: Kind, *, progress: bool, check: Callable[[Path], None] | None = None
+    name: HubName,
+    kind: Kind,
+    *,
+    progress: bool,
+    variant: str | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Download the files of a part that are not yet in the Hub cache.
 
-    All files come from one commit, resolved at the start. `check` is called with the folder once
-    the JSON files are there and before the weights are downloaded; an exception from it aborts the
-    download. `progress` shows bars on stderr if it is a terminal. Raises ModelError.
+    All files come from one commit, resolved at the start. `variant` is preferred among the weights.
+    `check` is called with the folder once the JSON files are there and before the weights are
+    downloaded; an exception from it aborts the download. `progress` shows bars on stderr if it is a
+    terminal. Raises ModelError.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
     with hub_errors(name), _hub_quiet(progress=progress):
         info = HfApi().model_info(name.repo_id, revision=name.revision, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-        selection = select(kind, sizes)
+        commit = str(info.sha)
+
+        def read(file: str) -> bytes:
+            return Path(hf_hub_download(name.repo_id, file, revision=commit)).read_bytes()
+
+        selection = select(kind, sizes, read, variant=variant)
         if selection.fault:
             raise ModelError(
                 f"{name.page} cannot be used as a {kind}: it {selection.fault}.",
                 hint="Use another repository or a local folder.",
             )
-        commit = str(info.sha)
         _check_space(name, commit, {file: sizes[file] for file in selection.files})
         configs = [file for file in selection.files if file.endswith(".json")]
         for file in configs:

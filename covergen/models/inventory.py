@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelMissingError
-from covergen.models.files import KINDS, names_in, select
+from covergen.models.files import select_in
 from covergen.models.locate import locate
 from covergen.models.sources import PAINTER_FOLDER
 
@@ -24,6 +24,7 @@ class Part:
     """A part of a model. `path` is the result of `locate`, or None if the part is missing.
 
     `size_bytes` is the total of the files that covergen reads. `missing` is the error of `locate`.
+    `weight` is that of a LoRA.
     """
 
     kind: Kind
@@ -31,27 +32,36 @@ class Part:
     path: Path | None
     size_bytes: int = 0
     missing: ModelMissingError | None = None
+    weight: float = 1.0
 
 
 def parts_of(preset: Preset) -> tuple[Part, ...]:
-    """Return the parts of a model: base, CLAP and, if it has one, adapter. Uses no network."""
-    sources = {"base": preset.base, "clap": preset.clap, "adapter": preset.adapter}
-    return tuple(
-        _part(source, kind, preset.name) for kind in KINDS if (source := sources[kind]) is not None
+    """Return the parts that a model has, in the order of Kind. Uses no network."""
+    loras = (
+        replace(_part(lora.source, "lora", preset), weight=lora.weight) for lora in preset.loras
+    )
+    return (
+        _part(preset.base, "base", preset),
+        _part(preset.clap, "clap", preset),
+        *([_part(preset.adapter, "adapter", preset)] if preset.adapter is not None else []),
+        *loras,
+        *([_part(preset.vae, "vae", preset)] if preset.vae is not None else []),
     )
 
 
-def _part(source: str, kind: Kind, model: str) -> Part:
+def _part(source: str, kind: Kind, preset: Preset) -> Part:
     try:
-        path = locate(source, kind, model=model)
+        path = locate(source, kind, model=preset.name)
     except ModelMissingError as error:
         return Part(kind=kind, source=source, path=None, missing=error)
-    return Part(kind=kind, source=source, path=path, size_bytes=_size_bytes(path, kind))
+    size_bytes = _size_bytes(path, kind, preset.variant)
+    return Part(kind=kind, source=source, path=path, size_bytes=size_bytes)
 
 
-def _size_bytes(path: Path, kind: Kind) -> int:
+def _size_bytes(path: Path, kind: Kind, variant: str | None) -> int:
     if path.is_file():
         return path.stat().st_size
     if path == PAINTER_FOLDER:
         return 0  # code, not weights
-    return sum((path / name).stat().st_size for name in select(kind, names_in(path)).files)
+    files = select_in(path, kind, variant=variant).files
+    return sum((path / name).stat().st_size for name in files)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import ModelMissingError
 from covergen.core.paths import config_folder
 from covergen.models import hub
-from covergen.models.files import lacks_tokenizer, names_in, select
+from covergen.models.files import lacks_tokenizer, names_in, select_in
 from covergen.models.sources import (
     PACKAGE_PREFIX,
     PAINTER_FOLDER,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from covergen.models.files import Kind
 
-__all__ = ["locate", "pull"]
+__all__ = ["locate", "pull", "revision_of"]
 
 
 def locate(source: str, kind: Kind, *, model: str = "") -> Path:
@@ -30,7 +30,7 @@ def locate(source: str, kind: Kind, *, model: str = "") -> Path:
 
     `source` is a local path, `package:PATH`, or `owner/name[@revision]` for the Hub cache; see
     `parse_source`. `model` is the name of its model, if any, for the hint of the error. Returns
-    the folder of a base or CLAP, or the file of an adapter.
+    the folder of a base, CLAP or VAE, or the file of an adapter or LoRA.
 
     Raises ModelMissingError if the part is missing or incomplete.
     """
@@ -44,19 +44,26 @@ def locate(source: str, kind: Kind, *, model: str = "") -> Path:
     return _on_disk(place, kind)
 
 
+def revision_of(base: Path) -> str:
+    """Return the commit of a folder in the Hub cache, "" for another folder."""
+    return base.name if base.parent.name == "snapshots" else ""
+
+
 def pull(
     source: str,
     kind: Kind,
     *,
     progress: bool = True,
+    variant: str | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> Path:
     """Find a part of a model as `locate` does, downloading it from the Hub if necessary.
 
     Only the files that covergen reads are downloaded, into the Hub cache; an interrupted pull
     resumes, and a CLAP model of an earlier version of covergen gets its tokenizer. `progress` shows
-    bars on stderr if it is a terminal. `check` is called with the folder of a base or CLAP before
-    its weights are downloaded; an exception from it aborts the pull.
+    bars on stderr if it is a terminal. `variant` is preferred among the weights of a base. `check`
+    is called with the folder of a part before its weights are downloaded; an exception from it
+    aborts the pull.
 
     Raises ModelError if the download fails, and ModelMissingError if `source` is a path at which
     the part is missing.
@@ -68,13 +75,13 @@ def pull(
         except ModelMissingError:
             found = None
         if found is None or (found.is_dir() and lacks_tokenizer(kind, names_in(found))):
-            hub.download(place, kind, progress=progress, check=check)
+            hub.download(place, kind, progress=progress, variant=variant, check=check)
     return locate(source, kind)
 
 
 def _on_disk(path: Path, kind: Kind) -> Path:
     try:
-        if path.is_file() and kind == "adapter":
+        if path.is_file() and kind in _FILES:
             return path
         part, fault = _part_in(path, kind) if path.is_dir() else (path, _folder_fault(path))
     except OSError as error:
@@ -115,22 +122,30 @@ def _in_hub_cache(name: HubName, kind: Kind, model: str) -> Path:
     raise ModelMissingError(
         f"The {kind} {name} {state}.",
         hint=f"Download it from {name.page} with {command};"
-        f" or use a local one with --{kind} PATH or `{kind}` in a model of {own_file}.",
+        f" or use a local one with {_local(kind)} in a model of {own_file}.",
     )
 
 
 def _part_in(folder: Path, kind: Kind) -> tuple[Path, str]:
     """Return the path of the part in a folder, and its fault, or ""."""
-    selection = select(kind, names_in(folder))
-    if kind == "adapter" and not selection.fault:
+    selection = select_in(folder, kind)
+    if kind in _FILES and not selection.fault:
         return folder / selection.files[0], ""
     return folder, selection.fault
 
 
+def _local(kind: Kind) -> str:
+    return {"lora": "`loras`", "vae": "`vae`"}.get(kind, f"--{kind} PATH or `{kind}`")
+
+
+_FILES: tuple[Kind, ...] = ("adapter", "lora")
 _FORMS: dict[Kind, str] = {
-    "base": "A base is a folder in the diffusers layout (unet, vae, text_encoder, tokenizer,"
-    " scheduler) or a name on the Hugging Face Hub (owner/name).",
+    "base": "A base is a folder in the diffusers layout (model_index.json, or unet, vae,"
+    " text_encoder, tokenizer and scheduler) or a name on the Hugging Face Hub (owner/name).",
     "clap": "A CLAP model is a folder in the transformers layout or a name on the Hugging Face Hub"
     " (owner/name).",
     "adapter": "An adapter is a .safetensors file or a name on the Hugging Face Hub (owner/name).",
+    "lora": "A LoRA is a .safetensors file or a name on the Hugging Face Hub (owner/name).",
+    "vae": "A VAE is a folder in the diffusers layout or a name on the Hugging Face Hub"
+    " (owner/name).",
 }

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
-from covergen.core.types import FINISHES, PADDINGS, SCHEDULERS, TITLES, Sampling
+from covergen.core.types import (
+    DTYPES,
+    FINISHES,
+    OFFLOADS,
+    PADDINGS,
+    SCHEDULERS,
+    TITLES,
+    Sampling,
+)
 from covergen.models.sources import anchored
 
 if TYPE_CHECKING:
@@ -19,27 +28,41 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNNAMED",
+    "Lora",
     "Preset",
     "at_quality",
     "find_preset",
     "is_name",
     "load_presets",
+    "lora_texts",
     "unnamed_preset",
     "user_file",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """A LoRA that is merged into the base with this weight; `source` as in Preset."""
+
+    source: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """A model in a models.toml: the sources of its parts and its sampling settings.
 
-    `base`, `clap` and `adapter` are in the form that `locate` takes, with absolute paths. `windows`
-    is the number of 10 s windows embedded per track; `padding` fills a window that is longer than
-    the track: one of PADDINGS, or None for the CLAP model's own setting. Each album uses one of the
-    `styles`, if any; guidance contrasts with the `negative` prompt. Without an adapter, the words
-    of the prompt come from the `vocabulary` (None for the one in force) and, if CLAP has no text
-    encoder, from a `mood` probe: both are paths, as in `parse_source`. `licence` and `size` are for
-    display. `defined_in` is the models.toml.
+    `base`, `clap`, `adapter`, `vae` and the sources of `loras` are in the form that `locate` takes,
+    with absolute paths. `windows` is the number of 10 s windows embedded per track; `padding` fills
+    a window that is longer than the track: one of PADDINGS, or None for the CLAP model's own
+    setting. Each album uses one of the `styles`, if any; guidance contrasts with the `negative`
+    prompt. Without an adapter, the words of the prompt come from the `vocabulary` (None for the one
+    in force) and, if CLAP has no text encoder, from a `mood` probe: both are paths, as in
+    `parse_source`. `licence`, `size` and `memory` are for display. `defined_in` is the models.toml.
+
+    `pipeline`: diffusers paints with the base, even if it is like Stable Diffusion 1.x or 2.x. It
+    then uses its own default for the sampling settings that are not `given`. `variant` is that of
+    the base's weights, `offload` one of OFFLOADS. `dtype` replaces --dtype auto, None for neither.
     """
 
     name: str
@@ -57,18 +80,28 @@ class Preset:
     negative: str = ""
     mood: str | None = None
     vocabulary: str | None = None
+    memory: str = ""
+    loras: tuple[Lora, ...] = ()
+    vae: str | None = None
+    pipeline: bool = False
+    variant: str | None = None
+    dtype: str | None = None
+    offload: str = "auto"
+    given: tuple[str, ...] = ()
 
 
 UNNAMED = "custom"
 """The name of a model that is not in a models.toml."""
 
+_FEW_STEPS, _LITTLE_GUIDANCE = 8, 2.0  # of models that were distilled for a few steps
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 
 
 def at_quality(preset: Preset, quality: str) -> Preset:
     """Adjust a model to one of QUALITIES; "standard" changes nothing.
 
-    "reference" replaces all settings of the model by those of art-from-audio.
+    "reference" replaces all settings of the model by those of art-from-audio. "best" does not add
+    steps to a model that was distilled for a few.
     """
     sampling = preset.sampling
     if quality == "reference":
@@ -82,9 +115,15 @@ def at_quality(preset: Preset, quality: str) -> Preset:
             guided_until=min(sampling.guided_until, 0.6),
         )
     if quality == "best":
-        steps = max(sampling.steps, 50)
+        distilled = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
+        steps = sampling.steps if distilled else max(sampling.steps, 50)
         sampling = replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
     return replace(preset, sampling=sampling)
+
+
+def lora_texts(loras: Iterable[Lora]) -> str:
+    """Describe LoRAs in one line, for the provenance of covers."""
+    return ", ".join(f"{lora.source} × {lora.weight:g}" for lora in loras)
 
 
 def user_file() -> Path:
@@ -155,9 +194,11 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
     values: dict[str, Any] = {key: rule.default for key, rule in _KEYS.items()} | table
-    for key in ("base", "clap", "adapter", "mood", "vocabulary"):
+    folder = file.absolute().parent
+    for key in ("base", "clap", "adapter", "vae", "mood", "vocabulary"):
         if values[key] is not None:
-            values[key] = anchored(values[key], file.absolute().parent)
+            values[key] = anchored(values[key], folder)
+    values["loras"] = tuple(_lora(entry, folder) for entry in values["loras"])
     sampling = Sampling(
         steps=values.pop("steps"),
         guidance=float(values.pop("guidance")),
@@ -170,7 +211,14 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         title=values.pop("title"),
     )
     values["styles"] = tuple(values["styles"])
-    return Preset(name=name, sampling=sampling, defined_in=file, **values)
+    given = tuple(field.name for field in fields(Sampling) if field.name in table)
+    return Preset(name=name, sampling=sampling, defined_in=file, given=given, **values)
+
+
+def _lora(entry: str | dict[str, Any], folder: Path) -> Lora:
+    if isinstance(entry, str):
+        return Lora(source=anchored(entry, folder))
+    return Lora(source=anchored(entry["source"], folder), weight=float(entry.get("weight", 1)))
 
 
 def _is_text(value: object) -> bool:
@@ -181,8 +229,29 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) and v.strip() for v in value)
 
 
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_source(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _are_loras(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_lora, value))
+
+
+def _is_lora(entry: object) -> bool:
+    if isinstance(entry, dict):
+        weight = entry.get("weight", 1)
+        return (
+            entry.keys() <= {"source", "weight"}
+            and _is_source(entry.get("source"))
+            and isinstance(weight, int | float)
+            and not isinstance(weight, bool)
+            and math.isfinite(weight)
+        )
+    return _is_source(entry)
 
 
 def _is_number(highest: int) -> Callable[[object], bool]:
@@ -231,8 +300,20 @@ _KEYS: dict[str, _Rule] = {
     "negative": _Rule(_is_text, "a string", ""),
     "mood": _Rule(_is_source, "a mood probe's .safetensors file"),
     "vocabulary": _Rule(_is_source, "a .toml file"),
+    "loras": _Rule(
+        _are_loras,
+        'a list of .safetensors files, names on the Hugging Face Hub, or { source = "…",'
+        " weight = 1.0 }",
+        (),
+    ),
+    "vae": _Rule(_is_source, _PLACE),
+    "pipeline": _Rule(_is_bool, "true or false", default=False),
+    "variant": _Rule(_is_source, 'a string, such as "fp16"'),
+    "dtype": _Rule(DTYPES.__contains__, f"one of {', '.join(DTYPES)}"),
+    "offload": _Rule(OFFLOADS.__contains__, f"one of {', '.join(OFFLOADS)}", "auto"),
     "licence": _Rule(_is_text, "a string", ""),
     "size": _Rule(_is_text, "a string", ""),
+    "memory": _Rule(_is_text, "a string", ""),
 }
 
 _NAME = re.compile(r"\w[\w.-]*")

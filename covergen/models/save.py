@@ -81,7 +81,7 @@ def _is_writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
+def _values(preset: Preset) -> dict[str, object]:
     values = {
         "description": preset.description,
         "base": preset.base,
@@ -94,6 +94,10 @@ def _values(preset: Preset) -> dict[str, str | int | float | list[str]]:
         "negative": preset.negative,
         "mood": preset.mood,
         "vocabulary": preset.vocabulary,
+        "loras": [asdict(lora) for lora in preset.loras],
+        "vae": preset.vae,
+        "variant": preset.variant,
+        "dtype": preset.dtype,
         "licence": preset.licence,
     }
     return {key: value for key, value in values.items() if value not in (None, "", [])}

@@ -101,7 +101,7 @@ def rates_key(options: PaintOptions, encoding: Encoding) -> str:
     """Return a key for everything that rates depend on besides the machine."""
     preset = options.preset
     return (
-        f"{preset.base} {preset.clap} {preset.windows} {preset.sampling}"
+        f"{preset.base} {preset.clap} {preset.windows} {preset.sampling} {preset.vae}"
         f" {options.device} {options.dtype} {options.size} {encoding}"
     )
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from covergen.core.picture import MOST_SHOWN_BYTES
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Status
+from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Sampling, Status
 
 __all__ = [
     "MOST_LISTED",
     "AlbumDone",
     "BaseChanged",
     "CheckInterrupted",
+    "DistilledBase",
     "Emit",
     "Event",
     "FileFailed",
@@ -59,6 +59,14 @@ class BaseChanged:
     """The adapter was trained on other base weights, so its pictures will differ."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilledBase:
+    """The base was distilled for fewer steps and less guidance, so its pictures will be poor."""
+
+    base: str
+    sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +142,7 @@ Event = (
     | ModelLoading
     | GpuUnused
     | BaseChanged
+    | DistilledBase
     | NotJournalled
     | TrackEmbedded
     | Painting
@@ -179,7 +188,11 @@ class PlanTotals:
         self.tracks_to_embed += tracks if item.action is Action.PAINT else 0
         for outcome in item.hindered:
             self.add(outcome)
-        self.small_covers += sum(track.container in MOST_SHOWN_BYTES for track in item.targets)
+        from covergen.library.containers import most_shown_bytes  # imports mutagen
+
+        self.small_covers += sum(
+            most_shown_bytes(track.container) is not None for track in item.targets
+        )
 
     @property
     def covers(self) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from covergen.core.dependencies import check_dependencies
-from covergen.core.errors import ModelError, OptionError, UsageError
+from covergen.core.errors import ModelError, ModelMissingError, OptionError, UsageError
 from covergen.core.types import Sampling
-from covergen.models.locate import locate
+from covergen.models.files import is_pipeline, select_in
+from covergen.models.locate import locate, revision_of
 from covergen.models.presets import (
     UNNAMED,
     at_quality,
@@ -18,7 +19,7 @@ from covergen.models.presets import (
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.events import BaseChanged, GpuUnused, ModelLoading
+from covergen.pipeline.events import BaseChanged, DistilledBase, GpuUnused, ModelLoading
 from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
     from covergen.core.types import PaintRequest
-    from covergen.models.files import Kind
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
@@ -44,6 +44,7 @@ __all__ = [
     "Model",
     "ModelChoice",
     "ModelFiles",
+    "check_adapter",
     "check_model",
     "choose_preset",
     "load_model",
@@ -58,6 +59,8 @@ NO_ADAPTER = "none"
 
 DIFFUSION_OPTIONS = ("steps", "guidance", "scheduler", "guided_from", "guided_until", "reuse")
 """Fields of Sampling that do not apply to a procedural model."""
+
+_DISTILLED_STEPS, _DISTILLED_GUIDANCE = 10, 2.0  # the most that distilled bases are made for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +94,17 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """The local paths of a model's parts: two folders and the adapter file, if there is one."""
+    """The local paths of a model's parts: two folders and the adapter file, if there is one.
+
+    `loras` are files and `vae` is a folder; `pipeline`: diffusers paints.
+    """
 
     base: Path
     clap: Path
     adapter: Path | None
+    loras: tuple[Path, ...] = ()
+    vae: Path | None = None
+    pipeline: bool = False
 
 
 class PaintBatches(Protocol):
@@ -120,14 +129,17 @@ class PaintBatches(Protocol):
 class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
-    `device`, `dtype` and `adapter_sha256` are as in Provenance. `words` finds the prompt of each
-    album for a model without an adapter; None for others.
+    `device`, `dtype`, `adapter_sha256` and `revision` are as in Provenance. `sampling` is the
+    preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album for a
+    model without an adapter; None for others.
     """
 
     audio_encoder: AudioEncoder
     device: str
     dtype: str
     adapter_sha256: str
+    sampling: Sampling
+    revision: str = ""
     paint_batches: PaintBatches
     words: WordFinder | None = None
 
@@ -156,6 +168,8 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         _refuse_diffusion_options(preset, choice)
         check_styles(filter(None, styles))
     sampling = replace(preset.sampling, **overrides)
+    # What a preset says about sampling is for its own base.
+    given = {*overrides, *(preset.given if base == preset.base else ())}
     if choice.inks is not None and sampling.finish == "none":
         raise OptionError("inks", "applies to the finishes print and paper only.")
     return replace(
@@ -171,6 +185,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         mood=preset.mood if choice.clap in (None, preset.clap) else None,
         vocabulary=preset.vocabulary if choice.base in (None, preset.base) else None,
         sampling=sampling,
+        given=tuple(sorted(given)),
     )
 
 
@@ -209,24 +224,52 @@ def locate_model(preset: Preset) -> ModelFiles:
     """Find the parts of a preset on this machine, without using the network.
 
     Raises ModelMissingError for a missing part or, without an adapter, if no words can be found for
-    the music; and SettingsError for mistakes in the vocabulary.
+    the music; ModelError for an adapter whose base does not take one; and SettingsError for
+    mistakes in the vocabulary.
     """
     if preset.base == PROCEDURAL and preset.adapter is None:
         raise ModelError(
             f"The model {preset.name!r} has no adapter: it draws what a mood probe reads.",
             hint="Set its adapter to that of the poster model.",
         )
+    pipeline = _is_pipeline(preset)
+    check_adapter(preset, pipeline=pipeline)
+    vae = preset.vae
     files = ModelFiles(
         base=locate_part(preset, "base"),
         clap=locate_part(preset, "clap"),
         adapter=None if preset.adapter is None else locate_part(preset, "adapter"),
+        loras=tuple(locate(lora.source, "lora", model=preset.name) for lora in preset.loras),
+        vae=None if vae is None else locate(vae, "vae", model=preset.name),
+        pipeline=pipeline,
     )
     if files.adapter is None:
         check_words(preset, files.clap)
     return files
 
 
-def locate_part(preset: Preset, kind: Kind) -> Path:
+def check_adapter(preset: Preset, *, pipeline: bool) -> None:
+    """Raise ModelError for an adapter whose base is painted with as a whole."""
+    if pipeline and preset.adapter is not None:
+        raise ModelError(
+            f"The model {preset.name!r} cannot use an adapter: adapters need a base like Stable"
+            f" Diffusion 1.x or 2.x, and diffusers paints with {preset.base} as a whole.",
+            hint="Leave the adapter out (--adapter none): the pictures then follow words for the"
+            " music.",
+        )
+
+
+def _is_pipeline(preset: Preset) -> bool:
+    """Whether diffusers paints with a preset's base, as far as that is known."""
+    if preset.pipeline:
+        return True
+    try:
+        return is_pipeline(locate_part(preset, "base"))
+    except ModelMissingError:
+        return False
+
+
+def locate_part(preset: Preset, kind: Literal["base", "clap", "adapter"]) -> Path:
     """Find one part of a preset. Raises ModelMissingError, which names the preset to pull."""
     source = getattr(preset, kind)
     defined = load_presets().get(preset.name)
@@ -237,13 +280,26 @@ def locate_part(preset: Preset, kind: Kind) -> Path:
 def check_model(options: PaintOptions) -> None:
     """Check everything that can be checked without loading weights.
 
-    Raises ModelError, UsageError for the device, and DependencyError for a broken package.
+    Raises ModelError, UsageError for the device or for settings that a pipeline does not have, and
+    DependencyError for a broken package.
     """
+    files = locate_model(options.preset)
+    _choose_compute(options)
+    check_dependencies(("transformers", "diffusers", "peft", "av"))
+    if files.pipeline:
+        from covergen.diffusion.pipeline_config import read_pipeline_config
+
+        preset = options.preset
+        config = read_pipeline_config(files.base)
+        config.sampling(preset.sampling, preset.given)
+        config.check_negative(preset.negative)
+
+
+def _choose_compute(options: PaintOptions) -> Compute:
     from covergen.compute.device import choose_compute
 
-    locate_model(options.preset)
-    choose_compute(options.device, options.dtype)
-    check_dependencies(("transformers", "diffusers", "peft", "av"))
+    dtype = options.preset.dtype or "auto" if options.dtype == "auto" else options.dtype
+    return choose_compute(options.device, dtype)
 
 
 def load_model(options: PaintOptions, emit: Emit) -> Model:
@@ -252,10 +308,9 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
     from covergen.audio.clap import AudioEncoder
-    from covergen.compute.device import choose_compute
 
     files = locate_model(options.preset)
-    compute = choose_compute(options.device, options.dtype)
+    compute = _choose_compute(options)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
     name = options.preset.name
@@ -269,6 +324,8 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
         )
         if options.preset.base == PROCEDURAL and files.adapter:
             return _load_poster(audio_encoder, files.adapter, compute, options)
+        if files.pipeline:
+            return _load_pipeline(audio_encoder, files, compute, options, emit)
         return _load_diffusion(audio_encoder, files, compute, options, emit)
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
@@ -288,8 +345,58 @@ def _load_poster(
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=poster.sha256,
+        sampling=options.preset.sampling,
         paint_batches=paint_batches,
     )
+
+
+def _load_pipeline(
+    audio_encoder: AudioEncoder,
+    files: ModelFiles,
+    compute: Compute,
+    options: PaintOptions,
+    emit: Emit,
+) -> Model:
+    from covergen.diffusion.pipeline_loading import load_pipeline
+
+    preset = options.preset
+    # Found before the base takes its memory.
+    words = load_words(preset, files.clap, audio_encoder, device=compute.device)
+    painter = load_pipeline(
+        files.base,
+        device=compute.device,
+        dtype=compute.dtype,
+        variant=select_in(files.base, "base", variant=preset.variant).variant,
+        offload=preset.offload,
+        loras=_weighted(preset, files),
+        vae=files.vae,
+        negative=preset.negative,
+    )
+    sampling = painter.config.sampling(preset.sampling, preset.given)
+    _warn_if_distilled(preset, files, sampling, emit)
+    return Model(
+        audio_encoder=audio_encoder,
+        device=compute.device.type,
+        dtype=compute.dtype_name,
+        adapter_sha256=NO_ADAPTER,
+        sampling=sampling,
+        revision=revision_of(files.base),
+        paint_batches=painter.paint_batches,
+        words=words,
+    )
+
+
+def _weighted(preset: Preset, files: ModelFiles) -> list[tuple[Path, float]]:
+    return [(file, lora.weight) for file, lora in zip(files.loras, preset.loras, strict=True)]
+
+
+def _warn_if_distilled(preset: Preset, files: ModelFiles, sampling: Sampling, emit: Emit) -> None:
+    """Warn of sampling settings that ruin the pictures of a distilled base."""
+    from covergen.diffusion.pipeline_config import is_distilled
+
+    fits = sampling.steps <= _DISTILLED_STEPS and sampling.guidance <= _DISTILLED_GUIDANCE
+    if not fits and is_distilled(files.base, preset.base):
+        emit(DistilledBase(base=preset.base, sampling=sampling))
 
 
 def _styles(options: PaintOptions) -> list[str]:
@@ -319,7 +426,10 @@ def _load_diffusion(
         dtype=compute.dtype,
         styles=_styles(options),
         negative=options.preset.negative,
+        loras=_weighted(options.preset, files),
+        vae=files.vae,
     )
+    _warn_if_distilled(options.preset, files, options.preset.sampling, emit)
     if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=options.preset.name))
     return Model(
@@ -327,6 +437,8 @@ def _load_diffusion(
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256 if painter.adapter else NO_ADAPTER,
+        sampling=options.preset.sampling,
+        revision=revision_of(files.base),
         paint_batches=partial(paint_batches, painter),
         words=words,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.picture import Encoding
-from covergen.library.scanning.folder_names import COVER_NAMES
+from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions
 from covergen.library.writing.rewrite import RewriteOptions
 

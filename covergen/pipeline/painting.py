@@ -20,6 +20,7 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
+from covergen.models.presets import lora_texts
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import load_model
 
@@ -78,6 +79,7 @@ def paint_plans(
         return
     with meter.loading():
         model = load_model(options, emit)
+    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
     embeddings = embed_albums(
         chain([first], plans),
         model.audio_encoder,
@@ -207,6 +209,9 @@ def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> 
         base=preset.base,
         clap=preset.clap,
         adapter=model.adapter_sha256,
+        revision=model.revision,
+        loras=lora_texts(preset.loras),
+        vae=preset.vae or "",
         windows=preset.windows,
         padding=preset.padding or "",
         device=model.device,

@@ -10,13 +10,13 @@ import covergen
 from covergen.core.errors import ModelError
 from covergen.core.picture import read_jpeg_quality
 from covergen.core.seeds import seed_for
-from covergen.core.types import Album, Sampling
-from covergen.library.scanning.folders import above_discs
+from covergen.core.types import DEFAULT_SCHEDULER, Album, Sampling
+from covergen.library.scanning.album_folder import above_discs
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import file_hash
-from covergen.models.locate import locate
-from covergen.models.presets import load_presets
+from covergen.models.locate import locate, revision_of
+from covergen.models.presets import load_presets, lora_texts
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
 from covergen.pipeline.words import still_knows
@@ -159,11 +159,14 @@ def _model_options(provenance: Provenance, adapter_hint: str) -> dict[str, Optio
     unused |= {name for name in ("padding", "dtype", "paint_size") if not options[name]}
     unused |= {*DIFFUSION_OPTIONS, "negative"} if procedural else set()
     unused |= {"inks"} if provenance.finish == "none" else set()
+    unused |= {"scheduler"} if provenance.scheduler == DEFAULT_SCHEDULER else set()
     return {name: value for name, value in options.items() if name not in unused}
 
 
 def _provisos(provenance: Provenance, options: Mapping[str, Option]) -> Iterator[str]:
+    presets = load_presets()
     yield from _missing(provenance)
+    yield from _parts_changed(provenance, presets)
     if provenance.version != covergen.__version__:
         yield (
             f"It was painted by covergen {provenance.version}, and this is {covergen.__version__}:"
@@ -174,7 +177,7 @@ def _provisos(provenance: Provenance, options: Mapping[str, Option]) -> Iterator
             f"It was painted on {provenance.device}: another device rounds differently, which is"
             " visible at most in bf16 and fp16."
         )
-    preset = load_presets().get(provenance.model)
+    preset = presets.get(provenance.model)
     if provenance.prompt and preset and not still_knows(preset, provenance):
         yield "Its vocabulary has changed since, so that other words may be found for the music."
     if options["adapter"] is None:
@@ -193,6 +196,20 @@ def _missing(provenance: Provenance) -> Iterator[str]:
             locate(source, kind)
         except ModelError as error:
             yield error.message
+
+
+def _parts_changed(provenance: Provenance, presets: dict[str, Preset]) -> Iterator[str]:
+    """Yield what no option can say: other LoRAs or another VAE, and another version of the base."""
+    preset = presets.get(provenance.model)
+    for name, recorded, current in (
+        ("LoRAs", provenance.loras, lora_texts(preset.loras) if preset else ""),
+        ("VAE", provenance.vae, (preset.vae or "") if preset else ""),
+    ):
+        if recorded != current:
+            yield f"It was painted with other {name} than the model has: {recorded or 'none'}."
+    with suppress(ModelError):
+        if provenance.revision not in ("", revision_of(locate(provenance.base, "base"))):
+            yield f"It was painted with the base's revision {provenance.revision}."
 
 
 def _adapter_source(provenance: Provenance, presets: dict[str, Preset], hint: str) -> str | None:

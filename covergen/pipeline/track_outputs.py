@@ -8,9 +8,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ItemError, UsageError
+from covergen.core.files import remove_stale, write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.temporary import temporary
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.library.scanning.playlist import is_playlist, scan_playlist
 from covergen.library.scanning.scan import ScanOptions, scan
@@ -44,6 +44,7 @@ class TrackOutputs:
     scan: ScanOptions = field(default_factory=lambda: ScanOptions(per="track"))
     _waiting: dict[tuple[str, Path], Path] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
+    _cleaned: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if self.output.is_file() and not self._is_one_file():
@@ -97,9 +98,10 @@ class TrackOutputs:
         try:
             with write_errors(output):
                 output.parent.mkdir(parents=True, exist_ok=True)
-                with temporary(output.parent, mode=0o666) as whole:
-                    whole.write_bytes(data)
-                    whole.replace(output)
+                if output.parent not in self._cleaned:
+                    remove_stale(output.parent)  # left behind by a killed run
+                    self._cleaned.add(output.parent)
+                write_whole(output, data)
         except ItemError as error:
             return Outcome.of_error(error)
         return Outcome(path=output, status=Status.WRITTEN, reason=Reason.MADE)

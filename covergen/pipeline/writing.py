@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
-from covergen.core.picture import MOST_SHOWN_BYTES, Picture, encode
+from covergen.core.files import remove_stale
+from covergen.core.picture import Picture, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.existing_covers import covers_of
-from covergen.library.writing.rewrite import remove_stale, write_cover
+from covergen.library.containers import most_shown_bytes
+from covergen.library.pictures import covers_of
+from covergen.library.writing.rewrite import write_cover
 from covergen.library.writing.sidecar import write_sidecar
 from covergen.pipeline.events import AlbumDone
 
@@ -170,7 +172,7 @@ def _existing_picture(album: Album) -> Picture:
 
     Tracks that may hold only a smaller copy of the cover come last.
     """
-    tracks = sorted(album.tracks, key=lambda track: track.container in MOST_SHOWN_BYTES)
+    tracks = sorted(album.tracks, key=lambda track: most_shown_bytes(track.container) or 0)
     for data in covers_of(replace(album, tracks=tuple(tracks))):
         with suppress(ValueError):
             return Picture.parse(data)

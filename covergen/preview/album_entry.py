@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from covergen.core.seeds import seed_for
-from covergen.library.scanning.folders import above_discs
+from covergen.library.scanning.album_folder import above_discs
 from covergen.preview.manifest import AlbumEntry, TrackEntry
 
 if TYPE_CHECKING:

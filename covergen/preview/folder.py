@@ -17,6 +17,7 @@ from covergen.core.picture import Encoding, encode
 from covergen.core.safe_path import inside
 from covergen.gallery.thumbnail import save_thumbnail
 from covergen.library.scanning.ignore_files import IGNORE_FILE
+from covergen.models.presets import lora_texts
 from covergen.preview.album_entry import roots_of
 from covergen.preview.manifest import MANIFEST_NAME, Manifest, ManifestHeader
 from covergen.preview.origins import Origin, new_preview_id, recall_origin, remember_origin
@@ -184,6 +185,10 @@ def _settings(options: PreviewOptions) -> dict[str, str]:
         "seed": options.tag.seed,
         **asdict(preset.sampling),
     }
+    if preset.loras:
+        settings["loras"] = lora_texts(preset.loras)
+    if preset.vae:
+        settings["vae"] = preset.vae
     return {name: str(value) for name, value in settings.items()}
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 import covergen
 from covergen.core.errors import UsageError
-from covergen.core.files import write_whole
+from covergen.core.files import replacing, write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.core.safe_path import is_inner_name
@@ -145,16 +145,12 @@ class Manifest:
 
     def compact(self, keep: Collection[str]) -> None:
         """Keep only the albums with these ids, one line each. Raises WriteError."""
-        temporary = self.path.with_suffix(".new")
-        with write_errors(self.path):
-            with temporary.open("wb") as file:
+        with write_errors(self.path), replacing(self.path) as new:
+            with new.open("wb") as file:
                 file.write(_header_line(self.header))
                 offsets = [offset for album, offset in self._offsets.items() if album in keep]
                 file.writelines(self._line_at(offset).rstrip() + b"\n" for offset in offsets)
-                file.flush()
-                os.fsync(file.fileno())
             self.close()
-            temporary.replace(self.path)
         self._open()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from covergen.core.reasons import Reason
 from covergen.core.safe_path import inside
 from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
 from covergen.library.scanning.cover_files import find_cover_file
-from covergen.library.scanning.cover_names import CoverNames
+from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.tags import read_track
 from covergen.library.writing.sidecar import is_own_file
 from covergen.preview.choices import Choices, read_choices
@@ -44,7 +44,7 @@ class Review:
         """Raises UsageError without a preview or library, and SettingsError for invalid choices."""
         self._folder = options.folder
         self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
-        self._names = CoverNames(options.cover_names)
+        self._names = CoverGlobs(options.cover_names)
         self._manifest = Manifest(options.folder)
         self.preview = self._manifest.header.preview
         try:

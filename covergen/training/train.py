@@ -13,6 +13,7 @@ from torch import Tensor
 
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import ModelError, TrainingError, UsageError
+from covergen.core.files import remove_stale
 from covergen.core.types import Sampling
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.events import (
@@ -205,8 +206,7 @@ def _open_folder(
     checkpoints.mkdir(parents=True, exist_ok=True)
     if PartialState().is_main_process:
         for folder in (output, output / SAMPLES, checkpoints):
-            for partial in folder.glob(".covergen-*.part"):
-                partial.unlink()
+            remove_stale(folder)
     return find_checkpoint(checkpoints) if resume else (None, [])
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from covergen.audio.same_sound import same_sound
 from covergen.audio.sound_file import write_sound
+from covergen.core.files import sync_file
 from covergen.core.picture import Picture
 from covergen.core.types import Album, Status
 from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
-from covergen.library.writing.file_copy import sync_file
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.benchmarks.race import Race
 from tests.media import picture_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,9 @@ from covergen.cli.output import jsonl
 from covergen.cli.output.text import sampling_text, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from covergen.diffusion.export import Layout
-    from covergen.models.files import Kind
     from covergen.models.inventory import Part
     from covergen.models.presets import Preset
 
@@ -31,7 +31,7 @@ def models() -> None:
 @models.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """List the built-in models and those in your models.toml."""
+    """List the built-in models and those in your models.toml, with what they need."""
     from covergen.models.inventory import parts_of
     from covergen.models.presets import load_presets
 
@@ -42,8 +42,10 @@ def list_models(*, as_json: bool) -> None:
         return
     states = [_state(parts) for _, parts in found]
     name_width, state_width = max(len(preset.name) for preset, _ in found), max(map(len, states))
-    for (preset, _), state in zip(found, states, strict=True):
+    for (preset, parts), state in zip(found, states, strict=True):
         click.echo(f"{preset.name:<{name_width}}  {state:<{state_width}}  {preset.description}")
+        for line in _needs(preset, parts):
+            click.echo(f"{'':<{name_width}}  {line}")
 
 
 @models.command("show")
@@ -63,18 +65,19 @@ def show_model(name: str, *, as_json: bool) -> None:
     for part in parts:
         place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not downloaded"
         source = "" if str(part.path) == part.source else f"{part.source}: "
-        click.echo(f"  {part.kind:<10}{source}{place}")
+        weight = "" if part.weight == 1 else f", weight {part.weight:g}"
+        click.echo(f"  {part.kind:<10}{source}{place}{weight}")
     if preset.adapter is None:
         click.echo("  adapter   none: paints from words found for the music")
-    click.echo(
-        f"  sampling  {sampling_text(preset.sampling)}; {preset.windows} windows of 10 s per track"
-    )
+    pipeline = _is_pipeline(preset, parts)
+    sampling = _pipeline_settings(preset) if pipeline else sampling_text(preset.sampling)
+    click.echo(f"  sampling  {sampling}; {preset.windows} windows of 10 s per track")
     for style in preset.styles:
         click.echo(f"  style     {style}")
     if preset.negative:
         click.echo(f"  negative  {preset.negative}")
     missing = {str(part.missing): None for part in parts if part.missing}  # without duplicates
-    for label, text in (("licence", preset.licence), ("size", preset.size)):
+    for label, text in _labelled(preset):
         if text:
             click.echo(f"  {label:<10}{text}")
     click.echo(f"  defined   {preset.defined_in}")
@@ -93,17 +96,31 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
     preset = find_preset(name, load_presets())
     for part in parts_of(preset):
-        path = pull(part.source, part.kind, progress=not quiet, check=_check_of(part.kind))
+        path = pull(
+            part.source,
+            part.kind,
+            progress=not quiet,
+            variant=preset.variant if part.kind == "base" else None,
+            check=partial(_check_base, preset) if part.kind == "base" else None,
+        )
         click.echo(f"{part.kind:<10}{path}")
 
 
-def _check_of(kind: Kind) -> Callable[[Path], None] | None:
-    """Return the check to run on a part before its weights are downloaded."""
-    if kind != "base":
-        return None
-    from covergen.diffusion.base_config import check_configs
+def _check_base(preset: Preset, folder: Path) -> None:
+    """Check a base before its weights are downloaded. Raises ModelError."""
+    from covergen.models.files import is_pipeline
+    from covergen.pipeline.model import check_adapter
 
-    return check_configs
+    pipeline = preset.pipeline or is_pipeline(folder)
+    check_adapter(preset, pipeline=pipeline)
+    if pipeline:
+        from covergen.diffusion.pipeline_config import read_pipeline_config
+
+        read_pipeline_config(folder)
+    else:
+        from covergen.diffusion.base_config import check_configs
+
+        check_configs(folder)
 
 
 @models.command("export")
@@ -142,28 +159,63 @@ def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_
 
 
 def _state(parts: tuple[Part, ...]) -> str:
-    missing = [part.kind for part in parts if part.path is None]
+    missing = dict.fromkeys(part.kind for part in parts if part.path is None)
     if not missing:
         return "ready"
-    return "not downloaded" if len(missing) == len(parts) else f"{' and '.join(missing)} missing"
+    present = any(part.path for part in parts)
+    return f"{' and '.join(missing)} missing" if present else "not downloaded"
+
+
+def _is_pipeline(preset: Preset, parts: tuple[Part, ...]) -> bool:
+    """Whether diffusers paints with the base, as far as that is known."""
+    from covergen.models.files import is_pipeline
+
+    base = parts[0].path
+    return preset.pipeline or (base is not None and is_pipeline(base))
+
+
+def _needs(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
+    """Yield what a model needs; nothing for one that needs nothing in particular."""
+    if preset.adapter is None:
+        own = "" if _is_pipeline(preset, parts) else ", or with your own adapter"
+        yield f"paints from words for the music{own}"
+    for label, text in _labelled(preset):
+        if text:
+            yield f"{label}: {text}"
+
+
+def _labelled(preset: Preset) -> tuple[tuple[str, str], ...]:
+    return (("licence", preset.licence), ("size", preset.size), ("memory", preset.memory))
+
+
+def _pipeline_settings(preset: Preset) -> str:
+    given = [f"{name} {getattr(preset.sampling, name)}" for name in preset.given]
+    return ", ".join([*given, "otherwise the base's own settings"] if given else ["the base's own"])
 
 
 def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
     return {
         "name": preset.name,
         "description": preset.description,
-        "parts": {
-            part.kind: {
-                "source": part.source,
-                "path": str(part.path) if part.path else None,
-                "size_bytes": part.size_bytes,
-            }
-            for part in parts
-        },
+        "parts": {part.kind: _part_object(part) for part in parts if part.kind != "lora"},
+        "loras": [
+            {**_part_object(part), "weight": part.weight} for part in parts if part.kind == "lora"
+        ],
+        "pipeline": _is_pipeline(preset, parts),
         "sampling": asdict(preset.sampling),
         "windows": preset.windows,
         "styles": list(preset.styles),
         "negative": preset.negative,
         "licence": preset.licence,
+        "size": preset.size,
+        "memory": preset.memory,
         "defined_in": str(preset.defined_in),
+    }
+
+
+def _part_object(part: Part) -> dict[str, object]:
+    return {
+        "source": part.source,
+        "path": str(part.path) if part.path else None,
+        "size_bytes": part.size_bytes,
     }

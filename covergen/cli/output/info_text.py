@@ -95,10 +95,14 @@ def _run(run: Run) -> str:
 
 def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     yield "model", f"{provenance.model}, by covergen {provenance.version}"
-    yield "base", provenance.base
+    revision = f", revision {provenance.revision}" if provenance.revision else ""
+    yield "base", f"{provenance.base}{revision}"
     yield "CLAP", provenance.clap
     no_adapter = provenance.adapter == "none"
     yield "adapter", "none" if no_adapter else f"SHA-256 {provenance.adapter}"
+    for label, text in (("LoRAs", provenance.loras), ("VAE", provenance.vae)):
+        if text:
+            yield label, text
     yield (
         "sampling",
         f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",

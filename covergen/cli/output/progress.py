@@ -16,6 +16,7 @@ from covergen.core.types import Action, Status
 from covergen.pipeline.events import (
     AlbumDone,
     BaseChanged,
+    DistilledBase,
     FileFailed,
     GpuUnused,
     ModelLoading,
@@ -99,6 +100,13 @@ class Renderer:
                 self._note(
                     f"The adapter of {name} was trained on a base with other weights, for instance"
                     " in an earlier version of covergen. Train it again if its covers look odd."
+                )
+            case DistilledBase(base=base, sampling=sampling):
+                self._note(
+                    f"{lines.shown(base)} is a distilled base, made for 1 to 4 steps without"
+                    f" guidance: {lines.counted(sampling.steps, 'step')} with guidance"
+                    f" {sampling.guidance:g} will spoil its covers. Use --steps 4 --guidance 0, or"
+                    " what its model card recommends."
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")

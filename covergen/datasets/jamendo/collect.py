@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.mp3_cut import cut_mp3
 from covergen.core.errors import DecodeError, ItemError
+from covergen.core.files import sync_file, temporary
 from covergen.core.os_errors import write_errors
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.temporary import temporary
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.jamendo.fetch import FetchError, PassingError
 from covergen.datasets.jamendo.licences import licence_code
 from covergen.datasets.metadata import Row
 from covergen.datasets.pictures import decode_picture
-from covergen.library.writing.file_copy import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import DownloadError, ItemError, WriteError
+from covergen.core.files import remove_stale
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.temporary import remove_stale
 from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.jamendo.catalogue import Page, pages

@@ -10,9 +10,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import DecodeError, UsageError, WriteError
+from covergen.core.files import remove_stale
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.temporary import remove_stale
 from covergen.core.types import Outcome, Status
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.from_library import Selection, make_pair, plan_pairs
@@ -68,8 +68,8 @@ def collect(options: CollectOptions, emit: Emit, check_interrupted: CheckInterru
     folder = options.folder
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    remove_stale(folder)
-    remove_stale(folder / IMAGES)
+    for place in (folder, folder / AUDIO, folder / IMAGES):
+        remove_stale(place)
     contents = _Contents(folder)
     with (
         closing(ScanCache()) as scan_cache,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from covergen.core.errors import TrainingError, UsageError
 from covergen.datasets.folder import read_dataset
+from covergen.models.files import is_pipeline
 from covergen.models.save import check_new_name
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.model import locate_part
@@ -79,6 +80,11 @@ def check_finetune(options: FinetuneOptions) -> Checked:
     if options.preset.base == PROCEDURAL:
         raise UsageError(f"The model {options.preset.name!r} draws by rules and cannot be trained.")
     base, clap = locate_part(options.preset, "base"), locate_part(options.preset, "clap")
+    if options.preset.pipeline or is_pipeline(base):
+        raise UsageError(
+            f"The model {options.preset.name!r} cannot be trained: adapters need a base like Stable"
+            " Diffusion 1.x or 2.x."
+        )
     dataset = read_dataset(options.dataset)
     if not dataset.pairs:
         raise nothing_to_train_on(options)

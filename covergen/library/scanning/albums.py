@@ -1,24 +1,37 @@
-"""Build albums from tracks, with title, artist and key."""
+"""Group tracks into albums, with title, artist and key.
+
+Tracks with the same album title form one album, unless they differ in album artist or MusicBrainz
+album ID. If two tracks have the same disc and track number, artist (without featured artists) and
+year also separate albums. So a guest artist does not split an album, nor do the original years of
+a compilation's tracks, but two editions in one folder become two albums. Without track numbers,
+years separate editions if there are several artists or repeated titles. A track that lacks the
+distinguishing tag joins the album if there is only one candidate. Tracks with the same MusicBrainz
+album ID always belong together.
+
+Tracks without an album title, or with a placeholder such as "Unknown Album", are singles. If most
+of them are numbered, no number repeats, and there is only one artist, they form an untagged album.
+"""
 
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from covergen.core.types import Album, Track
-from covergen.library.scanning.folders import AlbumFolder
-from covergen.library.scanning.grouping import (
+from covergen.library.scanning.album_folder import AlbumFolder
+from covergen.library.scanning.normalized_tags import (
     album_artist_of,
+    album_title_of,
     artist_of,
     folded,
-    is_untagged_album,
     musicbrainz_id_of,
     names_album,
     playing_order,
-    tagged_groups,
+    position_of,
     without_featured,
     year_of,
 )
@@ -43,14 +56,97 @@ def albums_in(
         loose: list[Track] = []
         for track in ordered:
             (tagged if names_album(track) else loose).append(track)
-        albums = [_tagged_album(group, place) for group in tagged_groups(tagged)]
-        if is_untagged_album(loose):
+        albums = [_tagged_album(group, place) for group in _tagged_groups(tagged)]
+        if _is_untagged_album(loose):
             albums.append(_untagged_album(loose, place))
         else:
             albums += (_single(track, place) for track in loose)
     if place.partial or len(albums) > 1:
         return [replace(album, shares_folder=True) for album in albums]
     return albums
+
+
+def _tagged_groups(tracks: Sequence[Track]) -> list[list[Track]]:
+    """Group tracks that name their album; each group is in playing order."""
+    groups = list(_group_by(tracks, album_title_of).values())
+    groups = [part for group in groups for part in _by_album_artist(group)]
+    groups = [part for group in groups for part in _split_by(group, musicbrainz_id_of)]
+    return [part for group in _joined_by_id(groups) for part in _editions(group)]
+
+
+def _group_by(tracks: Iterable[Track], feature: Callable[[Track], str]) -> dict[str, list[Track]]:
+    parts: dict[str, list[Track]] = {}
+    for track in tracks:
+        parts.setdefault(feature(track), []).append(track)
+    return parts
+
+
+def _split_by(group: list[Track], feature: Callable[[Track], str]) -> list[list[Track]]:
+    """Split by a feature. Tracks that lack it join the others if those share one value."""
+    parts = _group_by(group, feature)
+    return [group] if len(parts.keys() - {""}) < 2 else list(parts.values())
+
+
+def _by_album_artist(group: list[Track]) -> list[list[Track]]:
+    if any(track.compilation for track in group):
+        return [group]
+    return _split_by(group, album_artist_of)
+
+
+def _joined_by_id(groups: Iterable[list[Track]]) -> list[list[Track]]:
+    joined: dict[str, list[list[Track]]] = {}
+    for index, group in enumerate(groups):
+        identity = next(filter(None, map(musicbrainz_id_of, group)), f"without {index}")
+        joined.setdefault(identity, []).append(group)
+    return [
+        parts[0] if len(parts) == 1 else sorted(chain(*parts), key=playing_order)
+        for parts in joined.values()
+    ]
+
+
+def _editions(group: list[Track]) -> list[list[Track]]:
+    """Split a group without MusicBrainz ID if it cannot be a single album."""
+    if any(track.musicbrainz_album_id for track in group):
+        return [group]
+    is_one_artist = any(track.album_artist or track.compilation for track in group)
+    if is_one_artist or not _has_conflict(group, artist_of):
+        parts = [group]
+    else:
+        parts = _split_by(group, artist_of)
+    return [edition for part in parts for edition in _by_year(part)]
+
+
+def _by_year(group: list[Track]) -> list[list[Track]]:
+    editions = _split_by(group, year_of)
+    if len(editions) == 1:
+        return editions
+    if any(position_of(track)[1] for track in group):
+        return editions if _has_conflict(group, year_of) else [group]
+    artists = _group_by(group, album_artist_of).keys() - {""} or _group_by(group, artist_of).keys()
+    titles = {(folded(track.title), year_of(track)) for track in group if track.title}
+    repeated = len({title for title, _ in titles}) < len(titles)
+    return editions if len(artists) > 1 or repeated else [group]
+
+
+def _has_conflict(group: Iterable[Track], feature: Callable[[Track], str]) -> bool:
+    """Whether tracks with the same disc and track number differ in a feature."""
+    claims: dict[tuple[int, int], str] = {}
+    for track in group:
+        position, value = position_of(track), feature(track)
+        if position[1] and value and claims.setdefault(position, value) != value:
+            return True
+    return False
+
+
+def _is_untagged_album(tracks: Sequence[Track]) -> bool:
+    """Whether tracks without an album title form an album rather than singles."""
+    positions = [position_of(track) for track in tracks if position_of(track)[1]]
+    return (
+        len(tracks) > 1
+        and 2 * len(positions) > len(tracks)
+        and len(set(positions)) == len(positions)
+        and len({artist_of(track) for track in tracks} - {""}) < 2
+    )
 
 
 def _tagged_album(tracks: Sequence[Track], place: AlbumFolder) -> Album:

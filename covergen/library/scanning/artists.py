@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from covergen.core.types import Album, Outcome
-from covergen.library.scanning.folder_names import is_picture_name
+from covergen.library.scanning.known_names import is_picture_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

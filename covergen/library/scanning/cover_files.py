@@ -7,9 +7,9 @@ from pathlib import Path
 
 from covergen.core.picture import is_image
 from covergen.core.types import Album
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folders import AlbumFolder, Folder, pictures_in
-from covergen.library.scanning.grouping import names_album
+from covergen.library.scanning.album_folder import AlbumFolder, Folder, pictures_in
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.normalized_tags import names_album
 
 __all__ = ["find_cover_file", "is_picture", "with_cover_files"]
 
@@ -20,7 +20,7 @@ IsPicture = Callable[[Path, str], bool | None]
 
 
 def with_cover_files(
-    albums: Sequence[Album], place: AlbumFolder, names: CoverNames, check_picture: IsPicture
+    albums: Sequence[Album], place: AlbumFolder, globs: CoverGlobs, check_picture: IsPicture
 ) -> Iterator[Album]:
     """Yield the albums of a folder and its discs, each with its own cover file.
 
@@ -36,7 +36,7 @@ def with_cover_files(
         inside = (folder for folder in folders if folder.path != above.path)
         own = not (place.partial and _is_loose(albums[0]))
         places = [(folder, own) for folder in (above, *inside)]
-        yield _with_cover_file(albums[0], places, names, check_picture)
+        yield _with_cover_file(albums[0], places, globs, check_picture)
     else:
         albums_in_folder: dict[Path, set[int]] = {}
         for number, album in enumerate(albums):
@@ -47,7 +47,7 @@ def with_cover_files(
             for folder in folders:
                 if number in albums_in_folder.get(folder.path, ()):
                     shared[folder.path] = folder, albums_in_folder[folder.path] == {number}
-            yield _with_cover_file(album, list(shared.values()), names, check_picture)
+            yield _with_cover_file(album, list(shared.values()), globs, check_picture)
 
 
 def _is_loose(album: Album) -> bool:
@@ -56,12 +56,12 @@ def _is_loose(album: Album) -> bool:
 
 
 def _with_cover_file(
-    album: Album, places: Sequence[tuple[Folder, bool]], names: CoverNames, check_picture: IsPicture
+    album: Album, places: Sequence[tuple[Folder, bool]], globs: CoverGlobs, check_picture: IsPicture
 ) -> Album:
     broken = None
     for folder, own in places:
         titles = partial(_titles, album, folder, own=own)
-        for name in names.ranked(folder.pictures, titles, own=own):
+        for name in globs.ranked(folder.pictures, titles, own=own):
             is_image = check_picture(folder.path, name)
             if is_image:
                 return replace(album, cover_file=folder.path / name)
@@ -79,12 +79,12 @@ def _titles(album: Album, folder: Folder, *, own: bool) -> Iterator[str]:
         yield album.tracks[0].path.stem
 
 
-def find_cover_file(album: Album, names: CoverNames) -> Path | None:
+def find_cover_file(album: Album, globs: CoverGlobs) -> Path | None:
     """Find the album's cover file on disk now. Returns None if there is none."""
     folders = dict.fromkeys([album.folder, *(track.path.parent for track in album.tracks)])
     own = not album.shares_folder
-    places = [(Folder(path=path, pictures=pictures_in(path, names)), own) for path in folders]
-    return _with_cover_file(album, places, names, _may_be_picture).cover_file
+    places = [(Folder(path=path, pictures=pictures_in(path, globs)), own) for path in folders]
+    return _with_cover_file(album, places, globs, _may_be_picture).cover_file
 
 
 def is_picture(path: Path) -> bool | None:

@@ -10,11 +10,11 @@ from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.core.types import Album, Outcome, Status, Track
 from covergen.library.containers import holds_covers
+from covergen.library.scanning.album_folder import AlbumFolder, Folder
 from covergen.library.scanning.albums import albums_in
 from covergen.library.scanning.cover_files import is_picture, with_cover_files
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import COVER_NAMES
-from covergen.library.scanning.folders import AlbumFolder, Folder
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanCache, Seen
 from covergen.library.scanning.walk import walk
 from covergen.library.tags import read_track
@@ -30,7 +30,7 @@ class ScanOptions:
 
     `exclude`: globs of names, or of paths relative to the given folder. `follow_symlinks`: follow
     links that lead out of the given folders. `per`: group tracks by their tags, or make each track
-    an album. `cover_names`: globs of cover files, as in `CoverNames`. `bare`: include files that
+    an album. `cover_names`: globs of cover files, as in `CoverGlobs`. `bare`: include files that
     cannot hold a cover, unless they are next to files that can and `per` is "album".
     """
 
@@ -58,15 +58,15 @@ def scan(
     Raises UsageError immediately, before iteration, for paths that cannot be read, and Interrupted
     when `check_interrupted` does.
     """
-    names = CoverNames(options.cover_names)
-    found = walk(paths, options.exclude, names, follow_symlinks=options.follow_symlinks)
-    return _scan(found, options, names, scan_cache, check_interrupted)
+    globs = CoverGlobs(options.cover_names)
+    found = walk(paths, options.exclude, globs, follow_symlinks=options.follow_symlinks)
+    return _scan(found, options, globs, scan_cache, check_interrupted)
 
 
 def _scan(
     album_folders: Iterator[AlbumFolder],
     options: ScanOptions,
-    names: CoverNames,
+    globs: CoverGlobs,
     scan_cache: ScanCache,
     check_interrupted: Callable[[], None],
 ) -> Iterator[Album | Outcome]:
@@ -89,7 +89,7 @@ def _scan(
         else:
             yield from (_passed_over(track, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
-        albums = list(with_cover_files(albums, album_folder, names, reader.is_picture))
+        albums = list(with_cover_files(albums, album_folder, globs, reader.is_picture))
         reader.remember_pictures()
         yield from albums
 

@@ -14,9 +14,7 @@ from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name, is_bare_name
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import SYSTEM_FOLDERS, disc_number, is_picture_name
-from covergen.library.scanning.folders import (
+from covergen.library.scanning.album_folder import (
     AlbumFolder,
     Folder,
     above_discs,
@@ -25,7 +23,9 @@ from covergen.library.scanning.folders import (
     pictures_in,
     problem,
 )
+from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.ignore_files import HiddenError, IgnoreRules
+from covergen.library.scanning.known_names import SYSTEM_FOLDERS, disc_number, is_picture_name
 
 __all__ = ["walk"]
 
@@ -33,7 +33,7 @@ __all__ = ["walk"]
 def walk(
     paths: Sequence[Path],
     exclude: Sequence[str],
-    cover_names: CoverNames,
+    cover_globs: CoverGlobs,
     *,
     follow_symlinks: bool = False,
 ) -> Iterator[AlbumFolder]:
@@ -48,7 +48,7 @@ def walk(
     kinds = _kinds(paths)
     folders = [path for path, kind in kinds if modes.S_ISDIR(kind)]
     files = [path for path, kind in kinds if modes.S_ISREG(kind)]
-    return _Walk(folders, exclude, cover_names, follow_symlinks=follow_symlinks).run(files)
+    return _Walk(folders, exclude, cover_globs, follow_symlinks=follow_symlinks).run(files)
 
 
 def _kinds(paths: Sequence[Path]) -> list[tuple[Path, int]]:
@@ -96,12 +96,12 @@ class _Walk:
         self,
         roots: Sequence[Path],
         exclude: Sequence[str],
-        cover_names: CoverNames,
+        cover_globs: CoverGlobs,
         *,
         follow_symlinks: bool,
     ) -> None:
         self._follow_symlinks = follow_symlinks
-        self._cover_names = cover_names
+        self._cover_globs = cover_globs
         globs = (os.path.normcase(glob).rstrip(os.sep) for glob in exclude)
         self._excluded = [re.compile(fnmatch.translate(glob)) for glob in globs]
         self._visited: set[int] = set()
@@ -168,7 +168,7 @@ class _Walk:
                 pictures.append(name)
             try:
                 is_folder, leads_out = entry.is_dir(), self._leads_out(entry)
-                if is_folder and not leads_out and self._cover_names.is_art_folder(name):
+                if is_folder and not leads_out and self._cover_globs.is_art_folder(name):
                     pictures += art_in(entry)
                 if not (is_folder or is_music):
                     continue
@@ -207,7 +207,7 @@ class _Walk:
             for path in sorted(named.values()):
                 by_folder.setdefault(path.parent, []).append(path)
             folders = tuple(self._folder_of(folder, paths) for folder, paths in by_folder.items())
-            pictures = pictures_in(above, self._cover_names)
+            pictures = pictures_in(above, self._cover_globs)
             yield AlbumFolder(path=above, folders=folders, pictures=pictures, partial=True)
 
     def _album_folder(self, folder: Folder, discs: Sequence[Folder]) -> AlbumFolder:
@@ -216,7 +216,7 @@ class _Walk:
         return AlbumFolder(
             path=above,
             folders=(folder, *discs),
-            pictures=folder.pictures if inside else pictures_in(above, self._cover_names),
+            pictures=folder.pictures if inside else pictures_in(above, self._cover_globs),
             partial=not inside,
         )
 
@@ -231,7 +231,7 @@ class _Walk:
         return Folder(
             path=folder,
             files=tuple(files),
-            pictures=pictures_in(folder, self._cover_names),
+            pictures=pictures_in(folder, self._cover_globs),
             problems=tuple(problems),
         )
 

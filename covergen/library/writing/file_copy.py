@@ -1,4 +1,4 @@
-"""Copy files with their metadata, and sync them to disk."""
+"""Copy files with their metadata."""
 
 import ctypes
 import errno
@@ -12,7 +12,7 @@ from pathlib import Path
 from covergen.core.errors import WriteError
 from covergen.core.reasons import Reason
 
-__all__ = ["copy_bytes", "copy_metadata", "sync_file", "sync_folder"]
+__all__ = ["copy_bytes", "copy_metadata"]
 
 _FICLONE = 0x40049409  # linux/fs.h
 _COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # macOS, copyfile.h
@@ -101,22 +101,3 @@ def _copy_xattrs_of_macos(source: Path, target: Path) -> None:
     if libc.copyfile(*paths, None, _COPYFILE_ACL | _COPYFILE_XATTR) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-
-
-def sync_file(path: Path) -> None:
-    """Flush a file's bytes and metadata to disk. Raises OSError."""
-    _sync(path, os.O_RDWR)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, if the system supports it."""
-    with suppress(OSError):  # it only matters after a power failure
-        _sync(folder, os.O_RDONLY)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

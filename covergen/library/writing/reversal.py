@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from covergen.library.pictures.splice import splice
+from covergen.library.formats.splice import splice
 
 __all__ = ["Reversal", "find_reversal"]
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from covergen.core.errors import ItemError, WriteError
+from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
-from covergen.core.picture import MOST_SHOWN_BYTES, Picture, fitted, is_own
+from covergen.core.picture import Picture, is_own, shrunk_to_fit
 from covergen.core.reasons import Reason
-from covergen.core.temporary import remove_stale, temporary
 from covergen.core.types import Outcome, Status, Track
+from covergen.library.containers import most_shown_bytes
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
@@ -31,7 +32,7 @@ from covergen.library.pictures import (
 )
 from covergen.library.writing.change import Change, Record, Stamp
 from covergen.library.writing.exchange import exchange
-from covergen.library.writing.file_copy import copy_bytes, copy_metadata, sync_file, sync_folder
+from covergen.library.writing.file_copy import copy_bytes, copy_metadata
 from covergen.library.writing.fingerprint import fingerprints
 from covergen.library.writing.in_use import is_being_written
 from covergen.library.writing.reversal import find_reversal
@@ -45,7 +46,6 @@ __all__ = [
     "put_in_place",
     "reason_to_skip",
     "remove_own_cover",
-    "remove_stale",
     "write_cover",
 ]
 
@@ -133,20 +133,20 @@ def write_cover(
     first. A picture too large for most players in this container is converted to a smaller JPEG.
     All failures of this file are returned as an Outcome.
     """
-    fit = fitted(picture, track.container)
+    most_bytes = most_shown_bytes(track.container)
+    fit = shrunk_to_fit(picture, most_bytes)
     edit = _Edit(
         should_remove=is_front_cover,
         new=fit,
         done_reason=Reason.WRITTEN,
         unchanged_reason=Reason.EQUAL,
-        note="" if fit is picture else _size_note(fit, track.container),
+        note="" if most_bytes is None or fit is picture else _size_note(fit, most_bytes),
     )
     return _rewritten(track, edit, same_sound, options, record)
 
 
-def _size_note(picture: Picture, container: str) -> str:
-    limit = MOST_SHOWN_BYTES[container] >> 10
-    size = len(picture.data) >> 10
+def _size_note(picture: Picture, most_bytes: int) -> str:
+    size, limit = len(picture.data) >> 10, most_bytes >> 10
     return f"stored as a JPEG of {size} KiB: most players show none above {limit} KiB here"
 
 

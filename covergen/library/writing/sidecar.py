@@ -6,13 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from covergen.core.errors import ItemError
+from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
 from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
-from covergen.core.temporary import temporary
 from covergen.core.types import Outcome, Status
 from covergen.library.writing.change import NOTHING, Change, Record, Stamp, bytes_hash
-from covergen.library.writing.file_copy import sync_file, sync_folder
 from covergen.library.writing.reversal import Reversal
 
 __all__ = ["create_file", "is_own_file", "own_sidecars", "remove_sidecar", "write_sidecar"]

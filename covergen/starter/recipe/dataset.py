@@ -8,7 +8,6 @@ track i share the same attributes.
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from covergen.core.files import replacing
 from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.poster.painter import paint
 from covergen.poster.painter.sheet import pick
@@ -174,7 +174,5 @@ def _log_mel() -> LogMel:
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Save an array atomically."""
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    with temporary.open("wb") as file:
+    with replacing(path) as new, new.open("wb") as file:
         np.save(file, array)
-    temporary.replace(path)

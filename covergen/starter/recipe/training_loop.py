@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from covergen.core.files import replacing
 from covergen.starter.recipe.muon import Muon
 
 if TYPE_CHECKING:
@@ -147,7 +148,6 @@ def _save(
     average: list[Tensor],
 ) -> None:
     stage.folder.mkdir(parents=True, exist_ok=True)
-    temporary = stage.folder / "checkpoint.part"
     state = {
         "step": step,
         "seconds": seconds,
@@ -155,8 +155,8 @@ def _save(
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "average": average,
     }
-    torch.save(state, temporary)
-    temporary.replace(stage.folder / "checkpoint.pt")
+    with replacing(stage.folder / "checkpoint.pt") as new:
+        torch.save(state, new)
 
 
 @torch.no_grad()

@@ -84,6 +84,9 @@ _TEXTS = {
     "covergen:run_seed": "12",
     "covergen:title": "full",
     "covergen:painted_size": "512",
+    "covergen:revision": "",
+    "covergen:loras": "",
+    "covergen:vae": "",
 }
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])

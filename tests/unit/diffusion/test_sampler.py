@@ -14,6 +14,7 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
     PNDMScheduler,
     SchedulerMixin,
     UNet2DConditionModel,
@@ -46,6 +47,7 @@ SCHEDULER_CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, TRAILING),
+    "euler": (EulerDiscreteScheduler, TRAILING),
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
     "unipc": (UniPCMultistepScheduler, TRAILING),
 }
@@ -133,6 +135,7 @@ def tokens_by_hand(adapter: Path, vectors: Sequence[NDArray[np.float32]]) -> Ten
         ("sd2_case", "dpm++", 7.5),
         ("sd2_case", "unipc", 7.5),
         ("sd2_case", "dpm++", 1.0),
+        ("sd2_case", "euler", 7.5),
     ],
 )
 def test_pictures_match_stable_diffusion_pipeline(

@@ -31,7 +31,7 @@ def test_schedulers_keep_the_bases_settings(name: str, sd2: Path) -> None:
 
 
 def test_timesteps() -> None:
-    for name in ("dpm++", "unipc"):  # start from pure noise
+    for name in ("dpm++", "euler", "unipc"):  # start from pure noise
         assert make_scheduler(name, CONFIG, steps=5).timesteps.tolist() == [999, 799, 599, 399, 199]
     assert make_scheduler("ddim", CONFIG, steps=5).timesteps.tolist() == [801, 601, 401, 201, 1]
     trailing = {**CONFIG, "timestep_spacing": "trailing"}
@@ -54,10 +54,12 @@ def test_sampling_does_not_use_the_global_generator(name: str) -> None:
 
 def test_invalid_arguments_and_configs_are_errors() -> None:
     with pytest.raises(UsageError, match="one of ddim, ddpm"):
-        make_scheduler("euler", CONFIG, steps=5)
+        make_scheduler("heun", CONFIG, steps=5)
     for steps in (0, -1, 1001):
         with pytest.raises(UsageError, match="1 to 1000"):
             make_scheduler("ddim", CONFIG, steps=steps)
+    with pytest.raises(UsageError, match="1 to 50"):
+        make_scheduler("lcm", CONFIG, steps=51)  # distilled at 50 timesteps
     for damage in ({"beta_schedule": "odd"}, {"beta_start": "low"}):
         with pytest.raises(ModelError, match="scheduler config is invalid"):
             make_scheduler("ddim", {**CONFIG, **damage}, steps=5)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from covergen.gallery.pictures import fitted, replacing
+from covergen.gallery.pictures import fitted
 from covergen.gallery.thumbnail import save_thumbnail
 
 
@@ -64,26 +64,6 @@ def test_unreadable_picture_is_a_value_error(tmp_path: Path, data: bytes | None)
     with pytest.raises(ValueError, match="not a readable image"):
         save_thumbnail(path, tmp_path / "small.jpg")
     assert not (tmp_path / "small.jpg").exists()
-
-
-def test_file_is_replaced_only_on_success(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text("old")
-
-    def write(*, fail: bool) -> None:
-        with replacing(path) as draft:
-            draft.write_text("new")
-            assert path.read_text() == "old"
-            if fail:
-                raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write(fail=True)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    write(fail=False)
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:

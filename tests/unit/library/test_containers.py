@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from covergen.library import containers
 from covergen.library.containers import AUDIO_EXTENSIONS, identify, is_audio_name
+from covergen.library.formats import keys
 from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes
 
 _ID3 = b"ID3\x03\x00\x00\x00\x00\x00\x0a" + bytes(10)
@@ -22,6 +24,18 @@ def _ogg_page(packet: bytes, *, first: bool) -> bytes:
     """One page of a separate stream, by RFC 3533, without checksum."""
     head = struct.pack("<4sBBqIII", b"OggS", 0, 2 if first else 0, 0, len(packet), 0, 0)
     return head + bytes([1, len(packet)]) + packet
+
+
+@pytest.mark.parametrize("name", sorted({*containers.CONTAINERS, *CONTAINERS}))
+def test_every_entry_of_the_table_is_complete(name: str) -> None:
+    row = containers.CONTAINERS[name]
+    assert EXTENSION[name] in row.extensions, "tests/media cannot make such a file"
+    assert row.tags.keys.names.keys() == keys.ID3.names.keys(), "a field has no key"
+    documented = (Path(__file__).parents[3] / ".docs/containers.md").read_text(encoding="utf-8")
+    for extension in row.extensions:
+        assert extension.startswith(".")
+        assert extension == extension.lower()
+        assert f"`{extension}`" in documented
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

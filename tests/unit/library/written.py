@@ -17,7 +17,7 @@ PNG = Picture.parse(picture_bytes("png", 48, (10, 120, 40)))
 JPEG = Picture.parse(picture_bytes("jpeg", 64, (200, 30, 60)))
 OTHER = picture_bytes("png", 16, (1, 2, 3))
 
-# One container for each module in library/pictures.
+# One container for each module in library/formats.
 TAG_FORMATS = (
     "mp3",
     "wav",

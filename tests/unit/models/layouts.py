@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,6 +55,61 @@ CLAP_READ = {
     "vocab.json",
 }
 CLAP_UNREAD = {".gitattributes", "README.md"}
+
+# Like Stable Diffusion XL: several variants and formats, and folders of other programs.
+SDXL_INDEX = json.dumps(
+    {
+        "_class_name": "StableDiffusionXLPipeline",
+        "force_zeros_for_empty_prompt": True,
+        "image_encoder": [None, None],
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+).encode()
+_SDXL_CONFIGS = {
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder_2/config.json",
+    "tokenizer/merges.txt",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer_2/merges.txt",
+    "tokenizer_2/tokenizer_config.json",
+    "tokenizer_2/vocab.json",
+    "unet/config.json",
+    "vae/config.json",
+}
+_SDXL_WEIGHTS = {
+    "text_encoder/model",
+    "text_encoder_2/model",
+    "unet/diffusion_pytorch_model",
+    "vae/diffusion_pytorch_model",
+}
+# What is read of it in half precision.
+SDXL_READ = _SDXL_CONFIGS | {f"{name}.fp16.safetensors" for name in _SDXL_WEIGHTS}
+SDXL = (
+    SDXL_READ
+    | {f"{name}.safetensors" for name in _SDXL_WEIGHTS}
+    | {
+        "README.md",
+        "sd_xl_base_1.0.safetensors",
+        "safety_checker/config.json",
+        "safety_checker/model.safetensors",
+        "text_encoder/flax_model.msgpack",
+        "text_encoder/model.onnx",
+        "unet/diffusion_pytorch_model.bin",
+        "vae_1_0/config.json",
+        "vae_1_0/diffusion_pytorch_model.safetensors",
+        "vae_decoder/model.onnx",
+    }
+)
 
 
 def contents(names: set[str]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import pytest
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
 from covergen.core.types import SCHEDULERS, Sampling
-from covergen.models.presets import at_quality, find_preset, load_presets
+from covergen.models.presets import Lora, at_quality, find_preset, load_presets
 
 MINIMAL = 'base = "some/base"\nclap = "some/clap"\n'
 
@@ -51,7 +51,7 @@ def test_user_models_are_added_to_covergens() -> None:
         'licence = "CC0"\nsize = "small"\n',
     )
     presets = load_presets()
-    assert list(presets) == ["starter", "poster", "sd15", "mine"]
+    assert list(presets) == ["starter", "poster", "sd15", "sd15-lcm", "sd-turbo", "sdxl", "mine"]
     mine = presets["mine"]
     assert (mine.base, mine.clap, mine.adapter) == ("me/base", "me/clap@v2", "me/adapter")
     assert mine.sampling == Sampling(steps=40, guidance=5.0, scheduler="unipc")
@@ -75,16 +75,44 @@ def test_quality_adjusts_the_sampling(tmp_path: Path) -> None:
     assert best.guidance == mine.guidance
     assert at("best", steps=80).steps == 80
     assert at("draft", steps=4).steps == 4
+    distilled = replace(model, sampling=replace(mine, steps=4, guidance=1.5))
+    assert at_quality(distilled, "best").sampling.steps == 4  # more would not help
     draft = at("draft")
     assert (draft.steps, draft.guided_from, draft.guided_until, draft.reuse) == (10, 0.1, 0.6, 3)
 
 
 def test_user_model_replaces_covergens_entirely_and_gets_defaults(tmp_path: Path) -> None:
     presets = load_presets(write(tmp_path, f"[sd15]\n{MINIMAL}"))
-    assert list(presets) == ["starter", "poster", "sd15"]
+    assert list(presets) == ["starter", "poster", "sd15", "sd15-lcm", "sd-turbo", "sdxl"]
     sd15 = presets["sd15"]
     assert (sd15.base, sd15.adapter, sd15.licence, sd15.windows) == ("some/base", None, "", 3)
     assert sd15.sampling == Sampling(steps=25, guidance=7.5, scheduler="dpm++")
+
+
+def test_models_for_a_few_steps_use_fitting_settings() -> None:
+    presets = load_presets()
+    for name in ("sd15-lcm", "sd-turbo"):
+        sampling = presets[name].sampling
+        assert sampling.steps in range(1, 9)
+        assert sampling.guidance <= 2
+        assert sampling.reuse == 1
+    assert presets["sd15-lcm"].sampling.scheduler == "lcm"
+    assert presets["sdxl"].pipeline
+    assert presets["sdxl"].given == ()  # the pipeline's own settings
+
+
+def test_loras_are_strings_or_tables_with_a_weight(tmp_path: Path) -> None:
+    text = (
+        f'[mine]\n{MINIMAL}vae = "tiny"\n'
+        'loras = ["me/lora", "style.safetensors", { source = "me/other@v1", weight = -0.5 }]\n'
+    )
+    mine = load_presets(write(tmp_path, text))["mine"]
+    assert mine.vae == str(tmp_path / "tiny")
+    assert mine.loras == (
+        Lora(source="me/lora"),
+        Lora(source=str(tmp_path / "style.safetensors")),
+        Lora(source="me/other@v1", weight=-0.5),
+    )
 
 
 def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
@@ -127,7 +155,7 @@ def test_all_problems_are_reported_in_file_order(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         'stray = 3\n[one]\nbase = 7\nsteps = 0\nschedular = "ddim"\n'
-        f'[two]\n{MINIMAL}scheduler = "euler"\nwindows = 1.5\n["no spaces"]\n{MINIMAL}',
+        f'[two]\n{MINIMAL}scheduler = "heun"\nwindows = 1.5\n["no spaces"]\n{MINIMAL}',
     )
     assert [line.split(":")[0] for line in problems(file)] == [
         "stray", "one.base", "one.clap", "one.steps", "one.schedular", "two.scheduler",
@@ -148,8 +176,24 @@ def test_all_problems_are_reported_in_file_order(tmp_path: Path) -> None:
         ("guidance = inf", "mine.guidance: expected a number from 0 to 100, not inf"),
         ("guidance = true", "mine.guidance: expected a number from 0 to 100, not True"),
         ('guidance = "7"', "mine.guidance: expected a number from 0 to 100, not '7'"),
-        ('scheduler = "euler"', "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc,"),
-        ("scheduler = []", "mine.scheduler: expected one of ddim, ddpm, dpm++, pndm, unipc"),
+        (
+            'scheduler = "heun"',
+            "mine.scheduler: expected one of ddim, ddpm, dpm++, euler, lcm, pndm",
+        ),
+        ("scheduler = []", "mine.scheduler: expected one of ddim, ddpm, dpm++, euler, lcm, pndm"),
+        ("pipeline = 1", "mine.pipeline: expected true or false, not 1"),
+        (
+            'offload = "disk"',
+            "mine.offload: expected one of auto, none, model, sequential, not 'disk'",
+        ),
+        ('dtype = "fp8"', "mine.dtype: expected one of fp32, bf16, fp16, not 'fp8'"),
+        (
+            'loras = "me/lora"',
+            "mine.loras: expected a list of .safetensors files, names on the Hug",
+        ),
+        ('loras = [{ source = "me/lora", scale = 1 }]', "mine.loras: expected a list of .safet"),
+        ("loras = [{ weight = 1.0 }]", "mine.loras: expected a list of .safetensors files, na"),
+        ('loras = [{ source = "me/lora", weight = nan }]', "mine.loras: expected a list of .safe"),
         ("windows = 0", "mine.windows: expected a whole number from 1 to 100, not 0"),
         ('adapter = ""', "mine.adapter: expected a .safetensors file, or a name on the Hugging"),
         ("description = 5", "mine.description: expected a string, not 5"),

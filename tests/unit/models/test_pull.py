@@ -19,6 +19,9 @@ from tests.unit.models.layouts import (
     CLAP,
     CLAP_READ,
     CLAP_UNREAD,
+    SDXL,
+    SDXL_INDEX,
+    SDXL_READ,
     contents,
 )
 
@@ -34,7 +37,9 @@ def check(folder):
 
 
 try:
-    print(pull(sys.argv[1], sys.argv[2], check=check if sys.argv[2] == "base" else None))
+    source, kind, *variant = sys.argv[1:]
+    options = {"variant": variant[0]} if variant else {}
+    print(pull(source, kind, check=check if kind == "base" else None, **options))
 except ModelError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -59,11 +64,11 @@ def hf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_pull(
-    source: str, kind: Kind, endpoint: str, hf_home: Path, **environment: str
+    source: str, kind: Kind, endpoint: str, hf_home: Path, *variant: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     settings = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_HOME": str(hf_home)}
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, source, kind],
+        [sys.executable, "-c", SCRIPT, source, kind, *variant],
         env=os.environ | settings | environment,
         capture_output=True,
         text=True,
@@ -211,3 +216,37 @@ def test_unsupported_base_is_rejected_before_its_weights_are_downloaded(
     assert "This base is not supported." in failure(BASE, "base", hub.endpoint, hf_home)
     assert "unet/config.json" in hub.served
     assert not [name for name in hub.served if name.endswith(".safetensors")]
+
+
+def test_pipeline_is_pulled_in_one_variant_and_from_one_commit(hub: FakeHub, hf_home: Path) -> None:
+    hub.repositories["me/xl"] = {**contents(SDXL), "model_index.json": SDXL_INDEX}
+    result = run_pull("me/xl", "base", hub.endpoint, hf_home, "fp16")
+    assert (result.returncode, result.stderr) == (0, "")
+    weights = {name for name in hub.served if name.endswith(".safetensors")}
+    assert weights == {name for name in SDXL_READ if ".fp16." in name}
+    assert set(hub.served) == SDXL_READ
+    folder = Path(result.stdout.strip())
+    assert (folder.name, locate("me/xl", "base")) == (COMMIT, folder)
+
+
+def test_pipeline_is_checked_before_its_weights_are_downloaded(hub: FakeHub, hf_home: Path) -> None:
+    hub.repositories["me/xl"] = {
+        **contents(SDXL),
+        "model_index.json": SDXL_INDEX,
+        "unet/config.json": b"text_time",
+    }
+    assert "This base is not supported." in failure("me/xl", "base", hub.endpoint, hf_home)
+    assert "unet/config.json" in hub.served
+    assert not [name for name in hub.served if name.endswith(".safetensors")]
+
+
+def test_lora_and_vae_are_pulled(hub: FakeHub, hf_home: Path) -> None:
+    lora = {"README.md", "pytorch_lora_weights.safetensors", "other.safetensors"}
+    vae = {"config.json", "diffusion_pytorch_model.safetensors", "taesd_encoder.safetensors"}
+    hub.repositories |= {"me/lora": contents(lora), "me/tiny": contents(vae)}
+    result = run_pull("me/lora", "lora", hub.endpoint, hf_home)
+    assert Path(result.stdout.strip()).name == "pytorch_lora_weights.safetensors"
+    assert run_pull("me/tiny", "vae", hub.endpoint, hf_home).returncode == 0
+    assert sorted(hub.served) == [
+        "config.json", "diffusion_pytorch_model.safetensors", "pytorch_lora_weights.safetensors",
+    ]  # fmt: skip

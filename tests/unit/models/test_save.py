@@ -1,14 +1,14 @@
 """Models saved to the user's models.toml; the rest of the file is kept."""
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.types import Sampling
-from covergen.models.presets import Preset, load_presets
+from covergen.models.presets import Lora, Preset, load_presets
 from covergen.models.save import check_new_name, save_preset
 
 ADAPTER = Path("/home/me/mine-adapter/adapter.safetensors")
@@ -25,6 +25,11 @@ MINE = Preset(
     licence="CC0",
     size="",
     defined_in=Path("nowhere"),
+    loras=(Lora(source="me/lora", weight=0.5), Lora(source="/srv/style.safetensors")),
+    vae="madebyollin/taesd",
+    variant="fp16",
+    dtype="bf16",
+    given=tuple(field.name for field in fields(Sampling)),
 )
 OTHERS = """\
 # Mine, kept by hand

@@ -186,7 +186,7 @@ def test_training_without_a_checkpoint_can_be_started_again(
         trainer(examples, kill_after=1)
     (trainer.output / "samples").mkdir()
     for folder in (".", "samples", "checkpoints"):
-        (trainer.output / folder / ".covergen-1.part").write_bytes(b"incomplete")
+        (trainer.output / folder / ".covergen-0123abcd.tmp").write_bytes(b"incomplete")
     trainer(examples, max_steps=2)
     assert logged_steps(trainer) == [1, 2]
     assert not list(trainer.output.rglob(".covergen-*"))

@@ -128,6 +128,9 @@ def test_done_object_lists_files_and_provenance() -> None:
             "run_seed": -1,
             "title": "none",
             "painted_size": 0,
+            "revision": "",
+            "loras": "",
+            "vae": "",
         },
     }
 

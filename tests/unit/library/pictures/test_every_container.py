@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from covergen.core.errors import TagError
-from covergen.core.picture import fitted
+from covergen.core.picture import shrunk_to_fit
 from covergen.core.reasons import Reason
 from covergen.core.types import Status
+from covergen.library.containers import most_shown_bytes
 from covergen.library.pictures import (
     FRONT_COVER,
     EmbeddedPicture,
@@ -124,7 +125,7 @@ def test_repeated_writes_preserve_everything(make: Make, container: str) -> None
 
     for picture in (large(PNG, 250_000), JPEG, large(JPEG, 70_001), PNG, large(PNG, 2_000)):
         assert write(path, container, picture).status is Status.WRITTEN
-        shown = fitted(picture, container).data
+        shown = shrunk_to_fit(picture, most_shown_bytes(container)).data
         assert read_pictures(path, container) == [EmbeddedPicture(shown, FRONT_COVER)]
 
     assert decoded_hash(path) == sound

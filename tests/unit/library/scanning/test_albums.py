@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from covergen.core.types import Album, Track
+from covergen.library.scanning.album_folder import AlbumFolder, Folder
 from covergen.library.scanning.albums import albums_in
-from covergen.library.scanning.folders import AlbumFolder, Folder
 
 _HOME = Path("/music/Folder")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from covergen.core.types import Album
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import COVER_NAMES
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from tests.media import encode, picture_bytes, put_tags
@@ -103,7 +103,7 @@ def test_other_pictures_are_not_cover_files(name: str, shelf: Shelf) -> None:
 
 def test_common_names_come_first() -> None:
     names = ["cover.png", "folder.jpg", "album x.jpg", "my front.jpg", "Scans/front.jpg"]
-    ranked = CoverNames(COVER_NAMES).ranked(names[::-1], lambda: ["Album X"], own=True)
+    ranked = CoverGlobs(COVER_NAMES).ranked(names[::-1], lambda: ["Album X"], own=True)
     assert list(ranked) == names
 
 

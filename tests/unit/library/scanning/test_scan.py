@@ -298,7 +298,7 @@ def test_permission_errors_are_not_cached(
         def refuse(*_: object) -> None:
             raise denied
 
-        patch.setattr("covergen.library.bounded_reader.io.FileIO", refuse)
+        patch.setattr("covergen.library.tags.io.FileIO", refuse)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
@@ -327,7 +327,7 @@ def test_disk_errors_are_not_cached(
                 raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("covergen.library.bounded_reader.io.FileIO", Failing)
+        patch.setattr("covergen.library.tags.io.FileIO", Failing)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert outcome.message == "Input/output error"

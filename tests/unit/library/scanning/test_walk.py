@@ -12,12 +12,12 @@ import pytest
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import COVER_NAMES
-from covergen.library.scanning.folders import AlbumFolder
+from covergen.library.scanning.album_folder import AlbumFolder
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.walk import walk
 
-_NAMES = CoverNames(COVER_NAMES)
+_NAMES = CoverGlobs(COVER_NAMES)
 
 
 def _make(root: Path, *files: str) -> None:

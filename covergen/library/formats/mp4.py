@@ -6,24 +6,28 @@ Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and t
 """
 
 import io
-import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from itertools import chain, repeat
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import mutagen
-from mutagen.mp4 import MP4
+from mutagen.mp4 import MP4, Atom, Atoms
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.splice import padding, splice
+from covergen.library.formats import keys
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.splice import padding, splice
+from covergen.library.formats.tag_format import TagFormat
+from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = ["Mp4File", "check", "edit", "others", "pictures", "rest"]
+__all__ = ["TAGS", "Mp4File"]
 
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
@@ -50,18 +54,17 @@ class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
     It also reads tags from QuickTime's variant of the `meta` atom, which mutagen ignores.
     """
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        super().__init__(source)
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
         self.tags: mutagen.Tags | None
         self.is_video = False
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            with suppress(ValueError, struct.error):  # damage is reported elsewhere
-                self.is_video = _has_video(file)
-            if self.tags is None:
-                body = _body(file, _moov_and_room(file)[0])
-                full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
-                if len(full) > len(body) and _contains(body, _META):
-                    self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
+        with suppress(*DAMAGE):  # reported elsewhere
+            self.is_video = _has_video(file)
+        if self.tags is None:
+            body = _body(file, _moov_and_room(file)[0])
+            full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
+            if len(full) > len(body) and _contains(body, _META):
+                self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -76,24 +79,18 @@ def others(file: mutagen.FileType) -> object:
     return {name: repr(values) for name, values in tags.items() if name != "covr"}
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
-    """Remove pictures and add `new` as the first one. Raises WriteError if offsets overflow."""
-    with path.open("r+b") as file:
-        moov, end = _moov_and_room(file)
-        body = _edited(
-            _body(file, moov), _META, lambda meta: _edited_meta(meta, should_remove, new)
-        )
-        try:
-            size = _FIXED_HEAD + len(body)
-            room = padding(end - moov.start - size, minimum=_FIXED_HEAD)
-            delta = moov.start + size + room - end
-            body = _repointed(body, moov.end, delta)
-        except OverflowError as error:
-            raise WriteError(path, Reason.TOO_LARGE, "its 32-bit offsets would overflow") from error
-        free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
-        splice(file, moov.start, end, _join(b"moov", body) + free)
-        if delta:
-            _repoint_fragments(file, moov.end, delta)
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
+    """Remove pictures and add `new` as the first one. Raises TooLargeError if offsets overflow."""
+    moov, end = _moov_and_room(file)
+    body = _edited(_body(file, moov), _META, lambda meta: _edited_meta(meta, should_remove, new))
+    size = _FIXED_HEAD + len(body)
+    room = padding(end - moov.start - size, minimum=_FIXED_HEAD)
+    delta = moov.start + size + room - end
+    body = _repointed(body, moov.end, delta)
+    free = _join(b"free", bytes(room - _FIXED_HEAD)) if room else b""
+    splice(file, moov.start, end, _join(b"moov", body) + free)
+    if delta:
+        _repoint_fragments(file, moov.end, delta)
     return ""
 
 
@@ -111,12 +108,11 @@ def check(file: BinaryIO) -> None:
         pass
 
 
-def rest(path: Path, should_remove: PictureFilter) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """The atoms outside `moov`, and all leaves in it except removed pictures and offsets."""
-    with path.open("rb") as file:
-        outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
-        moov, _ = _moov_and_room(file)
-        leaves = list(_leaves((), _body(file, moov), should_remove))
+    outer = [(a.name, a.end - a.start) for a in _top_level(file) if a.name not in _FILLERS]
+    moov, _ = _moov_and_room(file)
+    leaves = list(_leaves((), _body(file, moov), should_remove))
     return [atom for atom in outer if atom[0] != b"moov"], leaves
 
 
@@ -139,39 +135,16 @@ def _top_level(file: BinaryIO) -> list[_Atom]:
     return atoms
 
 
-def _atoms_of(file: BinaryIO, start: int, end: int) -> Iterator[_Atom]:
-    """Yield the atoms between two offsets of a file. Raises ValueError."""
-    while start + _FIXED_HEAD <= end:
-        file.seek(start)
-        atom = _atom(file.read(16), start, end)
-        yield atom
-        start = atom.end
-
-
-def _first(file: BinaryIO, outer: _Atom, *path: bytes) -> _Atom:
-    """Return the first atom at a path within another. Raises ValueError if there is none."""
-    for name in path:
-        found = (atom for atom in _atoms_of(file, outer.body, outer.end) if atom.name == name)
-        inner = next(found, None)
-        if inner is None:
-            raise ValueError(f"the {name!r} atom is missing")
-        outer = inner
-    return outer
-
-
 def _has_video(file: BinaryIO) -> bool:
-    whole = _Atom(b"", 0, 0, file.seek(0, os.SEEK_END))
-    moov = _first(file, whole, b"moov")
-    tracks = [atom for atom in _atoms_of(file, moov.body, moov.end) if atom.name == b"trak"]
-    return any(_is_video_track(file, track) for track in tracks)
+    return any(_is_video_track(file, track) for track in Atoms(file)[b"moov"].findall(b"trak"))
 
 
-def _is_video_track(file: BinaryIO, track: _Atom) -> bool:
+def _is_video_track(file: BinaryIO, track: Atom) -> bool:
     """Whether a track is video, rather than the chapter stills of an audiobook."""
 
     def four_bytes(at: int, *path: bytes) -> bytes:
-        file.seek(_first(file, track, b"mdia", *path).body + at)
-        return file.read(4)
+        _, data = track[(b"mdia", *path)].read(file)
+        return bytes(data[at : at + 4])
 
     if four_bytes(8, b"hdlr") != b"vide":
         return False
@@ -319,7 +292,7 @@ def _leaves(
 def _repointed(body: bytes, end: int, delta: int) -> bytes:
     """Return a container's body with `delta` added to offsets from byte `end` on.
 
-    Raises OverflowError if an offset no longer fits.
+    Raises TooLargeError if an offset no longer fits.
     """
     parts, at = [], 0
     for atom in _atoms(body):
@@ -343,7 +316,7 @@ def _moved_table(table: bytes, code: str, end: int, delta: int) -> bytes:
     offsets = form.unpack_from(table, 8)
     moved = [offset + delta if offset >= end else offset for offset in offsets]
     if code == "I" and max(moved, default=0) >= 1 << 32:
-        raise OverflowError("an offset exceeds 4 GiB")
+        raise TooLargeError("its 32-bit offsets would overflow")
     return table[:8] + form.pack(*moved) + table[8 + form.size :]
 
 
@@ -373,3 +346,13 @@ def _repoint_fragments(file: BinaryIO, end: int, delta: int) -> None:
             body = _repointed(_body(file, atom), end, delta)
             file.seek(atom.body)
             file.write(body)
+
+
+TAGS = TagFormat(
+    keys=keys.MP4,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+)

@@ -5,19 +5,27 @@ Source: Advanced Systems Format Specification 01.20.05, sections 3.2, 3.4, 3.11,
 
 import os
 import struct
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
 import mutagen
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.splice import outside, padding, splice
+from covergen.library.formats import keys
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    LINK,
+    EmbeddedPicture,
+    PictureFilter,
+)
+from covergen.library.formats.splice import outside, padding, splice
+from covergen.library.formats.tag_format import TagFormat
 
-__all__ = ["check", "edit", "others", "pictures", "rest"]
+__all__ = ["MAGIC", "TAGS"]
 
-_HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
+MAGIC = _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
+"""The first bytes of a file."""
+
 _FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
 _EXTENSION = UUID("5FBF03B5-A92E-11CF-8EE3-00C00C205365").bytes_le
 _DESCRIPTION = UUID("D2D0A440-E307-11D2-97F0-00A0C95EA850").bytes_le
@@ -61,14 +69,13 @@ def others(file: mutagen.FileType) -> object:
     return [(name, repr(value)) for name, value in file.tags or () if name != _PICTURE]
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
     """Remove pictures and add `new` as front cover."""
-    with path.open("r+b") as file:
-        objects, size = _read(file)
-        kept = [_without(item, should_remove) for item in objects]
-        trailing_bytes = file.seek(0, os.SEEK_END) - size
-        edited = _with_record(kept, _front_cover(new)) if new else kept
-        splice(file, 0, size, _join(edited, size, trailing_bytes))
+    objects, size = _read(file)
+    kept = [_without(item, should_remove) for item in objects]
+    trailing_bytes = file.seek(0, os.SEEK_END) - size
+    edited = _with_record(kept, _front_cover(new)) if new else kept
+    splice(file, 0, size, _join(edited, size, trailing_bytes))
     return ""
 
 
@@ -77,11 +84,10 @@ def check(file: BinaryIO) -> None:
     _read(file)
 
 
-def rest(path: Path, should_remove: PictureFilter) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All raw header objects except removed pictures and padding, and what follows the header."""
-    with path.open("rb") as file:
-        objects, size = _read(file)
-        return _comparable(objects, should_remove), outside(file, 0, size)
+    objects, size = _read(file)
+    return _comparable(objects, should_remove), outside(file, 0, size)
 
 
 def _read(file: BinaryIO) -> tuple[list[_Object], int]:
@@ -252,3 +258,13 @@ def _parse_picture(value: bytes) -> EmbeddedPicture | None:
 def _text_at(value: bytes, at: int) -> tuple[str, int]:
     end = next((i for i in range(at, len(value), 2) if value[i : i + 2] == b"\0\0"), len(value))
     return value[at:end].decode("utf-16-le", "replace"), end + 2
+
+
+TAGS = TagFormat(
+    keys=keys.ASF,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+)

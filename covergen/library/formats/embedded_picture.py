@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["FRONT_COVER", "ICONS", "LINK", "EmbeddedPicture", "PictureFilter", "is_front_cover"]
+__all__ = [
+    "FRONT_COVER",
+    "ICONS",
+    "LINK",
+    "EmbeddedPicture",
+    "PictureFilter",
+    "TooLargeError",
+    "is_front_cover",
+]
 
 FRONT_COVER = 3
 """The picture type of a front cover in ID3, FLAC and ASF (ID3v2.4 frames, section 4.14)."""
@@ -13,6 +21,10 @@ ICONS = (1, 2)
 
 LINK = "-->"
 """The MIME type of a link to a picture: the data is a URL."""
+
+
+class TooLargeError(Exception):
+    """A picture does not fit into a file; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

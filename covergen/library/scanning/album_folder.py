@@ -8,8 +8,8 @@ from pathlib import Path
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name, is_bare_name
-from covergen.library.scanning.cover_names import CoverNames
-from covergen.library.scanning.folder_names import disc_number, is_picture_name
+from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.known_names import disc_number, is_picture_name
 
 __all__ = [
     "AlbumFolder",
@@ -65,13 +65,13 @@ def listing(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=attrgetter("name"))
 
 
-def pictures_in(folder: Path, names: CoverNames) -> tuple[str, ...]:
+def pictures_in(folder: Path, globs: CoverGlobs) -> tuple[str, ...]:
     """Return the pictures in a folder and its artwork sub-folders; none if it is unreadable."""
     try:
         entries = listing(folder)
         pictures = [entry.name for entry in entries if is_picture_name(entry.name)]
         for entry in entries:
-            if names.is_art_folder(entry.name) and entry.is_dir():
+            if globs.is_art_folder(entry.name) and entry.is_dir():
                 pictures += art_in(entry)
     except OSError:
         return ()

@@ -1,7 +1,8 @@
-"""Pictures in Vorbis comments, which are edited as raw entries.
+"""Pictures in Vorbis comments, which are edited as raw entries, and FLAC's picture block.
 
 Other entries are never decoded and encoded again: some are not even UTF-8.
-Sources: Vorbis I specification, section 5; VorbisComment (Xiph wiki).
+Sources: Vorbis I specification, section 5; VorbisComment (Xiph wiki);
+RFC 9639, section 8.8 (the picture block, which comments contain too).
 """
 
 import base64
@@ -13,10 +14,14 @@ import mutagen
 import mutagen.flac
 
 from covergen.core.picture import Picture
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.picture_block import front_cover_block, picture_in
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    LINK,
+    EmbeddedPicture,
+    PictureFilter,
+)
 
-__all__ = ["Comments", "others", "pictures"]
+__all__ = ["Comments", "front_cover_block", "others", "picture_in", "pictures"]
 
 _BLOCK = "METADATA_BLOCK_PICTURE"
 _LEGACY = ("COVERART", "COVERARTMIME")
@@ -35,6 +40,26 @@ def others(file: mutagen.FileType) -> object:
     if file.tags is None:
         return None
     return file.tags.vendor, [(k, v) for k, v in file.tags if k.upper() not in (_BLOCK, *_LEGACY)]
+
+
+def front_cover_block(picture: Picture) -> bytes:
+    """Encode the block's body. All dimensions are set, because opusfile requires them."""
+    mime = picture.mime.encode()
+    head = struct.pack(">II", FRONT_COVER, len(mime)) + mime + struct.pack(">I", 0)
+    sizes = (picture.width, picture.height, picture.depth, picture.colors, len(picture.data))
+    return head + struct.pack(">5I", *sizes) + picture.data
+
+
+def picture_in(block: bytes) -> EmbeddedPicture | None:
+    """Decode a block's body, possibly truncated. Returns None for a link."""
+    if len(block) < 8:
+        return None
+    kind, length = struct.unpack_from(">II", block)
+    text = 8 + length
+    if block[8:text] == LINK.encode():
+        return None
+    sizes = text + 4 + int.from_bytes(block[text : text + 4], "big")
+    return EmbeddedPicture(block[sizes + 20 :], kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,37 +13,33 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import BinaryIO
 
 import mutagen
 from mutagen.id3 import ID3, Frames_2_2
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
+from covergen.library.formats import keys
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    LINK,
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.id3_places import from_synchsafe, id3_size, to_synchsafe
+from covergen.library.formats.splice import padding
+from covergen.library.formats.tag_format import Place, TagFormat
+from covergen.library.formats.texts import as_id3, texts_to_repeat
 from covergen.library.mutagen_errors import DAMAGE
-from covergen.library.pictures.embedded import FRONT_COVER, LINK, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.id3_header import from_synchsafe, id3_size, to_synchsafe
-from covergen.library.pictures.id3_places import Place
-from covergen.library.pictures.splice import padding
-from covergen.library.pictures.texts import as_id3, texts_to_repeat
 
-__all__ = [
-    "check",
-    "check_cost",
-    "edit",
-    "further_pictures",
-    "further_tags",
-    "others",
-    "pictures",
-    "prefill",
-    "rest",
-]
+__all__ = ["further_pictures", "further_tags", "tags_at"]
 
 _NEW_VERSION = 3  # Windows Explorer and many car stereos cannot read 2.4
 
 _MAX_BYTES = 1 << 28
+_TOO_LARGE = "the cover does not fit into an ID3v2 tag"
 _UNSYNCHRONISED, _EXTENDED, _EXPERIMENTAL = 0x80, 0x40, 0x20
 
 _COMPRESSED = {3: 0x80, 4: 0x08}  # in the second byte of a frame's flags
@@ -78,6 +74,22 @@ class _Tag:
     flags: int = 0
     frames: tuple[_Frame, ...] = ()
     tail: bytes = b""
+
+
+def tags_at(place: Place) -> TagFormat:
+    """ID3v2 tags in this place of a file."""
+    return TagFormat(
+        keys=keys.ID3,
+        pictures=pictures,
+        others=others,
+        edit=partial(edit, place=place),
+        rest=partial(rest, place=place),
+        check=partial(check, place=place),
+        check_cost=partial(check_cost, place=place),
+        texts=place.texts,
+        place=place,
+        prefill=partial(prefill, place=place),
+    )
 
 
 def check_cost(file: BinaryIO, place: Place) -> None:
@@ -137,26 +149,24 @@ def further_pictures(file: BinaryIO, place: Place, tags: Iterable[ID3]) -> list[
     return [*(picture for tag in tags for picture in _pictures_of(tag)), *place.pictures(file)]
 
 
-def prefill(file: mutagen.FileType, path: Path, place: Place) -> None:
+def prefill(opened: mutagen.FileType, file: BinaryIO, place: Place) -> None:
     """Add the frames that a new tag repeats to an opened file without frames."""
-    if not file.tags:
-        with path.open("rb") as raw:
-            tag, _ = _prefilled(raw, place)
-        file.tags = _as_mutagen(_join(tag, 0), translate=True) if _has_frames(tag) else None
+    if not opened.tags:
+        tag, _ = _prefilled(file, place)
+        opened.tags = _as_mutagen(_join(tag, 0)) if _has_frames(tag) else None
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None, place: Place) -> str:
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None, place: Place) -> str:
     """Remove pictures and add `new` as the first one. Returns a note, or "".
 
-    A tag that is left without frames is removed.
+    A tag that is left without frames is removed. Raises TooLargeError.
     """
-    with path.open("r+b") as file:
-        old = place.read(file)
-        tag, note = _prefilled(file, place) if new else _load(old)
-        tag = _without(tag, should_remove)
-        if new:
-            tag = _with_front_cover(tag, new)
-        place.store(file, _tag_bytes(path, tag, available=len(old)) if _has_frames(tag) else b"")
+    old = place.read(file)
+    tag, note = _prefilled(file, place) if new else _load(old)
+    tag = _without(tag, should_remove)
+    if new:
+        tag = _with_front_cover(tag, new)
+    place.store(file, _tag_bytes(tag, available=len(old)) if _has_frames(tag) else b"")
     return note
 
 
@@ -167,15 +177,16 @@ def check(file: BinaryIO, place: Place) -> None:
         _check_header(data)
 
 
-def rest(path: Path, should_remove: PictureFilter, place: Place, *, prefilled: bool) -> object:
+def rest(
+    file: BinaryIO, should_remove: PictureFilter, place: Place, *, prefilled: bool = False
+) -> object:
     """All raw frames except removed pictures, and the bytes around the tag.
 
     `prefilled`: include the frames that a new tag repeats.
     """
-    with path.open("rb") as file:
-        tag, _ = _prefilled(file, place) if prefilled else _load(place.read(file))
-        tag = _without(tag, should_remove)
-        return tag if _has_frames(tag) else None, place.around(file)
+    tag, _ = _prefilled(file, place) if prefilled else _load(place.read(file))
+    tag = _without(tag, should_remove)
+    return tag if _has_frames(tag) else None, place.around(file)
 
 
 def _prefilled(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
@@ -204,8 +215,8 @@ def _prefilled(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
     return _parse(stream.getvalue()), f"copied the {sources} texts into a new ID3v2.3 tag"
 
 
-def _as_mutagen(data: bytes, *, translate: bool = False) -> ID3:
-    return ID3(io.BytesIO(data), translate=translate, load_v1=False)
+def _as_mutagen(data: bytes) -> ID3:
+    return ID3(io.BytesIO(data), translate=False, load_v1=False)
 
 
 def _load(data: bytes) -> tuple[_Tag, str]:
@@ -369,25 +380,21 @@ def _front_cover(tag: _Tag, picture: Picture) -> _Frame:
     return _Frame(name=b"APIC", flags=b"\0\x03", body=size + _unsynchronised(body))
 
 
-def _tag_bytes(path: Path, tag: _Tag, *, available: int) -> bytes:
+def _tag_bytes(tag: _Tag, *, available: int) -> bytes:
     try:
         # Padding would become part of a truncated frame.
         room = 0 if tag.tail else padding(available - len(_join(tag, 0)))
         data = _join(tag, room)
     except OverflowError as error:
-        raise _too_large(path) from error
+        raise TooLargeError(_TOO_LARGE) from error
     if len(data) > _MAX_BYTES:
-        raise _too_large(path)
+        raise TooLargeError(_TOO_LARGE)
     return data
 
 
 def _join(tag: _Tag, room: int) -> bytes:
     body = b"".join(_frame_bytes(tag.version, tag.frames)) + tag.tail + bytes(room)
     return b"ID3" + bytes([tag.version, 0, tag.flags]) + to_synchsafe(len(body)) + body
-
-
-def _too_large(path: Path) -> WriteError:
-    return WriteError(path, Reason.TOO_LARGE, "the cover does not fit into an ID3v2 tag")
 
 
 def _frame_bytes(version: int, frames: Iterable[_Frame]) -> Iterable[bytes]:

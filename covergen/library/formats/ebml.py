@@ -18,6 +18,8 @@ __all__ = [
     "master",
     "number",
     "number_bytes",
+    "parts_of",
+    "read_bytes",
     "size_bytes",
     "void",
     "void_head",
@@ -35,6 +37,16 @@ class Element(NamedTuple):
     start: int
     body: int
     end: int
+
+    def read(self, file: BinaryIO) -> bytes:
+        """Read the body."""
+        return read_bytes(file, self.body, self.end)
+
+
+def read_bytes(file: BinaryIO, start: int, end: int) -> bytes:
+    """Read the bytes between two offsets."""
+    file.seek(start)
+    return file.read(end - start)
 
 
 def head_at(file: BinaryIO, at: int) -> tuple[bytes, int, int | None]:
@@ -69,6 +81,11 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
             raise ValueError("an element runs past its end")
         yield name, data[at + head : at + head + size], data[at : at + head + size]
         at += head + size
+
+
+def parts_of(data: bytes, name: bytes) -> list[bytes]:
+    """The bodies of the elements with this ID in another's body. Raises ValueError."""
+    return [body for found, body, _ in children(data) if found == name]
 
 
 def _head(data: bytes, at: int) -> tuple[bytes, int, int | None]:

@@ -4,9 +4,9 @@ Sources: RFC 3533 (Ogg), RFC 7845 (Opus), RFC 9639 section 10.1 (FLAC), Vorbis I
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import BinaryIO
 
 import mutagen
@@ -14,27 +14,31 @@ import mutagen.ogg
 from mutagen.ogg import OggPage
 from mutagen.oggflac import OggFLAC
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
-from covergen.library.pictures import comments
-from covergen.library.pictures.comments import Comments
-from covergen.library.pictures.embedded import EmbeddedPicture, PictureFilter
-from covergen.library.pictures.picture_block import picture_in
-from covergen.library.pictures.splice import splice
+from covergen.library.formats import keys, vorbis_comment
+from covergen.library.formats.embedded_picture import (
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.splice import splice
+from covergen.library.formats.tag_format import TagFormat
+from covergen.library.formats.vorbis_comment import Comments, picture_in
 
 __all__ = [
+    "MAGIC",
     "OGG_FLAC",
     "OPUS",
     "SPEEX",
     "VORBIS",
     "Codec",
     "OggFlacFile",
-    "check",
-    "edit",
-    "oggflac_pictures",
-    "rest",
+    "begins",
+    "tags_of",
 ]
+
+MAGIC = b"OggS"
+"""The first bytes of each page."""
 
 _PAGE_BYTES = 254 * 255  # a page has 255 lacing values, one of which ends the packet
 _NO_PACKET_ENDS = -1
@@ -80,42 +84,61 @@ class _Headers:
 class OggFlacFile(OggFLAC):  # type: ignore[misc]  # mutagen is untyped
     """mutagen's OggFLAC with the pictures in separate blocks, as written by `flac --picture`."""
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        super().__init__(source)
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
         self.block_pictures: list[EmbeddedPicture] = []
-        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-            file.seek(0)
-            with suppress(EOFError, ValueError):  # blocks after the comments may be missing
-                found = map(_block_picture, _read(file, OGG_FLAC).further)
-                self.block_pictures = [picture for picture in found if picture is not None]
+        with suppress(EOFError, ValueError):  # blocks after the comments may be missing
+            found = map(_block_picture, _read(file, OGG_FLAC).further)
+            self.block_pictures = [picture for picture in found if picture is not None]
+
+
+def tags_of(codec: Codec) -> TagFormat:
+    """The Vorbis comments of streams of this codec."""
+    return TagFormat(
+        keys=keys.VORBIS,
+        pictures=oggflac_pictures if codec.in_blocks else vorbis_comment.pictures,
+        others=vorbis_comment.others,
+        edit=partial(edit, codec=codec),
+        rest=partial(rest, codec=codec),
+        check=partial(check, codec=codec),
+    )
 
 
 def oggflac_pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
     """The pictures in the comments, where players look first, then those in separate blocks."""
-    return [*comments.pictures(file), *file.block_pictures]
+    return [*vorbis_comment.pictures(file), *file.block_pictures]
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None, codec: Codec) -> str:
+def begins(head: bytes, codec: Codec) -> bool:
+    """Whether a stream of this codec starts on the first pages of a file. Source: RFC 3533."""
+    page = 0
+    while head.startswith(MAGIC, page) and page + 27 <= len(head) and head[page + 5] & 2:
+        segments = head[page + 27 : page + 27 + head[page + 26]]
+        packet = page + 27 + len(segments)
+        if head.startswith(codec.magic, packet):
+            return True
+        page = packet + sum(segments)
+    return False
+
+
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None, codec: Codec) -> str:
     """Remove pictures and add `new` as the first one. A legacy COVERART counts as a front cover.
 
-    Raises WriteError if it does not fit into a packet (Ogg FLAC).
+    Raises TooLargeError (Ogg FLAC).
     """
-    with path.open("r+b") as file:
-        old = _read(file, codec)
-        kept = old.comments.without(should_remove)
-        body = (kept.with_front_cover(new) if new else kept).join()
-        packets = [old.prefix + body, *old.further]
-        if codec.in_blocks:
-            if len(body) >= 1 << 24:
-                raise WriteError(
-                    path, Reason.TOO_LARGE, "Ogg FLAC tags must be smaller than 16 MiB"
-                )
-            packets[0] = old.prefix[:1] + len(body).to_bytes(3, "big") + body
-            packets = _without_blocks(packets, should_remove)
-        pages = [page for packet in packets for page in _paginate(packet)]
-        _replace(file, old.pages, pages)
-        if len(packets) <= len(old.further):
-            _count_blocks(file, old.first, len(packets))
+    old = _read(file, codec)
+    kept = old.comments.without(should_remove)
+    body = (kept.with_front_cover(new) if new else kept).join()
+    packets = [old.prefix + body, *old.further]
+    if codec.in_blocks:
+        if len(body) >= 1 << 24:
+            raise TooLargeError("Ogg FLAC tags must be smaller than 16 MiB")
+        packets[0] = old.prefix[:1] + len(body).to_bytes(3, "big") + body
+        packets = _without_blocks(packets, should_remove)
+    pages = [page for packet in packets for page in _paginate(packet)]
+    _replace(file, old.pages, pages)
+    if len(packets) <= len(old.further):
+        _count_blocks(file, old.first, len(packets))
     return ""
 
 
@@ -124,11 +147,10 @@ def check(file: BinaryIO, codec: Codec) -> None:
     _checked_pages(file, codec)
 
 
-def rest(path: Path, should_remove: PictureFilter, codec: Codec) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter, codec: Codec) -> object:
     """The raw comments except removed pictures, and the other headers."""
-    with path.open("rb") as file:
-        headers = _read(file, codec)
-        later = list(_header_bytes(file, headers.pages[0].serial))
+    headers = _read(file, codec)
+    later = list(_header_bytes(file, headers.pages[0].serial))
     prefix, further = headers.prefix, headers.further
     if codec.in_blocks:
         prefix, *further = (
@@ -187,6 +209,7 @@ def _header_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]]
 
     In Ogg FLAC, to the end of the last block. Raises EOFError if there are none.
     """
+    file.seek(0)
     first = OggPage(file)
     while not (first.first and first.packets and first.packets[0].startswith(codec.magic)):
         first = OggPage(file)
@@ -281,7 +304,7 @@ def _next_page(file: BinaryIO, start: int) -> int | None:
     file.seek(start)
     overlap = b""
     while block := file.read(_SEARCHED_BYTES):
-        found = (overlap + block).find(b"OggS")
+        found = (overlap + block).find(MAGIC)
         if found >= 0:
             return start - len(overlap) + found
         start += len(block)

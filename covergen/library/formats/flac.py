@@ -4,21 +4,24 @@ Source: RFC 9639.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import mutagen
 
-from covergen.core.errors import WriteError
 from covergen.core.picture import Picture
-from covergen.core.reasons import Reason
-from covergen.library.pictures import comments
-from covergen.library.pictures.embedded import LINK, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.id3_header import id3_size
-from covergen.library.pictures.picture_block import front_cover_block, picture_in
-from covergen.library.pictures.splice import outside, padding, splice
+from covergen.library.formats import keys, vorbis_comment
+from covergen.library.formats.embedded_picture import (
+    LINK,
+    EmbeddedPicture,
+    PictureFilter,
+    TooLargeError,
+)
+from covergen.library.formats.id3_places import START, id3_size
+from covergen.library.formats.splice import outside, padding, splice
+from covergen.library.formats.tag_format import TagFormat
+from covergen.library.formats.vorbis_comment import Comments, front_cover_block, picture_in
 
-__all__ = ["check", "edit", "others", "pictures", "rest"]
+__all__ = ["TAGS"]
 
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
@@ -39,31 +42,30 @@ class _Metadata:
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
     """The picture blocks, then pictures that were wrongly put into the Vorbis comment."""
     blocks = [EmbeddedPicture(b.data, b.type) for b in file.pictures if b.mime != LINK]
-    return blocks + comments.pictures(file)
+    return blocks + vorbis_comment.pictures(file)
 
 
 def others(file: mutagen.FileType) -> object:
     """The comments and all blocks except pictures and padding, as mutagen reads them."""
     own = (_PADDING, _COMMENT, _PICTURE)
     blocks = [(b.code, b.write()) for b in file.metadata_blocks if b.code not in own]
-    return blocks, comments.others(file)
+    return blocks, vorbis_comment.others(file)
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
     """Remove pictures and add `new` as the first one, after the Vorbis comment.
 
-    Raises WriteError if the picture does not fit into a block.
+    Raises TooLargeError.
     """
     added = [(_PICTURE, front_cover_block(new))] if new else []
     if any(len(block) > _MAX_BYTES for _, block in added):
-        raise WriteError(path, Reason.TOO_LARGE, "FLAC pictures must be smaller than 16 MiB")
-    with path.open("r+b") as file:
-        old = _read(file)
-        kept, kept_pictures = _without(old, should_remove)
-        # Windows requires pictures after the comment; the first block is always STREAMINFO.
-        after = next((i for i, (kind, _) in enumerate(kept) if kind == _COMMENT), 0) + 1
-        blocks = [*kept[:after], *added, *kept_pictures, *kept[after:]]
-        splice(file, old.start, old.end, _join(blocks, old.end - old.start))
+        raise TooLargeError("FLAC pictures must be smaller than 16 MiB")
+    old = _read(file)
+    kept, kept_pictures = _without(old, should_remove)
+    # Windows requires pictures after the comment; the first block is always STREAMINFO.
+    after = next((i for i, (kind, _) in enumerate(kept) if kind == _COMMENT), 0) + 1
+    blocks = [*kept[:after], *added, *kept_pictures, *kept[after:]]
+    splice(file, old.start, old.end, _join(blocks, old.end - old.start))
     return ""
 
 
@@ -72,15 +74,15 @@ def check(file: BinaryIO) -> None:
     _read(file)
 
 
-def rest(path: Path, should_remove: PictureFilter) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All raw blocks except removed pictures and padding, and the bytes around the blocks."""
-    with path.open("rb") as file:
-        metadata = _read(file)
-        return _without(metadata, should_remove), outside(file, metadata.start, metadata.end)
+    metadata = _read(file)
+    return _without(metadata, should_remove), outside(file, metadata.start, metadata.end)
 
 
 def _read(file: BinaryIO) -> _Metadata:
     """Read the metadata. Raises ValueError if it is damaged or audio does not follow it."""
+    file.seek(0)
     start = id3_size(file.read(10))
     file.seek(start)
     if file.read(4) != b"fLaC":
@@ -108,7 +110,7 @@ def _without(
     kept, kept_pictures = [], []
     for kind, body in metadata.blocks:
         if kind == _COMMENT:
-            kept.append((kind, comments.Comments.parse(body).without(should_remove).join()))
+            kept.append((kind, Comments.parse(body).without(should_remove).join()))
         elif kind == _PICTURE:
             picture = picture_in(body)
             if picture is None or not should_remove(picture):
@@ -128,3 +130,15 @@ def _join(blocks: list[_Block], available: int) -> bytes:
         bytes([kind | (_LAST if i == last else 0)]) + len(body).to_bytes(3, "big") + body
         for i, (kind, body) in enumerate(blocks)
     )
+
+
+TAGS = TagFormat(
+    keys=keys.VORBIS,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+    texts=START.texts,
+    place=START,
+)

@@ -4,15 +4,15 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from covergen.library.scanning.grouping import folded
+from covergen.library.scanning.normalized_tags import folded
 
-__all__ = ["CoverNames"]
+__all__ = ["CoverGlobs"]
 
 _ALBUM = "<album>"
 _SPECIAL = re.compile(r'[][*?/\\:"<>|]+')  # special in globs, or not allowed in file names
 
 
-class CoverNames:
+class CoverGlobs:
     """Globs of cover file names, in order of preference.
 
     A glob matches a file name, or a sub-folder and a file name ("scans/front.*"), ignoring case.

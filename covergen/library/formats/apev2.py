@@ -8,35 +8,27 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import mutagen
 from mutagen.apev2 import APEv2
+from mutagen.wavpack import WavPack, WavPackInfo
 
 from covergen.core.picture import Picture
-from covergen.library.mutagen_errors import DAMAGE
-from covergen.library.pictures.embedded import FRONT_COVER, EmbeddedPicture, PictureFilter
-from covergen.library.pictures.splice import outside, splice
-from covergen.library.pictures.texts import (
+from covergen.library.formats import keys
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture, PictureFilter
+from covergen.library.formats.splice import outside, splice
+from covergen.library.formats.tag_format import TagFormat
+from covergen.library.formats.texts import (
     ID3V1_BYTES,
     Texts,
     from_apev2_items,
     from_id3v1,
     texts_to_repeat,
 )
+from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = [
-    "check",
-    "edit",
-    "ends",
-    "others",
-    "pictures",
-    "pictures_at_end",
-    "prefill",
-    "rest",
-    "texts_at_end",
-]
+__all__ = ["TAGS", "WavPackFile", "ends", "pictures_at_end", "texts_at_end"]
 
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
@@ -74,6 +66,20 @@ class _Tag:
     end: int
 
 
+class _WavPackInfo(WavPackInfo):  # type: ignore[misc]  # mutagen is untyped
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            super().__init__(file)
+        except IndexError:  # a non-standard rate, stored in a separate block
+            self.length = 0.0
+
+
+class WavPackFile(WavPack):  # type: ignore[misc]  # mutagen is untyped
+    """mutagen's WavPack, with length 0 instead of an error if the sample rate is non-standard."""
+
+    _Info = _WavPackInfo
+
+
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
     """The binary `Cover Art (…)` items: file name, NUL, image. Unordered, so front covers first."""
     found = []
@@ -91,25 +97,23 @@ def others(file: mutagen.FileType) -> object:
     return {name: (item.kind, item.value) for name, item in items if name.lower() not in _KINDS}
 
 
-def prefill(file: mutagen.FileType, path: Path) -> None:
+def prefill(opened: mutagen.FileType, file: BinaryIO) -> None:
     """Add the texts that a new tag repeats to an opened file without items."""
-    with path.open("rb") as raw:
-        items = _prefilled(raw, _read(raw))[0]
-    if items and not file.tags:
-        file.tags = APEv2(io.BytesIO(_join(items)))
+    items, _ = _prefilled(file, _read(file))
+    if items and not opened.tags:
+        opened.tags = APEv2(io.BytesIO(_join(items)))
 
 
-def edit(path: Path, should_remove: PictureFilter, new: Picture | None) -> str:
+def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
     """Remove pictures and add `new` as front cover. An ID3v1 tag after the APEv2 tag stays.
 
     A new tag repeats the texts of ID3v1, which players then ignore. Returns a note, or "".
     """
-    with path.open("r+b") as file:
-        tag = _read(file)
-        items, note = _prefilled(file, tag) if new else (tag.items, "")
-        # Small items first, as the specification recommends.
-        items = (*_without(items, should_remove), *((_front_cover(new),) if new else ()))
-        splice(file, tag.start, tag.end, _join(items) if items else b"")
+    tag = _read(file)
+    items, note = _prefilled(file, tag) if new else (tag.items, "")
+    # Small items first, as the specification recommends.
+    items = (*_without(items, should_remove), *((_front_cover(new),) if new else ()))
+    splice(file, tag.start, tag.end, _join(items) if items else b"")
     return note
 
 
@@ -137,15 +141,14 @@ def ends(file: BinaryIO) -> list[int]:
     return sorted({size, tag.end, tag.start}, reverse=True)
 
 
-def rest(path: Path, should_remove: PictureFilter, *, prefilled: bool) -> object:
+def rest(file: BinaryIO, should_remove: PictureFilter, *, prefilled: bool = False) -> object:
     """All raw items except removed pictures, and the bytes around the tag.
 
     `prefilled`: include the texts that a new tag repeats.
     """
-    with path.open("rb") as file:
-        tag = _read(file)
-        items = _prefilled(file, tag)[0] if prefilled else tag.items
-        return _without(items, should_remove), outside(file, tag.start, tag.end)
+    tag = _read(file)
+    items = _prefilled(file, tag)[0] if prefilled else tag.items
+    return _without(items, should_remove), outside(file, tag.start, tag.end)
 
 
 def _prefilled(file: BinaryIO, tag: _Tag) -> tuple[tuple[bytes, ...], str]:
@@ -244,3 +247,15 @@ def _join(items: Sequence[bytes]) -> bytes:
     size = len(body) + _FRAME.size
     header = _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER | _IS_HEADER)
     return header + body + _FRAME.pack(_MAGIC, _VERSION, size, len(items), _HAS_HEADER)
+
+
+TAGS = TagFormat(
+    keys=keys.APEV2,
+    pictures=pictures,
+    others=others,
+    edit=edit,
+    rest=rest,
+    check=check,
+    texts=texts_at_end,
+    prefill=prefill,
+)
