@@ -14,7 +14,8 @@ from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.option_group import option_group
 from covergen.cli.output.progress import Renderer
 from covergen.core.errors import UsageError
-from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS
+from covergen.core.picture import LEAST_BYTES, PURPOSES
+from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.library.scanning.known_names import COVER_NAMES
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ size_option = click.option(
     "--size",
     type=WholeNumber(16, 4096),
     metavar="N",
-    help="Width and height in pixels.  [default: as painted; 1024 for prints]",
+    help="Width and height in pixels.  [default: as painted]",
 )
 no_journal_option = click.option(
     "--no-journal", is_flag=True, help="Do not record the run; it cannot be undone."
@@ -400,6 +401,7 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
 @click.option(
     "--finish",
     type=click.Choice(FINISHES),
+    metavar="none|print|paper",
     help="Print in flat inks with sharp edges, optionally on grained paper."
     "  [default: the model's]",
 )
@@ -408,6 +410,12 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     type=WholeNumber(2, 24),
     metavar="N",
     help="Maximum number of inks of a print.  [default: the model's]",
+)
+@click.option(
+    "--title",
+    type=click.Choice(TITLES),
+    metavar="none|title|full",
+    help="Typeset the title, or title and artist (full).",
 )
 def model_options(
     *,
@@ -425,6 +433,7 @@ def model_options(
     negative: str | None,
     finish: str | None,
     inks: int | None,
+    title: str | None,
 ) -> ModelChoice:
     """Which model paints, and how."""
     return replace(
@@ -442,6 +451,7 @@ def model_options(
         negative=negative,
         finish=finish,
         inks=inks,
+        title=title,
     )
 
 
@@ -455,9 +465,20 @@ def model_options(
     metavar="N|auto",
     help="Number of covers painted at once.",
 )
+@click.option(
+    "--paint-size",
+    type=WholeNumber(16, 4096),
+    metavar="N",
+    help="Width and height in pixels at which posters, prints and titles are painted."
+    "  [default: the largest size written]",
+)
 @compute_options
 def paint_options(
-    *, choice: ModelChoice, batch_size: int | None, compute: ComputeOptions
+    *,
+    choice: ModelChoice,
+    batch_size: int | None,
+    paint_size: int | None,
+    compute: ComputeOptions,
 ) -> PaintOptions:
     """How to paint. Raises what `choose_preset` raises."""
     from covergen.pipeline.model import choose_preset
@@ -472,34 +493,56 @@ def paint_options(
         dtype=dtype,
         workers=compute.workers,
         batch_size=batch_size,
+        size=paint_size,
     )
 
 
 @option_group("encoding")
 @click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(list(PURPOSES)),
+    metavar="PURPOSE",
+    help="Encode for a player, an archive or a release.",
+)
+@click.option(
     "--format",
     "image_format",
     type=click.Choice(["png", "jpeg"]),
-    default="png",
-    show_default=True,
-    help="Image format.",
+    help="Image format.  [default: png]",
 )
 @size_option
 @click.option(
+    "--max-bytes",
+    type=WholeNumber(LEAST_BYTES),
+    metavar="N",
+    help="Encode larger pictures at a lower JPEG quality, and then with fewer pixels.",
+)
+@click.option(
     "--jpeg-quality",
     type=WholeNumber(1, 95),
-    default=90,
-    show_default=True,
     metavar="N",
-    help="JPEG quality.",
+    help="JPEG quality.  [default: 90]",
 )
 def encoding_options(
-    *, image_format: Literal["png", "jpeg"], size: int | None, jpeg_quality: int
+    *,
+    purpose: str | None,
+    image_format: Literal["png", "jpeg"] | None,
+    size: int | None,
+    max_bytes: int | None,
+    jpeg_quality: int | None,
 ) -> Encoding:
     """How to encode pictures."""
     from covergen.core.picture import Encoding
 
-    return Encoding(format=image_format, size=size, quality=jpeg_quality)
+    encoding = PURPOSES[purpose] if purpose else Encoding()
+    return replace(
+        encoding,
+        format=image_format or encoding.format,
+        size=size or encoding.size,
+        max_bytes=max_bytes or encoding.max_bytes,
+        quality=jpeg_quality or encoding.quality,
+    )
 
 
 @option_group("rewrite")
@@ -519,14 +562,25 @@ def rewrite_options(
 
 @option_group("place")
 @click.option("--sidecar", is_flag=True, help="Also write a cover file, unless there is one.")
+@click.option(
+    "--sidecar-for",
+    "sidecar_purpose",
+    type=click.Choice(list(PURPOSES)),
+    help="Also write a cover file, encoded for another purpose.",
+)
 @click.option("--no-embed", is_flag=True, help="Do not change music files; requires --sidecar.")
-def place_options(*, sidecar: bool, no_embed: bool) -> WriteOptions:
+def place_options(*, sidecar: bool, sidecar_purpose: str | None, no_embed: bool) -> WriteOptions:
     """Where covers are written. Raises UsageError if that is nowhere."""
     from covergen.pipeline.options import WriteOptions
 
+    sidecar = sidecar or sidecar_purpose is not None
     if no_embed and not sidecar:
         raise UsageError("--no-embed requires --sidecar: otherwise nothing is written.")
-    return WriteOptions(embed=not no_embed, sidecar=sidecar)
+    return WriteOptions(
+        embed=not no_embed,
+        sidecar=sidecar,
+        sidecar_encoding=PURPOSES[sidecar_purpose] if sidecar_purpose else None,
+    )
 
 
 @option_group("write")

@@ -18,7 +18,9 @@ ADVANCED = "Advanced"
 SECTIONS: Sections = {
     "What to cover": ("per", "force", "fill", "limit", "albums", "exclude"),
     "Preview": ("candidates", "retry", "no_audio", "choices", "libraries"),
-    "Picture": ("quality", "styles", "negative", "finish", "seed", "size", "image_format"),
+    "Picture": (
+        "quality", "styles", "negative", "finish", "title", "seed", "purpose", "size",
+    ),
     "Model": ("model", "adapter", "base"),
     "Speed": ("device", "jobs"),
     "Files": ("sidecar", "no_embed"),
@@ -27,7 +29,8 @@ SECTIONS: Sections = {
     ),
     ADVANCED: (
         "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "inks",
-        "clap", "windows", "padding", "dtype", "batch_size", "jpeg_quality", "cover_names",
+        "clap", "windows", "padding", "dtype", "batch_size", "paint_size", "image_format",
+        "jpeg_quality", "max_bytes", "sidecar_purpose", "artists", "artist_name", "cover_names",
         "follow_symlinks", "hardlinks", "min_age", "preserve_mtime", "no_journal",
     ),
 }  # fmt: skip

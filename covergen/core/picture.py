@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from covergen.core.types import Cover, Provenance
 
 __all__ = [
+    "LEAST_BYTES",
+    "PURPOSES",
     "Encoding",
     "Picture",
     "decode",
@@ -48,7 +50,10 @@ _IMAGE_BEHIND = re.compile(rb".{0,255}(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n)", re.DO
 _SMALLEST_BYTES = 26  # a GIF of one pixel
 _MAX_SIDE = 4096  # pixels; painted covers are never larger
 _SMALLEST_SIDE = 64
-_QUALITIES = (90, 80, 70)  # of JPEGs that have to be small
+_QUALITY_STEP, _LOWEST_QUALITY = 5, 60  # of JPEGs that have to be small
+LEAST_BYTES = 1 << 14
+"""The smallest limit for the size of a cover: a picture of 64 pixels and its provenance fit in."""
+
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
 
@@ -98,12 +103,22 @@ class Picture:
 class Encoding:
     """How covers are encoded. `size` is the side in pixels, or None for the painted size.
 
-    `quality` (1 to 95) applies to JPEG only.
+    `quality` (1 to 95) applies to JPEG only. A picture of more than `max_bytes` is encoded again at
+    a lower quality, down to 60, and then with fewer pixels, down to 64 × 64.
     """
 
     format: Literal["png", "jpeg"] = "png"
     size: int | None = None
     quality: int = 90
+    max_bytes: int | None = None
+
+
+PURPOSES = {
+    "player": Encoding(format="jpeg", size=600, quality=85, max_bytes=200_000),
+    "archive": Encoding(format="png", size=1024),
+    "release": Encoding(format="jpeg", size=3000, quality=95, max_bytes=10_000_000),
+}
+"""Encodings by purpose: for portable players, for one's own library, and for stores."""
 
 
 def open_picture(source: Path | BinaryIO) -> PillowImage:
@@ -181,31 +196,10 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
     A PNG with at most 256 colors gets a palette, which makes it several times smaller. JPEGs are
     baseline, because some players cannot show progressive ones.
     """
-    import json
-
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
     image = Image.fromarray(cover.pixels)
-    if encoding.size is not None and image.size != (encoding.size, encoding.size):
-        image = image.resize((encoding.size, encoding.size), Image.Resampling.LANCZOS)
-    texts = cover.provenance.as_texts()
-    stream = io.BytesIO()
-    if encoding.format == "png":
-        chunks = PngInfo()
-        for name, value in texts.items():
-            chunks.add_itxt(name, value)
-        _with_palette(image).save(stream, "PNG", pnginfo=chunks)
-    else:
-        image.save(
-            stream,
-            "JPEG",
-            quality=encoding.quality,
-            subsampling=0,
-            progressive=False,
-            comment=json.dumps({**texts, _QUALITY: str(encoding.quality)}).encode(),
-        )
-    return Picture.parse(stream.getvalue())
+    return Picture.parse(_encoded(image, cover.provenance.as_texts(), encoding))
 
 
 def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
@@ -218,38 +212,72 @@ def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
         return picture
     try:
         with open_picture(io.BytesIO(picture.data)) as image:
-            comment = _provenance_comment(image)
+            texts = _provenance_texts(image)
             pixels = image.convert("RGB")
-        return Picture.parse(_jpeg_within(pixels, comment, most_bytes))
+        return Picture.parse(_encoded(pixels, texts, Encoding(format="jpeg", max_bytes=most_bytes)))
     except (OSError, RuntimeError, SyntaxError, ValueError):
         return picture
 
 
-def _provenance_comment(image: PillowImage) -> bytes:
+def _provenance_texts(image: PillowImage) -> dict[str, str]:
     import json
 
+    texts = image.info
     if image.format == "JPEG":
         comment = image.info.get("comment", b"")
-        return bytes(comment) if is_own(comment) else b""
-    texts = {str(n): str(t) for n, t in image.info.items() if str(n).startswith("covergen:")}
-    return json.dumps(texts).encode() if texts else b""
+        texts = json.loads(comment) if is_own(comment) else {}
+    return {str(n): str(t) for n, t in texts.items() if str(n).startswith("covergen:")}
 
 
-def _jpeg_within(image: PillowImage, comment: bytes, most: int) -> bytes:
-    """Raises ValueError where not even a very small one fits."""
+def _encoded(image: PillowImage, texts: dict[str, str], encoding: Encoding) -> bytes:
+    """Encode at the best quality, and then the largest size, within `encoding.max_bytes`."""
+    side, quality = encoding.size or max(image.size), encoding.quality
+    data = _attempt(_scaled(image, side), texts, encoding.format, quality)
+    most = encoding.max_bytes
+    while most is not None and len(data) > most:
+        if encoding.format == "jpeg" and quality > _LOWEST_QUALITY:
+            quality = max(_LOWEST_QUALITY, quality - _QUALITY_STEP)
+        elif side > _SMALLEST_SIDE:
+            side = max(_SMALLEST_SIDE, side * 7 // 8)
+        else:
+            break
+        data = _attempt(_scaled(image, side), texts, encoding.format, quality)
+    return data
+
+
+def _scaled(image: PillowImage, side: int) -> PillowImage:
+    """Scale to `side` pixels on the longer side."""
     from PIL import Image
 
-    side = max(image.size)
-    while side >= _SMALLEST_SIDE:
-        smaller = image.copy()
-        smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
-        for quality in _QUALITIES:
-            stream = io.BytesIO()
-            smaller.save(stream, "JPEG", quality=quality, progressive=False, comment=comment)
-            if stream.tell() <= most:
-                return stream.getvalue()
-        side = side * 3 // 4
-    raise ValueError(f"no JPEG of it has fewer than {most} bytes")
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    same = (width, height) == image.size
+    return image if same else image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _attempt(
+    image: PillowImage, texts: dict[str, str], kind: Literal["png", "jpeg"], quality: int
+) -> bytes:
+    import json
+
+    from PIL.PngImagePlugin import PngInfo
+
+    stream = io.BytesIO()
+    if kind == "png":
+        chunks = PngInfo()
+        for name, value in texts.items():
+            chunks.add_itxt(name, value)
+        _with_palette(image).save(stream, "PNG", pnginfo=chunks)
+    else:
+        image.save(
+            stream,
+            "JPEG",
+            quality=quality,
+            subsampling=0,
+            progressive=False,
+            comment=json.dumps({**texts, _QUALITY: str(quality)}).encode() if texts else b"",
+        )
+    return stream.getvalue()
 
 
 def _with_palette(image: PillowImage) -> PillowImage:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     RESUMED = "resumed", "covergen's cover is added where it is missing"
     ASKED = "asked", "named on the command line"
     HOLDS_OWN = "holds-own", "contains a cover by covergen"
+    HOLDS_ARTIST = "holds-artist", "contains a picture of the artist by covergen"
     IN_RUN = "in-run", "written by the run being undone"
     KEPT = "kept", "painted by an earlier run of this preview"
 

@@ -25,6 +25,7 @@ __all__ = [
     "PADDINGS",
     "QUALITIES",
     "SCHEDULERS",
+    "TITLES",
     "Action",
     "Album",
     "AlbumEmbedding",
@@ -189,6 +190,7 @@ QUALITIES = ("draft", "standard", "best", "reference")
 SCHEDULERS = ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc")
 DEFAULT_SCHEDULER = "default"
 """The scheduler that a pipeline comes with, in the Sampling and Provenance of its covers."""
+TITLES = ("none", "title", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +200,8 @@ class Sampling:
     `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
     fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
     steps in between reuse its deep features. `finish` is one of FINISHES: "print" uses up to `inks`
-    flat colors, "paper" adds a paper grain.
+    flat colors, "paper" adds a paper grain. `title` is one of TITLES, what is
+    typeset on the cover: "full" is the title and the artist.
     """
 
     steps: int
@@ -209,6 +212,7 @@ class Sampling:
     reuse: int = 1
     finish: str = "none"
     inks: int = 6
+    title: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +228,8 @@ class Provenance:
     "cuda", "mps") and `dtype` ("fp32", "bf16", "fp16") are where and in which precision it was
     painted, "" if unknown. `per` is what it was painted for, "album" or "track", "" if unknown.
     `run_seed` is the seed of the run, from which that of an album derives, -1 if unknown or if it
-    was painted for a track. The other fields are those of Sampling.
+    was painted for a track. `painted_size` is the side in pixels before the picture was encoded,
+    0 if unknown. The other fields are those of Sampling.
     """
 
     version: str
@@ -251,6 +256,8 @@ class Provenance:
     dtype: str = ""
     per: str = ""
     run_seed: int = -1
+    title: str = "none"
+    painted_size: int = 0
     revision: str = ""
     loras: str = ""
     vae: str = ""

@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fontTools.ttLib import TTFont, TTLibError
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
-__all__ = ["BUILT_IN", "Face", "font_folders", "read_faces"]
+__all__ = ["BUILT_IN", "Face", "font_folders", "read_face", "read_faces"]
 
 _MAX_FONTS = 400  # searching thousands of fonts for a missing character would take minutes
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
@@ -56,20 +56,42 @@ class Face:
         """Whether the font has every visible character of `text`."""
         return all(ord(c) in self.characters or _is_invisible(c) for c in text)
 
-    def width(self, text: str, size: int) -> float:
+    def width(self, text: str, size: int, weight: int | None = None) -> float:
         """Return the width of `text` in pixels at `size` pixels per em."""
         drawn = self.strike or size
-        return _load(self.file, drawn).getlength(text) * size / drawn
+        return _load(self.file, drawn, weight).getlength(text) * size / drawn
+
+    def bounds(
+        self, text: str, size: int, weight: int | None = None
+    ) -> tuple[float, float, float, float]:
+        """Return the left, top, right and bottom of what is drawn, from the left baseline's end."""
+        drawn = self.strike or size
+        font, scale = _load(self.file, drawn, weight), size / drawn
+        if isinstance(font, ImageFont.ImageFont):  # Pillow's font without FreeType
+            return font.getbbox(text)
+        # Not getbbox(), which includes the space around the letters.
+        mask, (x, y) = font.getmask2(text, anchor="ls")
+        left, top, right, bottom = mask.getbbox() or (0, 0, 0, 0)
+        return (x + left) * scale, (y + top) * scale, (x + right) * scale, (y + bottom) * scale
 
     def draw(
-        self, image: Image.Image, position: tuple[int, int], text: str, size: int, color: str
+        self,
+        image: Image.Image,
+        position: tuple[int, int],
+        text: str,
+        size: int,
+        color: str,
+        weight: int | None = None,
     ) -> None:
-        """Draw `text` with the left end of its baseline at `position`."""
+        """Draw `text` with the left end of its baseline at `position`.
+
+        `weight` (400 is regular, 700 bold) applies to variable fonts.
+        """
         if self.strike:
             self._draw_scaled(image, position, text, size / self.strike)
             return
         ImageDraw.Draw(image).text(
-            position, text, color, _load(self.file, size), "ls", embedded_color=self.colored
+            position, text, color, _load(self.file, size, weight), "ls", embedded_color=self.colored
         )
 
     def _draw_scaled(
@@ -91,7 +113,10 @@ BUILT_IN = Face(file=None, characters=frozenset([*range(0x20, 0x7F), ord("…")]
 
 def font_folders() -> list[Path]:
     """Return the font folders of the system and the user."""
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:  # an unknown user, as in some containers
+        home = Path("/nonexistent")
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
         windows = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"))
@@ -112,7 +137,7 @@ def read_faces(folders: Iterable[Path]) -> Iterator[Face]:
         file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES
     }
     for file in sorted(files, key=_rank)[:_MAX_FONTS]:
-        face = _read_face(file)
+        face = read_face(file)
         if face is not None:
             yield face
 
@@ -124,7 +149,7 @@ def _rank(file: Path) -> tuple[int, bool, str]:
     return (len(_PREFERRED) if styled else next(ranks, len(_PREFERRED)), styled, name)
 
 
-def _read_face(file: Path) -> Face | None:
+def read_face(file: Path) -> Face | None:
     """Read a font, or return None if Pillow cannot draw with it."""
     try:
         with file.open("rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as font:
@@ -150,15 +175,27 @@ def _strike(font: TTFont) -> int | None:
     return None
 
 
-@lru_cache(maxsize=32)
-def _load(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Load a font at a size in pixels. Raises OSError."""
+@lru_cache(maxsize=256)  # titles are tried in many sizes
+def _load(
+    file: Path | None, size: int, weight: int | None = None
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Load a font at a size in pixels, and a variable font at a weight. Raises OSError."""
     if file is None:
         return ImageFont.load_default(size)
     font = ImageFont.truetype(file, size)
     with suppress(OSError, ValueError):  # not a variable font, or one without "Regular"
-        font.set_variation_by_name("Regular")  # the default of some variable fonts is "Thin"
+        if weight is None:
+            font.set_variation_by_name("Regular")  # the default of some variable fonts is "Thin"
+        else:
+            font.set_variation_by_axes([_value(axis, weight) for axis in font.get_variation_axes()])
     return font
+
+
+def _value(axis: Mapping[str, Any], weight: int) -> float:
+    """Return the value of a variation axis: the default, unless it is the weight."""
+    if axis["name"] not in (b"Weight", "Weight"):
+        return float(axis["default"])
+    return float(min(max(weight, axis["minimum"]), axis["maximum"]))
 
 
 def _is_invisible(character: str) -> bool:

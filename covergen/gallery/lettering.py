@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from covergen.gallery.fonts import Face
 
-__all__ = ["Lettering"]
+__all__ = ["Lettering", "cleaned", "clusters", "is_right_to_left"]
 
 _MAX_CHARACTERS = 300  # more would never fit
 _JOINERS = "\u200c\u200d"
@@ -53,25 +53,53 @@ class Lettering:
         text: str,
         *,
         size: int,
-        width: int,
+        width: int | None = None,
         color: str,
+        weight: int | None = None,
     ) -> None:
         """Draw `text` with the left end of its baseline at `position`.
 
-        Text wider than `width` ends in an ellipsis. `size` and `width` are in pixels.
+        Text wider than `width` ends in an ellipsis. `size` and `width` are in pixels. `weight`
+        applies to variable fonts.
         """
-        runs = self._fitting_runs(list(_clusters(_cleaned(text))), size, width)
-        x, y = position
-        if _is_right_to_left("".join(run.text for run in runs)):
-            runs.reverse()
-        for run in runs:
-            run.face.draw(image, (x, y), run.text, size, color)
-            x += round(run.face.width(run.text, size))
+        runs = self._fitting_runs(list(clusters(cleaned(text))), size, width)
+        x, y = float(position[0]), position[1]
+        for run in _in_order(runs):
+            run.face.draw(image, (round(x), y), run.text, size, color, weight)
+            x += run.face.width(run.text, size, weight)
 
-    def _fitting_runs(self, clusters: Sequence[str], size: int, width: int) -> list[_Run]:
+    def bounds(
+        self, text: str, size: int, weight: int | None = None
+    ) -> tuple[float, float, float, float]:
+        """Return the left, top, right and bottom of a drawn line, from its baseline's left end."""
+        start, boxes = 0.0, []
+        for run in _in_order(self._runs(clusters(cleaned(text)))):
+            left, top, right, bottom = run.face.bounds(run.text, size, weight)
+            boxes.append((start + left, top, start + right, bottom))
+            start += run.face.width(run.text, size, weight)
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True) if boxes else ((0.0,),) * 4
+        return min(lefts), min(tops), max(rights), max(bottoms)
+
+    def width(self, text: str, size: int, weight: int | None = None) -> float:
+        """Return the width of a line in pixels."""
+        runs = self._runs(clusters(cleaned(text)))
+        return sum(run.face.width(run.text, size, weight) for run in runs)
+
+    def drawable(self, text: str) -> str:
+        """Return the text without symbols that no font has; "" if a letter or digit has no font."""
+        kept = []
+        for cluster in clusters(cleaned(text)):
+            needs_shaping = len(cluster) > 1 or is_right_to_left(cluster)
+            if self._best(cluster) and (self._can_shape or not needs_shaping):
+                kept.append(cluster)
+            elif unicodedata.category(cluster[0])[0] in "LMN":
+                return ""
+        return " ".join("".join(kept).split())
+
+    def _fitting_runs(self, clusters: Sequence[str], size: int, width: int | None) -> list[_Run]:
         """Return the whole line, or as much of it as fits with an ellipsis."""
         runs = self._runs(clusters)
-        if _width(runs, size) <= width:
+        if width is None or _width(runs, size) <= width:
             return runs
         fits, too_many = 0, len(clusters)
         while too_many - fits > 1:
@@ -119,7 +147,7 @@ class Lettering:
 
     def _find(self, cluster: str) -> Face | None:
         """Return the best font that has the cluster; for emoji, a colored one if possible."""
-        if not self._can_shape and _is_right_to_left(cluster):
+        if not self._can_shape and is_right_to_left(cluster):
             return None
         fitting = (face for face in self._faces() if face.has(cluster))
         best = next(fitting, None)
@@ -139,7 +167,13 @@ def _width(runs: Iterable[_Run], size: int) -> float:
     return sum(run.face.width(run.text, size) for run in runs)
 
 
-def _cleaned(text: str) -> str:
+def _in_order(runs: list[_Run]) -> list[_Run]:
+    """Return the runs from left to right."""
+    text = "".join(run.text for run in runs)
+    return runs[::-1] if is_right_to_left(text) else runs
+
+
+def cleaned(text: str) -> str:
     """Return the text as one line, without control, format and surrogate characters."""
     kept = (c for c in text[:_MAX_CHARACTERS] if c.isspace() or c in _JOINERS or not _is_control(c))
     return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
@@ -149,7 +183,7 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs")
 
 
-def _clusters(text: str) -> Iterator[str]:
+def clusters(text: str) -> Iterator[str]:
     """Split text into characters with their combining marks, which need the same font."""
     cluster = ""
     for character in text:
@@ -187,7 +221,7 @@ def _is_emoji(cluster: str) -> bool:
     return cluster[0] >= "\U0001f000" or "\ufe0f" in cluster
 
 
-def _is_right_to_left(text: str) -> bool:
+def is_right_to_left(text: str) -> bool:
     """Whether the first character with a direction is written from right to left."""
     directions = (unicodedata.bidirectional(character) for character in text)
     return next((d for d in directions if d in ("L", "R", "AL")), "L") != "L"

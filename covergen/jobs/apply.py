@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from covergen.core.errors import WriteError
 from covergen.core.files import remove_stale
-from covergen.core.picture import encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.runs import open_run
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.session import open_session
-from covergen.pipeline.writing import Writer, fill_album, write_album
+from covergen.pipeline.writing import Writer, encoded, fill_album, write_album
 from covergen.preview.review import Review
 
 if TYPE_CHECKING:
@@ -81,5 +80,5 @@ def _write(
         cover = review.cover(plan.album.key, candidate)
     except WriteError as error:
         return AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
-    picture = encode(cover, writer.options.encoding)
-    return write_album(plan, picture, cover.provenance, writer)
+    picture, beside = encoded(cover, writer.options)
+    return write_album(plan, picture, cover.provenance, writer, beside=beside)

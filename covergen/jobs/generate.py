@@ -11,6 +11,7 @@ from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.session import open_session
+from covergen.pipeline.titling import titled
 
 if TYPE_CHECKING:
     from covergen.pipeline.events import CheckInterrupted, Emit
@@ -50,7 +51,8 @@ def generate(
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, cover in painted:
+            for embedding, painting in painted:
+                cover = titled(painting, embedding.plan.album, options.paint)
                 done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
                 emit(
                     AlbumDone(

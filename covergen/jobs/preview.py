@@ -17,6 +17,7 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
+from covergen.pipeline.titling import titled
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
@@ -26,7 +27,14 @@ from covergen.preview.album_entry import (
     same_music,
 )
 from covergen.preview.choices import read_choices
-from covergen.preview.folder import COVERS, keep_cover, keep_excerpt, open_preview, tidy
+from covergen.preview.folder import (
+    COVERS,
+    UNTITLED,
+    keep_cover,
+    keep_excerpt,
+    open_preview,
+    tidy,
+)
 from covergen.preview.manifest import Candidate
 from covergen.preview.page import make_page, make_sheets
 
@@ -151,22 +159,28 @@ class _Painting:
         album = embedding.plan.album
         entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
-        path = keep_cover(self._options.folder, f"{file_stem(entry)}-{number + 1}", cover)
-        new = Candidate(number=number, seed=cover.provenance.seed, cover=path.name)
+        name = f"{file_stem(entry)}-{number + 1}"
+        shown = titled(cover, album, self._options.tag.paint)
+        paths = [keep_cover(self._options.folder, name, shown)]
+        if shown is not cover:  # offer it with and without its title
+            paths.append(keep_cover(self._options.folder, name + UNTITLED, cover))
+        new = (
+            Candidate(number=number, seed=cover.provenance.seed, cover=path.name) for path in paths
+        )
         failed = {outcome.path for outcome in embedding.undecoded}
         tracks = tuple(
             replace(known, target=known.target and track.path not in failed)
             for known, track in zip(entry.tracks, album.tracks, strict=True)
         )
-        candidates = sorted((*entry.candidates, new), key=lambda candidate: candidate.number)
+        candidates = sorted((*entry.candidates, *new), key=lambda candidate: candidate.number)
         entry = replace(entry, tracks=tracks, candidates=tuple(candidates))
         decodable = [track for track in album.tracks if track.path not in failed]
         self._put(self._with_excerpt(entry, decodable))
         if numbers:
             self._waiting[entry.id] = entry, numbers
         else:
-            self._done(embedding, entry, cover.provenance)
-        return path.stat().st_size
+            self._done(embedding, entry, shown.provenance)
+        return sum(path.stat().st_size for path in paths)
 
     def note(self, event: Event) -> None:
         """Record an album none of whose tracks could be decoded; pass on every event."""

@@ -10,10 +10,11 @@ from covergen.audio.same_sound import same_sound
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status
 from covergen.journal.journal import Journal
 from covergen.journal.runs import open_run
 from covergen.library.pictures import read_pictures
+from covergen.library.scanning.artists import ARTIST_NAMES
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import Album, Track
+    from covergen.core.types import Track
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
 
@@ -94,7 +95,8 @@ def _strip_album(
         remove_own_cover(track, same_sound=same_sound, options=options, record=record)
         for track in plan.targets
     ]
-    outcomes += [remove_sidecar(p, record=record) for p in own_sidecars(plan.album.folder)]
+    names = ARTIST_NAMES if plan.reason is Reason.HOLDS_ARTIST else ("cover",)
+    outcomes += [remove_sidecar(p, record=record) for p in own_sidecars(plan.album.folder, names)]
     if run:
         failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
         run.finish_album(plan.album, failed=failed, complete=failed == 0)
@@ -106,8 +108,27 @@ def _plans(
 ) -> Iterator[AlbumPlan | Outcome]:
     # Cover files may be next to music that cannot hold covers.
     choice = replace(options.scan, bare=True)
+    above: set[Path] = set()
     for item in scan(options.paths, choice, scan_cache, check_interrupted=check_interrupted):
-        yield item if isinstance(item, Outcome) else _plan(item)
+        if isinstance(item, Outcome):
+            yield item
+        else:
+            yield _plan(item)
+            above.add(item.folder.parent)
+    for folder in sorted(above):
+        if own_sidecars(folder, ARTIST_NAMES) and _is_within(folder, options.paths):
+            yield _artist_plan(folder)
+
+
+def _is_within(folder: Path, paths: tuple[Path, ...]) -> bool:
+    return any(folder.is_relative_to(path) for path in paths)
+
+
+def _artist_plan(folder: Path) -> AlbumPlan:
+    artist = Album(
+        key=f"artist {folder}", folder=folder, title=folder.name, artist="", date="", tracks=()
+    )
+    return AlbumPlan(album=artist, action=Action.STRIP, reason=Reason.HOLDS_ARTIST)
 
 
 def _plan(album: Album) -> AlbumPlan:

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from covergen.core.picture import encode
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
@@ -16,7 +15,8 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
-from covergen.pipeline.writing import Writer, cleaned, fill_album, write_album
+from covergen.pipeline.titling import titled
+from covergen.pipeline.writing import Writer, cleaned, encoded, fill_album, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.options import TagOptions
+    from covergen.pipeline.options import PaintOptions, TagOptions
 
 __all__ = ["tag"]
 
@@ -40,7 +40,7 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
     with open_session(run) as session:
         meter = Meter()
         writer = Writer(options=write, on_written=session.note_written, run=session.run)
-        tagging = _Tagging(writer=writer, emit=emit)
+        tagging = _Tagging(writer=writer, paint=options.paint, emit=emit)
         plans = plan_library(plan, session.scan_cache, check_interrupted)
         painted = paint_plans(
             tagging.to_paint(cleaned(_unfinished(plans, session.run))),
@@ -72,6 +72,7 @@ class _Tagging:
     """Handles each plan, and each painted cover."""
 
     writer: Writer
+    paint: PaintOptions
     emit: Emit
 
     def to_paint(self, plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan]:
@@ -90,13 +91,15 @@ class _Tagging:
 
     def write(self, embedding: AlbumEmbedding, cover: Cover) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
-        picture = encode(cover, self.writer.options.encoding)
+        cover = titled(cover, embedding.plan.album, self.paint)
+        picture, beside = encoded(cover, self.writer.options)
         self.emit(
             write_album(
                 embedding.plan,
                 picture,
                 cover.provenance,
                 self.writer,
+                beside=beside,
                 undecoded=embedding.undecoded,
             )
         )

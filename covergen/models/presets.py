@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
-from covergen.core.types import DTYPES, FINISHES, OFFLOADS, PADDINGS, SCHEDULERS, Sampling
+from covergen.core.types import (
+    DTYPES,
+    FINISHES,
+    OFFLOADS,
+    PADDINGS,
+    SCHEDULERS,
+    TITLES,
+    Sampling,
+)
 from covergen.models.sources import anchored
 
 if TYPE_CHECKING:
@@ -200,6 +208,7 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         reuse=values.pop("reuse"),
         finish=values.pop("finish"),
         inks=values.pop("inks"),
+        title=values.pop("title"),
     )
     values["styles"] = tuple(values["styles"])
     given = tuple(field.name for field in fields(Sampling) if field.name in table)
@@ -284,6 +293,7 @@ _KEYS: dict[str, _Rule] = {
     "reuse": _Rule(_is_whole(1, 10), "a whole number from 1 to 10", 1),
     "finish": _Rule(FINISHES.__contains__, f"one of {', '.join(FINISHES)}", "none"),
     "inks": _Rule(_is_whole(2, 24), "a whole number from 2 to 24", 6),
+    "title": _Rule(TITLES.__contains__, f"one of {', '.join(TITLES)}", "none"),
     "windows": _Rule(_is_whole(1, 100), "a whole number from 1 to 100", 3),
     "padding": _Rule(PADDINGS.__contains__, f"one of {', '.join(PADDINGS)}"),
     "styles": _Rule(_are_texts, "a list of strings", ()),

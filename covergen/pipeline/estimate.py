@@ -102,7 +102,7 @@ def rates_key(options: PaintOptions, encoding: Encoding) -> str:
     preset = options.preset
     return (
         f"{preset.base} {preset.clap} {preset.windows} {preset.sampling} {preset.vae}"
-        f" {options.device} {options.dtype} {encoding.format} {encoding.size} {encoding.quality}"
+        f" {options.device} {options.dtype} {options.size} {encoding}"
     )
 
 

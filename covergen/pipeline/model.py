@@ -84,6 +84,7 @@ class ModelChoice:
     reuse: int | None = None
     finish: str | None = None
     inks: int | None = None
+    title: str | None = None
     quality: str = "standard"
     styles: tuple[str, ...] = ()
     negative: str | None = None

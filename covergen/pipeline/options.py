@@ -30,14 +30,26 @@ __all__ = [
 class WriteOptions:
     """Where a cover is written: into the tracks (`embed`), beside them (`sidecar`), or both.
 
-    `journal`: record what is written, so that it can be undone.
+    `journal`: record what is written, so that it can be undone. `sidecar_encoding` is that of the
+    cover file, None for the same as in the tracks.
     """
 
     embed: bool = True
     sidecar: bool = False
     journal: bool = True
     encoding: Encoding = field(default_factory=Encoding)
+    sidecar_encoding: Encoding | None = None
     rewrite: RewriteOptions = field(default_factory=RewriteOptions)
+
+    @property
+    def encodings(self) -> tuple[Encoding, Encoding]:
+        """The encodings in the tracks and of the cover file."""
+        return self.encoding, self.sidecar_encoding or self.encoding
+
+    @property
+    def largest_size(self) -> int | None:
+        """The side in pixels of the largest picture that is written, None for the painted size."""
+        return max((one.size for one in self.encodings if one.size), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +70,7 @@ class PaintOptions:
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
     decoder processes. `batch_size` is in covers, None to choose it by free memory. `size` is the
-    side of a cover in pixels, None for the model's own.
+    side in pixels of what is painted, None for the model's own.
     """
 
     preset: Preset

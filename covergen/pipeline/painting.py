@@ -195,8 +195,10 @@ def _paint_albums(
         reported = 0.0
         for pixels in pictures:
             one = requested.popleft()
+            finished = _finish(pixels, options)
             provenance = _provenance(one, model, options.preset, seeds)
-            cover = Cover(pixels=_finish(pixels, options), provenance=provenance)
+            provenance = replace(provenance, painted_size=len(finished))
+            cover = Cover(pixels=finished, provenance=provenance)
             yield one.embedding, cover
 
 
@@ -217,7 +219,7 @@ def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> 
         seed=one.request.seed,
         run_seed=seeds.run if seeds.per == "album" else -1,
         per=seeds.per,
-        **asdict(preset.sampling),
+        **asdict(replace(preset.sampling, title="none")),  # which is set later
         style=one.request.style,
         negative=preset.negative,
         prompt=one.request.prompt,

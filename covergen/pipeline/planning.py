@@ -105,7 +105,8 @@ def _skip_if_blocked(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
 
 def _has_sidecar(album: Album, write: WriteOptions) -> bool:
     """Whether a file with the name of the cover file already exists."""
-    name = f"cover{'.png' if write.encoding.format == 'png' else '.jpg'}"
+    _, encoding = write.encodings
+    name = f"cover{'.png' if encoding.format == 'png' else '.jpg'}"
     files = filter(None, (album.cover_file, album.broken_file))
     return any(file.parent == album.folder and file.name.lower() == name for file in files)
 

@@ -151,9 +151,12 @@ def _model_options(provenance: Provenance, adapter_hint: str) -> dict[str, Optio
     options |= {
         "style": provenance.style,
         "negative": provenance.negative,
+        "paint_size": provenance.painted_size,
         "dtype": provenance.dtype,
     }
-    unused = {name for name in ("padding", "dtype") if not options[name]}
+    drawn = procedural or (provenance.finish, provenance.title) != ("none", "none")
+    unused = set() if drawn else {"paint_size"}
+    unused |= {name for name in ("padding", "dtype", "paint_size") if not options[name]}
     unused |= {*DIFFUSION_OPTIONS, "negative"} if procedural else set()
     unused |= {"inks"} if provenance.finish == "none" else set()
     unused |= {"scheduler"} if provenance.scheduler == DEFAULT_SCHEDULER else set()

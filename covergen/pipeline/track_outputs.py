@@ -12,6 +12,7 @@ from covergen.core.files import remove_stale, write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
+from covergen.library.scanning.playlist import is_playlist, scan_playlist
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.pipeline.events import AlbumDone, FileFailed
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from covergen.core.types import Album
     from covergen.library.scanning.scan_cache import ScanCache
     from covergen.pipeline.events import CheckInterrupted, Emit
 
@@ -27,7 +29,7 @@ __all__ = ["TrackOutputs"]
 
 @dataclass(slots=True, kw_only=True)
 class TrackOutputs:
-    """Assigns one output file to each track below `paths`.
+    """Assigns one output file to each track below `paths`, and for pictures to each playlist.
 
     `output` is a folder, or for a single track a file name that ends in `suffix`. A track found in
     a folder of `paths` keeps its subfolders. Tracks that differ only in their extension keep it:
@@ -40,7 +42,7 @@ class TrackOutputs:
     action: Action = Action.PAINT
     force: bool = False
     scan: ScanOptions = field(default_factory=lambda: ScanOptions(per="track"))
-    _waiting: dict[Path, Path] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Path], Path] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
     _cleaned: set[Path] = field(default_factory=set)
 
@@ -60,25 +62,39 @@ class TrackOutputs:
         self, scan_cache: ScanCache, emit: Emit, check_interrupted: CheckInterrupted
     ) -> Iterator[AlbumPlan]:
         """Yield one plan for each track whose output is to be written."""
-        options = replace(self.scan, bare=True)  # tracks are only read, so any container will do
-        for album in scan(self.paths, options, scan_cache, check_interrupted=check_interrupted):
+        for source, album in self._albums(scan_cache, check_interrupted):
             if isinstance(album, Outcome):
                 emit(FileFailed(outcome=album))
                 continue
-            (track,) = album.tracks
-            output = self._name(track.path)
+            output = self._name(source or album.tracks[0].path)
             if output.exists() and not self.force:
                 plan = AlbumPlan(album=album, action=Action.SKIP, reason=Reason.OUTPUT_EXISTS)
                 emit(AlbumDone(plan=plan, reason=plan.reason))
                 continue
-            self._waiting[track.path] = output
+            self._waiting[_identity(album)] = output
             yield AlbumPlan(
                 album=album, action=self.action, reason=Reason.ASKED, targets=album.tracks
             )
 
+    def _albums(
+        self, scan_cache: ScanCache, check_interrupted: CheckInterrupted
+    ) -> Iterator[tuple[Path | None, Album | Outcome]]:
+        """Yield playlists with their files, then single tracks."""
+        options = replace(self.scan, bare=True)  # tracks are only read, so any container will do
+        paints = self.action is Action.PAINT
+        playlists = [path for path in self.paths if paints and is_playlist(path)]
+        for playlist in playlists:
+            found = scan_playlist(
+                playlist, options, scan_cache, check_interrupted=check_interrupted
+            )
+            yield from ((playlist, album) for album in found)
+        paths = [path for path in self.paths if path not in playlists]
+        tracks = scan(paths, options, scan_cache, check_interrupted=check_interrupted)
+        yield from ((None, album) for album in tracks)
+
     def write(self, plan: AlbumPlan, data: bytes) -> Outcome:
         """Write the output of a planned track atomically."""
-        output = self._waiting.pop(plan.album.tracks[0].path)
+        output = self._waiting.pop(_identity(plan.album))
         try:
             with write_errors(output):
                 output.parent.mkdir(parents=True, exist_ok=True)
@@ -114,3 +130,7 @@ class TrackOutputs:
     def _below_root(self, track: Path) -> Path:
         roots = [path for path in self.paths if path != track and track.is_relative_to(path)]
         return track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
+
+
+def _identity(album: Album) -> tuple[str, Path]:
+    return album.key, album.tracks[0].path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from covergen.audio.same_sound import same_sound
 from covergen.core.errors import TagError
 from covergen.core.files import remove_stale
-from covergen.core.picture import Picture
+from covergen.core.picture import Picture, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
 from covergen.library.containers import most_shown_bytes
@@ -22,14 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from covergen.core.types import Album, AlbumPlan, Provenance, Track
+    from covergen.core.types import Album, AlbumPlan, Cover, Provenance, Track
     from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
     from covergen.pipeline.options import WriteOptions
 
     OnWritten = Callable[[Track], None]
 
-__all__ = ["OnWritten", "Writer", "cleaned", "fill_album", "is_complete", "write_album"]
+__all__ = [
+    "OnWritten",
+    "Writer",
+    "cleaned",
+    "encoded",
+    "fill_album",
+    "is_complete",
+    "write_album",
+    "write_beside",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,16 @@ class Writer:
     options: WriteOptions
     on_written: OnWritten
     run: RunRecorder | None
+
+
+def encoded(cover: Cover, options: WriteOptions) -> tuple[Picture, Picture]:
+    """Encode a cover: the picture for the tracks, and the one for the cover file."""
+    embedded, beside = options.encodings
+    if not options.sidecar or embedded == beside:
+        picture = encode(cover, embedded)
+        return picture, picture
+    large = encode(cover, beside)
+    return encode(cover, embedded) if options.embed else large, large
 
 
 def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcome]:
@@ -63,12 +82,13 @@ def write_album(
     provenance: Provenance,
     writer: Writer,
     *,
+    beside: Picture | None = None,
     undecoded: tuple[Outcome, ...] = (),
 ) -> AlbumDone:
     """Write a painted cover into an album's tracks, beside them, or both.
 
-    `undecoded` tracks are skipped: audio that cannot be decoded cannot be verified either. Raises
-    JournalError.
+    `beside` is the cover file's picture, if it is another one. `undecoded` tracks are skipped:
+    audio that cannot be decoded cannot be verified either. Raises JournalError.
     """
     record = writer.run.record(plan.album, provenance) if writer.run else None
     skipped = {outcome.path for outcome in undecoded}
@@ -77,8 +97,20 @@ def write_album(
         decodable = (track for track in plan.targets if track.path not in skipped)
         outcomes += [_write(track, picture, writer, record) for track in decodable]
     if writer.options.sidecar:
-        outcomes.append(_write_sidecar(plan.album, picture, record))
+        outcomes.append(_write_sidecar(plan.album, beside or picture, record))
     return _done(plan, outcomes, writer, provenance, undecoded)
+
+
+def write_beside(
+    plan: AlbumPlan, picture: Picture, provenance: Provenance, writer: Writer, *, name: str
+) -> AlbumDone:
+    """Write a picture file of this name into an album's folder, unless there is one.
+
+    Raises JournalError.
+    """
+    record = writer.run.record(plan.album, provenance) if writer.run else None
+    outcome = write_sidecar(plan.album.folder, picture, name=name, record=record)
+    return _done(plan, [outcome], writer, provenance)
 
 
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
@@ -95,7 +127,8 @@ def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
     else:
         outcomes = [_write(track, picture, writer, record) for track in plan.targets]
         resumed = plan.reason is Reason.RESUMED
-        if resumed and writer.options.sidecar and album.cover_file is None:
+        embedded, beside = writer.options.encodings
+        if resumed and writer.options.sidecar and album.cover_file is None and embedded == beside:
             outcomes.append(_write_sidecar(album, picture, record))
     return _done(plan, outcomes, writer)
 

@@ -30,6 +30,7 @@ __all__ = [
     "COVERS",
     "EXCERPTS",
     "THUMBNAILS",
+    "UNTITLED",
     "check_preview",
     "keep_cover",
     "keep_excerpt",
@@ -38,9 +39,12 @@ __all__ = [
 ]
 
 COVERS, THUMBNAILS, EXCERPTS = _KINDS = ("covers", "thumbnails", "audio")
+UNTITLED = "-untitled"
+"""The end of the names of covers that are also offered with a title."""
+
 # Names of covers, thumbnails and excerpts, and of temporary files that a killed run left behind.
 _OWN_NAME = re.compile(
-    r"[a-z0-9-]*[0-9a-f]{16}(-[0-9]+)?\.(png|jpg|mp3)|\.covergen-[0-9a-f]+\.(part|tmp)"
+    r"[a-z0-9-]*[0-9a-f]{16}(-[0-9]+)?(-untitled)?\.(png|jpg|mp3)|\.covergen-[0-9a-f]+\.(part|tmp)"
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from covergen.cli.main import cli
 from covergen.diffusion.painter import Painter, load_painter
@@ -88,9 +89,16 @@ def run(tiny_model: TinyModel, home: Path) -> Run:
     return invoke
 
 
+_SCHEMA = json.loads((Path(__file__).parents[2] / ".docs/json.schema.json").read_text())
+_VALIDATOR = Draft202012Validator(_SCHEMA)
+
+
 def json_lines(result: Result) -> list[dict[str, Any]]:
-    """The objects that a command printed with --json."""
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    """The objects that a command printed with --json, each of which fits the documented schema."""
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    for value in objects:
+        _VALIDATOR.validate(value)
+    return objects
 
 
 def snapshot(root: Path) -> dict[Path, tuple[bytes, int]]:

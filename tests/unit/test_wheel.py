@@ -43,9 +43,17 @@ def test_wheel_contains_the_whole_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     version = wheel.name.split("-")[1]
-    assert {name.split("/")[0] for name in names} == {"covergen", f"covergen-{version}.dist-info"}
+    folders = {"covergen", f"covergen-{version}.dist-info", "beetsplug"}
+    assert {name.split("/")[0] for name in names} == folders
+    # beets' plugins are a namespace package: an __init__.py would hide the others.
+    assert {name for name in names if name.startswith("beetsplug")} == {"beetsplug/covergen.py"}
+    assert {
+        "covergen/typography/fonts/Inter.ttf",
+        "covergen/typography/fonts/Inter-LICENSE.txt",
+    } <= names
     assert {"covergen/models.toml", "covergen/py.typed"} <= names
-    assert {p.relative_to(CHECKOUT).as_posix() for p in CHECKOUT.glob("covergen/**/*.py")} <= names
+    modules = {p.relative_to(CHECKOUT).as_posix() for p in CHECKOUT.glob("covergen/**/*.py")}
+    assert modules - names == {"covergen/integrations/beets.py"}  # beetsplug/covergen.py
     assert not [name for name in names if "__pycache__" in name]
 
 

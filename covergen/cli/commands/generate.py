@@ -70,7 +70,10 @@ def generate(
     encoding: Encoding,
     console: ConsoleOptions,
 ) -> None:
-    """Paint a picture for each audio file in PATH. The audio files are not changed."""
+    """Paint a picture for each audio file in PATH, or one for each playlist (.m3u, .m3u8).
+
+    The audio files are not changed.
+    """
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
     from covergen.pipeline.model import locate_model
@@ -86,7 +89,7 @@ def generate(
         scan=replace(scan, per="track"),
     )
     options = GenerateOptions(
-        paint=replace(paint, size=encoding.size), seed=seed, encoding=encoding
+        paint=replace(paint, size=paint.size or encoding.size), seed=seed, encoding=encoding
     )
     run_job(partial(generate_pictures, outputs, options), console.renderer())
 

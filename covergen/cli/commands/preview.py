@@ -149,7 +149,7 @@ def preview(
     options = PreviewOptions(
         tag=TagOptions(
             plan=replace(plan, paths=tuple(map(plain, plan.paths))),
-            paint=replace(paint, size=size),
+            paint=replace(paint, size=paint.size or size),
             seed=seed,
         ),
         folder=output,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from covergen.cli.artists import artist_options, run_artists
 from covergen.cli.commands.preview import review_options, run_as_preview
 from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
 from covergen.cli.job_runner import run_job
@@ -65,6 +66,7 @@ def _former_preview_options(
     cls=SectionedCommand, short_help="Paint covers for albums without one and embed them."
 )
 @plan_options
+@artist_options
 @dry_run_option
 @seed_option
 @paint_options
@@ -77,6 +79,7 @@ def tag(
     ctx: click.Context,
     *,
     plan: PlanOptions,
+    artist_file: str,
     dry_run: bool,
     seed: int,
     paint: PaintOptions,
@@ -93,10 +96,12 @@ def tag(
         return
     options = TagOptions(
         plan=written_plan(plan, write),
-        paint=replace(paint, size=write.encoding.size),
+        paint=replace(paint, size=paint.size or write.largest_size),
         seed=seed,
     )
-    if dry_run:
+    if artist_file:
+        run_artists(options, artist_file, console, dry_run=dry_run, yes=yes)
+    elif dry_run:
         _dry_run(options, console)
     else:
         _run(options, console, yes=yes)

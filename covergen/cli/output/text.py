@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from covergen.core.picture import Encoding
     from covergen.core.types import Album, AlbumPlan, Outcome, Provenance, Sampling
     from covergen.pipeline.estimate import Rates
     from covergen.pipeline.events import AlbumDone, PlanTotals, Tally
@@ -167,11 +168,19 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
         time = f"about {duration(seconds_needed(totals, rates))}"
         size = f"about {byte_size(files * rates.bytes_per_cover)}"
     else:
-        side = write.encoding.size or _USUAL_SIDE
+        embedded, beside = map(_most_bytes, write.encodings)
+        most = (totals.targets * embedded if write.embed else 0) + (
+            totals.covers * beside if write.sidecar else 0
+        )
         time = "known after the first run" if totals.covers else "a moment"
-        size = f"at most {byte_size(files * 3 * side * side)}"
+        size = f"at most {byte_size(most)}"
     work = f"{counted(totals.covers, 'cover')}, {counted(files, 'file')} to write"
     return f"{work}; time: {time}; added disk space: {size}"
+
+
+def _most_bytes(encoding: Encoding) -> int:
+    side = encoding.size or _USUAL_SIDE
+    return min(3 * side * side, encoding.max_bytes or 3 * side * side)
 
 
 def tally_lines(tally: Tally) -> Iterator[str]:
@@ -229,4 +238,6 @@ def sampling_text(sampling: Sampling | Provenance) -> str:
         text += f", full UNet every {sampling.reuse} steps"
     if sampling.finish != "none":
         text += f", finish {sampling.finish}, up to {sampling.inks} inks"
+    if sampling.title != "none":
+        text += f", title {sampling.title}"
     return text

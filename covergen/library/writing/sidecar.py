@@ -1,6 +1,7 @@
 """Cover files next to the tracks."""
 
 import os
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,16 +16,18 @@ from covergen.library.writing.reversal import Reversal
 
 __all__ = ["create_file", "is_own_file", "own_sidecars", "remove_sidecar", "write_sidecar"]
 
-_NAMES = ("cover.png", "cover.jpg")
+_EXTENSIONS = (".png", ".jpg")
 
 
-def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = None) -> Outcome:
-    """Write `cover.png` or `cover.jpg` into `folder` atomically.
+def write_sidecar(
+    folder: Path, picture: Picture, *, name: str = "cover", record: Record | None = None
+) -> Outcome:
+    """Write `cover.png` or `cover.jpg`, or a file of another `name`, into `folder` atomically.
 
     An existing file of that name, ignoring case, is never touched. `record` stores the information
     needed to undo the write first.
     """
-    path = folder / f"cover{picture.extension}"
+    path = folder / f"{name}{picture.extension}"
     try:
         with write_errors(path):
             created = create_file(path, picture.data, record=record)
@@ -35,9 +38,9 @@ def write_sidecar(folder: Path, picture: Picture, *, record: Record | None = Non
     return Outcome(path=path, status=Status.WRITTEN, reason=Reason.WRITTEN)
 
 
-def own_sidecars(folder: Path) -> list[Path]:
-    """Return the cover files in `folder` that `write_sidecar` wrote, without links."""
-    paths = [folder / name for name in _NAMES]
+def own_sidecars(folder: Path, names: Iterable[str] = ("cover",)) -> list[Path]:
+    """Return the files of these names in `folder` that `write_sidecar` wrote, without links."""
+    paths = [folder / f"{name}{extension}" for name in names for extension in _EXTENSIONS]
     return [path for path in paths if is_own_file(path, links=False)]
 
 

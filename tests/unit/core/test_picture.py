@@ -6,6 +6,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from covergen.core.picture import (
+    PURPOSES,
     Encoding,
     Picture,
     decode,
@@ -52,6 +54,8 @@ _PROVENANCE = Provenance(
     dtype="bf16",
     per="album",
     run_seed=12,
+    title="full",
+    painted_size=512,
 )
 _TEXTS = {
     "covergen:version": "1.2.3",
@@ -78,6 +82,8 @@ _TEXTS = {
     "covergen:dtype": "bf16",
     "covergen:per": "album",
     "covergen:run_seed": "12",
+    "covergen:title": "full",
+    "covergen:painted_size": "512",
     "covergen:revision": "",
     "covergen:loras": "",
     "covergen:vae": "",
@@ -162,6 +168,52 @@ def test_encoded_cover_is_described_correctly(encoding: Encoding) -> None:
     for size in (16, 100):
         resized = encode(_cover(), replace(encoding, size=size))
         assert (resized.width, resized.height) == _opened(resized).size == (size, size)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+@pytest.mark.parametrize("most", [20_000, 60_000, 150_000])
+def test_a_limit_in_bytes_costs_quality_and_then_pixels(
+    kind: Literal["png", "jpeg"], most: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    cover = Cover(pixels=noise, provenance=_PROVENANCE)
+    encoding = Encoding(format=kind, quality=95)
+    limited = encode(cover, replace(encoding, max_bytes=most))
+    assert most // 2 < len(limited.data) <= most < len(encode(cover, encoding).data)
+    assert read_provenance(limited.data) == _PROVENANCE
+    whole_at_60 = len(encode(cover, replace(encoding, quality=60)).data)
+    assert (limited.width == 256) == (kind == "jpeg" and whole_at_60 <= most)
+
+
+def test_a_cover_within_the_limit_is_not_encoded_otherwise() -> None:
+    for encoding in (_PNG, _JPEG):
+        whole = encode(_cover(), encoding)
+        assert encode(_cover(), replace(encoding, max_bytes=len(whole.data))) == whole
+
+
+def test_a_limited_jpeg_equals_one_of_that_size_and_quality() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    cover = Cover(pixels=noise, provenance=_PROVENANCE)
+    limited = encode(cover, Encoding(format="jpeg", max_bytes=20_000))
+    again = Encoding(format="jpeg", size=limited.width, quality=60)
+    assert encode(cover, again) == limited
+
+
+@pytest.mark.parametrize(
+    ("purpose", "kind", "side", "most"),
+    [
+        ("player", "JPEG", 600, 200_000),
+        ("archive", "PNG", 1024, None),
+        ("release", "JPEG", 3000, 10_000_000),
+    ],
+)
+def test_purposes(purpose: str, kind: str, side: int, most: int | None) -> None:
+    picture = encode(_cover(300), PURPOSES[purpose])
+    image = _opened(picture)
+    assert (image.format, image.mode, image.size) == (kind, "RGB", (side, side))
+    assert most is None or len(picture.data) <= most
+    if kind == "JPEG":
+        assert _jpeg_kind(picture.data) == "baseline"
 
 
 # Provenance.

@@ -156,3 +156,22 @@ def test_installed_fonts_draw_something_in_every_script() -> None:
         image = Image.new("RGB", (400, 60))
         lettering.draw(image, (0, 40), text, size=20, width=400, color="#ffffff")
         assert image.getbbox() is not None, text
+
+
+@pytest.mark.parametrize(
+    ("text", "drawable"),
+    [("Low", "Low"), ("Low 😀", "Low"), ("A \u25a0 B", "A B"), ("東京 1", ""), ("Ágætis", "")],
+)
+def test_only_symbols_are_left_out_of_a_drawable_text(
+    fonts: Path, text: str, drawable: str
+) -> None:
+    assert Lettering(read_faces([fonts])).drawable(text) == drawable
+
+
+def test_bounds_are_those_of_what_is_drawn(fonts: Path) -> None:
+    lettering = Lettering(read_faces([fonts]))
+    image = Image.new("RGB", (200, 80))
+    lettering.draw(image, (20, 60), "aZ", size=40, color="#ffffff")
+    left, top, right, bottom = image.getbbox() or (0, 0, 0, 0)
+    expected = np.add((20, 60, 20, 60), lettering.bounds("aZ", 40))
+    assert np.abs(expected - (left, top, right, bottom)).max() <= 1

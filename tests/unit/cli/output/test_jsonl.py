@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 
 from covergen.cli.output import jsonl
 from covergen.core.reasons import Reason
@@ -125,6 +126,8 @@ def test_done_object_lists_files_and_provenance() -> None:
             "dtype": "",
             "per": "",
             "run_seed": -1,
+            "title": "none",
+            "painted_size": 0,
             "revision": "",
             "loras": "",
             "vae": "",
@@ -192,3 +195,14 @@ def test_names_that_are_not_utf8_round_trip() -> None:
         b64decode(p) for p in planned["targets_bytes"]
     ]
     assert "path_bytes" not in _read(jsonl.dumps("file", {"path": "/music/André"}))
+
+
+def test_the_schema_is_valid_and_refuses_what_it_does_not_describe() -> None:
+    schema = json.loads((Path(__file__).parents[4] / ".docs/json.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    line = json.loads(jsonl.dumps("album", jsonl.done_object(_DONE)))
+    validator.validate(line)
+    for wrong in ({"format": 2}, {"type": "other"}, {"action": "eat"}, {"files": [{}]}):
+        with pytest.raises(ValidationError):
+            validator.validate(line | wrong)

@@ -1,0 +1,80 @@
+"""`covergen tag --artists`: pictures of artists in their folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from covergen.cli.confirm import confirmed, count, is_interactive, show_totals
+from covergen.cli.job_runner import run_job
+from covergen.cli.option_group import option_group
+from covergen.cli.output import text as lines
+from covergen.core.errors import UsageError
+from covergen.library.scanning.artists import ARTIST_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.cli.options import ConsoleOptions
+    from covergen.pipeline.options import PlanOptions, TagOptions
+
+__all__ = ["artist_options", "run_artists"]
+
+
+@option_group("artist_file")
+@click.option(
+    "--artists",
+    is_flag=True,
+    help="Paint pictures of artists into folders named after them, instead of covers.",
+)
+@click.option(
+    "--artist-name",
+    type=click.Choice(ARTIST_NAMES),
+    default=ARTIST_NAMES[0],
+    show_default=True,
+    help="Name of the file: artist for Navidrome, folder for Jellyfin and Kodi.",
+)
+def artist_options(*, artists: bool, artist_name: str) -> str:
+    """Return the stem of the picture files, "" to paint covers."""
+    return artist_name if artists else ""
+
+
+def run_artists(
+    tag_options: TagOptions, name: str, console: ConsoleOptions, *, dry_run: bool, yes: bool
+) -> None:
+    """Paint the pictures, or print the plan. Raises UsageError for options of covers."""
+    from covergen.jobs.artists import paint_artists, plan_artists
+    from covergen.pipeline.model import check_model
+
+    plan = tag_options.plan
+    for option in _options_of_covers(plan):
+        raise UsageError(f"--artists and {option} cannot be combined.")
+    write = replace(plan.write, embed=False, sidecar=True)
+    plan = replace(plan, write=write, scan=replace(plan.scan, bare=True))
+    tag_options = replace(tag_options, plan=plan)
+    plans = partial(plan_artists, plan)
+    if dry_run:
+        show_totals(count(plans, console, show=True), console)
+        return
+    renderer = console.renderer()
+    if is_interactive(console, yes=yes):
+        totals = count(plans, console, show=False)
+        if totals.covers:
+            check_model(tag_options.paint)
+        if totals.has_work and not confirmed(totals, lines.totals_lines(totals), yes=yes):
+            return
+        renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
+    run_job(partial(paint_artists, tag_options, name), renderer)
+
+
+def _options_of_covers(plan: PlanOptions) -> Iterator[str]:
+    given = {
+        "--force": plan.force,
+        "--fill": plan.fill,
+        "--sidecar": plan.write.sidecar,
+        "--per track": plan.scan.per == "track",
+    }
+    yield from (option for option, is_given in given.items() if is_given)

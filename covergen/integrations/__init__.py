@@ -1,0 +1,1 @@
+"""Plugins for other programs, which run covergen as a command."""

@@ -1,0 +1,108 @@
+"""Paint pictures of artists into their folders, from all of their albums."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from covergen.core.picture import encode
+from covergen.core.reasons import Reason
+from covergen.core.seeds import seed_for
+from covergen.core.types import Action, AlbumPlan, Outcome
+from covergen.journal.runs import open_run
+from covergen.library.scanning.artists import artist_folders, artist_picture
+from covergen.library.scanning.scan import scan
+from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.estimate import Meter
+from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.session import open_session
+from covergen.pipeline.titling import titled
+from covergen.pipeline.writing import Writer, write_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from covergen.core.types import Album
+    from covergen.pipeline.events import CheckInterrupted, Emit
+    from covergen.pipeline.options import PlanOptions, TagOptions
+
+__all__ = ["paint_artists", "plan_artists"]
+
+
+def plan_artists(
+    options: PlanOptions, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
+    """Yield the plan of each artist folder; change nothing."""
+    with closing(ScanCache()) as scan_cache:
+        yield from _plans(options, scan_cache, check_interrupted)
+
+
+def paint_artists(
+    options: TagOptions, name: str, emit: Emit, check_interrupted: CheckInterrupted
+) -> None:
+    """Write a picture file of this name into each artist folder that has none.
+
+    Raises BusyError, JournalError, ModelError, and Interrupted if `check_interrupted` raises it.
+    """
+    plan, write = options.plan, options.plan.write
+    settings = {
+        "plan": replace(plan, paths=()),
+        "preset": options.paint.preset,
+        "seed": options.seed,
+        "artists": name,
+    }
+    run = open_run("tag", plan.paths, settings, journal=write.journal)
+    with open_session(run) as session:
+        writer = Writer(options=write, on_written=session.note_written, run=session.run)
+        painted = paint_plans(
+            _to_paint(_plans(plan, session.scan_cache, check_interrupted), emit),
+            options.paint,
+            session.store,
+            seeds=Seeds(
+                run=options.seed,
+                per="album",
+                of=lambda album: (seed_for(album.key, options.seed),),
+            ),
+            meter=Meter(),
+            emit=emit,
+            check_interrupted=check_interrupted,
+        )
+        with closing(painted):  # ends the threads that use the store
+            for embedding, painting in painted:
+                cover = titled(painting, embedding.plan.album, options.paint)
+                picture = encode(cover, write.encoding)
+                emit(write_beside(embedding.plan, picture, cover.provenance, writer, name=name))
+
+
+def _plans(
+    options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
+    found = scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted)
+    active = 0
+    for item in artist_folders(found):
+        if isinstance(item, Outcome):
+            yield item
+            continue
+        plan = _plan(item)
+        active += plan.action is Action.PAINT
+        if options.limit is not None and active > options.limit:
+            plan = replace(plan, action=Action.SKIP, reason=Reason.LIMIT)
+        yield plan
+
+
+def _plan(artist: Album) -> AlbumPlan:
+    if artist_picture(artist.folder):
+        return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.HAS_ART)
+    return AlbumPlan(album=artist, action=Action.PAINT, reason=Reason.NO_COVER)
+
+
+def _to_paint(plans: Iterable[AlbumPlan | Outcome], emit: Emit) -> Iterator[AlbumPlan]:
+    for plan in plans:
+        if isinstance(plan, Outcome):
+            emit(FileFailed(outcome=plan))
+        elif plan.action is Action.PAINT:
+            yield plan
+        else:
+            emit(AlbumDone(plan=plan, reason=plan.reason))

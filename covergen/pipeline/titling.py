@@ -1,0 +1,41 @@
+"""Set titles on painted covers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from covergen.core.types import Cover
+
+if TYPE_CHECKING:
+    from covergen.core.types import Album
+    from covergen.pipeline.options import PaintOptions
+
+__all__ = ["titled"]
+
+_SIDE = 1024  # pixels; smaller type would be blurred
+
+
+def titled(cover: Cover, album: Album, options: PaintOptions) -> Cover:
+    """Return the cover with the album's title, as the model asks for it.
+
+    It is the same cover if no title is asked for, or if none can be set.
+    """
+    kind = options.preset.sampling.title
+    if kind == "none":
+        return cover
+    import numpy as np
+    from PIL import Image
+
+    from covergen.typography.titles import compose
+
+    side = options.size or max(_SIDE, len(cover.pixels))
+    image = Image.fromarray(cover.pixels)
+    if image.width != side:
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    artist = album.artist if kind == "full" else ""
+    composition = compose(np.asarray(image), album.title, artist, seed=cover.provenance.seed)
+    if composition is None:
+        return cover
+    provenance = replace(cover.provenance, title=kind, painted_size=side)
+    return Cover(pixels=composition.drawn(), provenance=provenance)

@@ -1,0 +1,1 @@
+"""Titles on covers: line breaking, layouts, and colours that can be read."""

@@ -1,0 +1,78 @@
+"""`covergen tag --artists`: pictures in folders that are named after an artist."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.functional.conftest import Run, json_lines, snapshot
+from tests.media import encode, picture_bytes
+
+POSTER = ("--model", "poster", "--size", 64, "--json", "-y")
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Two albums by one artist, one by another, and a compilation; none has a cover."""
+    root = tmp_path / "music"
+    for artist, album, folder, kind in (
+        ("The Ädna", "Noise", "Ädna, The", "noise"),
+        ("The Ädna", "Tones", "Ädna, The", "tone"),
+        ("Bo Ek", "Chords", "Bo Ek", "chord"),
+        ("Various Artists", "Mix", "Compilations", "melody"),
+    ):
+        tags = {"artist": artist, "album_artist": artist, "album": album, "title": "Song"}
+        encode(root / folder / album / "01 Song.flac", "flac", seconds=1.0, kind=kind, tags=tags)
+    return root
+
+
+def pictures(root: Path) -> set[str]:
+    found = (path for path in root.rglob("*") if path.suffix in (".png", ".jpg"))
+    return {path.relative_to(root).as_posix() for path in found}
+
+
+def test_each_artist_folder_gets_a_picture_of_all_its_albums(music: Path, run: Run) -> None:
+    before = snapshot(music)
+    planned = json_lines(run("tag", "--artists", "-n", "--json", music))
+    assert [(line["title"], line["tracks"]) for line in planned[:-1]] == [
+        ("Bo Ek", 1), ("The Ädna", 2),
+    ]  # fmt: skip
+    assert snapshot(music) == before
+
+    run("tag", "--artists", *POSTER, music)
+
+    assert pictures(music) == {"Bo Ek/artist.png", "Ädna, The/artist.png"}
+    assert {path: kept for path, kept in snapshot(music).items() if path in before} == before
+    with Image.open(music / "Bo Ek/artist.png") as image:
+        assert image.size == (64, 64)
+
+
+def test_artists_with_a_picture_are_skipped(music: Path, run: Run) -> None:
+    (music / "Bo Ek/Folder.JPG").write_bytes(picture_bytes("jpeg"))
+    for _ in range(2):
+        run("tag", "--artists", "--artist-name", "folder", *POSTER, music)
+        assert pictures(music) == {"Ädna, The/folder.png"}
+    lines = json_lines(run("tag", "--artists", *POSTER, music))
+    assert [line["reason"] for line in lines[:-1]] == ["has-art", "has-art"]
+
+
+@pytest.mark.parametrize("command", [("undo", "-y"), ("strip",)])
+def test_pictures_of_artists_are_taken_out_again(
+    music: Path, run: Run, command: tuple[str, ...]
+) -> None:
+    before = snapshot(music)
+    run("tag", "--artists", *POSTER, music)
+    assert snapshot(music) != before
+    run(*command, *([music] if command == ("strip",) else []))
+    assert snapshot(music) == before
+
+
+def test_stripping_one_album_leaves_its_artist(music: Path, run: Run) -> None:
+    run("tag", "--artists", *POSTER, music)
+    run("strip", music / "Bo Ek/Chords")
+    assert "Bo Ek/artist.png" in pictures(music)
+
+
+@pytest.mark.parametrize("option", ["--force", "--fill", "--sidecar", "--per=track"])
+def test_options_of_covers_are_refused(music: Path, run: Run, option: str) -> None:
+    assert "cannot be combined" in run("tag", "--artists", option, music, expect=2).output
