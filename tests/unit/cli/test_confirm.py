@@ -38,7 +38,7 @@ def test_default_answer_is_yes_only_for_albums_that_are_listed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("\n"))
-    assert confirmed(totals_of(albums), ["the totals"], ASKED) is default
+    assert confirmed(totals_of(albums), iter(["the totals"]), yes=False) is default
     shown = capsys.readouterr().err
     assert shown.count("B – A") == (albums if default else 0)
     assert ("To list these 21 albums" in shown) is not default
@@ -47,4 +47,4 @@ def test_default_answer_is_yes_only_for_albums_that_are_listed(
 
 def test_nobody_is_asked_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    assert confirmed(totals_of(1), [], ASKED)
+    assert confirmed(totals_of(1), iter([]), yes=False)
