@@ -113,9 +113,8 @@ def train(
 
     Raises TrainingError, ModelError, UsageError, and Interrupted.
     """
-    state = PartialState(cpu=device.type == "cpu")
     check_output(output, resume=resume)
-    frozen = load_frozen(base, recipe, state.device if state.num_processes > 1 else device)
+    frozen = load_frozen(base, recipe, _own_device(device))
     with _translate_errors(output):
         saved, damaged = _open_folder(output, resume=resume)
         with closing(_open_record(output, saved, damaged, emit)) as record:
@@ -123,8 +122,8 @@ def train(
             _emit_left_out(pairs, left_out, record, strict=strict)
             training, validation = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
             learner = _make_learner(frozen, recipe, pairs, len(training), initial)
-            used = fingerprint(pairs, np.concatenate([training, validation]))
-            metadata = _metadata(recipe, names, frozen, used, initial)
+            used = np.concatenate([training, validation])
+            metadata = _metadata(recipe, names, frozen, fingerprint(pairs, used), initial)
             latent_shape = pairs.latents(training[:1], np.zeros(1)).shape[2:]
             run = TrainingRun(
                 output=output,
@@ -145,6 +144,11 @@ def train(
                 check_interrupted=check_interrupted,
             )
             return _finish(run, left_out=len(left_out))
+
+
+def _own_device(device: torch.device) -> torch.device:
+    state = PartialState(cpu=device.type == "cpu")
+    return state.device if state.num_processes > 1 else device
 
 
 def _metadata(
