@@ -134,3 +134,18 @@ for name in ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc"):
         check=True,
     )
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_tokenizer_with_a_larger_vocabulary_is_an_error(sd1: Path, tmp_path: Path) -> None:
+    base = copytree(sd1, tmp_path / "base")
+    path = base / "tokenizer" / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    for word in ("<|startoftext|>", "<|endoftext|>"):
+        tokenizer["model"]["vocab"][word] += 1000
+    for token in tokenizer["added_tokens"]:
+        token["id"] += 1000
+    for special in ("sep", "cls"):
+        tokenizer["post_processor"][special][1] += 1000
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(ModelError, match="tokenizer: expected token IDs below 190"):
+        encode_prompts(read_config(base), [""], masked=False)

@@ -413,3 +413,9 @@ def test_output_that_is_not_finite_is_an_error(sd1_case: Case) -> None:
 def test_a_single_step_is_possible(scheduler: str, painter: Painter) -> None:
     pictures = paint_all(painter, requests(1), Sampling(steps=1, guidance=2.0, scheduler=scheduler))
     assert pictures.shape == (1, 64, 64, 3)
+
+
+def test_other_runtime_errors_are_not_caught(painter: Painter) -> None:
+    wrong = PaintRequest(vector=np.zeros(3, np.float32), seed=0)
+    with pytest.raises(RuntimeError, match="shape"):
+        paint_all(painter, [wrong])

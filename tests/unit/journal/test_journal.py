@@ -1,5 +1,6 @@
 """The journal: records, resuming, pruning, and damage."""
 
+import errno
 import os
 import random
 import shutil
@@ -345,3 +346,12 @@ def test_file_is_not_written_if_it_cannot_be_recorded(song: Path, original: byte
         tagged(song, "flac", PNG)
     assert song.read_bytes() == original
     assert list(song.parent.iterdir()) == [song]
+
+
+def test_io_error_is_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "exists", failing)
+    with pytest.raises(JournalError, match=os.strerror(errno.EIO)):
+        journal.runs()

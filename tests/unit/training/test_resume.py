@@ -194,3 +194,16 @@ def test_only_the_last_checkpoints_are_kept_with_their_digests(
         f"{digest(folder / name)}  {name}"
         for name in ("step-4.safetensors", "step-4.state.safetensors")
     ]
+
+
+def test_half_precision_resumes_with_identical_results(
+    sd1: Path, tmp_path: Path, examples: list[Example]
+) -> None:
+    """The state includes the loss scale."""
+    one, two = Trainer(sd1, tmp_path / "one"), Trainer(sd1, tmp_path / "two")
+    one(examples, precision="fp16")
+    with pytest.raises(Interrupted):
+        two(examples, precision="fp16", check_interrupted=stop_at(len(examples) + 2))
+    two(examples, precision="fp16", resume=True)
+    assert one.losses == two.losses
+    assert one.adapter_digest == two.adapter_digest
