@@ -78,9 +78,11 @@ class PipelineConfig:
         return replace(preset, **neutral, **{n: v for n, v in own.items() if n not in given})
 
     def check_negative(self, prompt: str) -> None:
-        """Raise UsageError for a negative prompt if the pipeline does not take one."""
-        if prompt and "negative_prompt" not in self.parameters:
-            raise UsageError(f"This model takes no negative prompt: {self.name} does not have it.")
+        """Raise UsageError for a negative prompt if the pipeline does not use one."""
+        # With both kinds of guidance, as in Flux, the one that uses it is off by default.
+        off = "true_cfg_scale" in self.parameters and self.guidance != "true_cfg_scale"
+        if prompt and (off or "negative_prompt" not in self.parameters):
+            raise UsageError(f"This model takes no negative prompt: {self.name} does not use one.")
 
     def _number(self, name: str) -> str:
         parameter = self.parameters.get(name)

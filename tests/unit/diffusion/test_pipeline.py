@@ -173,8 +173,9 @@ def test_negative_prompt_is_passed_on_or_refused(sdxl: Path, tmp_path: Path) -> 
     index = json.loads((sdxl / "model_index.json").read_text())
     index |= {"_class_name": "LatentConsistencyModelPipeline"}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(UsageError, match="takes no negative prompt"):
-        load_pipeline(tmp_path, device=CPU, dtype=torch.float32, negative="red")
+    for folder in (tmp_path, make_tiny_pipeline(tmp_path / "flux", "flux")):
+        with pytest.raises(UsageError, match="takes no negative prompt"):
+            load_pipeline(folder, device=CPU, dtype=torch.float32, negative="red")
 
 
 def test_other_scheduler_is_used_where_it_fits(sdxl: Path, tmp_path: Path) -> None:
