@@ -248,6 +248,13 @@ def test_unusable_index_is_an_error_before_weights(
         read_pipeline_config(tmp_path)
 
 
+def test_tokenizer_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    make_tiny_pipeline(tmp_path, "sdxl")
+    edit_json(tmp_path / "tokenizer_2/tokenizer_config.json", auto_map={"AutoTokenizer": "own.Own"})
+    with pytest.raises(ModelError, match=r"tokenizer_2.* needs code of its own"):
+        read_pipeline_config(tmp_path)
+
+
 def test_missing_tensors_are_an_error(sdxl: Path, tmp_path: Path) -> None:
     make_tiny_pipeline(tmp_path, "sdxl")
     file = tmp_path / "unet/diffusion_pytorch_model.safetensors"
