@@ -1,4 +1,4 @@
-"""Detect out-of-memory errors, and release cached memory."""
+"""Free memory of a device: measure it, release it, and detect that there is none left."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from covergen.compute.memory import free_bytes
 from covergen.core.errors import ModelError
 from covergen.diffusion.base_config import BaseConfig
 
@@ -24,7 +25,7 @@ _CPU_BYTES = 1 << 28  # larger batches exceed the CPU's cache and are slower
 
 def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: torch.dtype) -> int:
     """Estimate the batch size from the base's sizes and the device's free memory."""
-    free = _free_bytes(device)
+    free = free_bytes(device)
     usable = _CPU_BYTES if free is None else free * _USED_SHARE
     _, height, width = config.latent_shape
     map_bytes = height * width * config.unet["block_out_channels"][0] * dtype.itemsize
@@ -33,27 +34,18 @@ def automatic_batch_size(config: BaseConfig, *, device: torch.device, dtype: tor
 
 def pipeline_batch_size(pixels: int, *, device: torch.device, dtype: torch.dtype) -> int:
     """Estimate the batch size of a pipeline that is loaded, for pictures of so many pixels."""
-    free = _free_bytes(device)
+    free = free_bytes(device)
     if free is None:
         return 1  # large models gain nothing from batches on a CPU
     per_picture = pixels * dtype.itemsize * _BYTES_PER_PIXEL
     return max(1, min(_MAX_PIPELINE_BATCH_SIZE, int(free * _USED_SHARE / per_picture)))
 
 
-def choose_offload(sizes: Sequence[int], free_bytes: int) -> str:
-    """Choose one of OFFLOADS for models of these sizes in bytes, other than "auto"."""
-    if sum(sizes) + _WORKING_BYTES <= free_bytes:
+def choose_offload(sizes: Sequence[int], free: int) -> str:
+    """Choose one of OFFLOADS other than "auto"; `sizes` of models and `free` are in bytes."""
+    if sum(sizes) + _WORKING_BYTES <= free:
         return "none"
-    return "model" if max(sizes) + _WORKING_BYTES <= free_bytes else "sequential"
-
-
-def _free_bytes(device: torch.device) -> float | None:
-    """Return the free memory of a GPU, None for a CPU."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
-        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return None
+    return "model" if max(sizes) + _WORKING_BYTES <= free else "sequential"
 
 
 def memory_error(problem: str) -> ModelError:

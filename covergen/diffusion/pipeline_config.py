@@ -20,6 +20,12 @@ __all__ = ["PipelineConfig", "is_distilled", "pipeline_error", "read_pipeline_co
 
 # Components that are not loaded, as in models/files.py.
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
+_MAY_NAME_CODE = (
+    "config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
 _NOT_IN_AUTO = ("SanaSprintPipeline",)  # text to image as well, but not in diffusers' table
 _DISTILLED_NAME = re.compile(
     r"(?<![a-z])(turbo|lightning|schnell|sprint|lcm|hyper-?sd\w*)(?![a-z])", re.IGNORECASE
@@ -78,9 +84,11 @@ class PipelineConfig:
         return replace(preset, **neutral, **{n: v for n, v in own.items() if n not in given})
 
     def check_negative(self, prompt: str) -> None:
-        """Raise UsageError for a negative prompt if the pipeline does not take one."""
-        if prompt and "negative_prompt" not in self.parameters:
-            raise UsageError(f"This model takes no negative prompt: {self.name} does not have it.")
+        """Raise UsageError for a negative prompt if the pipeline does not use one."""
+        # With both kinds of guidance, as in Flux, the one that uses it is off by default.
+        off = "true_cfg_scale" in self.parameters and self.guidance != "true_cfg_scale"
+        if prompt and (off or "negative_prompt" not in self.parameters):
+            raise UsageError(f"This model takes no negative prompt: {self.name} does not use one.")
 
     def _number(self, name: str) -> str:
         parameter = self.parameters.get(name)
@@ -189,9 +197,10 @@ def _check_component(folder: Path, name: str, value: list[Any]) -> None:
             f"{folder}: {name} is a {class_name}, which the installed {library}"
             f" {modules.get(library, diffusers).__version__} does not have."
         )
-    config = folder / name / "config.json"
-    if config.exists() and "auto_map" in _read_json(config):
-        raise pipeline_error(f"{config}: needs code of its own, which covergen does not run.")
+    for file in _MAY_NAME_CODE:
+        config = folder / name / file
+        if config.exists() and "auto_map" in _read_json(config):
+            raise pipeline_error(f"{config}: needs code of its own, which covergen does not run.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

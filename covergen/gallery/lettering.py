@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Lettering", "cleaned", "clusters", "is_right_to_left"]
 
 _MAX_CHARACTERS = 300  # more would never fit
+_MEASURED = 100  # pixels per em
 _JOINERS = "\u200c\u200d"
 
 
@@ -86,7 +87,10 @@ class Lettering:
         return sum(run.face.width(run.text, size, weight) for run in runs)
 
     def drawable(self, text: str) -> str:
-        """Return the text without symbols that no font has; "" if a letter or digit has no font."""
+        """Return the text without invisible words and symbols that no font has.
+
+        It is "" if a letter or digit has no font.
+        """
         kept = []
         for cluster in clusters(cleaned(text)):
             needs_shaping = len(cluster) > 1 or is_right_to_left(cluster)
@@ -94,7 +98,7 @@ class Lettering:
                 kept.append(cluster)
             elif unicodedata.category(cluster[0])[0] in "LMN":
                 return ""
-        return " ".join("".join(kept).split())
+        return " ".join(word for word in "".join(kept).split() if self.width(word, _MEASURED))
 
     def _fitting_runs(self, clusters: Sequence[str], size: int, width: int | None) -> list[_Run]:
         """Return the whole line, or as much of it as fits with an ellipsis."""

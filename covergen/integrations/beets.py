@@ -156,7 +156,10 @@ def _music_below(folder: bytes) -> Iterator[bytes]:
 
 def _read(line: bytes) -> _Done | None:
     """Return the album that a line of JSON is about, None for other lines."""
-    value: dict[str, Any] = json.loads(line)
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"covergen: its output cannot be read: {line!r}") from error
     if value["type"] == "error":
         raise UserError(f"covergen: {value['message']}")
     if value["type"] != "album":

@@ -82,13 +82,20 @@ def pull(
 def _on_disk(path: Path, kind: Kind) -> Path:
     try:
         if path.is_file() and kind in _FILES:
-            return path
-        part, fault = _part_in(path, kind) if path.is_dir() else (path, _folder_fault(path))
+            part, fault = path, _file_fault(path, kind)
+        else:
+            part, fault = _part_in(path, kind) if path.is_dir() else (path, _folder_fault(path))
     except OSError as error:
         part, fault = path, f"cannot be read ({error.strerror})"
     if fault:
         raise ModelMissingError(f"The {kind} {path} {fault}.", hint=_FORMS[kind])
     return part
+
+
+def _file_fault(path: Path, kind: Kind) -> str:
+    # diffusers would unpickle a LoRA in another file.
+    other = kind == "lora" and path.suffix != ".safetensors"
+    return "is not a .safetensors file" if other else ""
 
 
 def _folder_fault(path: Path) -> str:

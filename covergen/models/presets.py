@@ -35,6 +35,7 @@ __all__ = [
     "is_name",
     "load_presets",
     "lora_texts",
+    "steps_at",
     "unnamed_preset",
     "user_file",
 ]
@@ -61,8 +62,9 @@ class Preset:
     `parse_source`. `licence`, `size` and `memory` are for display. `defined_in` is the models.toml.
 
     `pipeline`: diffusers paints with the base, even if it is like Stable Diffusion 1.x or 2.x. It
-    then uses its own default for the sampling settings that are not `given`. `variant` is that of
-    the base's weights, `offload` one of OFFLOADS. `dtype` replaces --dtype auto, None for neither.
+    then uses its own default for the sampling settings that are not `given`, at this `quality`.
+    `variant` is that of the base's weights, `offload` one of OFFLOADS. `dtype` replaces --dtype
+    auto, None for neither.
     """
 
     name: str
@@ -88,11 +90,13 @@ class Preset:
     dtype: str | None = None
     offload: str = "auto"
     given: tuple[str, ...] = ()
+    quality: str = "standard"
 
 
 UNNAMED = "custom"
 """The name of a model that is not in a models.toml."""
 
+_DRAFT_STEPS, _BEST_STEPS = 10, 50
 _FEW_STEPS, _LITTLE_GUIDANCE = 8, 2.0  # of models that were distilled for a few steps
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 
@@ -106,19 +110,29 @@ def at_quality(preset: Preset, quality: str) -> Preset:
     sampling = preset.sampling
     if quality == "reference":
         return replace(
-            preset, sampling=_REFERENCE, windows=1, padding="silence", styles=(), negative=""
+            preset,
+            sampling=_REFERENCE,
+            windows=1,
+            padding="silence",
+            styles=(),
+            negative="",
+            given=("guidance", "scheduler", "steps"),
+            quality=quality,
         )
+    distilled = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
+    steps = sampling.steps if distilled else steps_at(sampling.steps, quality)
+    sampling = replace(sampling, steps=steps)
     if quality == "draft":
-        sampling = replace(
-            sampling,
-            steps=min(sampling.steps, 10),
-            guided_until=min(sampling.guided_until, 0.6),
-        )
+        sampling = replace(sampling, guided_until=min(sampling.guided_until, 0.6))
     if quality == "best":
-        distilled = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
-        steps = sampling.steps if distilled else max(sampling.steps, 50)
-        sampling = replace(sampling, steps=steps, guided_from=0.0, guided_until=1.0, reuse=1)
-    return replace(preset, sampling=sampling)
+        sampling = replace(sampling, guided_from=0.0, guided_until=1.0, reuse=1)
+    return replace(preset, sampling=sampling, quality=quality)
+
+
+def steps_at(steps: int, quality: str) -> int:
+    """Return the number of steps at one of QUALITIES, given that of "standard"."""
+    limits = {"draft": min(steps, _DRAFT_STEPS), "best": max(steps, _BEST_STEPS)}
+    return limits.get(quality, steps)
 
 
 def lora_texts(loras: Iterable[Lora]) -> str:

@@ -16,6 +16,7 @@ from covergen.models.presets import (
     at_quality,
     find_preset,
     load_presets,
+    steps_at,
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
     from covergen.core.types import PaintRequest
+    from covergen.diffusion.pipeline_config import PipelineConfig
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
@@ -169,7 +171,8 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         check_styles(filter(None, styles))
     sampling = replace(preset.sampling, **overrides)
     # What a preset says about sampling is for its own base.
-    given = {*overrides, *(preset.given if base == preset.base else ())}
+    own_base = base == preset.base
+    given = {*overrides, *(preset.given if own_base or choice.quality == "reference" else ())}
     if choice.inks is not None and sampling.finish == "none":
         raise OptionError("inks", "applies to the finishes print and paper only.")
     return replace(
@@ -186,6 +189,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
         vocabulary=preset.vocabulary if choice.base in (None, preset.base) else None,
         sampling=sampling,
         given=tuple(sorted(given)),
+        pipeline=preset.pipeline and own_base,
     )
 
 
@@ -291,7 +295,7 @@ def check_model(options: PaintOptions) -> None:
 
         preset = options.preset
         config = read_pipeline_config(files.base)
-        config.sampling(preset.sampling, preset.given)
+        _pipeline_sampling(config, preset)
         config.check_negative(preset.negative)
 
 
@@ -372,7 +376,7 @@ def _load_pipeline(
         vae=files.vae,
         negative=preset.negative,
     )
-    sampling = painter.config.sampling(preset.sampling, preset.given)
+    sampling = _pipeline_sampling(painter.config, preset)
     _warn_if_distilled(preset, files, sampling, emit)
     return Model(
         audio_encoder=audio_encoder,
@@ -384,6 +388,18 @@ def _load_pipeline(
         paint_batches=painter.paint_batches,
         words=words,
     )
+
+
+def _pipeline_sampling(config: PipelineConfig, preset: Preset) -> Sampling:
+    """A preset's sampling, with a pipeline's own settings at the preset's quality.
+
+    Raises UsageError for a given setting that the pipeline does not have.
+    """
+    sampling = config.sampling(preset.sampling, preset.given)
+    # A default of so few steps is that of a distilled model, which only works with these.
+    if "steps" in preset.given or sampling.steps <= _DISTILLED_STEPS:
+        return sampling
+    return replace(sampling, steps=steps_at(sampling.steps, preset.quality))
 
 
 def _weighted(preset: Preset, files: ModelFiles) -> list[tuple[Path, float]]:

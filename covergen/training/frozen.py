@@ -61,8 +61,6 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
     with quiet():
         parts.unet.to(_DTYPES[precision])
     pack_products(parts.unet)
-    if recipe.gradient_checkpointing:
-        parts.unet.enable_gradient_checkpointing()
     return Frozen(
         config=config,
         unet=parts.unet,

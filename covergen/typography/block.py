@@ -99,7 +99,8 @@ def fitted(paragraph: Paragraph, *, width: float, height: float, align: Align = 
     middle, or right end, is at x = 0, its top at y = 0.
     """
     pieces = units(paragraph.text)
-    if not pieces:
+    widest = max((_width(unit.text, paragraph.weight) for unit in pieces), default=0.0)
+    if not widest:  # nothing is visible
         return Block((), 0.0)
     best: tuple[float, list[str]] = (0.0, [])
     for count in range(1, min(paragraph.most_lines, len(pieces)) + 1):
@@ -108,7 +109,6 @@ def fitted(paragraph: Paragraph, *, width: float, height: float, align: Align = 
         if size > best[0] * (_WORTH if best[1] else 1):
             best = size, lines
     size, lines = best
-    widest = max(_width(unit.text, paragraph.weight) for unit in pieces)
     smallest = max(
         _SHRINK * paragraph.smallest, min(paragraph.smallest, width * _REFERENCE / widest)
     )

@@ -99,6 +99,32 @@ def test_setting_that_a_pipeline_lacks_is_refused_before_painting(
     assert "'reuse' does not apply to this model" in result.stderr
 
 
+def test_quality_applies_to_the_steps_of_a_pipeline(
+    library: Library, run: Run, models: Path, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    for options, expected in (
+        (("--quality", "draft"), ("10", "5.0", "default")),
+        (("--quality", "draft", "--steps", 2), ("2", "5.0", "default")),
+        (("--quality", "reference", "--steps", 2), ("2", "7.5", "ddpm")),
+    ):
+        output = ("-o", tmp_path / "a.png", "--force")
+        run("generate", "-q", "--model", "xl", track, *output, *options)
+        written = texts(tmp_path / "a.png")
+        assert (written["steps"], written["guidance"], written["scheduler"]) == expected
+
+
+def test_another_base_in_place_of_a_pipeline_takes_an_adapter(
+    library: Library, run: Run, models: Path, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    with models.open("a") as file:
+        file.write("pipeline = true\n")
+    parts = ("--base", tiny_model.base, "--adapter", tiny_model.adapter, "--steps", 1)
+    track = library.every_container["flac"]
+    run("generate", "-q", "--model", "xl", *parts, track, "-o", tmp_path / "a.png")
+    assert texts(tmp_path / "a.png")["adapter"] != "none"
+
+
 def test_pipelines_are_listed_with_what_they_need(run: Run, models: Path, sdxl: Path) -> None:
     listed = run("models", "list").stdout
     lines = [line.split() for line in listed.splitlines()]

@@ -145,8 +145,17 @@ def test_the_command_paints_what_the_query_finds(beet: Beets) -> None:
     assert "No albums without art." in beet("covergen", "album:Bare")
 
 
-def test_wrong_options_are_reported_and_do_not_fail_an_import(beet: Beets) -> None:
-    beet.configure(args="[--model, nonsense]")
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"args": "[--model, nonsense]"}, "There is no model 'nonsense'"),
+        ({"command": "[echo, half a line]"}, "its output cannot be read: b'half a line"),
+    ],
+)
+def test_errors_are_reported_and_do_not_fail_an_import(
+    beet: Beets, options: dict[str, str], problem: str
+) -> None:
+    beet.configure(**options)
     beet("import", str(beet.music))
     assert beet.pictures("Bare") == [0, 0]
-    assert "There is no model 'nonsense'" in beet("covergen", expect=1)
+    assert problem in beet("covergen", expect=1)

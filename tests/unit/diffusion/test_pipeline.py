@@ -173,8 +173,9 @@ def test_negative_prompt_is_passed_on_or_refused(sdxl: Path, tmp_path: Path) -> 
     index = json.loads((sdxl / "model_index.json").read_text())
     index |= {"_class_name": "LatentConsistencyModelPipeline"}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(UsageError, match="takes no negative prompt"):
-        load_pipeline(tmp_path, device=CPU, dtype=torch.float32, negative="red")
+    for folder in (tmp_path, make_tiny_pipeline(tmp_path / "flux", "flux")):
+        with pytest.raises(UsageError, match="takes no negative prompt"):
+            load_pipeline(folder, device=CPU, dtype=torch.float32, negative="red")
 
 
 def test_other_scheduler_is_used_where_it_fits(sdxl: Path, tmp_path: Path) -> None:
@@ -244,6 +245,13 @@ def test_unusable_index_is_an_error_before_weights(
     read_pipeline_config(tmp_path)  # needs nothing else
     edit_json(index, **change)
     with pytest.raises(ModelError, match=problem):
+        read_pipeline_config(tmp_path)
+
+
+def test_tokenizer_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    make_tiny_pipeline(tmp_path, "sdxl")
+    edit_json(tmp_path / "tokenizer_2/tokenizer_config.json", auto_map={"AutoTokenizer": "own.Own"})
+    with pytest.raises(ModelError, match=r"tokenizer_2.* needs code of its own"):
         read_pipeline_config(tmp_path)
 
 

@@ -118,6 +118,9 @@ def test_unusable_path_is_reported(tmp_path: Path) -> None:
     checkpoint.write_bytes(b"x")
     assert "is a file, not a folder" in missing(str(checkpoint), "base")
     assert locate(str(checkpoint), "adapter") == checkpoint
+    assert locate(str(checkpoint), "lora") == checkpoint
+    pickled = checkpoint.rename(tmp_path / "lora.bin")
+    assert "is not a .safetensors file" in missing(str(pickled), "lora")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_titles_have_a_contrast_of_at_least_4_5(picture: str) -> None:
         assert np.quantile(contrasts(composition), 0.01) >= 4.5
 
 
-@pytest.mark.parametrize(("title", "artist"), TITLES)
+@pytest.mark.parametrize(("title", "artist"), [*TITLES, ("Live (\u0301)", "\u200d")])
 def test_lines_stay_within_the_picture(title: str, artist: str) -> None:
     for pixels in (flat(230), noise()):
         for seed in range(2):
@@ -160,6 +160,6 @@ def test_an_album_named_after_its_artist_has_the_name_once() -> None:
     assert [line.text for line in composition.lines] == ["Weezer"]
 
 
-@pytest.mark.parametrize("title", ["", "\U0010fffd", "\u200b"])
+@pytest.mark.parametrize("title", ["", "\U0010fffd", "\u200b", "\u200d", "\u0301", "\u200c \ufe0f"])
 def test_without_a_title_nothing_is_set(title: str) -> None:
     assert compose(flat(20), title, "David Bowie", seed=0) is None
