@@ -133,8 +133,7 @@ def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
     else:
         outcomes = [_write(track, picture, writer, record) for track in plan.targets]
         resumed = plan.reason is Reason.RESUMED
-        embedded, beside = writer.options.encodings
-        if resumed and writer.options.sidecar and album.cover_file is None and embedded == beside:
+        if resumed and writer.options.can_copy_beside and album.cover_file is None:
             outcomes.append(_write_sidecar(album, picture, record))
     return _done(plan, outcomes, writer)
 

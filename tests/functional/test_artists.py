@@ -92,6 +92,16 @@ def test_a_folder_above_the_paths_gets_no_picture(
     assert not pictures(music)
 
 
+def test_a_track_that_cannot_be_decoded_is_reported(music: Path, run: Run) -> None:
+    track = music / "Ädna, The/Noise/01 Song.flac"
+    head = track.read_bytes().partition(b"\xff\xf8")[0]
+    track.write_bytes(head + bytes(1000))
+    lines = json_lines(run("tag", "--artists", *POSTER, music, expect=1))
+    files = {file["path"]: file["reason"] for line in lines[:-1] for file in line["files"]}
+    assert files[str(track)] == "undecodable"
+    assert "Ädna, The/artist.png" in pictures(music)
+
+
 def test_what_a_killed_run_left_is_removed(music: Path, run: Run) -> None:
     left = music / "Bo Ek/.covergen-0123abcd.tmp"
     left.touch()
