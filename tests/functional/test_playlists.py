@@ -95,3 +95,11 @@ def test_lines_that_cannot_be_names_are_missing_files(
     lines = json_lines(run("generate", playlist, "-o", tmp_path / "a.png", *POSTER, expect=1))
     assert [line.get("reason") for line in lines[:3]] == ["gone"] * 3
     assert (tmp_path / "a.png").exists()
+
+
+def test_tracks_that_cannot_be_decoded_are_reported(music: Path, run: Run, tmp_path: Path) -> None:
+    track = music / "Ädna/noise.flac"
+    track.write_bytes(track.read_bytes().partition(b"\xff\xf8")[0] + bytes(1000))
+    playlist = written(music, "Ädna/noise.flac\nÄdna/tone.flac\n")
+    (line, _) = json_lines(run("generate", playlist, "-o", tmp_path / "a.png", *POSTER, expect=1))
+    assert [file["reason"] for file in line["files"]] == ["undecodable", "made"]
