@@ -109,6 +109,17 @@ def test_what_a_killed_run_left_is_removed(music: Path, run: Run) -> None:
     assert not left.exists()
 
 
-@pytest.mark.parametrize("option", ["--force", "--fill", "--sidecar", "--per=track"])
+def test_defaults_for_covers_do_not_matter(
+    music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SIDECAR", "1"), ("FORCE", "1"), ("PER", "track")):
+        monkeypatch.setenv(f"COVERGEN_TAG_{name}", value)
+    planned = json_lines(run("tag", "--artists", "-n", "--json", music))
+    assert [line["title"] for line in planned[:-1]] == ["Bo Ek", "The Ädna"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--force", "--fill", "--sidecar", "--sidecar-for=player", "--per=track"]
+)
 def test_options_of_covers_are_refused(music: Path, run: Run, option: str) -> None:
     assert "cannot be combined" in run("tag", "--artists", option, music, expect=2).output
