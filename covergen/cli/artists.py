@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from covergen.cli.confirm import confirmed, count, is_interactive, show_totals
 from covergen.cli.job_runner import run_job
@@ -53,7 +54,8 @@ def run_artists(
     for option in _options_of_covers(plan):
         raise UsageError(f"--artists and {option} cannot be combined.")
     write = replace(plan.write, embed=False, sidecar=True)
-    plan = replace(plan, write=write, scan=replace(plan.scan, bare=True))
+    scan = replace(plan.scan, per="album", bare=True)
+    plan = replace(plan, write=write, scan=scan, force=False, fill=False)
     tag_options = replace(tag_options, plan=plan)
     plans = partial(plan_artists, plan)
     if dry_run:
@@ -71,10 +73,16 @@ def run_artists(
 
 
 def _options_of_covers(plan: PlanOptions) -> Iterator[str]:
+    """Yield the options on the command line that apply to covers only; defaults are ignored."""
+    source = click.get_current_context().get_parameter_source
     given = {
-        "--force": plan.force,
-        "--fill": plan.fill,
-        "--sidecar": plan.write.sidecar,
-        "--per track": plan.scan.per == "track",
+        "force": plan.force,
+        "fill": plan.fill,
+        "sidecar": plan.write.sidecar,
+        "sidecar_purpose": plan.write.sidecar,
+        "per": plan.scan.per == "track",
     }
-    yield from (option for option, is_given in given.items() if is_given)
+    flags = {"sidecar_purpose": "--sidecar-for", "per": "--per track"}
+    for name, is_given in given.items():
+        if is_given and source(name) is ParameterSource.COMMANDLINE:
+            yield flags.get(name, f"--{name}")

@@ -58,7 +58,7 @@ def temporary(folder: Path, mode: int = 0o600) -> Iterator[Path]:
     Raises OSError.
     """
     path = folder / f".covergen-{secrets.token_hex(4)}.tmp"
-    with _locked(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)):
+    with _locked(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)):
         try:
             yield path
         finally:
@@ -112,7 +112,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 @contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
+def _locked(path: Path, descriptor: int) -> Iterator[None]:
     if sys.platform == "win32":
         os.close(descriptor)  # an open file cannot be replaced
         yield
@@ -120,7 +120,21 @@ def _locked(descriptor: int) -> Iterator[None]:
     try:
         with suppress(OSError):  # some network file systems do not support locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _unlock_if_mandatory(path, descriptor)
         yield
     finally:
         with suppress(OSError):  # nothing was written through it
             os.close(descriptor)
+
+
+def _unlock_if_mandatory(path: Path, descriptor: int) -> None:
+    """Unlock a new file if it can only be written through `descriptor` while it is locked.
+
+    That is so on SMB shares. Source: flock(2), "CIFS details".
+    """
+    try:
+        path.write_bytes(b"\0")
+        os.truncate(path, 0)
+    except OSError:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)

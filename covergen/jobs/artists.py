@@ -11,7 +11,7 @@ from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.journal.runs import open_run
-from covergen.library.scanning.artists import artist_folders, artist_picture
+from covergen.library.scanning.artists import artist_folders, artist_picture, is_within
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter
@@ -19,7 +19,7 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled
-from covergen.pipeline.writing import Writer, write_beside
+from covergen.pipeline.writing import Writer, cleaned, write_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ def paint_artists(
     with open_session(run) as session:
         writer = Writer(options=write, on_written=session.note_written, run=session.run)
         painted = paint_plans(
-            _to_paint(_plans(plan, session.scan_cache, check_interrupted), emit),
+            _to_paint(cleaned(_plans(plan, session.scan_cache, check_interrupted)), emit),
             options.paint,
             session.store,
             seeds=Seeds(
@@ -73,7 +73,7 @@ def paint_artists(
             for embedding, painting in painted:
                 cover = titled(painting, embedding.plan.album, options.paint)
                 picture = encode(cover, write.encoding)
-                emit(write_beside(embedding.plan, picture, cover.provenance, writer, name=name))
+                emit(write_beside(embedding, picture, cover.provenance, writer, name=name))
 
 
 def _plans(
@@ -85,14 +85,16 @@ def _plans(
         if isinstance(item, Outcome):
             yield item
             continue
-        plan = _plan(item)
+        plan = _plan(item, options)
         active += plan.action is Action.PAINT
         if options.limit is not None and active > options.limit:
             plan = replace(plan, action=Action.SKIP, reason=Reason.LIMIT)
         yield plan
 
 
-def _plan(artist: Album) -> AlbumPlan:
+def _plan(artist: Album, options: PlanOptions) -> AlbumPlan:
+    if not is_within(artist.folder, options.paths):
+        return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.OUTSIDE)
     if artist_picture(artist.folder):
         return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.HAS_ART)
     return AlbumPlan(album=artist, action=Action.PAINT, reason=Reason.NO_COVER)

@@ -58,7 +58,7 @@ def generate(
                     AlbumDone(
                         plan=embedding.plan,
                         reason=embedding.plan.reason,
-                        outcomes=(done,),
+                        outcomes=(*embedding.undecoded, done),
                         provenance=cover.provenance,
                     )
                 )

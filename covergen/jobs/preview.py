@@ -226,7 +226,8 @@ class _Painting:
             )
         else:
             covers = self._options.folder / COVERS
-            kept = (one for one in known.candidates if (covers / one.cover).is_file())
+            lost = {one.number for one in known.candidates if not (covers / one.cover).is_file()}
+            kept = (one for one in known.candidates if one.number not in lost)
             entry = replace(known, candidates=tuple(kept))
         existing = {candidate.number for candidate in entry.candidates}
         wanted = range(entry.first, entry.first + self._options.candidates)

@@ -14,7 +14,7 @@ from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status
 from covergen.journal.journal import Journal
 from covergen.journal.runs import open_run
 from covergen.library.pictures import read_pictures
-from covergen.library.scanning.artists import ARTIST_NAMES
+from covergen.library.scanning.artists import ARTIST_NAMES, folder_above, is_within
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
@@ -114,14 +114,10 @@ def _plans(
             yield item
         else:
             yield _plan(item)
-            above.add(item.folder.parent)
+            above.add(folder_above(item))
     for folder in sorted(above):
-        if own_sidecars(folder, ARTIST_NAMES) and _is_within(folder, options.paths):
+        if own_sidecars(folder, ARTIST_NAMES) and is_within(folder, options.paths):
             yield _artist_plan(folder)
-
-
-def _is_within(folder: Path, paths: tuple[Path, ...]) -> bool:
-    return any(folder.is_relative_to(path) for path in paths)
 
 
 def _artist_plan(folder: Path) -> AlbumPlan:

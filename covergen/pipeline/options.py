@@ -47,6 +47,12 @@ class WriteOptions:
         return self.encoding, self.sidecar_encoding or self.encoding
 
     @property
+    def can_copy_beside(self) -> bool:
+        """Whether the picture in the tracks can be copied to a missing cover file."""
+        embedded, beside = self.encodings
+        return self.sidecar and embedded == beside
+
+    @property
     def largest_size(self) -> int | None:
         """The side in pixels of the largest picture that is written, None for the painted size."""
         return max((one.size for one in self.encodings if one.size), default=None)

@@ -16,11 +16,11 @@ def plan_album(
 ) -> AlbumPlan:
     """Return the plan of an album. `force` takes precedence over `fill`.
 
-    `embed` and `sidecar` are those of WriteOptions. An album in which only some tracks have a
-    picture is never painted by default, even if it has a cover file. If that picture is covergen's
-    own, from an interrupted run, it is copied to where it is missing: the other tracks, and the
-    cover file. Data that is not an image does not count as a picture. Tracks that cannot hold a
-    cover are not targets.
+    `embed` and `sidecar`: whether a picture in the tracks may be copied to others, and to a missing
+    cover file. An album in which only some tracks have a picture is never painted by default, even
+    if it has a cover file. If that picture is covergen's own, from an interrupted run, it is copied
+    to where it is missing: the other tracks, and the cover file. Data that is not an image does not
+    count as a picture. Tracks that cannot hold a cover are not targets.
     """
     tracks = tuple(track for track in album.tracks if holds_covers(track.container))
     lacking = tuple(track for track in tracks if not track.has_art)

@@ -59,7 +59,11 @@ def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:
     """Return the plan of one album, ignoring the limit."""
     write = options.write
     plan = plan_album(
-        album, force=options.force, fill=options.fill, embed=write.embed, sidecar=write.sidecar
+        album,
+        force=options.force,
+        fill=options.fill,
+        embed=write.embed,
+        sidecar=write.can_copy_beside,
     )
     if plan.reason is Reason.RESUMED and not plan.targets and own_sidecars(album.folder):
         return _skipped(plan, Reason.HAS_ART)  # custom cover names may not include it

@@ -37,8 +37,8 @@ Option = str | int | float | Literal[True] | None
 """The value of an option: True for a flag, None for a value that the user has to supply."""
 
 _NO_MUSIC = (
-    "It was painted for music that is not here, or whose tags or file names have changed since:"
-    " there is no command to repaint it."
+    "It was painted for an artist or a playlist, for music that is not here, or for music whose"
+    " tags or file names have changed since: there is no command to repaint it."
 )
 _NOT_RECORDED = (
     "An earlier version of covergen painted it, which did not record the run's seed: there is no"

@@ -42,7 +42,7 @@ class TrackOutputs:
     action: Action = Action.PAINT
     force: bool = False
     scan: ScanOptions = field(default_factory=lambda: ScanOptions(per="track"))
-    _waiting: dict[tuple[str, Path], Path] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Path], list[Path]] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
     _cleaned: set[Path] = field(default_factory=set)
 
@@ -71,7 +71,8 @@ class TrackOutputs:
                 plan = AlbumPlan(album=album, action=Action.SKIP, reason=Reason.OUTPUT_EXISTS)
                 emit(AlbumDone(plan=plan, reason=plan.reason))
                 continue
-            self._waiting[_identity(album)] = output
+            # Copies of a playlist have the same identity, and are written in the same order.
+            self._waiting.setdefault(_identity(album), []).append(output)
             yield AlbumPlan(
                 album=album, action=self.action, reason=Reason.ASKED, targets=album.tracks
             )
@@ -94,7 +95,7 @@ class TrackOutputs:
 
     def write(self, plan: AlbumPlan, data: bytes) -> Outcome:
         """Write the output of a planned track atomically."""
-        output = self._waiting.pop(_identity(plan.album))
+        output = self._waiting[_identity(plan.album)].pop(0)
         try:
             with write_errors(output):
                 output.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from covergen.core.types import Album, AlbumPlan, Cover, Provenance, Track
+    from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Provenance, Track
     from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
     from covergen.pipeline.options import WriteOptions
@@ -102,15 +102,21 @@ def write_album(
 
 
 def write_beside(
-    plan: AlbumPlan, picture: Picture, provenance: Provenance, writer: Writer, *, name: str
+    embedding: AlbumEmbedding,
+    picture: Picture,
+    provenance: Provenance,
+    writer: Writer,
+    *,
+    name: str,
 ) -> AlbumDone:
     """Write a picture file of this name into an album's folder, unless there is one.
 
     Raises JournalError.
     """
+    plan, undecoded = embedding.plan, embedding.undecoded
     record = writer.run.record(plan.album, provenance) if writer.run else None
     outcome = write_sidecar(plan.album.folder, picture, name=name, record=record)
-    return _done(plan, [outcome], writer, provenance)
+    return _done(plan, [*undecoded, outcome], writer, provenance, undecoded)
 
 
 def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
@@ -127,8 +133,7 @@ def fill_album(plan: AlbumPlan, writer: Writer) -> AlbumDone:
     else:
         outcomes = [_write(track, picture, writer, record) for track in plan.targets]
         resumed = plan.reason is Reason.RESUMED
-        embedded, beside = writer.options.encodings
-        if resumed and writer.options.sidecar and album.cover_file is None and embedded == beside:
+        if resumed and writer.options.can_copy_beside and album.cover_file is None:
             outcomes.append(_write_sidecar(album, picture, record))
     return _done(plan, outcomes, writer)
 

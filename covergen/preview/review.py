@@ -43,7 +43,7 @@ class Review:
     def __init__(self, options: ApplyOptions) -> None:
         """Raises UsageError without a preview or library, and SettingsError for invalid choices."""
         self._folder = options.folder
-        self._embeds, self._writes_beside = options.write.embed, options.write.sidecar
+        self._write = options.write
         self._names = CoverGlobs(options.cover_names)
         self._manifest = Manifest(options.folder)
         self.preview = self._manifest.header.preview
@@ -121,7 +121,8 @@ class Review:
         targets = tuple(one for one in found if isinstance(one, Track)) if wanted else ()
         outcomes = tuple(one for one in found if isinstance(one, Outcome))
         is_own = candidate is not None or entry.reason is Reason.RESUMED
-        if not targets and not (is_own and self._lacks_cover_file(album, outcomes)):
+        may_write = self._write.sidecar if candidate else self._write.can_copy_beside
+        if not targets and not (is_own and may_write and self._lacks_cover_file(album, outcomes)):
             return _left_alone(album, *outcomes), None
         action = Action.WRITE if candidate else Action.FILL
         if not candidate:
@@ -133,8 +134,7 @@ class Review:
 
     def _lacks_cover_file(self, album: Album, outcomes: tuple[Outcome, ...]) -> bool:
         """Whether only the cover file is missing: an interrupted run, or tracks that hold none."""
-        may_write = self._writes_beside and not album.shares_folder
-        lacks = may_write and find_cover_file(album, self._names) is None
+        lacks = not album.shares_folder and find_cover_file(album, self._names) is None
         return lacks and all(map(_holds_own, outcomes))
 
     def _has_foreign_cover(self, album: Album) -> bool:
@@ -165,7 +165,7 @@ class Review:
             number = self._choices.chosen.get(entry.id, 1)
             return entry.candidates[number - 1] if entry.candidates else Reason.NOT_PAINTED
         if entry.action is Action.FILL:
-            return None if self._embeds else Reason.PARTIAL_ART
+            return None if self._write.embed else Reason.PARTIAL_ART
         return entry.reason
 
     def _look(self, root: Path, entry: TrackEntry) -> Track | Outcome:

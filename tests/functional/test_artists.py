@@ -73,6 +73,53 @@ def test_stripping_one_album_leaves_its_artist(music: Path, run: Run) -> None:
     assert "Bo Ek/artist.png" in pictures(music)
 
 
-@pytest.mark.parametrize("option", ["--force", "--fill", "--sidecar", "--per=track"])
+def test_a_folder_above_the_paths_gets_no_picture(
+    music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for paths that do not contain a name: `.` is here an album and its artist."""
+    tags = {"artist": "Cleo", "album": "Cleo", "title": "Song"}
+    encode(music / "Cleo/Cleo/01.flac", "flac", seconds=1.0, tags=tags)
+    for here, path in ((".", music / "Bo Ek/Chords"), (music / "Cleo/Cleo", ".")):
+        monkeypatch.chdir(here)
+        (line, _) = json_lines(run("tag", "--artists", *POSTER, path))
+        assert (line["action"], line["reason"]) == ("skip", "outside")
+    assert not pictures(music)
+
+    monkeypatch.chdir(music / "Cleo")
+    run("tag", "--artists", *POSTER, ".")
+    assert pictures(music) == {"Cleo/artist.png"}
+    run("strip", ".")
+    assert not pictures(music)
+
+
+def test_a_track_that_cannot_be_decoded_is_reported(music: Path, run: Run) -> None:
+    track = music / "Ädna, The/Noise/01 Song.flac"
+    head = track.read_bytes().partition(b"\xff\xf8")[0]
+    track.write_bytes(head + bytes(1000))
+    lines = json_lines(run("tag", "--artists", *POSTER, music, expect=1))
+    files = {file["path"]: file["reason"] for line in lines[:-1] for file in line["files"]}
+    assert files[str(track)] == "undecodable"
+    assert "Ädna, The/artist.png" in pictures(music)
+
+
+def test_what_a_killed_run_left_is_removed(music: Path, run: Run) -> None:
+    left = music / "Bo Ek/.covergen-0123abcd.tmp"
+    left.touch()
+    run("tag", "--artists", *POSTER, music)
+    assert not left.exists()
+
+
+def test_defaults_for_covers_do_not_matter(
+    music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SIDECAR", "1"), ("FORCE", "1"), ("PER", "track")):
+        monkeypatch.setenv(f"COVERGEN_TAG_{name}", value)
+    planned = json_lines(run("tag", "--artists", "-n", "--json", music))
+    assert [line["title"] for line in planned[:-1]] == ["Bo Ek", "The Ädna"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--force", "--fill", "--sidecar", "--sidecar-for=player", "--per=track"]
+)
 def test_options_of_covers_are_refused(music: Path, run: Run, option: str) -> None:
     assert "cannot be combined" in run("tag", "--artists", option, music, expect=2).output

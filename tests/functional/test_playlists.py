@@ -79,3 +79,27 @@ def test_a_playlist_without_files_is_an_error(music: Path, run: Run, tmp_path: P
     playlist = written(music, "#EXTM3U\ngone.flac\n")
     result = run("generate", playlist, "-o", tmp_path / "a.png", *POSTER, expect=2)
     assert "None of the files in the playlist" in result.output
+
+
+def test_copies_of_a_playlist_get_a_picture_each(music: Path, run: Run, tmp_path: Path) -> None:
+    playlists = [written(music, "Ädna/noise.flac", name=name) for name in ("a.m3u8", "b.m3u8")]
+    run("generate", *playlists, "-o", tmp_path / "out", *POSTER)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+
+
+def test_lines_that_cannot_be_names_are_missing_files(
+    music: Path, run: Run, tmp_path: Path
+) -> None:
+    names = ["x" * 5000, "y\\" * 5000, "nul\0", "Ädna/noise.flac"]
+    playlist = written(music, "\n".join(names))
+    lines = json_lines(run("generate", playlist, "-o", tmp_path / "a.png", *POSTER, expect=1))
+    assert [line.get("reason") for line in lines[:3]] == ["gone"] * 3
+    assert (tmp_path / "a.png").exists()
+
+
+def test_tracks_that_cannot_be_decoded_are_reported(music: Path, run: Run, tmp_path: Path) -> None:
+    track = music / "Ädna/noise.flac"
+    track.write_bytes(track.read_bytes().partition(b"\xff\xf8")[0] + bytes(1000))
+    playlist = written(music, "Ädna/noise.flac\nÄdna/tone.flac\n")
+    (line, _) = json_lines(run("generate", playlist, "-o", tmp_path / "a.png", *POSTER, expect=1))
+    assert [file["reason"] for file in line["files"]] == ["undecodable", "made"]

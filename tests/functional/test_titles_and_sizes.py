@@ -104,6 +104,11 @@ def test_a_preview_offers_covers_with_and_without_their_titles(
     kept = run("preview", album, "-o", folder, *POSTER, *titled, "--json")
     assert json_lines(kept)[0]["reason"] == "kept"
 
+    before = [path.read_bytes() for path in preview.covers("Fog")]
+    preview.covers("Fog")[0].unlink()
+    run("preview", album, "-o", folder, *POSTER, *titled)
+    assert [path.read_bytes() for path in preview.covers("Fog")] == before
+
     choices = preview.choose(tmp_path / "choices.json", Fog={"choice": 2})
     run("apply", folder, "--choices", choices, "-y")
     chosen = opened(embedded(album))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["ARTIST_NAMES", "artist_folders", "artist_picture"]
+__all__ = ["ARTIST_NAMES", "artist_folders", "artist_picture", "folder_above", "is_within"]
 
 ARTIST_NAMES = ("artist", "folder")
 """Stems of artist pictures: what Navidrome reads, and what Jellyfin and Kodi read."""
@@ -32,13 +32,23 @@ def artist_folders(albums: Iterable[Album | Outcome]) -> Iterator[Album | Outcom
         if isinstance(item, Outcome):
             yield item
             continue
-        folder = item.folder.parent
+        folder = folder_above(item)
         for left in [place for place in open_ if not folder.is_relative_to(place)]:
             yield _joined(left, open_.pop(left))
-        if _plain(item.artist) and _plain(item.artist) == _plain(folder.name):
+        if _plain(item.artist) and _plain(item.artist) == _plain(_named(folder).name):
             open_.setdefault(folder, []).append(item)
     for place, group in open_.items():
         yield _joined(place, group)
+
+
+def folder_above(album: Album) -> Path:
+    """Return the folder that contains an album's folder."""
+    return _named(album.folder).parent
+
+
+def is_within(folder: Path, paths: Iterable[Path]) -> bool:
+    """Whether a folder, as a scan of `paths` names it, is one of them or below one."""
+    return any(folder.is_relative_to(path) for path in paths)
 
 
 def artist_picture(folder: Path) -> Path | None:
@@ -54,6 +64,11 @@ def _joined(folder: Path, albums: list[Album]) -> Album:
     key = hashlib.blake2b(f"artist\0{_plain(artist)}".encode(), digest_size=16).hexdigest()
     tracks = tuple(track for album in albums for track in album.tracks)
     return Album(key=key, folder=folder, title=artist, artist="", date="", tracks=tracks)
+
+
+def _named(folder: Path) -> Path:
+    """Return a path that ends in the folder's name, which "." and ".." do not."""
+    return folder.resolve() if folder.name in ("", "..") else folder
 
 
 def _plain(name: str) -> str:

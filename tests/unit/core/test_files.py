@@ -114,6 +114,30 @@ def test_a_temporary_in_use_is_left(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_temporary_is_not_locked_where_that_prevents_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SMB shares, a locked file cannot be written through another descriptor: flock(2)."""
+    import fcntl
+
+    locked: list[int] = []
+
+    def lock(descriptor: int, operation: int) -> None:
+        locked[:] = [] if operation == fcntl.LOCK_UN else [descriptor]
+
+    def write(path: Path, data: bytes) -> int:
+        if locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        with path.open("wb") as file:
+            return file.write(data)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    monkeypatch.setattr(Path, "write_bytes", write)
+    write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 def test_a_temporary_that_cannot_be_deleted_is_removed_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

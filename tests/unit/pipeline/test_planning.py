@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covergen.core.picture import Encoding
+from covergen.core.picture import PURPOSES, Encoding
 from covergen.core.picture import encode as encode_cover
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Cover, Outcome, Status
@@ -187,6 +187,11 @@ def test_own_cover_file_is_known_whatever_the_cover_names(shelf: Shelf) -> None:
     put_picture(path, "flac", own.data)
     options = {"scan": ScanOptions(cover_names=("front.*",)), "write": WriteOptions(sidecar=True)}
     assert _summary(shelf.plans(**options)) == [("Painted", Action.FILL, Reason.RESUMED, 0)]
+    # The picture in the tracks is not the one that another purpose asks for.
+    larger = WriteOptions(sidecar=True, sidecar_encoding=PURPOSES["release"])
+    assert _summary(shelf.plans(**options | {"write": larger})) == [
+        ("Painted", Action.SKIP, Reason.HAS_ART, 0)
+    ]
 
     path.with_name("cover.png").write_bytes(own.data)
 
