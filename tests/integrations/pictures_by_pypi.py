@@ -37,11 +37,11 @@ def main() -> None:
         try:
             cover = globals()[f"by_{package}"](path)
         except Exception as error:  # noqa: BLE001 - each package has its own for other containers
-            print(f"{path}: {error!r}", file=sys.stderr)  # noqa: T201
+            sys.stderr.write(f"{path}: {error!r}\n")
         else:
             if cover:
                 shown[path] = sha256(cover).hexdigest()
-    print(json.dumps(shown))  # noqa: T201
+    sys.stdout.write(json.dumps(shown))
 
 
 if __name__ == "__main__":

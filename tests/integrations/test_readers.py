@@ -65,7 +65,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Tagged:
             path = folder / "music" / album / f"{name}{extension}"
             encode(path, name, seconds=0.5, tags={"artist": "Ada", "album": album, "title": name})
             if album == "Replaced":
-                for kind in (3,) if name == "mp4" else (4, 3):  # MP4 has no types
+                for kind in (3,) if name == "mp4" else (3, 4):  # MP4 has no types
                     put_picture(path, name, picture_bytes("png", 24, (kind, 0, 0)), kind=kind)
             container[path] = name
     with pytest.MonkeyPatch.context() as patch:
