@@ -35,7 +35,7 @@ def node_modules_with(*packages: str) -> Path:
     def make(folder: Path) -> None:
         options = ["--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=10000"]
         places = ["--prefix", folder, "--cache", folder / "cache"]
-        _install([npm, "install", "--silent", *options, *places, *packages])
+        _install([npm, "install", "--loglevel=error", *options, *places, *packages])
 
     return _kept("-".join(packages), make)
 
@@ -45,8 +45,11 @@ def _kept(name: str, make: Callable[[Path], None]) -> Path:
     kept = Path(tempfile.gettempdir()) / name
     if not kept.exists():
         made = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-        make(made)
-        made.replace(kept)
+        try:
+            make(made)
+            made.replace(kept)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     return kept
 
 

@@ -1,6 +1,5 @@
 """A client of the Music Player Daemon's protocol, and a daemon of its own for it to talk to."""
 
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -54,7 +53,6 @@ class Mpd:
 @contextmanager
 def running_mpd(music: Path) -> Iterator[Mpd]:
     """Run mpd over a folder, with its own files elsewhere, and without sound or network."""
-    program = shutil.which("mpd") or "/usr/sbin/mpd"
     with tempfile.TemporaryDirectory(prefix="mpd-") as folder:  # a socket's path must be short
         address = Path(folder, "socket")
         config = Path(folder, "mpd.conf")
@@ -64,7 +62,7 @@ def running_mpd(music: Path) -> Iterator[Mpd]:
             'zeroconf_enabled "no"\nauto_update "no"\n'
             'audio_output {\ntype "null"\nname "none"\n}\n'
         )
-        command = [program, "--no-daemon", config]
+        command = ["mpd", "--no-daemon", config]
         with (
             subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as mpd,
             socket.socket(socket.AF_UNIX) as connection,

@@ -8,10 +8,11 @@ import json
 import shutil
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 import taglib
@@ -88,6 +89,16 @@ def mpd(tagged: Tagged) -> Iterator[Mpd]:
         yield mpd
 
 
+@pytest.fixture(scope="session")
+def python() -> Path:
+    return python_with(*PYPI)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    return node_modules_with(MUSIC_METADATA)
+
+
 def _installed(program: str) -> str:
     path = shutil.which(program)
     return path or pytest.skip(f"{program} is not installed")
@@ -97,7 +108,7 @@ def _sha256(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def _json(*command: object, cwd: Path | None = None) -> dict[str, dict[str, str]]:
+def _json(*command: object, cwd: Path | None = None) -> dict[str, Any]:
     words = [str(word) for word in command]
     printed = subprocess.run(words, capture_output=True, check=True, cwd=cwd).stdout
     return json.loads(printed)
@@ -147,30 +158,8 @@ def by_taglib(tagged: Tagged) -> Shown:
     return shown
 
 
-def by_music_metadata(tagged: Tagged) -> Shown:
-    """The cover that it selects."""
-    folder = node_modules_with(MUSIC_METADATA)
-    command = ["node", "--input-type=module", "--eval", BY_NODE, "--", *tagged.container]
-    return {Path(path): value for path, value in _json(*command, cwd=folder).items()}
-
-
-def by_package(name: str) -> Callable[[Tagged], Shown]:
-    def by(tagged: Tagged) -> Shown:
-        shown = _json(python_with(*PYPI), BY_PYTHON, name, *tagged.container)
-        return {Path(path): value for path, value in shown.items()}
-
-    return by
-
-
-READERS = {
-    "FFmpeg": by_ffmpeg,
-    "exiftool": by_exiftool,
-    "TagLib": by_taglib,
-    "MediaInfo": by_package("pymediainfo"),
-    "tinytag": by_package("tinytag"),
-    "mediafile": by_package("mediafile"),
-    "music-metadata": by_music_metadata,
-}
+READERS = {"FFmpeg": by_ffmpeg, "exiftool": by_exiftool, "TagLib": by_taglib}
+PACKAGES = {"MediaInfo": "pymediainfo", "tinytag": "tinytag", "mediafile": "mediafile"}
 
 
 def documented(program: str) -> set[str]:
@@ -193,6 +182,20 @@ def assert_shows(program: str, tagged: Tagged, shown: Shown) -> None:
 @pytest.mark.parametrize("program", READERS)
 def test_program_shows_the_cover(tagged: Tagged, program: str) -> None:
     assert_shows(program, tagged, READERS[program](tagged))
+
+
+@pytest.mark.parametrize("program", PACKAGES)
+def test_package_from_pypi_shows_the_cover(tagged: Tagged, python: Path, program: str) -> None:
+    shown = _json(python, BY_PYTHON, PACKAGES[program], *tagged.container)
+
+    assert_shows(program, tagged, {Path(path): value for path, value in shown.items()})
+
+
+def test_music_metadata_selects_the_cover(tagged: Tagged, node_modules: Path) -> None:
+    command = ["node", "--input-type=module", "--eval", BY_NODE, "--", *tagged.container]
+    shown = _json(*command, cwd=node_modules)
+
+    assert_shows("music-metadata", tagged, {Path(path): value for path, value in shown.items()})
 
 
 def test_mpd_sends_the_cover(tagged: Tagged, mpd: Mpd) -> None:
