@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from mutagen.flac import FLAC
 
 from tests.functional.conftest import snapshot
+from tests.integrations.environments import python_with
 from tests.media import encode, picture_bytes, put_picture
 
 pytestmark = pytest.mark.integrations
@@ -22,19 +21,7 @@ BEETS = "beets==2.14.1"
 
 @pytest.fixture(scope="session")
 def beets_python() -> Path:
-    """Python in an environment with beets, which is kept for the next time."""
-    name = f"covergen-{BEETS}-{sys.version_info.major}.{sys.version_info.minor}-{os.getuid()}"
-    kept = Path(tempfile.gettempdir()) / name
-    if not kept.exists():
-        made = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-        venv.create(made, with_pip=True)
-        pip = [made / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-        options = ["--retries", "0", "--timeout", "10", BEETS]
-        result = subprocess.run([*pip, *options], capture_output=True, text=True, check=False)
-        if result.returncode:
-            pytest.skip(f"{BEETS} cannot be installed: {result.stderr[-200:]}")
-        made.replace(kept)
-    return kept / "bin/python"
+    return python_with(BEETS)
 
 
 @pytest.fixture(scope="session")

@@ -111,9 +111,13 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
     """
     tag = _read(file)
     items, note = _prefilled(file, tag) if new else (tag.items, "")
-    # Small items first, as the specification recommends.
-    items = (*_without(items, should_remove), *((_front_cover(new),) if new else ()))
-    splice(file, tag.start, tag.end, _join(items) if items else b"")
+    kept = _without(items, should_remove)
+    if new:
+        # After the texts, since the specification recommends small items first, but before other
+        # pictures: FFmpeg and mpd show the first.
+        pictures = (at for at, item in enumerate(kept) if _picture(item))
+        kept.insert(next(pictures, len(kept)), _front_cover(new))
+    splice(file, tag.start, tag.end, _join(kept) if kept else b"")
     return note
 
 

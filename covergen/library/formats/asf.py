@@ -135,8 +135,12 @@ def _resized(item: _Object, file_size: int) -> _Object:
 
 
 def _comparable(objects: list[_Object], should_remove: PictureFilter) -> list[object]:
-    """The objects without what an edit changes: pictures, lists made for them, the file size."""
+    """The objects without what an edit changes: pictures, lists made for them, the file size.
+
+    The lists come last, since an edit may move them.
+    """
     found: list[object] = []
+    lists: list[object] = []
     for item in objects:
         if item.guid == _EXTENSION:
             inner = _comparable(_extension_objects(item), should_remove)
@@ -145,12 +149,12 @@ def _comparable(objects: list[_Object], should_remove: PictureFilter) -> list[ob
             kept = [
                 record.raw for record in _records(item) if not _is_removed(record, should_remove)
             ]
-            found += [(item.guid, kept)] if kept else []
+            lists += [(item.guid, kept)] if kept else []
         elif item.guid == _FILE_PROPERTIES:
             found.append((item.data[:16], item.data[24:]))
         elif item.guid != _PADDING:
             found.append(item)
-    return found
+    return [*found, *lists]
 
 
 def _extension_objects(item: _Object) -> list[_Object]:
@@ -218,7 +222,7 @@ def _with_record(objects: list[_Object], value: bytes) -> list[_Object]:
     name = (_PICTURE + "\0").encode("utf-16-le")
     if len(value) <= 0xFFFF:
         raw = struct.pack("<H", len(name)) + name + struct.pack("<HH", _BYTES, len(value)) + value
-        return _with_first(objects, _DESCRIPTION, raw)
+        return _before_other_pictures(_with_first(objects, _DESCRIPTION, raw))
     raw = struct.pack("<HHHHI", 0, 0, len(name), _BYTES, len(value)) + name + value
     if not any(item.guid == _EXTENSION for item in objects):
         raise ValueError("there is no header extension")
@@ -228,6 +232,21 @@ def _with_record(objects: list[_Object], value: bytes) -> list[_Object]:
         else item
         for item in objects
     ]
+
+
+def _before_other_pictures(objects: list[_Object]) -> list[_Object]:
+    """Move the list before a header extension with pictures: FFmpeg and mpd show the first."""
+    if not any(item.guid == _EXTENSION and _has_pictures(item) for item in objects):
+        return objects
+    lists = [item for item in objects if item.guid == _DESCRIPTION]
+    rest = [item for item in objects if item.guid != _DESCRIPTION]
+    at = next(at for at, item in enumerate(rest) if item.guid == _EXTENSION)
+    return [*rest[:at], *lists, *rest[at:]]
+
+
+def _has_pictures(extension: _Object) -> bool:
+    lists = (item for item in _extension_objects(extension) if item.guid in _LISTS)
+    return any(record.name == _PICTURE for item in lists for record in _records(item))
 
 
 def _with_first(objects: list[_Object], guid: bytes, raw: bytes) -> list[_Object]:

@@ -102,6 +102,8 @@ def test_front_cover_is_replaced_and_other_pictures_stay(make: Make, container: 
 
     assert outcome.status is Status.WRITTEN, outcome.message
     assert read_pictures(path, container) == [EmbeddedPicture(PNG.data, FRONT_COVER), *back]
+    if container in SHOWN_BY_FFMPEG:  # and the first is what players show
+        assert attached_pictures(path) == [PNG.data, *(picture.data for picture in back)]
     assert decoded_hash(path) == sound
 
 
