@@ -160,7 +160,7 @@ class _Painting:
         entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
         name = f"{file_stem(entry)}-{number + 1}"
-        shown = titled(cover, album, self._options.tag.paint)
+        shown = titled(cover, album, self._options.tag.paint, self._emit)
         paths = [keep_cover(self._options.folder, name, shown)]
         if shown is not cover:  # offer it with and without its title
             paths.append(keep_cover(self._options.folder, name + UNTITLED, cover))
