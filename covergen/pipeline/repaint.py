@@ -79,7 +79,8 @@ def repaint(
 
     A cover painted for a single track is painted into a new picture file, an album's cover into
     its tracks, an artist's picture into its folder. Looks for the music only in the folder of
-    `path`, and for the adapter among those of the presets and at `adapter_hint`. Raises whatever `check_interrupted` raises.
+    `path`, and for the adapter among those of the presets and at `adapter_hint`. Raises whatever
+    `check_interrupted` raises.
     """
     if not provenance.per:
         return Repaint(provisos=(_NOT_RECORDED,))
