@@ -74,7 +74,7 @@ def _options_of_covers(plan: PlanOptions) -> Iterator[str]:
     given = {
         "--force": plan.force,
         "--fill": plan.fill,
-        "--sidecar": plan.write.sidecar,
+        "--sidecar or --sidecar-for": plan.write.sidecar,
         "--per track": plan.scan.per == "track",
     }
     yield from (option for option, is_given in given.items() if is_given)
