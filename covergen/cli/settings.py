@@ -89,6 +89,9 @@ def _values(
             hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(names)}"
             problems.append(f"{where}.{key}: no such option; {hint}")
             continue
+        if option.multiple and not isinstance(value, list):
+            problems.append(f"{where}.{key}: {value!r} is not a list, such as [{value!r}]")
+            continue
         try:
             option.type_cast_value(click.Context(command), value)
         except (click.BadParameter, TypeError, ValueError) as error:

@@ -71,7 +71,7 @@ def paint_artists(
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, painting in painted:
-                cover = titled(painting, embedding.plan.album, options.paint)
+                cover = titled(painting, embedding.plan.album, options.paint, emit)
                 picture = encode(cover, write.encoding)
                 emit(write_beside(embedding, picture, cover.provenance, writer, name=name))
 

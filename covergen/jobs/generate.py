@@ -52,7 +52,7 @@ def generate(
         )
         with closing(painted):  # ends the threads that use the store
             for embedding, painting in painted:
-                cover = titled(painting, embedding.plan.album, options.paint)
+                cover = titled(painting, embedding.plan.album, options.paint, emit)
                 done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
                 emit(
                     AlbumDone(

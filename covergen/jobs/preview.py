@@ -160,7 +160,7 @@ class _Painting:
         entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
         name = f"{file_stem(entry)}-{number + 1}"
-        shown = titled(cover, album, self._options.tag.paint)
+        shown = titled(cover, album, self._options.tag.paint, self._emit)
         paths = [keep_cover(self._options.folder, name, shown)]
         if shown is not cover:  # offer it with and without its title
             paths.append(keep_cover(self._options.folder, name + UNTITLED, cover))
@@ -214,16 +214,17 @@ class _Painting:
     def _continued(self, entry: AlbumEntry) -> tuple[AlbumEntry, list[int]]:
         """Return an album with its existing covers, and the numbers of the missing ones."""
         known = self._manifest.find(entry.id)
-        if known is None or not same_music(known, entry):
-            self._put(entry)
-        elif self._marked is not None and known.retry != self._retry:
+        unchanged = known is not None and same_music(known, entry)
+        if known and self._marked is not None and known.retry != self._retry:
             entry = replace(
                 entry,
-                excerpt=known.excerpt,
+                excerpt=known.excerpt if unchanged else "",
                 tries=known.tries + 1,
                 first=1 + max((one.number for one in known.candidates), default=known.first - 1),
                 retry=self._retry,
             )
+        elif known is None or not unchanged:
+            self._put(entry)
         else:
             covers = self._options.folder / COVERS
             lost = {one.number for one in known.candidates if not (covers / one.cover).is_file()}

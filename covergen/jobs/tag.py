@@ -91,7 +91,7 @@ class _Tagging:
 
     def write(self, embedding: AlbumEmbedding, cover: Cover) -> int:
         """Write an album's cover. Returns the size of the picture in bytes."""
-        cover = titled(cover, embedding.plan.album, self.paint)
+        cover = titled(cover, embedding.plan.album, self.paint, self.emit)
         picture, beside = encoded(cover, self.writer.options)
         self.emit(
             write_album(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Provenance, Sampling, Status
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Provenance, Sampling, Status
 
 __all__ = [
     "MOST_LISTED",
@@ -25,6 +25,7 @@ __all__ = [
     "PlanTotals",
     "Tally",
     "TrackEmbedded",
+    "Untitled",
     "Waiting",
 ]
 
@@ -74,6 +75,13 @@ class NotJournalled:
     """The journal cannot be used, so the run continues without it and cannot be undone."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untitled:
+    """A cover has no title, because a letter of it is in no font."""
+
+    album: Album
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +152,7 @@ Event = (
     | BaseChanged
     | DistilledBase
     | NotJournalled
+    | Untitled
     | TrackEmbedded
     | Painting
     | Waiting

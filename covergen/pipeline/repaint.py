@@ -12,6 +12,7 @@ from covergen.core.picture import read_jpeg_quality
 from covergen.core.seeds import seed_for
 from covergen.core.types import DEFAULT_SCHEDULER, Album, Sampling
 from covergen.library.scanning.album_folder import above_discs
+from covergen.library.scanning.artists import ARTIST_NAMES, artist_folders
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.change import file_hash
@@ -49,7 +50,7 @@ _LATER_CANDIDATE = (
     " repaint it."
 )
 _NO_QUALITY = "Its JPEG quality is not recorded, so the repainted file may have another size."
-_IN_THE_WAY = "Move the picture away first: cover files are never overwritten."
+_IN_THE_WAY = "Move the picture away first: picture files are never overwritten."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +78,17 @@ def repaint(
     """Return the command that paints `picture` again, which is in the file `path` or is that file.
 
     A cover painted for a single track is painted into a new picture file, an album's cover into
-    its tracks. Looks for the music only in the folder of `path`, and for the adapter among those
-    of the presets and at `adapter_hint`. Raises whatever `check_interrupted` raises.
+    its tracks, an artist's picture into its folder. Looks for the music only in the folder of
+    `path`, and for the adapter among those of the presets and at `adapter_hint`. Raises whatever
+    `check_interrupted` raises.
     """
     if not provenance.per:
         return Repaint(provisos=(_NOT_RECORDED,))
-    found = _painted_for(path.absolute(), provenance, check_interrupted)
+    path = path.absolute()
+    found = _painted_for(path, provenance, check_interrupted)
+    artist = None if found else _artist_at(path, provenance, check_interrupted)
+    if artist:
+        found = artist, (artist.folder,)
     if found is None:
         return Repaint(provisos=(_NO_MUSIC,))
     album, paths = found
@@ -93,8 +99,13 @@ def repaint(
         return Repaint(command="generate", options=options, paths=paths, provisos=tuple(provisos))
     if seed_for(provenance.album_key, provenance.run_seed) != provenance.seed:
         return Repaint(provisos=(_LATER_CANDIDATE,))
-    options |= {"seed": provenance.run_seed, "force": True, "per": "album"}
-    if path.parent.absolute() == album.folder and path.name == f"cover{picture.extension}":
+    options |= {"seed": provenance.run_seed}
+    if artist:
+        options |= {"artists": True, "artist_name": path.stem}
+        provisos.append(_IN_THE_WAY)
+        return Repaint(command="tag", options=options, paths=paths, provisos=tuple(provisos))
+    options |= {"force": True, "per": "album"}
+    if path.parent == album.folder and path.name == f"cover{picture.extension}":
         options |= {"no_embed": True, "sidecar": True}
         provisos.append(_IN_THE_WAY)
     return Repaint(command="tag", options=options, paths=paths, provisos=tuple(provisos))
@@ -117,6 +128,25 @@ def _painted_for(
                 tracks = tuple(track.path for track in mine[0].tracks)
                 whole = alone and len(albums) == 1 < len(tracks)
                 return mine[0], (folder,) if whole else tracks
+    return None
+
+
+def _artist_at(
+    path: Path, provenance: Provenance, check_interrupted: CheckInterrupted
+) -> Album | None:
+    """Return the artist whose picture was painted for the folder of `path`, if it is that file."""
+    if path.stem not in ARTIST_NAMES:
+        return None
+    options = ScanOptions(bare=True)
+    with closing(ScanCache()) as scan_cache:
+        albums = scan([path.parent], options, scan_cache, check_interrupted=check_interrupted)
+        for item in artist_folders(albums):
+            if (
+                isinstance(item, Album)
+                and item.folder == path.parent
+                and item.key == provenance.album_key
+            ):
+                return item
     return None
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covergen.core.types import Cover
+from covergen.pipeline.events import Untitled
 
 if TYPE_CHECKING:
     from covergen.core.types import Album
+    from covergen.pipeline.events import Emit
     from covergen.pipeline.options import PaintOptions
 
 __all__ = ["titled"]
@@ -16,10 +18,11 @@ __all__ = ["titled"]
 _SIDE = 1024  # pixels; smaller type would be blurred
 
 
-def titled(cover: Cover, album: Album, options: PaintOptions) -> Cover:
+def titled(cover: Cover, album: Album, options: PaintOptions, emit: Emit) -> Cover:
     """Return the cover with the album's title, as the model asks for it.
 
-    It is the same cover if no title is asked for, or if none can be set.
+    It is the same cover if no title is asked for, or if none can be set, which is reported. In a
+    title that is the name of a file or folder, spaces take the place of underscores.
     """
     kind = options.preset.sampling.title
     if kind == "none":
@@ -34,8 +37,14 @@ def titled(cover: Cover, album: Album, options: PaintOptions) -> Cover:
     if image.width != side:
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     artist = album.artist if kind == "full" else ""
-    composition = compose(np.asarray(image), album.title, artist, seed=cover.provenance.seed)
+    composition = compose(np.asarray(image), _title(album), artist, seed=cover.provenance.seed)
     if composition is None:
+        emit(Untitled(album=album))
         return cover
     provenance = replace(cover.provenance, title=kind, painted_size=side)
     return Cover(pixels=composition.drawn(), provenance=provenance)
+
+
+def _title(album: Album) -> str:
+    tagged = any(album.title in (track.album, track.title) for track in album.tracks)
+    return album.title if tagged else album.title.replace("_", " ")

@@ -142,8 +142,8 @@ def _time(seconds: float) -> tuple[str, str]:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return "hours", f"{hours}:{minutes:02}:{rest:02}"
-    return "minutes", f"{minutes}:{rest:02}"
+        return "time (h:min:s)", f"{hours}:{minutes:02}:{rest:02}"
+    return "time (min:s)", f"{minutes}:{rest:02}"
 
 
 def _charts(

@@ -67,6 +67,18 @@ def test_pictures_of_artists_are_taken_out_again(
     assert snapshot(music) == before
 
 
+def test_info_prints_the_command_that_paints_an_artist_again(music: Path, run: Run) -> None:
+    picture = music / "Ädna, The/artist.png"
+    run("tag", "--artists", *POSTER, "--seed", 3, music)
+    painted = picture.read_bytes()
+    (info,) = json_lines(run("info", "--json", picture))
+    assert "--artists" in info["command"]
+    assert any("Move the picture away" in proviso for proviso in info["provisos"])
+    picture.unlink()
+    run(*info["command"][1:], "-y")
+    assert picture.read_bytes() == painted
+
+
 def test_stripping_one_album_leaves_its_artist(music: Path, run: Run) -> None:
     run("tag", "--artists", *POSTER, music)
     run("strip", music / "Bo Ek/Chords")

@@ -102,10 +102,11 @@ def test_command_line_overrides_environment_overrides_config_file(
 def test_every_mistake_in_the_config_file_is_reported(run: Run, home: Path) -> None:
     (home / "config/covergen/config.toml").write_text(
         '[tag]\nstep = 9\nsteps = 2.5\nformat = "gif"\njobs = true\nguidance = nan\nlimit = 3\n'
-        "[paint]\nx = 1\n"
+        'exclude = "Podcasts"\n[paint]\nx = 1\n'
     )
     error = run("tag", ".", expect=2).stderr
     for message in (
+        "tag.exclude: 'Podcasts' is not a list, such as ['Podcasts']",
         "tag.step: no such option; did you mean 'steps'",
         "tag.steps: '2.5' is",
         "tag.format",

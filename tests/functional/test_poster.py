@@ -106,7 +106,9 @@ def test_poster_is_listed_as_procedural_and_cannot_be_trained(
         assert "draws by rules and cannot be trained" in result.output
     listed = run("models", "list").output.splitlines()
     assert any(line.startswith("poster") and "Procedural" in line for line in listed)
-    assert "procedural" in run("models", "show", "poster").output
+    shown = run("models", "show", "poster").output
+    assert "procedural" in shown
+    assert "drawn by rules; 3 windows" in shown
 
 
 def test_a_print_has_few_colors_at_the_default_size(

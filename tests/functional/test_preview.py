@@ -228,6 +228,19 @@ def test_a_mark_from_before_another_retry_paints_nothing(
     assert "painted again since" in run(*command, files[1], expect=2).stderr
 
 
+def test_an_album_whose_files_changed_gets_new_seeds_from_a_retry(
+    some: list[Path], run: Run, preview: Preview, tmp_path: Path
+) -> None:
+    run(*PREVIEW, "-o", preview.folder, some[2])
+    first = preview.album("Wood")["candidates"][0]["seed"]
+    choices = preview.choose(tmp_path / "mine.json", Wood={"retry": True})
+    for track in some[2].iterdir():
+        os.utime(track, (1, 1))
+    run("preview", "-o", preview.folder, "--retry", choices)
+    assert preview.album("Wood")["candidates"][0]["seed"] != first
+    assert preview.album("Wood")["tries"] == 2
+
+
 def test_marked_albums_that_are_gone_are_told(
     some: list[Path], run: Run, preview: Preview, tmp_path: Path
 ) -> None:

@@ -80,6 +80,29 @@ def test_a_title_changes_the_picture_and_none_is_set_by_default(album: Path, run
     assert not np.array_equal(covers[2], covers[3])
 
 
+def test_a_title_in_letters_of_no_font_is_left_out_with_one_note(tmp_path: Path, run: Run) -> None:
+    title = "\U0001e900\ue000"  # the second is for private use: no font has it
+    tags = {"artist": "Ada Lind", "album": title, "title": "Drift"}
+    track = encode(tmp_path / "music/01.flac", "flac", seconds=1.0, tags=tags)
+    result = run(
+        "preview", *POSTER, "--title", "title", "--candidates", 2, "--size", 64, track,
+        "-o", tmp_path / "preview",
+    )  # fmt: skip
+    assert result.stderr.count("has no title: no font") == 1
+    assert len(Preview(tmp_path / "preview").covers(title)) == 2
+
+
+def test_a_file_name_is_set_without_its_underscores(tmp_path: Path, run: Run) -> None:
+    options = ("--title", "title", "--size", 300, "--json")
+    covers = []
+    for name, tags in (("night_bus", {}), ("night bus", {}), ("tagged", {"title": "night_bus"})):
+        track = encode(tmp_path / f"{name}.flac", "flac", seconds=1.0, tags=tags)
+        run("generate", *POSTER, *options, track, "-o", tmp_path / f"{name}.png")
+        covers.append(np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")))
+    assert np.array_equal(covers[0], covers[1])
+    assert not np.array_equal(covers[1], covers[2])
+
+
 def test_a_model_may_ask_for_titles(album: Path, run: Run, home: Path) -> None:
     models = home / "config/covergen/models.toml"
     models.write_text(models.read_text() + 'title = "title"\n')

@@ -236,10 +236,10 @@ def test_after_a_run_that_wrote_nothing_no_run_of_another_library_is_undone_unas
     run("undo")
     run(*TAG, "--limit", 0, covered)  # finds nothing to do
     error = run("undo", "-y", expect=2).stderr
-    assert f"tag of {covered} wrote nothing" in error
+    assert f"(tag of {covered}) wrote nothing" in error
     assert "covergen undo 1" in error
     assert snapshot(sampler) == written
-    assert f"tag of {covered} wrote nothing" in run("undo", "--dry-run").stderr
+    assert f"(tag of {covered}) wrote nothing" in run("undo", "--dry-run").stderr
     run(*TAG, sampler)  # finds nothing to do, either, but where run 1 has been
     run("undo", "-y")
     assert snapshot(sampler) != written

@@ -30,9 +30,10 @@ def config(ctx: click.Context) -> None:
 
     root = ctx.find_root()
     file = config_file()
-    click.echo(f"settings  {file}{'' if file.exists() else ' (does not exist)'}")
-    click.echo(f"models    {config_folder() / 'models.toml'}")
-    click.echo(f"words     {config_folder() / 'vocabulary.toml'}")
+    own = {"settings": file, "models": config_folder() / "models.toml"}
+    own["words"] = config_folder() / "vocabulary.toml"
+    for name, path in own.items():
+        click.echo(f"{name:<10}{path}{'' if path.exists() else ' (does not exist)'}")
     click.echo(f"cache     {cache_folder()}")
     click.echo(f"state     {state_folder()}")
     root.default_map = load_defaults(cast("click.Group", root.command))

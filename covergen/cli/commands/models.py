@@ -11,7 +11,8 @@ import click
 
 from covergen.cli.options import json_option, quiet_option
 from covergen.cli.output import jsonl
-from covergen.cli.output.text import sampling_text, shown
+from covergen.cli.output.text import byte_size, sampling_text, shown
+from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,14 +64,19 @@ def show_model(name: str, *, as_json: bool) -> None:
         return
     click.echo(f"{preset.name}: {preset.description}")
     for part in parts:
-        place = f"{part.path} ({part.size_bytes / 1e6:.1f} MB)" if part.path else "not downloaded"
+        place = f"{part.path} ({byte_size(part.size_bytes)})" if part.path else "not downloaded"
         source = "" if str(part.path) == part.source else f"{part.source}: "
         weight = "" if part.weight == 1 else f", weight {part.weight:g}"
         click.echo(f"  {part.kind:<10}{source}{place}{weight}")
     if preset.adapter is None:
         click.echo("  adapter   none: paints from words found for the music")
     pipeline = _is_pipeline(preset, parts)
-    sampling = _pipeline_settings(preset) if pipeline else sampling_text(preset.sampling)
+    procedural = preset.base == PROCEDURAL
+    sampling = (
+        _pipeline_settings(preset)
+        if pipeline
+        else sampling_text(preset.sampling, procedural=procedural)
+    )
     click.echo(f"  sampling  {sampling}; {preset.windows} windows of 10 s per track")
     for style in preset.styles:
         click.echo(f"  style     {style}")

@@ -92,7 +92,7 @@ def _choose_run(number: int | None, options: UndoOptions, *, asks: bool) -> Run 
     for run in skipped:
         why = f"nothing left of run {run.id} can be undone"
         if not run.written:
-            why = f"the {run.action} of {_roots(run)} wrote nothing"
+            why = f"run {run.id} ({run.action} of {_roots(run)}) wrote nothing"
         click.echo(f"Skipped: {why}.", err=True)
     if not asks and any(not share_a_place(last, run) for run in skipped):
         raise UsageError(

@@ -20,6 +20,7 @@ from covergen.cli.output.text import (
     shown,
 )
 from covergen.core.types import Action
+from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,10 +104,8 @@ def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:
     for label, text in (("LoRAs", provenance.loras), ("VAE", provenance.vae)):
         if text:
             yield label, text
-    yield (
-        "sampling",
-        f"{sampling_text(provenance)}; {provenance.windows} windows of 10 s per track",
-    )
+    sampling = sampling_text(provenance, procedural=provenance.base == PROCEDURAL)
+    yield "sampling", f"{sampling}; {provenance.windows} windows of 10 s per track"
     for label in ("style", "negative", "prompt"):
         if text := getattr(provenance, label):
             yield label, text

@@ -24,6 +24,7 @@ from covergen.pipeline.events import (
     Painting,
     Tally,
     TrackEmbedded,
+    Untitled,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Renderer:
     tally: Tally = field(default_factory=Tally)
     _ticked: float = 0.0
     _in_progress: float = 0.0  # albums that the bar counts as painted but that are not done
+    _untitled: set[str] = field(default_factory=set)
     _embedded: tqdm[Never] | None = None
     _painted: tqdm[Never] | None = None
     _written: tqdm[Never] | None = None
@@ -110,6 +112,12 @@ class Renderer:
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
+            case Untitled(album=album) if album.key not in self._untitled:  # once per preview
+                self._untitled.add(album.key)
+                self._note(
+                    f"The cover of {lines.album_name(album)} has no title: no font on this machine"
+                    " has all of its letters."
+                )
             case TrackEmbedded():
                 if self._embedded is not None:
                     self._embedded.update()

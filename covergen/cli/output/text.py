@@ -227,8 +227,17 @@ def byte_size(count_bytes: float) -> str:
     return f"{rounded / 1e3:.3g} kB"
 
 
-def sampling_text(sampling: Sampling | Provenance) -> str:
-    """Describe sampling settings in a few words."""
+def sampling_text(sampling: Sampling | Provenance, *, procedural: bool) -> str:
+    """Describe sampling settings in a few words; those of diffusion only where it is used."""
+    text = "drawn by rules" if procedural else _diffusion_text(sampling)
+    if sampling.finish != "none":
+        text += f", finish {sampling.finish}, up to {sampling.inks} inks"
+    if sampling.title != "none":
+        text += f", title {sampling.title}"
+    return text
+
+
+def _diffusion_text(sampling: Sampling | Provenance) -> str:
     text = (
         f"{sampling.scheduler}, {counted(sampling.steps, 'step')}, guidance {sampling.guidance:g}"
     )
@@ -236,8 +245,4 @@ def sampling_text(sampling: Sampling | Provenance) -> str:
         text += f" from {sampling.guided_from:.0%} to {sampling.guided_until:.0%} of the steps"
     if sampling.reuse > 1:
         text += f", full UNet every {sampling.reuse} steps"
-    if sampling.finish != "none":
-        text += f", finish {sampling.finish}, up to {sampling.inks} inks"
-    if sampling.title != "none":
-        text += f", title {sampling.title}"
     return text
