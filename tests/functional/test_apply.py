@@ -223,7 +223,7 @@ def test_a_run_that_was_killed_before_its_last_file_is_finished(
     (folder / ".covergen-0123abcd.tmp").write_bytes(b"half a copy")
     covered = snapshot(folder)
 
-    assert "4 files  the cover" in apply("--sidecar").stdout
+    assert "4 files  new cover written" in apply("--sidecar").stdout
 
     cover = folder / "cover.png"
     assert cover.read_bytes() == preview.covers("Wood")[0].read_bytes()
