@@ -503,7 +503,7 @@ def paint_options(
     "purpose",
     type=click.Choice(list(PURPOSES)),
     metavar="PURPOSE",
-    help="Encode for a player, an archive or a release.",
+    help="Encode for a purpose: player, archive or release.",
 )
 @click.option(
     "--format",

@@ -6,6 +6,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
     return Picture.parse(_encoded(image, cover.provenance.as_texts(), encoding))
 
 
+@lru_cache(maxsize=4)  # an album's tracks get the same picture
 def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
     """Return the picture itself if it has at most `most_bytes`, otherwise a JPEG of it that does.
 

@@ -137,3 +137,13 @@ def test_a_preview_offers_covers_with_and_without_their_titles(
     chosen = opened(embedded(album))
     assert chosen.info["covergen:title"] == "none"
     assert np.array_equal(np.asarray(chosen.convert("RGB")), np.asarray(covers[1].convert("RGB")))
+
+
+@pytest.mark.parametrize("option", [("--format", "jpeg"), ("--for", "player")])
+def test_a_file_name_of_another_format_is_refused(
+    option: tuple[str, str], album: Path, run: Run, tmp_path: Path
+) -> None:
+    track = album / "01 Drift.flac"
+    error = run("generate", *POSTER, track, "-o", tmp_path / "a.png", *option, expect=2).stderr
+    assert f"{' '.join(option)} does not go with a.png" in error
+    assert not list(tmp_path.glob("a.png"))

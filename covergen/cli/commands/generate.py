@@ -103,7 +103,9 @@ def _format_of(output: Path, encoding: Encoding) -> tuple[str, Encoding]:
         )
     if suffix not in _FORMATS:
         return ".png" if encoding.format == "png" else ".jpg", encoding
-    source = click.get_current_context().get_parameter_source("image_format")
-    if source is ParameterSource.COMMANDLINE and encoding.format != _FORMATS[suffix]:
-        raise UsageError(f"--format {encoding.format} does not go with {output.name}.")
+    context = click.get_current_context()
+    for name, flag in {"image_format": "--format", "purpose": "--for"}.items():
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and encoding.format != _FORMATS[suffix]:
+            raise UsageError(f"{flag} {context.params[name]} does not go with {output.name}.")
     return suffix, replace(encoding, format=_FORMATS[suffix])

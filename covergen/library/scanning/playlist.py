@@ -49,7 +49,7 @@ def scan_playlist(
     there = [path for path in place if os.path.isfile(path)]  # noqa: PTH113 - see above
     if not there:
         raise UsageError(f"None of the files in the playlist {playlist} exists.")
-    for path in place.keys() - set(there):
+    for path in sorted(place.keys() - set(there)):
         message = f"in the playlist {playlist.name}"
         yield Outcome(path=path, status=Status.FAILED, reason=Reason.GONE, message=message)
     singles = replace(options, per="track", bare=True)
