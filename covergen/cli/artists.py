@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from covergen.cli.confirm import confirmed, count, is_interactive, show_totals
+from covergen.cli.confirm import confirmed_painting, count, show_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.option_group import option_group
 from covergen.cli.output import text as lines
@@ -48,7 +48,6 @@ def run_artists(
 ) -> None:
     """Paint the pictures, or print the plan. Raises UsageError for options of covers."""
     from covergen.jobs.artists import paint_artists, plan_artists
-    from covergen.pipeline.model import check_model
 
     plan = tag_options.plan
     for option in _options_of_covers(plan):
@@ -62,14 +61,9 @@ def run_artists(
         show_totals(count(plans, console, show=True), console)
         return
     renderer = console.renderer()
-    if is_interactive(console, yes=yes):
-        totals = count(plans, console, show=False)
-        if totals.covers:
-            check_model(tag_options.paint)
-        if totals.has_work and not confirmed(totals, lines.totals_lines(totals), yes=yes):
-            return
-        renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
-    run_job(partial(paint_artists, tag_options, name), renderer)
+    paint = tag_options.paint
+    if confirmed_painting(plans, paint, lines.totals_lines, renderer, console, yes=yes):
+        run_job(partial(paint_artists, tag_options, name), renderer)
 
 
 def _options_of_covers(plan: PlanOptions) -> Iterator[str]:

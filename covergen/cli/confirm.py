@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from covergen.cli.options import ConsoleOptions
+    from covergen.cli.output.progress import Renderer
     from covergen.core.types import Outcome
     from covergen.pipeline.events import CheckInterrupted
+    from covergen.pipeline.options import PaintOptions
 
     Plans = Callable[[CheckInterrupted], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["confirmed", "count", "is_interactive", "print_totals", "show_totals", "would_ask"]
+__all__ = ["confirmed", "confirmed_painting", "count", "print_totals", "show_totals", "would_ask"]
 
 
 def count(plans: Plans, console: ConsoleOptions, *, show: bool) -> PlanTotals:
@@ -81,9 +83,30 @@ def print_totals(totals: PlanTotals, totals_lines: Iterable[str], console: Conso
         click.echo(line)
 
 
-def is_interactive(console: ConsoleOptions, *, yes: bool) -> bool:
-    """Return whether to count the plan first, for a confirmation or a progress bar."""
-    return would_ask(yes=yes) or (not console.quiet and sys.stderr.isatty())
+def confirmed_painting(
+    plans: Plans,
+    paint: PaintOptions,
+    totals_lines: Callable[[PlanTotals], Iterable[str]],
+    renderer: Renderer,
+    console: ConsoleOptions,
+    *,
+    yes: bool,
+) -> bool:
+    """On a terminal, count the plan first, for the confirmation and the renderer's progress bars.
+
+    Returns False if the user declines. Raises what `check_model` raises.
+    """
+    from covergen.pipeline.model import check_model
+
+    if not (would_ask(yes=yes) or (not console.quiet and sys.stderr.isatty())):
+        return True
+    totals = count(plans, console, show=False)
+    if totals.covers:
+        check_model(paint)
+    if totals.has_work and not confirmed(totals, totals_lines(totals), yes=yes):
+        return False
+    renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
+    return True
 
 
 def would_ask(*, yes: bool) -> bool:

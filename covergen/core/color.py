@@ -14,7 +14,6 @@ __all__ = [
     "linear_from_oklab",
     "linear_from_srgb",
     "oklab_from_linear",
-    "oklab_from_oklch",
     "srgb_from_linear",
 ]
 
@@ -73,12 +72,6 @@ def srgb_from_linear(linear: Floats) -> NDArray[np.uint8]:
 def linear_from_srgb(pixels: NDArray[np.uint8]) -> Floats:
     """Convert 8-bit sRGB to linear light in 0..1."""
     return _LINEAR_FROM_BYTE[pixels]
-
-
-def oklab_from_oklch(lightness: float, chroma: float, hue_degrees: float) -> Floats:
-    """Convert one OKLCH colour to OKLab. Returns (3,) float32."""
-    hue = np.deg2rad(hue_degrees)
-    return np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
 
 
 def linear_from_oklab(oklab: Floats) -> Floats:

@@ -203,7 +203,6 @@ def encode(cover: Cover, encoding: Encoding) -> Picture:
     return Picture.parse(_encoded(image, cover.provenance.as_texts(), encoding))
 
 
-@lru_cache(maxsize=4)  # an album's tracks get the same picture
 def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
     """Return the picture itself if it has at most `most_bytes`, otherwise a JPEG of it that does.
 
@@ -212,6 +211,11 @@ def shrunk_to_fit(picture: Picture, most_bytes: int | None) -> Picture:
     """
     if most_bytes is None or len(picture.data) <= most_bytes:
         return picture
+    return _shrunk(picture, most_bytes)
+
+
+@lru_cache(maxsize=1)  # the tracks of an album get the same picture
+def _shrunk(picture: Picture, most_bytes: int) -> Picture:
     try:
         with open_picture(io.BytesIO(picture.data)) as image:
             texts = _provenance_texts(image)

@@ -17,6 +17,7 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.planning import limited
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled
 from covergen.pipeline.writing import Writer, cleaned, write_beside
@@ -80,16 +81,9 @@ def _plans(
     options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
     found = scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted)
-    active = 0
-    for item in artist_folders(found):
-        if isinstance(item, Outcome):
-            yield item
-            continue
-        plan = _plan(item, options)
-        active += plan.action is Action.PAINT
-        if options.limit is not None and active > options.limit:
-            plan = replace(plan, action=Action.SKIP, reason=Reason.LIMIT)
-        yield plan
+    artists = artist_folders(found)
+    plans = (item if isinstance(item, Outcome) else _plan(item, options) for item in artists)
+    return limited(plans, options.limit)
 
 
 def _plan(artist: Album, options: PlanOptions) -> AlbumPlan:

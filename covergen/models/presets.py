@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.paths import config_folder
+from covergen.core.toml import read_toml
 from covergen.core.types import (
     DTYPES,
     FINISHES,
@@ -186,24 +186,11 @@ def _own_file() -> Path:
 
 
 def _read(file: Path) -> dict[str, Preset]:
-    tables = _parse(file)
+    tables = read_toml(file)
     problems = [p for name, table in tables.items() for p in _problems(name, table)]
     if problems:
         raise SettingsError(file, problems)
     return {name: _preset(name, table, file) for name, table in tables.items()}
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(file, [f"is not valid UTF-8 at byte {error.start}"]) from error
-    except tomllib.TOMLDecodeError as error:  # the message includes the line and column
-        raise SettingsError(file, [str(error)]) from error
 
 
 def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:

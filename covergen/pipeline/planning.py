@@ -15,13 +15,13 @@ from covergen.library.writing.sidecar import own_sidecars
 from covergen.pipeline.plan_album import plan_album
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from covergen.core.types import Album
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions, WriteOptions
 
-__all__ = ["plan_library", "plan_one", "planned", "within_reach"]
+__all__ = ["limited", "plan_library", "plan_one", "planned", "within_reach"]
 
 
 def plan_library(
@@ -42,17 +42,22 @@ def plan_library(
 def _plans(
     options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
+    found = scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted)
+    plans = (item if isinstance(item, Outcome) else plan_one(item, options) for item in found)
+    return limited(plans, options.limit)
+
+
+def limited(
+    plans: Iterable[AlbumPlan | Outcome], limit: int | None
+) -> Iterator[AlbumPlan | Outcome]:
+    """Pass plans on, skipping all after the first `limit` that are not skipped anyway."""
     active = 0
-    for item in scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted):
-        if isinstance(item, Outcome):
-            yield item
+    for plan in plans:
+        if isinstance(plan, Outcome) or plan.action is Action.SKIP:
+            yield plan
             continue
-        plan = plan_one(item, options)
-        if plan.action is not Action.SKIP:
-            active += 1
-            if options.limit is not None and active > options.limit:
-                plan = _skipped(plan, Reason.LIMIT)
-        yield plan
+        active += 1
+        yield plan if limit is None or active <= limit else _skipped(plan, Reason.LIMIT)
 
 
 def plan_one(album: Album, options: PlanOptions) -> AlbumPlan:

@@ -92,8 +92,9 @@ def repaint(
     if found is None:
         return Repaint(provisos=(_NO_MUSIC,))
     album, paths = found
-    options = {**_model_options(provenance, adapter_hint), **_encoding_options(picture)}
-    provisos = list(_provisos(provenance, options))
+    presets = load_presets()
+    options = _model_options(provenance, presets, adapter_hint) | _encoding_options(picture)
+    provisos = list(_provisos(provenance, presets, options))
     if provenance.per == "track":
         options |= {"seed": provenance.seed, "output": f"cover{picture.extension}"}
         return Repaint(command="generate", options=options, paths=paths, provisos=tuple(provisos))
@@ -163,9 +164,10 @@ def _albums_at(
     return albums, True
 
 
-def _model_options(provenance: Provenance, adapter_hint: str) -> dict[str, Option]:
+def _model_options(
+    provenance: Provenance, presets: dict[str, Preset], adapter_hint: str
+) -> dict[str, Option]:
     """Return every setting as an explicit option, so that defaults do not matter."""
-    presets = load_presets()
     procedural = provenance.base == PROCEDURAL
     options: dict[str, Option] = {
         # If the cover's model is gone, any model will do: every setting is explicit anyway.
@@ -193,8 +195,9 @@ def _model_options(provenance: Provenance, adapter_hint: str) -> dict[str, Optio
     return {name: value for name, value in options.items() if name not in unused}
 
 
-def _provisos(provenance: Provenance, options: Mapping[str, Option]) -> Iterator[str]:
-    presets = load_presets()
+def _provisos(
+    provenance: Provenance, presets: dict[str, Preset], options: Mapping[str, Option]
+) -> Iterator[str]:
     yield from _missing(provenance)
     yield from _parts_changed(provenance, presets)
     if provenance.version != covergen.__version__:

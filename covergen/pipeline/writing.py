@@ -177,7 +177,7 @@ def _existing_picture(album: Album) -> Picture:
 
     Tracks that may hold only a smaller copy of the cover come last.
     """
-    tracks = sorted(album.tracks, key=lambda track: most_shown_bytes(track.container) or 0)
+    tracks = sorted(album.tracks, key=lambda track: most_shown_bytes(track.container) is not None)
     for data in covers_of(replace(album, tracks=tuple(tracks))):
         with suppress(ValueError):
             return Picture.parse(data)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import SettingsError
 from covergen.core.paths import config_folder
+from covergen.core.toml import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,13 +102,9 @@ def vocabulary_file() -> Path:
 def read_vocabulary(file: Path) -> Vocabulary:
     """Read a vocabulary. Raises SettingsError, with all mistakes in the file at once."""
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
+        tables = read_toml(file)
+    except FileNotFoundError as error:
         raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(file, [f"is not valid UTF-8 at byte {error.start}"]) from error
-    except tomllib.TOMLDecodeError as error:  # the message includes the line and column
-        raise SettingsError(file, [str(error)]) from error
     problems = [problem for name, table in tables.items() for problem in _problems(name, table)]
     if not tables:
         problems = ["is empty; expected tables of words, such as [mood]"]

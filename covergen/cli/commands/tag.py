@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from covergen.cli.artists import artist_options, run_artists
 from covergen.cli.commands.preview import review_options, run_as_preview
-from covergen.cli.confirm import confirmed, count, is_interactive, print_totals
+from covergen.cli.confirm import confirmed_painting, count, print_totals
 from covergen.cli.job_runner import run_job
 from covergen.cli.option_group import option_group
 from covergen.cli.options import (
@@ -116,8 +116,10 @@ def _preview(ctx: click.Context, *, dry_run: bool) -> None:
 
 
 def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
-    totals = _count(tag_options, console, show=True)
-    print_totals(totals, _totals_lines(totals, tag_options), console)
+    from covergen.pipeline.planning import planned
+
+    totals = count(partial(planned, tag_options.plan), console, show=True)
+    print_totals(totals, _totals_lines(tag_options, totals), console)
     if not console.as_json and not console.quiet:
         _show_step_after_dry_run(totals, tag_options)
     if totals.failed:
@@ -142,18 +144,13 @@ def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> Non
 
 
 def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:
-    """Run the job. On a terminal, count first for the confirmation and the progress bars."""
-    from covergen.pipeline.model import check_model
+    from covergen.pipeline.planning import planned
 
     renderer = console.renderer()
-    if is_interactive(console, yes=yes):
-        totals = _count(tag_options, console, show=False)
-        if totals.covers:
-            check_model(tag_options.paint)
-        totals_lines = _totals_lines(totals, tag_options)
-        if totals.has_work and not confirmed(totals, totals_lines, yes=yes):
-            return
-        renderer.tracks, renderer.albums = totals.tracks_to_embed, totals.covers
+    plans = partial(planned, tag_options.plan)
+    totals_lines = partial(_totals_lines, tag_options)
+    if not confirmed_painting(plans, tag_options.paint, totals_lines, renderer, console, yes=yes):
+        return
     run_job(_job(tag_options), renderer)
     if not console.quiet:
         _show_next_step(renderer.tally)
@@ -175,13 +172,7 @@ def _show_next_step(tally: Tally) -> None:
     click.echo(f"Next: {step}", err=True)
 
 
-def _count(tag_options: TagOptions, console: ConsoleOptions, *, show: bool) -> PlanTotals:
-    from covergen.pipeline.planning import planned
-
-    return count(partial(planned, tag_options.plan), console, show=show)
-
-
-def _totals_lines(totals: PlanTotals, tag_options: TagOptions) -> Iterator[str]:
+def _totals_lines(tag_options: TagOptions, totals: PlanTotals) -> Iterator[str]:
     yield from lines.totals_lines(totals)
     if totals.has_work:
         write = tag_options.plan.write
