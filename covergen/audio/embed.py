@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import AudioEncoder
     from covergen.audio.decoder import Decoder
-    from covergen.audio.store import EmbeddingStore
+    from covergen.audio.store import TrackVectors
     from covergen.core.types import Track
 
     _Item = TypeVar("_Item")
@@ -51,12 +51,13 @@ class _Opened:
 def embed_tracks(
     tracks: Iterable[Track],
     audio_encoder: AudioEncoder,
-    store: EmbeddingStore,
+    store: TrackVectors,
     *,
     windows: int,
     batch_size: int,
     workers: int,
     check_interrupted: Callable[[], None],
+    decoders: Decoders | None = None,
 ) -> Generator[TrackEmbedding | Outcome]:
     """Yield the embedding of each track in order, or an Outcome for one that cannot be decoded.
 
@@ -64,7 +65,8 @@ def embed_tracks(
     are consumed than that. `batch_size` is in windows, `windows` in windows per track. Cached
     tracks need neither decoding nor the encoder's weights; every batch is saved to `store`.
     Raises ModelError, and whatever `check_interrupted` raises. Closing the iterator ends the
-    processes and waits for the threads that use `store`.
+    processes and waits for the threads that use `store`, unless they are the caller's `decoders`,
+    which stay open.
     """
     wanted = workers + max(1, batch_size // windows)
     ahead = max(1, min(wanted, _MAX_AHEAD // windows))
@@ -73,10 +75,14 @@ def embed_tracks(
         check_interrupted()
         cached = store.find(track, windows, audio_encoder.id)
         if cached is None:
-            return decoders.submit(_open, track, windows, audio_encoder.id, store)
+            return pool.submit(_open, track, windows, audio_encoder.id, store)
         return _finished(TrackEmbedding(track=track, vector=cached))
 
-    with closing(Decoders(workers, audio_encoder.log_mel)) as decoders:
+    with (
+        closing(Decoders(workers, audio_encoder.log_mel))
+        if decoders is None
+        else nullcontext(decoders)
+    ) as pool:
         results = (future.result() for future in _look_ahead(map(start, tracks), ahead))
         for batch in _batches(results, batch_size):
             check_interrupted()
@@ -97,7 +103,7 @@ def mean_embedding(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
 
 
 def _open(
-    decoder: Decoder, track: Track, windows: int, audio_encoder: str, store: EmbeddingStore
+    decoder: Decoder, track: Track, windows: int, audio_encoder: str, store: TrackVectors
 ) -> _Opened | Outcome:
     """Read a track and, unless its audio is cached, decode it. Runs in a thread."""
     try:

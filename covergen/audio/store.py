@@ -11,7 +11,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     _Statement: TypeAlias = tuple[str, tuple[object, ...]]
 
-__all__ = ["EmbeddingStore", "stored_embeddings"]
+__all__ = ["EmbeddingStore", "TrackVectors", "stored_embeddings"]
 
 # Increment whenever the windows, or the way they are decoded or embedded, change.
 _VERSION = 5
@@ -52,6 +52,21 @@ CREATE INDEX IF NOT EXISTS embedding_by_use ON embedding (used);
 def stored_embeddings(path: Path | None = None) -> Usage:
     """Return the size of the cache; a row is an embedding. Read-only."""
     return usage_of(path or cache_folder() / _NAME, "embedding", _VERSION)
+
+
+class TrackVectors(Protocol):
+    """Where embeddings are found and saved: the cache, or what a worker was sent of it."""
+
+    def find(self, track: Track, windows: int, audio_encoder: str) -> NDArray[np.float32] | None:
+        """Return the (D,) embedding of an unchanged track, None if it is not known."""
+
+    def find_key(self, key: str, audio_encoder: str) -> NDArray[np.float32] | None:
+        """Return the (D,) embedding of an excerpt by its key, None if it is not known."""
+
+    def put(
+        self, track: Track, windows: int, key: str, audio_encoder: str, vector: NDArray[np.float32]
+    ) -> None:
+        """Save the (D,) embedding of a track with the key of its excerpt."""
 
 
 class EmbeddingStore:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.option_group import option_group
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
     from covergen.pipeline.model import ModelChoice
-    from covergen.pipeline.options import PaintOptions, PlanOptions, WriteOptions
+    from covergen.pipeline.options import PaintOptions, PlanOptions, RayOptions, WriteOptions
 
 __all__ = [
     "ComputeOptions",
@@ -35,6 +36,7 @@ __all__ = [
     "cover_names_option",
     "dry_run_option",
     "encoding_options",
+    "engine_options",
     "follow_symlinks_option",
     "hardlinks_option",
     "jobs_option",
@@ -103,6 +105,23 @@ class _CoverGlob(click.ParamType[str]):
         if len(parts) > 2 or not all(parts):
             self.fail(f"{glob!r} is neither NAME nor FOLDER/NAME.", param, ctx)
         return glob
+
+
+class _PathMap(click.ParamType[tuple[Path, Path]]):
+    """A folder on this machine and the same folder on the workers, as FROM=TO."""
+
+    name = "FROM=TO"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Path, Path]:
+        """Return both folders, absolute."""
+        if isinstance(value, tuple):
+            return value
+        source, separator, target = str(value).partition("=")
+        if not (source and separator and Path(target).is_absolute()):
+            self.fail(f"{value!r} is not FROM=TO with an absolute path TO.", param, ctx)
+        return Path(source).absolute(), Path(target)
 
 
 paths_argument = click.argument(
@@ -494,6 +513,48 @@ def paint_options(
         workers=compute.workers,
         batch_size=batch_size,
         size=paint_size,
+    )
+
+
+@option_group("ray")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Embed and paint in this process, or on a Ray cluster (covergen[ray]).",
+)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT|auto",
+    help="Head of the Ray cluster, or auto for the one that this machine is part of."
+    "  [default: Ray is started on this machine]",
+)
+@click.option(
+    "--path-map",
+    type=_PathMap(),
+    metavar="FROM=TO",
+    multiple=True,
+    help="Workers find the folder FROM at TO. Repeatable.",
+)
+def engine_options(
+    *, engine: str, ray_address: str | None, path_map: tuple[tuple[Path, Path], ...]
+) -> RayOptions | None:
+    """Where to embed and paint. Raises UsageError, and DependencyError if Ray is missing."""
+    context = click.get_current_context()
+    if engine == "local":
+        for name, flag in {"ray_address": "--ray-address", "path_map": "--path-map"}.items():
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"{flag} requires --engine ray.")
+        return None
+    from covergen.pipeline.engines.ray_cluster import check_address, check_installed
+    from covergen.pipeline.options import RayOptions
+
+    check_installed()
+    return RayOptions(
+        address=check_address(ray_address or ""),
+        path_map=path_map,
+        verbose=bool(context.params.get("verbose")),
     )
 
 

@@ -31,7 +31,8 @@ SECTIONS: Sections = {
         "steps", "guidance", "guided_from", "guided_until", "reuse", "scheduler", "inks",
         "clap", "windows", "padding", "dtype", "batch_size", "paint_size", "image_format",
         "jpeg_quality", "max_bytes", "sidecar_purpose", "artists", "artist_name", "cover_names",
-        "follow_symlinks", "hardlinks", "min_age", "preserve_mtime", "no_journal",
+        "follow_symlinks", "hardlinks", "min_age", "preserve_mtime", "no_journal", "engine",
+        "ray_address", "path_map",
     ),
 }  # fmt: skip
 

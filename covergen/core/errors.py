@@ -7,6 +7,7 @@ CovergenError
 ├── ModelError            the model cannot be used; exit code 1
 │   ├── ModelMissingError     its files are not on this machine
 │   └── AdapterError          the file is not an adapter, or does not fit the base
+├── ClusterError          a Ray cluster cannot be used; exit code 1
 ├── DependencyError       a package is missing, outdated or broken; exit code 1
 ├── JournalError          the journal cannot be read or written; exit code 1
 ├── BusyError             another covergen process is writing to the same place; exit code 1
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdapterError",
     "BusyError",
+    "ClusterError",
     "CovergenError",
     "DecodeError",
     "DependencyError",
@@ -99,6 +101,10 @@ class ModelMissingError(ModelError):
 
 class AdapterError(ModelError):
     """A file that is not an adapter, or does not fit the base."""
+
+
+class ClusterError(CovergenError):
+    """A Ray cluster that cannot be reached, or whose workers keep ending."""
 
 
 class DependencyError(CovergenError):

@@ -14,9 +14,10 @@ from covergen.journal.runs import open_run
 from covergen.library.scanning.artists import artist_folders, artist_picture, is_within
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.engines import paint_plans
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import limited
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled

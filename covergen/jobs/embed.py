@@ -9,52 +9,35 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from covergen.audio.clap import AudioEncoder
-from covergen.pipeline.events import AlbumDone, GpuUnused, ModelLoading
-from covergen.pipeline.painting import embed_albums
+from covergen.pipeline.engines import embed_plans
+from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.compute.device import Compute
     from covergen.pipeline.events import CheckInterrupted, Emit
+    from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
 __all__ = ["embed"]
 
 
 def embed(
-    outputs: TrackOutputs,
-    clap: Path,
-    compute: Compute,
-    emit: Emit,
-    check_interrupted: CheckInterrupted,
-    *,
-    windows: int,
-    padding: str | None,
-    workers: int,
+    outputs: TrackOutputs, options: PaintOptions, emit: Emit, check_interrupted: CheckInterrupted
 ) -> None:
     """Write each track's embedding as a (1, D) float32 tensor.
 
     The suffix of `outputs` selects the format: ".pt" for torch.save, ".safetensors" for a file
-    with the key "embedding". Raises ModelError, and Interrupted if `check_interrupted` raises it.
+    with the key "embedding". Raises ModelError, UsageError for the device, ClusterError, and
+    Interrupted if `check_interrupted` raises it.
     """
-    audio_encoder = AudioEncoder(clap, device=compute.device, dtype=compute.dtype, padding=padding)
-    if compute.unused:
-        emit(GpuUnused(why=compute.unused))
-    emit(ModelLoading(name=clap.name))
     with open_session() as session:
-        plans = outputs.plans(session.scan_cache, emit, check_interrupted)
-        embedded = embed_albums(
-            plans,
-            audio_encoder,
+        embedded = embed_plans(
+            outputs.plans(session.scan_cache, emit, check_interrupted),
+            options,
             session.store,
-            windows=windows,
-            workers=workers,
             emit=emit,
             check_interrupted=check_interrupted,
         )

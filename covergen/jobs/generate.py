@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.core.picture import Encoding, encode
+from covergen.pipeline.engines import paint_plans
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
-from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.painting import Seeds
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled
 

@@ -12,9 +12,10 @@ from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.lock import library_lock
+from covergen.pipeline.engines import paint_plans
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled

@@ -10,9 +10,10 @@ from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.core.types import Action, AlbumPlan, Outcome
 from covergen.journal.runs import open_run
+from covergen.pipeline.engines import paint_plans
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import titled

@@ -100,9 +100,10 @@ def seconds_needed(totals: PlanTotals, rates: Rates) -> float:
 def rates_key(options: PaintOptions, encoding: Encoding) -> str:
     """Return a key for everything that rates depend on besides the machine."""
     preset = options.preset
+    cluster = f" ray {options.ray.address}" if options.ray else ""
     return (
         f"{preset.base} {preset.clap} {preset.windows} {preset.sampling} {preset.vae}"
-        f" {options.device} {options.dtype} {options.size} {encoding}"
+        f" {options.device} {options.dtype} {options.size} {encoding}{cluster}"
     )
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "TrackEmbedded",
     "Untitled",
     "Waiting",
+    "WorkerUnfit",
 ]
 
 
@@ -110,6 +111,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerUnfit:
+    """A machine of a cluster cannot be used, while others work; `why` is the reason."""
+
+    host: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlbumDone:
     """An album is finished. `reason` is the plan's, or why the plan failed."""
 
@@ -156,6 +165,7 @@ Event = (
     | TrackEmbedded
     | Painting
     | Waiting
+    | WorkerUnfit
     | AlbumDone
 )
 Emit = Callable[[Event], None]

@@ -49,6 +49,7 @@ __all__ = [
     "check_adapter",
     "check_model",
     "choose_preset",
+    "load_audio_encoder",
     "load_model",
     "locate_model",
     "locate_part",
@@ -284,9 +285,15 @@ def locate_part(preset: Preset, kind: Literal["base", "clap", "adapter"]) -> Pat
 def check_model(options: PaintOptions) -> None:
     """Check everything that can be checked without loading weights.
 
-    Raises ModelError, UsageError for the device or for settings that a pipeline does not have, and
+    On a cluster, only whether it can be reached: its machines have the model. Raises ModelError,
+    UsageError for the device or for settings that a pipeline does not have, ClusterError, and
     DependencyError for a broken package.
     """
+    if options.ray is not None:
+        from covergen.pipeline.engines.ray_cluster import check_ray
+
+        check_ray(options.ray)
+        return
     files = locate_model(options.preset)
     _choose_compute(options)
     check_dependencies(("transformers", "diffusers", "peft", "av"))
@@ -335,6 +342,25 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
         if error.filename is None:  # a shared library that failed to load
             raise
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def load_audio_encoder(options: PaintOptions, emit: Emit) -> AudioEncoder:
+    """Load the audio encoder of a model alone.
+
+    Raises ModelError, and UsageError for a device that this machine does not have.
+    """
+    from covergen.audio.clap import AudioEncoder
+    from covergen.compute.device import choose_compute
+
+    clap = locate_part(options.preset, "clap")
+    compute = choose_compute(options.device, options.dtype)
+    audio_encoder = AudioEncoder(
+        clap, device=compute.device, dtype=compute.dtype, padding=options.preset.padding
+    )
+    if compute.unused:
+        emit(GpuUnused(why=compute.unused))
+    emit(ModelLoading(name=clap.name))
+    return audio_encoder
 
 
 def _load_poster(

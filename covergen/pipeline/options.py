@@ -21,6 +21,7 @@ __all__ = [
     "PaintOptions",
     "PlanOptions",
     "PreviewOptions",
+    "RayOptions",
     "TagOptions",
     "WriteOptions",
 ]
@@ -71,12 +72,27 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """A Ray cluster to embed and paint on.
+
+    `address`: HOST:PORT of its head, "auto" for the cluster that this machine is part of, or "" to
+    start Ray on this machine alone. `path_map`: folders here, and where workers find them.
+    `verbose`: show Ray's own messages.
+    """
+
+    address: str = ""
+    path_map: tuple[tuple[Path, Path], ...] = ()
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaintOptions:
     """The model, and how it paints covers.
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
     decoder processes. `batch_size` is in covers, None to choose it by free memory. `size` is the
-    side in pixels of what is painted, None for the model's own.
+    side in pixels of what is painted, None for the model's own. `ray`: where to embed and paint,
+    None for in this process; it changes no picture.
     """
 
     preset: Preset
@@ -85,6 +101,7 @@ class PaintOptions:
     workers: int
     batch_size: int | None = None
     size: int | None = None
+    ray: RayOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
-    from covergen.audio.store import EmbeddingStore
+    from covergen.audio.decoder import Decoders
+    from covergen.audio.store import EmbeddingStore, TrackVectors
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
     from covergen.pipeline.estimate import Meter
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from covergen.pipeline.model import Model
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["Seeds", "embed_albums", "paint_plans"]
+__all__ = ["Seeds", "embed_albums", "paint_albums", "paint_plans"]
 
 _WINDOWS_AT_ONCE = 8
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
@@ -89,7 +90,7 @@ def paint_plans(
         emit=emit,
         check_interrupted=check_interrupted,
     )
-    covers = _paint_albums(
+    covers = paint_albums(
         meter.embeddings(embeddings),
         model,
         options,
@@ -104,16 +105,18 @@ def paint_plans(
 def embed_albums(
     plans: Iterable[AlbumPlan],
     audio_encoder: AudioEncoder,
-    store: EmbeddingStore,
+    store: TrackVectors,
     *,
     windows: int,
     workers: int,
     emit: Emit,
     check_interrupted: CheckInterrupted,
+    decoders: Decoders | None = None,
 ) -> Generator[AlbumEmbedding]:
     """Embed the tracks of each album; yield one embedding per album, their mean.
 
     An album none of whose tracks can be decoded is emitted as AlbumDone, and not yielded.
+    `decoders` are as in `embed_tracks`.
     """
     started: deque[AlbumPlan] = deque()
 
@@ -130,6 +133,7 @@ def embed_albums(
         batch_size=_WINDOWS_AT_ONCE,
         workers=workers,
         check_interrupted=check_interrupted,
+        decoders=decoders,
     )
     with closing(embedded):
         for first in embedded:
@@ -154,7 +158,7 @@ class _Requested(NamedTuple):
     share: float
 
 
-def _paint_albums(
+def paint_albums(
     embeddings: Iterable[AlbumEmbedding],
     model: Model,
     options: PaintOptions,

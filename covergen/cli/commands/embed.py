@@ -14,6 +14,7 @@ from covergen.cli.options import (
     clap_options,
     compute_options,
     console_options,
+    engine_options,
     paths_argument,
     scan_options,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from covergen.cli.options import ComputeOptions, ConsoleOptions
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.options import RayOptions
 
 __all__ = ["embed"]
 
@@ -49,6 +51,7 @@ __all__ = ["embed"]
 @scan_options
 @clap_options
 @compute_options
+@engine_options
 @console_options
 def embed(
     *,
@@ -59,16 +62,28 @@ def embed(
     scan: ScanOptions,
     choice: ModelChoice,
     compute: ComputeOptions,
+    ray: RayOptions | None,
     console: ConsoleOptions,
 ) -> None:
     """Write the CLAP embedding of each audio file in PATH."""
-    from covergen.compute.device import choose_compute
     from covergen.jobs.embed import embed as embed_to_files
     from covergen.pipeline.model import choose_preset, locate_part
+    from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
     preset = choose_preset(choice)
-    clap = locate_part(preset, "clap")
+    options = PaintOptions(
+        preset=preset,
+        device=compute.device,
+        dtype=compute.dtype,
+        workers=compute.workers,
+        ray=ray,
+    )
+    if ray is None:
+        from covergen.compute.device import choose_compute
+
+        locate_part(preset, "clap")
+        choose_compute(compute.device, compute.dtype)
     outputs = TrackOutputs(
         paths=paths,
         output=output,
@@ -77,13 +92,4 @@ def embed(
         force=force,
         scan=replace(scan, per="track"),
     )
-    job = partial(
-        embed_to_files,
-        outputs,
-        clap,
-        choose_compute(compute.device, compute.dtype),
-        windows=preset.windows,
-        padding=preset.padding,
-        workers=compute.workers,
-    )
-    run_job(job, console.renderer())
+    run_job(partial(embed_to_files, outputs, options), console.renderer())

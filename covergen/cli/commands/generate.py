@@ -15,6 +15,7 @@ from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     console_options,
     encoding_options,
+    engine_options,
     paint_options,
     paths_argument,
     scan_options,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
     from covergen.core.picture import Encoding
     from covergen.library.scanning.scan import ScanOptions
-    from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.options import PaintOptions, RayOptions
 
 __all__ = ["generate"]
 
@@ -57,6 +58,7 @@ _FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".
     help="Random seed, used as given for every picture.",
 )
 @paint_options
+@engine_options
 @encoding_options
 @console_options
 def generate(
@@ -67,6 +69,7 @@ def generate(
     scan: ScanOptions,
     seed: int,
     paint: PaintOptions,
+    ray: RayOptions | None,
     encoding: Encoding,
     console: ConsoleOptions,
 ) -> None:
@@ -79,7 +82,8 @@ def generate(
     from covergen.pipeline.model import locate_model
     from covergen.pipeline.track_outputs import TrackOutputs
 
-    locate_model(paint.preset)
+    if ray is None:  # on a cluster, its machines have the model
+        locate_model(paint.preset)
     suffix, encoding = _format_of(output, encoding)
     outputs = TrackOutputs(
         paths=paths,
@@ -89,7 +93,9 @@ def generate(
         scan=replace(scan, per="track"),
     )
     options = GenerateOptions(
-        paint=replace(paint, size=paint.size or encoding.size), seed=seed, encoding=encoding
+        paint=replace(paint, size=paint.size or encoding.size, ray=ray),
+        seed=seed,
+        encoding=encoding,
     )
     run_job(partial(generate_pictures, outputs, options), console.renderer())
 

@@ -17,6 +17,7 @@ from covergen.cli.job_runner import run_job
 from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     console_options,
+    engine_options,
     hardlinks_option,
     min_age_option,
     paint_options,
@@ -34,7 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.pipeline.options import PaintOptions, PlanOptions, PreviewOptions, WriteOptions
+    from covergen.pipeline.options import (
+        PaintOptions,
+        PlanOptions,
+        PreviewOptions,
+        RayOptions,
+        WriteOptions,
+    )
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,7 +51,7 @@ __all__ = ["origin_options", "preview", "review_options", "run_as_preview", "tak
 # retry may print other things and compute elsewhere.
 _NOT_RECORDED = frozenset({
     "paths", "output", "retry", "quiet", "verbose", "as_json",
-    "device", "dtype", "batch_size", "jobs",
+    "device", "dtype", "batch_size", "jobs", "engine", "ray_address", "path_map",
 })  # fmt: skip
 
 
@@ -115,6 +122,7 @@ class _PreviewCommand(SectionedCommand):
 @seed_option
 @size_option
 @paint_options
+@engine_options
 @place_options
 @hardlinks_option
 @min_age_option
@@ -131,6 +139,7 @@ def preview(
     seed: int,
     size: int | None,
     paint: PaintOptions,
+    ray: RayOptions | None,
     place: WriteOptions,
     hardlinks: Literal["skip", "break"],
     min_age: int,
@@ -149,7 +158,7 @@ def preview(
     options = PreviewOptions(
         tag=TagOptions(
             plan=replace(plan, paths=tuple(map(plain, plan.paths))),
-            paint=replace(paint, size=paint.size or size),
+            paint=replace(paint, size=paint.size or size, ray=ray),
             seed=seed,
         ),
         folder=output,

@@ -18,6 +18,7 @@ from covergen.cli.option_group import option_group
 from covergen.cli.options import (
     console_options,
     dry_run_option,
+    engine_options,
     paint_options,
     plan_options,
     seed_option,
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
     from covergen.cli.job_runner import Job
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.events import PlanTotals, Tally
-    from covergen.pipeline.options import PaintOptions, PlanOptions, TagOptions, WriteOptions
+    from covergen.pipeline.options import (
+        PaintOptions,
+        PlanOptions,
+        RayOptions,
+        TagOptions,
+        WriteOptions,
+    )
 
 __all__ = ["tag"]
 
@@ -70,6 +77,7 @@ def _former_preview_options(
 @dry_run_option
 @seed_option
 @paint_options
+@engine_options
 @write_options
 @_former_preview_options
 @yes_option
@@ -83,6 +91,7 @@ def tag(
     dry_run: bool,
     seed: int,
     paint: PaintOptions,
+    ray: RayOptions | None,
     write: WriteOptions,
     previews: bool,
     yes: bool,
@@ -96,7 +105,7 @@ def tag(
         return
     options = TagOptions(
         plan=written_plan(plan, write),
-        paint=replace(paint, size=paint.size or write.largest_size),
+        paint=replace(paint, size=paint.size or write.largest_size, ray=ray),
         seed=seed,
     )
     if artist_file:
@@ -135,7 +144,7 @@ def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> Non
     if not totals.has_work:
         return
     try:
-        if totals.covers:
+        if totals.covers and tag_options.paint.ray is None:
             locate_model(tag_options.paint.preset)
     except ModelError as error:
         click.echo(f"Painting would fail, however: {error}", err=True)

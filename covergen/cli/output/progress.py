@@ -25,6 +25,7 @@ from covergen.pipeline.events import (
     Tally,
     TrackEmbedded,
     Untitled,
+    WorkerUnfit,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Renderer:
                     f"The cover of {lines.album_name(album)} has no title: no font on this machine"
                     " has all of its letters."
                 )
+            case WorkerUnfit(host=host, why=why):
+                self._note(f"The machine {lines.shown(host)} is not used: {lines.shown(why)}")
             case TrackEmbedded():
                 if self._embedded is not None:
                     self._embedded.update()

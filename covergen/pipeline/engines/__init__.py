@@ -1,0 +1,91 @@
+"""Where albums are embedded and painted: in this process, or by workers on a Ray cluster.
+
+Both engines have the same signature and keep the same promises.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from covergen.audio.store import EmbeddingStore
+    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover
+    from covergen.pipeline.estimate import Meter
+    from covergen.pipeline.events import CheckInterrupted, Emit
+    from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.painting import Seeds
+
+__all__ = ["embed_plans", "paint_plans"]
+
+
+def paint_plans(
+    plans: Iterator[AlbumPlan],
+    options: PaintOptions,
+    store: EmbeddingStore,
+    *,
+    seeds: Seeds,
+    meter: Meter,
+    emit: Emit,
+    check_interrupted: CheckInterrupted,
+) -> Generator[tuple[AlbumEmbedding, Cover]]:
+    """Embed and paint albums; the model is loaded only if there is something to paint.
+
+    Yields one cover for each seed of an album, in order. Raises ModelError, ClusterError, and
+    whatever `check_interrupted` raises.
+    """
+    if options.ray is None:
+        from covergen.pipeline import painting
+
+        engine = painting.paint_plans
+    else:
+        from covergen.pipeline.engines import ray_driver
+
+        engine = ray_driver.paint_plans
+    return engine(
+        plans,
+        options,
+        store,
+        seeds=seeds,
+        meter=meter,
+        emit=emit,
+        check_interrupted=check_interrupted,
+    )
+
+
+def embed_plans(
+    plans: Iterator[AlbumPlan],
+    options: PaintOptions,
+    store: EmbeddingStore,
+    *,
+    emit: Emit,
+    check_interrupted: CheckInterrupted,
+) -> Generator[AlbumEmbedding]:
+    """Embed albums; an album none of whose tracks can be decoded is emitted as AlbumDone.
+
+    Raises ModelError, UsageError for the device, ClusterError, and whatever `check_interrupted`
+    raises.
+    """
+    if options.ray is not None:
+        from covergen.pipeline.engines import ray_driver
+
+        yield from ray_driver.embed_plans(
+            plans, options, store, emit=emit, check_interrupted=check_interrupted
+        )
+        return
+    from covergen.pipeline.model import load_audio_encoder
+    from covergen.pipeline.painting import embed_albums
+
+    embedded = embed_albums(
+        plans,
+        load_audio_encoder(options, emit),
+        store,
+        windows=options.preset.windows,
+        workers=options.workers,
+        emit=emit,
+        check_interrupted=check_interrupted,
+    )
+    with closing(embedded):  # ends the threads that use the store
+        yield from embedded

@@ -1,0 +1,149 @@
+"""Connect to Ray, and turn its many errors into one. Imports ray only when it connects."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from covergen.core.errors import ClusterError, DependencyError, OptionError
+from covergen.models.sources import PROCEDURAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covergen.pipeline.options import PaintOptions, RayOptions
+
+__all__ = ["Share", "check_address", "check_installed", "check_ray", "connected", "share_of"]
+
+_SECONDS_TO_ANSWER = 3.0
+_STORE_BYTES = 512 << 20  # pictures between painting and writing; Ray spills more to disk
+_SMALL_GPU_SHARE = 0.25  # CLAP alone takes less than 2 GB
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use over the network
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would upload the working directory
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or Ray prints a warning about it
+}
+
+
+def check_installed() -> None:
+    """Raise DependencyError, with how to install it, if Ray is missing. Does not import it."""
+    if find_spec("ray") is None:
+        python = shlex.quote(sys.executable)
+        raise DependencyError(
+            "--engine ray needs the Python package ray, which is not installed.",
+            hint=f"Install it with: {python} -m pip install 'covergen[ray]'",
+        )
+
+
+def check_address(address: str) -> str:
+    """Return an address: "", "auto" or HOST:PORT. Raises OptionError for any other text."""
+    host, _, port = address.rpartition(":")
+    known = address in ("", "auto")
+    if not known and not (host and "/" not in host and port.isdecimal() and int(port) < 2**16):
+        raise OptionError("ray_address", f"{address!r} is neither HOST:PORT nor auto.")
+    return address
+
+
+def check_ray(options: RayOptions) -> None:
+    """Check that something listens at the address of a cluster.
+
+    Raises ClusterError within seconds.
+    """
+    if options.address in ("", "auto"):
+        return
+    host, _, port = options.address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise _unreachable(options, error.strerror or str(error)) from error
+
+
+@contextmanager
+def connected(options: RayOptions) -> Iterator[None]:
+    """Connect to a cluster, or start Ray on this machine, until the end of the context.
+
+    What was started is stopped, and workers end. Raises DependencyError or ClusterError.
+    """
+    check_ray(options)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not options.verbose:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+
+    local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    try:
+        try:
+            ray.init(
+                address=options.address or "local",
+                logging_level=logging.INFO if options.verbose else logging.CRITICAL,
+                log_to_driver=options.verbose,
+                **({} if options.address else local),
+            )
+        except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+            raise _unreachable(options, _first_line(error)) from error
+        yield
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a worker takes of a machine."""
+
+    cpus: int
+    gpus: float
+
+    def free(self) -> int:
+        """Return how many more workers the cluster seems to have room for."""
+        import ray
+
+        free = ray.available_resources()
+        by_cpus = free.get("CPU", 0) // self.cpus
+        return int(min(by_cpus, free.get("GPU", 0) // self.gpus) if self.gpus else by_cpus)
+
+
+def share_of(options: PaintOptions, *, paints: bool) -> Share:
+    """Return what a worker takes: a GPU, or a part of one, if there are any and they are wanted.
+
+    It takes a core for each decoder process, but no more than its part of the smallest machine.
+    Raises OptionError for a numbered GPU, since Ray hands them out.
+    """
+    import ray
+
+    if options.device.startswith("cuda:"):
+        raise OptionError(
+            "device", f"{options.device} does not apply to --engine ray, which assigns GPUs itself."
+        )
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    with_gpus = [one for one in machines if one.get("GPU")]
+    if options.device == "cuda" or (options.device == "auto" and with_gpus):
+        small = not paints or options.preset.base == PROCEDURAL
+        gpus = _SMALL_GPU_SHARE if small else 1.0
+        parts = [one.get("CPU", 0) * gpus / one["GPU"] for one in with_gpus]
+    else:
+        gpus = 0.0
+        parts = [one["CPU"] for one in machines if one.get("CPU")]
+    return Share(cpus=max(1, int(min([options.workers, *parts]))), gpus=gpus)
+
+
+def _unreachable(options: RayOptions, why: str) -> ClusterError:
+    if not options.address:
+        return ClusterError(f"Ray cannot be started on this machine: {why}")
+    where = "on this machine" if options.address == "auto" else f"at {options.address}"
+    return ClusterError(
+        f"No Ray cluster can be used {where}: {why.rstrip('.')}.",
+        hint="Join this machine to it with `ray start --address HOST:PORT`, or start one with"
+        " `ray start --head`; see .docs/scale.md.",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,444 @@
+"""The driver of the Ray engine: sends albums to workers, and yields what they return in order.
+
+Workers are actors that Ray never restarts. The driver asks for one more than the cluster has room
+for, so that a machine that joins, or is free again, is used; and it sends what a lost worker had to
+another one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covergen.core.errors import ClusterError, Interrupted, ModelError
+from covergen.core.reasons import Reason
+from covergen.core.types import AlbumEmbedding, Outcome, Status
+from covergen.models.presets import UNNAMED
+from covergen.pipeline.engines.ray_cluster import connected, share_of
+from covergen.pipeline.engines.ray_worker import Failure, Order, Row, Setup, Worker
+from covergen.pipeline.events import (
+    AlbumDone,
+    ModelLoading,
+    Painting,
+    TrackEmbedded,
+    WorkerUnfit,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from covergen.audio.store import EmbeddingStore
+    from covergen.core.types import Album, AlbumPlan, Cover
+    from covergen.pipeline.engines.ray_cluster import Share
+    from covergen.pipeline.engines.ray_worker import Started
+    from covergen.pipeline.estimate import Meter
+    from covergen.pipeline.events import CheckInterrupted, Emit, Event
+    from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.painting import Seeds
+
+__all__ = ["embed_plans", "paint_plans"]
+
+_AT_ONCE = 2  # chunks that a worker has: one is embedded while the other is painted
+_WINDOW = 4  # chunks under way or finished, for each worker
+_ALBUMS_ON_GPU, _ALBUMS_ON_CPU = 8, 4  # in a chunk
+_TRIES_TOGETHER, _MOST_TRIES = 2, 5
+_MOST_LOSSES = 10
+_POLL_SECONDS = 0.2
+_SECONDS_BETWEEN_REQUESTS = 1.0
+
+
+def paint_plans(
+    plans: Iterator[AlbumPlan],
+    options: PaintOptions,
+    store: EmbeddingStore,
+    *,
+    seeds: Seeds,
+    meter: Meter,
+    emit: Emit,
+    check_interrupted: CheckInterrupted,
+) -> Generator[tuple[AlbumEmbedding, Cover]]:
+    """Embed and paint albums on a cluster, as `painting.paint_plans` does in this process."""
+    setup = Setup(
+        options=options, paints=True, run_seed=seeds.run, per=seeds.per, folder=Path.cwd()
+    )
+    finished = _run(plans, setup, store, seeds.of, emit, check_interrupted)
+    with closing(finished):
+        covers = ((embedding, cover) for embedding, covers in finished for cover in covers)
+        yield from meter.painted(covers)
+
+
+def embed_plans(
+    plans: Iterator[AlbumPlan],
+    options: PaintOptions,
+    store: EmbeddingStore,
+    *,
+    emit: Emit,
+    check_interrupted: CheckInterrupted,
+) -> Generator[AlbumEmbedding]:
+    """Embed albums on a cluster, as `painting.embed_albums` does in this process."""
+    setup = Setup(options=options, paints=False, run_seed=0, per="track", folder=Path.cwd())
+    finished = _run(plans, setup, store, lambda _album: (), emit, check_interrupted)
+    with closing(finished):
+        for embedding, _ in finished:
+            yield embedding
+
+
+def _run(
+    plans: Iterator[AlbumPlan],
+    setup: Setup,
+    store: EmbeddingStore,
+    seeds_of: Callable[[Album], Sequence[int]],
+    emit: Emit,
+    check_interrupted: CheckInterrupted,
+) -> Generator[tuple[AlbumEmbedding, Sequence[Cover]]]:
+    """Yield each album's embedding and covers, in the order of the plans."""
+    albums = (_Ordered(plan, tuple(seeds_of(plan.album))) for plan in plans)
+    first = next(albums, None)
+    if first is None or setup.options.ray is None:
+        return
+    emit(ModelLoading(name=_model_name(setup)))
+    with connected(setup.options.ray):
+        check_interrupted()
+        share = share_of(setup.options, paints=setup.paints)
+        driver = _Driver(setup, share, store, emit, check_interrupted)
+        with closing(driver):
+            for chunk, covers in driver.run(_chunks(first, albums, _chunk_size(setup, share))):
+                yield from driver.albums(chunk, covers)
+
+
+def _model_name(setup: Setup) -> str:
+    preset = setup.options.preset
+    if not setup.paints:
+        return Path(preset.clap).name
+    return Path(preset.adapter or preset.base).name if preset.name == UNNAMED else preset.name
+
+
+def _chunk_size(setup: Setup, share: Share) -> int:
+    return setup.options.batch_size or (_ALBUMS_ON_GPU if share.gpus else _ALBUMS_ON_CPU)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    plan: AlbumPlan
+    seeds: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Chunk:
+    """A few albums for one worker. `rows` is None until they are done.
+
+    `refs` are Ray's references to what the worker returns. `shown`: their progress was emitted.
+    """
+
+    albums: Sequence[_Ordered]
+    tries: int = 0
+    refs: tuple[Any, Any] | None = None
+    rows: Sequence[Row] | None = None
+    shown: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Lent:
+    """A worker that the driver asked for. `started` is None until it has loaded the model.
+
+    `starting` is Ray's reference to that. An unfit one only keeps others from being put there.
+    """
+
+    actor: Any
+    starting: Any
+    started: Started | None = None
+    unfit: bool = False
+    chunks: list[_Chunk] = field(default_factory=list)
+
+
+def _chunks(first: _Ordered, others: Iterator[_Ordered], size: int) -> Iterator[_Chunk]:
+    albums = [first, *islice(others, size - 1)]
+    while albums:
+        yield _Chunk(albums)
+        albums = list(islice(others, size))
+
+
+class _Driver:
+    def __init__(
+        self,
+        setup: Setup,
+        share: Share,
+        store: EmbeddingStore,
+        emit: Emit,
+        check_interrupted: CheckInterrupted,
+    ) -> None:
+        import ray
+
+        self._setup = ray.put(setup)
+        self._windows = setup.options.preset.windows
+        self._paints = setup.paints
+        self._share = share
+        self._store = store
+        self._emit = emit
+        self._check_interrupted = check_interrupted
+        self._actor = ray.remote(Worker).options(
+            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE
+        )
+        self._workers: list[_Lent] = []
+        self._order: deque[_Chunk] = deque()  # all that have not been yielded
+        self._waiting: deque[_Chunk] = deque()  # those of them that no worker has
+        self._exhausted = False
+        self._asked = 0.0
+        self._lost = 0  # workers since a chunk was finished
+        self._told: set[Event] = set()
+
+    def close(self) -> None:
+        """End all workers."""
+        import ray
+
+        for worker in self._workers:
+            ray.kill(worker.actor)
+        self._workers.clear()
+
+    def run(self, chunks: Iterator[_Chunk]) -> Generator[tuple[_Chunk, Sequence[Sequence[Cover]]]]:
+        """Yield chunks with their covers, in order. When interrupted, those that are finished."""
+        try:
+            while self._fill(chunks) or self._order:
+                while self._order and self._order[0].rows is not None:
+                    covers = self._covers(self._order[0])
+                    if covers is not None:
+                        yield self._order.popleft(), covers
+                self._check_interrupted()
+                self._wait()
+        except Interrupted:
+            for chunk in self._order:
+                if chunk.rows is not None and (covers := self._covers(chunk, stopping=True)):
+                    yield chunk, covers
+            raise
+
+    def albums(
+        self, chunk: _Chunk, covers: Sequence[Sequence[Cover]]
+    ) -> Iterator[tuple[AlbumEmbedding, Sequence[Cover]]]:
+        """Yield the albums of a chunk; emit those in which nothing could be heard."""
+        for album, row, painted in zip(chunk.albums, chunk.rows or (), covers, strict=True):
+            plan = album.plan
+            undecoded = tuple(
+                replace(outcome, path=plan.album.tracks[k].path) for k, outcome in row.undecoded
+            )
+            if row.vector is None:
+                self._emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=undecoded))
+            else:
+                yield AlbumEmbedding(plan=plan, vector=row.vector, undecoded=undecoded), painted
+
+    def _fill(self, chunks: Iterator[_Chunk]) -> bool:
+        """Give chunks to workers that are free, in order. Return whether there are any left."""
+        ready = [(worker, worker.started) for worker in self._workers if worker.started]
+        while True:
+            if not self._waiting and len(self._order) < _WINDOW * max(1, len(ready)):
+                self._take(chunks)
+            if not self._waiting:
+                break
+            free = (one for one in ready if len(one[0].chunks) < _AT_ONCE)
+            worker, started = min(free, key=lambda one: len(one[0].chunks), default=(None, None))
+            if worker is None or started is None:
+                self._ask_for_workers()
+                break
+            self._send(self._waiting.popleft(), worker, started)
+        return not self._exhausted
+
+    def _take(self, chunks: Iterator[_Chunk]) -> None:
+        chunk = None if self._exhausted else next(chunks, None)
+        if chunk is None:
+            self._exhausted = True
+        else:
+            self._order.append(chunk)
+            self._waiting.append(chunk)
+
+    def _ask_for_workers(self) -> None:
+        """Ask for as many workers as there is room for, and one to wait for more room."""
+        if time.monotonic() - self._asked < _SECONDS_BETWEEN_REQUESTS:
+            return
+        self._asked = time.monotonic()
+        starting = sum(not (worker.started or worker.unfit) for worker in self._workers)
+        for _ in range(1 + self._share.free() - starting):
+            actor = self._actor.remote(self._setup)
+            self._workers.append(_Lent(actor, actor.start.remote()))
+
+    def _send(self, chunk: _Chunk, worker: _Lent, started: Started) -> None:
+        orders = [self._order_of(album, started) for album in chunk.albums]
+        chunk.refs = tuple(worker.actor.work.options(num_returns=2).remote(orders))
+        worker.chunks.append(chunk)
+
+    def _order_of(self, album: _Ordered, started: Started) -> Order:
+        cached = (
+            (k, self._store.find(track, self._windows, started.audio_encoder))
+            for k, track in enumerate(album.plan.album.tracks)
+        )
+        return Order(
+            plan=replace(album.plan, targets=(), hindered=()),
+            seeds=album.seeds,
+            vectors={k: vector for k, vector in cached if vector is not None},
+        )
+
+    def _wait(self) -> None:
+        """Wait for any worker to start or to finish a chunk, and note what it returned."""
+        import ray
+
+        starting = {
+            worker.starting: worker
+            for worker in self._workers
+            if not (worker.started or worker.unfit)
+        }
+        working = {
+            chunk.refs[0]: (worker, chunk)
+            for worker in self._workers
+            for chunk in worker.chunks
+            if chunk.refs
+        }
+        refs = [*working, *starting]
+        if not refs:
+            time.sleep(_POLL_SECONDS)
+            return
+        done, others = ray.wait(refs, timeout=_POLL_SECONDS)
+        done += ray.wait(others, num_returns=len(others), timeout=0)[0] if done and others else []
+        for ref in done:
+            if ref in starting:
+                self._note_started(starting[ref])
+            else:
+                self._note_finished(*working[ref])
+
+    def _note_started(self, worker: _Lent) -> None:
+        import ray
+
+        try:
+            result = ray.get(worker.starting)
+        except ray.exceptions.RayTaskError:
+            raise  # a bug
+        except ray.exceptions.RayError as error:
+            self._lose(worker, error)
+            return
+        if isinstance(result, Failure):
+            if not any(one.started for one in self._workers):
+                raise _error_of(result)
+            worker.unfit = True
+            self._emit(WorkerUnfit(host=result.host, why=result.message))
+            return
+        worker.started = result
+        for event in result.events:
+            if event not in self._told and not isinstance(event, ModelLoading):
+                self._told.add(event)
+                self._emit(event)
+
+    def _note_finished(self, worker: _Lent, chunk: _Chunk) -> None:
+        import ray
+
+        if worker not in self._workers or chunk.refs is None:
+            return  # lost in the meantime
+        try:
+            rows = ray.get(chunk.refs[0])
+        except ray.exceptions.RayTaskError:
+            raise  # a bug
+        except ray.exceptions.RayError as error:
+            self._lose(worker, error)
+            return
+        if isinstance(rows, Failure):
+            raise _error_of(rows)
+        worker.chunks.remove(chunk)
+        chunk.rows = rows
+        self._lost = 0
+        if worker.started:
+            self._save(chunk, rows, worker.started)
+        self._show(chunk)
+
+    def _save(self, chunk: _Chunk, rows: Sequence[Row], started: Started) -> None:
+        for album, row in zip(chunk.albums, rows, strict=True):
+            for k, key, vector in row.embedded:
+                track = album.plan.album.tracks[k]
+                self._store.put(track, self._windows, key, started.audio_encoder, vector)
+
+    def _show(self, chunk: _Chunk) -> None:
+        """Emit the progress of a chunk, once."""
+        if chunk.shown:
+            return
+        chunk.shown = True
+        for album in chunk.albums:
+            for _ in album.plan.album.tracks:
+                self._emit(TrackEmbedded(plan=album.plan))
+        if self._paints:
+            heard = sum(row.vector is not None for row in chunk.rows or ())
+            self._emit(Painting(albums=heard))
+
+    def _covers(self, chunk: _Chunk, *, stopping: bool = False) -> Sequence[Sequence[Cover]] | None:
+        """Fetch the covers of a finished chunk. None if they were lost, to be painted again."""
+        import ray
+
+        if chunk.refs is None:
+            return [()] * len(chunk.albums)
+        try:
+            while not stopping and not ray.wait([chunk.refs[1]], timeout=_POLL_SECONDS)[0]:
+                self._check_interrupted()
+            covers: Sequence[Sequence[Cover]] = ray.get(chunk.refs[1], timeout=10)
+        except ray.exceptions.RayError:
+            chunk.rows = None
+            self._retry([chunk])
+            return None
+        # Copied, since Ray's arrays are read-only and keep their memory in its store.
+        return [[replace(one, pixels=one.pixels.copy()) for one in album] for album in covers]
+
+    def _lose(self, worker: _Lent, error: Exception) -> None:
+        """Give the chunks of a lost worker to others. Raises ClusterError if all are lost."""
+        import ray
+
+        with suppress(ray.exceptions.RayError):
+            ray.kill(worker.actor)
+        self._workers.remove(worker)
+        self._lost += 1
+        if self._lost > max(_MOST_LOSSES, 3 * len(self._workers)):
+            raise ClusterError(
+                f"The workers on the cluster end before they finish anything: {_first_line(error)}",
+                hint="Ray's logs say why; -v shows them. If memory is short, use fewer --jobs.",
+            ) from error
+        self._retry(worker.chunks)
+
+    def _retry(self, chunks: Sequence[_Chunk]) -> None:
+        """Put chunks in line again. After a few tries, their albums are tried one by one."""
+        for chunk in reversed(chunks):
+            chunk.refs = None
+            chunk.tries += 1
+            if chunk.tries >= _MOST_TRIES:
+                self._give_up(chunk)
+            elif chunk.tries == _TRIES_TOGETHER and len(chunk.albums) > 1:
+                alone = [_Chunk([one], chunk.tries, shown=chunk.shown) for one in chunk.albums]
+                place = self._order.index(chunk)
+                del self._order[place]
+                for one in reversed(alone):
+                    self._order.insert(place, one)
+                self._waiting.extendleft(reversed(alone))
+            else:
+                self._waiting.appendleft(chunk)
+
+    def _give_up(self, chunk: _Chunk) -> None:
+        message = f"{_MOST_TRIES} workers ended while they embedded or painted its album"
+        chunk.rows = [
+            Row(
+                vector=None,
+                undecoded=tuple(
+                    (k, _failed(track.path, message))
+                    for k, track in enumerate(album.plan.album.tracks)
+                ),
+            )
+            for album in chunk.albums
+        ]
+        self._show(chunk)
+
+
+def _failed(path: Path, message: str) -> Outcome:
+    return Outcome(path=path, status=Status.FAILED, reason=Reason.UNDECODABLE, message=message)
+
+
+def _error_of(failure: Failure) -> ModelError:
+    return ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,268 @@
+"""A worker of the Ray engine: loads the model once, then embeds and paints the albums it is sent.
+
+Ray runs a `Worker` as an actor. What it returns are rows; only bugs are raised.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import covergen
+from covergen.audio.decoder import Decoders
+from covergen.core.errors import CovergenError
+from covergen.core.reasons import Reason
+from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.model import load_audio_encoder, load_model
+from covergen.pipeline.painting import Seeds, embed_albums, paint_albums
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Literal
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Track
+    from covergen.pipeline.events import Event
+    from covergen.pipeline.options import PaintOptions
+
+    Vector = NDArray[np.float32]
+
+__all__ = ["Failure", "Order", "Row", "Setup", "Started", "Worker"]
+
+_HINT = "does this machine have the library at the same path? If not, use --path-map"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What all workers of a run are given.
+
+    `options` are those of the run. `paints`: paint the albums, not only embed them. `run_seed` and
+    `per` are as in Seeds. `folder` is the driver's working directory.
+    """
+
+    options: PaintOptions
+    paints: bool
+    run_seed: int
+    per: Literal["album", "track"]
+    folder: Path
+    version: str = covergen.__version__
+
+    def path_on_worker(self, path: Path) -> Path:
+        """Return where a worker finds a file of the driver; the most specific mapping applies."""
+        path = self.folder / path
+        mappings = self.options.ray.path_map if self.options.ray else ()
+        for source, target in sorted(mappings, key=lambda one: len(one[0].parts), reverse=True):
+            if path.is_relative_to(source):
+                return target / path.relative_to(source)
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An album to embed, and to paint once for each seed.
+
+    `plan` has the driver's paths. `vectors` are the cached embeddings, by the index of the track.
+    """
+
+    plan: AlbumPlan
+    seeds: tuple[int, ...]
+    vectors: Mapping[int, Vector]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of an album. Tracks are given by their index.
+
+    `vector` is None if none of them could be decoded. `undecoded` are the outcomes of those that
+    could not. `embedded` are the key and the embedding of those that were not cached.
+    """
+
+    vector: Vector | None
+    undecoded: tuple[tuple[int, Outcome], ...]
+    embedded: tuple[tuple[int, str, Vector], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A worker that can be sent albums. `audio_encoder` is the id of its AudioEncoder."""
+
+    host: str
+    audio_encoder: str
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A worker that cannot work, and why: the message and hint of a CovergenError."""
+
+    host: str
+    message: str
+    hint: str
+
+
+class Worker:
+    """Embeds and paints; the embedding of one call overlaps the painting of another."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._options = setup.options
+        self._host = socket.gethostname()
+        self._embedding, self._painting = Lock(), Lock()
+
+    def start(self) -> Started | Failure:
+        """Load the model."""
+        if self._setup.version != covergen.__version__:
+            return Failure(
+                host=self._host,
+                message=f"covergen {covergen.__version__} is installed there, and"
+                f" {self._setup.version} here.",
+                hint="Install the same version on every machine.",
+            )
+        with suppress(OSError):  # so that a relative path of a model means the same
+            os.chdir(self._setup.folder)
+        events: list[Event] = []
+        try:
+            if self._setup.paints:
+                self._model = load_model(self._options, events.append)
+                self._encoder = self._model.audio_encoder
+                preset = replace(self._options.preset, sampling=self._model.sampling)
+                self._options = replace(self._options, preset=preset)
+            else:
+                self._encoder = load_audio_encoder(self._options, events.append)
+        except CovergenError as error:
+            return self._failure(error)
+        self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
+        return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
+
+    def work(
+        self, orders: Sequence[Order]
+    ) -> tuple[Sequence[Row] | Failure, Sequence[Sequence[Cover]]]:
+        """Return a row and the covers of each album."""
+        plans = [self._plan(order.plan) for order in orders]
+        try:
+            with self._embedding:
+                rows, embeddings = self._embed(plans, orders)
+            with self._painting:
+                covers = self._paint(embeddings, plans, orders)
+        except CovergenError as error:
+            return self._failure(error), ()
+        return rows, covers
+
+    def _plan(self, plan: AlbumPlan) -> AlbumPlan:
+        """Return a plan with this machine's paths."""
+        locate = self._setup.path_on_worker
+        tracks = (replace(track, path=locate(track.path)) for track in plan.album.tracks)
+        return replace(plan, album=replace(plan.album, tracks=tuple(tracks)))
+
+    def _embed(
+        self, plans: Sequence[AlbumPlan], orders: Sequence[Order]
+    ) -> tuple[list[Row], list[AlbumEmbedding]]:
+        store = _SentVectors(plans, orders)
+        undecoded: dict[int, tuple[Outcome, ...]] = {}
+
+        def note(event: Event) -> None:
+            if isinstance(event, AlbumDone):
+                undecoded[id(event.plan)] = event.outcomes
+
+        embeddings = list(
+            embed_albums(
+                plans,
+                self._encoder,
+                store,
+                windows=self._options.preset.windows,
+                workers=self._options.workers,
+                emit=note,
+                check_interrupted=_go_on,
+                decoders=self._decoders,
+            )
+        )
+        vectors = {id(one.plan): one.vector for one in embeddings}
+        undecoded |= {id(one.plan): one.undecoded for one in embeddings}
+        rows = [
+            Row(
+                vector=vectors.get(id(plan)),
+                undecoded=self._with_host(undecoded[id(plan)], plan.album.tracks),
+                embedded=store.new_of(plan),
+            )
+            for plan in plans
+        ]
+        return rows, embeddings
+
+    def _with_host(
+        self, outcomes: Sequence[Outcome], tracks: Sequence[Track]
+    ) -> tuple[tuple[int, Outcome], ...]:
+        """Return outcomes by the index of their track; what the system reported names this host."""
+        index = {track.path: k for k, track in enumerate(tracks)}
+        named = (
+            one
+            if one.reason is Reason.UNDECODABLE
+            else replace(one, message=f"{one.message} on {self._host}; {_HINT}")
+            for one in outcomes
+        )
+        return tuple((index[one.path], one) for one in named)
+
+    def _paint(
+        self,
+        embeddings: Sequence[AlbumEmbedding],
+        plans: Sequence[AlbumPlan],
+        orders: Sequence[Order],
+    ) -> list[list[Cover]]:
+        covers: dict[int, list[Cover]] = {id(plan): [] for plan in plans}
+        if self._setup.paints:
+            wanted = {id(p.album): order.seeds for p, order in zip(plans, orders, strict=True)}
+            seeds = Seeds(
+                run=self._setup.run_seed,
+                per=self._setup.per,
+                of=lambda album: wanted[id(album)],
+            )
+            painted = paint_albums(
+                embeddings,
+                self._model,
+                self._options,
+                seeds=seeds,
+                emit=lambda _event: None,
+                check_interrupted=_go_on,
+            )
+            for embedding, cover in painted:
+                covers[id(embedding.plan)].append(cover)
+        return list(covers.values())
+
+    def _failure(self, error: CovergenError) -> Failure:
+        return Failure(host=self._host, message=error.message, hint=error.hint)
+
+
+class _SentVectors:
+    """Stands in for the driver's EmbeddingStore: what it sent, and what it is to save."""
+
+    def __init__(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
+        self._sent = {
+            plan.album.tracks[k].path: vector
+            for plan, order in zip(plans, orders, strict=True)
+            for k, vector in order.vectors.items()
+        }
+        self._new: dict[Path, tuple[str, Vector]] = {}
+
+    def find(self, track: Track, windows: int, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingStore
+        return self._sent.get(track.path)
+
+    def find_key(self, key: str, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingStore
+        return None
+
+    def put(self, track: Track, windows: int, key: str, audio_encoder: str, vector: Vector) -> None:  # noqa: ARG002 - as EmbeddingStore
+        self._new[track.path] = key, vector
+
+    def new_of(self, plan: AlbumPlan) -> tuple[tuple[int, str, Vector], ...]:
+        """Return what was put for the tracks of a plan, by their index."""
+        tracks = enumerate(plan.album.tracks)
+        return tuple((k, *self._new[one.path]) for k, one in tracks if one.path in self._new)
+
+
+def _go_on() -> None:
+    """Do not stop: the driver ends a worker by ending its process."""
