@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Share", "check_address", "check_installed", "check_ray", "connected", "share_of"]
 
 _SECONDS_TO_ANSWER = 3.0
+# The client's first bytes in HTTP/2, which gRPC speaks: preface and an empty SETTINGS frame; and
+# the type of the frame that the server answers with. Source: RFC 9113, sections 3.4 and 6.5.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = 4
 _STORE_BYTES = 512 << 20  # pictures between painting and writing; Ray spills more to disk
 _SMALL_GPU_SHARE = 0.25  # CLAP alone takes less than 2 GB
 _ENVIRONMENT = {
@@ -52,7 +56,7 @@ def check_address(address: str) -> str:
 
 
 def check_ray(options: RayOptions) -> None:
-    """Check that something listens at the address of a cluster.
+    """Check that a server answers at the address of a cluster, as Ray waits for it for minutes.
 
     Raises ClusterError within seconds.
     """
@@ -60,9 +64,13 @@ def check_ray(options: RayOptions) -> None:
         return
     host, _, port = options.address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER) as server:
+            server.sendall(_PREFACE)
+            answer = server.recv(9)
     except OSError as error:
         raise _unreachable(options, error.strerror or str(error)) from error
+    if answer[3:4] != bytes((_SETTINGS,)):
+        raise _unreachable(options, "what answers is not Ray")
 
 
 @contextmanager
@@ -74,8 +82,6 @@ def connected(options: RayOptions) -> Iterator[None]:
     check_ray(options)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if not options.verbose:
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
@@ -146,4 +152,4 @@ def _unreachable(options: RayOptions, why: str) -> ClusterError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
