@@ -547,10 +547,15 @@ def engine_options(
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"{flag} requires --engine ray.")
         return None
-    from covergen.pipeline.engines.ray_cluster import check_address, check_installed
+    from covergen.pipeline.engines.ray_cluster import (
+        check_address,
+        check_device,
+        check_installed,
+    )
     from covergen.pipeline.options import RayOptions
 
     check_installed()
+    check_device(str(context.params["device"]))
     return RayOptions(
         address=check_address(ray_address or ""),
         path_map=path_map,

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from covergen.pipeline.options import PaintOptions, RayOptions
 
-__all__ = ["Share", "check_address", "check_installed", "check_ray", "connected", "share_of"]
+__all__ = [
+    "Share",
+    "check_address",
+    "check_device",
+    "check_installed",
+    "check_ray",
+    "connected",
+    "share_of",
+]
 
 _SECONDS_TO_ANSWER = 3.0
 # The client's first bytes in HTTP/2, which gRPC speaks: preface and an empty SETTINGS frame; and
@@ -43,6 +51,14 @@ def check_installed() -> None:
         raise DependencyError(
             "--engine ray needs the Python package ray, which is not installed.",
             hint=f"Install it with: {python} -m pip install 'covergen[ray]'",
+        )
+
+
+def check_device(device: str) -> None:
+    """Raise OptionError for a numbered GPU, since Ray hands them out."""
+    if device.startswith("cuda:"):
+        raise OptionError(
+            "device", f"{device} does not apply to --engine ray, which assigns GPUs itself."
         )
 
 
@@ -120,14 +136,9 @@ def share_of(options: PaintOptions, *, paints: bool) -> Share:
     """Return what a worker takes: a GPU, or a part of one, if there are any and they are wanted.
 
     It takes a core for each decoder process, but no more than its part of the smallest machine.
-    Raises OptionError for a numbered GPU, since Ray hands them out.
     """
     import ray
 
-    if options.device.startswith("cuda:"):
-        raise OptionError(
-            "device", f"{options.device} does not apply to --engine ray, which assigns GPUs itself."
-        )
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     with_gpus = [one for one in machines if one.get("GPU")]
     if options.device == "cuda" or (options.device == "auto" and with_gpus):

@@ -141,6 +141,10 @@ class Worker:
         self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
         return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
 
+    def close(self) -> None:
+        """End the decoder processes, which otherwise end with this process."""
+        self._decoders.close()
+
     def work(
         self, orders: Sequence[Order]
     ) -> tuple[Sequence[Row] | Failure, Sequence[Sequence[Cover]]]:

@@ -1,0 +1,96 @@
+"""What a worker returns, without Ray."""
+
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covergen
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Status, Track
+from covergen.pipeline.engines.ray_worker import Failure, Order, Row, Setup, Started, Worker
+from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.options import PaintOptions, RayOptions
+from tests.media import encode
+from tests.tiny_clap import make_tiny_clap
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_clap(tmp_path_factory.mktemp("model") / "clap")
+
+
+def _setup(clap: Path, *mappings: tuple[Path, Path], version: str = covergen.__version__) -> Setup:
+    options = PaintOptions(
+        preset=choose_preset(ModelChoice(clap=str(clap))),
+        device="cpu",
+        dtype="fp32",
+        workers=1,
+        ray=RayOptions(path_map=mappings),
+    )
+    return Setup(
+        options=options,
+        paints=False,
+        run_seed=0,
+        per="album",
+        folder=Path.cwd(),
+        version=version,
+    )
+
+
+def _order(*paths: Path, vectors: Mapping[int, np.ndarray] | None = None) -> Order:
+    tracks = tuple(
+        Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False) for path in paths
+    )
+    album = Album(key="key", folder=paths[0].parent, title="", artist="", date="", tracks=tracks)
+    plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
+    return Order(plan=plan, seeds=(), vectors=vectors or {})
+
+
+def _work(setup: Setup, *orders: Order) -> list[Row]:
+    worker = Worker(setup)
+    assert isinstance(worker.start(), Started)
+    with closing(worker):
+        rows, _ = worker.work(orders)
+    assert not isinstance(rows, Failure)
+    return list(rows)
+
+
+def test_a_file_that_cannot_be_read_is_an_outcome_with_the_host(clap: Path, tmp_path: Path) -> None:
+    song = encode(tmp_path / "song.flac", "flac", seconds=1)
+    missing = tmp_path / "missing.flac"
+    partly, nothing = _work(_setup(clap), _order(song, missing), _order(missing))
+    assert partly.vector is not None
+    assert [k for k, *_ in partly.embedded] == [0]
+    assert nothing.vector is None
+    for row, index in ((partly, 1), (nothing, 0)):
+        ((k, outcome),) = row.undecoded
+        assert k == index
+        assert outcome.status is Status.FAILED
+        assert outcome.reason is Reason.UNREADABLE
+        assert f"on {socket.gethostname()}" in outcome.message
+        assert "--path-map" in outcome.message
+
+
+def test_files_are_read_where_the_most_specific_mapping_says(clap: Path, tmp_path: Path) -> None:
+    encode(tmp_path / "there/song.flac", "flac", seconds=1)
+    here = Path("/library/music")
+    mappings = ((here.parent, Path("/nowhere")), (here, tmp_path / "there"))
+    (row,) = _work(_setup(clap, *mappings), _order(here / "song.flac"))
+    assert row.vector is not None
+
+
+def test_cached_tracks_are_not_opened(clap: Path, tmp_path: Path) -> None:
+    vector = np.eye(1, 512, dtype=np.float32)[0]
+    (row,) = _work(_setup(clap), _order(tmp_path / "gone.flac", vectors={0: vector}))
+    np.testing.assert_array_equal(row.vector, vector)
+    assert row.embedded == ()
+
+
+def test_another_version_of_covergen_is_refused(clap: Path) -> None:
+    failure = Worker(_setup(clap, version="0.0.1")).start()
+    assert isinstance(failure, Failure)
+    assert "0.0.1 here" in failure.message
