@@ -45,7 +45,7 @@ __all__ = ["embed_plans", "paint_plans"]
 
 _AT_ONCE = 2  # chunks that a worker has: one is embedded while the other is painted
 _WINDOW = 4  # chunks under way or finished, for each worker
-_ALBUMS_ON_GPU, _ALBUMS_ON_CPU = 8, 4  # in a chunk
+_ALBUMS_AT_ONCE = 8  # in a chunk, which is painted as a batch
 _TRIES_TOGETHER, _MOST_TRIES = 2, 5
 _MOST_LOSSES = 10
 _POLL_SECONDS = 0.2
@@ -107,7 +107,9 @@ def _run(
         share = share_of(setup.options, paints=setup.paints)
         driver = _Driver(setup, share, store, emit, check_interrupted)
         with closing(driver):
-            for chunk, covers in driver.run(_chunks(first, albums, _chunk_size(setup, share))):
+            for chunk, covers in driver.run(
+                _chunks(first, albums, setup.options.batch_size or _ALBUMS_AT_ONCE)
+            ):
                 yield from driver.albums(chunk, covers)
 
 
@@ -116,10 +118,6 @@ def _model_name(setup: Setup) -> str:
     if not setup.paints:
         return Path(preset.clap).name
     return Path(preset.adapter or preset.base).name if preset.name == UNNAMED else preset.name
-
-
-def _chunk_size(setup: Setup, share: Share) -> int:
-    return setup.options.batch_size or (_ALBUMS_ON_GPU if share.gpus else _ALBUMS_ON_CPU)
 
 
 @dataclass(frozen=True, slots=True)
