@@ -559,7 +559,8 @@ def engine_options(
     return RayOptions(
         address=check_address(ray_address or ""),
         path_map=path_map,
-        verbose=bool(context.params.get("verbose")),
+        # Ray prints the output of workers on stdout, too.
+        verbose=context.params["verbose"] and not context.params["as_json"],
     )
 
 

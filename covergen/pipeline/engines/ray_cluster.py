@@ -136,9 +136,11 @@ def share_of(options: PaintOptions, *, paints: bool) -> Share:
     """Return what a worker takes: a GPU, or a part of one, if there are any and they are wanted.
 
     It takes a core for each decoder process, but no more than its part of the smallest machine.
+    Raises ClusterError if no machine has what it needs.
     """
     import ray
 
+    where = "the cluster" if options.ray and options.ray.address else "this machine"
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     with_gpus = [one for one in machines if one.get("GPU")]
     if options.device == "cuda" or (options.device == "auto" and with_gpus):
@@ -148,6 +150,12 @@ def share_of(options: PaintOptions, *, paints: bool) -> Share:
     else:
         gpus = 0.0
         parts = [one["CPU"] for one in machines if one.get("CPU")]
+    if not parts:
+        needed = "GPU that Ray can assign" if gpus else "core for workers"
+        raise ClusterError(
+            f"There is no {needed} on {where}.",
+            hint="Add a machine with `ray start --address HOST:PORT`; see .docs/scale.md.",
+        )
     return Share(cpus=max(1, int(min([options.workers, *parts]))), gpus=gpus)
 
 
