@@ -17,7 +17,7 @@ from tests.unit.cli.test_help import COMMANDS
 
 PACKAGE = Path(covergen.__file__).parent
 FLAGS = {flag for command in COMMANDS.values() for p in command.params for flag in p.opts}
-OF_OTHERS = {"--force-reinstall", "--pretend"}  # pip's and beets'
+OF_OTHERS = {"--force-reinstall", "--pretend", "--address", "--head"}  # pip's, beets' and Ray's
 NAMED = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 

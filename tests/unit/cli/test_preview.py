@@ -16,7 +16,7 @@ from covergen.preview.origins import Origin, new_preview_id, remember_origin
 # What may differ between a preview and its retry.
 FREE = {
     "paths", "output", "retry", "quiet", "verbose", "as_json", "device", "dtype", "batch_size",
-    "jobs",
+    "jobs", "engine", "ray_address", "path_map",
 }  # fmt: skip
 OPTIONS = [param for param in preview.params if isinstance(param, click.Option)]
 
