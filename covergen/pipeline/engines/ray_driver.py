@@ -8,19 +8,19 @@ another one.
 from __future__ import annotations
 
 import time
-from collections import deque
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
-from covergen.core.types import AlbumEmbedding, Outcome, Status
+from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.engines.ray_cluster import connected, share_of
-from covergen.pipeline.engines.ray_worker import Failure, Order, Row, Setup, Worker
+from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
+from covergen.pipeline.engines.ray_worker import Failure, Order, Setup, Worker
 from covergen.pipeline.events import (
     AlbumDone,
     ModelLoading,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Cover
     from covergen.pipeline.engines.ray_cluster import Share
-    from covergen.pipeline.engines.ray_worker import Started
+    from covergen.pipeline.engines.ray_worker import Row, Started
     from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PaintOptions
@@ -46,7 +46,6 @@ __all__ = ["embed_plans", "paint_plans"]
 _AT_ONCE = 2  # chunks that a worker has: one is embedded while the other is painted
 _WINDOW = 4  # chunks under way or finished, for each worker
 _ALBUMS_AT_ONCE = 8  # in a chunk, which is painted as a batch
-_TRIES_TOGETHER, _MOST_TRIES = 2, 5
 _MOST_LOSSES = 10
 _POLL_SECONDS = 0.2
 _SECONDS_BETWEEN_REQUESTS = 1.0
@@ -97,7 +96,7 @@ def _run(
     check_interrupted: CheckInterrupted,
 ) -> Generator[tuple[AlbumEmbedding, Sequence[Cover]]]:
     """Yield each album's embedding and covers, in the order of the plans."""
-    albums = (_Ordered(plan, tuple(seeds_of(plan.album))) for plan in plans)
+    albums = (Ordered(plan, tuple(seeds_of(plan.album))) for plan in plans)
     first = next(albums, None)
     if first is None or setup.options.ray is None:
         return
@@ -105,11 +104,10 @@ def _run(
     with connected(setup.options.ray):
         check_interrupted()
         share = share_of(setup.options, paints=setup.paints)
-        driver = _Driver(setup, share, store, emit, check_interrupted)
+        chunks = chunks_of(chain([first], albums), setup.options.batch_size or _ALBUMS_AT_ONCE)
+        driver = _Driver(Queue(chunks), setup, share, store, emit, check_interrupted)
         with closing(driver):
-            for chunk, covers in driver.run(
-                _chunks(first, albums, setup.options.batch_size or _ALBUMS_AT_ONCE)
-            ):
+            for chunk, covers in driver.run():
                 yield from driver.albums(chunk, covers)
 
 
@@ -118,26 +116,6 @@ def _model_name(setup: Setup) -> str:
     if not setup.paints:
         return Path(preset.clap).name
     return Path(preset.adapter or preset.base).name if preset.name == UNNAMED else preset.name
-
-
-@dataclass(frozen=True, slots=True)
-class _Ordered:
-    plan: AlbumPlan
-    seeds: tuple[int, ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Chunk:
-    """A few albums for one worker. `rows` is None until they are done.
-
-    `refs` are Ray's references to what the worker returns. `shown`: their progress was emitted.
-    """
-
-    albums: Sequence[_Ordered]
-    tries: int = 0
-    refs: tuple[Any, Any] | None = None
-    rows: Sequence[Row] | None = None
-    shown: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -151,19 +129,15 @@ class _Lent:
     starting: Any
     started: Started | None = None
     unfit: bool = False
-    chunks: list[_Chunk] = field(default_factory=list)
-
-
-def _chunks(first: _Ordered, others: Iterator[_Ordered], size: int) -> Iterator[_Chunk]:
-    albums = [first, *islice(others, size - 1)]
-    while albums:
-        yield _Chunk(albums)
-        albums = list(islice(others, size))
+    chunks: list[Chunk] = field(default_factory=list)
 
 
 class _Driver:
+    """Sends the chunks of a queue to workers, and yields them when they are done."""
+
     def __init__(
         self,
+        queue: Queue,
         setup: Setup,
         share: Share,
         store: EmbeddingStore,
@@ -183,9 +157,7 @@ class _Driver:
             num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE
         )
         self._workers: list[_Lent] = []
-        self._order: deque[_Chunk] = deque()  # all that have not been yielded
-        self._waiting: deque[_Chunk] = deque()  # those of them that no worker has
-        self._exhausted = False
+        self._queue = queue
         self._asked = 0.0
         self._lost = 0  # workers since a chunk was finished
         self._told: set[Event] = set()
@@ -198,24 +170,27 @@ class _Driver:
             ray.kill(worker.actor)
         self._workers.clear()
 
-    def run(self, chunks: Iterator[_Chunk]) -> Generator[tuple[_Chunk, Sequence[Sequence[Cover]]]]:
+    def run(self) -> Generator[tuple[Chunk, Sequence[Sequence[Cover]]]]:
         """Yield chunks with their covers, in order. When interrupted, those that are finished."""
+        unfinished = self._queue.unfinished
         try:
-            while self._fill(chunks) or self._order:
-                while self._order and self._order[0].rows is not None:
-                    covers = self._covers(self._order[0])
-                    if covers is not None:
-                        yield self._order.popleft(), covers
+            self._fill()
+            while not self._queue.is_done:
                 self._check_interrupted()
                 self._wait()
+                while unfinished and unfinished[0].rows is not None:
+                    covers = self._covers(unfinished[0])
+                    if covers is not None:
+                        yield unfinished.popleft(), covers
+                self._fill()
         except Interrupted:
-            for chunk in self._order:
+            for chunk in unfinished:
                 if chunk.rows is not None and (covers := self._covers(chunk, stopping=True)):
                     yield chunk, covers
             raise
 
     def albums(
-        self, chunk: _Chunk, covers: Sequence[Sequence[Cover]]
+        self, chunk: Chunk, covers: Sequence[Sequence[Cover]]
     ) -> Iterator[tuple[AlbumEmbedding, Sequence[Cover]]]:
         """Yield the albums of a chunk; emit those in which nothing could be heard."""
         for album, row, painted in zip(chunk.albums, chunk.rows or (), covers, strict=True):
@@ -228,29 +203,16 @@ class _Driver:
             else:
                 yield AlbumEmbedding(plan=plan, vector=row.vector, undecoded=undecoded), painted
 
-    def _fill(self, chunks: Iterator[_Chunk]) -> bool:
-        """Give chunks to workers that are free, in order. Return whether there are any left."""
+    def _fill(self) -> None:
+        """Send chunks to workers that are free, in order."""
         ready = [(worker, worker.started) for worker in self._workers if worker.started]
-        while True:
-            if not self._waiting and len(self._order) < _WINDOW * max(1, len(ready)):
-                self._take(chunks)
-            if not self._waiting:
-                break
+        while self._queue.has_next(_WINDOW * max(1, len(ready))):
             free = (one for one in ready if len(one[0].chunks) < _AT_ONCE)
             worker, started = min(free, key=lambda one: len(one[0].chunks), default=(None, None))
             if worker is None or started is None:
                 self._ask_for_workers()
                 break
-            self._send(self._waiting.popleft(), worker, started)
-        return not self._exhausted
-
-    def _take(self, chunks: Iterator[_Chunk]) -> None:
-        chunk = None if self._exhausted else next(chunks, None)
-        if chunk is None:
-            self._exhausted = True
-        else:
-            self._order.append(chunk)
-            self._waiting.append(chunk)
+            self._send(self._queue.next(), worker, started)
 
     def _ask_for_workers(self) -> None:
         """Ask for as many workers as there is room for, and one to wait for more room."""
@@ -262,12 +224,12 @@ class _Driver:
             actor = self._actor.remote(self._setup)
             self._workers.append(_Lent(actor, actor.start.remote()))
 
-    def _send(self, chunk: _Chunk, worker: _Lent, started: Started) -> None:
+    def _send(self, chunk: Chunk, worker: _Lent, started: Started) -> None:
         orders = [self._order_of(album, started) for album in chunk.albums]
         chunk.refs = tuple(worker.actor.work.options(num_returns=2).remote(orders))
         worker.chunks.append(chunk)
 
-    def _order_of(self, album: _Ordered, started: Started) -> Order:
+    def _order_of(self, album: Ordered, started: Started) -> Order:
         cached = (
             (k, self._store.find(track, self._windows, started.audio_encoder))
             for k, track in enumerate(album.plan.album.tracks)
@@ -327,7 +289,7 @@ class _Driver:
                 self._told.add(event)
                 self._emit(event)
 
-    def _note_finished(self, worker: _Lent, chunk: _Chunk) -> None:
+    def _note_finished(self, worker: _Lent, chunk: Chunk) -> None:
         import ray
 
         if worker not in self._workers or chunk.refs is None:
@@ -348,13 +310,13 @@ class _Driver:
             self._save(chunk, rows, worker.started)
         self._show(chunk)
 
-    def _save(self, chunk: _Chunk, rows: Sequence[Row], started: Started) -> None:
+    def _save(self, chunk: Chunk, rows: Sequence[Row], started: Started) -> None:
         for album, row in zip(chunk.albums, rows, strict=True):
             for k, key, vector in row.embedded:
                 track = album.plan.album.tracks[k]
                 self._store.put(track, self._windows, key, started.audio_encoder, vector)
 
-    def _show(self, chunk: _Chunk) -> None:
+    def _show(self, chunk: Chunk) -> None:
         """Emit the progress of a chunk, once."""
         if chunk.shown:
             return
@@ -366,7 +328,7 @@ class _Driver:
             heard = sum(row.vector is not None for row in chunk.rows or ())
             self._emit(Painting(albums=heard))
 
-    def _covers(self, chunk: _Chunk, *, stopping: bool = False) -> Sequence[Sequence[Cover]] | None:
+    def _covers(self, chunk: Chunk, *, stopping: bool = False) -> Sequence[Sequence[Cover]] | None:
         """Fetch the covers of a finished chunk. None if they were lost, to be painted again."""
         import ray
 
@@ -398,40 +360,10 @@ class _Driver:
             ) from error
         self._retry(worker.chunks)
 
-    def _retry(self, chunks: Sequence[_Chunk]) -> None:
-        """Put chunks in line again. After a few tries, their albums are tried one by one."""
+    def _retry(self, chunks: Sequence[Chunk]) -> None:
         for chunk in reversed(chunks):
-            chunk.refs = None
-            chunk.tries += 1
-            if chunk.tries >= _MOST_TRIES:
-                self._give_up(chunk)
-            elif chunk.tries == _TRIES_TOGETHER and len(chunk.albums) > 1:
-                alone = [_Chunk([one], chunk.tries, shown=chunk.shown) for one in chunk.albums]
-                place = self._order.index(chunk)
-                del self._order[place]
-                for one in reversed(alone):
-                    self._order.insert(place, one)
-                self._waiting.extendleft(reversed(alone))
-            else:
-                self._waiting.appendleft(chunk)
-
-    def _give_up(self, chunk: _Chunk) -> None:
-        message = f"{_MOST_TRIES} workers ended while they embedded or painted its album"
-        chunk.rows = [
-            Row(
-                vector=None,
-                undecoded=tuple(
-                    (k, _failed(track.path, message))
-                    for k, track in enumerate(album.plan.album.tracks)
-                ),
-            )
-            for album in chunk.albums
-        ]
-        self._show(chunk)
-
-
-def _failed(path: Path, message: str) -> Outcome:
-    return Outcome(path=path, status=Status.FAILED, reason=Reason.UNDECODABLE, message=message)
+            if failed := self._queue.retry(chunk):
+                self._show(failed)
 
 
 def _error_of(failure: Failure) -> ModelError:

@@ -1,0 +1,118 @@
+"""The albums of a run on their way to workers and back, in order. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from covergen.core.reasons import Reason
+from covergen.core.types import Outcome, Status
+from covergen.pipeline.engines.ray_worker import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from covergen.core.types import AlbumPlan
+
+__all__ = ["MOST_TRIES", "Chunk", "Ordered", "Queue", "chunks_of"]
+
+MOST_TRIES = 5
+_TRIES_TOGETHER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """An album to embed, and to paint once for each seed."""
+
+    plan: AlbumPlan
+    seeds: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """A few albums for one worker. `rows` is None until they are done.
+
+    `refs` are Ray's references to what the worker returns. `shown`: their progress was emitted.
+    """
+
+    albums: Sequence[Ordered]
+    tries: int = 0
+    refs: tuple[Any, Any] | None = None
+    rows: Sequence[Row] | None = None
+    shown: bool = False
+
+
+def chunks_of(albums: Iterator[Ordered], size: int) -> Iterator[Chunk]:
+    """Group albums."""
+    while chunk := list(islice(albums, size)):
+        yield Chunk(chunk)
+
+
+class Queue:
+    """Chunks in order. `unfinished` are all that were taken from `chunks` and not yielded."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._waiting: deque[Chunk] = deque()  # those of `unfinished` that no worker has
+        self._exhausted = False
+        self.unfinished: deque[Chunk] = deque()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every chunk was yielded."""
+        return self._exhausted and not self.unfinished
+
+    def has_next(self, window: int) -> bool:
+        """Whether a chunk can be sent, with at most `window` of them unfinished."""
+        if not self._waiting and not self._exhausted and len(self.unfinished) < window:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self._exhausted = True
+            else:
+                self.unfinished.append(chunk)
+                self._waiting.append(chunk)
+        return bool(self._waiting)
+
+    def next(self) -> Chunk:
+        """Return the chunk to send. Raises IndexError unless `has_next`."""
+        return self._waiting.popleft()
+
+    def retry(self, chunk: Chunk) -> Chunk | None:
+        """Put a chunk that was lost in line again, first; return it if it was lost too often.
+
+        After a few tries, its albums are tried one by one, so that only one of them fails.
+        """
+        chunk.refs = chunk.rows = None
+        chunk.tries += 1
+        if chunk.tries >= MOST_TRIES:
+            chunk.rows = [_failed(album.plan) for album in chunk.albums]
+            return chunk
+        if chunk.tries < _TRIES_TOGETHER or len(chunk.albums) == 1:
+            self._waiting.appendleft(chunk)
+            return None
+        place = self.unfinished.index(chunk)
+        del self.unfinished[place]
+        for album in reversed(chunk.albums):
+            alone = Chunk([album], chunk.tries, shown=chunk.shown)
+            self.unfinished.insert(place, alone)
+            self._waiting.appendleft(alone)
+        return None
+
+
+def _failed(plan: AlbumPlan) -> Row:
+    message = f"{MOST_TRIES} workers ended while they embedded or painted its album"
+    undecoded = (
+        (
+            k,
+            Outcome(
+                path=track.path,
+                status=Status.FAILED,
+                reason=Reason.UNDECODABLE,
+                message=message,
+            ),
+        )
+        for k, track in enumerate(plan.album.tracks)
+    )
+    return Row(vector=None, undecoded=tuple(undecoded))
