@@ -254,7 +254,10 @@ def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
             check_interrupted=lambda: None,
         )
         with closing(painted):
-            done = [next(painted)[0].plan]
+            embedding, cover = next(painted)
+            assert embedding.vector.flags.writeable  # unlike arrays in Ray's store
+            assert cover.pixels.flags.writeable
+            done = [embedding.plan]
             cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
             cluster.remove_node(machine, allow_graceful=False)
             done += [embedding.plan for embedding, _ in painted]

@@ -201,7 +201,8 @@ class _Driver:
             if row.vector is None:
                 self._emit(AlbumDone(plan=plan, reason=Reason.NOTHING_HEARD, outcomes=undecoded))
             else:
-                yield AlbumEmbedding(plan=plan, vector=row.vector, undecoded=undecoded), painted
+                vector = row.vector.copy()  # as in _covers
+                yield AlbumEmbedding(plan=plan, vector=vector, undecoded=undecoded), painted
 
     def _fill(self) -> None:
         """Send chunks to workers that are free, in order."""
