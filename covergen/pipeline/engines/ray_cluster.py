@@ -109,7 +109,7 @@ def connected(options: RayOptions) -> Iterator[None]:
                 log_to_driver=options.verbose,
                 **({} if options.address else local),
             )
-        except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _unreachable(options, _first_line(error)) from error
         yield
     finally:
