@@ -128,7 +128,7 @@ class AudioEncoderSettings:
     together: float = 0.1
     weighed_from: int = 4000
     moods: tuple[float, float] = (2.0, 5.0)
-    noise: float = 2.0
+    noise: float = 32.0
     optimisation: Optimisation = Optimisation(
         steps=8000, cooling=2000, batch=12, rate=1e-3, seed=2, bfloat16=True
     )
