@@ -160,7 +160,7 @@ class BaseSettings:
 
 ADAPTER = TrainingRecipe(
     tokens=8,
-    rank=8,
+    rank=4,
     learning_rate=1e-3,
     batch_size=16,
     max_steps=800,
