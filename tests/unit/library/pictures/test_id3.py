@@ -5,9 +5,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import pytest
-from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
 from covergen.core.reasons import Reason
@@ -233,33 +231,6 @@ def test_2_2_tag_with_unsupported_frames_stays_2_2(make: Make) -> None:
         Frame(b"PIC", b"", b"\0JPG\x03\0" + JPEG.data),
     ]
     assert read_pictures(path, "mp3") == [EmbeddedPicture(JPEG.data, FRONT_COVER)]
-
-
-def test_id3v1_texts_are_copied_into_the_new_tag(make: Make) -> None:
-    path = song(make, b"", ID3V1)
-
-    outcome = write(path, "mp3", PNG)
-
-    assert outcome.status is Status.WRITTEN, outcome.message
-    assert "ID3v1" in outcome.message
-    assert path.read_bytes()[-128:] == ID3V1
-    new = ID3(path, load_v1=False)
-    assert (str(new["TIT2"]), str(new["TPE1"])) == ("Old title", "Old artist")
-    with av.open(path) as file:
-        assert file.metadata["title"] == "Old title"
-
-
-def test_apev2_tag_is_preserved(make: Make) -> None:
-    path = song(make, tag(3, frame(3, b"TIT2", b"\0T")))
-    ape = APEv2()
-    ape["REPLAYGAIN_TRACK_GAIN"] = "-3.1 dB"
-    ape.save(path)
-    path.write_bytes(path.read_bytes() + ID3V1)
-    end = path.read_bytes()[-400:]
-
-    assert write(path, "mp3", large(PNG, 20_000)).status is Status.WRITTEN
-
-    assert path.read_bytes()[-400:] == end
 
 
 def test_stacked_tags_are_preserved(make: Make) -> None:
