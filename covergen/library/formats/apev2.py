@@ -126,11 +126,6 @@ def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
     return [found for item in _read_or_empty(file).items if (found := _picture(item))]
 
 
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
-
-
 def texts_at_end(file: BinaryIO) -> list[Texts]:
     """The texts of an APEv2 tag and an ID3v1 tag at the end of a file, if any."""
     items = _read_or_empty(file).items
@@ -259,7 +254,7 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
     texts=texts_at_end,
     prefill=prefill,
 )

@@ -79,11 +79,6 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
     return ""
 
 
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
-
-
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All raw header objects except removed pictures and padding, and what follows the header."""
     objects, size = _read(file)
@@ -285,5 +280,5 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
 )

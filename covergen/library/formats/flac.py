@@ -69,11 +69,6 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
     return ""
 
 
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
-
-
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All raw blocks except removed pictures and padding, and the bytes around the blocks."""
     metadata = _read(file)
@@ -138,7 +133,7 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
     texts=START.texts,
     place=START,
 )
