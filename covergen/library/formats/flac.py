@@ -15,6 +15,7 @@ from covergen.library.formats.embedded_picture import (
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
+    is_kept,
 )
 from covergen.library.formats.id3_places import START, id3_size
 from covergen.library.formats.splice import outside, padding, splice
@@ -107,8 +108,7 @@ def _without(
         if kind == _COMMENT:
             kept.append((kind, Comments.parse(body).without(should_remove).join()))
         elif kind == _PICTURE:
-            picture = picture_in(body)
-            if picture is None or not should_remove(picture):
+            if is_kept(picture_in(body), should_remove):
                 kept_pictures.append((kind, body))
         elif kind != _PADDING:
             kept.append((kind, body))

@@ -28,6 +28,7 @@ from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     EmbeddedPicture,
     PictureFilter,
+    is_kept,
 )
 from covergen.library.formats.matroska_change import index_entries, replace_attachments
 from covergen.library.formats.matroska_segment import (
@@ -226,7 +227,7 @@ def _kept_attachments(
     return [
         read_bytes(file, item.start, item.end)
         for item, picture in _attachments(file, segment)
-        if picture is None or not should_remove(picture)
+        if is_kept(picture, should_remove)
     ]
 
 

@@ -177,43 +177,36 @@ _V1 = id3v1("Title")
 _APE = ape_tag(item(b"Artist", b"Ana"))
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (_BARE + _ART, b""),
-        (bytes(500) + _ART, b""),
-        (_BARE, _footed(_ART) + _V1),
-        (b"", _footed(_ART) + _APE + _V1),
-    ],
-    ids=["second", "after zeros", "before ID3v1", "before APEv2"],
-)
-def test_cover_in_further_id3_tag_is_art(
-    before: bytes, after: bytes, clip: Callable[[str], Path]
-) -> None:
-    path = clip("mp3")
-    bare = path.read_bytes()
-    path.write_bytes(before + bare + after)
-    track = _read(path)
-    assert (track.title, track.has_art, track.own_art) == ("Title", True, False)
-    assert [p.data for p in shown_pictures(path, "mp3")] == [picture_bytes()]
-    path.write_bytes(before.replace(_ART, _BARE) + bare + after.replace(_footed(_ART), b""))
-    assert not _read(path).has_art
+def _second_chunk(size: str) -> Callable[[bytes, bytes], bytes]:
+    return lambda song, tag: (
+        song + b"".join(chunk(b"ID3 ", data, size=size) for data in (_BARE, tag))
+    )
 
 
-@pytest.mark.parametrize("container", ["wav", "aiff", "dff"])
-def test_cover_in_second_chunk_is_art(container: str, clip: Callable[[str], Path]) -> None:
+_FURTHER: dict[str, tuple[str, Callable[[bytes, bytes], bytes]]] = {
+    "second": ("mp3", lambda song, tag: _BARE + tag + song),
+    "after zeros": ("mp3", lambda song, tag: bytes(500) + tag + song),
+    "before ID3v1": ("mp3", lambda song, tag: _BARE + song + _footed(tag) + _V1),
+    "before APEv2": ("mp3", lambda song, tag: song + _footed(tag) + _APE + _V1),
+    "FLAC": ("flac", lambda song, tag: tag + song),
+    "WAV": ("wav", _second_chunk("<I")),
+    "AIFF": ("aiff", _second_chunk(">I")),
+    "DFF": ("dff", _second_chunk(">Q")),
+}
+
+
+@pytest.mark.parametrize("place", _FURTHER)
+def test_cover_in_further_id3_tag_is_art(place: str, clip: Callable[[str], Path]) -> None:
+    container, put = _FURTHER[place]
     path = clip(container)
-    put_tags(path, container, {"title": "Title"})
-    size = {"wav": "<I", "aiff": ">I", "dff": ">Q"}[container]
-    path.write_bytes(path.read_bytes() + chunk(b"ID3 ", _ART, size=size))
-    assert _read(path).has_art
-
-
-def test_cover_in_id3_tag_of_flac_is_art(clip: Callable[[str], Path]) -> None:
-    path = clip("flac")
-    path.write_bytes(_ART + path.read_bytes())
-    track = _read(path)
-    assert (track.container, track.title, track.has_art) == ("flac", "Title", True)
+    bare = path.read_bytes()
+    for art in (True, False):
+        path.write_bytes(put(bare, _id3(art=art, version=4)))
+        track = _read(path)
+        assert (track.container, track.title) == (container, "Title")
+        assert (track.has_art, track.own_art) == (art, False)
+        shown = [picture.data for picture in shown_pictures(path, container)]
+        assert shown == [picture_bytes()] * art
 
 
 @pytest.mark.parametrize("container", ["mp3", "tta"])
