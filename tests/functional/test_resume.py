@@ -142,45 +142,26 @@ def test_resumed_force_run_repaints_only_unfinished_albums(
     assert snapshot(library.root) == before
 
 
-def test_a_cover_file_that_is_missing_is_written(
-    library: Library, run: Run, painted: list[int]
+@pytest.mark.parametrize("force", [False, True])
+def test_cover_file_of_a_killed_run_is_written(
+    library: Library, run: Run, painted: list[int], *, force: bool
 ) -> None:
     folder = library.root / "Sampler"
-    before = snapshot(folder)
-    with killed_at(1, sidecar, "_give_name"):
-        run(*TAG, "--sidecar", folder)
-    tagged = snapshot(folder)
-    assert set(tagged) == set(before)
-
-    run(*TAG, "--sidecar", folder)
-
-    cover = folder / "cover.png"
-    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
-    assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
-    assert painted == [1]
-    run("undo")
-    assert snapshot(folder) == before
-
-
-def test_force_run_killed_before_its_cover_file_writes_it(
-    library: Library, run: Run, painted: list[int]
-) -> None:
-    folder = library.root / "Sampler"
-    for path in folder.glob("*.mp3"):
+    for path in folder.glob("*.mp3") if force else ():
         put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
     before = snapshot(folder)
-    force = (*TAG, "--force", "--sidecar", folder)
+    command = (*TAG, *(["--force"] if force else []), "--sidecar", folder)
     with killed_at(1, sidecar, "_give_name"):
-        run(*force)
+        run(*command)
     tagged = snapshot(folder)
     assert set(tagged) == set(before)
 
-    run(*force)
+    run(*command)
 
     cover = folder / "cover.png"
     assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
     assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
-    assert painted == [1, 1]
+    assert painted == ([1, 1] if force else [1])
     run("undo")
     assert snapshot(folder) == before
 
