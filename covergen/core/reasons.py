@@ -31,9 +31,9 @@ class Reason(StrEnum):
     BROKEN_COVER = (
         "broken-cover",
         "its cover is empty or not an image",
-        "their cover is empty or not an image",
+        "their covers are empty or not images",
     )
-    FORCED = "forced", "has a cover, which is replaced", "have a cover, which is replaced"
+    FORCED = "forced", "has a cover, which is replaced", "have covers, which are replaced"
     FILLED = (
         "filled",
         "the album's picture is added to the tracks without one",
@@ -79,7 +79,7 @@ class Reason(StrEnum):
         "none of their tracks could be decoded",
     )
 
-    OUTPUT_EXISTS = "output-exists", "its output already exists", "their output already exists"
+    OUTPUT_EXISTS = "output-exists", "its output already exists", "their outputs already exist"
     COLLECTED = (
         "collected",
         "its pairs are already in the dataset",
@@ -88,7 +88,7 @@ class Reason(StrEnum):
     PAINTED_COVER = (
         "painted-cover",
         "its cover was painted by covergen",
-        "their cover was painted by covergen",
+        "their covers were painted by covergen",
     )
     OTHER_LICENCE = (
         "other-licence",
@@ -143,7 +143,7 @@ class Reason(StrEnum):
     UNFIT_COVER = (
         "unfit-cover",
         "its painted cover is missing, damaged or from another album",
-        "their painted cover is missing, damaged or from another album",
+        "their painted covers are missing, damaged or from other albums",
     )
     BARE = "bare", "of a kind that cannot hold a cover"
     VIDEO = (

@@ -284,7 +284,7 @@ def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> Non
 
     planned = run("tag", "-m", "tiny", "-n", folder, broken).stdout
     assert "broken-cover      2 tracks  Mo – Beside: cover.jpg\n" in planned
-    assert "its cover is empty or not an image" in planned
+    assert "their covers are empty or not images" in planned
     run(*TAG, folder, broken)
 
     assert front_cover(folder / "01 Left.opus", "opus")

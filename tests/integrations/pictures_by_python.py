@@ -1,6 +1,7 @@
 """Print the SHA-256 of the cover that a Python package shows for each file, as JSON.
 
-Runs in an environment of its own, or in Debian's for quodlibet: `python pictures_by_python.py PACKAGE FILE…`.
+Runs in an environment of its own, or in Debian's for quodlibet:
+`python pictures_by_python.py PACKAGE FILE…`.
 """
 
 import json
