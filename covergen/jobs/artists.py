@@ -51,6 +51,7 @@ def paint_artists(
     settings = {
         "plan": replace(plan, paths=()),
         "preset": options.paint.preset,
+        "size": options.paint.size,
         "seed": options.seed,
         "artists": name,
     }

@@ -46,7 +46,7 @@ def embed(
     audio_encoder = AudioEncoder(clap, device=compute.device, dtype=compute.dtype, padding=padding)
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
-    emit(ModelLoading(name=clap.name))
+    emit(ModelLoading())
     with open_session() as session:
         plans = outputs.plans(session.scan_cache, emit, check_interrupted)
         embedded = embed_albums(

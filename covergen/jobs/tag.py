@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.options import PaintOptions, TagOptions
+    from covergen.pipeline.options import PaintOptions, TagOptions, WriteOptions
 
 __all__ = ["tag"]
 
@@ -43,7 +43,7 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
         tagging = _Tagging(writer=writer, paint=options.paint, emit=emit)
         plans = plan_library(plan, session.scan_cache, check_interrupted)
         painted = paint_plans(
-            tagging.to_paint(cleaned(_unfinished(plans, session.run))),
+            tagging.to_paint(cleaned(_unfinished(plans, session.run, write))),
             options.paint,
             session.store,
             seeds=Seeds(
@@ -64,7 +64,8 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
 def _settings(options: TagOptions) -> dict[str, object]:
     """Return what identifies a command, so that it can be resumed on any device."""
     plan = replace(options.plan, paths=())
-    return {"plan": plan, "preset": options.paint.preset, "seed": options.seed}
+    paint = options.paint
+    return {"plan": plan, "preset": paint.preset, "size": paint.size, "seed": options.seed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +108,32 @@ class _Tagging:
 
 
 def _unfinished(
-    plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None
+    plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None, write: WriteOptions
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Skip albums that a resumed, forced run has already finished."""
+    """Adapt plans to what the last run of the same command did.
+
+    Albums that a forced run has already finished are skipped. Where a run was stopped between the
+    tracks and a cover file that is encoded otherwise, the cover is painted again for that file.
+    """
     for plan in plans:
-        if (
-            run is not None
-            and isinstance(plan, AlbumPlan)
-            and plan.action is Action.PAINT
-            and plan.reason is Reason.FORCED
-            and run.has_finished(plan.album)
-        ):
+        if run is None or isinstance(plan, Outcome):
+            yield plan
+        elif plan.reason is Reason.FORCED and run.has_finished(plan.album):
             yield replace(plan, action=Action.SKIP, reason=Reason.FINISHED, targets=())
+        elif _lacks_other_file(plan, write) and run.was_left_unfinished(plan.album):
+            yield replace(plan, action=Action.PAINT, reason=Reason.RESUMED)
         else:
             yield plan
+
+
+def _lacks_other_file(plan: AlbumPlan, write: WriteOptions) -> bool:
+    """Whether covergen's cover is in the tracks, but not in the cover file."""
+    album = plan.album
+    return (
+        plan.reason in (Reason.HAS_ART, Reason.RESUMED)
+        and write.sidecar
+        and not write.can_copy_beside
+        and album.cover_file is None
+        and not album.shares_folder
+        and any(track.own_art for track in album.tracks)
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError, ModelMissingError, OptionError, UsageError
 from covergen.core.types import Sampling
+from covergen.library.writing.change import file_hash
 from covergen.models.files import is_pipeline, select_in
 from covergen.models.locate import locate, revision_of
 from covergen.models.presets import (
@@ -16,11 +17,18 @@ from covergen.models.presets import (
     at_quality,
     find_preset,
     load_presets,
+    lora_texts,
     steps_at,
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.events import BaseChanged, DistilledBase, GpuUnused, ModelLoading
+from covergen.pipeline.events import (
+    BaseChanged,
+    DistilledBase,
+    GpuUnused,
+    ModelLoading,
+    NegativeUnused,
+)
 from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
@@ -131,9 +139,9 @@ class PaintBatches(Protocol):
 class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
-    `device`, `dtype`, `adapter_sha256` and `revision` are as in Provenance. `sampling` is the
-    preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album for a
-    model without an adapter; None for others.
+    `device`, `dtype`, `adapter_sha256`, `revision` and `loras` are as in Provenance. `sampling` is
+    the preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album
+    for a model without an adapter; None for others.
     """
 
     audio_encoder: AudioEncoder
@@ -142,6 +150,7 @@ class Model:
     adapter_sha256: str
     sampling: Sampling
     revision: str = ""
+    loras: str = ""
     paint_batches: PaintBatches
     words: WordFinder | None = None
 
@@ -311,6 +320,14 @@ def load_model(options: PaintOptions, emit: Emit) -> Model:
 
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
+    model = _load_model(options, emit)
+    guidance = model.sampling.guidance
+    if options.preset.negative and guidance <= 1:
+        emit(NegativeUnused(guidance=guidance))
+    return model
+
+
+def _load_model(options: PaintOptions, emit: Emit) -> Model:
     from covergen.audio.clap import AudioEncoder
 
     files = locate_model(options.preset)
@@ -368,6 +385,7 @@ def _load_pipeline(
     words = load_words(preset, files.clap, audio_encoder, device=compute.device)
     painter = load_pipeline(
         files.base,
+        name=preset.base if preset.name == UNNAMED else preset.name,
         device=compute.device,
         dtype=compute.dtype,
         variant=select_in(files.base, "base", variant=preset.variant).variant,
@@ -385,6 +403,7 @@ def _load_pipeline(
         adapter_sha256=NO_ADAPTER,
         sampling=sampling,
         revision=revision_of(files.base),
+        loras=_lora_texts(preset, files),
         paint_batches=painter.paint_batches,
         words=words,
     )
@@ -404,6 +423,10 @@ def _pipeline_sampling(config: PipelineConfig, preset: Preset) -> Sampling:
 
 def _weighted(preset: Preset, files: ModelFiles) -> list[tuple[Path, float]]:
     return [(file, lora.weight) for file, lora in zip(files.loras, preset.loras, strict=True)]
+
+
+def _lora_texts(preset: Preset, files: ModelFiles) -> str:
+    return lora_texts(preset.loras, [file_hash(file) for file in files.loras])
 
 
 def _warn_if_distilled(preset: Preset, files: ModelFiles, sampling: Sampling, emit: Emit) -> None:
@@ -431,9 +454,10 @@ def _load_diffusion(
     from covergen.diffusion.painter import load_painter
     from covergen.diffusion.sampler import paint_batches
 
+    preset = options.preset
     words = None  # found before the base takes its memory
     if files.adapter is None:
-        words = load_words(options.preset, files.clap, audio_encoder, device=compute.device)
+        words = load_words(preset, files.clap, audio_encoder, device=compute.device)
     painter = load_painter(
         files.base,
         files.adapter,
@@ -441,20 +465,21 @@ def _load_diffusion(
         device=compute.device,
         dtype=compute.dtype,
         styles=_styles(options),
-        negative=options.preset.negative,
-        loras=_weighted(options.preset, files),
+        negative=preset.negative,
+        loras=_weighted(preset, files),
         vae=files.vae,
     )
-    _warn_if_distilled(options.preset, files, options.preset.sampling, emit)
+    _warn_if_distilled(preset, files, preset.sampling, emit)
     if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
-        emit(BaseChanged(name=options.preset.name))
+        emit(BaseChanged(name=preset.name))
     return Model(
         audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256 if painter.adapter else NO_ADAPTER,
-        sampling=options.preset.sampling,
+        sampling=preset.sampling,
         revision=revision_of(files.base),
+        loras=_lora_texts(preset, files),
         paint_batches=partial(paint_batches, painter),
         words=words,
     )

@@ -20,7 +20,6 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
-from covergen.models.presets import lora_texts
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import load_model
 
@@ -210,7 +209,7 @@ def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> 
         clap=preset.clap,
         adapter=model.adapter_sha256,
         revision=model.revision,
-        loras=lora_texts(preset.loras),
+        loras=model.loras,
         vae=preset.vae or "",
         windows=preset.windows,
         padding=preset.padding or "",

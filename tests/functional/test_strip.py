@@ -1,5 +1,8 @@
 """`covergen strip`: what `tag` put in comes out, and nothing else changes."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,19 @@ def test_a_journal_that_cannot_be_used_is_told_and_done_without(painted: Library
     assert "cannot be undone" in note
     assert not pictures(folder / "CD1/01 Up.mp3", "mp3")
     assert not (folder / "cover.png").exists()
+
+
+def test_an_io_error_of_the_journal_stops_strip(
+    painted: Library, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(painted.root)
+
+    def fail(place: Path) -> object:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(shutil, "disk_usage", fail)
+    assert "Run the command again" in run("strip", painted.root / "Two Discs", expect=1).stderr
+    assert snapshot(painted.root) == before
 
 
 def test_ctrl_c_stops_between_albums_and_the_next_run_does_the_rest(

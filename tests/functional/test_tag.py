@@ -264,7 +264,7 @@ def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> Non
 
     planned = run("tag", "-m", "tiny", "-n", folder, broken).stdout
     assert "broken-cover      2 tracks  Mo – Beside: cover.jpg\n" in planned
-    assert "its cover is empty or not an image" in planned
+    assert "their covers are empty or not images" in planned
     run(*TAG, folder, broken)
 
     assert front_cover(folder / "01 Left.opus", "opus")
@@ -283,7 +283,13 @@ def test_the_names_of_covers_can_be_set(library: Library, run: Run, home: Path) 
 
     assert run(*plan).stdout.splitlines()[0].endswith(": Booklet/Two Discs 01.JPG")
     assert "no-cover" in run(*plan, "--cover-names", "cover.*").stdout
-    assert "neither NAME nor FOLDER/NAME" in run(*plan, "--cover-names", "a/b/c", expect=2).stderr
+    for glob, problem in (
+        ("a/b/c", "neither NAME nor FOLDER/NAME"),
+        ("**bad", "contains **"),
+        ("bad[", "[ without ]"),
+    ):
+        assert problem in run(*plan, "--cover-names", glob, expect=2).stderr
+    run(*plan, "--cover-names", "[[]x[]] [!a-z]?.*")
 
 
 def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Run) -> None:

@@ -1,7 +1,8 @@
 """Other programs show the covers that covergen embeds, byte for byte.
 
 Which program reads which container is in .docs/containers.md. Each has a parser of its own, except
-mediafile, which chooses among what mutagen finds. A program that is not installed is skipped.
+mediafile and quodlibet, which choose among what mutagen finds. A program that is not installed is
+skipped.
 """
 
 import json
@@ -30,7 +31,7 @@ DOCS = Path(__file__).parents[2] / ".docs/containers.md"
 NAMES_IN_DOCS = {"WMA": "asf", "Monkey's Audio": "ape"}
 MUSIC_METADATA = "music-metadata@11.16.1"
 PYPI = ("tinytag==2.3.2", "pymediainfo==7.0.1", "mediafile==0.17.0")
-BY_PYTHON = Path(__file__).with_name("pictures_by_pypi.py")
+BY_PYTHON = Path(__file__).with_name("pictures_by_python.py")
 BY_NODE = """
 import {createHash} from 'node:crypto';
 import {parseFile, selectCover} from 'music-metadata';
@@ -156,7 +157,19 @@ def by_taglib(tagged: Tagged) -> Shown:
     return shown
 
 
-READERS = {"FFmpeg": by_ffmpeg, "exiftool": by_exiftool, "TagLib": by_taglib}
+def by_quodlibet(tagged: Tagged) -> Shown:
+    """The primary image, by the Python that Debian's package is for."""
+    _installed("quodlibet")
+    shown = _json("/usr/bin/python3", BY_PYTHON, "quodlibet", *tagged.container)
+    return {Path(path): value for path, value in shown.items()}
+
+
+READERS = {
+    "FFmpeg": by_ffmpeg,
+    "exiftool": by_exiftool,
+    "TagLib": by_taglib,
+    "quodlibet": by_quodlibet,
+}
 PACKAGES = {"MediaInfo": "pymediainfo", "tinytag": "tinytag", "mediafile": "mediafile"}
 
 

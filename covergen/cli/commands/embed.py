@@ -86,4 +86,4 @@ def embed(
         padding=preset.padding,
         workers=compute.workers,
     )
-    run_job(job, console.renderer())
+    run_job(job, console.renderer("track"), promise="embeddings that are written are kept")

@@ -91,7 +91,7 @@ def generate(
     options = GenerateOptions(
         paint=replace(paint, size=paint.size or encoding.size), seed=seed, encoding=encoding
     )
-    run_job(partial(generate_pictures, outputs, options), console.renderer())
+    run_job(partial(generate_pictures, outputs, options), console.renderer("picture"))
 
 
 def _format_of(output: Path, encoding: Encoding) -> tuple[str, Encoding]:
