@@ -12,7 +12,7 @@ from covergen.core.files import write_whole
 from covergen.core.paths import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from covergen.core.picture import Encoding
@@ -57,12 +57,12 @@ class Meter:
             self.embedding_seconds += seconds
             yield album
 
-    def painted(self, covers: Iterable[Item]) -> Iterator[Item]:
-        """Pass on covers, counting them and measuring the wait for each, embedding included."""
-        for cover, seconds in _timed(covers):
+    def painted(self, batches: Iterable[list[Item]]) -> Generator[list[Item]]:
+        """Pass on batches of covers, counting covers and measuring the wait, embedding included."""
+        for batch, seconds in _timed(batches):
             self.total_seconds += seconds
-            self.covers += 1
-            yield cover
+            self.covers += len(batch)
+            yield batch
 
     def save(self, key: str, *, embedded: int) -> None:
         """Save the rates of this run, for the next plan with the same `key`.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from threading import Event
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
@@ -21,17 +24,20 @@ from covergen.core.types import (
     TrackEmbedding,
 )
 from covergen.models.presets import lora_texts
+from covergen.pipeline.ahead import Ahead, Relay, Stopped
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import load_model
+from covergen.pipeline.model import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from typing import Literal
 
     import numpy as np
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
+    from covergen.audio.embed import Embeds
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
@@ -42,7 +48,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Seeds", "embed_albums", "paint_plans"]
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 _WINDOWS_AT_ONCE = 8
+_ALBUMS_AHEAD = 64  # embedded while a GPU paints: the largest batch
+_POLL_SECONDS = 0.05
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 
 
@@ -50,8 +61,8 @@ _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 class Seeds:
     """The seeds of a run's covers: `of` returns those of an album, one for each cover.
 
-    `run` is the seed of the run, and `per` what it paints covers for; both are recorded with each
-    cover.
+    It is called in another thread than the one that paints the plans. `run` is the seed of the run,
+    and `per` what it paints covers for; both are recorded with each cover.
     """
 
     run: int
@@ -66,44 +77,107 @@ def paint_plans(
     *,
     seeds: Seeds,
     meter: Meter,
+    then: Callable[[AlbumEmbedding, Cover], Item],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Generator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[Item]:
     """Embed and paint albums; the model is loaded only if there is something to paint.
 
-    Yields one cover for each seed of an album, in order. Raises ModelError, and whatever
-    `check_interrupted` raises.
+    Yields what `then` makes of each cover, one for each seed of an album, in order. The stages
+    overlap: one thread paints, a few finish the pictures and call `then`, and where a GPU paints,
+    one embeds the next albums. At most two batches of pictures are kept, one of them being painted.
+    `plans`, `emit` and `check_interrupted` are only used by the calling thread. Raises ModelError,
+    and whatever `then` or `check_interrupted` raises, after the covers painted so far. Closing the
+    iterator ends the threads.
     """
     first = next(plans, None)
     if first is None:
         return
-    with meter.loading():
-        model = load_model(options, emit)
-    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
-    embeddings = embed_albums(
-        chain([first], plans),
-        model.audio_encoder,
-        store,
-        windows=options.preset.windows,
-        workers=options.workers,
-        emit=emit,
-        check_interrupted=check_interrupted,
-    )
-    covers = _paint_albums(
-        meter.embeddings(embeddings),
-        model,
-        options,
-        seeds=seeds,
-        emit=emit,
-        check_interrupted=check_interrupted,
-    )
-    with closing(embeddings):
-        yield from meter.painted(covers)
+    relay = Relay(chain([first], plans), emit, check_interrupted)
+    relay.turn()
+    with ExitStack() as stack:
+        found = find_model(options, emit)
+        gated = _Gated(found.audio_encoder, relay.check_stopped)
+        embeddings = Ahead(
+            embed_albums(
+                relay.items(),
+                gated,
+                store,
+                windows=options.preset.windows,
+                workers=options.workers,
+                emit=relay.emit,
+                check_interrupted=relay.check_stopped,
+            ),
+            # On the CPU, both models at once would be no faster.
+            1 if found.compute.device.type == "cpu" else _ALBUMS_AHEAD,
+            name="embed",
+        )
+        stack.callback(embeddings.close)
+        stack.callback(gated.open)
+        stack.callback(relay.stop)
+        with meter.loading():
+            model = found.load(emit)
+        gated.open()
+        finishers = stack.enter_context(ThreadPoolExecutor(options.workers, "finish"))
+        stack.callback(finishers.shutdown, wait=False, cancel_futures=True)
+        options = replace(options, preset=replace(options.preset, sampling=model.sampling))
+        make = partial(_finish, options, then)
+        batches = _paint_albums(
+            meter.embeddings(embeddings),
+            model,
+            options,
+            seeds=seeds,
+            finish=lambda *picture: finishers.submit(make, *picture),
+            emit=relay.emit,
+            check_interrupted=relay.check_stopped,
+        )
+        painted = Ahead(meter.painted(batches), 1, name="paint")
+        stack.callback(painted.close)
+        stack.callback(relay.stop)
+        yield from _taken(painted, relay)
+
+
+def _taken(painted: Ahead[list[Future[Item]]], relay: Relay[AlbumPlan]) -> Iterator[Item]:
+    """Yield the items in order; serve the other threads in between and while waiting."""
+    try:
+        while True:
+            while not painted.is_ready(0 if relay.turn() else _POLL_SECONDS):
+                pass
+            for future in next(painted):
+                while relay.turn() and not future.done():
+                    pass
+                while not wait([future], _POLL_SECONDS).done:
+                    relay.turn()
+                yield future.result()
+    except (StopIteration, Stopped):
+        relay.finish()
+    except Exception:
+        relay.flush()
+        raise
+
+
+class _Gated:
+    """An audio encoder that embeds nothing before it is opened: one model is loaded at a time."""
+
+    def __init__(self, audio_encoder: AudioEncoder, check_stopped: Callable[[], None]) -> None:
+        self.id = audio_encoder.id
+        self.log_mel = audio_encoder.log_mel
+        self._audio_encoder = audio_encoder
+        self._check_stopped = check_stopped
+        self._opened = Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._opened.wait()
+        self._check_stopped()
+        return self._audio_encoder.embed(log_mel)
 
 
 def embed_albums(
     plans: Iterable[AlbumPlan],
-    audio_encoder: AudioEncoder,
+    audio_encoder: Embeds,
     store: EmbeddingStore,
     *,
     windows: int,
@@ -160,10 +234,11 @@ def _paint_albums(
     options: PaintOptions,
     *,
     seeds: Seeds,
+    finish: Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], Result],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Iterator[tuple[AlbumEmbedding, Cover]]:
-    """Paint the covers of each album in batches."""
+) -> Generator[list[Result]]:
+    """Paint the covers of each album; yield what `finish` returns for each batch of pictures."""
     requested: deque[_Requested] = deque()
     reported = 0.0  # albums of the current batch
 
@@ -193,13 +268,11 @@ def _paint_albums(
     for pictures in batches:
         report(len(pictures), 1.0)
         reported = 0.0
-        for pixels in pictures:
-            one = requested.popleft()
-            finished = _finish(pixels, options)
-            provenance = _provenance(one, model, options.preset, seeds)
-            provenance = replace(provenance, painted_size=len(finished))
-            cover = Cover(pixels=finished, provenance=provenance)
-            yield one.embedding, cover
+        done = [requested.popleft() for _ in pictures]
+        yield [
+            finish(one.embedding, pixels, _provenance(one, model, options.preset, seeds))
+            for one, pixels in zip(done, pictures, strict=True)
+        ]
 
 
 def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> Provenance:
@@ -237,7 +310,20 @@ def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
     return styles[seed_for(album.key, seed) % len(styles)] if styles else ""
 
 
-def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
+def _finish(
+    options: PaintOptions,
+    then: Callable[[AlbumEmbedding, Cover], Item],
+    embedding: AlbumEmbedding,
+    pixels: NDArray[np.uint8],
+    provenance: Provenance,
+) -> Item:
+    """Make a cover of a picture, and `then` what the job needs. Runs in a thread."""
+    pixels = _printed(pixels, options)
+    provenance = replace(provenance, painted_size=len(pixels))
+    return then(embedding, Cover(pixels=pixels, provenance=provenance))
+
+
+def _printed(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
     """Apply the model's finish to a picture."""
     sampling = options.preset.sampling
     if sampling.finish == "none":

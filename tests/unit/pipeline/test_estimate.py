@@ -52,18 +52,18 @@ def _run(clock: Clock, meter: Meter) -> None:
             clock.wait(2)
             yield album
 
-    def painted(albums: Iterable[int]) -> Iterator[int]:
+    def painted(albums: Iterable[int]) -> Iterator[list[int]]:
         for album in albums:
             clock.wait(5)
-            yield album
+            yield [album]
 
     with meter.loading():
         clock.wait(7)
     done = []
-    for cover in meter.painted(painted(meter.embeddings(embedded()))):
+    for batch in meter.painted(painted(meter.embeddings(embedded()))):
         meter.cover_bytes += 1000
         clock.wait(100)
-        done.append(cover)
+        done += batch
     assert done == [0, 1, 2]
 
 
