@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,33 +20,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from covergen.audio.clap import AudioEncoder
     from covergen.audio.decoder import Decoder
-    from covergen.audio.mel import LogMel
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Track
 
     _Item = TypeVar("_Item")
     _Result: TypeAlias = "TrackEmbedding | Outcome | _Opened"
 
-__all__ = ["Embeds", "embed_tracks", "mean_embedding"]
+__all__ = ["embed_tracks", "mean_embedding"]
 
 _MAX_AHEAD = 512  # windows: 131 MB
 _NO_WINDOWS = np.empty(0, dtype=np.float32)
-
-
-class Embeds(Protocol):
-    """What is used of an AudioEncoder."""
-
-    @property
-    def id(self) -> str:
-        """Identifies the model and its precision."""
-
-    @property
-    def log_mel(self) -> LogMel:
-        """Maps windows to the input of `embed`."""
-
-    def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return embeddings (B, D) float32, unit L2 norm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +50,7 @@ class _Opened:
 
 def embed_tracks(
     tracks: Iterable[Track],
-    audio_encoder: Embeds,
+    audio_encoder: AudioEncoder,
     store: EmbeddingStore,
     *,
     windows: int,
@@ -91,9 +76,14 @@ def embed_tracks(
             return decoders.submit(_open, track, windows, audio_encoder.id, store)
         return _finished(TrackEmbedding(track=track, vector=cached))
 
+    def results() -> Iterator[_Result]:
+        for future in _look_ahead(map(start, tracks), ahead):
+            if not future.done():
+                audio_encoder.load()  # while the first tracks are decoded
+            yield future.result()
+
     with closing(Decoders(workers, audio_encoder.log_mel)) as decoders:
-        results = (future.result() for future in _look_ahead(map(start, tracks), ahead))
-        for batch in _batches(results, batch_size):
+        for batch in _batches(results(), batch_size):
             check_interrupted()
             vectors = _embed_batch(batch, audio_encoder, batch_size)
             for opened, vector in vectors.items():
@@ -162,7 +152,7 @@ def _batches(results: Iterator[_Result], batch_size: int) -> Iterator[list[_Resu
 
 
 def _embed_batch(
-    batch: Iterable[_Result], audio_encoder: Embeds, batch_size: int
+    batch: Iterable[_Result], audio_encoder: AudioEncoder, batch_size: int
 ) -> dict[_Opened, NDArray[np.float32]]:
     """Return the embedding of each opened track; run the encoder for those not cached."""
     opened = [result for result in batch if isinstance(result, _Opened)]

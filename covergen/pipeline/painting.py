@@ -6,9 +6,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import chain, islice
-from threading import Event
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import covergen
@@ -31,25 +29,30 @@ from covergen.pipeline.model import find_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
-    from typing import Literal
+    from typing import Literal, TypeAlias
 
     import numpy as np
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
-    from covergen.audio.embed import Embeds
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
     from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.model import Model
+    from covergen.pipeline.model import FoundModel, Model
     from covergen.pipeline.options import PaintOptions
+
+    _Finish: TypeAlias = Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], "Result"]
 
 __all__ = ["Seeds", "embed_albums", "paint_plans"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Finish: TypeAlias = (
+    "Callable[[PaintOptions, AlbumEmbedding, NDArray[np.uint8], Provenance], Result]"
+)
 
 _WINDOWS_AT_ONCE = 8
 _ALBUMS_AHEAD = 64  # embedded while a GPU paints: the largest batch
@@ -94,45 +97,18 @@ def paint_plans(
     if first is None:
         return
     relay = Relay(chain([first], plans), emit, check_interrupted)
-    relay.turn()
     with ExitStack() as stack:
         found = find_model(options, emit)
-        gated = _Gated(found.audio_encoder, relay.check_stopped)
-        embeddings = Ahead(
-            embed_albums(
-                relay.items(),
-                gated,
-                store,
-                windows=options.preset.windows,
-                workers=options.workers,
-                emit=relay.emit,
-                check_interrupted=relay.check_stopped,
-            ),
-            # On the CPU, both models at once would be no faster.
-            1 if found.compute.device.type == "cpu" else _ALBUMS_AHEAD,
-            name="embed",
-        )
-        stack.callback(embeddings.close)
-        stack.callback(gated.open)
-        stack.callback(relay.stop)
-        with meter.loading():
-            model = found.load(emit)
-        gated.open()
         finishers = stack.enter_context(ThreadPoolExecutor(options.workers, "finish"))
         stack.callback(finishers.shutdown, wait=False, cancel_futures=True)
-        options = replace(options, preset=replace(options.preset, sampling=model.sampling))
-        make = partial(_finish, options, then)
-        batches = _paint_albums(
-            meter.embeddings(embeddings),
-            model,
-            options,
-            seeds=seeds,
-            finish=lambda *picture: finishers.submit(make, *picture),
-            emit=relay.emit,
-            check_interrupted=relay.check_stopped,
-        )
-        painted = Ahead(meter.painted(batches), 1, name="paint")
-        stack.callback(painted.close)
+
+        def finish(
+            embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
+        ) -> Future[Item]:
+            return finishers.submit(_finish, options, then, embedding, pixels, provenance)
+
+        batches = _paint(found, store, seeds, meter, relay, finish)
+        painted = stack.enter_context(closing(Ahead(batches, 1, name="paint")))
         stack.callback(relay.stop)
         yield from _taken(painted, relay)
 
@@ -156,28 +132,51 @@ def _taken(painted: Ahead[list[Future[Item]]], relay: Relay[AlbumPlan]) -> Itera
         raise
 
 
-class _Gated:
-    """An audio encoder that embeds nothing before it is opened: one model is loaded at a time."""
+def _paint(
+    found: FoundModel,
+    store: EmbeddingStore,
+    seeds: Seeds,
+    meter: Meter,
+    relay: Relay[AlbumPlan],
+    finish: _Finish[Result],
+) -> Generator[list[Result]]:
+    """Paint what the relay brings. The painter is loaded after the first album is embedded.
 
-    def __init__(self, audio_encoder: AudioEncoder, check_stopped: Callable[[], None]) -> None:
-        self.id = audio_encoder.id
-        self.log_mel = audio_encoder.log_mel
-        self._audio_encoder = audio_encoder
-        self._check_stopped = check_stopped
-        self._opened = Event()
-
-    def open(self) -> None:
-        self._opened.set()
-
-    def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._opened.wait()
-        self._check_stopped()
-        return self._audio_encoder.embed(log_mel)
+    On the CPU, embedding at the same time would be no faster.
+    """
+    embedded = embed_albums(
+        relay.items(),
+        found.audio_encoder,
+        store,
+        windows=found.options.preset.windows,
+        workers=found.options.workers,
+        emit=relay.emit,
+        check_interrupted=relay.check_stopped,
+    )
+    on_cpu = found.compute.device.type == "cpu"
+    source = embedded if on_cpu else Ahead(embedded, _ALBUMS_AHEAD, name="embed")
+    with closing(source):
+        embeddings = meter.embeddings(source)
+        first = next(embeddings, None)
+        if first is None:
+            return
+        with meter.loading():
+            model = found.load(relay.emit)
+        batches = _paint_albums(
+            chain([first], embeddings),
+            model,
+            found.options,
+            seeds=seeds,
+            finish=finish,
+            emit=relay.emit,
+            check_interrupted=relay.check_stopped,
+        )
+        yield from meter.painted(batches)
 
 
 def embed_albums(
     plans: Iterable[AlbumPlan],
-    audio_encoder: Embeds,
+    audio_encoder: AudioEncoder,
     store: EmbeddingStore,
     *,
     windows: int,
@@ -234,11 +233,12 @@ def _paint_albums(
     options: PaintOptions,
     *,
     seeds: Seeds,
-    finish: Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], Result],
+    finish: _Finish[Result],
     emit: Emit,
     check_interrupted: CheckInterrupted,
 ) -> Generator[list[Result]]:
     """Paint the covers of each album; yield what `finish` returns for each batch of pictures."""
+    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
     requested: deque[_Requested] = deque()
     reported = 0.0  # albums of the current batch
 
