@@ -8,6 +8,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ _SMALLEST_SIDE = 64
 _QUALITY_STEP, _LOWEST_QUALITY = 5, 60  # of JPEGs that have to be small
 LEAST_BYTES = 1 << 14
 """The smallest limit for the size of a cover: a picture of 64 pixels and its provenance fit in."""
+
+_FILTERS = Lock()  # filters of warnings are those of all threads
 
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
@@ -135,7 +138,7 @@ def open_picture(source: Path | BinaryIO) -> PillowImage:
 
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # AVIF is optional in Pillow
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(source, formats=formats)

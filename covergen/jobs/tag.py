@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
@@ -15,12 +15,13 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
-from covergen.pipeline.titling import titled
+from covergen.pipeline.titling import note_untitled, titled
 from covergen.pipeline.writing import Writer, cleaned, encoded, fill_album, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from covergen.core.picture import Picture
     from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
@@ -52,12 +53,13 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
                 of=lambda album: (seed_for(album.key, options.seed),),
             ),
             meter=meter,
+            then=tagging.encode,
             emit=emit,
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, cover in painted:
-                meter.cover_bytes += tagging.write(embedding, cover)
+            for one in painted:
+                meter.cover_bytes += tagging.write(one)
         meter.save(rates_key(options.paint, write.encoding), embedded=session.store.saved)
 
 
@@ -90,21 +92,36 @@ class _Tagging:
             else:
                 self.emit(AlbumDone(plan=plan, reason=plan.reason))
 
-    def write(self, embedding: AlbumEmbedding, cover: Cover) -> int:
-        """Write an album's cover. Returns the size of the picture in bytes."""
-        cover = titled(cover, embedding.plan.album, self.paint, self.emit)
+    def encode(self, embedding: AlbumEmbedding, cover: Cover) -> _Encoded:
+        """Set an album's title on its cover, and encode it."""
+        cover = titled(cover, embedding.plan.album, self.paint)
         picture, beside = encoded(cover, self.writer.options)
+        return _Encoded(embedding, cover, picture, beside)
+
+    def write(self, one: _Encoded) -> int:
+        """Write an album's cover. Returns the size of the picture in bytes."""
+        plan = one.embedding.plan
+        note_untitled(one.cover, plan.album, self.paint, self.emit)
         self.emit(
             write_album(
-                embedding.plan,
-                picture,
-                cover.provenance,
+                plan,
+                one.picture,
+                one.cover.provenance,
                 self.writer,
-                beside=beside,
-                undecoded=embedding.undecoded,
+                beside=one.beside,
+                undecoded=one.embedding.undecoded,
             )
         )
-        return len(picture.data)
+        return len(one.picture.data)
+
+
+class _Encoded(NamedTuple):
+    """A cover with its pictures: for the tracks, and for the cover file."""
+
+    embedding: AlbumEmbedding
+    cover: Cover
+    picture: Picture
+    beside: Picture
 
 
 def _unfinished(

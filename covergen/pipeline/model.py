@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -51,13 +52,14 @@ __all__ = [
     "DEFAULT_MODEL",
     "DIFFUSION_OPTIONS",
     "NO_ADAPTER",
+    "FoundModel",
     "Model",
     "ModelChoice",
     "ModelFiles",
     "check_adapter",
     "check_model",
     "choose_preset",
-    "load_model",
+    "find_model",
     "locate_model",
     "locate_part",
 ]
@@ -315,8 +317,31 @@ def _choose_compute(options: PaintOptions) -> Compute:
     return choose_compute(options.device, dtype)
 
 
-def load_model(options: PaintOptions, emit: Emit) -> Model:
-    """Load a model's weights, after checking that its adapter fits its base and CLAP.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModel:
+    """A model whose painter is not loaded yet; the audio encoder loads its own weights later."""
+
+    options: PaintOptions
+    files: ModelFiles
+    compute: Compute
+    audio_encoder: AudioEncoder
+
+    def load(self, emit: Emit) -> Model:
+        """Load the painter, after checking that the adapter fits its base and CLAP.
+
+        Raises ModelError.
+        """
+        with _read_errors():
+            if self.options.preset.base == PROCEDURAL and self.files.adapter:
+                return _load_poster(
+                    self.audio_encoder, self.files.adapter, self.compute, self.options
+                )
+            load = _load_pipeline if self.files.pipeline else _load_diffusion
+            return load(self.audio_encoder, self.files, self.compute, self.options, emit)
+
+
+def find_model(options: PaintOptions, emit: Emit) -> FoundModel:
+    """Find a model that is about to be loaded.
 
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
@@ -336,18 +361,20 @@ def _load_model(options: PaintOptions, emit: Emit) -> Model:
         emit(GpuUnused(why=compute.unused))
     name = options.preset.name
     emit(ModelLoading(name=files.adapter.name if name == UNNAMED and files.adapter else name))
-    try:
+    with _read_errors():
         audio_encoder = AudioEncoder(
             files.clap,
             device=compute.device,
             dtype=compute.dtype,
             padding=options.preset.padding,
         )
-        if options.preset.base == PROCEDURAL and files.adapter:
-            return _load_poster(audio_encoder, files.adapter, compute, options)
-        if files.pipeline:
-            return _load_pipeline(audio_encoder, files, compute, options, emit)
-        return _load_diffusion(audio_encoder, files, compute, options, emit)
+    return FoundModel(options=options, files=files, compute=compute, audio_encoder=audio_encoder)
+
+
+@contextmanager
+def _read_errors() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
             raise

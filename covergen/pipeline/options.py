@@ -75,8 +75,9 @@ class PaintOptions:
     """The model, and how it paints covers.
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
-    decoder processes. `batch_size` is in covers, None to choose it by free memory. `size` is the
-    side in pixels of what is painted, None for the model's own.
+    decoder processes, and of threads that finish pictures. `batch_size` is in covers, None to
+    choose it by free memory. `size` is the side in pixels of what is painted, None for the model's
+    own.
     """
 
     preset: Preset

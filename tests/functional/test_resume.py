@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped: nothing is lost, and at most one batch is painted again."""
+"""Runs that are killed or stopped: nothing is lost, and at most two batches are painted again."""
 
 import errno
 from collections.abc import Iterator
