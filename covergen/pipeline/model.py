@@ -337,7 +337,11 @@ class FoundModel:
                     self.audio_encoder, self.files.adapter, self.compute, self.options
                 )
             load = _load_pipeline if self.files.pipeline else _load_diffusion
-            return load(self.audio_encoder, self.files, self.compute, self.options, emit)
+            model = load(self.audio_encoder, self.files, self.compute, self.options, emit)
+        guidance = model.sampling.guidance
+        if self.options.preset.negative and guidance <= 1:
+            emit(NegativeUnused(guidance=guidance))
+        return model
 
 
 def find_model(options: PaintOptions, emit: Emit) -> FoundModel:
@@ -345,14 +349,6 @@ def find_model(options: PaintOptions, emit: Emit) -> FoundModel:
 
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
-    model = _load_model(options, emit)
-    guidance = model.sampling.guidance
-    if options.preset.negative and guidance <= 1:
-        emit(NegativeUnused(guidance=guidance))
-    return model
-
-
-def _load_model(options: PaintOptions, emit: Emit) -> Model:
     from covergen.audio.clap import AudioEncoder
 
     files = locate_model(options.preset)
