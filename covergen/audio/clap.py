@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,8 @@ class AudioEncoder:
     """The audio encoder of a CLAP model of any size; the text encoder is not loaded.
 
     `padding`, one of PADDINGS, fills a window that is longer than the audio; None for the model's
-    own setting. Weights are loaded by the first `embed`. Raises ModelError (or ModelMissingError)
-    for a folder that does not contain a CLAP model.
+    own setting. Weights are loaded by `load` or the first `embed`, from any thread. Raises
+    ModelError (or ModelMissingError) for a folder that does not contain a CLAP model.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class AudioEncoder:
         self._device = device
         self._dtype = dtype
         self._max_batch: int | None = None  # windows; None until a batch did not fit into memory
+        self._model: Any = None  # transformers' models are untyped
+        self._loading = Lock()
 
     @property
     def id(self) -> str:
@@ -56,6 +59,19 @@ class AudioEncoder:
     def log_mel(self) -> LogMel:
         """The encoder's input: maps (B, 480000) windows, mono at 48 kHz, to (B, 1, 1001, 64)."""
         return LogMel(self._folder.mel)
+
+    def load(self) -> Any:  # noqa: ANN401 - transformers' models are untyped
+        """Load the weights if that has not been done, and return the model. Raises ModelError."""
+        import torch
+
+        from covergen.compute.onednn import pack
+
+        with self._loading:
+            if self._model is None:
+                self._model = _load(self._folder).to(self._device)
+                if self._dtype == torch.float32:
+                    pack(self._model)  # autocast would skip packed layers
+            return self._model
 
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return embeddings (B, D) float32, unit L2 norm. log_mel: as returned by `log_mel`.
@@ -107,19 +123,8 @@ class AudioEncoder:
         with torch.inference_mode():
             features = torch.from_numpy(log_mel).to(self._device)
             with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
-                vectors = self._model(features).audio_embeds
+                vectors = self.load()(features).audio_embeds
             return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy())
-
-    @cached_property
-    def _model(self) -> Any:  # noqa: ANN401 - transformers' models are untyped
-        import torch
-
-        from covergen.compute.onednn import pack
-
-        model = _load(self._folder).to(self._device)
-        if self._dtype == torch.float32:
-            pack(model)  # autocast would skip packed layers
-        return model
 
 
 def _load(folder: ClapFolder) -> Any:  # noqa: ANN401 - transformers' models are untyped

@@ -78,13 +78,18 @@ def embed_tracks(
             return pool.submit(_open, track, windows, audio_encoder.id, store)
         return _finished(TrackEmbedding(track=track, vector=cached))
 
+    def results() -> Iterator[_Result]:
+        for future in _look_ahead(map(start, tracks), ahead):
+            if not future.done():
+                audio_encoder.load()  # while the first tracks are decoded
+            yield future.result()
+
     with (
         closing(Decoders(workers, audio_encoder.log_mel))
         if decoders is None
         else nullcontext(decoders)
     ) as pool:
-        results = (future.result() for future in _look_ahead(map(start, tracks), ahead))
-        for batch in _batches(results, batch_size):
+        for batch in _batches(results(), batch_size):
             check_interrupted()
             vectors = _embed_batch(batch, audio_encoder, batch_size)
             for opened, vector in vectors.items():

@@ -57,12 +57,14 @@ def run_artists(
     plan = replace(plan, write=write, scan=scan, force=False, fill=False)
     tag_options = replace(tag_options, plan=plan)
     plans = partial(plan_artists, plan)
+    totals_lines = partial(lines.totals_lines, noun="artist")
     if dry_run:
-        show_totals(count(plans, console, show=True), console)
+        totals = count(plans, console, show=True)
+        show_totals(totals, totals_lines(totals), console)
         return
-    renderer = console.renderer()
+    renderer = console.renderer("artist")
     paint = tag_options.paint
-    if confirmed_painting(plans, paint, lines.totals_lines, renderer, console, yes=yes):
+    if confirmed_painting(plans, paint, totals_lines, renderer, console, yes=yes):
         run_job(partial(paint_artists, tag_options, name), renderer)
 
 

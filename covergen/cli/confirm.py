@@ -12,6 +12,7 @@ from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.output.progress import file_line, is_listed
+from covergen.core.reasons import Reason
 from covergen.core.types import AlbumPlan
 from covergen.pipeline.events import MOST_LISTED, PlanTotals
 
@@ -53,7 +54,7 @@ def _print_plan(item: AlbumPlan | Outcome, console: ConsoleOptions) -> None:
         return
     if as_json:
         click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
-    elif not console.quiet:
+    elif not console.quiet and (item.reason is not Reason.LIMIT or console.verbose):
         click.echo(lines.plan_line(item))
         for track in item.targets if console.verbose else ():
             click.echo(f"        {lines.shown(track.path)}")
@@ -61,9 +62,9 @@ def _print_plan(item: AlbumPlan | Outcome, console: ConsoleOptions) -> None:
         click.echo(file_line(outcome, as_json=as_json))
 
 
-def show_totals(totals: PlanTotals, console: ConsoleOptions) -> None:
+def show_totals(totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions) -> None:
     """Print the totals of a dry run and the next step. Exits with 1 if a file would fail."""
-    print_totals(totals, lines.totals_lines(totals), console)
+    print_totals(totals, totals_lines, console)
     if not console.as_json:
         if totals.is_empty:
             click.echo("No music found.", err=True)
@@ -127,8 +128,7 @@ def confirmed(totals: PlanTotals, totals_lines: Iterable[str], *, yes: bool) -> 
     for line in totals_lines:
         click.echo(line, err=True)
     if not few:
-        albums = lines.counted(totals.worked_on, "album")
-        click.echo(f"To list these {albums}, run the same command with --dry-run.", err=True)
+        click.echo("To list them, run the same command with --dry-run.", err=True)
     try:
         answer = click.confirm("Continue?", default=few, err=True)
     except click.Abort:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["interruptible"]
+__all__ = ["PROMISE", "interruptible"]
 
-_PROMISE = "painted covers are still written"
+PROMISE = "painted covers are still written"
 
 
 @contextmanager
-def interruptible(promise: str = _PROMISE) -> Iterator[Callable[[], None]]:
+def interruptible(promise: str = PROMISE) -> Iterator[Callable[[], None]]:
     """Yield a checkpoint function that raises Interrupted once the user has pressed Ctrl-C.
 
     `promise` tells the user what happens before the command stops.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.cli.interrupt import interruptible
+from covergen.cli.interrupt import PROMISE, interruptible
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.core.errors import Interrupted
@@ -22,14 +22,16 @@ Job = Callable[[Emit, CheckInterrupted], None]
 __all__ = ["Job", "run_job"]
 
 
-def run_job(job: Job, renderer: Renderer) -> None:
+def run_job(job: Job, renderer: Renderer, *, promise: str = PROMISE) -> None:
     """Run a job and print its summary, even if the job is interrupted or raises.
+
+    `promise` tells the user on Ctrl-C what happens before the command stops.
 
     Exits with 1 if anything failed. Raises Interrupted and whatever the job raises.
     """
     interrupted, completed = False, False
     try:
-        with interruptible() as stop_if_interrupted, renderer:
+        with interruptible(promise) as stop_if_interrupted, renderer:
 
             def check_interrupted() -> None:
                 stop_if_interrupted()
@@ -55,7 +57,7 @@ def _print_summary(renderer: Renderer, *, interrupted: bool, completed: bool) ->
         return
     if not renderer.tally.is_empty:
         click.echo()
-        for line in lines.tally_lines(renderer.tally):
+        for line in lines.tally_lines(renderer.tally, renderer.noun):
             click.echo(line)
     if interrupted:
         click.echo("Interrupted. Run the same command again to continue.", err=True)

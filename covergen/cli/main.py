@@ -130,15 +130,28 @@ def cli(ctx: click.Context) -> None:
 
     To see what covergen would do: covergen tag --dry-run PATH
     """
-    import tempfile  # local, so that --help does not import them
-    from pathlib import Path
+    from covergen.cli.settings import load_defaults  # local, so that --help does not import it
 
-    from covergen.cli.settings import load_defaults
-
-    # Otherwise torch looks up the user name, which some containers do not have.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "torch"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", _torch_folder())
     if ctx.invoked_subcommand != "config":  # which reports mistakes itself
         ctx.default_map = load_defaults(cli)
+
+
+def _torch_folder() -> str:
+    """Return a folder for torch, which otherwise looks up the user; some containers have none.
+
+    Raises UsageError if there is no folder for temporary files.
+    """
+    import tempfile
+    from pathlib import Path
+
+    try:
+        return str(Path(tempfile.gettempdir()) / "torch")
+    except FileNotFoundError:
+        raise UsageError(
+            "No folder for temporary files can be written.",
+            hint="Make /tmp writable, or set TMPDIR to a writable folder.",
+        ) from None
 
 
 def main() -> None:

@@ -60,6 +60,9 @@ __all__ = [
 ]
 
 
+_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")  # as in fnmatch
+
+
 class _Device(click.ParamType[str]):
     """A device as PyTorch names it, or "auto"."""
 
@@ -104,6 +107,10 @@ class _CoverGlob(click.ParamType[str]):
         parts = glob.split("/")
         if len(parts) > 2 or not all(parts):
             self.fail(f"{glob!r} is neither NAME nor FOLDER/NAME.", param, ctx)
+        if "**" in glob:
+            self.fail(f"{glob!r} contains **: write * for any characters.", param, ctx)
+        if "[" in _BRACKETS.sub("", glob):
+            self.fail(f"{glob!r} contains [ without ]: write [[] for that character.", param, ctx)
         return glob
 
 
@@ -209,9 +216,9 @@ class ConsoleOptions:
     verbose: bool
     as_json: bool
 
-    def renderer(self) -> Renderer:
-        """Return a renderer for the events of a job."""
-        return Renderer(as_json=self.as_json, quiet=self.quiet, verbose=self.verbose)
+    def renderer(self, noun: str = "album") -> Renderer:
+        """Return a renderer for the events of a job, with one result for each `noun`."""
+        return Renderer(as_json=self.as_json, quiet=self.quiet, verbose=self.verbose, noun=noun)
 
 
 @option_group("console")

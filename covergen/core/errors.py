@@ -112,7 +112,14 @@ class DependencyError(CovergenError):
 
 
 class JournalError(CovergenError):
-    """A journal that is damaged, inaccessible or of another version; music is not affected."""
+    """A journal that is damaged, inaccessible or of another version; music is not affected.
+
+    `passing`: it may be usable at another try, as after an I/O error or while it is locked.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class BusyError(CovergenError):

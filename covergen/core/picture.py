@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ __all__ = [
 # Formats used for covers. Pillow supports more, such as PostScript, which it would execute.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _MAX_PALETTE_COLORS = 256
+_BLENDS = 4  # colors kept for each flat color of a scaled PNG
 _QUALITY = "covergen:jpeg_quality"
 _MAX_PIXELS = 1 << 26  # 8192 × 8192; decoding more would take gigabytes
 
@@ -54,6 +57,8 @@ _SMALLEST_SIDE = 64
 _QUALITY_STEP, _LOWEST_QUALITY = 5, 60  # of JPEGs that have to be small
 LEAST_BYTES = 1 << 14
 """The smallest limit for the size of a cover: a picture of 64 pixels and its provenance fit in."""
+
+_FILTERS = Lock()  # filters of warnings are those of all threads
 
 _MODE_BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "RGB": 24, "RGBA": 32, "CMYK": 32, "I;16": 16}
 
@@ -133,7 +138,7 @@ def open_picture(source: Path | BinaryIO) -> PillowImage:
 
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # AVIF is optional in Pillow
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(source, formats=formats)
@@ -219,10 +224,28 @@ def _shrunk(picture: Picture, most_bytes: int) -> Picture:
     try:
         with open_picture(io.BytesIO(picture.data)) as image:
             texts = _provenance_texts(image)
-            pixels = image.convert("RGB")
+            pixels = _as_shown(image)
         return Picture.parse(_encoded(pixels, texts, Encoding(format="jpeg", max_bytes=most_bytes)))
     except (OSError, RuntimeError, SyntaxError, ValueError):
         return picture
+
+
+def _as_shown(image: PillowImage) -> PillowImage:
+    """Return an image in sRGB and upright, as programs show it that read its profile and EXIF."""
+    from PIL import ImageCms, ImageOps
+
+    profile = image.info.get("icc_profile")
+    upright = ImageOps.exif_transpose(image)
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError, ValueError):  # a damaged profile
+            source, shown = (
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+            )
+            converted = ImageCms.profileToProfile(upright, source, shown, outputMode="RGB")
+            if converted is not None:
+                return converted
+    return upright.convert("RGB")
 
 
 def _provenance_texts(image: PillowImage) -> dict[str, str]:
@@ -238,6 +261,8 @@ def _provenance_texts(image: PillowImage) -> dict[str, str]:
 def _encoded(image: PillowImage, texts: dict[str, str], encoding: Encoding) -> bytes:
     """Encode at the best quality, and then the largest size, within `encoding.max_bytes`."""
     side, quality = encoding.size or max(image.size), encoding.quality
+    if encoding.format == "png":
+        image = _with_palette(image)
     data = _attempt(_scaled(image, side), texts, encoding.format, quality)
     most = encoding.max_bytes
     while most is not None and len(data) > most:
@@ -257,8 +282,14 @@ def _scaled(image: PillowImage, side: int) -> PillowImage:
 
     scale = side / max(image.size)
     width, height = (max(1, round(length * scale)) for length in image.size)
-    same = (width, height) == image.size
-    return image if same else image.resize((width, height), Image.Resampling.LANCZOS)
+    if (width, height) == image.size:
+        return image
+    scaled = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    if image.mode != "P":
+        return scaled
+    # Scaling blends colors: with all of these, a smaller PNG would have more bytes.
+    colors = min(_BLENDS * len(image.getcolors() or ()), _MAX_PALETTE_COLORS)
+    return scaled.quantize(colors, dither=Image.Dither.NONE)
 
 
 def _attempt(
@@ -273,7 +304,7 @@ def _attempt(
         chunks = PngInfo()
         for name, value in texts.items():
             chunks.add_itxt(name, value)
-        _with_palette(image).save(stream, "PNG", pnginfo=chunks)
+        image.save(stream, "PNG", pnginfo=chunks)
     else:
         image.save(
             stream,

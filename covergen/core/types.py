@@ -221,7 +221,8 @@ class Provenance:
 
     `base` and `clap` are folders or Hub names; `adapter` is the SHA-256 of the adapter file in
     hexadecimal, or "none". `revision` is the base's commit on the Hub, `loras` and `vae` what
-    replaces parts of the base, as in models.toml; "" for none of them. `seed` is the sampler's
+    replaces parts of the base, as in models.toml, the LoRAs with the SHA-256 of their files;
+    "" for none of them. `seed` is the sampler's
     seed, `windows` the number of windows embedded per track, `padding` one of PADDINGS, or "" for
     the CLAP model's own. `style` and `negative` are what the user asked for; `prompt` is the whole
     prompt of a model without an adapter, with the words found for the music. `device` ("cpu",

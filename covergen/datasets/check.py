@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["REMARKS", "Examined", "Health", "examine"]
 
-REMARKS = frozenset({Reason.SMALL_COVER, Reason.NOT_SQUARE, Reason.SHARED_COVER})
+REMARKS = frozenset(
+    {Reason.SMALL_COVER, Reason.NOT_SQUARE, Reason.SHARED_COVER, Reason.LONG_CAPTION}
+)
 """Warnings that do not exclude a pair from training."""
 
 _MIN_SIDE = 256  # pixels
 _MAX_ASPECT_RATIO = 1.1  # a crop to a square then loses little
+_MAX_TOKENS = 75  # of CLIP's text encoders, without those that begin and end a text
+# What CLIP's tokenizer splits a text into at first: each part becomes a token or several.
+_TOKEN_PARTS = re.compile(r"[^\W\d_]+|\d|[^\s\w]+|_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,7 @@ def _examine(pair: Pair) -> Examined:
     length, embedding_problem = _check_embedding(pair.embedding)
     audio_problem = _check_audio(pair.audio)
     music_usable = length is not None or (pair.audio is not None and audio_problem is None)
-    problems += filter(None, (embedding_problem, audio_problem))
+    problems += filter(None, (embedding_problem, audio_problem, _check_caption(pair)))
     return Examined(
         pair=pair,
         usable=picture_usable and music_usable,
@@ -162,6 +168,15 @@ def _check_audio(audio: Path | None) -> Problem | None:
     except DecodeError as error:
         return _problem(error.path, error.reason, error.message)
     return None
+
+
+def _check_caption(pair: Pair) -> Problem | None:
+    """Report a caption that has too many tokens, as far as that shows without a tokenizer."""
+    least = len(_TOKEN_PARTS.findall(pair.caption))
+    if least <= _MAX_TOKENS:
+        return None
+    message = f"its caption has at least {least} tokens: training uses the first {_MAX_TOKENS}"
+    return _problem(pair.image, Reason.LONG_CAPTION, message)
 
 
 def _check_embedding(embedding: Path | None) -> tuple[int | None, Problem | None]:

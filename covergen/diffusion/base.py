@@ -5,7 +5,7 @@ Works with any model that is structured like Stable Diffusion 1.x or 2.x (Rombac
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, ModelMixin, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import UsageError
@@ -24,7 +24,15 @@ from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
 from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["LOADING_ERRORS", "Base", "PromptEncoder", "Vae", "encode_prompts", "load_base"]
+__all__ = [
+    "LOADING_ERRORS",
+    "Base",
+    "PromptEncoder",
+    "Vae",
+    "count_too_long",
+    "encode_prompts",
+    "load_base",
+]
 
 # What diffusers and transformers raise if weights do not match their config.
 LOADING_ERRORS = (
@@ -107,8 +115,7 @@ class PromptEncoder:
         add_to_text_encoder(loras, encoder)
         self._encoder = encoder.to(device)
         self._masked = masked or getattr(encoder.config, "use_attention_mask", False)
-        with _tokenizer_errors(self._folder), quiet():
-            self._tokenizer = CLIPTokenizer.from_pretrained(self._folder, local_files_only=True)
+        self._tokenizer = _load_tokenizer(self._folder)
         longest = encoder.config.max_position_embeddings
         self._length = min(self._tokenizer.model_max_length, longest)
 
@@ -150,6 +157,23 @@ class PromptEncoder:
             )
         hidden: Tensor = self._encoder(ids, attention_mask=used if self._masked else None)[0]
         return hidden if padded else hidden[:, : int(used.sum())]
+
+
+def count_too_long(config: BaseConfig, texts: Iterable[str]) -> int:
+    """Count the texts with more tokens than a base's text encoder reads. Raises ModelError."""
+    texts = [text for text in texts if text]
+    if not texts:
+        return 0
+    tokenizer = _load_tokenizer(config.folder / "tokenizer")
+    with _tokenizer_errors(config.folder / "tokenizer"), quiet():
+        encoder = CLIPTextConfig.from_pretrained(config.folder / "text_encoder")
+        longest = min(tokenizer.model_max_length, encoder.max_position_embeddings)
+        return sum(len(tokenizer(text).input_ids) > longest for text in texts)
+
+
+def _load_tokenizer(folder: Path) -> CLIPTokenizer:
+    with _tokenizer_errors(folder), quiet():
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 @contextmanager

@@ -69,7 +69,8 @@ class PipelineConfig:
         """
         neutral: dict[str, Any] = {"guided_from": 0.0, "guided_until": 1.0, "reuse": 1}
         unknown = [name for name, value in neutral.items() if getattr(preset, name) != value]
-        unknown += [name for name in ("steps", "guidance") if not getattr(self, name)]
+        unknown += [] if self.steps else ["steps"]
+        unknown += [] if self.guidance or not preset.guidance else ["guidance"]  # 0 is off anyway
         for name in unknown:
             if name in given:
                 raise UsageError(

@@ -24,6 +24,7 @@ __all__ = ["load_pipeline"]
 def load_pipeline(
     folder: Path,
     *,
+    name: str,
     device: torch.device,
     dtype: torch.dtype,
     variant: str | None = None,
@@ -34,8 +35,9 @@ def load_pipeline(
 ) -> PipelinePainter:
     """Load a pipeline from its folder, without using the network or code from the folder.
 
-    `variant` is that of the weight files. `offload` is one of OFFLOADS and only applies to CUDA
-    devices; "auto" keeps the models on the device if they fit. `loras` are files of LoRAs to merge,
+    `name` is that of the model, for errors. `variant` is that of the weight files. `offload` is one
+    of OFFLOADS and only applies to CUDA devices; "auto" keeps the models on the device if they fit.
+    `loras` are files of LoRAs to merge,
     with their weights; `vae` is the folder of a VAE to use in place of the pipeline's. Configs are
     checked before any weights are read. Raises ModelError, AdapterError for a LoRA, and UsageError
     for a `negative` prompt if the pipeline takes none.
@@ -72,7 +74,7 @@ def load_pipeline(
             raise
         raise memory_error(f"{folder} does not fit in the memory of {device}.") from error
     return PipelinePainter(
-        config=config, pipeline=pipeline, negative=negative, device=device, dtype=dtype
+        name=name, config=config, pipeline=pipeline, negative=negative, device=device, dtype=dtype
     )
 
 

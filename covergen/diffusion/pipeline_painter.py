@@ -1,13 +1,14 @@
 """Paint with any text-to-image pipeline of diffusers, from prompts."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 
-from covergen.core.errors import UsageError
+from covergen.core.errors import ModelError, UsageError
 from covergen.core.types import DEFAULT_SCHEDULER, PaintRequest, Sampling
 from covergen.diffusion.batches import Pictures, in_batches, not_finite
 from covergen.diffusion.memory import pipeline_batch_size
@@ -22,8 +23,13 @@ _PICTURE_SIZE = 1024  # pixels, of pipelines that do not say
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelinePainter:
-    """A loaded pipeline. `negative` is the negative prompt; `dtype` is that of the models."""
+    """A loaded pipeline.
 
+    `name` is that of its model, for errors. `negative` is the negative prompt; `dtype` is that of
+    the models.
+    """
+
+    name: str
     config: PipelineConfig
     pipeline: DiffusionPipeline
     negative: str
@@ -41,8 +47,8 @@ class PipelinePainter:
     ) -> Iterator[Pictures]:
         """Paint pictures in the order of their requests, as diffusion.sampler.paint_batches does.
 
-        Raises ModelError if not even one picture fits in memory or the output is not finite, and
-        UsageError for invalid sampling settings.
+        Raises ModelError if not even one picture fits in memory, the output is not finite or the
+        pipeline refuses its input, and UsageError for invalid sampling settings.
         """
         self._set_scheduler(sampling)
         size = batch_size or pipeline_batch_size(self._pixels, device=self.device, dtype=self.dtype)
@@ -66,7 +72,7 @@ class PipelinePainter:
         check_interrupted()
         options = {self.config.steps: sampling.steps, self.config.guidance: sampling.guidance}
         options.pop("", None)
-        with quiet():
+        with quiet(), self._errors():
             images = self.pipeline(
                 prompt=[request.prompt or request.style for request in batch],
                 # Noise is drawn on the CPU, so that it is the same on every device.
@@ -81,6 +87,18 @@ class PipelinePainter:
             raise not_finite(self.dtype)
         levels: Pictures = (pixels * 255).round().astype(np.uint8)
         return levels
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Translate what diffusers raises for settings and inputs that do not go together."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The model {self.name!r} cannot paint: {self.config.name} reports: {error}",
+                hint="Use another --scheduler or other --steps, or leave them out. If that does not"
+                " help, the base may need another version of diffusers.",
+            ) from error
 
     def _negatives(self, count: int) -> dict[str, list[str]]:
         negative = self.negative

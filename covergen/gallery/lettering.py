@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from anyascii import anyascii
@@ -39,13 +40,17 @@ class _Run:
 
 
 class Lettering:
-    """Draws lines of text. `faces`, in order of preference, default to the installed fonts."""
+    """Draws lines of text. `faces`, in order of preference, default to the installed fonts.
+
+    Thread-safe.
+    """
 
     def __init__(self, faces: Iterable[Face] | None = None) -> None:
         self._unread = iter(read_faces(font_folders()) if faces is None else faces)
         self._read: list[Face] = []
         self._face_cache: dict[str, Face | None] = {}
         self._can_shape = features.check("raqm")
+        self._one_reads = Lock()
 
     def draw(
         self,
@@ -145,9 +150,10 @@ class Lettering:
         return (cluster if latin is BUILT_IN and latin.has(cluster) else anyascii(cluster)), latin
 
     def _best(self, cluster: str) -> Face | None:
-        if cluster not in self._face_cache:
-            self._face_cache[cluster] = self._find(cluster)
-        return self._face_cache[cluster]
+        with self._one_reads:
+            if cluster not in self._face_cache:
+                self._face_cache[cluster] = self._find(cluster)
+            return self._face_cache[cluster]
 
     def _find(self, cluster: str) -> Face | None:
         """Return the best font that has the cluster; for emoji, a colored one if possible."""

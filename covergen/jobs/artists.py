@@ -20,13 +20,14 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import limited
 from covergen.pipeline.session import open_session
-from covergen.pipeline.titling import titled
+from covergen.pipeline.titling import note_untitled, titled
 from covergen.pipeline.writing import Writer, cleaned, write_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from covergen.core.types import Album
+    from covergen.core.picture import Picture
+    from covergen.core.types import Album, AlbumEmbedding, Cover
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PlanOptions, TagOptions
 
@@ -52,10 +53,18 @@ def paint_artists(
     settings = {
         "plan": replace(plan, paths=()),
         "preset": options.paint.preset,
+        "size": options.paint.size,
         "seed": options.seed,
         "artists": name,
     }
     run = open_run("tag", plan.paths, settings, journal=write.journal)
+
+    def encoded(
+        embedding: AlbumEmbedding, painting: Cover
+    ) -> tuple[AlbumEmbedding, Cover, Picture]:
+        cover = titled(painting, embedding.plan.album, options.paint)
+        return embedding, cover, encode(cover, write.encoding)
+
     with open_session(run) as session:
         writer = Writer(options=write, on_written=session.note_written, run=session.run)
         painted = paint_plans(
@@ -68,13 +77,13 @@ def paint_artists(
                 of=lambda album: (seed_for(album.key, options.seed),),
             ),
             meter=Meter(),
+            then=encoded,
             emit=emit,
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, painting in painted:
-                cover = titled(painting, embedding.plan.album, options.paint, emit)
-                picture = encode(cover, write.encoding)
+            for embedding, cover, picture in painted:
+                note_untitled(cover, embedding.plan.album, options.paint, emit)
                 emit(write_beside(embedding, picture, cover.provenance, writer, name=name))
 
 

@@ -12,9 +12,10 @@ from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.session import open_session
-from covergen.pipeline.titling import titled
+from covergen.pipeline.titling import note_untitled, titled
 
 if TYPE_CHECKING:
+    from covergen.core.types import AlbumEmbedding, Cover
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
@@ -41,6 +42,11 @@ def generate(
 
     Raises ModelError, and Interrupted if `check_interrupted` raises it.
     """
+
+    def encoded(embedding: AlbumEmbedding, painting: Cover) -> tuple[AlbumEmbedding, Cover, bytes]:
+        cover = titled(painting, embedding.plan.album, options.paint)
+        return embedding, cover, encode(cover, options.encoding).data
+
     with open_session() as session:
         painted = paint_plans(
             outputs.plans(session.scan_cache, emit, check_interrupted),
@@ -48,13 +54,14 @@ def generate(
             session.store,
             seeds=Seeds(run=options.seed, per="track", of=lambda _: (options.seed,)),
             meter=Meter(),
+            then=encoded,
             emit=emit,
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, painting in painted:
-                cover = titled(painting, embedding.plan.album, options.paint, emit)
-                done = outputs.write(embedding.plan, encode(cover, options.encoding).data)
+            for embedding, cover, data in painted:
+                note_untitled(cover, embedding.plan.album, options.paint, emit)
+                done = outputs.write(embedding.plan, data)
                 emit(
                     AlbumDone(
                         plan=embedding.plan,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from covergen.core.errors import CovergenError, UsageError
-from covergen.core.picture import Encoding
+from covergen.core.picture import Encoding, encode
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Outcome, Status
 from covergen.journal.lock import library_lock
@@ -18,7 +18,7 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
-from covergen.pipeline.titling import titled
+from covergen.pipeline.titling import note_untitled, titled
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
@@ -86,14 +86,23 @@ def _paint(
             session.store,
             seeds=Seeds(run=tag.seed, per=tag.plan.scan.per, of=painting.seeds_of),
             meter=meter,
+            then=painting.encode,
             emit=painting.note,
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, cover in painted:
-                meter.cover_bytes += painting.keep(embedding, cover)
+            for one in painted:
+                meter.cover_bytes += painting.keep(one)
         key = rates_key(tag.paint, Encoding(size=tag.paint.size))
         meter.save(key, embedded=session.store.saved)
+
+
+class _Encoded(NamedTuple):
+    """A cover, with its title if it has one, and its PNG files: as it is, and without a title."""
+
+    embedding: AlbumEmbedding
+    shown: Cover
+    data: list[bytes]
 
 
 class _Painting:
@@ -155,18 +164,26 @@ class _Painting:
         seed = self._options.tag.seed
         return tuple(candidate_seed(album.key, seed, number) for number in numbers)
 
-    def keep(self, embedding: AlbumEmbedding, cover: Cover) -> int:
+    def encode(self, embedding: AlbumEmbedding, cover: Cover) -> _Encoded:
+        """Set an album's title on a cover, and encode it with and without."""
+        shown = titled(cover, embedding.plan.album, self._options.tag.paint)
+        pictures = [shown] if shown is cover else [shown, cover]
+        data = [encode(picture, Encoding()).data for picture in pictures]
+        return _Encoded(embedding, shown, data)
+
+    def keep(self, encoded: _Encoded) -> int:
         """Save the next cover of an album and return its size in bytes. Raises WriteError."""
+        embedding, shown, data = encoded
         album = embedding.plan.album
         entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
+        note_untitled(shown, album, self._options.tag.paint, self._emit)
         name = f"{file_stem(entry)}-{number + 1}"
-        shown = titled(cover, album, self._options.tag.paint, self._emit)
-        paths = [keep_cover(self._options.folder, name, shown)]
-        if shown is not cover:  # offer it with and without its title
-            paths.append(keep_cover(self._options.folder, name + UNTITLED, cover))
+        names = (name, name + UNTITLED)  # offer it with and without its title
+        folder = self._options.folder
+        paths = [keep_cover(folder, *one) for one in zip(names, data, strict=False)]
         new = (
-            Candidate(number=number, seed=cover.provenance.seed, cover=path.name) for path in paths
+            Candidate(number=number, seed=shown.provenance.seed, cover=path.name) for path in paths
         )
         failed = {outcome.path for outcome in embedding.undecoded}
         tracks = tuple(
@@ -181,7 +198,7 @@ class _Painting:
             self._waiting[entry.id] = entry, numbers
         else:
             self._done(embedding, entry, shown.provenance)
-        return sum(path.stat().st_size for path in paths)
+        return sum(map(len, data))
 
     def note(self, event: Event) -> None:
         """Record an album none of whose tracks could be decoded; pass on every event."""

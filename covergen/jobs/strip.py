@@ -55,8 +55,9 @@ def plan_strip(
 def strip(options: StripOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
     """Remove the covers from the tracks, and the cover files next to them.
 
-    Works without the journal if it cannot be used. Raises BusyError, JournalError if the journal
-    fails later, and Interrupted when `check_interrupted` does, between two albums.
+    Works without the journal if it cannot be used. Raises BusyError, JournalError if the journal is
+    locked, has an I/O error or fails later, and Interrupted when `check_interrupted` does, between
+    two albums.
     """
     settings = {"strip": replace(options, paths=())}
     journal = options.journal and _is_usable(emit)
@@ -74,13 +75,18 @@ def strip(options: StripOptions, emit: Emit, check_interrupted: CheckInterrupted
 
 
 def _is_usable(emit: Emit) -> bool:
-    """Whether the journal can be written to; reports if not."""
+    """Whether the journal can be written to; reports if not.
+
+    Raises JournalError if another try may succeed.
+    """
     try:
         with closing(Journal()) as journal:
             journal.check_writable()
             journal.runs()
             journal.planned()
     except JournalError as error:
+        if error.passing:
+            raise
         emit(NotJournalled(why=error.message))
         return False
     return True

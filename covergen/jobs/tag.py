@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
@@ -16,16 +16,17 @@ from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
-from covergen.pipeline.titling import titled
+from covergen.pipeline.titling import note_untitled, titled
 from covergen.pipeline.writing import Writer, cleaned, encoded, fill_album, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from covergen.core.picture import Picture
     from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.options import PaintOptions, TagOptions
+    from covergen.pipeline.options import PaintOptions, TagOptions, WriteOptions
 
 __all__ = ["tag"]
 
@@ -44,7 +45,7 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
         tagging = _Tagging(writer=writer, paint=options.paint, emit=emit)
         plans = plan_library(plan, session.scan_cache, check_interrupted)
         painted = paint_plans(
-            tagging.to_paint(cleaned(_unfinished(plans, session.run))),
+            tagging.to_paint(cleaned(_unfinished(plans, session.run, write))),
             options.paint,
             session.store,
             seeds=Seeds(
@@ -53,19 +54,21 @@ def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) ->
                 of=lambda album: (seed_for(album.key, options.seed),),
             ),
             meter=meter,
+            then=tagging.encode,
             emit=emit,
             check_interrupted=check_interrupted,
         )
         with closing(painted):  # ends the threads that use the store
-            for embedding, cover in painted:
-                meter.cover_bytes += tagging.write(embedding, cover)
+            for one in painted:
+                meter.cover_bytes += tagging.write(one)
         meter.save(rates_key(options.paint, write.encoding), embedded=session.store.saved)
 
 
 def _settings(options: TagOptions) -> dict[str, object]:
     """Return what identifies a command, so that it can be resumed on any device."""
     plan = replace(options.plan, paths=())
-    return {"plan": plan, "preset": options.paint.preset, "seed": options.seed}
+    paint = options.paint
+    return {"plan": plan, "preset": paint.preset, "size": paint.size, "seed": options.seed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,35 +93,65 @@ class _Tagging:
             else:
                 self.emit(AlbumDone(plan=plan, reason=plan.reason))
 
-    def write(self, embedding: AlbumEmbedding, cover: Cover) -> int:
-        """Write an album's cover. Returns the size of the picture in bytes."""
-        cover = titled(cover, embedding.plan.album, self.paint, self.emit)
+    def encode(self, embedding: AlbumEmbedding, cover: Cover) -> _Encoded:
+        """Set an album's title on its cover, and encode it."""
+        cover = titled(cover, embedding.plan.album, self.paint)
         picture, beside = encoded(cover, self.writer.options)
+        return _Encoded(embedding, cover, picture, beside)
+
+    def write(self, one: _Encoded) -> int:
+        """Write an album's cover. Returns the size of the picture in bytes."""
+        plan = one.embedding.plan
+        note_untitled(one.cover, plan.album, self.paint, self.emit)
         self.emit(
             write_album(
-                embedding.plan,
-                picture,
-                cover.provenance,
+                plan,
+                one.picture,
+                one.cover.provenance,
                 self.writer,
-                beside=beside,
-                undecoded=embedding.undecoded,
+                beside=one.beside,
+                undecoded=one.embedding.undecoded,
             )
         )
-        return len(picture.data)
+        return len(one.picture.data)
+
+
+class _Encoded(NamedTuple):
+    """A cover with its pictures: for the tracks, and for the cover file."""
+
+    embedding: AlbumEmbedding
+    cover: Cover
+    picture: Picture
+    beside: Picture
 
 
 def _unfinished(
-    plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None
+    plans: Iterable[AlbumPlan | Outcome], run: RunRecorder | None, write: WriteOptions
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Skip albums that a resumed, forced run has already finished."""
+    """Adapt plans to what the last run of the same command did.
+
+    Albums that a forced run has already finished are skipped. Where a run was stopped between the
+    tracks and a cover file that is encoded otherwise, the cover is painted again for that file.
+    """
     for plan in plans:
-        if (
-            run is not None
-            and isinstance(plan, AlbumPlan)
-            and plan.action is Action.PAINT
-            and plan.reason is Reason.FORCED
-            and run.has_finished(plan.album)
-        ):
+        if run is None or isinstance(plan, Outcome):
+            yield plan
+        elif plan.reason is Reason.FORCED and run.has_finished(plan.album):
             yield replace(plan, action=Action.SKIP, reason=Reason.FINISHED, targets=())
+        elif _lacks_other_file(plan, write) and run.was_left_unfinished(plan.album):
+            yield replace(plan, action=Action.PAINT, reason=Reason.RESUMED)
         else:
             yield plan
+
+
+def _lacks_other_file(plan: AlbumPlan, write: WriteOptions) -> bool:
+    """Whether covergen's cover is in the tracks, but not in the cover file."""
+    album = plan.album
+    return (
+        plan.reason in (Reason.HAS_ART, Reason.RESUMED)
+        and write.sidecar
+        and not write.can_copy_beside
+        and album.cover_file is None
+        and not album.shares_folder
+        and any(track.own_art for track in album.tracks)
+    )

@@ -7,6 +7,7 @@ on the journal: if it is lost, runs cannot be undone, and nothing else is lost.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -54,6 +55,11 @@ _NOT_WRITABLE = (
     "It is intact: make it and its folder writable and run the command again. With --no-journal,"
     " covers are written without it and cannot be undone."
 )
+_PASSING = (
+    "Run the command again; if that does not help, check its disk. With --no-journal, covers are"
+    " written without it and cannot be undone."
+)
+_PASSING_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED)
 _NOT_CREATED = (
     "Make that folder writable and run the command again. With --no-journal, covers are written"
     " without a journal and cannot be undone."
@@ -232,6 +238,7 @@ class Journal:
             raise self._error(*self._explain(error)) from error
         except OSError as error:
             hint = _UNUSABLE if self._is_not_a_file() else _NOT_WRITABLE
+            hint = _PASSING if error.errno == errno.EIO else hint
             raise self._error(f"cannot be used: {error.strerror}", hint) from error
         except (KeyError, TypeError, ValueError) as error:
             raise self._error("is damaged: it contains invalid data", _UNUSABLE) from error
@@ -245,7 +252,8 @@ class Journal:
             return "cannot grow: its disk is full", _DISK_FULL
         if self._is_not_a_file():
             return f"cannot be used: {error}", _UNUSABLE
-        return f"cannot be used: {error}", _NOT_WRITABLE
+        hint = _PASSING if code in _PASSING_CODES else _NOT_WRITABLE
+        return f"cannot be used: {error}", hint
 
     def _is_not_a_file(self) -> bool:
         """Whether the journal's path, or that of its folder, is taken by something else."""
@@ -258,4 +266,5 @@ class Journal:
             return False
 
     def _error(self, message: str, hint: str) -> JournalError:
-        return JournalError(f"The journal {self.path} {message}.", hint=hint)
+        text = f"The journal {self.path} {message}."
+        return JournalError(text, hint=hint, passing=hint is _PASSING)

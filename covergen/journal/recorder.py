@@ -41,7 +41,8 @@ class RunRecorder:
         self._journal = journal
         self._command = (action, as_json([str(root) for root in roots]), as_json(settings))
         self._done: list[int] = []
-        self._id = self._interrupted_run()
+        self._last, interrupted = self._last_run()
+        self._id = self._last if interrupted else None
         self._resumed = self._id is not None
 
     def record(self, album: Album, provenance: Provenance | None = None) -> Record:
@@ -80,6 +81,12 @@ class RunRecorder:
             for track in album.tracks
             for write in self._own_writes(track)[:1]
         )
+
+    def was_left_unfinished(self, album: Album) -> bool:
+        """Whether the last run of this command wrote to the album and did not complete it."""
+        identity, _ = album_row(album)
+        query = "SELECT finished FROM albums WHERE run = ? AND identity = ?"
+        return (0,) in self._journal.read(query, self._last, identity)
 
     def stop(self) -> None:
         """Record the writes that were done; the run can be resumed later."""
@@ -124,14 +131,15 @@ class RunRecorder:
         history = self._journal.history(track.path) if self._resumed else []
         return [write for write in history if write.run == self._id]
 
-    def _interrupted_run(self) -> int | None:
+    def _last_run(self) -> tuple[int | None, bool]:
+        """Return the last run of this command, and whether it was interrupted and not undone."""
         query = (
             "SELECT id, finished IS NULL AND NOT EXISTS (SELECT 1 FROM albums JOIN writes"
             " ON album = albums.id WHERE run = runs.id AND state = 'undone')"
             " FROM runs WHERE (action, roots, settings) = (?, ?, ?) ORDER BY id DESC LIMIT 1"
         )
         found = self._journal.read(query, *self._command)
-        return found[0][0] if found and found[0][1] else None
+        return (found[0][0], bool(found[0][1])) if found else (None, False)
 
     @contextmanager
     def _recorded(

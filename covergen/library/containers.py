@@ -99,9 +99,7 @@ def _ogg(
     return Container(extensions, partial(ogg.begins, codec=codec), open_, ogg.tags_of(codec))
 
 
-_WAVE = (".wav", ".wave", ".bwf")
 _MP4 = (".m4a", ".m4b", ".m4r", ".mp4")
-_RF64_MAGIC = _magic({0: b"RF64", 8: b"WAVE"}, {0: b"BW64", 8: b"WAVE"})
 _AIFF_MAGIC = _magic({0: b"FORM", 8: b"AIFF"}, {0: b"FORM", 8: b"AIFC"})
 _MUSEPACK_MAGIC = _magic({0: b"MPCK"}, {0: b"MP+"})
 
@@ -117,8 +115,7 @@ CONTAINERS = {
     "opus": _ogg((".opus",), OggOpus, ogg.OPUS),
     "speex": _ogg((".spx",), OggSpeex, ogg.SPEEX),
     "oggflac": _ogg((".oga", ".ogg", ".oggflac"), ogg.OggFlacFile, ogg.OGG_FLAC),
-    "wav": _id3(_WAVE, _magic({0: b"RIFF", 8: b"WAVE"}), WAVE, chunks.WAV),
-    "rf64": _id3((*_WAVE, ".rf64"), _RF64_MAGIC, chunks.open_rf64, chunks.RF64),
+    "wav": _id3((".wav", ".wave", ".bwf"), _magic({0: b"RIFF", 8: b"WAVE"}), WAVE, chunks.WAV),
     "aiff": _id3((".aiff", ".aif", ".aifc"), _AIFF_MAGIC, AIFF, chunks.AIFF),
     "asf": Container((".wma", ".asf"), _magic({0: asf.MAGIC}), ASF, asf.TAGS, _ASF_SHOWN_BYTES),
     "ape": Container((".ape",), _magic({0: b"MAC "}), MonkeysAudio, apev2.TAGS),
@@ -137,7 +134,7 @@ AUDIO_EXTENSIONS = frozenset(e for row in CONTAINERS.values() for e in row.exten
 """The extensions that a scan includes."""
 
 _BARE_EXTENSIONS = frozenset(
-    (".aac", ".ac3", ".amr", ".au", ".caf", ".dts", ".ec3", ".eac3", ".w64")
+    (".aac", ".ac3", ".amr", ".au", ".caf", ".dts", ".ec3", ".eac3", ".rf64", ".w64")
 )
 """Audio that can be decoded, but whose format has no tags in which players look for covers."""
 
@@ -172,7 +169,7 @@ def _extension(name: str) -> str:
 
 
 def identify(path: Path) -> str | None:
-    """Identify a file's container by its content. Returns None if it is not audio.
+    """Identify a file's container by its content, with or without covers; None if it is not audio.
 
     Raises OSError.
     """
@@ -186,6 +183,8 @@ def identify_stream(file: BinaryIO) -> str | None:
     for name, container in CONTAINERS.items():
         if container.begins(head):
             return name
+    if head.startswith((b"RF64", b"BW64")):  # a WAV file with 64-bit sizes
+        return "rf64"
     if head.startswith((ogg.MAGIC, matroska_segment.MAGIC)):
         return None  # another kind of stream
     # An ID3v2 tag before any other data means MP3, even if the tag is cut short.

@@ -15,7 +15,7 @@ from covergen.core.errors import TagError
 from covergen.core.picture import is_image, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Track
-from covergen.library.containers import CONTAINERS, identify_stream, is_bare_name
+from covergen.library.containers import CONTAINERS, holds_covers, identify_stream, is_bare_name
 from covergen.library.formats import id3, keys
 from covergen.library.formats.texts import as_id3
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
@@ -67,7 +67,9 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
         with _BoundedReader(path) as reader:
             container = identify_stream(reader)
             if container in (None, "mp3") and is_bare_name(path.name):  # some start with an ID3 tag
-                return _bare_track(path, stat)
+                return _bare_track(path, stat, path.suffix.lower().removeprefix("."))
+            if container and not holds_covers(container):
+                return _bare_track(path, stat, container)
             if container is None:
                 not_audio = TagError(path, _why_not_audio(stat), reason=Reason.NOT_AUDIO)
                 raise reader.failure or not_audio
@@ -77,12 +79,12 @@ def read_track(path: Path, stat: os.stat_result) -> Track:
         raise TagError(path, error.strerror or str(error)) from error
 
 
-def _bare_track(path: Path, stat: os.stat_result) -> Track:
+def _bare_track(path: Path, stat: os.stat_result, container: str) -> Track:
     return Track(
         path=path,
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
-        container=path.suffix.lower().removeprefix("."),
+        container=container,
         has_art=False,
     )
 

@@ -24,7 +24,7 @@ from covergen.core.types import (
 from covergen.models.sources import anchored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "UNNAMED",
@@ -135,9 +135,12 @@ def steps_at(steps: int, quality: str) -> int:
     return limits.get(quality, steps)
 
 
-def lora_texts(loras: Iterable[Lora]) -> str:
-    """Describe LoRAs in one line, for the provenance of covers."""
-    return ", ".join(f"{lora.source} × {lora.weight:g}" for lora in loras)
+def lora_texts(loras: Sequence[Lora], hashes: Sequence[str] = ()) -> str:
+    """Describe LoRAs in one line, with the SHA-256 of their files if given."""
+    texts = [f"{lora.source} × {lora.weight:g}" for lora in loras]
+    if hashes:
+        texts = [f"{text} (SHA-256 {sha})" for text, sha in zip(texts, hashes, strict=True)]
+    return ", ".join(texts)
 
 
 def user_file() -> Path:

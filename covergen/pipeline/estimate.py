@@ -12,7 +12,7 @@ from covergen.core.files import write_whole
 from covergen.core.paths import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from covergen.core.picture import Encoding
@@ -40,7 +40,7 @@ class Meter:
 
     loading_seconds: float = 0.0
     embedding_seconds: float = 0.0
-    total_seconds: float = 0.0
+    painting_seconds: float = 0.0
     covers: int = 0
     cover_bytes: int = 0
 
@@ -57,12 +57,14 @@ class Meter:
             self.embedding_seconds += seconds
             yield album
 
-    def painted(self, covers: Iterable[Item]) -> Iterator[Item]:
-        """Pass on covers, counting them and measuring the wait for each, embedding included."""
-        for cover, seconds in _timed(covers):
-            self.total_seconds += seconds
-            self.covers += 1
-            yield cover
+    def painted(self, batches: Iterable[list[Item]]) -> Generator[list[Item]]:
+        """Pass on batches of covers, counting covers and measuring the wait without embedding."""
+        embedding = self.embedding_seconds
+        for batch, seconds in _timed(batches):
+            self.painting_seconds += seconds - (self.embedding_seconds - embedding)
+            self.covers += len(batch)
+            yield batch
+            embedding = self.embedding_seconds
 
     def save(self, key: str, *, embedded: int) -> None:
         """Save the rates of this run, for the next plan with the same `key`.
@@ -76,7 +78,7 @@ class Meter:
         rates = Rates(
             seconds_to_load=self.loading_seconds,
             seconds_per_track=self.embedding_seconds / embedded if embedded else previous,
-            seconds_per_cover=(self.total_seconds - self.embedding_seconds) / self.covers,
+            seconds_per_cover=self.painting_seconds / self.covers,
             bytes_per_cover=self.cover_bytes / self.covers,
         )
         with suppress(OSError):  # a missing estimate must not fail the run

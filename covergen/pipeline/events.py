@@ -20,6 +20,7 @@ __all__ = [
     "FileFailed",
     "GpuUnused",
     "ModelLoading",
+    "NegativeUnused",
     "NotJournalled",
     "Painting",
     "PlanTotals",
@@ -44,9 +45,9 @@ class FileFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLoading:
-    """A model's weights are about to be loaded."""
+    """The weights of a model are about to be loaded; `name` is "" for CLAP alone."""
 
-    name: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,13 @@ class DistilledBase:
 
     base: str
     sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegativeUnused:
+    """The negative prompt has no effect, because guidance is off."""
+
+    guidance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +168,7 @@ Event = (
     | GpuUnused
     | BaseChanged
     | DistilledBase
+    | NegativeUnused
     | NotJournalled
     | Untitled
     | TrackEmbedded

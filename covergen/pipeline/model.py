@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError, ModelMissingError, OptionError, UsageError
 from covergen.core.types import Sampling
+from covergen.library.writing.change import file_hash
 from covergen.models.files import is_pipeline, select_in
 from covergen.models.locate import locate, revision_of
 from covergen.models.presets import (
@@ -16,11 +18,18 @@ from covergen.models.presets import (
     at_quality,
     find_preset,
     load_presets,
+    lora_texts,
     steps_at,
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.events import BaseChanged, DistilledBase, GpuUnused, ModelLoading
+from covergen.pipeline.events import (
+    BaseChanged,
+    DistilledBase,
+    GpuUnused,
+    ModelLoading,
+    NegativeUnused,
+)
 from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
@@ -43,14 +52,15 @@ __all__ = [
     "DEFAULT_MODEL",
     "DIFFUSION_OPTIONS",
     "NO_ADAPTER",
+    "FoundModel",
     "Model",
     "ModelChoice",
     "ModelFiles",
     "check_adapter",
     "check_model",
     "choose_preset",
-    "load_audio_encoder",
-    "load_model",
+    "find_audio_encoder",
+    "find_model",
     "locate_model",
     "locate_part",
 ]
@@ -132,9 +142,9 @@ class PaintBatches(Protocol):
 class Model:
     """A loaded model: the audio encoder, and the function that paints.
 
-    `device`, `dtype`, `adapter_sha256` and `revision` are as in Provenance. `sampling` is the
-    preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album for a
-    model without an adapter; None for others.
+    `device`, `dtype`, `adapter_sha256`, `revision` and `loras` are as in Provenance. `sampling` is
+    the preset's with the defaults of a pipeline filled in. `words` finds the prompt of each album
+    for a model without an adapter; None for others.
     """
 
     audio_encoder: AudioEncoder
@@ -143,6 +153,7 @@ class Model:
     adapter_sha256: str
     sampling: Sampling
     revision: str = ""
+    loras: str = ""
     paint_batches: PaintBatches
     words: WordFinder | None = None
 
@@ -313,54 +324,82 @@ def _choose_compute(options: PaintOptions) -> Compute:
     return choose_compute(options.device, dtype)
 
 
-def load_model(options: PaintOptions, emit: Emit) -> Model:
-    """Load a model's weights, after checking that its adapter fits its base and CLAP.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModel:
+    """A model whose painter is not loaded yet; the audio encoder loads its own weights later."""
+
+    options: PaintOptions
+    files: ModelFiles
+    compute: Compute
+    audio_encoder: AudioEncoder
+
+    def load(self, emit: Emit) -> Model:
+        """Load the painter, after checking that the adapter fits its base and CLAP.
+
+        Raises ModelError.
+        """
+        with _read_errors():
+            if self.options.preset.base == PROCEDURAL and self.files.adapter:
+                return _load_poster(
+                    self.audio_encoder, self.files.adapter, self.compute, self.options
+                )
+            load = _load_pipeline if self.files.pipeline else _load_diffusion
+            model = load(self.audio_encoder, self.files, self.compute, self.options, emit)
+        guidance = model.sampling.guidance
+        if self.options.preset.negative and guidance <= 1:
+            emit(NegativeUnused(guidance=guidance))
+        return model
+
+
+def find_model(options: PaintOptions, emit: Emit) -> FoundModel:
+    """Find a model that is about to be loaded.
 
     Raises ModelError, and UsageError for a device that this machine does not have.
     """
-    from covergen.audio.clap import AudioEncoder
-
     files = locate_model(options.preset)
     compute = _choose_compute(options)
+    name = options.preset.name
+    if name == UNNAMED and files.adapter:
+        name = files.adapter.name
+    audio_encoder = _find_audio_encoder(files.clap, compute, options.preset, name, emit)
+    return FoundModel(options=options, files=files, compute=compute, audio_encoder=audio_encoder)
+
+
+def find_audio_encoder(options: PaintOptions, emit: Emit) -> AudioEncoder:
+    """Find the audio encoder of a model, which is about to be loaded alone.
+
+    Raises ModelError, and UsageError for a device that this machine does not have.
+    """
+    from covergen.compute.device import choose_compute
+
+    clap = locate_part(options.preset, "clap")
+    compute = choose_compute(options.device, options.dtype)  # the preset's dtype is the painter's
+    return _find_audio_encoder(clap, compute, options.preset, "", emit)
+
+
+def _find_audio_encoder(
+    clap: Path, compute: Compute, preset: Preset, name: str, emit: Emit
+) -> AudioEncoder:
+    """`name` is as in ModelLoading."""
+    from covergen.audio.clap import AudioEncoder
+
     if compute.unused:
         emit(GpuUnused(why=compute.unused))
-    name = options.preset.name
-    emit(ModelLoading(name=files.adapter.name if name == UNNAMED and files.adapter else name))
-    try:
-        audio_encoder = AudioEncoder(
-            files.clap,
-            device=compute.device,
-            dtype=compute.dtype,
-            padding=options.preset.padding,
+    emit(ModelLoading(name=name))
+    with _read_errors():
+        return AudioEncoder(
+            clap, device=compute.device, dtype=compute.dtype, padding=preset.padding
         )
-        if options.preset.base == PROCEDURAL and files.adapter:
-            return _load_poster(audio_encoder, files.adapter, compute, options)
-        if files.pipeline:
-            return _load_pipeline(audio_encoder, files, compute, options, emit)
-        return _load_diffusion(audio_encoder, files, compute, options, emit)
+
+
+@contextmanager
+def _read_errors() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.filename is None:  # a shared library that failed to load
             raise
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
-
-
-def load_audio_encoder(options: PaintOptions, emit: Emit) -> AudioEncoder:
-    """Load the audio encoder of a model alone.
-
-    Raises ModelError, and UsageError for a device that this machine does not have.
-    """
-    from covergen.audio.clap import AudioEncoder
-    from covergen.compute.device import choose_compute
-
-    clap = locate_part(options.preset, "clap")
-    compute = choose_compute(options.device, options.dtype)
-    audio_encoder = AudioEncoder(
-        clap, device=compute.device, dtype=compute.dtype, padding=options.preset.padding
-    )
-    if compute.unused:
-        emit(GpuUnused(why=compute.unused))
-    emit(ModelLoading(name=clap.name))
-    return audio_encoder
 
 
 def _load_poster(
@@ -394,6 +433,7 @@ def _load_pipeline(
     words = load_words(preset, files.clap, audio_encoder, device=compute.device)
     painter = load_pipeline(
         files.base,
+        name=preset.base if preset.name == UNNAMED else preset.name,
         device=compute.device,
         dtype=compute.dtype,
         variant=select_in(files.base, "base", variant=preset.variant).variant,
@@ -411,6 +451,7 @@ def _load_pipeline(
         adapter_sha256=NO_ADAPTER,
         sampling=sampling,
         revision=revision_of(files.base),
+        loras=_lora_texts(preset, files),
         paint_batches=painter.paint_batches,
         words=words,
     )
@@ -430,6 +471,10 @@ def _pipeline_sampling(config: PipelineConfig, preset: Preset) -> Sampling:
 
 def _weighted(preset: Preset, files: ModelFiles) -> list[tuple[Path, float]]:
     return [(file, lora.weight) for file, lora in zip(files.loras, preset.loras, strict=True)]
+
+
+def _lora_texts(preset: Preset, files: ModelFiles) -> str:
+    return lora_texts(preset.loras, [file_hash(file) for file in files.loras])
 
 
 def _warn_if_distilled(preset: Preset, files: ModelFiles, sampling: Sampling, emit: Emit) -> None:
@@ -457,9 +502,10 @@ def _load_diffusion(
     from covergen.diffusion.painter import load_painter
     from covergen.diffusion.sampler import paint_batches
 
+    preset = options.preset
     words = None  # found before the base takes its memory
     if files.adapter is None:
-        words = load_words(options.preset, files.clap, audio_encoder, device=compute.device)
+        words = load_words(preset, files.clap, audio_encoder, device=compute.device)
     painter = load_painter(
         files.base,
         files.adapter,
@@ -467,20 +513,21 @@ def _load_diffusion(
         device=compute.device,
         dtype=compute.dtype,
         styles=_styles(options),
-        negative=options.preset.negative,
-        loras=_weighted(options.preset, files),
+        negative=preset.negative,
+        loras=_weighted(preset, files),
         vae=files.vae,
     )
-    _warn_if_distilled(options.preset, files, options.preset.sampling, emit)
+    _warn_if_distilled(preset, files, preset.sampling, emit)
     if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
-        emit(BaseChanged(name=options.preset.name))
+        emit(BaseChanged(name=preset.name))
     return Model(
         audio_encoder=audio_encoder,
         device=compute.device.type,
         dtype=compute.dtype_name,
         adapter_sha256=painter.adapter.sha256 if painter.adapter else NO_ADAPTER,
-        sampling=options.preset.sampling,
+        sampling=preset.sampling,
         revision=revision_of(files.base),
+        loras=_lora_texts(preset, files),
         paint_batches=partial(paint_batches, painter),
         words=words,
     )

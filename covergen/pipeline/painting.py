@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import covergen
 from covergen.audio.embed import embed_tracks, mean_embedding
@@ -20,13 +21,14 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
-from covergen.models.presets import lora_texts
+from covergen.pipeline.ahead import Ahead, Relay, Stopped
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import load_model
+from covergen.pipeline.model import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from typing import Literal
+    from concurrent.futures import Future
+    from typing import Literal, TypeAlias
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,12 +40,19 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.model import Model
+    from covergen.pipeline.model import FoundModel, Model
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["Seeds", "embed_albums", "paint_albums", "paint_plans"]
+    Finish: TypeAlias = Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], "Result"]
+
+__all__ = ["Seeds", "cover_of", "embed_albums", "finishing", "paint_albums", "paint_plans"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _WINDOWS_AT_ONCE = 8
+_ALBUMS_AHEAD = 64  # embedded while a GPU paints: the largest batch
+_POLL_SECONDS = 0.05
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 
 
@@ -51,8 +60,8 @@ _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 class Seeds:
     """The seeds of a run's covers: `of` returns those of an album, one for each cover.
 
-    `run` is the seed of the run, and `per` what it paints covers for; both are recorded with each
-    cover.
+    It is called in another thread than the one that paints the plans. `run` is the seed of the run,
+    and `per` what it paints covers for; both are recorded with each cover.
     """
 
     run: int
@@ -67,39 +76,107 @@ def paint_plans(
     *,
     seeds: Seeds,
     meter: Meter,
+    then: Callable[[AlbumEmbedding, Cover], Item],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Generator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[Item]:
     """Embed and paint albums; the model is loaded only if there is something to paint.
 
-    Yields one cover for each seed of an album, in order. Raises ModelError, and whatever
-    `check_interrupted` raises.
+    Yields what `then` makes of each cover, one for each seed of an album, in order. The stages
+    overlap: one thread paints, a few finish the pictures and call `then`, and where a GPU paints,
+    one embeds the next albums. At most two batches of pictures are kept, one of them being painted.
+    `plans`, `emit` and `check_interrupted` are only used by the calling thread. Raises ModelError,
+    and whatever `then` or `check_interrupted` raises, after the covers painted so far. Closing the
+    iterator ends the threads.
     """
     first = next(plans, None)
     if first is None:
         return
-    with meter.loading():
-        model = load_model(options, emit)
-    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
-    embeddings = embed_albums(
-        chain([first], plans),
-        model.audio_encoder,
+    relay = Relay(chain([first], plans), emit, check_interrupted)
+    with ExitStack() as stack:
+        found = find_model(options, emit)
+        finishers = stack.enter_context(finishing(options.workers))
+
+        def finish(
+            embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
+        ) -> Future[Item]:
+            return finishers.submit(_finish, options, then, embedding, pixels, provenance)
+
+        batches = _paint(found, store, seeds, meter, relay, finish)
+        painted = stack.enter_context(closing(Ahead(batches, 1, name="paint")))
+        stack.callback(relay.stop)
+        yield from _taken(painted, relay)
+
+
+@contextmanager
+def finishing(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that finish pictures. At the end of the context, only what they do is waited for."""
+    with ThreadPoolExecutor(threads, "finish") as finishers:
+        try:
+            yield finishers
+        finally:
+            finishers.shutdown(wait=False, cancel_futures=True)
+
+
+def _taken(painted: Ahead[list[Future[Item]]], relay: Relay[AlbumPlan]) -> Iterator[Item]:
+    """Yield the items in order; serve the other threads in between and while waiting."""
+    try:
+        while True:
+            while not painted.is_ready(0 if relay.turn() else _POLL_SECONDS):
+                pass
+            for future in next(painted):
+                while relay.turn() and not future.done():
+                    pass
+                while not wait([future], _POLL_SECONDS).done:
+                    relay.turn()
+                yield future.result()
+    except (StopIteration, Stopped):
+        relay.finish()
+    except Exception:
+        relay.flush()
+        raise
+
+
+def _paint(
+    found: FoundModel,
+    store: EmbeddingStore,
+    seeds: Seeds,
+    meter: Meter,
+    relay: Relay[AlbumPlan],
+    finish: Finish[Result],
+) -> Generator[list[Result]]:
+    """Paint what the relay brings. The painter is loaded after the first album is embedded.
+
+    On the CPU, embedding at the same time would be no faster.
+    """
+    embedded = embed_albums(
+        relay.items(),
+        found.audio_encoder,
         store,
-        windows=options.preset.windows,
-        workers=options.workers,
-        emit=emit,
-        check_interrupted=check_interrupted,
+        windows=found.options.preset.windows,
+        workers=found.options.workers,
+        emit=relay.emit,
+        check_interrupted=relay.check_stopped,
     )
-    covers = paint_albums(
-        meter.embeddings(embeddings),
-        model,
-        options,
-        seeds=seeds,
-        emit=emit,
-        check_interrupted=check_interrupted,
-    )
-    with closing(embeddings):
-        yield from meter.painted(covers)
+    on_cpu = found.compute.device.type == "cpu"
+    source = embedded if on_cpu else Ahead(embedded, _ALBUMS_AHEAD, name="embed")
+    with closing(source):
+        embeddings = meter.embeddings(source)
+        first = next(embeddings, None)
+        if first is None:
+            return
+        with meter.loading():
+            model = found.load(relay.emit)
+        batches = paint_albums(
+            chain([first], embeddings),
+            model,
+            found.options,
+            seeds=seeds,
+            finish=finish,
+            emit=relay.emit,
+            check_interrupted=relay.check_stopped,
+        )
+        yield from meter.painted(batches)
 
 
 def embed_albums(
@@ -164,10 +241,12 @@ def paint_albums(
     options: PaintOptions,
     *,
     seeds: Seeds,
+    finish: Finish[Result],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Iterator[tuple[AlbumEmbedding, Cover]]:
-    """Paint the covers of each album in batches."""
+) -> Generator[list[Result]]:
+    """Paint the covers of each album; yield what `finish` returns for each batch of pictures."""
+    options = replace(options, preset=replace(options.preset, sampling=model.sampling))
     requested: deque[_Requested] = deque()
     reported = 0.0  # albums of the current batch
 
@@ -197,13 +276,11 @@ def paint_albums(
     for pictures in batches:
         report(len(pictures), 1.0)
         reported = 0.0
-        for pixels in pictures:
-            one = requested.popleft()
-            finished = _finish(pixels, options)
-            provenance = _provenance(one, model, options.preset, seeds)
-            provenance = replace(provenance, painted_size=len(finished))
-            cover = Cover(pixels=finished, provenance=provenance)
-            yield one.embedding, cover
+        done = [requested.popleft() for _ in pictures]
+        yield [
+            finish(one.embedding, pixels, _provenance(one, model, options.preset, seeds))
+            for one, pixels in zip(done, pictures, strict=True)
+        ]
 
 
 def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> Provenance:
@@ -214,7 +291,7 @@ def _provenance(one: _Requested, model: Model, preset: Preset, seeds: Seeds) -> 
         clap=preset.clap,
         adapter=model.adapter_sha256,
         revision=model.revision,
-        loras=lora_texts(preset.loras),
+        loras=model.loras,
         vae=preset.vae or "",
         windows=preset.windows,
         padding=preset.padding or "",
@@ -241,8 +318,24 @@ def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
     return styles[seed_for(album.key, seed) % len(styles)] if styles else ""
 
 
-def _finish(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
+def _finish(
+    options: PaintOptions,
+    then: Callable[[AlbumEmbedding, Cover], Item],
+    embedding: AlbumEmbedding,
+    pixels: NDArray[np.uint8],
+    provenance: Provenance,
+) -> Item:
+    """Make a cover of a picture, and `then` what the job needs. Runs in a thread."""
+    return then(embedding, cover_of(pixels, provenance, options))
+
+
+def cover_of(pixels: NDArray[np.uint8], provenance: Provenance, options: PaintOptions) -> Cover:
     """Apply the model's finish to a picture."""
+    pixels = _printed(pixels, options)
+    return Cover(pixels=pixels, provenance=replace(provenance, painted_size=len(pixels)))
+
+
+def _printed(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
     sampling = options.preset.sampling
     if sampling.finish == "none":
         return pixels

@@ -188,7 +188,7 @@ def _model_options(
     }
     drawn = procedural or (provenance.finish, provenance.title) != ("none", "none")
     unused = set() if drawn else {"paint_size"}
-    unused |= {name for name in ("padding", "dtype", "paint_size") if not options[name]}
+    unused |= {name for name in ("padding", "dtype", "paint_size", "steps") if not options[name]}
     unused |= {*DIFFUSION_OPTIONS, "negative"} if procedural else set()
     unused |= {"inks"} if provenance.finish == "none" else set()
     unused |= {"scheduler"} if provenance.scheduler == DEFAULT_SCHEDULER else set()
@@ -235,7 +235,7 @@ def _parts_changed(provenance: Provenance, presets: dict[str, Preset]) -> Iterat
     """Yield what no option can say: other LoRAs or another VAE, and another version of the base."""
     preset = presets.get(provenance.model)
     for name, recorded, current in (
-        ("LoRAs", provenance.loras, lora_texts(preset.loras) if preset else ""),
+        ("LoRAs", provenance.loras, _loras_now(preset, provenance) if preset else ""),
         ("VAE", provenance.vae, (preset.vae or "") if preset else ""),
     ):
         if recorded != current:
@@ -243,6 +243,17 @@ def _parts_changed(provenance: Provenance, presets: dict[str, Preset]) -> Iterat
     with suppress(ModelError):
         if provenance.revision not in ("", revision_of(locate(provenance.base, "base"))):
             yield f"It was painted with the base's revision {provenance.revision}."
+
+
+def _loras_now(preset: Preset, provenance: Provenance) -> str:
+    """Describe a preset's LoRAs as in the provenance, which may lack hashes; "" if one is gone."""
+    if "SHA-256" not in provenance.loras:
+        return lora_texts(preset.loras)
+    with suppress(ModelError, OSError):
+        return lora_texts(
+            preset.loras, [file_hash(locate(lora.source, "lora")) for lora in preset.loras]
+        )
+    return ""
 
 
 def _adapter_source(provenance: Provenance, presets: dict[str, Preset], hint: str) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.store import EmbeddingStore
-from covergen.core.paths import state_folder
+from covergen.core.files import remove_stale
+from covergen.core.paths import cache_folder, state_folder
 from covergen.library.scanning.scan_cache import ScanCache
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ class Session:
         self.scan_cache.forget(track.path)
 
 
+def _remove_stale_below(folder: Path) -> None:
+    """Delete what killed processes left in one of covergen's own folders."""
+    with suppress(OSError):
+        for place in (folder, *filter(Path.is_dir, folder.iterdir())):
+            remove_stale(place)
+
+
 @contextmanager
 def open_session(
     run: AbstractContextManager[RunRecorder | None] | None = None,
@@ -41,6 +50,8 @@ def open_session(
     """Open the caches, and `run`, if the job records one. Raises what `run` raises."""
     # Painted covers that earlier versions kept until they were written.
     shutil.rmtree(state_folder() / "pending", ignore_errors=True)
+    for folder in (cache_folder(), state_folder()):
+        _remove_stale_below(folder)
     with (
         run or nullcontext() as recorder,
         closing(ScanCache()) as scan_cache,

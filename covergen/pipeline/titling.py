@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from covergen.pipeline.events import Emit
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["titled"]
+__all__ = ["note_untitled", "titled"]
 
 _SIDE = 1024  # pixels; smaller type would be blurred
 
 
-def titled(cover: Cover, album: Album, options: PaintOptions, emit: Emit) -> Cover:
+def titled(cover: Cover, album: Album, options: PaintOptions) -> Cover:
     """Return the cover with the album's title, as the model asks for it.
 
-    It is the same cover if no title is asked for, or if none can be set, which is reported. In a
-    title that is the name of a file or folder, spaces take the place of underscores.
+    It is the same cover if no title is asked for, or if none can be set. In a title that is the
+    name of a file or folder, spaces take the place of underscores.
     """
     kind = options.preset.sampling.title
     if kind == "none":
@@ -39,10 +39,15 @@ def titled(cover: Cover, album: Album, options: PaintOptions, emit: Emit) -> Cov
     artist = album.artist if kind == "full" else ""
     composition = compose(np.asarray(image), _title(album), artist, seed=cover.provenance.seed)
     if composition is None:
-        emit(Untitled(album=album))
         return cover
     provenance = replace(cover.provenance, title=kind, painted_size=side)
     return Cover(pixels=composition.drawn(), provenance=provenance)
+
+
+def note_untitled(cover: Cover, album: Album, options: PaintOptions, emit: Emit) -> None:
+    """Report a cover on which `titled` could set no title."""
+    if cover.provenance.title == "none" != options.preset.sampling.title:
+        emit(Untitled(album=album))
 
 
 def _title(album: Album) -> str:

@@ -13,7 +13,6 @@ from covergen.audio.page_excerpt import page_excerpt
 from covergen.core.errors import DecodeError, UsageError
 from covergen.core.files import write_whole
 from covergen.core.os_errors import write_errors
-from covergen.core.picture import Encoding, encode
 from covergen.core.safe_path import inside
 from covergen.gallery.thumbnail import save_thumbnail
 from covergen.library.scanning.ignore_files import IGNORE_FILE
@@ -23,7 +22,6 @@ from covergen.preview.manifest import MANIFEST_NAME, Manifest, ManifestHeader
 from covergen.preview.origins import Origin, new_preview_id, recall_origin, remember_origin
 
 if TYPE_CHECKING:
-    from covergen.core.types import Cover
     from covergen.pipeline.options import PreviewOptions
 
 __all__ = [
@@ -92,11 +90,10 @@ def open_preview(options: PreviewOptions) -> Manifest:
     return manifest
 
 
-def keep_cover(folder: Path, name: str, cover: Cover) -> Path:
-    """Write a cover as `name`.png, with a thumbnail; return its path. Raises WriteError."""
+def keep_cover(folder: Path, name: str, data: bytes) -> Path:
+    """Write a PNG file as `name`.png, with a thumbnail; return its path. Raises WriteError."""
     path = _place(folder, COVERS, f"{name}.png")
     thumbnail = _place(folder, THUMBNAILS, f"{name}.jpg")
-    data = encode(cover, Encoding()).data
     with write_errors(path):
         write_whole(path, data)
         save_thumbnail(data, thumbnail)

@@ -92,6 +92,9 @@ class _Ours:
             assert sum(isinstance(one, TrackEmbedding) for one in results) == _TRACKS
         self.seconds = time.perf_counter() - start
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         start = time.perf_counter()
         vectors = self._audio_encoder.embed(log_mel)

@@ -85,6 +85,9 @@ class _Front:
             )
             assert all(isinstance(one, TrackEmbedding) for one in results)
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def embed(self, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
         assert log_mel.shape[1:] == (1, 1001, 64)
         return np.ones((len(log_mel), 1), dtype=np.float32)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.core.picture import Encoding, encode
 from covergen.core.types import AlbumPlan, Cover, Outcome
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
@@ -118,7 +119,8 @@ class Bench:
         album = album_entry(album_plan, (self.library,))
         pixels = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
         cover = Cover(pixels=pixels, provenance=replace(PROVENANCE, album_key=album.key))
-        path = keep_cover(self.preview, f"{file_stem(album)}-1", cover)
+        data = encode(cover, Encoding()).data
+        path = keep_cover(self.preview, f"{file_stem(album)}-1", data)
         candidate = Candidate(number=0, seed=PROVENANCE.seed, cover=path.name)
         plan.put(replace(album, candidates=(candidate,)))
         choices = {"format": 1, "albums": {album.id: {"choice": 1, "seed": str(PROVENANCE.seed)}}}

@@ -24,7 +24,7 @@ _TAGS = {
     "track_number": "3/12",
     "compilation": "1",
 }
-_ID3 = ("mp3", "wav", "rf64", "aiff", "dsf", "dff", "tta")
+_ID3 = ("mp3", "wav", "aiff", "dsf", "dff", "tta")
 _SECONDS = 0.4
 
 

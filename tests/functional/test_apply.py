@@ -202,17 +202,6 @@ def test_a_stray_or_broken_cover_file_meanwhile_is_none_of_an_albums(
     assert front_cover(library.root / "Sampler/01 Ash.mp3")
 
 
-def test_half_an_album_is_finished(library: Library, preview: Preview, apply: Run) -> None:
-    """As after a kill between two of its files."""
-    bare = library.every_container["ape"]
-    content, times = bare.read_bytes(), bare.stat()
-    apply("--sidecar")
-    bare.write_bytes(content)
-    os.utime(bare, ns=(times.st_atime_ns, times.st_mtime_ns))
-    apply("--sidecar")
-    assert front_cover(bare) == preview.covers("Every Container")[0].read_bytes()
-
-
 def test_a_run_that_was_killed_before_its_last_file_is_finished(
     library: Library, preview: Preview, apply: Run, run: Run
 ) -> None:

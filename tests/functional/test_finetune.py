@@ -155,6 +155,14 @@ def test_dry_run_prints_the_plan_and_changes_nothing(
     assert "mine" not in run("models", "list").stdout
 
 
+def test_dry_run_counts_captions_that_are_too_long(dataset: Path, run: Run) -> None:
+    metadata = f"image_filename,caption\nsong-0.png,{'red blue ' * 60}\n"
+    replace(dataset / "metadata.csv", metadata.encode())
+    plan = ("finetune", dataset, "--model", "tiny", "--dry-run")
+    assert json_lines(run(*plan, "--json"))[0]["long_captions"] == 1
+    assert "of 1, only the beginning" in run(*plan).stdout
+
+
 def test_embedding_files_replace_audio_files(dataset: Path, run: Run, tmp_path: Path) -> None:
     embedded = tmp_path / "embedded/out"
     run("finetune", dataset, *SMALL, "-o", embedded)

@@ -1,5 +1,6 @@
 """`covergen generate` and `covergen embed`: files made from tracks, and no music file touched."""
 
+import re
 from pathlib import Path
 
 import librosa
@@ -177,6 +178,9 @@ def test_embeddings_have_the_shape_that_training_expects(
     track = library.every_container["opus"]
     run(*EMBED, track, "-o", tmp_path, "--format", suffix)
     file = tmp_path / f"{track.stem}.{suffix}"
+    shown = run("embed", "--model", "tiny", track, "-o", tmp_path / "again")
+    assert "Loading CLAP." in shown.stderr
+    assert re.search(r"embedded +1 track ", shown.stdout)
     vector = load_file(file)["embedding"] if suffix == "safetensors" else torch.load(file)
     assert vector.shape == (1, 512)
     assert vector.dtype == torch.float32

@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.functional.conftest import Run, json_lines
+from tests.functional.conftest import Run
 from tests.media import encode, picture_bytes, put_tags
 
 _ROOT = Path(__file__).parents[2]
@@ -65,24 +64,6 @@ def test_json_has_the_names_as_they_are(hostile: Path) -> None:
     albums = [json.loads(line) for line in printed.splitlines()]
     named = {os.fsencode(Path(path).name) for album in albums for path in album.get("targets", ())}
     assert named == set(HOSTILE)
-
-
-def test_what_is_no_file_is_never_opened(tmp_path: Path, run: Run) -> None:
-    library = tmp_path / "library"
-    encode(library / "01 Song.flac", "flac", seconds=0.2)
-    os.mkfifo(library / "02 pipe.mp3")
-    os.mkfifo(library / "cover.jpg")
-    (library / "03 device.mp3").symlink_to("/dev/zero")
-    (library / "04 terminal.mp3").symlink_to("/dev/tty")
-    with socket.socket(socket.AF_UNIX) as plug, pytest.MonkeyPatch.context() as patch:
-        patch.chdir(library)
-        plug.bind("05 socket.mp3")
-
-        *items, summary = json_lines(run("tag", "-n", "--json", library))
-
-    assert [item["tracks"] for item in items if item["type"] == "album"] == [1]
-    assert summary["files"] == [{"status": "skipped", "reason": "outside", "count": 2}]
-    run("tag", "-n", "--follow-symlinks", library)
 
 
 def test_a_path_of_four_thousand_characters_is_tagged_like_any_other(

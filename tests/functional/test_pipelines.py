@@ -1,5 +1,7 @@
 """Models that diffusers paints with, LoRAs, another VAE, and distilled bases."""
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from shutil import copytree
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+from diffusers import EulerDiscreteScheduler, LCMScheduler, StableDiffusionXLPipeline
 from PIL import Image
 
 from covergen.diffusion.quiet import quiet
@@ -115,6 +117,34 @@ def test_quality_applies_to_the_steps_of_a_pipeline(
         assert (written["steps"], written["guidance"], written["scheduler"]) == expected
 
 
+def test_what_a_pipeline_refuses_is_an_error_of_the_model(
+    library: Library, run: Run, models: Path, sdxl: Path, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    base = copytree(sdxl, tmp_path / "base")
+    LCMScheduler(original_inference_steps=4).save_pretrained(base / "scheduler")
+    index = json.loads((base / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "LCMScheduler"]
+    (base / "model_index.json").write_text(json.dumps(index))
+    with models.open("a") as file:
+        file.write(f'[few]\nbase = "{base}"\nclap = "{tiny_model.clap}"\n')
+    track = library.every_container["flac"]
+    options = ("--model", "few", "--steps", 9, "-o", tmp_path / "a.png")
+    error = run("generate", track, *options, expect=1).stderr
+    assert "The model 'few' cannot paint: StableDiffusionXLPipeline reports: " in error
+    assert "--steps" in error
+
+
+def test_a_negative_prompt_without_guidance_is_noted(
+    library: Library, run: Run, models: Path, tmp_path: Path
+) -> None:
+    track = library.every_container["flac"]
+    for model in ("tiny", "xl"):
+        paint = ("generate", "-f", "-m", model, "--negative", "text", "--steps", 1, track)
+        paint = (*paint, "-o", tmp_path / "a.png", "--guidance")
+        assert run(*paint, 1).stderr.count("The negative prompt has no effect") == 1
+        assert "no effect" not in run(*paint, 1.5).stderr
+
+
 def test_another_base_in_place_of_a_pipeline_takes_an_adapter(
     library: Library, run: Run, models: Path, tiny_model: TinyModel, tmp_path: Path
 ) -> None:
@@ -159,7 +189,12 @@ def test_loras_and_vae_of_a_model_are_used_and_recorded(
     with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "fast.png") as fast:
         assert difference(np.asarray(plain), np.asarray(fast)) > 10
     written = texts(tmp_path / "fast.png")
-    assert (written["loras"], written["vae"]) == (f"{lora} × 0.5", str(vae))
+    sha256 = hashlib.sha256(lora.read_bytes()).hexdigest()
+    assert written["loras"] == f"{lora} × 0.5 (SHA-256 {sha256})"
+    assert written["vae"] == str(vae)
+    assert "other LoRAs" not in run("info", tmp_path / "fast.png").stdout
+    make_tiny_lora(lora, tiny_model.base, seed=1)
+    assert "other LoRAs" in run("info", tmp_path / "fast.png").stdout
     assert re.search(
         rf"{re.escape(str(lora))} \(\d+(\.\d+)? kB\), weight 0.5",
         run("models", "show", "fast").stdout,

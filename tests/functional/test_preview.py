@@ -372,6 +372,14 @@ def test_tag_still_previews_and_says_what_replaces_it(
     assert preview.album("Wood")["tries"] == 2
 
 
+@pytest.mark.parametrize("option", [("--for", "player"), ("--format", "jpeg"), ("--artists",)])
+def test_tag_refuses_to_preview_how_covers_are_written(
+    library: Library, run: Run, option: tuple[object, ...]
+) -> None:
+    former = ("tag", "-n", "-m", "tiny", "--preview", "out", library.root)
+    assert f"{option[0]} and --preview" in run(*former, *option, expect=2).stderr
+
+
 @pytest.mark.parametrize("option", [("--candidates", 2), ("--no-audio",)])
 def test_tag_refuses_the_options_of_a_preview(
     library: Library, run: Run, option: tuple[object, ...]

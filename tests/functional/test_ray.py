@@ -250,6 +250,7 @@ def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
             store,
             seeds=Seeds(run=0, per="album", of=lambda album: (len(album.title),)),
             meter=Meter(),
+            then=lambda embedding, cover: (embedding, cover),
             emit=events.append,
             check_interrupted=lambda: None,
         )

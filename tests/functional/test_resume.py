@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped: nothing is lost, and at most one batch is painted again."""
+"""Runs that are killed or stopped: nothing is lost, and at most two batches are painted again."""
 
 import errno
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from covergen.core.picture import read_provenance
 from covergen.diffusion import sampler
 from covergen.library.pictures import read_pictures
 from covergen.library.writing import rewrite, sidecar
@@ -142,47 +143,63 @@ def test_resumed_force_run_repaints_only_unfinished_albums(
     assert snapshot(library.root) == before
 
 
-def test_a_cover_file_that_is_missing_is_written(
-    library: Library, run: Run, painted: list[int]
+@pytest.mark.parametrize("force", [False, True])
+def test_cover_file_of_a_killed_run_is_written(
+    library: Library, run: Run, painted: list[int], *, force: bool
 ) -> None:
     folder = library.root / "Sampler"
-    before = snapshot(folder)
-    with killed_at(1, sidecar, "_give_name"):
-        run(*TAG, "--sidecar", folder)
-    tagged = snapshot(folder)
-    assert set(tagged) == set(before)
-
-    run(*TAG, "--sidecar", folder)
-
-    cover = folder / "cover.png"
-    assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
-    assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
-    assert painted == [1]
-    run("undo")
-    assert snapshot(folder) == before
-
-
-def test_force_run_killed_before_its_cover_file_writes_it(
-    library: Library, run: Run, painted: list[int]
-) -> None:
-    folder = library.root / "Sampler"
-    for path in folder.glob("*.mp3"):
+    for path in folder.glob("*.mp3") if force else ():
         put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
     before = snapshot(folder)
-    force = (*TAG, "--force", "--sidecar", folder)
+    command = (*TAG, *(["--force"] if force else []), "--sidecar", folder)
     with killed_at(1, sidecar, "_give_name"):
-        run(*force)
+        run(*command)
     tagged = snapshot(folder)
     assert set(tagged) == set(before)
 
-    run(*force)
+    run(*command)
 
     cover = folder / "cover.png"
     assert cover.read_bytes() == front_cover(folder / "01 Ash.mp3")
     assert snapshot(folder) == tagged | {cover: snapshot(folder)[cover]}
-    assert painted == [1, 1]
+    assert painted == ([1, 1] if force else [1])
     run("undo")
     assert snapshot(folder) == before
+
+
+def test_a_cover_file_of_another_encoding_is_painted_again(
+    library: Library, run: Run, painted: list[int]
+) -> None:
+    folder = library.root / "Sampler"
+    before = snapshot(folder)
+    sizes = (*TAG, "--sidecar-for", "player", folder)
+    with killed_at(1, sidecar, "_give_name"):
+        run(*sizes)
+    tagged = snapshot(folder)
+    assert set(tagged) == set(before)
+    assert "has-art" in run(*TAG, "--seed", 1, "--sidecar-for", "player", folder).stdout
+
+    run(*sizes)
+
+    assert set(snapshot(folder)) == {*tagged, folder / "cover.jpg"}
+    assert snapshot(folder).items() >= tagged.items()
+    seeds = {
+        read_provenance(data).seed  # type: ignore[union-attr]  # covergen painted both
+        for data in (front_cover(folder / "01 Ash.mp3"), (folder / "cover.jpg").read_bytes())
+    }
+    assert (len(seeds), painted) == (1, [1, 1])
+    run("undo")
+    assert snapshot(folder) == before
+
+
+def test_another_size_of_painting_is_another_run(library: Library, run: Run) -> None:
+    first, second = library.root / "Sampler", library.root / "Two Discs"
+    run("tag", "-y", "--model", "poster", "--size", 64, first)
+    force = ("tag", "-y", "--model", "poster", "--size", 64, "--seed", 1, "--force", first, second)
+    with killed_at(len(list(first.glob("*.mp3"))) + 1):
+        run(*force, "--batch-size", 1)
+    (covered, *_) = json_lines(run(*force, "--paint-size", 128, "--json"))
+    assert (covered["reason"], covered["provenance"]["painted_size"]) == ("forced", 128)
 
 
 def test_what_a_failing_disk_kept_out_is_written_by_the_next_run(

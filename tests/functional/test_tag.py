@@ -65,26 +65,6 @@ def test_every_album_without_a_cover_gets_one_and_nothing_else_changes(
     assert len(seeds) == sum(1 for album in albums if album["action"] == "paint")
 
 
-def test_a_plan_names_each_album_with_its_reason_and_touches_nothing(
-    library: Library, run: Run
-) -> None:
-    before = snapshot(library.root)
-    objects = json_lines(
-        run("tag", "--model", "tiny", "--dry-run", "--json", library.root, expect=1)
-    )
-    assert snapshot(library.root) == before
-    for folder, expected in library.albums.items():
-        mine = [o for o in objects if o["type"] == "album" and o["folder"] == str(folder)]
-        assert {o["reason"] for o in mine} == {expected.reason.value}, folder
-        assert (len(mine), sum(o["tracks"] for o in mine)) == (expected.albums, expected.tracks)
-    told = {Path(o["path"]): Reason(o["reason"]) for o in objects if o["type"] == "file"}
-    assert told == {
-        **library.failures,
-        library.read_only: Reason.READ_ONLY,
-        library.root / "Podcasts": Reason.IGNORED,
-    }
-
-
 def test_a_second_run_paints_and_writes_nothing(library: Library, run: Run) -> None:
     run(*TAG, library.root, expect=1)
     before = snapshot(library.root)
@@ -284,22 +264,12 @@ def test_a_broken_picture_is_replaced_unasked(library: Library, run: Run) -> Non
 
     planned = run("tag", "-m", "tiny", "-n", folder, broken).stdout
     assert "broken-cover      2 tracks  Mo – Beside: cover.jpg\n" in planned
-    assert "its cover is empty or not an image" in planned
+    assert "their covers are empty or not images" in planned
     run(*TAG, folder, broken)
 
     assert front_cover(folder / "01 Left.opus", "opus")
     assert front_cover(broken / "01 Ash.mp3", "mp3") == front_cover(broken / "02 Elm.mp3", "mp3")
     assert library.cover_file.read_text().startswith("<!DOCTYPE"), "a file beside is left alone"
-
-
-@pytest.mark.parametrize("per", ["album", "track"])
-def test_a_stray_cover_file_goes_into_no_single(library: Library, run: Run, per: str) -> None:
-    folder = library.root / "Loose Singles"
-    (folder / "Folder.jpg").write_bytes(picture_bytes("jpeg"))
-
-    objects = json_lines(run(*TAG, "-n", "--fill", "--per", per, folder))
-
-    assert [(o["action"], o["reason"]) for o in objects[:-1]] == [("paint", "no-cover")] * 3
 
 
 def test_the_names_of_covers_can_be_set(library: Library, run: Run, home: Path) -> None:
@@ -313,7 +283,13 @@ def test_the_names_of_covers_can_be_set(library: Library, run: Run, home: Path) 
 
     assert run(*plan).stdout.splitlines()[0].endswith(": Booklet/Two Discs 01.JPG")
     assert "no-cover" in run(*plan, "--cover-names", "cover.*").stdout
-    assert "neither NAME nor FOLDER/NAME" in run(*plan, "--cover-names", "a/b/c", expect=2).stderr
+    for glob, problem in (
+        ("a/b/c", "neither NAME nor FOLDER/NAME"),
+        ("**bad", "contains **"),
+        ("bad[", "[ without ]"),
+    ):
+        assert problem in run(*plan, "--cover-names", glob, expect=2).stderr
+    run(*plan, "--cover-names", "[[]x[]] [!a-z]?.*")
 
 
 def test_what_is_ignored_is_counted_and_named_if_asked(library: Library, run: Run) -> None:

@@ -1,16 +1,28 @@
 """As cron, systemd and containers run it: no terminal, no HOME, and the locale C."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import pytest
 from mutagen.flac import FLAC
 
+from tests.functional.conftest import Run
 from tests.media import encode
 
 CHECKOUT = Path(__file__).parents[2]
+
+
+def test_without_a_folder_for_temporary_files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    assert "set TMPDIR to a writable folder" in run("runs", expect=2).stderr
 
 
 def test_without_terminal_home_and_locale(tmp_path: Path) -> None:

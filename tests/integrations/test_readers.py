@@ -1,7 +1,8 @@
 """Other programs show the covers that covergen embeds, byte for byte.
 
 Which program reads which container is in .docs/containers.md. Each has a parser of its own, except
-mediafile, which chooses among what mutagen finds. A program that is not installed is skipped.
+mediafile and quodlibet, which choose among what mutagen finds. A program that is not installed is
+skipped.
 """
 
 import json
@@ -30,7 +31,7 @@ DOCS = Path(__file__).parents[2] / ".docs/containers.md"
 NAMES_IN_DOCS = {"WMA": "asf", "Monkey's Audio": "ape"}
 MUSIC_METADATA = "music-metadata@11.16.1"
 PYPI = ("tinytag==2.3.2", "pymediainfo==7.0.1", "mediafile==0.17.0")
-BY_PYTHON = Path(__file__).with_name("pictures_by_pypi.py")
+BY_PYTHON = Path(__file__).with_name("pictures_by_python.py")
 BY_NODE = """
 import {createHash} from 'node:crypto';
 import {parseFile, selectCover} from 'music-metadata';
@@ -62,8 +63,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Tagged:
     container = {}
     for album in ("Bare", "Replaced"):
         for name in CONTAINERS:
-            extension = ".wav" if name == "rf64" else EXTENSION[name]
-            path = folder / "music" / album / f"{name}{extension}"
+            path = folder / "music" / album / f"{name}{EXTENSION[name]}"
             encode(path, name, seconds=0.5, tags={"artist": "Ada", "album": album, "title": name})
             if album == "Replaced":
                 for kind in (3,) if name == "mp4" else (3, 4):  # MP4 has no types
@@ -149,16 +149,27 @@ def by_exiftool(tagged: Tagged) -> Shown:
 def by_taglib(tagged: Tagged) -> Shown:
     """The first front cover."""
     shown = {}
-    for path, container in tagged.container.items():
-        if container != "rf64":  # an error
-            with taglib.File(path) as file:
-                fronts = [p.data for p in file.pictures if p.picture_type in ("Front Cover", "")]
-            if fronts:
-                shown[path] = _sha256(fronts[0])
+    for path in tagged.container:
+        with taglib.File(path) as file:
+            fronts = [p.data for p in file.pictures if p.picture_type in ("Front Cover", "")]
+        if fronts:
+            shown[path] = _sha256(fronts[0])
     return shown
 
 
-READERS = {"FFmpeg": by_ffmpeg, "exiftool": by_exiftool, "TagLib": by_taglib}
+def by_quodlibet(tagged: Tagged) -> Shown:
+    """The primary image, by the Python that Debian's package is for."""
+    _installed("quodlibet")
+    shown = _json("/usr/bin/python3", BY_PYTHON, "quodlibet", *tagged.container)
+    return {Path(path): value for path, value in shown.items()}
+
+
+READERS = {
+    "FFmpeg": by_ffmpeg,
+    "exiftool": by_exiftool,
+    "TagLib": by_taglib,
+    "quodlibet": by_quodlibet,
+}
 PACKAGES = {"MediaInfo": "pymediainfo", "tinytag": "tinytag", "mediafile": "mediafile"}
 
 

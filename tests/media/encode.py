@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.media.dsd import dff, dsf
-from tests.media.rf64 import rf64_of
 from tests.media.sound import sound
 from tests.media.tags import put_tags
 
@@ -26,7 +25,6 @@ EXTENSION = {
     "speex": ".spx",
     "oggflac": ".oga",
     "wav": ".wav",
-    "rf64": ".rf64",
     "aiff": ".aiff",
     "asf": ".wma",
     "ape": ".ape",
@@ -119,9 +117,6 @@ def _write(path: Path, name: str, samples: NDArray[np.float32], sample_rate: int
             path.write_bytes(dsf(samples, sample_rate))
         case "dff":
             path.write_bytes(dff(samples, sample_rate))
-        case "rf64":
-            _write(path, "wav", samples, sample_rate)
-            path.write_bytes(rf64_of(path.read_bytes()))
         case "wavpack":
             path.write_bytes(_wavpack(samples, sample_rate))
         case _:

@@ -40,7 +40,7 @@ def front_cover(path: Path) -> bytes | None:
 
 def texts(path: Path) -> dict[str, str]:
     """All tags as mutagen knows them, or else FFmpeg, pictures left out."""
-    if path.suffix in (".mka", ".rf64"):  # which mutagen does not know
+    if path.suffix == ".mka":  # which mutagen does not know
         with av.open(path) as file:
             return dict(file.metadata)
     pictures = ("APIC", "covr", "metadata_block_picture", "WM/Picture", "Cover Art")

@@ -2,8 +2,8 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,60 +29,27 @@ from mutagen.wavpack import WavPack
 from PIL import Image, UnidentifiedImageError
 
 from tests.media.matroska import put_matroska_picture, put_matroska_tags
-from tests.media.rf64 import rf64_of, riff_of
 
 __all__ = ["put_picture", "put_tags"]
 
-# Sources: the ID3, Vorbis comment, MP4, ASF and APEv2 columns of MusicBrainz Picard's tag mapping.
-_ID3 = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "album": "TALB",
-    "album_artist": "TPE2",
-    "date": "TDRC",
-    "track_number": "TRCK",
-    "disc_number": "TPOS",
-    "compilation": "TCMP",
-}
-_VORBIS = {
-    "title": "TITLE",
-    "artist": "ARTIST",
-    "album": "ALBUM",
-    "album_artist": "ALBUMARTIST",
-    "date": "DATE",
-    "track_number": "TRACKNUMBER",
-    "disc_number": "DISCNUMBER",
-    "compilation": "COMPILATION",
-    "musicbrainz_album_id": "MUSICBRAINZ_ALBUMID",
-}
-_MP4 = {
-    "title": "\xa9nam",
-    "artist": "\xa9ART",
-    "album": "\xa9alb",
-    "album_artist": "aART",
-    "date": "\xa9day",
-}
-_ASF = {
-    "title": "Title",
-    "artist": "Author",
-    "album": "WM/AlbumTitle",
-    "album_artist": "WM/AlbumArtist",
-    "date": "WM/Year",
-    "track_number": "WM/TrackNumber",
-    "disc_number": "WM/PartOfSet",
-    "compilation": "WM/IsCompilation",
-    "musicbrainz_album_id": "MusicBrainz/Album Id",
-}
-_APEV2 = {
-    "title": "Title",
-    "artist": "Artist",
-    "album": "Album",
-    "album_artist": "Album Artist",
-    "date": "Year",
-    "track_number": "Track",
-    "disc_number": "Disc",
-    "compilation": "Compilation",
-    "musicbrainz_album_id": "MUSICBRAINZ_ALBUMID",
+# Sources: MusicBrainz Picard's tag mapping for ID3, Vorbis comments, MP4, ASF and APEv2.
+_COLUMNS = ("id3", "vorbis", "mp4", "asf", "apev2")
+_ROWS = {
+    "title": ("TIT2", "TITLE", "\xa9nam", "Title", "Title"),
+    "artist": ("TPE1", "ARTIST", "\xa9ART", "Author", "Artist"),
+    "album": ("TALB", "ALBUM", "\xa9alb", "WM/AlbumTitle", "Album"),
+    "album_artist": ("TPE2", "ALBUMARTIST", "aART", "WM/AlbumArtist", "Album Artist"),
+    "date": ("TDRC", "DATE", "\xa9day", "WM/Year", "Year"),
+    "track_number": ("TRCK", "TRACKNUMBER", "trkn", "WM/TrackNumber", "Track"),
+    "disc_number": ("TPOS", "DISCNUMBER", "disk", "WM/PartOfSet", "Disc"),
+    "compilation": ("TCMP", "COMPILATION", "cpil", "WM/IsCompilation", "Compilation"),
+    "musicbrainz_album_id": (
+        "MusicBrainz Album Id",
+        "MUSICBRAINZ_ALBUMID",
+        "----:com.apple.iTunes:MusicBrainz Album Id",
+        "MusicBrainz/Album Id",
+        "MUSICBRAINZ_ALBUMID",
+    ),
 }
 _OPENERS: dict[str, Any] = {
     "mp3": MP3,
@@ -93,7 +60,6 @@ _OPENERS: dict[str, Any] = {
     "speex": OggSpeex,
     "oggflac": OggFLAC,
     "wav": WAVE,
-    "rf64": WAVE,
     "aiff": AIFF,
     "asf": ASF,
     "ape": MonkeysAudio,
@@ -113,24 +79,20 @@ def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version
     if container == "matroska":
         put_matroska_tags(path, tags)
         return
-    with _understood(path, container):
-        _put_tags(path, container, tags, id3_version)
-
-
-def _put_tags(path: Path, container: str, tags: Mapping[str, str], id3_version: int) -> None:
     file = _opened(path, container)
     for name, value in tags.items():
+        key = dict(zip(_COLUMNS, _ROWS[name], strict=True))
         match container:
             case "mp4":
-                _set_mp4(file, name, value)
+                file[key["mp4"]] = [_mp4_value(name, value)]
             case "asf":
-                file[_ASF[name]] = ASFBoolAttribute(True) if name == "compilation" else value
+                file[key["asf"]] = ASFBoolAttribute(True) if name == "compilation" else value
             case "ape" | "wavpack" | "musepack":
-                file[_APEV2[name]] = value
+                file[key["apev2"]] = value
             case "flac" | "vorbis" | "opus" | "speex" | "oggflac":
-                file[_VORBIS[name]] = value
+                file[key["vorbis"]] = value
             case _:
-                file.tags.add(_id3_frame(name, value))
+                file.tags.add(_id3_frame(key["id3"], value))
     _save(file, id3_version)
 
 
@@ -145,11 +107,6 @@ def put_picture(
     if container == "matroska":
         put_matroska_picture(path, data, kind)
         return
-    with _understood(path, container):
-        _put_picture(path, container, data, kind, id3_version)
-
-
-def _put_picture(path: Path, container: str, data: bytes, kind: int, id3_version: int) -> None:
     file = _opened(path, container)
     picture = _described(data, kind)
     match container:
@@ -176,16 +133,6 @@ def _put_picture(path: Path, container: str, data: bytes, kind: int, id3_version
     _save(file, id3_version)
 
 
-@contextmanager
-def _understood(path: Path, container: str) -> Iterator[None]:
-    """Turn a file meanwhile into one that mutagen knows."""
-    if container == "rf64":
-        path.write_bytes(riff_of(path.read_bytes()))
-    yield
-    if container == "rf64":
-        path.write_bytes(rf64_of(path.read_bytes()))
-
-
 def _opened(path: Path, container: str) -> Any:  # noqa: ANN401 - mutagen is untyped
     file = _OPENERS[container](path)
     if file.tags is None:
@@ -203,23 +150,21 @@ def _save(file: Any, id3_version: int) -> None:  # noqa: ANN401 - mutagen is unt
 
 
 def _id3_frame(name: str, value: str) -> id3.Frame:
-    if name == "musicbrainz_album_id":
-        return id3.TXXX(encoding=3, desc="MusicBrainz Album Id", text=[value])
-    return getattr(id3, _ID3[name])(encoding=3, text=[value])
+    if " " in name:
+        return id3.TXXX(encoding=3, desc=name, text=[value])
+    return getattr(id3, name)(encoding=3, text=[value])
 
 
-def _set_mp4(file: MP4, name: str, value: str) -> None:
+def _mp4_value(name: str, value: str) -> object:
     match name:
         case "track_number" | "disc_number":
             number, _, total = value.partition("/")
-            key = "trkn" if name == "track_number" else "disk"
-            file[key] = [(int(number), int(total or 0))]
+            return int(number), int(total or 0)
         case "compilation":
-            file["cpil"] = True
+            return True
         case "musicbrainz_album_id":
-            file["----:com.apple.iTunes:MusicBrainz Album Id"] = [value.encode()]
-        case _:
-            file[_MP4[name]] = [value]
+            return value.encode()
+    return value
 
 
 def _described(data: bytes, kind: int) -> Picture:

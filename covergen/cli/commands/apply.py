@@ -82,8 +82,10 @@ def apply(
     )
     totals = count(partial(plan_apply, options), console, show=dry_run)
     if dry_run:
-        show_totals(totals, console)
+        show_totals(totals, lines.totals_lines(totals), console)
     elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), yes=yes):
         renderer = console.renderer()
         renderer.writes = totals.worked_on
-        run_job(partial(apply_preview, options), renderer)
+        run_job(
+            partial(apply_preview, options), renderer, promise="the current album is finished first"
+        )

@@ -149,7 +149,7 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, console: Conso
 
             collect(collect_options, counted, check_interrupted)
 
-        run_job(job, console.renderer())
+        run_job(job, console.renderer(), promise="the pairs collected so far are kept")
     if totals.targets and not console.quiet:
         command = ["covergen", "dataset", "check", lines.shown(collect_options.folder)]
         click.echo(f"Next: {shlex.join(command)}", err=True)
@@ -267,7 +267,7 @@ def _health_lines(health: Health) -> Iterator[str]:
     )
     for reason, number in sorted(health.problems.items()):
         word = "remark" if reason in REMARKS else "fault"
-        yield f"{word:<8}{number:>8,}  {lines.reason_text(reason)}"
+        yield f"{word:<8}{number:>8,}  {lines.reason_text(reason, number)}"
 
 
 def _health_object(health: Health, sheets: tuple[Path, ...]) -> dict[str, Any]:

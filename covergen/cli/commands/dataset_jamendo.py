@@ -278,7 +278,7 @@ def _collect(jamendo: JamendoOptions, existing: int, console: ConsoleOptions) ->
             collect_from_jamendo(jamendo, report, check_interrupted)
 
         try:
-            run_job(job, console.renderer())
+            run_job(job, console.renderer(), promise="the pairs collected so far are kept")
         except DownloadError:
             if pairs_there(jamendo.folder) > existing:
                 click.echo("The pairs downloaded so far are kept.", err=True)

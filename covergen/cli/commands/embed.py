@@ -92,4 +92,5 @@ def embed(
         force=force,
         scan=replace(scan, per="track"),
     )
-    run_job(partial(embed_to_files, outputs, options), console.renderer())
+    job = partial(embed_to_files, outputs, options)
+    run_job(job, console.renderer("track"), promise="embeddings that are written are kept")

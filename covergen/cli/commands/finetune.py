@@ -279,7 +279,8 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
     validation = validation_text(plan.held_back, recipe.validation)
     yield f"pairs     {plan.pairs:,} from {albums}, {validation}"
     if captions := sum(bool(pair.caption) for pair in checked.dataset.pairs):
-        yield f"captions  {captions:,}, each used in half of the steps of its pair"
+        too_long = f"; of {plan.long_captions:,}, only the beginning" if plan.long_captions else ""
+        yield f"captions  {captions:,}, each used in half of the steps of its pair{too_long}"
     tracks = lines.counted(plan.to_embed, "track")
     yield f"to embed  {tracks}, except those already cached"
     step_pairs = lines.counted(recipe.batch_size * recipe.accumulation, "pair")

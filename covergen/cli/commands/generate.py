@@ -97,7 +97,7 @@ def generate(
         seed=seed,
         encoding=encoding,
     )
-    run_job(partial(generate_pictures, outputs, options), console.renderer())
+    run_job(partial(generate_pictures, outputs, options), console.renderer("picture"))
 
 
 def _format_of(output: Path, encoding: Encoding) -> tuple[str, Encoding]:

@@ -59,6 +59,10 @@ def strip(
     options = StripOptions(paths=paths, scan=scan, rewrite=rewrite, journal=not no_journal)
     totals = count(partial(plan_strip, options), console, show=dry_run)
     if dry_run:
-        show_totals(totals, console)
+        show_totals(totals, lines.totals_lines(totals), console)
     elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), yes=yes):
-        run_job(partial(strip_library, options), console.renderer())
+        run_job(
+            partial(strip_library, options),
+            console.renderer(),
+            promise="the current album is finished first",
+        )

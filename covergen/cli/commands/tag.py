@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from covergen.cli.artists import artist_options, run_artists
+from covergen.cli.commands.preview import preview as preview_command
 from covergen.cli.commands.preview import review_options, run_as_preview
 from covergen.cli.confirm import confirmed_painting, count, print_totals
 from covergen.cli.job_runner import run_job
@@ -120,6 +121,14 @@ def _preview(ctx: click.Context, *, dry_run: bool) -> None:
     instead = "covergen preview PATH... -o DIR"
     if not dry_run:
         raise UsageError("--preview requires --dry-run.", hint=f"Use instead: {instead}")
+    known = {param.name for param in preview_command.params} | {"preview", "dry_run", "yes"}
+    for param in ctx.command.params:
+        given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and param.name not in known:
+            raise UsageError(
+                f"{param.opts[0]} and --preview cannot be combined.",
+                hint="How covers are written is an option of `covergen apply`.",
+            )
     click.echo(f"Note: `tag --preview` will be removed. Use instead: {instead}", err=True)
     run_as_preview(ctx)
 
@@ -155,7 +164,7 @@ def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> Non
 def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:
     from covergen.pipeline.planning import planned
 
-    renderer = console.renderer()
+    renderer = console.renderer(tag_options.plan.scan.per)
     plans = partial(planned, tag_options.plan)
     totals_lines = partial(_totals_lines, tag_options)
     if not confirmed_painting(plans, tag_options.paint, totals_lines, renderer, console, yes=yes):
@@ -182,7 +191,7 @@ def _show_next_step(tally: Tally) -> None:
 
 
 def _totals_lines(tag_options: TagOptions, totals: PlanTotals) -> Iterator[str]:
-    yield from lines.totals_lines(totals)
+    yield from lines.totals_lines(totals, tag_options.plan.scan.per)
     if totals.has_work:
         write = tag_options.plan.write
         rates = load_rates(rates_key(tag_options.paint, write.encoding))

@@ -64,7 +64,7 @@ def undo(
     if dry_run or asks:
         totals = count(partial(plan_undo, run, options), console, show=dry_run)
         if dry_run:
-            show_totals(totals, console)
+            show_totals(totals, lines.totals_lines(totals), console)
             return
         if not confirmed(totals, lines.totals_lines(totals), yes=yes):
             return
@@ -84,7 +84,7 @@ def _choose_run(number: int | None, options: UndoOptions, *, asks: bool) -> Run 
             return run
         click.echo(f"Nothing to undo: {_why_nothing(run)}.", err=True)
         return None
-    with interruptible() as check_interrupted:
+    with interruptible("nothing is being written") as check_interrupted:
         last, skipped = last_to_undo(options, check_interrupted)
     if last is None:
         click.echo("Nothing to undo.", err=True)
@@ -127,4 +127,4 @@ def _run(run: Run, options: UndoOptions, console: ConsoleOptions) -> None:
 
             undo_run(run, options, counted, check_interrupted)
 
-        run_job(job, console.renderer())
+        run_job(job, console.renderer(), promise="the current file is finished first")

@@ -20,6 +20,7 @@ from covergen.pipeline.events import (
     FileFailed,
     GpuUnused,
     ModelLoading,
+    NegativeUnused,
     NotJournalled,
     Painting,
     Tally,
@@ -58,13 +59,14 @@ def is_listed(outcome: Outcome, *, as_json: bool, verbose: bool) -> bool:
 class Renderer:
     """Renders a run: results on stdout, progress bars and messages on stderr.
 
-    `tracks` and `albums` are the numbers to embed and paint, or None if unknown. `writes` is the
-    number of albums to write in a run that paints nothing.
+    `noun` is what each result is for. `tracks` and `albums` are the numbers to embed and paint, or
+    None if unknown. `writes` is the number of albums to write in a run that paints nothing.
     """
 
     as_json: bool
     quiet: bool
     verbose: bool
+    noun: str = "album"
     tracks: int | None = None
     albums: int | None = None
     writes: int = 0
@@ -111,6 +113,11 @@ class Renderer:
                     f" {sampling.guidance:g} will spoil its covers. Use --steps 4 --guidance 0, or"
                     " what its model card recommends."
                 )
+            case NegativeUnused(guidance=guidance):
+                self._note(
+                    f"The negative prompt has no effect with guidance {guidance:g}: it needs"
+                    " guidance above 1."
+                )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
             case Untitled(album=album) if album.key not in self._untitled:  # once per preview
@@ -145,9 +152,9 @@ class Renderer:
 
     def _begin(self, model: str) -> None:
         if not self.quiet:
-            click.echo(f"Loading the model {model}.", err=True)
+            click.echo(f"Loading {f'the model {model}' if model else 'CLAP'}.", err=True)
         self._embedded = bar("embedded", "track", total=self.tracks, hidden=self.quiet)
-        self._painted = bar("painted", "album", total=self.albums, hidden=self.quiet)
+        self._painted = bar("painted", self.noun, total=self.albums, hidden=self.quiet)
 
     def _note(self, text: str) -> None:
         with aside():
@@ -162,7 +169,8 @@ class Renderer:
         if self.as_json:
             self._print(jsonl.dumps("album", jsonl.done_object(done)))
             return
-        if done.failed or not self.quiet:
+        unlisted = self.quiet or (done.reason is Reason.LIMIT and not self.verbose)
+        if done.failed or not unlisted:
             self._print(lines.album_line(done))
         for outcome in done.outcomes:
             has_note = outcome.status is Status.WRITTEN and outcome.message and not self.quiet

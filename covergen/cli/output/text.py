@@ -86,10 +86,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def reason_text(reason: Reason) -> str:
-    """Explain a reason, and name the options that change the outcome."""
+def reason_text(reason: Reason, count: int = 1) -> str:
+    """Explain a reason of `count` things, and name the options that change the outcome."""
+    text = reason.text if count == 1 else reason.plural
     options = _OPTIONS.get(reason)
-    return f"{reason.text}: see {options}" if options else reason.text
+    return f"{text}: see {options}" if options else text
 
 
 def plan_line(plan: AlbumPlan) -> str:
@@ -142,13 +143,13 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{word}{code}{shown(outcome.path)}{': ' if text else ''}{shown(text)}"
 
 
-def totals_lines(totals: PlanTotals) -> Iterator[str]:
-    """Format the totals of a plan, by action and reason."""
+def totals_lines(totals: PlanTotals, noun: str = "album") -> Iterator[str]:
+    """Format the totals of a plan, by action and reason. `noun` is what is planned for."""
     for (action, reason), count in sorted(totals.albums.items()):
         files = counted(totals.tracks[action, reason], "file")
-        yield f"{_sum(action.value, count, 'album')}{files:>15}  {reason_text(reason)}"
+        yield f"{_sum(action.value, count, noun)}{files:>15}  {reason_text(reason, count)}"
     for (status, cause), count in sorted(totals.files.items()):
-        text = _cause_text(cause, totals.bare)
+        text = _cause_text(cause, count, totals.bare)
         yield f"{_sum(status.value, 0, '')}{counted(count, _noun(cause)):>15}  {text}"
     if totals.small_covers:
         yield (
@@ -183,21 +184,21 @@ def _most_bytes(encoding: Encoding) -> int:
     return min(3 * side * side, encoding.max_bytes or 3 * side * side)
 
 
-def tally_lines(tally: Tally) -> Iterator[str]:
-    """Format the totals of a run."""
+def tally_lines(tally: Tally, noun: str = "album") -> Iterator[str]:
+    """Format the totals of a run. `noun` is what each result is for."""
     for (result, reason), count in sorted(tally.albums.items()):
-        yield f"{_sum(result, count, 'album')}  {reason_text(reason)}"
+        yield f"{_sum(result, count, noun)}  {reason_text(reason, count)}"
     for (status, cause), count in sorted(tally.files.items()):
-        yield f"{_sum(status.value, count, _noun(cause))}  {_cause_text(cause, tally.bare)}"
+        yield f"{_sum(status.value, count, _noun(cause))}  {_cause_text(cause, count, tally.bare)}"
 
 
 def _noun(reason: Reason) -> str:
     return "path" if reason is Reason.IGNORED else "file"  # whole folders may be ignored
 
 
-def _cause_text(cause: Reason, bare: Counter[str]) -> str:
+def _cause_text(cause: Reason, count: int, bare: Counter[str]) -> str:
     if cause is not Reason.BARE:
-        return reason_text(cause)
+        return reason_text(cause, count)
     return f"{cause.text}: {', '.join(f'{kind} ({n:,})' for kind, n in sorted(bare.items()))}"
 
 

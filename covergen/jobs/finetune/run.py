@@ -15,6 +15,7 @@ from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
+from covergen.diffusion.base import count_too_long
 from covergen.diffusion.base_config import read_config
 from covergen.jobs.finetune.examples import make_examples
 from covergen.jobs.finetune.preflight import nothing_to_train_on
@@ -51,7 +52,8 @@ class FinetunePlan:
 
     Of the `pairs`, `held_back` are for validation and `to_embed` have no embedding yet.
     `continues`: training starts from an adapter, the model's own or that of --init. `disk_bytes`
-    estimates what is written. `left_out` has a reason for each file that is not in a pair.
+    estimates what is written. `long_captions` have more tokens than the text encoder reads.
+    `left_out` has a reason for each file that is not in a pair.
     """
 
     pairs: int
@@ -61,6 +63,7 @@ class FinetunePlan:
     steps: int
     continues: bool
     disk_bytes: int
+    long_captions: int
     left_out: dict[str, str]
 
 
@@ -82,6 +85,7 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
     if not trained_on:
         raise nothing_to_train_on(checked.options)
     steps = recipe.steps(trained_on)
+    config = read_config(checked.base)
     return FinetunePlan(
         pairs=len(dataset.pairs),
         held_back=held_back,
@@ -90,13 +94,14 @@ def plan_finetune(checked: Checked) -> FinetunePlan:
         steps=steps,
         continues=initial is not None,
         disk_bytes=disk_bytes(
-            read_config(checked.base),
+            config,
             recipe,
             d_audio=read_clap_folder(checked.clap).dimension,
             pairs=len(dataset.pairs),
             validation_pairs=held_back,
             steps=steps,
         ),
+        long_captions=count_too_long(config, [pair.caption for pair in dataset.pairs]),
         left_out=checked.left_out,
     )
 

@@ -16,7 +16,12 @@ from mutagen.wavpack import WavPack, WavPackInfo
 
 from covergen.core.picture import Picture
 from covergen.library.formats import keys
-from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture, PictureFilter
+from covergen.library.formats.embedded_picture import (
+    FRONT_COVER,
+    EmbeddedPicture,
+    PictureFilter,
+    is_kept,
+)
 from covergen.library.formats.splice import outside, splice
 from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.texts import (
@@ -126,11 +131,6 @@ def pictures_at_end(file: BinaryIO) -> list[EmbeddedPicture]:
     return [found for item in _read_or_empty(file).items if (found := _picture(item))]
 
 
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
-
-
 def texts_at_end(file: BinaryIO) -> list[Texts]:
     """The texts of an APEv2 tag and an ID3v1 tag at the end of a file, if any."""
     items = _read_or_empty(file).items
@@ -218,12 +218,7 @@ def _split(data: bytes, count: int) -> tuple[bytes, ...]:
 
 
 def _without(items: Iterable[bytes], should_remove: PictureFilter) -> list[bytes]:
-    return [item for item in items if not _is_removed(item, should_remove)]
-
-
-def _is_removed(item: bytes, should_remove: PictureFilter) -> bool:
-    picture = _picture(item)
-    return picture is not None and should_remove(picture)
+    return [item for item in items if is_kept(_picture(item), should_remove)]
 
 
 def _picture(item: bytes) -> EmbeddedPicture | None:
@@ -259,7 +254,7 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
     texts=texts_at_end,
     prefill=prefill,
 )

@@ -17,6 +17,7 @@ from covergen.library.formats.embedded_picture import (
     LINK,
     EmbeddedPicture,
     PictureFilter,
+    is_kept,
 )
 from covergen.library.formats.splice import outside, padding, splice
 from covergen.library.formats.tag_format import TagFormat
@@ -77,11 +78,6 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
     edited = _with_record(kept, _front_cover(new)) if new else kept
     splice(file, 0, size, _join(edited, size, trailing_bytes))
     return ""
-
-
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
 
 
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
@@ -146,9 +142,7 @@ def _comparable(objects: list[_Object], should_remove: PictureFilter) -> list[ob
             inner = _comparable(_extension_objects(item), should_remove)
             found.append((item.data[:_EXTENSION_HEAD], inner))
         elif item.guid in _LISTS:
-            kept = [
-                record.raw for record in _records(item) if not _is_removed(record, should_remove)
-            ]
+            kept = [record.raw for record in _records(item) if _is_kept(record, should_remove)]
             lists += [(item.guid, kept)] if kept else []
         elif item.guid == _FILE_PROPERTIES:
             found.append((item.data[:16], item.data[24:]))
@@ -174,7 +168,7 @@ def _without(item: _Object, should_remove: PictureFilter) -> _Object:
     if item.guid not in _LISTS:
         return item
     records = _records(item)
-    kept = [record.raw for record in records if not _is_removed(record, should_remove)]
+    kept = [record.raw for record in records if _is_kept(record, should_remove)]
     return item if len(kept) == len(records) else _list_of(item.guid, kept)
 
 
@@ -206,9 +200,9 @@ def _list_of(guid: bytes, records: list[bytes]) -> _Object:
     return _Object(guid, struct.pack("<H", len(records)) + b"".join(records))
 
 
-def _is_removed(record: _Record, should_remove: PictureFilter) -> bool:
+def _is_kept(record: _Record, should_remove: PictureFilter) -> bool:
     picture = _parse_picture(record.value) if record.name == _PICTURE else None
-    return picture is not None and should_remove(picture)
+    return is_kept(picture, should_remove)
 
 
 def _front_cover(picture: Picture) -> bytes:
@@ -285,5 +279,5 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
 )

@@ -1,16 +1,13 @@
-"""The ID3v2 tag in WAV, RF64, AIFF and DFF files, which consist of chunks.
+"""The ID3v2 tag in WAV, AIFF and DFF files, which consist of chunks.
 
-Sources: RIFF 1991, EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), EA IFF 85, DSDIFF 1.5.
+Sources: RIFF 1991, EA IFF 85, DSDIFF 1.5.
 """
 
-import io
 import os
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import BinaryIO, NamedTuple
-
-from mutagen.wave import WAVE
 
 from covergen.library.formats.splice import splice
 from covergen.library.formats.tag_format import Place
@@ -21,28 +18,21 @@ from covergen.library.formats.texts import (
     from_info_chunks,
 )
 
-__all__ = ["AIFF", "DFF", "RF64", "WAV", "open_rf64"]
+__all__ = ["AIFF", "DFF", "WAV"]
 
 _MAX_TRAILING_CHUNKS = 16
 _MAX_TEXT_BYTES = 64 << 10
 _REACH = 64 << 10
-
-# RF64: a size of -1 stands for one in the `ds64` chunk, which is always the first.
-_IN_DS64 = 0xFFFFFFFF
-_DS64_BODY = 20
-_LONG_SIZES = struct.Struct("<QQQI")  # file size, data size, sample count, table length
-_LONG_SIZE = struct.Struct("<4sQ")
 
 
 class _Form(NamedTuple):
     """A chunk-based format. A new tag chunk gets the first of `tag_names`.
 
     `texts` reads texts from other chunks: top-level ones, or those inside the `text_list` chunks,
-    given as name and first bytes of the body. A `tag_list` chunk may contain a tag too. `long`:
-    there is a `ds64` chunk.
+    given as name and first bytes of the body. A `tag_list` chunk may contain a tag too.
     """
 
-    names: tuple[bytes, ...]
+    name: bytes
     kinds: tuple[bytes, ...]
     head: struct.Struct
     tag_names: tuple[bytes, ...]
@@ -50,7 +40,6 @@ class _Form(NamedTuple):
     texts: Callable[[Iterable[tuple[bytes, bytes]]], Texts]
     text_list: tuple[bytes, bytes] | None = None
     tag_list: tuple[bytes, bytes] | None = None
-    long: bool = False
 
 
 class _Chunk(NamedTuple):
@@ -67,23 +56,19 @@ def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
     """Return all chunks and the end of the form, including a tag that its size omits.
 
     An audio chunk that runs past the end of the file is cut off there: the file was written to a
-    pipe, before its length was known, or is truncated. An RF64 file must be complete.
+    pipe, before its length was known, or is truncated.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     name, length = form.head.unpack(file.read(form.head.size))
-    if name not in form.names or file.read(4) not in form.kinds:
-        raise ValueError(f"the {form.names[0].decode()} header is damaged")
-    long_sizes = _long_sizes(file) if form.long else {}
-    end = form.head.size + _size(name, length, long_sizes)
-    if form.long and end > size:
-        raise ValueError("the end of the file is missing")
-    end = min(end, size)
+    if name != form.name or file.read(4) not in form.kinds:
+        raise ValueError(f"the {form.name.decode()} header is damaged")
+    end = min(form.head.size + length, size)
     chunks, at = [], form.head.size + 4
     while at + form.head.size <= end:
-        chunk = _chunk_at(form, file, at, size, long_sizes)
+        chunk = _chunk_at(form, file, at, size)
         if chunk.end > end:
-            if chunk.name not in form.audio_names or form.long:
+            if chunk.name not in form.audio_names:
                 raise ValueError("a chunk runs past the end of the file")
             chunk = chunk._replace(end=end, next=min(end + (end - chunk.body) % 2, size))
         chunks.append(chunk)
@@ -94,30 +79,11 @@ def _chunks(form: _Form, file: BinaryIO) -> tuple[list[_Chunk], int]:
     return chunks, max(at, end)
 
 
-def _chunk_at(
-    form: _Form, file: BinaryIO, at: int, size: int, long_sizes: dict[bytes, int]
-) -> _Chunk:
+def _chunk_at(form: _Form, file: BinaryIO, at: int, size: int) -> _Chunk:
     file.seek(at)
     name, length = form.head.unpack(file.read(form.head.size))
-    length = _size(name, length, long_sizes)
     body = at + form.head.size
     return _Chunk(name, at, body, body + length, min(body + length + length % 2, size))
-
-
-def _size(name: bytes, length: int, long_sizes: dict[bytes, int]) -> int:
-    return long_sizes.get(name, length) if length == _IN_DS64 else length
-
-
-def _long_sizes(file: BinaryIO) -> dict[bytes, int]:
-    """Return the 64-bit sizes by chunk name, including the file's own. Source: EBU Tech 3306."""
-    name, length = struct.unpack("<4sI", file.read(8))
-    if name != b"ds64":
-        raise ValueError("the ds64 chunk is missing")
-    data = file.read(min(length, _REACH))
-    file_size, data_size, _, count = _LONG_SIZES.unpack_from(data)
-    table = data[_LONG_SIZES.size : _LONG_SIZES.size + count * _LONG_SIZE.size]
-    found = dict(_LONG_SIZE.iter_unpack(table[: len(table) // _LONG_SIZE.size * _LONG_SIZE.size]))
-    return {**found, b"data": data_size, **dict.fromkeys(_RF64.names, file_size)}
 
 
 def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[_Chunk]:
@@ -128,7 +94,7 @@ def _up_to_tag(form: _Form, file: BinaryIO, at: int) -> list[_Chunk]:
     size = file.seek(0, os.SEEK_END)
     found: list[_Chunk] = []
     while at + form.head.size <= size and len(found) < _MAX_TRAILING_CHUNKS:
-        chunk = _chunk_at(form, file, at, size, {})
+        chunk = _chunk_at(form, file, at, size)
         if chunk.end > size or not chunk.name.isascii():
             break
         found.append(chunk)
@@ -165,19 +131,11 @@ def _store(form: _Form, file: BinaryIO, tag: bytes) -> None:
     data = pad + form.head.pack(name, len(tag)) + tag + bytes(len(tag) % 2) if tag else b""
     length = max(end, stop) - form.head.size + len(data) - (stop - start)
     file.seek(0)
-    form_name, stored = form.head.unpack(file.read(form.head.size))
-    is_long = form.long and stored == _IN_DS64
-    header = form.head.pack(form_name, _IN_DS64 if is_long else length)
-    if not form.long:
-        for audio in (chunk for chunk in chunks if chunk.name in form.audio_names):
-            file.seek(audio.start)  # its size may have been too large
-            file.write(form.head.pack(audio.name, audio.end - audio.body))
+    file.write(form.head.pack(form.name, length))
+    for audio in (chunk for chunk in chunks if chunk.name in form.audio_names):
+        file.seek(audio.start)  # its size may have been too large
+        file.write(form.head.pack(audio.name, audio.end - audio.body))
     splice(file, start, stop, data)
-    file.seek(0)
-    file.write(header)
-    if is_long:
-        file.seek(_DS64_BODY)
-        file.write(struct.pack("<Q", length))
 
 
 def _around(form: _Form, file: BinaryIO) -> object:
@@ -189,8 +147,7 @@ def _around(form: _Form, file: BinaryIO) -> object:
         if chunk.name in form.audio_names:
             found.append((chunk.name, chunk.end - chunk.body))
         elif chunk is not own:
-            # The file's own size comes first in `ds64`.
-            found.append((chunk.name, _body(file, chunk)[8 if chunk.name == b"ds64" else 0 :]))
+            found.append((chunk.name, _body(file, chunk)))
     size = file.seek(0, os.SEEK_END)
     file.seek(end)
     return found, size - end, file.read(_REACH)
@@ -242,22 +199,20 @@ def _place(form: _Form) -> Place:
     )
 
 
-_WAV = _Form(
-    names=(b"RIFF",),
-    kinds=(b"WAVE",),
-    head=struct.Struct("<4sI"),
-    tag_names=(b"id3 ", b"ID3 "),
-    audio_names=(b"data",),
-    texts=from_info_chunks,
-    text_list=(b"LIST", b"INFO"),
+WAV = _place(
+    _Form(
+        name=b"RIFF",
+        kinds=(b"WAVE",),
+        head=struct.Struct("<4sI"),
+        tag_names=(b"id3 ", b"ID3 "),
+        audio_names=(b"data",),
+        texts=from_info_chunks,
+        text_list=(b"LIST", b"INFO"),
+    )
 )
-_RF64 = _WAV._replace(names=(b"RF64", b"BW64"), long=True)
-
-WAV = _place(_WAV)
-RF64 = _place(_RF64)
 AIFF = _place(
     _Form(
-        names=(b"FORM",),
+        name=b"FORM",
         kinds=(b"AIFF", b"AIFC"),
         head=struct.Struct(">4sI"),
         tag_names=(b"ID3 ",),
@@ -267,7 +222,7 @@ AIFF = _place(
 )
 DFF = _place(
     _Form(
-        names=(b"FRM8",),
+        name=b"FRM8",
         kinds=(b"DSD ",),
         head=struct.Struct(">4sQ"),
         tag_names=(b"ID3 ",),
@@ -277,20 +232,3 @@ DFF = _place(
         tag_list=(b"PROP", b"SND "),
     )
 )
-
-
-def open_rf64(file: BinaryIO, **options: bool) -> WAVE:
-    """Open an RF64 file as a 32-bit WAVE without audio data, but with the right duration.
-
-    Raises mutagen's errors, ValueError and struct.error.
-    """
-    head = _RF64.head
-    chunks, _ = _chunks(_RF64, file)
-    small = [(c.name, b"" if c.name == b"data" else _body(file, c)) for c in chunks]
-    parts = [head.pack(name, len(body)) + body + bytes(len(body) % 2) for name, body in small]
-    body = b"WAVE" + b"".join(parts)
-    wave = WAVE(io.BytesIO(head.pack(b"RIFF", len(body)) + body), **options)
-    (bytes_per_second,) = struct.unpack_from("<I", dict(small)[b"fmt "], 8)
-    data_size = sum(chunk.end - chunk.body for chunk in chunks if chunk.name == b"data")
-    wave.info.length = data_size / bytes_per_second if bytes_per_second else 0.0
-    return wave

@@ -22,7 +22,6 @@ __all__ = [
     "read_bytes",
     "size_bytes",
     "void",
-    "void_head",
 ]
 
 VOID = b"\xec"
@@ -128,15 +127,12 @@ def master(name: bytes, parts: list[bytes], *, crc: bool) -> bytes:
     return element(name, body)
 
 
-def void_head(total: int) -> bytes:
-    """Encode the head of a Void element of `total` bytes, at least 2."""
-    length = min(8, total - 1)
-    return VOID + size_bytes(total - 1 - length, length)
-
-
 def void(total: int) -> bytes:
-    """Encode a Void element of `total` bytes; b"" for 0."""
-    return void_head(total).ljust(total, b"\0") if total else b""
+    """Encode a Void element of `total` bytes, at least 2; b"" for 0."""
+    if not total:
+        return b""
+    length = min(8, total - 1)
+    return (VOID + size_bytes(total - 1 - length, length)).ljust(total, b"\0")
 
 
 def number(data: bytes) -> int:
@@ -144,6 +140,6 @@ def number(data: bytes) -> int:
     return int.from_bytes(data, "big")
 
 
-def number_bytes(value: int, minimum: int = 1) -> bytes:
-    """Encode an unsigned integer in at least `minimum` bytes."""
-    return value.to_bytes(max(minimum, (value.bit_length() + 7) // 8), "big")
+def number_bytes(value: int) -> bytes:
+    """Encode an unsigned integer in as few bytes as possible."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")

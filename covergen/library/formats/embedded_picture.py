@@ -11,6 +11,7 @@ __all__ = [
     "PictureFilter",
     "TooLargeError",
     "is_front_cover",
+    "is_kept",
 ]
 
 FRONT_COVER = 3
@@ -40,6 +41,11 @@ class EmbeddedPicture:
 
 PictureFilter = Callable[[EmbeddedPicture], bool]
 """A predicate that selects the pictures to remove."""
+
+
+def is_kept(picture: EmbeddedPicture | None, should_remove: PictureFilter) -> bool:
+    """Whether an edit keeps an item of a tag, with its picture if it is one."""
+    return picture is None or not should_remove(picture)
 
 
 def is_front_cover(picture: EmbeddedPicture) -> bool:

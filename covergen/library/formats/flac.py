@@ -15,6 +15,7 @@ from covergen.library.formats.embedded_picture import (
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
+    is_kept,
 )
 from covergen.library.formats.id3_places import START, id3_size
 from covergen.library.formats.splice import outside, padding, splice
@@ -69,11 +70,6 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> s
     return ""
 
 
-def check(file: BinaryIO) -> None:
-    """Raise ValueError or struct.error if `edit` would fail on a damaged structure."""
-    _read(file)
-
-
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
     """All raw blocks except removed pictures and padding, and the bytes around the blocks."""
     metadata = _read(file)
@@ -112,8 +108,7 @@ def _without(
         if kind == _COMMENT:
             kept.append((kind, Comments.parse(body).without(should_remove).join()))
         elif kind == _PICTURE:
-            picture = picture_in(body)
-            if picture is None or not should_remove(picture):
+            if is_kept(picture_in(body), should_remove):
                 kept_pictures.append((kind, body))
         elif kind != _PADDING:
             kept.append((kind, body))
@@ -138,7 +133,7 @@ TAGS = TagFormat(
     others=others,
     edit=edit,
     rest=rest,
-    check=check,
+    check=_read,
     texts=START.texts,
     place=START,
 )

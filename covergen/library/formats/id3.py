@@ -17,7 +17,7 @@ from functools import partial
 from typing import BinaryIO
 
 import mutagen
-from mutagen.id3 import ID3, Frames_2_2
+from mutagen.id3 import ID3
 
 from covergen.core.picture import Picture
 from covergen.library.formats import keys
@@ -48,13 +48,6 @@ _MAX_FRAMES = 10_000
 _MAX_COPIED = 1 << 34  # mutagen copies the rest of the tag for each frame
 
 _NAME = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
-
-# iTunes wrote 2.2 for years. Frame bodies are the same as in 2.3, except pictures and links.
-_NAMES_OF_2_2 = {
-    name.encode(): kind.__base__.__name__.encode()
-    for name, kind in Frames_2_2.items()
-    if name not in ("CRM", "LNK")
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +155,7 @@ def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None, plac
     A tag that is left without frames is removed. Raises TooLargeError.
     """
     old = place.read(file)
-    tag, note = _prefilled(file, place) if new else _load(old)
+    tag, note = _prefilled(file, place) if new else (_load(old), "")
     tag = _without(tag, should_remove)
     if new:
         tag = _with_front_cover(tag, new)
@@ -184,7 +177,7 @@ def rest(
 
     `prefilled`: include the frames that a new tag repeats.
     """
-    tag, _ = _prefilled(file, place) if prefilled else _load(place.read(file))
+    tag = _prefilled(file, place)[0] if prefilled else _load(place.read(file))
     tag = _without(tag, should_remove)
     return tag if _has_frames(tag) else None, place.around(file)
 
@@ -195,12 +188,12 @@ def _prefilled(file: BinaryIO, place: Place) -> tuple[_Tag, str]:
     Players that find an ID3v2 tag ignore all others. So a new one repeats what they read before:
     the frames of an ID3v2 tag elsewhere in the file, or the texts of other kinds of tags.
     """
-    tag, note = _load(place.read(file))
+    tag = _load(place.read(file))
     if _has_frames(tag):
-        return tag, note
+        return tag, ""
     for data in place.others(file):
         with suppress(ValueError):  # damaged: players ignore it too
-            tag, _ = _load(data)
+            tag = _load(data)
             if _has_frames(tag):
                 return tag, "copied an ID3v2 tag from elsewhere in the file into a new one"
     found = place.texts(file)
@@ -219,18 +212,10 @@ def _as_mutagen(data: bytes) -> ID3:
     return ID3(io.BytesIO(data), translate=False, load_v1=False)
 
 
-def _load(data: bytes) -> tuple[_Tag, str]:
-    """Parse a tag and upgrade 2.2 to 2.3. Returns it with a note for the user."""
-    if not data.strip(b"\0"):
-        return _Tag(version=_NEW_VERSION), ""
-    tag = _parse(data)
-    if not _has_frames(tag):
-        return _Tag(version=_NEW_VERSION), ""
-    if tag.version != 2:
-        return tag, ""
-    if tag.tail or not all(frame.name in _NAMES_OF_2_2 for frame in tag.frames):
-        return tag, "kept the ID3v2.2 tag, since 2.3 does not support all of its frames"
-    return _upgraded(tag), "upgraded the ID3v2.2 tag to 2.3"
+def _load(data: bytes) -> _Tag:
+    """Parse a tag; one without frames becomes a new one."""
+    tag = _parse(data) if data.strip(b"\0") else None
+    return tag if tag and _has_frames(tag) else _Tag(version=_NEW_VERSION)
 
 
 def _check_header(data: bytes) -> None:
@@ -309,21 +294,6 @@ def _extended_header_size(version: int, body: bytes) -> int:
     if re.match(rb"[A-Z][A-Z0-9]{3}", body):
         return 0
     return from_synchsafe(body[:4]) if version == 4 else 4 + int.from_bytes(body[:4], "big")
-
-
-def _upgraded(tag: _Tag) -> _Tag:
-    frames = []
-    for frame in tag.frames:
-        body = frame.body
-        if frame.name == b"PIC":
-            body = body[:1] + _mime_of(body[1:4]) + b"\0" + body[4:]
-        frames.append(_Frame(name=_NAMES_OF_2_2[frame.name], body=body))
-    return _Tag(version=3, frames=tuple(frames))
-
-
-def _mime_of(format_2_2: bytes) -> bytes:
-    known = {b"PNG": b"image/png", b"JPG": b"image/jpeg", LINK.encode(): LINK.encode()}
-    return known.get(format_2_2.upper(), b"image/" + format_2_2.lower())
 
 
 def _compressed_candidates(body: bytes) -> Iterable[bytes]:

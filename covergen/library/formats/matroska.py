@@ -28,8 +28,9 @@ from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     EmbeddedPicture,
     PictureFilter,
+    is_kept,
 )
-from covergen.library.formats.matroska_change import Change, index_targets
+from covergen.library.formats.matroska_change import index_entries, replace_attachments
 from covergen.library.formats.matroska_segment import (
     ATTACHMENTS,
     CLUSTER,
@@ -103,28 +104,30 @@ def others(file: mutagen.FileType) -> object:
 def edit(file: BinaryIO, should_remove: PictureFilter, new: Picture | None) -> str:
     """Remove pictures and add `new` as the first attachment.
 
-    Raises TooLargeError if an index after the clusters has no room for its changes.
+    Raises TooLargeError if no index of the file can refer to attachments.
     """
     segment = read_segment(file)
     kept = _kept_attachments(file, segment, should_remove)
     attached = [_attachment(new), *kept] if new else kept
     attachments = element(ATTACHMENTS, b"".join(attached)) if attached else b""
-    Change(file, segment, attachments).apply()
+    replace_attachments(file, segment, attachments)
     return ""
 
 
 def rest(file: BinaryIO, should_remove: PictureFilter) -> object:
-    """All other elements, the remaining attachments, and the elements that the indexes point to."""
+    """All other elements, with the positions of those that may not move, and the index entries."""
     segment = read_segment(file)
     head = read_bytes(file, 0, segment.size_at), segment.size is None
+    clusters = segment.all(CLUSTER)
+    moving = clusters[0].start if clusters and not segment.all(CUES) else segment.end
     plain = [
-        (item.id, _size_or_hash(file, item))
+        (item.id, item.start < moving and item.start - segment.body, _size_or_hash(file, item))
         for item in segment.elements
-        if item.id not in (VOID, SEEK_HEAD, CUES, ATTACHMENTS)
+        if item.id not in (VOID, SEEK_HEAD, ATTACHMENTS)
     ]
     kept = _kept_attachments(file, segment, should_remove)
     trailing = read_bytes(file, segment.end, segment.end + MAX_TEXT_BYTES)
-    return head, plain, index_targets(file, segment), kept, trailing
+    return head, plain, index_entries(file, segment), kept, trailing
 
 
 def _size_or_hash(file: BinaryIO, item: Element) -> object:
@@ -224,7 +227,7 @@ def _kept_attachments(
     return [
         read_bytes(file, item.start, item.end)
         for item, picture in _attachments(file, segment)
-        if picture is None or not should_remove(picture)
+        if is_kept(picture, should_remove)
     ]
 
 

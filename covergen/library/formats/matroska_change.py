@@ -1,14 +1,13 @@
-"""Replace the attachments of a Matroska file, and update what depends on their size.
+"""Replace the attachments of a Matroska file, and update the index that refers to them.
 
-Clusters are never rewritten. If they move, the positions in the indexes are updated. An index that
-outgrows its place is moved next to the attachments, before the clusters.
+New attachments take the place of the old ones or other free space, or go to the end of the segment,
+where players find them by the SeekHead. So nothing else moves. mkvpropedit does the same. In a
+stream, whose clusters no index refers to, they are inserted before the first cluster.
 
 Source: RFC 9559.
 """
 
-import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from covergen.library.formats.ebml import (
@@ -17,249 +16,134 @@ from covergen.library.formats.ebml import (
     Element,
     children,
     element,
-    head_at,
     master,
     number,
     number_bytes,
     parts_of,
-    read_bytes,
     size_bytes,
     void,
-    void_head,
 )
 from covergen.library.formats.embedded_picture import TooLargeError
 from covergen.library.formats.matroska_segment import (
     ATTACHMENTS,
     CLUSTER,
     CUES,
+    INFO,
     SEEK_HEAD,
+    TRACKS,
     Segment,
 )
-from covergen.library.formats.splice import padding, splice
+from covergen.library.formats.splice import splice
 
-__all__ = ["Change", "index_targets"]
+__all__ = ["index_entries", "replace_attachments"]
 
 _SEEK, _SEEK_ID, _SEEK_POSITION = (bytes.fromhex(name) for name in ("4dbb", "53ab", "53ac"))
-_CUE_MASTERS = (b"\xbb", b"\xb7", b"\xdb")
-_CUE_POSITIONS = (b"\xf1", b"\xea", b"\x97", b"\xeb")
-_POSITION, _BLOCKS = b"\xa7", (b"\xa3", b"\xa0")
-_WIDE = 8  # bytes reserved for a position that is not known yet
+_FOUND_ANYWAY = (INFO, TRACKS)  # always before the first cluster
+
+_Place = tuple[int, int]
 
 
-def index_targets(file: BinaryIO, segment: Segment) -> object:
-    """Return the elements that the indexes point to, for comparison; without attachments."""
-    names = _names(segment)
-    cues = [list(_cue_targets(body, names)) for body in segment.bodies(file, CUES)]
-    seeks = [
-        (name, names.get(number(position), ""))
-        for body in segment.bodies(file, SEEK_HEAD)
-        for name, position in _seeks(body)
-        if name != ATTACHMENTS
-    ]
-    return cues, sorted(seeks)
+def index_entries(file: BinaryIO, segment: Segment) -> object:
+    """Return the entries of the SeekHeads, except those that a change of attachments may change."""
+    own = (ATTACHMENTS, *_FOUND_ANYWAY)
+    heads = segment.bodies(file, SEEK_HEAD)
+    return [entry for head in heads for entry in _seeks(head) if entry[0] not in own]
 
 
-def _names(segment: Segment) -> dict[int, str]:
-    """Return the elements by position, each as its ID and a running number."""
-    counts: Counter[bytes] = Counter()
-    names = {}
+def replace_attachments(file: BinaryIO, segment: Segment, attachments: bytes) -> None:
+    """Replace the attachments; b"" removes them.
+
+    Raises TooLargeError if no index of the file can refer to attachments.
+    """
+    gaps, end = _gaps(segment), _end(file, segment)
+    tail = next((gap for gap in gaps if gap[1] == end), (end, end))
+    place = next((gap for gap in gaps if gap != tail and _fits(attachments, gap)), tail)
+    changes = {gap: void(gap[1] - gap[0]) for gap in gaps} | {tail: b"", place: attachments}
+    if place != tail:
+        changes[place] += void(place[1] - place[0] - len(attachments))
+    position = place[0] - segment.body if attachments else None
+    for head in segment.all(SEEK_HEAD):
+        room = head.start, _end_of_room(segment, head)
+        changes[room] = _seek_head(head.read(file), room[1] - room[0], position)
+        position = None  # only in the first index
+    for (start, stop), data in sorted(changes.items(), reverse=True):
+        splice(file, start, stop, data)
+    _resize(file, segment, len(changes[tail]) - (tail[1] - tail[0]))
+
+
+def _end(file: BinaryIO, segment: Segment) -> int:
+    """Return where to put attachments that fit nowhere else."""
+    first = next((cluster.start for cluster in segment.all(CLUSTER)), segment.end)
+    seeks = [position for head in segment.bodies(file, SEEK_HEAD) for _, position in _seeks(head)]
+    if not segment.all(CUES) and all(segment.body + position <= first for position in seeks):
+        return first
+    if segment.size is None or not seeks:
+        raise TooLargeError("its index cannot refer to a cover; rewrite it with mkvmerge")
+    return segment.end
+
+
+def _gaps(segment: Segment) -> list[_Place]:
+    """Return the places of old attachments and free space, except the room of the SeekHeads."""
+    gaps: list[_Place] = []
+    is_room = False
     for item in segment.elements:
-        counts[item.id] += 1
-        names[item.start - segment.body] = f"{item.id.hex()} {counts[item.id]}"
-    return names
+        is_room = item.id == SEEK_HEAD or (is_room and item.id == VOID)
+        if item.id == ATTACHMENTS or (item.id == VOID and not is_room):
+            start = gaps.pop()[0] if gaps and gaps[-1][1] == item.start else item.start
+            gaps.append((start, item.end))
+    return gaps
 
 
-def _cue_targets(body: bytes, names: dict[int, str]) -> Iterator[tuple[bytes, object]]:
-    for name, inner, _ in children(body):
-        if name in _CUE_MASTERS:
-            yield name, list(_cue_targets(inner, names))
-        elif name in _CUE_POSITIONS:
-            yield name, names.get(number(inner), "")
-        elif name not in (CRC, VOID):
-            yield name, inner
+def _fits(data: bytes, gap: _Place) -> bool:
+    left = gap[1] - gap[0] - len(data)
+    return bool(data) and (left == 0 or left >= 2)  # the size of the smallest Void element
 
 
-def _seeks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _end_of_room(segment: Segment, head: Element) -> int:
+    end = head.end
+    for item in segment.elements:
+        if item.start == end and item.id == VOID:
+            end = item.end
+    return end
+
+
+def _seeks(head: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield ID and position of each entry."""
     for entry in parts_of(head, _SEEK):
         parts = {name: body for name, body, _ in children(entry)}
-        yield parts.get(_SEEK_ID, b""), parts.get(_SEEK_POSITION, b"")
+        yield parts.get(_SEEK_ID, b""), number(parts.get(_SEEK_POSITION, b""))
 
 
-def _seek(name: bytes, position: bytes) -> bytes:
-    return element(_SEEK, element(_SEEK_ID, name) + element(_SEEK_POSITION, position))
+def _seek_head(old: bytes, room: int, position: int | None) -> bytes:
+    """Return a SeekHead and free space, with the new position of the attachments if any.
 
-
-def _moved_cues(body: bytes, moved: Callable[[int], int], width: int) -> list[bytes]:
-    parts = []
-    for name, inner, raw in children(body):
-        if name in _CUE_MASTERS:
-            parts.append(element(name, b"".join(_moved_cues(inner, moved, width))))
-        elif name in _CUE_POSITIONS:
-            value = number_bytes(moved(number(inner)), max(width, len(inner)))
-            parts.append(element(name, value))
-        elif name not in (CRC, VOID):
-            parts.append(raw)
-    return parts
-
-
-class Change:
-    """A replacement of the attachments, with all adjustments that it requires.
-
-    The bytes from `_start` to `_end` are replaced, and everything after them moves by `_delta`.
-    Indexes are updated in place, using free space after them. An index that still does not fit is
-    moved after the attachments.
+    Leaves out what players find anyway if it does not fit otherwise. Raises TooLargeError.
     """
+    seeks = [entry for entry in _seeks(old) if entry[0] != ATTACHMENTS]
+    if position is not None:
+        seeks.append((ATTACHMENTS, position))
+    needed = [entry for entry in seeks if entry[0] not in _FOUND_ANYWAY]
+    for kept in (seeks, needed):
+        parts = [
+            element(_SEEK, element(_SEEK_ID, name) + element(_SEEK_POSITION, number_bytes(at)))
+            for name, at in kept
+        ]
+        data = master(SEEK_HEAD, parts, crc=bool(parts_of(old, CRC)))
+        left = room - len(data)
+        if left == 1:  # too small for a Void element: use a longer size field
+            _, body, _ = next(children(data))
+            return element(SEEK_HEAD, body, total=room)
+        if left >= 0:
+            return data + void(left)
+    raise TooLargeError("its index has no room for a cover; rewrite it with mkvmerge")
 
-    def __init__(self, file: BinaryIO, segment: Segment, attachments: bytes) -> None:
-        self._file, self._segment, self._attachments = file, segment, attachments
-        self._start, self._end = self._region()
-        self._room = self._delta = 0
-        self._outgrown: list[Element] = []
-        self._places: dict[int, int] = {}  # their old and new positions
 
-    def apply(self) -> None:
-        """Write the change. Raises TooLargeError if an index after the clusters does not fit."""
-        patches = self._patches()
-        while patches is None:
-            clusters = self._segment.all(CLUSTER)
-            if clusters and self._start > clusters[0].start:  # players would not look there
-                raise TooLargeError("its index has no room for the new positions")
-            patches = self._patches()
-        indexes = b"".join(self._index(item, _WIDE, with_new=True) for item in self._outgrown)
-        for offset, data in (*patches.items(), *self._cluster_patches()):
-            self._file.seek(offset)
-            self._file.write(data)
-        data = self._attachments + indexes + void(self._room)
-        splice(self._file, self._start, self._end, data)
-        self._resize()
-
-    def _region(self) -> tuple[int, int]:
-        """Return start and end of the attachments with free space, or of the place for them."""
-        items = self._segment.elements
-        own = [n for n, item in enumerate(items) if item.id == ATTACHMENTS]
-        if len(own) > 1:
-            raise ValueError("multiple attachment lists are not supported")
-        clusters = (n for n, item in enumerate(items) if item.id == CLUSTER)
-        first = own[0] if own else next(clusters, len(items))
-        after = first + len(own)
-        while not own and first and items[first - 1].id == VOID:
-            first -= 1
-        while own and after < len(items) and items[after].id == VOID:
-            after += 1
-        places = [*(item.start for item in items), self._segment.end]
-        return places[first], places[after]
-
-    def _patches(self) -> dict[int, bytes] | None:
-        """Return what to write at which offset; None if another index outgrows its place."""
-        sizes = [len(self._index(item, _WIDE, with_new=True)) for item in self._outgrown]
-        content = len(self._attachments) + sum(sizes)
-        self._room = padding(self._end - self._start - content, minimum=2)
-        self._delta = content + self._room - (self._end - self._start)
-        place = self._start - self._segment.body + len(self._attachments)
-        for item, size in zip(self._outgrown, sizes, strict=True):
-            self._places[item.start - self._segment.body] = place
-            place += size
-        patches = {item.start: void_head(item.end - item.start) for item in self._outgrown}
-        for item in (*self._segment.all(SEEK_HEAD), *self._segment.all(CUES)):
-            if item not in self._outgrown:
-                data = self._in_place(item)
-                if data is None:
-                    self._outgrown.append(item)
-                    return None
-                patches[item.start] = data
-        return patches
-
-    def _in_place(self, item: Element) -> bytes | None:
-        """Return the new index and the head of the free space after it; None if it does not fit."""
-        room = self._room_of(item)
-        for with_new in (True, False):
-            data = self._index(item, 0, with_new=with_new)
-            left = room - len(data)
-            if left == 1:  # too small for a Void element: use a longer size field
-                _, body, _ = next(children(data))
-                return element(item.id, body, total=room)
-            if left >= 0:
-                return data + (void_head(left) if left else b"")
-        return None
-
-    def _room_of(self, item: Element) -> int:
-        end = item.end
-        for following in self._segment.elements:
-            is_taken = self._start <= following.start < self._end
-            if following.start == end and following.id == VOID and not is_taken:
-                end = following.end
-        return end - item.start
-
-    def _index(self, item: Element, width: int, *, with_new: bool) -> bytes:
-        """Return an index with new positions of at least `width` bytes, and its checksum if any."""
-        body = item.read(self._file)
-        if item.id == CUES:
-            parts = _moved_cues(body, self._moved, width)
-        else:
-            parts = self._moved_seeks(body, width, with_new=with_new)
-        return master(item.id, parts, crc=bool(parts_of(body, CRC)))
-
-    def _moved(self, position: int) -> int:
-        """Return the new position of the element at an old one."""
-        follows = position >= self._end - self._segment.body
-        return self._places.get(position, position + self._delta if follows else position)
-
-    def _moved_seeks(self, body: bytes, width: int, *, with_new: bool) -> list[bytes]:
-        """Return the updated entries. `with_new`: add one for the attachments if it is missing."""
-        own = _seek(ATTACHMENTS, number_bytes(self._start - self._segment.body, max(width, 1)))
-        parts = []
-        for name, position in _seeks(body):
-            if name == ATTACHMENTS:
-                with_new = True
-            else:
-                moved = number_bytes(self._moved(number(position)), max(width, len(position)))
-                parts.append(_seek(name, moved))
-        return [*parts, own] if self._attachments and with_new else parts
-
-    def _cluster_patches(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the new position fields of the clusters, and their checksums."""
-        for cluster in self._segment.all(CLUSTER) if self._delta else ():
-            if cluster.start >= self._end:
-                heads = list(self._before_blocks(cluster))
-                position = next((item for item in heads if item.id == _POSITION), None)
-                checksum = next((item for item in heads if item.id == CRC), None)
-                if position:
-                    offset, data = self._position_patch(position)
-                    yield offset, data
-                    if checksum:
-                        yield self._checksum_patch(cluster, checksum, offset, data)
-
-    def _before_blocks(self, cluster: Element) -> Iterator[Element]:
-        at = cluster.body
-        while at < cluster.end:
-            name, body, size = head_at(self._file, at)
-            if name in _BLOCKS or size is None:
-                return
-            yield Element(name, at, body, body + size)
-            at = body + size
-
-    def _position_patch(self, position: Element) -> tuple[int, bytes]:
-        moved = self._moved(number(position.read(self._file)))
-        try:
-            return position.body, moved.to_bytes(position.end - position.body, "big")
-        except OverflowError:  # it is optional
-            return position.start, VOID
-
-    def _checksum_patch(
-        self, cluster: Element, checksum: Element, offset: int, data: bytes
-    ) -> tuple[int, bytes]:
-        covered = bytearray(read_bytes(self._file, checksum.end, cluster.end))
-        covered[offset - checksum.end : offset - checksum.end + len(data)] = data
-        return checksum.body, zlib.crc32(covered).to_bytes(4, "little")
-
-    def _resize(self) -> None:
-        """Update the segment's size, in a longer field if necessary, which moves no position."""
-        if self._segment.size is None:
-            return
-        size, width = self._segment.size + self._delta, self._segment.body - self._segment.size_at
-        try:
-            data = size_bytes(size, width)
-        except OverflowError:
-            data = size_bytes(size, _WIDE)
-        splice(self._file, self._segment.size_at, self._segment.body, data)
+def _resize(file: BinaryIO, segment: Segment, by: int) -> None:
+    """Update the segment's size, in a longer field if necessary, which moves no position."""
+    if segment.size is None:
+        return
+    try:
+        data = size_bytes(segment.size + by, segment.body - segment.size_at)
+    except OverflowError:
+        data = size_bytes(segment.size + by, 8)
+    splice(file, segment.size_at, segment.body, data)

@@ -5,7 +5,6 @@ Everything else is copied byte for byte. If the audio moves, the offset tables a
 Sources: ISO/IEC 14496-12 (atoms); QuickTime File Format, Metadata (values and their types).
 """
 
-import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -35,6 +34,7 @@ _FILLERS = (b"free", b"skip")
 _META = (b"udta", b"meta")
 _HANDLER = b"\0\0\0\0" + struct.pack(">I4s", 33, b"hdlr") + bytes(8) + b"mdirappl" + bytes(9)
 _FIXED_HEAD = 8
+_VERSION_BYTES = 4  # of `meta`, before its atoms
 _STILLS = (b"jpeg", b"mjpa", b"png ")  # codecs
 _VALUE_HEAD = 8  # the type and the locale
 
@@ -49,22 +49,13 @@ class _Atom(NamedTuple):
 
 
 class Mp4File(MP4):  # type: ignore[misc]  # mutagen is untyped
-    """mutagen's MP4, extended. `is_video`: it has a video track other than chapter stills.
-
-    It also reads tags from QuickTime's variant of the `meta` atom, which mutagen ignores.
-    """
+    """mutagen's MP4, extended. `is_video`: it has a video track other than chapter stills."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
-        self.tags: mutagen.Tags | None
         self.is_video = False
         with suppress(*DAMAGE):  # reported elsewhere
             self.is_video = _has_video(file)
-        if self.tags is None:
-            body = _body(file, _moov_and_room(file)[0])
-            full = _edited(body, _META, lambda meta: bytes(4 - _version_size(meta)) + meta)
-            if len(full) > len(body) and _contains(body, _META):
-                self.tags = MP4(io.BytesIO(_join(b"moov", full))).tags
 
 
 def pictures(file: mutagen.FileType) -> list[EmbeddedPicture]:
@@ -104,7 +95,7 @@ def check(file: BinaryIO) -> None:
             return
         inner = inner[atom.body : atom.end]
     _check_kind(inner)
-    for _ in _atoms(inner[_version_size(inner) :]):
+    for _ in _atoms(inner[_VERSION_BYTES:]):
         pass
 
 
@@ -212,28 +203,19 @@ def _edited(body: bytes, path: tuple[bytes, ...], edit: Callable[[bytes], bytes]
     return body[:start] + _join(name, new) + body[end:]
 
 
-def _contains(body: bytes, path: tuple[bytes, ...]) -> bool:
-    name, *further = path
-    for atom in _atoms(body):
-        if atom.name == name:
-            return not further or _contains(body[atom.body : atom.end], tuple(further))
-    return False
-
-
 def _edited_meta(meta: bytes, should_remove: PictureFilter, new: Picture | None) -> bytes:
     meta = meta or _HANDLER
-    skip = _version_size(meta)
     _check_kind(meta)
 
     def edited(items: bytes) -> bytes:
         kept = _without(items, should_remove)
         return _edited(kept, (b"covr",), lambda covers: _value(new) + covers) if new else kept
 
-    return meta[:skip] + _edited(meta[skip:], (b"ilst",), edited)
+    return meta[:_VERSION_BYTES] + _edited(meta[_VERSION_BYTES:], (b"ilst",), edited)
 
 
 def _check_kind(meta: bytes | memoryview) -> None:
-    kind = _version_size(meta) + 16
+    kind = _VERSION_BYTES + 16
     if meta[kind : kind + 4] != b"mdir":
         raise ValueError("the metadata is not in iTunes format")
 
@@ -241,11 +223,6 @@ def _check_kind(meta: bytes | memoryview) -> None:
 def _value(picture: Picture) -> bytes:
     kind = _TYPES.get(picture.mime, _UNTYPED)
     return _join(b"data", struct.pack(">II", kind, 0) + picture.data)
-
-
-def _version_size(meta: bytes | memoryview) -> int:
-    # QuickTime's `meta` has no version and flags before its atoms.
-    return 0 if meta[4:8] == b"hdlr" else 4
 
 
 def _without(items: bytes, should_remove: PictureFilter) -> bytes:
@@ -280,7 +257,7 @@ def _leaves(
     for atom in _atoms(body):
         inner, here = body[atom.body : atom.end], (*path, atom.name)
         if here == _META:
-            yield from _leaves(here, inner[_version_size(inner) :], should_remove)
+            yield from _leaves(here, inner[_VERSION_BYTES:], should_remove)
         elif here == (*_META, b"ilst"):
             yield from _leaves(here, _without(inner, should_remove), should_remove)
         elif atom.name in _CONTAINERS or here == _META[:1]:

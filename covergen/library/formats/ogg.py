@@ -20,6 +20,7 @@ from covergen.library.formats.embedded_picture import (
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
+    is_kept,
 )
 from covergen.library.formats.splice import splice
 from covergen.library.formats.tag_format import TagFormat
@@ -167,9 +168,7 @@ def _block_picture(packet: bytes) -> EmbeddedPicture | None:
 
 def _without_blocks(packets: list[bytes], should_remove: PictureFilter) -> list[bytes]:
     """Remove pictures from the blocks, and keep the last-block flag on the last one."""
-    kept = [
-        p for p in packets if (picture := _block_picture(p)) is None or not should_remove(picture)
-    ]
+    kept = [packet for packet in packets if is_kept(_block_picture(packet), should_remove)]
     if len(kept) < len(packets) and packets[-1][0] & _LAST_BLOCK:
         kept[-1] = bytes([kept[-1][0] | _LAST_BLOCK]) + kept[-1][1:]
     return kept

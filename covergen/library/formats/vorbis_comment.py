@@ -19,6 +19,7 @@ from covergen.library.formats.embedded_picture import (
     LINK,
     EmbeddedPicture,
     PictureFilter,
+    is_kept,
 )
 
 __all__ = ["Comments", "front_cover_block", "others", "picture_in", "pictures"]
@@ -90,9 +91,8 @@ class Comments:
 
     def without(self, should_remove: PictureFilter) -> "Comments":
         """Remove pictures. A legacy COVERART counts as a front cover."""
-        return replace(
-            self, entries=tuple(e for e in self.entries if not _is_removed(e, should_remove))
-        )
+        kept = (entry for entry in self.entries if is_kept(_picture(entry), should_remove))
+        return replace(self, entries=tuple(kept))
 
     def with_front_cover(self, picture: Picture) -> "Comments":
         """Add a front cover before the other pictures and after the texts."""
@@ -114,16 +114,15 @@ def _name(entry: bytes) -> str:
     return entry.partition(b"=")[0].decode("ascii", "replace").upper()
 
 
-def _is_removed(entry: bytes, should_remove: PictureFilter) -> bool:
+def _picture(entry: bytes) -> EmbeddedPicture | None:
     name = _name(entry)
     if name not in (_BLOCK, *_LEGACY):
-        return False
+        return None
     try:
         data = base64.b64decode(entry.partition(b"=")[2])
     except binascii.Error:
         data = b""
-    picture = picture_in(data) if name == _BLOCK else EmbeddedPicture(data, FRONT_COVER)
-    return picture is not None and should_remove(picture)
+    return picture_in(data) if name == _BLOCK else EmbeddedPicture(data, FRONT_COVER)
 
 
 def _from_block(value: str) -> EmbeddedPicture | None:

@@ -75,7 +75,7 @@ CREATE INDEX IF NOT EXISTS seen_by_use ON seen (used);
 _NAME = "scan.sqlite"
 _UNUSED_DAYS = 180
 
-_READER_VERSION = 3  # raise it when tags are read differently, so that files are read again
+_READER_VERSION = 4  # raise it when tags are read differently, so that files are read again
 
 
 def _version() -> int:

@@ -6,10 +6,10 @@ Both engines have the same signature and keep the same promises.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from covergen.audio.store import EmbeddingStore
     from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_plans", "paint_plans"]
 
+Item = TypeVar("Item")
+
 
 def paint_plans(
     plans: Iterator[AlbumPlan],
@@ -28,13 +30,16 @@ def paint_plans(
     *,
     seeds: Seeds,
     meter: Meter,
+    then: Callable[[AlbumEmbedding, Cover], Item],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Generator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[Item]:
     """Embed and paint albums; the model is loaded only if there is something to paint.
 
-    Yields one cover for each seed of an album, in order. Raises ModelError, ClusterError, and
-    whatever `check_interrupted` raises.
+    Yields what `then` makes of each cover, one for each seed of an album, in order. `then` is
+    called in threads; `plans`, `emit` and `check_interrupted` are only used by the calling thread.
+    Raises ModelError, ClusterError, and whatever `then` or `check_interrupted` raises, after the
+    covers painted so far. Closing the iterator ends the threads and the workers.
     """
     if options.ray is None:
         from covergen.pipeline import painting
@@ -50,6 +55,7 @@ def paint_plans(
         store,
         seeds=seeds,
         meter=meter,
+        then=then,
         emit=emit,
         check_interrupted=check_interrupted,
     )
@@ -75,12 +81,12 @@ def embed_plans(
             plans, options, store, emit=emit, check_interrupted=check_interrupted
         )
         return
-    from covergen.pipeline.model import load_audio_encoder
+    from covergen.pipeline.model import find_audio_encoder
     from covergen.pipeline.painting import embed_albums
 
     embedded = embed_albums(
         plans,
-        load_audio_encoder(options, emit),
+        find_audio_encoder(options, emit),
         store,
         windows=options.preset.windows,
         workers=options.workers,

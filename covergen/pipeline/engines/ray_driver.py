@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
@@ -28,6 +28,7 @@ from covergen.pipeline.events import (
     TrackEmbedded,
     WorkerUnfit,
 )
+from covergen.pipeline.painting import finishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from covergen.pipeline.painting import Seeds
 
 __all__ = ["embed_plans", "paint_plans"]
+
+Item = TypeVar("Item")
 
 _AT_ONCE = 2  # chunks that a worker has: one is embedded while the other is painted
 _WINDOW = 4  # chunks under way or finished, for each worker
@@ -58,17 +61,27 @@ def paint_plans(
     *,
     seeds: Seeds,
     meter: Meter,
+    then: Callable[[AlbumEmbedding, Cover], Item],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Generator[tuple[AlbumEmbedding, Cover]]:
+) -> Generator[Item]:
     """Embed and paint albums on a cluster, as `painting.paint_plans` does in this process."""
     setup = Setup(
         options=options, paints=True, run_seed=seeds.run, per=seeds.per, folder=Path.cwd()
     )
     finished = _run(plans, setup, store, seeds.of, emit, check_interrupted)
-    with closing(finished):
-        covers = ((embedding, cover) for embedding, covers in finished for cover in covers)
-        yield from meter.painted(covers)
+    with closing(finished), finishing(options.workers) as finishers:
+        batches = (
+            [
+                finishers.submit(then, embedding, cover)
+                for embedding, covers in albums
+                for cover in covers
+            ]
+            for albums in finished
+        )
+        for batch in meter.painted(batches):
+            for future in batch:
+                yield future.result()
 
 
 def embed_plans(
@@ -83,8 +96,9 @@ def embed_plans(
     setup = Setup(options=options, paints=False, run_seed=0, per="track", folder=Path.cwd())
     finished = _run(plans, setup, store, lambda _album: (), emit, check_interrupted)
     with closing(finished):
-        for embedding, _ in finished:
-            yield embedding
+        for albums in finished:
+            for embedding, _ in albums:
+                yield embedding
 
 
 def _run(
@@ -94,8 +108,8 @@ def _run(
     seeds_of: Callable[[Album], Sequence[int]],
     emit: Emit,
     check_interrupted: CheckInterrupted,
-) -> Generator[tuple[AlbumEmbedding, Sequence[Cover]]]:
-    """Yield each album's embedding and covers, in the order of the plans."""
+) -> Generator[list[tuple[AlbumEmbedding, Sequence[Cover]]]]:
+    """Yield each chunk's albums, with their embedding and covers, in the order of the plans."""
     albums = (Ordered(plan, tuple(seeds_of(plan.album))) for plan in plans)
     first = next(albums, None)
     if first is None or setup.options.ray is None:
@@ -108,13 +122,13 @@ def _run(
         driver = _Driver(Queue(chunks), setup, share, store, emit, check_interrupted)
         with closing(driver):
             for chunk, covers in driver.run():
-                yield from driver.albums(chunk, covers)
+                yield list(driver.albums(chunk, covers))
 
 
 def _model_name(setup: Setup) -> str:
     preset = setup.options.preset
     if not setup.paints:
-        return Path(preset.clap).name
+        return ""
     return Path(preset.adapter or preset.base).name if preset.name == UNNAMED else preset.name
 
 

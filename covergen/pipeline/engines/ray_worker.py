@@ -9,6 +9,7 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ from covergen.audio.decoder import Decoders
 from covergen.core.errors import CovergenError
 from covergen.core.reasons import Reason
 from covergen.pipeline.events import AlbumDone
-from covergen.pipeline.model import load_audio_encoder, load_model
-from covergen.pipeline.painting import Seeds, embed_albums, paint_albums
+from covergen.pipeline.model import find_audio_encoder, find_model
+from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Track
+    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Provenance, Track
     from covergen.pipeline.events import Event
     from covergen.pipeline.options import PaintOptions
 
@@ -130,12 +131,10 @@ class Worker:
         events: list[Event] = []
         try:
             if self._setup.paints:
-                self._model = load_model(self._options, events.append)
+                self._model = find_model(self._options, events.append).load(events.append)
                 self._encoder = self._model.audio_encoder
-                preset = replace(self._options.preset, sampling=self._model.sampling)
-                self._options = replace(self._options, preset=preset)
             else:
-                self._encoder = load_audio_encoder(self._options, events.append)
+                self._encoder = find_audio_encoder(self._options, events.append)
         except CovergenError as error:
             return self._failure(error)
         self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
@@ -231,12 +230,18 @@ class Worker:
                 self._model,
                 self._options,
                 seeds=seeds,
+                finish=self._finish,
                 emit=lambda _event: None,
                 check_interrupted=_go_on,
             )
-            for embedding, cover in painted:
+            for embedding, cover in chain.from_iterable(painted):
                 covers[id(embedding.plan)].append(cover)
         return list(covers.values())
+
+    def _finish(
+        self, embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
+    ) -> tuple[AlbumEmbedding, Cover]:
+        return embedding, cover_of(pixels, provenance, self._options)
 
     def _failure(self, error: CovergenError) -> Failure:
         return Failure(host=self._host, message=error.message, hint=error.hint)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MEL",
     "make_audio_encoder",
-    "make_discriminator",
     "make_scheduler",
     "make_text_encoder",
     "make_unet",
@@ -63,20 +62,6 @@ def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
     _open_norm(vae.encoder.mid_block.resnets[-1].conv2.bias, vae.encoder.conv_norm_out)
     _open_norm(vae.decoder.up_blocks[-1].resnets[-1].conv2.bias, vae.decoder.conv_norm_out)
     return vae.to(memory_format=torch.channels_last)
-
-
-def make_discriminator(settings: VaeSettings) -> nn.Sequential:
-    """Return a patch discriminator for pictures in -1..1 (Isola et al. 2017).
-
-    It scores patches of about 50 pixels.
-    """
-    layers: list[nn.Module] = []
-    previous = 3
-    for channels in settings.discriminator:
-        layers += [nn.Conv2d(previous, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        previous = channels
-    layers.append(nn.Conv2d(previous, 1, 3, padding=1))
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -87,23 +87,25 @@ class VaeSettings:
     """The autoencoder. `crops` are (first step, side, batch).
 
     `noise`: the maximum standard deviation of the noise on the decoder's input latents.
-    `squares`: the weight of the squared error relative to the absolute error; it determines the
-    PSNR. `adversarial`: the weight of the adversarial loss from step `adversarial_from` on.
-    `discriminator`: the discriminator's channels.
+    `squares`: the weight of the squared error relative to the absolute error. From step
+    `sharpen_from` on only the decoder is trained, to reproduce the colours and the `gradients` of
+    windows of side `window`, and `pixels` is the weight of the error of single pixels.
     """
 
-    channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # downsampling by 32
+    channels: tuple[int, ...] = (16, 32, 32, 64, 96, 128)  # downsampling by 32
     noise: float = 0.1
     squares: float = 8.0
-    adversarial: float = 0.05
-    adversarial_from: int = 2000
-    discriminator: tuple[int, ...] = (16, 32, 64, 96)
+    sharpen_from: int = 6000
+    window: int = 16
+    pixels: float = 0.2
+    gradients: float = 6.0
     crops: tuple[tuple[int, int, int], ...] = (
         (0, 128, 8),
         (1400, 256, 2),
-        (4800, 512, 1),
     )
-    optimisation: Optimisation = Optimisation(steps=5800, cooling=2000, batch=8, rate=8e-4, seed=1)
+    optimisation: Optimisation = Optimisation(
+        steps=16_000, cooling=2000, batch=2, rate=5e-4, seed=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class AudioEncoderSettings:
     together: float = 0.1
     weighed_from: int = 4000
     moods: tuple[float, float] = (2.0, 5.0)
-    noise: float = 2.0
+    noise: float = 32.0
     optimisation: Optimisation = Optimisation(
         steps=8000, cooling=2000, batch=12, rate=1e-3, seed=2, bfloat16=True
     )
@@ -158,7 +160,7 @@ class BaseSettings:
 
 ADAPTER = TrainingRecipe(
     tokens=8,
-    rank=8,
+    rank=4,
     learning_rate=1e-3,
     batch_size=16,
     max_steps=800,

@@ -1,8 +1,8 @@
 """Train the autoencoder between crops of the painter's pictures and their latents.
 
-The decoder is also trained against a discriminator (Esser et al. 2021, arXiv 2012.09841): where
-the latents do not determine the exact position of an edge, the pixel error alone is smallest for
-a blurred edge.
+Latents do not determine the exact position of an edge, so the pixel error alone is smallest for a
+blurred edge. The decoder is therefore also trained to reproduce the distribution of colours and of
+gradients in small windows, wherever in the window they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from covergen.starter.recipe.dataset import load_shards
-from covergen.starter.recipe.models import make_discriminator, make_vae
+from covergen.starter.recipe.models import make_vae
 from covergen.starter.recipe.patches import load_basis
 from covergen.starter.recipe.training_loop import Stage, load_average, train
 
@@ -27,30 +27,16 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import VaeSettings
 
-__all__ = ["load_vae_average", "pixels_to_tensor", "psnr_db", "tensor_to_pixels", "train_vae"]
+__all__ = [
+    "load_vae_average",
+    "local_distance",
+    "pixels_to_tensor",
+    "psnr_db",
+    "tensor_to_pixels",
+    "train_vae",
+]
 
 _LOG_VARIANCE = -12.0
-
-
-class _AdversarialVae(nn.Module):
-    """The autoencoder and its discriminator, trained together."""
-
-    def __init__(self, settings: VaeSettings, latent_channels: int) -> None:
-        super().__init__()
-        self.vae = make_vae(settings, latent_channels)
-        self.discriminator = make_discriminator(settings)
-
-    def generator_loss(self, painted: Tensor) -> Tensor:
-        """Return the decoder's adversarial loss."""
-        frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
-        scores: Tensor = torch.func.functional_call(self.discriminator, frozen, (painted,))
-        return -scores.mean()
-
-    def discriminator_loss(self, painted: Tensor, target: Tensor) -> Tensor:
-        """Return the hinge loss of the discriminator (Lim & Ye 2017, arXiv 1705.02894)."""
-        real, fake = self.discriminator(target), self.discriminator(painted.detach())
-        loss: Tensor = nn.functional.relu(1 - real).mean() + nn.functional.relu(1 + fake).mean()
-        return loss
 
 
 def train_vae(run: RunFolder) -> bool:
@@ -58,8 +44,7 @@ def train_vae(run: RunFolder) -> bool:
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
     basis = load_basis(run)
-    model = _AdversarialVae(settings, len(basis.scale)).to(run.device)
-    vae = model.vae
+    vae = make_vae(settings, len(basis.scale)).to(run.device)
     pictures = load_shards(run, "train", "large")
     held_out = load_shards(run, "validation", "large")[0][:8]
     upscale = run.recipe.dataset.large_size // run.recipe.dataset.picture_size
@@ -70,24 +55,14 @@ def train_vae(run: RunFolder) -> bool:
         crops = _crops(pictures, side, batch, basis.side * upscale, rng)
         target = pixels_to_tensor(crops).to(run.device)
         latents = torch.from_numpy(basis.encode(_reduce(crops, upscale))).to(run.device)
+        noise_std = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
+        noisy = latents + noise_std * torch.randn_like(latents)  # like painted ones
+        if step >= settings.sharpen_from:
+            return _sharp_losses(vae.decode(noisy).sample, target, settings, rng)
         encoded = vae.encode(target).latent_dist.mean
         latents_error = nn.functional.mse_loss(encoded, latents)
-        # Train on noisy latents, like those that the base will paint, and on encoded ones.
-        noise_std = settings.noise * torch.rand(batch, 1, 1, 1, device=run.device)
-        from_encoder = (torch.arange(batch, device=run.device) + step) % 2 == 0
-        noisy = latents + noise_std * torch.randn_like(latents)
-        decoder_input = torch.where(from_encoder[:, None, None, None], encoded.detach(), noisy)
-        painted = vae.decode(decoder_input).sample
-        pixels, edges = _differences(painted, target, settings.squares)
-        parts = {"pixels": pixels, "latents": latents_error}
-        loss = pixels + edges + latents_error
-        if step >= settings.adversarial_from:
-            parts |= {
-                "generator": model.generator_loss(painted),
-                "discriminator": model.discriminator_loss(painted, target),
-            }
-            loss = loss + settings.adversarial * parts["generator"] + parts["discriminator"]
-        return {"loss": loss, **parts}
+        pixels, edges = _differences(vae.decode(noisy).sample, target, settings.squares)
+        return {"loss": pixels + edges + latents_error, "pixels": pixels, "latents": latents_error}
 
     def evaluate() -> dict[str, float]:
         target = pixels_to_tensor(held_out)
@@ -105,7 +80,7 @@ def train_vae(run: RunFolder) -> bool:
     stage = Stage(
         run=run,
         name="vae",
-        model=model,
+        model=vae,
         optimisation=settings.optimisation,
         losses=losses,
         evaluate=evaluate,
@@ -116,9 +91,8 @@ def train_vae(run: RunFolder) -> bool:
 def load_vae_average(run: RunFolder) -> AutoencoderKL:
     """Load the averaged autoencoder, frozen, with a negligible latent variance."""
     channels = run.recipe.latents.channels
-    model = _AdversarialVae(run.recipe.vae, channels)
-    load_average(run.folder / "vae", model)
-    vae = model.vae
+    vae = make_vae(run.recipe.vae, channels)
+    load_average(run.folder / "vae", vae)
     with torch.no_grad():
         vae.quant_conv.weight[channels:] = 0
         vae.quant_conv.bias[channels:] = _LOG_VARIANCE
@@ -182,6 +156,48 @@ def _differences(painted: Tensor, target: Tensor, squares: float) -> tuple[Tenso
         edges = edges + 0.5 * (across + down)
         error = nn.functional.avg_pool2d(error, 2) if scale < 2 else error
     return pixels, edges
+
+
+def _sharp_losses(
+    painted: Tensor, target: Tensor, settings: VaeSettings, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """Return the losses that sharpen: few of single pixels, mostly those of windows.
+
+    Half of the steps cut the windows at random places, so that their borders leave no trace.
+    """
+    pixels, edges = _differences(painted, target, squares=0.0)
+    if rng.random() < 0.5:
+        top, left = rng.integers(1, settings.window, size=2)
+        height, width = (length - settings.window for length in target.shape[-2:])
+        painted, target = (
+            t[..., top : top + height, left : left + width] for t in (painted, target)
+        )
+    colors = local_distance(painted, target, settings.window)
+    gradients = local_distance(_gradients(painted), _gradients(target), settings.window)
+    loss = settings.pixels * (pixels + 0.3 * edges) + colors + settings.gradients * gradients
+    return {"loss": loss, "pixels": pixels, "colors": colors, "gradients": gradients}
+
+
+def local_distance(first: Tensor, second: Tensor, side: int) -> Tensor:
+    """Return the mean Wasserstein distance between the values of windows, for each channel.
+
+    In one dimension it is the mean difference of the sorted values. first, second: (B, C, H, W),
+    with H and W multiples of `side`.
+    """
+    ordered = [_windows(tensor, side).sort(-1).values for tensor in (first, second)]
+    return (ordered[0] - ordered[1]).abs().mean()
+
+
+def _windows(tensor: Tensor, side: int) -> Tensor:
+    """Cut (B, C, H, W) into (B, C, H / side, W / side, side·side)."""
+    return tensor.unfold(2, side, side).unfold(3, side, side).flatten(4)
+
+
+def _gradients(pixels: Tensor) -> Tensor:
+    """Return the differences of lightness to the next pixel, down and across: (B, 2, H, W)."""
+    light = nn.functional.pad(pixels.mean(1, keepdim=True), (0, 1, 0, 1), mode="replicate")
+    here = light[..., :-1, :-1]
+    return torch.cat([light[..., 1:, :-1] - here, light[..., :-1, 1:] - here], dim=1)
 
 
 def _save_sheet(path: Path, target: Tensor, painted: Tensor) -> None:

@@ -35,6 +35,9 @@ class FakeEncoder:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def embed(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         self.batches.append(len(waveforms))
         angles = waveforms.std(axis=1) * 3

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from covergen.core.picture import (
@@ -25,6 +25,7 @@ from covergen.core.picture import (
     open_picture,
     read_jpeg_quality,
     read_provenance,
+    shrunk_to_fit,
 )
 from covergen.core.types import Cover, Provenance
 from tests.media import picture_bytes
@@ -183,6 +184,44 @@ def test_a_limit_in_bytes_costs_quality_and_then_pixels(
     assert read_provenance(limited.data) == _PROVENANCE
     whole_at_60 = len(encode(cover, replace(encoding, quality=60)).data)
     assert (limited.width == 256) == (kind == "jpeg" and whole_at_60 <= most)
+
+
+def test_a_png_with_few_colors_keeps_a_palette_when_it_is_scaled() -> None:
+    canvas, random = Image.new("RGB", (1024, 1024), "navy"), np.random.default_rng(0)
+    for color in ("red", "white", "gold", "teal") * 200:
+        x, y = random.integers(0, 1024, 2).tolist()
+        ImageDraw.Draw(canvas).ellipse((x - 20, y - 20, x + 20, y + 20), color)
+    pixels = np.asarray(canvas)
+    cover = Cover(pixels=pixels, provenance=_PROVENANCE)
+    whole = encode(cover, _PNG)
+    limited = encode(cover, replace(_PNG, max_bytes=45_000))
+    assert len(whole.data) > 45_000
+    assert limited.colors
+    assert limited.width > 400
+    assert limited == encode(cover, replace(_PNG, size=limited.width))
+    exact = canvas.resize((limited.width,) * 2, Image.Resampling.LANCZOS)
+    shown = np.asarray(_opened(limited).convert("RGB")).astype(int)
+    assert np.abs(shown - np.asarray(exact)).mean() < 5
+
+
+def test_a_photo_is_shrunk_upright_and_in_its_colors() -> None:
+    noise = np.random.default_rng(0).integers(0, 40, (200, 300, 3), np.uint8)
+    noise[:100] += 200  # bright above, dark below, but lying on its side
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    red, stream = ImageCms.createProfile("sRGB"), io.BytesIO()
+    profile = bytearray(ImageCms.ImageCmsProfile(red).tobytes())
+    place = profile.index(b"rXYZ", 128)  # exchange the entries of red and blue
+    other = profile.index(b"bXYZ", 128)
+    profile[place : place + 4], profile[other : other + 4] = b"bXYZ", b"rXYZ"
+    noise[..., 2] //= 4
+    Image.fromarray(noise).save(stream, "JPEG", quality=95, exif=exif, icc_profile=bytes(profile))
+    shown = _opened(shrunk_to_fit(Picture.parse(stream.getvalue()), 20_000)).convert("RGB")
+    pixels = np.asarray(shown).astype(int)
+    assert shown.height > shown.width
+    width = shown.width // 2
+    assert pixels[:, width:].mean() > pixels[:, :width].mean() + 50
+    assert pixels[..., 2].mean() > pixels[..., 0].mean() + 20
 
 
 def test_a_cover_within_the_limit_is_not_encoded_otherwise() -> None:

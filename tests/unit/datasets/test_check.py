@@ -45,6 +45,17 @@ def health(folder: Path) -> Health:
     return total
 
 
+def test_a_caption_beyond_the_text_encoder_is_a_warning(tmp_path: Path) -> None:
+    for stem in ("fits", "long"):
+        add(tmp_path, stem, picture(), embedding=torch.ones(1, 4))
+    (tmp_path / "metadata.csv").write_text(
+        f"image_filename,caption\nfits.png,{'word ' * 75}\nlong.png,{'word ' * 76}\n"
+    )
+    found = {pair.pair.stem: pair for pair in examined(tmp_path)}
+    assert (reasons(found["fits"]), reasons(found["long"])) == ([], [Reason.LONG_CAPTION])
+    assert found["long"].usable
+
+
 @pytest.mark.parametrize(
     ("width", "height", "expected"),
     [

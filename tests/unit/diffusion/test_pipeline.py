@@ -45,7 +45,7 @@ def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, **options: Any) -> PipelinePainter:
-    painter = load_pipeline(folder, device=CPU, dtype=torch.float32, **options)
+    painter = load_pipeline(folder, name="tiny", device=CPU, dtype=torch.float32, **options)
     _shrink(painter.pipeline)
     return painter
 
@@ -175,7 +175,7 @@ def test_negative_prompt_is_passed_on_or_refused(sdxl: Path, tmp_path: Path) -> 
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     for folder in (tmp_path, make_tiny_pipeline(tmp_path / "flux", "flux")):
         with pytest.raises(UsageError, match="takes no negative prompt"):
-            load_pipeline(folder, device=CPU, dtype=torch.float32, negative="red")
+            load_pipeline(folder, name="tiny", device=CPU, dtype=torch.float32, negative="red")
 
 
 def test_other_scheduler_is_used_where_it_fits(sdxl: Path, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ OTHER = picture_bytes("png", 16, (1, 2, 3))
 TAG_FORMATS = (
     "mp3",
     "wav",
-    "rf64",
     "flac",
     "mp4",
     "vorbis",

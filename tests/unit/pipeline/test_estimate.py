@@ -52,25 +52,25 @@ def _run(clock: Clock, meter: Meter) -> None:
             clock.wait(2)
             yield album
 
-    def painted(albums: Iterable[int]) -> Iterator[int]:
+    def painted(albums: Iterable[int]) -> Iterator[list[int]]:
         for album in albums:
             clock.wait(5)
-            yield album
+            yield [album]
 
     with meter.loading():
         clock.wait(7)
     done = []
-    for cover in meter.painted(painted(meter.embeddings(embedded()))):
+    for batch in meter.painted(painted(meter.embeddings(embedded()))):
         meter.cover_bytes += 1000
         clock.wait(100)
-        done.append(cover)
+        done += batch
     assert done == [0, 1, 2]
 
 
 def _measured() -> Meter:
     """The measurements of `_run`."""
     return Meter(
-        loading_seconds=7, embedding_seconds=6, total_seconds=21, covers=3, cover_bytes=3000
+        loading_seconds=7, embedding_seconds=6, painting_seconds=15, covers=3, cover_bytes=3000
     )
 
 
@@ -97,7 +97,7 @@ def test_rates_are_saved_per_key() -> None:
 
 def test_fully_cached_run_keeps_the_previous_embedding_rate() -> None:
     _measured().save("model", embedded=12)
-    cached = Meter(loading_seconds=1, total_seconds=30, covers=2, cover_bytes=10)
+    cached = Meter(loading_seconds=1, painting_seconds=30, covers=2, cover_bytes=10)
 
     cached.save("model", embedded=0)
 
@@ -109,7 +109,7 @@ def test_fully_cached_run_keeps_the_previous_embedding_rate() -> None:
 def test_run_without_covers_saves_no_rates() -> None:
     _measured().save("model", embedded=12)
 
-    Meter(loading_seconds=99, embedding_seconds=99, total_seconds=99).save("model", embedded=12)
+    Meter(loading_seconds=99, embedding_seconds=99, painting_seconds=99).save("model", embedded=12)
 
     assert load_rates("model") == _RATES
 

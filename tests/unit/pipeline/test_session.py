@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from covergen.audio.store import EmbeddingStore
-from covergen.core.paths import state_folder
+from covergen.core.files import temporary
+from covergen.core.paths import cache_folder, state_folder
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.session import open_session
 from tests.unit.library.written import track
@@ -25,6 +26,16 @@ def test_written_file_keeps_its_embedding_and_is_scanned_again(tmp_path: Path) -
     with closing(EmbeddingStore()) as store, closing(ScanCache()) as scan_cache:
         assert np.array_equal(store.find(track(song, "flac"), 3, "encoder"), vector)
         assert scan_cache.recall(tmp_path) == {}
+
+
+def test_what_killed_processes_left_is_deleted() -> None:
+    left = [folder / ".covergen-01234567.tmp" for folder in (cache_folder(), state_folder() / "x")]
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    with temporary(cache_folder()) as in_use, open_session():
+        assert in_use.exists()
+        assert not any(file.exists() for file in left)
 
 
 def test_covers_kept_by_earlier_versions_are_deleted() -> None:

@@ -30,14 +30,14 @@ from covergen.starter.recipe.settings import (
     VaeSettings,
 )
 from covergen.starter.recipe.training_loop import make_optimizers
-from covergen.starter.recipe.vae import train_vae
+from covergen.starter.recipe.vae import local_distance, train_vae
 
 DATASET = DatasetSettings(pictures=4, large=4, tracks=4, validation=2, shard=2, large_size=128)
 VAE = replace(
     VaeSettings(),
     channels=(8, 8, 8, 8),
     crops=((0, 64, 2),),
-    adversarial_from=2,
+    sharpen_from=2,
     optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
 )
 AUDIO_ENCODER = replace(
@@ -160,3 +160,13 @@ def test_the_wiener_filter_keeps_the_signal_shared_by_excerpts_of_a_track() -> N
     found = wiener_filter(excerpts.astype(np.float32), noise=1.0)
     assert np.diag(found) == pytest.approx(signal / (signal + noise), abs=0.03)
     assert found[0, 1] == pytest.approx(0, abs=0.03)
+
+
+def test_local_distance_ignores_positions_within_a_window_but_not_blur() -> None:
+    edge = torch.zeros(1, 1, 8, 8)
+    edge[..., 4:] = 1
+    moved = edge.flip(3)
+    blurred = torch.full_like(edge, 0.5)
+    assert float(local_distance(edge, moved, 8)) == 0
+    assert float(local_distance(edge, blurred, 8)) == 0.5
+    assert float(local_distance(edge, moved, 4)) == 1

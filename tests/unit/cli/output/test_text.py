@@ -177,6 +177,18 @@ def test_plan_totals_are_by_action_and_reason() -> None:
     ]
 
 
+def test_totals_of_several_use_the_plural_and_name_what_they_count() -> None:
+    tally = Tally()
+    for _ in range(2):
+        done = AlbumDone(plan=_plan(_album(), Action.SKIP, Reason.HAS_ART), reason=Reason.HAS_ART)
+        tally.add(done)
+        tally.add(FileFailed(outcome=_outcome(Status.FAILED, Reason.GONE)))
+    assert _words(lines.tally_lines(tally, "track")) == [
+        "skipped 2 tracks already have a cover",
+        "failed 2 files no longer exist",
+    ]
+
+
 def test_plan_totals_count_wma_files_with_small_covers() -> None:
     album = _album(3)
     wma = tuple(replace(track, container="asf") for track in album.tracks[:2])

@@ -6,7 +6,6 @@ import pytest
 
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, read_tag, tag
@@ -14,7 +13,6 @@ from tests.unit.library.pictures.tag_bytes import chunk
 from tests.unit.library.written import OTHER, PNG, large, write
 
 FORMS = {"wav": ("<I", b"id3 "), "aiff": (">I", b"ID3 "), "dff": (">Q", b"ID3 ")}
-UNKNOWN = 0xFFFFFFFF
 Chunk = tuple[bytes, bytes]
 
 
@@ -128,51 +126,6 @@ def test_truncated_non_audio_chunk_fails(make: Make, container: str) -> None:
     assert write(path, container, PNG).status is Status.FAILED
 
     assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
-@pytest.mark.parametrize("large_size", [True, False], ids=["64 bits", "32 bits"])
-def test_rf64_sizes_are_updated(make: Make, name: bytes, large_size: bool) -> None:
-    path = make("rf64")
-    data = path.read_bytes() + b"last\x03\0\0\0odd\0"
-    size = struct.pack("<I", UNKNOWN if large_size else len(data) - 8)
-    path.write_bytes(name + size + data[8:20] + struct.pack("<Q", len(data) - 8) + data[28:])
-    bare, sound = path.read_bytes(), decoded_hash(path)
-
-    for picture in (PNG, large(PNG, 70_001), large(PNG, 5_000)):
-        outcome = write(path, "rf64", picture)
-
-        assert outcome.status is Status.WRITTEN, outcome.message
-        after = path.read_bytes()
-        (short,), (whole, audio) = (
-            struct.unpack_from("<I", after, 4),
-            struct.unpack_from("<QQ", after, 20),
-        )
-        assert (whole if large_size else short) == len(after) - 8
-        assert (short if large_size else whole) == (UNKNOWN if large_size else len(bare) - 8)
-        assert audio == struct.unpack_from("<Q", bare, 28)[0]
-        assert after[28 : len(bare)] == bare[28:]
-        assert after[len(bare) : len(bare) + 4] == b"id3 "
-        assert decoded_hash(path) == sound
-        assert read_pictures(path, "rf64") == [EmbeddedPicture(picture.data, FRONT_COVER)]
-
-
-def test_rf64_audio_over_4_gib_is_skipped(make: Make) -> None:
-    path = make("rf64", tags={"title": "T"})
-    data = bytearray(path.read_bytes())
-    at = data.index(b"data") + 8
-    missing = (4 << 30) + 2
-    (sound,) = struct.unpack_from("<Q", data, 28)
-    struct.pack_into("<QQ", data, 20, len(data) - 8 + missing, sound + missing)
-    with path.open("wb") as file:  # sparse
-        file.write(data[:at])
-        file.seek(missing, 1)
-        file.write(data[at:])
-
-    track = read_track(path, path.stat())
-
-    assert (track.container, track.title) == ("rf64", "T")
-    assert track.duration_seconds == pytest.approx((sound + missing) / 176_400)
 
 
 def test_dsf_header_points_to_the_tag(make: Make) -> None:

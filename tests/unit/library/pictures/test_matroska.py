@@ -1,4 +1,4 @@
-"""Matroska: the cover is attached, clusters are preserved, and positions are updated."""
+"""Matroska: the cover is attached, nothing else moves, and the index refers to it."""
 
 import io
 from fractions import Fraction
@@ -19,7 +19,6 @@ from tests.media import decoded_hash, encode, sound
 from tests.media.matroska import remuxed
 from tests.unit.library.pictures.matroska_bytes import (
     ATTACHMENTS,
-    CLUSTER,
     CUES,
     SEEK_HEAD,
     VOID,
@@ -27,33 +26,47 @@ from tests.unit.library.pictures.matroska_bytes import (
     attachments,
     checked,
     element,
-    laid_out,
     segment_of,
 )
 from tests.unit.library.writing.test_remove_own_cover import own
 from tests.unit.library.written import JPEG, OTHER, PNG, large, track, write
 
 TAGS = {"title": "T", "artist": "A", "album": "B"}
+ATTACHED = [
+    ("small_cover.png", "image/png", OTHER),
+    ("cover.png", "image/png", OTHER),
+    ("a.ttf", "font/ttf", OTHER),
+    ("back.png", "image/png", OTHER),
+    ("cover_land.png", "image/png", OTHER),
+]
+TAGS_LIST, CHAPTERS, SEGMENT = 0x1254C367, 0x1043A770, 0x18538067
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with several clusters and an index."""
-    folder = tmp_path_factory.mktemp("matroska")
-    song = encode(folder / "a.mka", "matroska", sound("chord", 4.0)[:1])
-    return remuxed(song, folder / "song.mka", tags=TAGS, cluster_time_limit="500")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("song") / "a.mka", "matroska", sound("chord", 4.0)[:1])
 
 
-def attached(*names: str) -> bytes:
-    """The body of an Attachments element."""
-    parts = (
-        element(0x466E, name.encode())
-        + element(0x4660, b"image/png" if name.endswith("png") else b"font/ttf")
-        + element(0x46AE, b"\x07")
-        + element(0x465C, OTHER)
-        for name in names
+@pytest.fixture
+def path(song: Path, tmp_path: Path) -> Path:
+    """A file with several clusters, an index and free space after it."""
+    return remuxed(song, tmp_path / "song.mka", tags=TAGS, cluster_time_limit="500")
+
+
+def without_room(data: bytes) -> bytes:
+    """The same file with chapters instead of the free space after its index."""
+    head, void = checked(data)[:2]
+    assert (head.id, void.id) == (SEEK_HEAD, VOID)
+    inner = element(VOID, bytes(void.end - void.start - 12 - 9), 8)
+    return data[: void.start] + element(CHAPTERS, inner, 8) + data[void.end :]
+
+
+def without_seek_head(data: bytes) -> bytes:
+    """The same file with free space instead of its index of top-level elements."""
+    head = checked(data)[0]
+    return (
+        data[: head.start] + element(VOID, bytes(head.end - head.start - 9), 8) + data[head.end :]
     )
-    return b"".join(element(0x61A7, part) for part in parts)
 
 
 def packets_after(path: Path, seconds: Fraction) -> tuple[int | None, bytes]:
@@ -66,108 +79,66 @@ def packets_after(path: Path, seconds: Fraction) -> tuple[int | None, bytes]:
         return packet.pts, bytes(packet)
 
 
-LAYOUTS = {
-    "SVITGCQ": {"void": 60},
-    "SVITGCQ, little room": {"void": 12},
-    "SITGCQ": {},
-    "SITGCQ, short size": {"width": 4},
-    "SQITGC": {},
-    "ITGCQ": {},
-    "SITGVC": {"void": 5000},
-    "SITGCQ, positions": {"positions": True},
-    "SVITCQG": {"void": 60},
-    "ITGC": {"width": 0},
-    "SITGAC": {"tail": attached("cover.png", "a.ttf", "back.png")},
-    "SITGAVC": {"tail": attached("a.ttf"), "void": 70_000},
-    "SITGCQA": {"tail": attached("a.ttf", "cover.png")},
-    "SVITGCAQ": {"tail": attached("cover.png"), "void": 60},
-}
+def others(items: list[Item]) -> list[tuple[int, int]]:
+    """The elements that must stay, with their positions."""
+    return [(i.id, i.start) for i in items if i.id not in (VOID, ATTACHMENTS)]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("size", [0, 70_000])
-def test_every_layout_stays_consistent(
-    original: Path, tmp_path: Path, layout: str, size: int
-) -> None:
-    path, options = tmp_path / "song.mka", LAYOUTS[layout]
-    path.write_bytes(laid_out(original.read_bytes(), layout.partition(",")[0], **options))  # type: ignore[arg-type]  # of several types
-    before = checked(path.read_bytes())
-    old, music = attachments(path.read_bytes()), decoded_hash(path)
+@pytest.mark.parametrize("layout", ["plain", "cues first", "without room", "attachments"])
+def test_every_layout_stays_consistent(song: Path, tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "song.mka"
+    options = {"reserve_index_space": "900"} if layout == "cues first" else {}
+    attached = ATTACHED if layout == "attachments" else []
+    remuxed(song, path, tags=TAGS, attachments=attached, cluster_time_limit="500", **options)
+    if layout == "without room":
+        path.write_bytes(without_room(path.read_bytes()))
+    music, before = decoded_hash(path), others(checked(path.read_bytes()))
     times = [Fraction(n, 2) for n in range(8)]
     found = [packets_after(path, time) for time in times]
-    whole = path.read_bytes()
-    copy = path.with_name("before")
 
-    for picture in (large(PNG, max(size, len(PNG.data))), JPEG, large(PNG, 100_000), PNG):
-        copy.write_bytes(path.read_bytes())
+    for picture in (large(PNG, 70_000), JPEG, large(PNG, 100_000), PNG):
+        old = path.read_bytes()
+        (copy := path.with_name("old")).write_bytes(old)
 
         outcome = write(path, "matroska", picture, same_sound=same_sound)
 
         assert outcome.status is Status.WRITTEN, outcome.message
         name = "cover.jpg" if picture is JPEG else "cover.png"
-        others = [file for file in old if not file[0].startswith("cover")]
-        assert attachments(path.read_bytes()) == [(name, picture.mime, picture.data), *others]
+        kept = [file for file in attached if "cover" not in file[0]]
+        assert attachments(path.read_bytes()) == [(name, picture.mime, picture.data), *kept]
+        assert others(checked(path.read_bytes())) == before
         assert decoded_hash(path) == music
-        if "S" in layout or "Q" not in layout:  # otherwise FFmpeg finds the index too late
-            assert [packets_after(path, time) for time in times] == found
+        assert [packets_after(path, time) for time in times] == found
         reversal = find_reversal(copy, path)
         assert reversal is not None
         (restored := path.with_name("restored")).write_bytes(path.read_bytes())
         reversal.apply(restored)
-        assert restored.read_bytes() == copy.read_bytes()
-    after = checked(path.read_bytes())
-    assert sizes(after, CLUSTER) == sizes(before, CLUSTER)
-    assert len(sizes(after, CUES)) == len(sizes(before, CUES))
-    assert (segment_of(path.read_bytes()).size == -1) == (segment_of(whole).size == -1)
+        assert restored.read_bytes() == old
 
 
-def sizes(items: list[Item], name: int) -> list[int]:
-    return [item.end - item.start for item in items if item.id == name]
-
-
-@pytest.mark.parametrize("layout", ["SVITGCQ", "SITGCQ"])
-def test_undo_data_is_small(original: Path, tmp_path: Path, layout: str) -> None:
-    """The clusters move as a whole, so their bytes are not stored."""
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), layout, void=60))
-    (before := path.with_name("before")).write_bytes(path.read_bytes())
-
-    assert write(path, "matroska", large(PNG, 200_000)).status is Status.WRITTEN
-
-    reversal = find_reversal(before, path)
-    assert reversal is not None
-    assert len(reversal.pack()) < 2_000
-
-
-def test_void_is_used_before_clusters_move(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), "SVITGVC", void=5_000))
-    before = path.read_bytes()
-
-    assert write(path, "matroska", PNG).status is Status.WRITTEN
-
-    after = path.read_bytes()
-    assert len(after) == len(before)
-    start = next(item.start for item in checked(before) if item.id == CLUSTER)
-    assert after[start:] == before[start:]
+def streamed(source: Path, muxer: str, *, live: bool) -> bytes:
+    """The same packets as FFmpeg writes them to a pipe, or to a file."""
+    out = io.BytesIO()
+    out.seekable = lambda: not live  # type: ignore[method-assign]  # a pipe, to PyAV
+    options = {"live": "1"} if live else {}
+    with (
+        av.open(source) as file,
+        av.open(out, "w", format=muxer, container_options=options) as new,
+    ):
+        stream = new.add_stream_from_template(file.streams.audio[0])
+        for packet in file.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize("muxer", ["matroska", "webm"])
 @pytest.mark.parametrize("live", [True, False])
 def test_cover_is_written_to_ffmpeg_streams(tmp_path: Path, muxer: str, *, live: bool) -> None:
     opus = encode(tmp_path / "a.opus", "opus", seconds=3.0, tags=TAGS)
-    out = io.BytesIO()
-    out.seekable = lambda: not live  # type: ignore[method-assign]  # a pipe, to PyAV
-    with av.open(opus) as file:
-        options = {"live": "1"} if live else {}
-        with av.open(out, "w", format=muxer, container_options=options) as new:
-            stream = new.add_stream_from_template(file.streams.audio[0])
-            for packet in file.demux(audio=0):
-                if packet.size:
-                    packet.stream = stream
-                    new.mux(packet)
     path = tmp_path / "song.webm"
-    path.write_bytes(out.getvalue())
+    path.write_bytes(streamed(opus, muxer, live=live))
     assert (segment_of(path.read_bytes()).size == -1) is live
     music = decoded_hash(path)
 
@@ -184,9 +155,9 @@ def test_cover_is_written_to_ffmpeg_streams(tmp_path: Path, muxer: str, *, live:
             ]
 
 
-def test_cover_is_written_to_truncated_stream(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), "ITGC", width=0)[:-2_000])
+def test_cover_is_written_to_truncated_stream(song: Path, tmp_path: Path) -> None:
+    path = tmp_path / "song.webm"
+    path.write_bytes(streamed(song, "matroska", live=True)[:-2_000])
     before = path.read_bytes()
 
     outcome = write(path, "matroska", PNG)
@@ -195,17 +166,17 @@ def test_cover_is_written_to_truncated_stream(original: Path, tmp_path: Path) ->
     assert path.read_bytes().endswith(before[-20_000:])
 
 
-def test_truncated_file_raises_tag_error(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(original.read_bytes()[:-2_000])
+def test_truncated_file_raises_tag_error(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2_000])
 
     with pytest.raises(TagError, match="the end of the file is missing"):
         read_track(path, path.stat())
 
 
-def test_segment_size_field_grows(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), "SITGCQ", width=3))
+def test_segment_size_field_grows(path: Path) -> None:
+    data = path.read_bytes()
+    segment = segment_of(data)
+    path.write_bytes(data[: segment.start] + element(SEGMENT, data[segment.body :], 3))
     music = decoded_hash(path)
 
     outcome = write(path, "matroska", large(PNG, 2 << 20))
@@ -215,36 +186,25 @@ def test_segment_size_field_grows(original: Path, tmp_path: Path) -> None:
     assert decoded_hash(path) == music
 
 
-def test_index_that_cannot_be_moved_fails(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), "SITGCAQ", tail=attached("a.ttf")))
+def test_index_that_cannot_refer_to_a_cover_fails(path: Path) -> None:
+    path.write_bytes(without_seek_head(path.read_bytes()))
     before = path.read_bytes()
+    assert CUES in {item.id for item in checked(before)}
 
-    outcome = write(path, "matroska", large(PNG, 17 << 20))
+    outcome = write(path, "matroska", PNG)
 
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TOO_LARGE)
+    assert "mkvmerge" in outcome.message
     assert path.read_bytes() == before
 
 
-def test_all_variants_of_the_cover_are_replaced(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    names = ("small_cover.png", "cover.png", "back.png", "a.ttf", "cover_land.png")
-    path.write_bytes(laid_out(original.read_bytes(), "SITGAC", tail=attached(*names)))
+def test_kinds_of_attachments(song: Path, tmp_path: Path) -> None:
+    path = remuxed(song, tmp_path / "song.mka", attachments=ATTACHED)
     assert [p.kind for p in read_pictures(path, "matroska")] == [3, 3, 4, 3]
 
-    write(path, "matroska", JPEG)
 
-    assert [name for name, _, _ in attachments(path.read_bytes())] == [
-        "cover.jpg",
-        "back.png",
-        "a.ttf",
-    ]
-
-
-def test_empty_attachment_list_is_removed(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(laid_out(original.read_bytes(), "SVITGCQ", void=60))
-    music = decoded_hash(path)
+def test_empty_attachment_list_is_removed(path: Path) -> None:
+    before, size = others(checked(path.read_bytes())), path.stat().st_size
     write(path, "matroska", own())
 
     outcome = remove_own_cover(
@@ -253,9 +213,8 @@ def test_empty_attachment_list_is_removed(original: Path, tmp_path: Path) -> Non
 
     assert outcome.reason is Reason.STRIPPED
     items = checked(path.read_bytes())
+    assert (others(items), path.stat().st_size) == (before, size)
     assert ATTACHMENTS not in {item.id for item in items}
-    assert SEEK_HEAD in {item.id for item in items}
-    assert decoded_hash(path) == music
 
 
 def simple(name: str, text: str) -> bytes:
@@ -268,9 +227,8 @@ def tag(*texts: tuple[str, str], level: int = 0, chapter: int = 0) -> bytes:
     return element(0x7373, element(0x63C0, targets) + b"".join(simple(*text) for text in texts))
 
 
-def test_tag_target_levels(original: Path, tmp_path: Path) -> None:
+def test_tag_target_levels(path: Path) -> None:
     """As written by mkvpropedit, Mp3tag and TagLib: 50 is the album, 30 the track."""
-    path = tmp_path / "song.mka"
     tags = (
         tag(("TITLE", "Chapter"), level=30, chapter=1),
         tag(
@@ -282,11 +240,12 @@ def test_tag_target_levels(original: Path, tmp_path: Path) -> None:
         ),
         tag(("title", "Song"), ("ARTIST", "Singer"), ("PART_NUMBER", "7"), level=30),
     )
-    data = original.read_bytes()
-    whole = laid_out(data, "SITCQ")
-    size = segment_of(whole)
-    body = whole[size.body :] + element(0x1254C367, b"".join(tags))
-    path.write_bytes(whole[: size.start] + element(0x18538067, body, 8))
+    data = path.read_bytes()
+    (old,) = [item for item in checked(data) if item.id == TAGS_LIST]
+    data = data[: old.start] + element(VOID, bytes(old.end - old.start - 9), 8) + data[old.end :]
+    segment = segment_of(data)
+    body = data[segment.body :] + element(TAGS_LIST, b"".join(tags))
+    path.write_bytes(data[: segment.start] + element(SEGMENT, body, 8))
 
     found = read_track(path, path.stat())
 
@@ -294,15 +253,3 @@ def test_tag_target_levels(original: Path, tmp_path: Path) -> None:
     assert (found.album, found.album_artist, found.date) == ("Album", "Band", "1997-05-21")
     assert (found.track_number, found.disc_number) == (7, 2)
     assert found.duration_seconds == pytest.approx(4.0, abs=0.1)
-
-
-def test_void_is_left_for_the_next_cover(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "song.mka"
-    path.write_bytes(original.read_bytes())
-    write(path, "matroska", large(PNG, 30_000))
-    size = path.stat().st_size
-
-    write(path, "matroska", large(PNG, 29_000))
-
-    assert path.stat().st_size == size
-    assert VOID in {item.id for item in checked(path.read_bytes())}

@@ -12,7 +12,6 @@ from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
 
 from covergen.core.types import Status
 from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
 from tests.media import decoded_hash, sound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.written import JPEG, OTHER, PNG, large, write
@@ -84,37 +83,6 @@ def rebuilt(path: Path, change: dict[bytes, bytes]) -> None:
     data = path.read_bytes()
     assert data.rindex(b"moov") > data.index(b"mdat")
     path.write_bytes(build(data))
-
-
-def with_short_meta(path: Path) -> None:
-    """Remove version and flags from the `meta` atom, as in QuickTime; `moov` must be last."""
-    data = path.read_bytes()
-    at = {name: data.rindex(name) - 4 for name in (b"moov", b"udta", b"meta")}
-    sizes = {start: struct.unpack_from(">I", data, start)[0] - 4 for start in at.values()}
-    edited = bytearray(data)
-    for start, size in sizes.items():
-        struct.pack_into(">I", edited, start, size)
-    del edited[at[b"meta"] + 8 : at[b"meta"] + 12]
-    path.write_bytes(edited)
-
-
-def test_quicktime_meta_atom_is_read_and_preserved(make: Make) -> None:
-    path = make("mp4", tags={"title": "T", "artist": "A"})
-    music = decoded_hash(path)
-    with_short_meta(path)
-    assert MP4(path).tags is None
-
-    for picture in (JPEG, large(PNG, 100_000), PNG):
-        outcome = write(path, "mp4", picture)
-
-        assert outcome.status is Status.WRITTEN, outcome.message
-        assert read_pictures(path, "mp4") == [EmbeddedPicture(picture.data, FRONT_COVER)]
-    track = read_track(path, path.stat())
-    assert (track.title, track.artist, track.has_art) == ("T", "A", True)
-    assert path.read_bytes().count(b"meta\0\0\0\x21hdlr") == 1
-    with av.open(path) as file:
-        assert file.metadata["title"] == "T"
-    assert decoded_hash(path) == music
 
 
 @pytest.mark.parametrize(
@@ -243,10 +211,18 @@ def test_free_space_is_used_before_audio_moves(tmp_path: Path) -> None:
     assert path.read_bytes().index(b"mdat") == audio
 
 
-def test_metadata_in_another_format_fails(make: Make) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"mdirappl", b"mdta\0\0\0\0"),
+        (b"meta\0\0\0\0\0\0\0\x21hdlr", b"meta\0\0\0\x21hdlr\0\0\0\0"),  # QuickTime
+    ],
+)
+def test_metadata_in_another_format_fails(make: Make, old: bytes, new: bytes) -> None:
     path = make("mp4", tags={"title": "T"})
-    path.write_bytes(path.read_bytes().replace(b"mdirappl", b"mdta\0\0\0\0"))
-    before = path.read_bytes()
+    before = path.read_bytes().replace(old, new)
+    assert before != path.read_bytes()
+    path.write_bytes(before)
 
     assert write(path, "mp4", PNG).status is Status.FAILED
 

@@ -124,6 +124,16 @@ def test_bare_option_includes_files_that_cannot_hold_a_cover(
         assert (plan.action, plan.targets) == (Action.PAINT, ())
 
 
+@pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
+def test_wav_with_64_bit_sizes_cannot_hold_a_cover(
+    tmp_path: Path, scan_cache: ScanCache, magic: bytes
+) -> None:
+    (tmp_path / "1.wav").write_bytes(magic + b"\xff\xff\xff\xffWAVEds64" + bytes(500))
+    (passed,) = _scan(scan_cache, tmp_path)
+    assert isinstance(passed, Outcome)
+    assert (passed.status, passed.reason) == (Status.SKIPPED, Reason.BARE)
+
+
 def test_mp4_with_aac_extension_can_hold_a_cover(tmp_path: Path, scan_cache: ScanCache) -> None:
     path = encode(tmp_path / "1.aac", "mp4", seconds=0.2)
     (album,) = _albums(_scan(scan_cache, tmp_path))

@@ -341,10 +341,23 @@ def _rules(file: Path, *lines: str) -> None:
     file.write_text("\n".join(lines), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [".ndignore", ".ignore", ".plexignore", ".nomedia"])
-def test_empty_ignore_file_excludes_its_folder(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((name, "") for name in (".ndignore", ".ignore", ".plexignore", ".nomedia")),
+        (".nomedia", "/storage/emulated/0/Music/a"),
+        (".ndignore", "# only a comment"),
+        (".ndignore", "*.wav\n\\"),  # invalid patterns
+        (".ndignore", "*a*b*c*d*"),
+        (".ndignore", "**/a/**/b/**/c/**/d"),
+        (".ndignore", "x" * ((1 << 20) + 1)),
+    ],
+)
+def test_empty_or_invalid_ignore_file_excludes_its_folder(
+    name: str, content: str, tmp_path: Path
+) -> None:
     _make(tmp_path, "music/song.mp3", "Podcasts/1.mp3", "Podcasts/deep/2.mp3")
-    (tmp_path / "Podcasts" / name).touch()
+    (tmp_path / "Podcasts" / name).write_text(content)
     assert _files(tmp_path) == ["music/song.mp3"]
     assert list(_ignored(tmp_path)) == ["Podcasts"]
     assert name in _ignored(tmp_path)["Podcasts"]
@@ -369,33 +382,10 @@ def test_innermost_ignore_file_takes_precedence(tmp_path: Path) -> None:
     assert list(_ignored(tmp_path)) == ["a/x", "a/y"]
 
 
-def test_nomedia_with_content_excludes_its_folder(tmp_path: Path) -> None:
-    _make(tmp_path, "a/1.mp3", "b/2.mp3")
-    _rules(tmp_path / "a/.nomedia", "/storage/emulated/0/Music/a")
-    assert _files(tmp_path) == ["b/2.mp3"]
-
-
-def test_ignore_file_with_only_comments(tmp_path: Path) -> None:
-    _make(tmp_path, "a/1.mp3", "b/2.mp3")
-    _rules(tmp_path / "a/.ndignore", "# Podcasts/")
+def test_plexignore_with_only_comments_excludes_nothing(tmp_path: Path) -> None:
+    _make(tmp_path, "b/2.mp3")
     _rules(tmp_path / "b/.plexignore", "# Podcasts/")
     assert _files(tmp_path) == ["b/2.mp3"]
-
-
-@pytest.mark.parametrize("line", ["\\", "*a*b*c*d*", "**/a/**/b/**/c/**/d"])
-def test_invalid_pattern_excludes_its_folder(line: str, tmp_path: Path) -> None:
-    _make(tmp_path, "a/1.mp3", "b/2.mp3")
-    _rules(tmp_path / "a/.ndignore", "*.wav", line)
-    assert _files(tmp_path) == ["b/2.mp3"]
-    assert ".ndignore" in _ignored(tmp_path)["a"]
-
-
-def test_oversized_ignore_file_excludes_its_folder(tmp_path: Path) -> None:
-    _make(tmp_path, "a/1.mp3", "b/2.mp3")
-    with (tmp_path / "a/.ndignore").open("wb") as file:
-        file.truncate(1 << 30)
-    assert _files(tmp_path) == ["b/2.mp3"]
-    assert list(_ignored(tmp_path)) == ["a"]
 
 
 def test_folders_named_like_ignore_files_are_not_read(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture
 from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make, make, originals
-from tests.unit.library.pictures.tag_bytes import id3v1
 from tests.unit.library.written import OTHER, PNG, TAG_FORMATS, same_packets, track, write
 
 __all__ = ["make", "originals"]  # fixtures
@@ -113,18 +112,6 @@ def test_file_without_own_cover_is_not_touched(
     assert (path.read_bytes(), path.stat()) == before
 
 
-@pytest.mark.parametrize("container", ["flac", "mp4", "vorbis", "oggflac", "asf", "matroska"])
-def test_removal_from_a_file_without_other_tags(make: Make, container: str) -> None:
-    path = make(container)
-    sound = decoded_hash(path)
-    write(path, container, own())
-
-    assert remove(path, container).reason is Reason.STRIPPED
-
-    assert not has_art(path)
-    assert decoded_hash(path) == sound
-
-
 @pytest.mark.parametrize(
     "container", ["mp3", "tta", "wav", "aiff", "dsf", "dff", "ape", "wavpack", "musepack"]
 )
@@ -149,28 +136,3 @@ def test_removing_a_large_cover_frees_its_space(make: Make) -> None:
         assert remove(path, container).reason is Reason.STRIPPED
 
         assert path.stat().st_size < size + (8 << 10), container
-
-
-def test_removal_that_would_change_the_audio_is_refused(make: Make) -> None:
-    path = make("flac", tags=TAGS)
-    write(path, "flac", own())
-    before = path.read_bytes()
-
-    outcome = remove_own_cover(
-        track(path, "flac"), same_sound=lambda *_: False, options=RewriteOptions()
-    )
-
-    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.NOT_VERIFIED)
-    assert path.read_bytes() == before
-
-
-def test_id3v2_tag_with_only_the_cover_is_removed_beside_id3v1(make: Make) -> None:
-    path = make("mp3")
-    assert write(path, "mp3", own()).status is Status.WRITTEN
-    bare = make("mp3", name="bare").read_bytes() + id3v1("Title", "Ana")
-    path.write_bytes(path.read_bytes() + id3v1("Title", "Ana"))
-
-    outcome = remove(path, "mp3")
-
-    assert outcome.status is Status.WRITTEN, outcome.message
-    assert path.read_bytes() == bare

@@ -133,17 +133,6 @@ def test_hard_links_are_broken_on_request(song: Path, tmp_path: Path, original: 
     assert read_pictures(song, "flac") == [EmbeddedPicture(PNG.data, FRONT_COVER)]
 
 
-def test_equal_picture_is_not_written_again(song: Path) -> None:
-    write(song, "flac", PNG)
-    song.chmod(0o444)
-    before = song.stat()
-
-    outcome = write(song, "flac", PNG)
-
-    assert (outcome.status, outcome.reason) == (Status.UNCHANGED, Reason.EQUAL)
-    assert song.stat() == before
-
-
 def test_copy_is_synced_before_and_folder_after_replacing(
     song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

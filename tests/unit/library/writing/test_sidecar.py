@@ -16,8 +16,23 @@ from covergen.library.writing.sidecar import own_sidecars, write_sidecar
 from tests.unit.library.written import JPEG, PNG
 
 
+def without_hard_links(self: Path, target: Path) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
 @pytest.mark.parametrize(("picture", "name"), [(PNG, "cover.png"), (JPEG, "cover.jpg")])
-def test_write_sidecar(tmp_path: Path, picture: Picture, name: str) -> None:
+def test_write_sidecar(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    picture: Picture,
+    name: str,
+    *,
+    hard_links: bool,
+) -> None:
+    if not hard_links:
+        monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
+
     outcome = write_sidecar(tmp_path, picture)
 
     path = tmp_path / name
@@ -55,10 +70,6 @@ def test_dangling_link_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["cover.png"]
 
 
-def without_hard_links(self: Path, target: Path) -> None:
-    raise PermissionError(errno.EPERM, "Operation not permitted")
-
-
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_file_created_at_the_last_moment_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
@@ -79,32 +90,15 @@ def test_file_created_at_the_last_moment_is_kept(
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", b"mine")]
 
 
-def test_sidecar_without_hard_link_support(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
-
-    assert write_sidecar(tmp_path, PNG).status is Status.WRITTEN
-
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("cover.png", PNG.data)]
-
-
-def test_placeholder_is_removed_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(self: Path, target: Path) -> Path:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
-    monkeypatch.setattr(Path, "replace", failing)
-
-    outcome = write_sidecar(tmp_path, PNG)
-
-    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.IO_ERROR)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: Path) -> None:
+@pytest.mark.parametrize(("owner", "step"), [(Path, "replace"), (sidecar, "sync_file")])
+def test_full_disk_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
+) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(sidecar, "sync_file", full)
+    monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
+    monkeypatch.setattr(owner, step, full)
 
     outcome = write_sidecar(tmp_path, PNG)
 

@@ -1,6 +1,7 @@
-"""Print the SHA-256 of the cover that a package from PyPI shows for each file, as JSON.
+"""Print the SHA-256 of the cover that a Python package shows for each file, as JSON.
 
-Runs in an environment of its own: `python pictures_by_pypi.py PACKAGE FILE…`.
+Runs in an environment of its own, or in Debian's for quodlibet:
+`python pictures_by_python.py PACKAGE FILE…`.
 """
 
 import json
@@ -28,6 +29,17 @@ def by_pymediainfo(path: str) -> bytes | None:
     options = {"Cover_Data": "base64"}
     (track,) = MediaInfo.parse(path, cover_data=True, mediainfo_options=options).general_tracks
     return b64decode(track.cover_data.split(" / ")[0]) if track.cover_data else None
+
+
+def by_quodlibet(path: str) -> bytes | None:
+    import quodlibet
+
+    quodlibet.init_cli()
+    from quodlibet.formats import MusicFile
+
+    file = MusicFile(path)
+    picture = file.get_primary_image() if file else None
+    return picture.read() if picture else None
 
 
 def main() -> None:
