@@ -2,13 +2,16 @@
 
 import atexit
 import gc
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
 from typing import NoReturn
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # as in cli.main, which takes long to import
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
@@ -17,7 +20,19 @@ def main() -> None:
     try:
         _run()
     except KeyboardInterrupt:
-        sys.exit(130)
+        _exit_at_once()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _exit_at_once()
+        raise
+
+
+def _exit_at_once() -> NoReturn:
+    """End the process, though a thread may still be painting, for which Python would wait."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there may be none, or a closed one
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 def _run() -> None:

@@ -18,6 +18,7 @@ __all__ = ["Ahead", "Relay", "Stopped"]
 
 Item = TypeVar("Item")
 
+_POLL_SECONDS = 0.05
 _ITEMS_AHEAD = 64  # plans are small; enough for the largest batch
 
 
@@ -66,11 +67,16 @@ class Ahead(Generic[Item]):
                 return False
         return True
 
-    def close(self) -> None:
-        """End the thread after the item that it is fetching."""
+    def close(self, check_interrupted: CheckInterrupted = lambda: None) -> None:
+        """End the thread after the item that it is fetching.
+
+        If `check_interrupted` raises an exception, the thread is not waited for.
+        """
         self._closed = True
         self._room.release()
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_POLL_SECONDS)
+            check_interrupted()
 
     def _get_now(self) -> Item | _End:
         return self._fetched.get(block=False)

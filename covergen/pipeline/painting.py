@@ -60,8 +60,8 @@ _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 class Seeds:
     """The seeds of a run's covers: `of` returns those of an album, one for each cover.
 
-    It is called in another thread than the one that paints the plans. `run` is the seed of the run,
-    and `per` what it paints covers for; both are recorded with each cover.
+    It may be called in another thread than the one that paints the plans. `run` is the seed of the
+    run, and `per` what it paints covers for; both are recorded with each cover.
     """
 
     run: int
@@ -103,7 +103,8 @@ def paint_plans(
             return finishers.submit(_finish, options, then, embedding, pixels, provenance)
 
         batches = _paint(found, store, seeds, meter, relay, finish)
-        painted = stack.enter_context(closing(Ahead(batches, 1, name="paint")))
+        painted = Ahead(batches, 1, name="paint")
+        stack.callback(painted.close, check_interrupted)  # a step may take long
         stack.callback(relay.stop)
         yield from _taken(painted, relay)
 

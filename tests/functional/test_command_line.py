@@ -254,9 +254,10 @@ def test_pull_downloads_only_what_is_missing(run: Run) -> None:
 
 
 @pytest.mark.processes
-def test_ctrl_c_during_import_leaves_no_traceback() -> None:
+def test_ctrl_c_leaves_no_traceback_and_waits_for_no_thread() -> None:
     code = (
-        "import sys\n"
+        "import sys, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'covergen.cli.main':\n"
@@ -266,7 +267,12 @@ def test_ctrl_c_during_import_leaves_no_traceback() -> None:
         "main()\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=60,
     )
     assert (result.returncode, result.stderr) == (130, "")
 

@@ -46,6 +46,22 @@ def test_items_arrive_in_order() -> None:
     assert list(Ahead(Numbers()(), 3, name="test")) == [*range(10)]
 
 
+def test_closing_does_not_wait_for_a_long_item_when_interrupted() -> None:
+    long = threading.Event()
+
+    def items() -> Generator[int]:
+        long.wait()
+        yield 0
+
+    def interrupt() -> None:
+        raise Interrupted
+
+    ahead = Ahead(items(), 1, name="test")
+    with pytest.raises(Interrupted):
+        ahead.close(interrupt)
+    long.set()
+
+
 def test_only_so_many_items_are_fetched_before_they_are_taken() -> None:
     numbers = Numbers()
     ahead = Ahead(numbers(), 2, name="test")
