@@ -1,8 +1,9 @@
 """Plan for clusters: `python -m tests.benchmarks.scale [--measure]`.
 
 Simulates the Ray engine as `pipeline/engines/ray_driver.py` hands out and collects work: chunks of
-albums, two per worker, a bounded window, covers written in order by one driver. Prints covers per
-hour and what is busy. `--measure` first times decoding and writing on this machine.
+albums, two per worker, a bounded window, covers written in order by one driver while its threads
+encode the next ones of a chunk. Prints covers per hour and what is busy. `--measure` first times
+decoding and writing on this machine.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def simulate(stages: Stages, gpus: int, *, albums: int = ray_driver._ALBUMS_AT_O
             if min(load) < ray_driver._AT_ONCE and sent < count and sent - written < window:
                 break
         if written in finished:
-            busy = of(stages.encode + stages.write + stages.transfer)
+            # Threads encode the other covers of a chunk while the first ones are written.
+            busy = stages.encode + of(stages.write + stages.transfer)
             now += busy
             driver_seconds += busy
             written += 1
