@@ -97,8 +97,10 @@ class _Evaluation:
         self.options = options
         self.folder: Path = options.work_dir
         self.weights: Path = options.weights
-        shipped = load_presets()["starter"].sampling
-        self.sampling = replace(shipped, finish=options.finish or shipped.finish)
+        shipped = load_presets()["starter"]
+        sampling = shipped.sampling
+        self.sampling = replace(sampling, finish=options.finish or sampling.finish)
+        self.styles = shipped.styles or ("",)
         self.audio_encoder = AudioEncoder(
             self.weights / "clap", device=torch.device("cpu"), dtype=torch.float32
         )
@@ -146,7 +148,7 @@ class _Evaluation:
             d_audio=self.audio_encoder.dimension,
             device=torch.device("cpu"),
             dtype=dtype,
-            styles=_FAMILIES,
+            styles=(*_FAMILIES, *self.styles),
         )
 
     def _paint(
@@ -154,7 +156,8 @@ class _Evaluation:
     ) -> Pictures:
         vectors = self.music.vectors[:count, 0]
         path = self._covers_file(painter, name)
-        return paint_covers(painter, vectors, range(len(vectors)), sampling, path)
+        seeds = range(len(vectors))
+        return paint_covers(painter, vectors, seeds, sampling, path, styles=self.styles)
 
     def _covers_file(self, painter: Painter, name: str) -> Path:
         return self.folder / "covers" / f"{name}-{self.sampling.finish}-{_mark(painter)}.npz"
@@ -213,7 +216,12 @@ class _Evaluation:
         vectors = self.music.vectors[:24, 0].repeat(_SEEDS, axis=0)
         seeds = range(1000, 1000 + len(vectors))
         varied = paint_covers(
-            painter, vectors, seeds, self.sampling, self._covers_file(painter, "seeds")
+            painter,
+            vectors,
+            seeds,
+            self.sampling,
+            self._covers_file(painter, "seeds"),
+            styles=self.styles,
         )
         self._save_sheet("tracks", covers.thumbs[:48])
         self._save_sheet("seeds", varied.thumbs[: 6 * _SEEDS])

@@ -121,7 +121,7 @@ def test_words_of_the_default_model_are_known_too(library: Library, run: Run) ->
     folder = library.root / "Two Discs"
     run("tag", "--steps", 1, folder)
     (album,) = json_lines(run("info", "--json", folder))
-    assert list(album["words"]) == ["form", "mood", "energy"]
+    assert list(album["words"]) == ["form", "energy", "mood"]
 
 
 def test_changed_vocabulary_is_a_proviso_of_the_command(

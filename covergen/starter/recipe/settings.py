@@ -92,7 +92,7 @@ class VaeSettings:
     windows of side `window`, and `pixels` is the weight of the error of single pixels.
     """
 
-    channels: tuple[int, ...] = (16, 32, 32, 64, 96, 128)  # downsampling by 32
+    channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # downsampling by 32
     noise: float = 0.1
     squares: float = 8.0
     sharpen_from: int = 6000
