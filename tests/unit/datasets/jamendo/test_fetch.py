@@ -83,6 +83,7 @@ def retry_date(seconds: float) -> str:
 @pytest.mark.parametrize(
     ("header", "low", "high"),
     [("0", 0, 0), ("1", 1, 1), (retry_date(-60), 0, 0), ("soon", 0.01, 0.02), ("", 0.01, 0.02)],
+    ids=["none", "seconds", "past date", "word", "empty"],
 )
 def test_retry_after_is_respected(download: Download, header: str, low: float, high: float) -> None:
     download.fetch(Answer(status=429, headers={"Retry-After": header}), GOOD)
@@ -91,7 +92,9 @@ def test_retry_after_is_respected(download: Download, header: str, low: float, h
     assert "429" in why
 
 
-@pytest.mark.parametrize("header", ["86400", "9" * 400, retry_date(86_400)])
+@pytest.mark.parametrize(
+    "header", ["86400", "9" * 400, retry_date(86_400)], ids=["seconds", "number", "date"]
+)
 def test_too_long_a_delay_is_an_error(download: Download, header: str) -> None:
     with pytest.raises(PassingError):
         download.fetch(Answer(status=503, headers={"Retry-After": header}), GOOD)
