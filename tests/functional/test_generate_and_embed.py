@@ -113,7 +113,7 @@ def test_quality_reference_paints_the_references_own_picture(
 def test_parts_given_by_hand_have_no_models_settings(
     tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
 ) -> None:
-    """Those of the default model would be 20 steps and a guidance of 3."""
+    """Those of the default model would be 20 steps and a guidance of 4."""
     parts = "--base", tiny_model.base, "--clap", tiny_model.clap, "--adapter", tiny_model.adapter
     track = library.every_container["flac"]
     run("generate", track, "-o", tmp_path / "a.png", *parts, "--steps", 1)
@@ -124,7 +124,7 @@ def test_parts_given_by_hand_have_no_models_settings(
             text = image.text  # type: ignore[attr-defined]  # PNGs have it
         keys = ("model", "guidance", "guided_until")
         found.append(" ".join(text[f"covergen:{key}"] for key in keys))
-    assert found == ["custom 7.5 1.0", "starter 3.0 0.6"]
+    assert found == ["custom 7.5 1.0", "starter 4.0 0.6"]
 
 
 def test_embeddings_with_silence_are_the_references(

@@ -95,17 +95,15 @@ class VaeSettings:
     channels: tuple[int, ...] = (8, 16, 32, 64, 96, 128)  # downsampling by 32
     noise: float = 0.1
     squares: float = 8.0
-    sharpen_from: int = 6000
+    sharpen_from: int = 5800
     window: int = 16
-    pixels: float = 0.2
-    gradients: float = 6.0
+    pixels: float = 0.3
+    gradients: float = 3.0
     crops: tuple[tuple[int, int, int], ...] = (
         (0, 128, 8),
         (1400, 256, 2),
     )
-    optimisation: Optimisation = Optimisation(
-        steps=16_000, cooling=2000, batch=2, rate=5e-4, seed=1
-    )
+    optimisation: Optimisation = Optimisation(steps=7000, cooling=1000, batch=2, rate=5e-4, seed=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

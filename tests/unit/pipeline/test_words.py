@@ -135,12 +135,13 @@ def test_starter_finds_its_words_with_its_mood_probe() -> None:
     prompts = [finder.prompt_for(vector, seed=3) for vector in embed(encoder, music)]
     known = {
         "cool", "neutral", "warm", "muted", "colorful", "vivid", "dark", "dim", "bright", "pale",
-        "sparse", "open", "full", "bold",
+        "few", "some", "several", "many", "small", "medium", "large", "vast",
+        "smooth", "even", "rough", "free", "loose", "regular",
     }  # fmt: skip
     for prompt in prompts:
         family, *words = prompt.split(", ")
         assert family
-        assert len(words) == 4
+        assert len(words) == 7
         assert set(words) <= known
     assert prompts[0] != prompts[1]
     styled = finder.prompt_for(embed(encoder, music)[0], seed=3, style="ink brush")
