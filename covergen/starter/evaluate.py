@@ -111,7 +111,7 @@ class _Evaluation:
     def run(self) -> dict[str, Any]:
         """Return all metrics by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
-        covers = self._paint(painter, "default", self.sampling)
+        covers = self._paint(painter, "default", self.sampling, self.music.vectors[:, 0])
         results: dict[str, Any] = {
             "painter": self._measure(self.reference[0], self.reference[1]),
             "default": self._measure(self.music.attributes, covers),
@@ -152,11 +152,15 @@ class _Evaluation:
         )
 
     def _paint(
-        self, painter: Painter, name: str, sampling: Sampling, count: int | None = None
+        self,
+        painter: Painter,
+        name: str,
+        sampling: Sampling,
+        vectors: NDArray[np.float32],
+        first_seed: int = 0,
     ) -> Pictures:
-        vectors = self.music.vectors[:count, 0]
+        seeds = range(first_seed, first_seed + len(vectors))
         path = self._covers_file(painter, name)
-        seeds = range(len(vectors))
         return paint_covers(painter, vectors, seeds, sampling, path, styles=self.styles)
 
     def _covers_file(self, painter: Painter, name: str) -> Path:
@@ -214,15 +218,7 @@ class _Evaluation:
     def _vary_seeds(self, painter: Painter, covers: Pictures) -> dict[str, Any]:
         """Compare 24 tracks with 8 seeds each, and count near-duplicates and empty covers."""
         vectors = self.music.vectors[:24, 0].repeat(_SEEDS, axis=0)
-        seeds = range(1000, 1000 + len(vectors))
-        varied = paint_covers(
-            painter,
-            vectors,
-            seeds,
-            self.sampling,
-            self._covers_file(painter, "seeds"),
-            styles=self.styles,
-        )
+        varied = self._paint(painter, "seeds", self.sampling, vectors, first_seed=1000)
         self._save_sheet("tracks", covers.thumbs[:48])
         self._save_sheet("seeds", varied.thumbs[: 6 * _SEEDS])
         both = Pictures(
@@ -271,13 +267,15 @@ class _Evaluation:
         """Return the metrics of another adapter; reference adapters use reference sampling."""
         sampling = _REFERENCE if adapter.stem.startswith("reference") else _DEFAULT
         count = self.options.curve or None
-        covers = self._paint(self._painter(adapter), adapter.stem, sampling, count)
+        vectors = self.music.vectors[:count, 0]
+        covers = self._paint(self._painter(adapter), adapter.stem, sampling, vectors)
         return self._measure(self.music.attributes[:count], covers)
 
     def _measure_sampling(self, painter: Painter, sampling: Sampling) -> dict[str, Any]:
         """Return agreement and distance for a sampling setting."""
         name = "-".join(map(str, (painter.dtype, *asdict(sampling).values())))
-        covers = self._paint(painter, name, sampling, self.options.curve)
+        vectors = self.music.vectors[: self.options.curve, 0]
+        covers = self._paint(painter, name, sampling, vectors)
         attributes = self.music.attributes[: self.options.curve]
         return {
             **asdict(sampling),

@@ -27,6 +27,7 @@ __all__ = [
     "check_installed",
     "check_ray",
     "connected",
+    "first_line",
     "share_of",
 ]
 
@@ -110,7 +111,7 @@ def connected(options: RayOptions) -> Iterator[None]:
                 **({} if options.address else local),
             )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise _unreachable(options, _first_line(error)) from error
+            raise _unreachable(options, first_line(error).split(". ")[0]) from error
         yield
     finally:
         ray.shutdown()
@@ -170,5 +171,6 @@ def _unreachable(options: RayOptions, why: str) -> ClusterError:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
+def first_line(error: Exception) -> str:
+    """Return the first line of a message of Ray's, which often has many."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

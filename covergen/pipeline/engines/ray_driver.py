@@ -18,7 +18,7 @@ from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
-from covergen.pipeline.engines.ray_cluster import connected, share_of
+from covergen.pipeline.engines.ray_cluster import connected, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
 from covergen.pipeline.engines.ray_worker import Failure, Order, Setup, Worker
 from covergen.pipeline.events import (
@@ -282,15 +282,21 @@ class _Driver:
             else:
                 self._note_finished(*working[ref])
 
-    def _note_started(self, worker: _Lent) -> None:
+    def _get(self, ref: Any, worker: _Lent) -> Any:  # noqa: ANN401 - what Ray's reference is to
+        """Return what a worker returned; None, after giving its chunks to others, if it is lost."""
         import ray
 
         try:
-            result = ray.get(worker.starting)
+            return ray.get(ref)
         except ray.exceptions.RayTaskError:
             raise  # a bug
         except ray.exceptions.RayError as error:
             self._lose(worker, error)
+            return None
+
+    def _note_started(self, worker: _Lent) -> None:
+        result = self._get(worker.starting, worker)
+        if result is None:
             return
         if isinstance(result, Failure):
             if not any(one.started for one in self._workers):
@@ -305,16 +311,10 @@ class _Driver:
                 self._emit(event)
 
     def _note_finished(self, worker: _Lent, chunk: Chunk) -> None:
-        import ray
-
         if worker not in self._workers or chunk.refs is None:
             return  # lost in the meantime
-        try:
-            rows = ray.get(chunk.refs[0])
-        except ray.exceptions.RayTaskError:
-            raise  # a bug
-        except ray.exceptions.RayError as error:
-            self._lose(worker, error)
+        rows = self._get(chunk.refs[0], worker)
+        if rows is None:
             return
         if isinstance(rows, Failure):
             raise _error_of(rows)
@@ -370,7 +370,7 @@ class _Driver:
         self._lost += 1
         if self._lost > max(_MOST_LOSSES, 3 * len(self._workers)):
             raise ClusterError(
-                f"The workers on the cluster end before they finish anything: {_first_line(error)}",
+                f"The workers on the cluster end before they finish anything: {first_line(error)}",
                 hint="Ray's logs say why; -v shows them. If memory is short, use fewer --jobs.",
             ) from error
         self._retry(worker.chunks)
@@ -383,7 +383,3 @@ class _Driver:
 
 def _error_of(failure: Failure) -> ModelError:
     return ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
