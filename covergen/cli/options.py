@@ -427,8 +427,8 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
 @click.option(
     "--finish",
     type=click.Choice(FINISHES),
-    metavar="none|print|paper",
-    help="Print in flat inks with sharp edges, optionally on grained paper."
+    metavar="none|sharp|print|paper",
+    help="Sharpen edges, or print in flat inks, optionally on grained paper."
     "  [default: the model's]",
 )
 @click.option(

@@ -23,6 +23,7 @@ __all__ = [
     "FINISHES",
     "OFFLOADS",
     "PADDINGS",
+    "PRINTS",
     "QUALITIES",
     "SCHEDULERS",
     "TITLES",
@@ -183,7 +184,8 @@ class PaintRequest:
 
 
 DTYPES = ("fp32", "bf16", "fp16")
-FINISHES = ("none", "print", "paper")
+FINISHES = ("none", "sharp", "print", "paper")
+PRINTS = ("print", "paper")  # the finishes that have inks
 OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
@@ -199,9 +201,9 @@ class Sampling:
 
     `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
     fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
-    steps in between reuse its deep features. `finish` is one of FINISHES: "print" uses up to `inks`
-    flat colors, "paper" adds a paper grain. `title` is one of TITLES, what is
-    typeset on the cover: "full" is the title and the artist.
+    steps in between reuse its deep features. `finish` is one of FINISHES: "sharp" sharpens edges,
+    "print" uses up to `inks` flat colors, "paper" adds a paper grain. `title` is one of TITLES,
+    what is typeset on the cover: "full" is the title and the artist.
     """
 
     steps: int

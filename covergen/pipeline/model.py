@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError, ModelMissingError, OptionError, UsageError
-from covergen.core.types import Sampling
+from covergen.core.types import PRINTS, Sampling
 from covergen.library.writing.change import file_hash
 from covergen.models.files import is_pipeline, select_in
 from covergen.models.locate import locate, revision_of
@@ -185,7 +185,7 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
     # What a preset says about sampling is for its own base.
     own_base = base == preset.base
     given = {*overrides, *(preset.given if own_base or choice.quality == "reference" else ())}
-    if choice.inks is not None and sampling.finish == "none":
+    if choice.inks is not None and sampling.finish not in PRINTS:
         raise OptionError("inks", "applies to the finishes print and paper only.")
     return replace(
         preset,

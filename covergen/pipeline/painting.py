@@ -21,6 +21,7 @@ from covergen.core.types import (
     Provenance,
     TrackEmbedding,
 )
+from covergen.finish.finishes import apply_finish
 from covergen.pipeline.ahead import Ahead, Relay, Stopped
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import find_model
@@ -53,7 +54,6 @@ Result = TypeVar("Result")
 _WINDOWS_AT_ONCE = 8
 _ALBUMS_AHEAD = 64  # embedded while a GPU paints: the largest batch
 _POLL_SECONDS = 0.05
-_PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,19 +332,5 @@ def _finish(
 
 def cover_of(pixels: NDArray[np.uint8], provenance: Provenance, options: PaintOptions) -> Cover:
     """Apply the model's finish to a picture."""
-    pixels = _printed(pixels, options)
+    pixels = apply_finish(pixels, options.preset.sampling, options.size)
     return Cover(pixels=pixels, provenance=replace(provenance, painted_size=len(pixels)))
-
-
-def _printed(pixels: NDArray[np.uint8], options: PaintOptions) -> NDArray[np.uint8]:
-    sampling = options.preset.sampling
-    if sampling.finish == "none":
-        return pixels
-    from covergen.finish.screen_print import screen_print
-
-    return screen_print(
-        pixels,
-        size=options.size or _PRINT_SIZE,
-        inks=sampling.inks,
-        paper=sampling.finish == "paper",
-    )

@@ -10,7 +10,7 @@ import covergen
 from covergen.core.errors import ModelError
 from covergen.core.picture import read_jpeg_quality
 from covergen.core.seeds import seed_for
-from covergen.core.types import DEFAULT_SCHEDULER, Album, Sampling
+from covergen.core.types import DEFAULT_SCHEDULER, PRINTS, Album, Sampling
 from covergen.library.scanning.album_folder import above_discs
 from covergen.library.scanning.artists import ARTIST_NAMES, artist_folders
 from covergen.library.scanning.scan import ScanOptions, scan
@@ -190,7 +190,7 @@ def _model_options(
     unused = set() if drawn else {"paint_size"}
     unused |= {name for name in ("padding", "dtype", "paint_size", "steps") if not options[name]}
     unused |= {*DIFFUSION_OPTIONS, "negative"} if procedural else set()
-    unused |= {"inks"} if provenance.finish == "none" else set()
+    unused |= set() if provenance.finish in PRINTS else {"inks"}
     unused |= {"scheduler"} if provenance.scheduler == DEFAULT_SCHEDULER else set()
     return {name: value for name, value in options.items() if name not in unused}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.core.reasons import Reason
-from covergen.core.types import Action
+from covergen.core.types import PRINTS, Action
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -232,7 +232,9 @@ def sampling_text(sampling: Sampling | Provenance, *, procedural: bool) -> str:
     """Describe sampling settings in a few words; those of diffusion only where it is used."""
     text = "drawn by rules" if procedural else _diffusion_text(sampling)
     if sampling.finish != "none":
-        text += f", finish {sampling.finish}, up to {sampling.inks} inks"
+        text += f", finish {sampling.finish}"
+    if sampling.finish in PRINTS:
+        text += f", up to {sampling.inks} inks"
     if sampling.title != "none":
         text += f", title {sampling.title}"
     return text

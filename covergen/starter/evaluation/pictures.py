@@ -9,14 +9,14 @@ import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.core.types import PaintRequest
-from covergen.finish.screen_print import screen_print
+from covergen.finish.finishes import apply_finish
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import FAMILIES
 from covergen.poster.painter import paint as paint_procedurally
 from covergen.poster.painter.features import features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -132,15 +132,8 @@ def paint_covers(
         for number, (vector, seed) in enumerate(zip(vectors, seeds, strict=True))
     ]
     covers = paint(painter, requests, sampling, batch_size=8, check_interrupted=lambda: None)
-    return _save(measure(_finish(covers, sampling)), path)
-
-
-def _finish(covers: Iterable[NDArray[np.uint8]], sampling: Sampling) -> Iterator[NDArray[np.uint8]]:
-    for pixels in covers:
-        if sampling.finish == "none":
-            yield pixels
-        else:
-            yield screen_print(pixels, size=len(pixels), inks=sampling.inks)
+    finished = (apply_finish(pixels, sampling, len(pixels)) for pixels in covers)
+    return _save(measure(finished), path)
 
 
 def procedural_pictures(

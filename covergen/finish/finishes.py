@@ -1,0 +1,37 @@
+"""Apply one of FINISHES to a painted picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from covergen.core.types import PRINTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covergen.core.types import Sampling
+
+__all__ = ["apply_finish"]
+
+_PRINT_SIZE = 1024  # pixels; prints are sharp at any size
+
+
+def apply_finish(
+    pixels: NDArray[np.uint8], sampling: Sampling, size: int | None
+) -> NDArray[np.uint8]:
+    """Return the finished picture.
+
+    size: the side of the cover to be made, in pixels. The finish "none" leaves resizing to the
+    caller. pixels: (H, H, 3) uint8 sRGB.
+    """
+    if sampling.finish in PRINTS:
+        from covergen.finish.screen_print import screen_print
+
+        paper = sampling.finish == "paper"
+        return screen_print(pixels, size=size or _PRINT_SIZE, inks=sampling.inks, paper=paper)
+    if sampling.finish == "sharp":
+        from covergen.finish.sharp_edges import sharpen
+
+        return sharpen(pixels, size=size or len(pixels))
+    return pixels
