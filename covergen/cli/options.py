@@ -428,8 +428,7 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     "--finish",
     type=click.Choice(FINISHES),
     metavar="none|sharp|print|paper",
-    help="Sharpen edges, or print in flat inks, optionally on grained paper."
-    "  [default: the model's]",
+    help="Sharpen edges, or print in inks.  [default: the model's]",
 )
 @click.option(
     "--inks",
