@@ -427,8 +427,9 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
 @click.option(
     "--finish",
     type=click.Choice(FINISHES),
-    metavar="none|sharp|print|paper",
-    help="Sharpen edges, or print in inks.  [default: the model's]",
+    metavar="NAME",
+    help="sharp (edges), print (flat inks), paper (print with grain) or none."
+    "  [default: the model's]",
 )
 @click.option(
     "--inks",
