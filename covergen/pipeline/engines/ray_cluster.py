@@ -10,13 +10,14 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ClusterError, DependencyError, OptionError
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from covergen.pipeline.options import PaintOptions, RayOptions
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_installed",
     "check_ray",
     "connected",
+    "find_machines",
     "first_line",
     "share_of",
 ]
@@ -99,6 +101,8 @@ def connected(options: RayOptions) -> Iterator[None]:
     check_ray(options)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if _has_token():  # which Ray would not use for HOST:PORT; it does no harm where none is asked
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
@@ -117,6 +121,12 @@ def connected(options: RayOptions) -> Iterator[None]:
         ray.shutdown()
 
 
+def _has_token() -> bool:
+    """Whether there is a token where Ray looks for one."""
+    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return given or (Path.home() / ".ray/auth_token").exists()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """What a worker takes of a machine."""
@@ -133,24 +143,31 @@ class Share:
         return int(min(by_cpus, free.get("GPU", 0) // self.gpus) if self.gpus else by_cpus)
 
 
-def share_of(options: PaintOptions, *, paints: bool) -> Share:
+def find_machines() -> list[Mapping[str, float]]:
+    """Return the resources of each machine of the cluster, as Ray names them."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def share_of(
+    options: PaintOptions, machines: Iterable[Mapping[str, float]], *, paints: bool
+) -> Share:
     """Return what a worker takes: a GPU, or a part of one, if there are any and they are wanted.
 
     It takes a core for each decoder process, but no more than its part of the smallest machine.
     Raises ClusterError if no machine has what it needs.
     """
-    import ray
-
     where = "the cluster" if options.ray and options.ray.address else "this machine"
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [one for one in machines if one.get("CPU")]
     with_gpus = [one for one in machines if one.get("GPU")]
     if options.device == "cuda" or (options.device == "auto" and with_gpus):
         small = not paints or options.preset.base == PROCEDURAL
         gpus = _SMALL_GPU_SHARE if small else 1.0
-        parts = [one.get("CPU", 0) * gpus / one["GPU"] for one in with_gpus]
+        parts = [one["CPU"] * gpus / one["GPU"] for one in with_gpus]
     else:
         gpus = 0.0
-        parts = [one["CPU"] for one in machines if one.get("CPU")]
+        parts = [one["CPU"] for one in machines]
     if not parts:
         needed = "GPU that Ray can assign" if gpus else "core for workers"
         raise ClusterError(

@@ -18,7 +18,7 @@ from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
-from covergen.pipeline.engines.ray_cluster import connected, first_line, share_of
+from covergen.pipeline.engines.ray_cluster import connected, find_machines, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
 from covergen.pipeline.engines.ray_worker import Failure, Order, Setup, Worker
 from covergen.pipeline.events import (
@@ -117,7 +117,8 @@ def _run(
     emit(ModelLoading(name=_model_name(setup)))
     with connected(setup.options.ray):
         check_interrupted()
-        share = share_of(setup.options, paints=setup.paints)
+        share = share_of(setup.options, find_machines(), paints=setup.paints)
+        setup = replace(setup, gpu=share.gpus > 0)
         chunks = chunks_of(chain([first], albums), setup.options.batch_size or _ALBUMS_AT_ONCE)
         driver = _Driver(Queue(chunks), setup, share, store, emit, check_interrupted)
         with closing(driver):
@@ -299,16 +300,22 @@ class _Driver:
         if result is None:
             return
         if isinstance(result, Failure):
-            if not any(one.started for one in self._workers):
-                raise _error_of(result)
             worker.unfit = True
-            self._emit(WorkerUnfit(host=result.host, why=result.message))
+            hopes = sum(not one.unfit for one in self._workers)
+            if hopes <= 1 and not any(one.started for one in self._workers):
+                raise _error_of(result)  # the last one only waits for room
+            self._tell(WorkerUnfit(host=result.host, why=result.message))
             return
         worker.started = result
         for event in result.events:
-            if event not in self._told and not isinstance(event, ModelLoading):
-                self._told.add(event)
-                self._emit(event)
+            if not isinstance(event, ModelLoading):
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Emit an event once, whichever worker reports it."""
+        if event not in self._told:
+            self._told.add(event)
+            self._emit(event)
 
     def _note_finished(self, worker: _Lent, chunk: Chunk) -> None:
         if worker not in self._workers or chunk.refs is None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import covergen
 from covergen.audio.decoder import Decoders
-from covergen.core.errors import CovergenError
+from covergen.compute.device import choose_compute
+from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.model import find_audio_encoder, find_model
@@ -45,7 +46,8 @@ class Setup:
     """What all workers of a run are given.
 
     `options` are those of the run. `paints`: paint the albums, not only embed them. `run_seed` and
-    `per` are as in Seeds. `folder` is the driver's working directory.
+    `per` are as in Seeds. `folder` is the driver's working directory. `gpu`: Ray assigns each
+    worker a GPU, or a part of one.
     """
 
     options: PaintOptions
@@ -53,6 +55,7 @@ class Setup:
     run_seed: int
     per: Literal["album", "track"]
     folder: Path
+    gpu: bool = False
     version: str = covergen.__version__
 
     def path_on_worker(self, path: Path) -> Path:
@@ -114,6 +117,9 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._options = setup.options
+        if not setup.gpu and setup.options.device == "auto":
+            # A GPU that Ray did not assign is another worker's, or not meant to be used.
+            self._options = replace(setup.options, device="cpu")
         self._host = socket.gethostname()
         self._embedding, self._painting = Lock(), Lock()
 
@@ -130,6 +136,7 @@ class Worker:
             os.chdir(self._setup.folder)
         events: list[Event] = []
         try:
+            self._check_gpu()
             if self._setup.paints:
                 self._model = find_model(self._options, events.append).load(events.append)
                 self._encoder = self._model.audio_encoder
@@ -139,6 +146,17 @@ class Worker:
             return self._failure(error)
         self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
         return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
+
+    def _check_gpu(self) -> None:
+        """Raise ModelError if PyTorch cannot use the GPU, as the CPU would hold up all others."""
+        if not self._setup.gpu:
+            return
+        compute = choose_compute("auto", "fp32")
+        if compute.device.type == "cpu":
+            raise ModelError(
+                f"PyTorch cannot use its GPU: {compute.unused or 'it finds no CUDA device.'}",
+                hint="Use --device cpu to use the cores of all machines instead.",
+            )
 
     def close(self) -> None:
         """End the decoder processes, which otherwise end with this process."""

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,25 @@ def test_another_version_of_covergen_is_refused(clap: Path) -> None:
     failure = Worker(_setup(clap, version="0.0.1")).start()
     assert isinstance(failure, Failure)
     assert "0.0.1 here" in failure.message
+
+
+def test_a_gpu_that_ray_did_not_assign_is_not_used(
+    clap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    setup = _setup(clap)
+    setup = replace(setup, options=replace(setup.options, device="auto"))
+    song = encode(tmp_path / "song.flac", "flac", seconds=1)
+    (row,) = _work(setup, _order(song))  # and not with a GPU, which this machine may lack
+    assert row.vector is not None
+
+
+def test_a_machine_whose_gpu_cannot_be_used_is_refused(
+    clap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    failure = Worker(replace(_setup(clap), gpu=True)).start()
+    assert isinstance(failure, Failure)
+    assert failure.message == "PyTorch cannot use its GPU: it finds no CUDA device."
+    assert "--device cpu" in failure.hint
