@@ -300,16 +300,24 @@ class _Driver:
         if result is None:
             return
         if isinstance(result, Failure):
-            worker.unfit = True
-            hopes = sum(not one.unfit for one in self._workers)
-            if hopes <= 1 and not any(one.started for one in self._workers):
-                raise _error_of(result)  # the last one only waits for room
-            self._tell(WorkerUnfit(host=result.host, why=result.message))
+            self._dismiss(worker, result)
             return
         worker.started = result
         for event in result.events:
             if not isinstance(event, ModelLoading):
                 self._tell(event)
+
+    def _dismiss(self, worker: _Lent, failure: Failure) -> None:
+        """Give the chunks of an unfit worker to others. Raises ModelError if no other is left."""
+        worker.started, worker.unfit = None, True
+        others = [one for one in self._workers if not one.unfit]
+        if len(others) <= 1 and not any(one.started for one in others):
+            # The last one only waits for room.
+            raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
+        why = f"{failure.message} {failure.hint}".strip()
+        self._tell(WorkerUnfit(host=failure.host, why=why))
+        chunks, worker.chunks = worker.chunks, []
+        self._retry(chunks, lost=False)
 
     def _tell(self, event: Event) -> None:
         """Emit an event once, whichever worker reports it."""
@@ -324,7 +332,8 @@ class _Driver:
         if rows is None:
             return
         if isinstance(rows, Failure):
-            raise _error_of(rows)
+            self._dismiss(worker, rows)
+            return
         worker.chunks.remove(chunk)
         chunk.rows = rows
         self._lost = 0
@@ -382,11 +391,7 @@ class _Driver:
             ) from error
         self._retry(worker.chunks)
 
-    def _retry(self, chunks: Sequence[Chunk]) -> None:
+    def _retry(self, chunks: Sequence[Chunk], *, lost: bool = True) -> None:
         for chunk in reversed(chunks):
-            if failed := self._queue.retry(chunk):
+            if failed := self._queue.retry(chunk, lost=lost):
                 self._show(failed)
-
-
-def _error_of(failure: Failure) -> ModelError:
-    return ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)

@@ -79,13 +79,13 @@ class Queue:
         """Return the chunk to send. Raises IndexError unless `has_next`."""
         return self._waiting.popleft()
 
-    def retry(self, chunk: Chunk) -> Chunk | None:
-        """Put a chunk that was lost in line again, first; return it if it was lost too often.
+    def retry(self, chunk: Chunk, *, lost: bool = True) -> Chunk | None:
+        """Put a chunk in line again, first; return it instead if it was lost too often.
 
         After a few tries, its albums are tried one by one, so that only one of them fails.
         """
         chunk.refs = chunk.rows = None
-        chunk.tries += 1
+        chunk.tries += lost
         if chunk.tries >= MOST_TRIES:
             chunk.rows = [_failed(album.plan) for album in chunk.albums]
             return chunk

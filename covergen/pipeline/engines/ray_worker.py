@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "Order", "Row", "Setup", "Started", "Worker"]
 
-_HINT = "does this machine have the library at the same path? If not, use --path-map"
+_HINT = "Does this machine have the library at the same path? If not, use --path-map."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A worker that cannot work, and why: the message and hint of a CovergenError."""
+    """A worker that cannot go on, and why: the message and hint of a CovergenError."""
 
     host: str
     message: str
@@ -122,6 +122,7 @@ class Worker:
             self._options = replace(setup.options, device="cpu")
         self._host = socket.gethostname()
         self._embedding, self._painting = Lock(), Lock()
+        self._found_library = False
 
     def start(self) -> Started | Failure:
         """Load the model."""
@@ -168,6 +169,7 @@ class Worker:
         """Return a row and the covers of each album."""
         plans = [self._plan(order.plan) for order in orders]
         try:
+            self._find_library(plans, orders)
             with self._embedding:
                 rows, embeddings = self._embed(plans, orders)
             with self._painting:
@@ -181,6 +183,23 @@ class Worker:
         locate = self._setup.path_on_worker
         tracks = (replace(track, path=locate(track.path)) for track in plan.album.tracks)
         return replace(plan, album=replace(plan.album, tracks=tuple(tracks)))
+
+    def _find_library(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
+        """Raise ModelError if no folder of the first albums to be read is on this machine.
+
+        It would fail all albums of the library, faster than other machines embed them.
+        """
+        if self._found_library:
+            return
+        folders = {
+            track.path.parent
+            for plan, order in zip(plans, orders, strict=True)
+            for k, track in enumerate(plan.album.tracks)
+            if k not in order.vectors
+        }
+        self._found_library = any(map(os.path.isdir, folders))  # False, too, for errors
+        if folders and not self._found_library:
+            raise ModelError(f"{min(folders)} is not on this machine.", hint=_HINT)
 
     def _embed(
         self, plans: Sequence[AlbumPlan], orders: Sequence[Order]
@@ -224,7 +243,7 @@ class Worker:
         named = (
             one
             if one.reason is Reason.UNDECODABLE
-            else replace(one, message=f"{one.message} on {self._host}; {_HINT}")
+            else replace(one, message=f"{one.message} on {self._host}. {_HINT}")
             for one in outcomes
         )
         return tuple((index[one.path], one) for one in named)
