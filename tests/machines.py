@@ -26,6 +26,7 @@ __all__ = ["Machine", "Machines", "can_isolate", "isolated", "processes", "start
 
 _ROOT = Path(__file__).parents[1]
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_INIT = ("sh", "-c", '"$@"; exit $?', "sh")  # reaps: Ray's workers wait for a killed raylet to go
 _NETWORK, _PORT = "10.77.0", 6390
 _STORE_BYTES = 80 << 20
 _PATIENCE_SECONDS = 60
@@ -43,7 +44,7 @@ def can_isolate() -> bool:
 
 def isolated(module: str, *arguments: object) -> list[str]:
     """The command that runs a module in namespaces of its own."""
-    return [*_UNSHARE, sys.executable, "-m", module, *map(str, arguments)]
+    return [*_UNSHARE, *_INIT, sys.executable, "-m", module, *map(str, arguments)]
 
 
 def processes(name: str) -> list[int]:

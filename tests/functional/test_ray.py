@@ -28,9 +28,9 @@ from covergen.library.pictures import read_pictures
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
-from covergen.pipeline.engines.ray_worker import Failure, Row, Started
+from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
 from covergen.pipeline.estimate import Meter
-from covergen.pipeline.events import WorkerUnfit
+from covergen.pipeline.events import TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, PlanOptions, RayOptions
 from covergen.pipeline.painting import Seeds
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
     from covergen.pipeline.engines.ray_worker import Order, Setup
+
+    _Worked = tuple[list[Row] | Failure, list[list[Cover]]]
     from covergen.pipeline.events import Event
     from tests.functional.conftest import TinyModel
 
@@ -278,41 +280,54 @@ def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintO
 class _Gpus:
     """Stands in for a Worker: its covers say which GPUs and process "painted" them."""
 
-    unfit: tuple[str, ...] = ()
-
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
 
     def start(self) -> Started | Failure:
-        if self._gpus in self.unfit:
-            return Failure(host=self._gpus, message="It is broken.", hint="")
         return Started(host="", audio_encoder="", events=())
 
-    def work(self, orders: Sequence[Order]) -> tuple[list[Row], list[list[Cover]]]:
+    def progress(self) -> dict[int, Progress]:
+        return {}
+
+    def work(
+        self,
+        orders: Sequence[Order],
+        number: int,  # noqa: ARG002 - as Worker
+    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
         time.sleep(0.2)
         row = Row(vector=np.zeros(512, np.float32), undecoded=())
         where = f"{self._setup.gpu} {self._gpus} {os.getpid()}"
-        cover = Cover(
-            pixels=np.zeros((8, 8, 3), np.uint8), provenance=replace(PROVENANCE, device=where)
+        provenances = (
+            replace(PROVENANCE, device=where, album_key=order.plan.album.key) for order in orders
         )
-        return [row] * len(orders), [[cover]] * len(orders)
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        covers = [[Cover(pixels=pixels, provenance=one)] for one in provenances]
+        return [row] * len(orders), covers
 
 
-class _GpusOneBroken(_Gpus):
-    unfit = ("0",)
+class _OneBreaks(_Gpus):
+    """The one with GPU 0 cannot go on when it gets its first album."""
+
+    def work(
+        self, orders: Sequence[Order], number: int
+    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+        if self._gpus == "0":
+            return Failure(host="0", message="It is broken.", hint="Mend it."), []
+        return super().work(orders, number)
 
 
-class _GpusAllBroken(_Gpus):
-    unfit = ("0", "1")
+class _AllBroken(_Gpus):
+    def start(self) -> Failure:
+        return Failure(host=self._gpus, message="It is broken.", hint="")
 
 
 def _used(
     worker: type[_Gpus], options: PaintOptions, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[set[tuple[str, ...]], list[Event]]:
-    """The GPUs and processes that paint a library which ends once two of them, or 30 albums, did.
+    """The GPUs and processes that paint a library, and the events about unfit ones.
 
-    Also returns the events.
+    The library ends once two of them painted, but after 30 albums at the latest.
     """
     from ray import cloudpickle
 
@@ -330,7 +345,7 @@ def _used(
                 yield AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
 
     with closing(EmbeddingStore()) as store:
-        for cover in paint_plans(
+        covers = paint_plans(
             plans(),
             options,
             store,
@@ -339,7 +354,9 @@ def _used(
             then=lambda _embedding, cover: cover,
             emit=events.append,
             check_interrupted=lambda: None,
-        ):
+        )
+        for number, cover in enumerate(covers):
+            assert cover.provenance.album_key == str(number)
             assert cover.pixels.flags.writeable  # unlike arrays in Ray's store
             seen.add(tuple(cover.provenance.device.split()))
     return seen, [event for event in events if isinstance(event, WorkerUnfit)]
@@ -354,12 +371,12 @@ def test_each_gpu_gets_a_painter(
     used, _ = _used(_Gpus, options, monkeypatch)
     assert {(gpu, which) for gpu, which, _ in used} == {("True", "0"), ("True", "1")}
 
-    used, unfit = _used(_GpusOneBroken, options, monkeypatch)
+    used, unfit = _used(_OneBreaks, options, monkeypatch)
     assert {which for _, which, _ in used} == {"1"}
-    assert unfit == [WorkerUnfit(host="0", why="It is broken.")]
+    assert unfit == [WorkerUnfit(host="0", why="It is broken. Mend it.")]
 
     with pytest.raises(ModelError, match=r"On [01]: It is broken\."):
-        _used(_GpusAllBroken, options, monkeypatch)
+        _used(_AllBroken, options, monkeypatch)
 
 
 @pytest.mark.usefixtures("machine")
@@ -381,6 +398,7 @@ def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
 def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
     cluster: Cluster, machine: Node, originals: Path, tiny_model: TinyModel
 ) -> None:
+    events: list[Event] = []
     with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
         planned = plan_library(PlanOptions(paths=(originals,)), scan_cache, lambda: None)
         plans = [plan for plan in planned if isinstance(plan, AlbumPlan)]
@@ -388,7 +406,7 @@ def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
             iter(plans),
             replace(_options(cluster, tiny_model, "cpu"), workers=2),
             store,
-            emit=lambda _event: None,
+            emit=events.append,
             check_interrupted=lambda: None,
         )
         with closing(embedded):
@@ -398,3 +416,4 @@ def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
             cluster.remove_node(machine, allow_graceful=False)
             rest = [embedding.plan for embedding in embedded]
     assert [first.plan, *rest] == plans
+    assert sum(isinstance(event, TrackEmbedded) for event in events) == _ALBUMS

@@ -20,7 +20,7 @@ from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.engines.ray_cluster import connected, find_machines, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
-from covergen.pipeline.engines.ray_worker import Failure, Order, Setup, Worker
+from covergen.pipeline.engines.ray_worker import Failure, Order, Progress, Setup, Worker
 from covergen.pipeline.events import (
     AlbumDone,
     ModelLoading,
@@ -137,13 +137,16 @@ def _model_name(setup: Setup) -> str:
 class _Lent:
     """A worker that the driver asked for. `started` is None until it has loaded the model.
 
-    `starting` is Ray's reference to that. An unfit one only keeps others from being put there.
+    `starting` is Ray's reference to that, and `progress` to its Progress; `asked` is when it was
+    asked for that. An unfit worker only keeps others from being put there.
     """
 
     actor: Any
     starting: Any
     started: Started | None = None
     unfit: bool = False
+    progress: Any = None
+    asked: float = 0.0
     chunks: list[Chunk] = field(default_factory=list)
 
 
@@ -169,11 +172,12 @@ class _Driver:
         self._emit = emit
         self._check_interrupted = check_interrupted
         self._actor = ray.remote(Worker).options(
-            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE
-        )
+            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE + 1
+        )  # the one more is for `progress`
         self._workers: list[_Lent] = []
         self._queue = queue
         self._asked = 0.0
+        self._sent = 0
         self._lost = 0  # workers since a chunk was finished
         self._told: set[Event] = set()
 
@@ -242,7 +246,10 @@ class _Driver:
 
     def _send(self, chunk: Chunk, worker: _Lent, started: Started) -> None:
         orders = [self._order_of(album, started) for album in chunk.albums]
-        chunk.refs = tuple(worker.actor.work.options(num_returns=2).remote(orders))
+        self._sent += 1
+        chunk.number = self._sent
+        work = worker.actor.work.options(num_returns=2)
+        chunk.refs = tuple(work.remote(orders, chunk.number))
         worker.chunks.append(chunk)
 
     def _order_of(self, album: Ordered, started: Started) -> Order:
@@ -257,7 +264,7 @@ class _Driver:
         )
 
     def _wait(self) -> None:
-        """Wait for any worker to start or to finish a chunk, and note what it returned."""
+        """Wait for any worker to start, get on or finish a chunk, and note what it returned."""
         import ray
 
         starting = {
@@ -271,7 +278,8 @@ class _Driver:
             for chunk in worker.chunks
             if chunk.refs
         }
-        refs = [*working, *starting]
+        asked = {worker.progress: worker for worker in self._workers if self._ask(worker)}
+        refs = [*working, *starting, *asked]
         if not refs:
             time.sleep(_POLL_SECONDS)
             return
@@ -280,8 +288,26 @@ class _Driver:
         for ref in done:
             if ref in starting:
                 self._note_started(starting[ref])
+            elif ref in asked:
+                if asked[ref] in self._workers:
+                    self._note_progress(asked[ref])
             else:
                 self._note_finished(*working[ref])
+
+    def _ask(self, worker: _Lent) -> bool:
+        """Ask a worker for its progress, now and then. Returns whether an answer is awaited."""
+        due = time.monotonic() - worker.asked > _SECONDS_BETWEEN_REQUESTS
+        if worker.progress is None and worker.chunks and due:
+            worker.asked = time.monotonic()
+            worker.progress = worker.actor.progress.remote()
+        return worker.progress is not None
+
+    def _note_progress(self, worker: _Lent) -> None:
+        ref, worker.progress = worker.progress, None
+        progress: dict[int, Progress] = self._get(ref, worker) or {}
+        for chunk in worker.chunks:
+            if chunk.number in progress:
+                self._show(chunk, progress[chunk.number])
 
     def _get(self, ref: Any, worker: _Lent) -> Any:  # noqa: ANN401 - what Ray's reference is to
         """Return what a worker returned; None, after giving its chunks to others, if it is lost."""
@@ -347,17 +373,20 @@ class _Driver:
                 track = album.plan.album.tracks[k]
                 self._store.put(track, self._windows, key, started.audio_encoder, vector)
 
-    def _show(self, chunk: Chunk) -> None:
-        """Emit the progress of a chunk, once."""
-        if chunk.shown:
-            return
-        chunk.shown = True
-        for album in chunk.albums:
-            for _ in album.plan.album.tracks:
-                self._emit(TrackEmbedded(plan=album.plan))
-        if self._paints:
+    def _show(self, chunk: Chunk, progress: Progress | None = None) -> None:
+        """Emit the progress of a chunk, or that it is done; it never goes back when it is lost."""
+        tracks = [album.plan for album in chunk.albums for _ in album.plan.album.tracks]
+        if progress is None:
             heard = sum(row.vector is not None for row in chunk.rows or ())
-            self._emit(Painting(albums=heard))
+            progress = Progress(len(tracks), heard)
+        else:
+            progress = Progress(progress.embedded, max(progress.painted, chunk.painted))
+        for plan in tracks[chunk.embedded : progress.embedded]:
+            self._emit(TrackEmbedded(plan=plan))
+        chunk.embedded = max(chunk.embedded, progress.embedded)
+        if self._paints and progress.painted != chunk.painted:
+            self._emit(Painting(albums=progress.painted - chunk.painted))
+            chunk.painted = progress.painted
 
     def _covers(self, chunk: Chunk, *, stopping: bool = False) -> Sequence[Sequence[Cover]] | None:
         """Fetch the covers of a finished chunk. None if they were lost, to be painted again."""

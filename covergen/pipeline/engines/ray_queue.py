@@ -34,14 +34,27 @@ class Ordered:
 class Chunk:
     """A few albums for one worker. `rows` is None until they are done.
 
-    `refs` are Ray's references to what the worker returns. `shown`: their progress was emitted.
+    `number` is that of the last try, among those of all chunks, and `refs` are Ray's references to
+    what the worker returns. `embedded` and `painted` are the tracks and albums that the progress
+    bars have counted, in order.
     """
 
     albums: Sequence[Ordered]
     tries: int = 0
+    number: int = 0
     refs: tuple[Any, Any] | None = None
     rows: Sequence[Row] | None = None
-    shown: bool = False
+    embedded: int = 0
+    painted: float = 0.0
+
+    def divided(self) -> Iterator[Chunk]:
+        """Yield a chunk for each album."""
+        embedded = self.embedded
+        for album in self.albums:
+            own = min(embedded, len(album.plan.album.tracks))
+            embedded -= own
+            painted = self.painted / len(self.albums)
+            yield Chunk([album], self.tries, embedded=own, painted=painted)
 
 
 def chunks_of(albums: Iterator[Ordered], size: int) -> Iterator[Chunk]:
@@ -94,8 +107,7 @@ class Queue:
             return None
         place = self.unfinished.index(chunk)
         del self.unfinished[place]
-        for album in reversed(chunk.albums):
-            alone = Chunk([album], chunk.tries, shown=chunk.shown)
+        for alone in reversed(list(chunk.divided())):
             self.unfinished.insert(place, alone)
             self._waiting.appendleft(alone)
         return None

@@ -18,7 +18,7 @@ from covergen.audio.decoder import Decoders
 from covergen.compute.device import choose_compute
 from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import find_audio_encoder, find_model
 from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Provenance, Track
-    from covergen.pipeline.events import Event
+    from covergen.pipeline.events import Emit, Event
     from covergen.pipeline.options import PaintOptions
 
     Vector = NDArray[np.float32]
 
-__all__ = ["Failure", "Order", "Row", "Setup", "Started", "Worker"]
+__all__ = ["Failure", "Order", "Progress", "Row", "Setup", "Started", "Worker"]
 
 _HINT = "Does this machine have the library at the same path? If not, use --path-map."
 
@@ -111,6 +111,23 @@ class Failure:
     hint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The tracks that were embedded and the albums that were painted."""
+
+    embedded: int = 0
+    painted: float = 0.0
+
+    def after(self, event: Event) -> Progress:
+        """Return the progress with that of an event."""
+        match event:
+            case TrackEmbedded():
+                return replace(self, embedded=self.embedded + 1)
+            case Painting(albums=albums):
+                return replace(self, painted=self.painted + albums)
+        return self
+
+
 class Worker:
     """Embeds and paints; the embedding of one call overlaps the painting of another."""
 
@@ -123,6 +140,7 @@ class Worker:
         self._host = socket.gethostname()
         self._embedding, self._painting = Lock(), Lock()
         self._found_library = False
+        self._progress: dict[int, Progress] = {}
 
     def start(self) -> Started | Failure:
         """Load the model."""
@@ -163,19 +181,30 @@ class Worker:
         """End the decoder processes, which otherwise end with this process."""
         self._decoders.close()
 
+    def progress(self) -> dict[int, Progress]:
+        """Return how far the calls of `work` have got, by their number."""
+        return dict(self._progress)
+
     def work(
-        self, orders: Sequence[Order]
+        self, orders: Sequence[Order], number: int = 0
     ) -> tuple[Sequence[Row] | Failure, Sequence[Sequence[Cover]]]:
         """Return a row and the covers of each album."""
         plans = [self._plan(order.plan) for order in orders]
+        self._progress[number] = Progress()
+
+        def count(event: Event) -> None:
+            self._progress[number] = self._progress[number].after(event)
+
         try:
             self._find_library(plans, orders)
             with self._embedding:
-                rows, embeddings = self._embed(plans, orders)
+                rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
-                covers = self._paint(embeddings, plans, orders)
+                covers = self._paint(embeddings, plans, orders, count)
         except CovergenError as error:
             return self._failure(error), ()
+        finally:
+            del self._progress[number]
         return rows, covers
 
     def _plan(self, plan: AlbumPlan) -> AlbumPlan:
@@ -202,7 +231,7 @@ class Worker:
             raise ModelError(f"{min(folders)} is not on this machine.", hint=_HINT)
 
     def _embed(
-        self, plans: Sequence[AlbumPlan], orders: Sequence[Order]
+        self, plans: Sequence[AlbumPlan], orders: Sequence[Order], count: Emit
     ) -> tuple[list[Row], list[AlbumEmbedding]]:
         store = _SentVectors(plans, orders)
         undecoded: dict[int, tuple[Outcome, ...]] = {}
@@ -210,6 +239,7 @@ class Worker:
         def note(event: Event) -> None:
             if isinstance(event, AlbumDone):
                 undecoded[id(event.plan)] = event.outcomes
+            count(event)
 
         embeddings = list(
             embed_albums(
@@ -253,6 +283,7 @@ class Worker:
         embeddings: Sequence[AlbumEmbedding],
         plans: Sequence[AlbumPlan],
         orders: Sequence[Order],
+        count: Emit,
     ) -> list[list[Cover]]:
         covers: dict[int, list[Cover]] = {id(plan): [] for plan in plans}
         if self._setup.paints:
@@ -268,7 +299,7 @@ class Worker:
                 self._options,
                 seeds=seeds,
                 finish=self._finish,
-                emit=lambda _event: None,
+                emit=count,
                 check_interrupted=_go_on,
             )
             for embedding, cover in chain.from_iterable(painted):
