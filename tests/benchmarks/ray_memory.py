@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from covergen.pipeline.engines.ray_worker import Order, Setup
 
-_SIZE, _TRACKS = 512, 6
+_SIZE, _TRACKS = 512, 2
 _REPORTS = (1_000, 10_000, 25_000, 50_000, 100_000)
 
 

@@ -54,7 +54,10 @@ _PATIENCE_SECONDS = 60
 
 
 def run(seed: int = 0, count: int = 10) -> str:
-    """Tag a library `count` times, with kills that depend on `seed`. Returns a report."""
+    """Tag a library `count` times, with kills that depend on `seed`. Returns a report.
+
+    Before that, tag it on machines that lack an album.
+    """
     if not can_isolate():
         return "The machines need Linux, `ip`, `unshare` and root."
     return subprocess.run(
@@ -256,6 +259,18 @@ def _try_mounts(bench: _Bench) -> None:
         bench.machines.remove(machine)
 
 
+def _try_kills(bench: _Bench, seed: int, count: int) -> None:
+    bench.begin("local")
+    bench.finish(bench.start())
+    expected = bench.pictures()
+    for machine in [bench.add_machine() for _ in range(2)]:
+        machine.wait()
+    for turn in range(count):
+        bench.begin(f"turn {turn}")
+        _play(bench, random.Random(f"{seed} {turn}"), expected)
+        click.echo(f"turn {turn}: {bench.counts}", err=True)
+
+
 def main(seed: int, count: int) -> None:
     """Print a report."""
     with tempfile.TemporaryDirectory() as name, started(Path(name)) as machines:
@@ -264,15 +279,8 @@ def main(seed: int, count: int) -> None:
         _make_model(bench.folder / "model")
         bench.library.mkdir()
         _try_mounts(bench)
-        bench.begin("local")
-        bench.finish(bench.start())
-        expected = bench.pictures()
-        for machine in [bench.add_machine() for _ in range(2 if count else 0)]:
-            machine.wait()
-        for turn in range(count):
-            bench.begin(f"turn {turn}")
-            _play(bench, random.Random(f"{seed} {turn}"), expected)
-            click.echo(f"turn {turn}: {bench.counts}", err=True)
+        if count:
+            _try_kills(bench, seed, count)
     for line in _report(bench):
         click.echo(line)
 

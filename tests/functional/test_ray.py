@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +23,16 @@ from covergen.audio.store import EmbeddingStore
 from covergen.cli.main import cli
 from covergen.core.errors import ModelError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Cover
+from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
 from covergen.library.pictures import read_pictures
-from covergen.library.scanning.scan_cache import ScanCache
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
+from covergen.pipeline.engines import paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
-from covergen.pipeline.options import PaintOptions, PlanOptions, RayOptions
+from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
-from covergen.pipeline.planning import plan_library
 from tests.media import encode
 from tests.unit.library.journalled import PROVENANCE
 
@@ -322,98 +320,112 @@ class _AllBroken(_Gpus):
         return Failure(host=self._gpus, message="It is broken.", hint="")
 
 
-def _used(
-    worker: type[_Gpus], options: PaintOptions, monkeypatch: pytest.MonkeyPatch
-) -> tuple[set[tuple[str, ...]], list[Event]]:
-    """The GPUs and processes that paint a library, and the events about unfit ones.
-
-    The library ends once two of them painted, but after 30 albums at the latest.
-    """
+@pytest.fixture
+def _by_value() -> Iterator[None]:
+    """Send the stand-ins to Ray's processes, which cannot import this module."""
     from ray import cloudpickle
 
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(ray_driver, "Worker", worker)
-    seen: set[tuple[str, ...]] = set()
-    events: list[Event] = []
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
 
-    def plans() -> Iterator[AlbumPlan]:
-        for number in range(30):
-            if len(seen) < 2:
-                album = Album(
-                    key=str(number), folder=Path(), title="", artist="", date="", tracks=()
-                )
-                yield AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
 
-    with closing(EmbeddingStore()) as store:
-        covers = paint_plans(
-            plans(),
-            options,
-            store,
-            seeds=Seeds(run=0, per="album", of=lambda _album: (0,)),
-            meter=Meter(),
-            then=lambda _embedding, cover: cover,
-            emit=events.append,
-            check_interrupted=lambda: None,
-        )
-        for number, cover in enumerate(covers):
-            assert cover.provenance.album_key == str(number)
-            assert cover.pixels.flags.writeable  # unlike arrays in Ray's store
+def _plan(number: int) -> AlbumPlan:
+    path = Path(f"{number}.flac")
+    track = Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False)
+    album = Album(key=str(number), folder=Path(), title="", artist="", date="", tracks=(track,))
+    return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run with stand-ins for workers."""
+
+    options: PaintOptions
+    events: list[Event] = field(default_factory=list)
+
+    def covers(self, plans: Iterator[AlbumPlan]) -> Iterator[Cover]:
+        with closing(EmbeddingStore()) as store:
+            covers = paint_plans(
+                plans,
+                self.options,
+                store,
+                seeds=Seeds(run=0, per="album", of=lambda _album: (0,)),
+                meter=Meter(),
+                then=lambda _embedding, cover: cover,
+                emit=self.events.append,
+                check_interrupted=lambda: None,
+            )
+            with closing(covers):
+                for number, cover in enumerate(covers):
+                    assert cover.provenance.album_key == str(number)
+                    assert cover.pixels.flags.writeable  # unlike arrays in Ray's store
+                    yield cover
+
+    def used(self) -> set[tuple[str, ...]]:
+        """The GPUs and processes that paint a library.
+
+        It ends once two of them painted, but after 30 albums at the latest.
+        """
+        seen: set[tuple[str, ...]] = set()
+        plans = (_plan(number) for number in range(30) if len(seen) < 2)
+        for cover in self.covers(plans):
             seen.add(tuple(cover.provenance.device.split()))
-    return seen, [event for event in events if isinstance(event, WorkerUnfit)]
+        return seen
+
+    def counted(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("machine", "_by_value")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_each_gpu_gets_a_painter(
     cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = _options(cluster, tiny_model)
-    used, _ = _used(_Gpus, options, monkeypatch)
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
+    used = _Run(options).used()
     assert {(gpu, which) for gpu, which, _ in used} == {("True", "0"), ("True", "1")}
 
-    used, unfit = _used(_OneBreaks, options, monkeypatch)
-    assert {which for _, which, _ in used} == {"1"}
-    assert unfit == [WorkerUnfit(host="0", why="It is broken. Mend it.")]
+    monkeypatch.setattr(ray_driver, "Worker", _OneBreaks)
+    run = _Run(options)
+    assert {which for _, which, _ in run.used()} == {"1"}
+    assert WorkerUnfit(host="0", why="It is broken. Mend it.") in run.events
 
+    monkeypatch.setattr(ray_driver, "Worker", _AllBroken)
     with pytest.raises(ModelError, match=r"On [01]: It is broken\."):
-        _used(_AllBroken, options, monkeypatch)
+        _Run(options).used()
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("machine", "_by_value")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
     cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
     options = _options(cluster, tiny_model)
     small = replace(options, preset=replace(options.preset, base=PROCEDURAL))
-    used, _ = _used(_Gpus, small, monkeypatch)
+    used = _Run(small).used()
     assert len(used) == 2
     assert {(gpu, which) for gpu, which, _ in used} == {("True", "0")}
 
-    used, _ = _used(_Gpus, _options(cluster, tiny_model, "cpu"), monkeypatch)
+    used = _Run(_options(cluster, tiny_model, "cpu")).used()
     assert {gpu for gpu, _, _ in used} == {"False"}
 
 
+@pytest.mark.usefixtures("_by_value")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
-    cluster: Cluster, machine: Node, originals: Path, tiny_model: TinyModel
+    cluster: Cluster, machine: Node, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[Event] = []
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
-        planned = plan_library(PlanOptions(paths=(originals,)), scan_cache, lambda: None)
-        plans = [plan for plan in planned if isinstance(plan, AlbumPlan)]
-        embedded = embed_plans(
-            iter(plans),
-            replace(_options(cluster, tiny_model, "cpu"), workers=2),
-            store,
-            emit=events.append,
-            check_interrupted=lambda: None,
-        )
-        with closing(embedded):
-            first = next(embedded)
-            assert first.vector.flags.writeable  # unlike arrays in Ray's store
-            cluster.add_node(num_cpus=2, object_store_memory=_STORE_BYTES)
-            cluster.remove_node(machine, allow_graceful=False)
-            rest = [embedding.plan for embedding in embedded]
-    assert [first.plan, *rest] == plans
-    assert sum(isinstance(event, TrackEmbedded) for event in events) == _ALBUMS
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
+    run = _Run(_options(cluster, tiny_model, "cpu"))
+    covers = run.covers(map(_plan, range(30)))
+    first = next(covers).provenance.device
+    cluster.add_node(num_cpus=2, object_store_memory=_STORE_BYTES)
+    cluster.remove_node(machine, allow_graceful=False)
+    *_, last = covers
+    assert last.provenance.album_key == "29"
+    assert last.provenance.device != first
+    assert run.counted(TrackEmbedded) == 30
