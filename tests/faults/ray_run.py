@@ -105,11 +105,13 @@ class _Bench:
         model = [word for name, path in parts.items() for word in (f"--{name}", path)]
         command = ("tag", "--yes", "--json", "--steps", 12, "--batch-size", 1, "--jobs", 1)
         words = (*command, *model, *options, self.library)
+        environment = at_home(self.folder / "home")
+        environment.pop("RAY_AUTH_MODE")  # covergen uses the token without it
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "covergen", *map(str, words)],
                 cwd=_ROOT,
-                env=at_home(self.folder / "home"),
+                env=environment,
                 stdout=output,
                 stderr=output,
             )

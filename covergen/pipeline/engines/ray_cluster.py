@@ -123,8 +123,12 @@ def connected(options: RayOptions) -> Iterator[None]:
 
 def _has_token() -> bool:
     """Whether there is a token where Ray looks for one."""
-    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return given or (Path.home() / ".ray/auth_token").exists()
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return True
+    try:
+        return (Path.home() / ".ray/auth_token").exists()
+    except (OSError, RuntimeError):  # there is no home
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
