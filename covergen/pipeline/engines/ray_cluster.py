@@ -39,6 +39,11 @@ _SECONDS_TO_ANSWER = 3.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4
 _STORE_BYTES = 512 << 20  # pictures between painting and writing; Ray spills more to disk
+_JOIN_HINT = (
+    "Join this machine to it with `ray start --address HOST:PORT`, or start one with"
+    " `ray start --head`; see .docs/scale.md."
+)
+_COPY_HINT = "Copy ~/.ray/auth_token from one of its machines; see .docs/scale.md."
 _SMALL_GPU_SHARE = 0.25  # CLAP alone takes less than 2 GB
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use over the network
@@ -103,6 +108,8 @@ def connected(options: RayOptions) -> Iterator[None]:
         os.environ.setdefault(name, value)
     if _has_token():  # which Ray would not use for HOST:PORT; it does no harm where none is asked
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if options.address and not options.verbose:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process alone
     import ray
 
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
@@ -115,6 +122,8 @@ def connected(options: RayOptions) -> Iterator[None]:
                 **({} if options.address else local),
             )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if "InvalidAuthToken" in f"{error} {error.__cause__}":
+                raise _unreachable(options, "it has another token", hint=_COPY_HINT) from error
             raise _unreachable(options, first_line(error).split(". ")[0]) from error
         yield
     finally:
@@ -181,15 +190,11 @@ def share_of(
     return Share(cpus=max(1, int(min([options.workers, *parts]))), gpus=gpus)
 
 
-def _unreachable(options: RayOptions, why: str) -> ClusterError:
+def _unreachable(options: RayOptions, why: str, *, hint: str = _JOIN_HINT) -> ClusterError:
     if not options.address:
         return ClusterError(f"Ray cannot be started on this machine: {why}")
     where = "on this machine" if options.address == "auto" else f"at {options.address}"
-    return ClusterError(
-        f"No Ray cluster can be used {where}: {why.rstrip('.')}.",
-        hint="Join this machine to it with `ray start --address HOST:PORT`, or start one with"
-        " `ray start --head`; see .docs/scale.md.",
-    )
+    return ClusterError(f"No Ray cluster can be used {where}: {why.rstrip('.')}.", hint=hint)
 
 
 def first_line(error: Exception) -> str:
