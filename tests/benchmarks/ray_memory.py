@@ -7,7 +7,6 @@ holds as much as it ever does. Everything between the plans and the encoded pict
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -99,13 +98,20 @@ def _resident(name: str) -> int:
     return total >> 10
 
 
+def _stored() -> int:
+    """MiB of objects that are kept in Ray's store."""
+    import ray
+
+    kind = "object_store_memory"
+    return int(ray.cluster_resources()[kind] - ray.available_resources().get(kind, 0)) >> 20
+
+
 def main(count: int) -> None:
     """Print a line whenever so many albums are done."""
     preset = choose_preset(ModelChoice(base="a/base", clap="a/clap", adapter="an/adapter"))
     options = PaintOptions(preset=preset, device="cpu", dtype="auto", workers=1, ray=RayOptions())
     ray_driver.Worker = _Instant  # type: ignore[misc, assignment]  # see above
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[2].decode()
-    before = shutil.disk_usage("/dev/shm").used
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = home
         start = time.monotonic()
@@ -123,7 +129,7 @@ def main(count: int) -> None:
             click.echo("  albums   seconds  driver  raylet  head  workers  object store (MiB)")
             for done, _ in enumerate(painted, 1):
                 if done in _REPORTS or done == count:
-                    used = (shutil.disk_usage("/dev/shm").used - before) >> 20
+                    used = _stored()
                     names = (own, "raylet/raylet", "gcs_server", "ray::_Instant")
                     row = "  ".join(f"{_resident(name):6,}" for name in names)
                     click.echo(f"{done:8,} {time.monotonic() - start:9.0f}  {row}  {used:6,}")
