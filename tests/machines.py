@@ -7,6 +7,7 @@ whatever that starts, it takes with it when it ends.
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -147,9 +148,10 @@ def started(folder: Path) -> Iterator[Machines]:
     for place in ("/tmp/ray", "/dev/shm"):
         subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["HOME"] = str(folder)  # for the token
-    subprocess.run([*shlex.split(_ray()), "get-auth-token", "--generate"], check=True,
-                   capture_output=True)  # fmt: skip
+    os.environ["HOME"] = str(folder)
+    token = folder / ".ray/auth_token"
+    token.parent.mkdir()
+    token.write_text(secrets.token_hex(32))
     start = f"{_ray()} start --head --block --node-ip-address {_NETWORK}.1 --port {_PORT}"
     options = f"--num-cpus 0 --object-store-memory {_STORE_BYTES} --include-dashboard false"
     with (folder / "head.log").open("wb") as log:

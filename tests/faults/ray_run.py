@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _ROOT = Path(__file__).parents[2]
-_ALBUMS = 16
+_ALBUMS, _TRACKS = 16, 2
 _CONTAINERS = ("flac", "mp3", "mp4")
 _KILLS = 3  # in a turn
 _LONGEST_WAIT = 7.0  # seconds before a kill; a run takes about twice as long
@@ -56,7 +56,7 @@ _PATIENCE_SECONDS = 60
 def run(seed: int = 0, count: int = 10) -> str:
     """Tag a library `count` times, with kills that depend on `seed`. Returns a report.
 
-    Before that, tag it on machines that lack an album.
+    Before that, embed it on machines that lack an album.
     """
     if not can_isolate():
         return "The machines need Linux, `ip`, `unshare` and root."
@@ -99,28 +99,31 @@ class _Bench:
     def there(self) -> Path:
         return self.folder / "mounted"
 
-    def start(self, *options: object) -> subprocess.Popen[bytes]:
-        """Start `covergen tag` on the library; its output is appended to a file."""
+    @property
+    def cluster(self) -> tuple[str, ...]:
+        """Options that use the machines."""
+        mapped = f"{self.library}={self.there}"
+        return "--engine", "ray", "--ray-address", self.machines.address, "--path-map", mapped
+
+    def tag(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start `covergen tag` on the library."""
         parts = {name: self.folder / "model" / name for name in ("base", "clap", "adapter")}
         model = [word for name, path in parts.items() for word in (f"--{name}", path)]
-        command = ("tag", "--yes", "--json", "--steps", 12, "--batch-size", 1, "--jobs", 1)
-        words = (*command, *model, *options, self.library)
+        return self.start("tag", "--yes", "--steps", 12, "--batch-size", 1, *model, *options)
+
+    def start(self, *words: object) -> subprocess.Popen[bytes]:
+        """Start a command on the library; its output is appended to a file."""
+        command = ["-m", "covergen", *map(str, words), "--json", "--jobs", "1", str(self.library)]
         environment = at_home(self.folder / "home")
         environment.pop("RAY_AUTH_MODE")  # covergen uses the token without it
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "covergen", *map(str, words)],
+                [sys.executable, *command],
                 cwd=_ROOT,
                 env=environment,
                 stdout=output,
                 stderr=output,
             )
-
-    def start_on_cluster(self) -> subprocess.Popen[bytes]:
-        mapped = f"{self.library}={self.there}"
-        return self.start(
-            "--engine", "ray", "--ray-address", self.machines.address, "--path-map", mapped
-        )
 
     def finish(self, process: subprocess.Popen[bytes], expected: int = 0) -> list[dict[str, Any]]:
         """Wait for a command; return the objects that it and those before it printed."""
@@ -178,16 +181,14 @@ class _Bench:
 def _make_library(folder: Path) -> None:
     for number in range(_ALBUMS):
         container = _CONTAINERS[number % len(_CONTAINERS)]
-        for track in range(2):
+        for track in range(_TRACKS):
             song = folder / f"Album {number:02}/{track}{EXTENSION[container]}"
-            encode(song, container, seconds=1, kind="melody", seed=2 * number + track)
+            encode(song, container, seconds=1, kind="melody", seed=_TRACKS * number + track)
             put_tags(song, container, {"album": f"Album {number:02}", "artist": "Ana"})
 
 
-def _make_model(folder: Path) -> None:
-    folder.mkdir()
+def _make_painter(folder: Path) -> None:
     base = make_tiny_base(folder / "base")
-    make_tiny_clap(folder / "clap")
     make_tiny_adapter(folder / "adapter", base)
 
 
@@ -195,7 +196,7 @@ def _play(bench: _Bench, chance: random.Random, expected: dict[str, NDArray[np.i
     """Tag the library while things are killed, then undo it."""
     before = look(bench.library)
     starts = 1
-    process = bench.start_on_cluster()
+    process = bench.tag(*bench.cluster)
     for _ in range(_KILLS):
         with suppress(subprocess.TimeoutExpired):
             process.wait(chance.uniform(0, _LONGEST_WAIT))
@@ -204,7 +205,7 @@ def _play(bench: _Bench, chance: random.Random, expected: dict[str, NDArray[np.i
         bench.counts[f"{victim}s killed"] += _kill(victim, bench, process, chance)
         if victim == "driver":
             starts += 1
-            process = bench.start_on_cluster()
+            process = bench.tag(*bench.cluster)
     done = bench.finish(process)
     bench.note(*(f"it says {one}" for one in done if one.get("result") in ("failed", "partly")))
     bench.check_covers(expected)
@@ -238,21 +239,20 @@ def _kill(
 
 
 def _try_mounts(bench: _Bench) -> None:
-    """Tag the library on two machines of which neither has a certain album."""
+    """Embed the library on two machines of which neither has a certain album."""
     bench.begin("mounts")
     partial = bench.folder / "partial"
     shutil.copytree(bench.original, partial)
-    album = partial / f"Album {_ALBUMS // 2:02}"
-    shutil.rmtree(album)
+    missing = f"Album {_ALBUMS // 2:02}"
+    shutil.rmtree(partial / missing)
     for machine in [bench.add_machine(partial) for _ in range(2)]:
         machine.wait()
-    done = bench.finish(bench.start_on_cluster(), expected=1)
-    albums = [one for one in done if one["type"] == "album"]
-    failed = [one for one in albums if one["result"] != "painted"]
-    bench.counts["albums painted with a path map"] += len(albums) - len(failed)
-    if len(albums) != _ALBUMS or [one["folder"] for one in failed] != [
-        str(bench.library / album.name)
-    ]:
+    clap, embeddings = bench.folder / "model/clap", bench.folder / "embeddings"
+    command = bench.start("embed", "--clap", clap, "-o", embeddings, *bench.cluster)
+    done = [one for one in bench.finish(command, expected=1) if one["type"] == "album"]
+    failed = [one for one in done if one["result"] != "embedded"]
+    bench.counts["files embedded with a path map"] += len(done) - len(failed)
+    if len(failed) != _TRACKS or any(Path(one["folder"]).name != missing for one in failed):
         bench.note(f"it says {(bench.folder / 'output').read_text()}")
     for file in (file for one in failed for file in one["files"]):
         if not any(f"on {one.name}." in file["message"] for one in bench.machines.machines):
@@ -262,8 +262,9 @@ def _try_mounts(bench: _Bench) -> None:
 
 
 def _try_kills(bench: _Bench, seed: int, count: int) -> None:
+    _make_painter(bench.folder / "model")
     bench.begin("local")
-    bench.finish(bench.start())
+    bench.finish(bench.tag())
     expected = bench.pictures()
     for machine in [bench.add_machine() for _ in range(2)]:
         machine.wait()
@@ -278,8 +279,7 @@ def main(seed: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as name, started(Path(name)) as machines:
         bench = _Bench(folder=Path(name), machines=machines)
         _make_library(bench.original)
-        _make_model(bench.folder / "model")
-        bench.library.mkdir()
+        make_tiny_clap(bench.folder / "model/clap")
         _try_mounts(bench)
         if count:
             _try_kills(bench, seed, count)
