@@ -1,6 +1,6 @@
 """Inject every fault at every system call: `python -m tests.faults [PART…]`.
 
-Separate runs, with an optional size: `python -m tests.faults fuzz|load|concurrency [COUNT]`.
+Separate runs, with an optional size: `python -m tests.faults fuzz|load|concurrency|ray [COUNT]`.
 Exits with 1 if any trial failed, and prints the names of those, to repeat them with --only.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tests.faults import concurrency_run, fuzz_run, load_run
+from tests.faults import concurrency_run, fuzz_run, load_run, ray_run
 from tests.faults.bench import Bench
 from tests.faults.calls import check_order, fail, kill
 from tests.faults.command import Commands
@@ -38,6 +38,7 @@ REPORTS: dict[str, Callable[..., object]] = {
     "fuzz": fuzz_run.run,
     "load": load_run.run,
     "concurrency": concurrency_run.run,
+    "ray": ray_run.run,
 }
 """Separate runs, which return a printable report."""
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,23 +21,31 @@ from PIL import Image
 
 from covergen.audio.store import EmbeddingStore
 from covergen.cli.main import cli
-from covergen.core.types import AlbumPlan
+from covergen.core.errors import ModelError
+from covergen.core.reasons import Reason
+from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
 from covergen.library.pictures import read_pictures
-from covergen.library.scanning.scan_cache import ScanCache
-from covergen.pipeline.engines import paint_plans
+from covergen.models.sources import PROCEDURAL
+from covergen.pipeline.engines import paint_plans, ray_driver
+from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
 from covergen.pipeline.estimate import Meter
+from covergen.pipeline.events import TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
-from covergen.pipeline.options import PaintOptions, PlanOptions, RayOptions
+from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
-from covergen.pipeline.planning import plan_library
 from tests.media import encode
+from tests.unit.library.journalled import PROVENANCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from ray._private.node import Node
     from ray.cluster_utils import Cluster
 
+    from covergen.pipeline.engines.ray_worker import Order, Setup
+
+    _Worked = tuple[list[Row] | Failure, list[list[Cover]]]
     from covergen.pipeline.events import Event
     from tests.functional.conftest import TinyModel
 
@@ -45,6 +53,7 @@ pytestmark = pytest.mark.ray
 
 _ALBUMS = 8
 _MARK = "TEST_OF_RAY"  # an environment variable that every process of a command inherits
+_STORE_BYTES = 80 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -62,41 +71,67 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster with a head that computes nothing. Its processes bear the mark "cluster"."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(_MARK, "cluster")
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+@pytest.fixture
+def machine(cluster: Cluster) -> Node:
+    """A machine of the cluster, with two cores, and two GPUs as far as Ray knows."""
+    if not cluster.worker_nodes:
+        cluster.add_node(num_cpus=2, num_gpus=2, object_store_memory=_STORE_BYTES)
+    return next(iter(cluster.worker_nodes))
+
+
+def _processes(mark: str, name: bytes = b"", *, spared: bytes | None = None) -> list[int]:
+    """The processes with a mark and a name that run, but for those named `spared`.
+
+    A dead one has no environment.
+    """
+    marked = f"{_MARK}={mark}".encode()
+    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+    running = (pid for pid in pids if marked in _read(pid, "environ").split(b"\0"))
+    names = ((pid, _read(pid, "cmdline")) for pid in running)
+    return [pid for pid, own in names if name in own and not (spared and spared in own)]
+
+
+def _workers() -> list[int]:
+    return _processes("cluster", b"ray::Worker")
+
+
 @dataclass(frozen=True, slots=True)
 class _Command:
     """A covergen in a process of its own; `tag` paints one album at a time."""
 
     process: subprocess.Popen[str]
-    mark: str
 
     @classmethod
-    def tag(cls, library: Path, model: TinyModel) -> _Command:
+    def tag(cls, library: Path, model: TinyModel, *options: str) -> _Command:
         process = subprocess.Popen(
-            [sys.executable, "-m", "covergen", *_arguments(library, model, "--engine", "ray")],
+            [sys.executable, "-m", "covergen",
+             *_arguments(library, model, "--engine", "ray", *options)],
             env={**os.environ, _MARK: library.name, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
-        return cls(process, f"{_MARK}={library.name}")
+        )  # fmt: skip
+        return cls(process)
 
     def wait_for_cover(self) -> None:
         assert self.process.stdout is not None
         assert self.process.stdout.readline().startswith("painted")
-
-    def workers(self) -> list[int]:
-        return [pid for pid in self.processes() if b"ray::Worker" in _read(pid, "cmdline")]
-
-    def processes(self, spared: bytes | None = None) -> list[int]:
-        """The processes that it started and that still run, but for those named `spared`.
-
-        A dead one has no environment.
-        """
-        mark = self.mark.encode()
-        pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
-        running = [pid for pid in pids if mark in _read(pid, "environ").split(b"\0")]
-        return [pid for pid in running if not (spared and spared in _read(pid, "cmdline"))]
 
     def finish(self) -> str:
         """Wait until it ends; return what it printed on stderr."""
@@ -164,13 +199,23 @@ def _eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
     return True
 
 
+def _on_cluster(cluster: Cluster) -> tuple[str, ...]:
+    """Options with which a worker takes all cores of the machine."""
+    return "--ray-address", cluster.address, "--device", "cpu", "--jobs", "2"
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_killed_worker_costs_no_cover(
-    originals: Path, local: dict[str, NDArray[np.int16]], tiny_model: TinyModel, tmp_path: Path
+    cluster: Cluster,
+    originals: Path,
+    local: dict[str, NDArray[np.int16]],
+    tiny_model: TinyModel,
+    tmp_path: Path,
 ) -> None:
     library = _copy(originals, tmp_path, "killed-worker")
-    command = _Command.tag(library, tiny_model)
+    command = _Command.tag(library, tiny_model, *_on_cluster(cluster))
     command.wait_for_cover()
-    (worker,) = command.workers()
+    (worker,) = _workers()
     os.kill(worker, signal.SIGKILL)  # most albums have not been sent to it yet
     errors = command.finish()
     assert command.process.returncode == 0, errors
@@ -182,84 +227,205 @@ def test_a_killed_worker_costs_no_cover(
     _assert_same(_pictures(library), local)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_run_leaves_no_process_and_is_finished_by_the_other_engine(
-    stop: signal.Signals,
+@pytest.mark.usefixtures("machine")
+def test_an_interrupted_run_leaves_no_worker_and_is_finished_by_the_other_engine(
+    cluster: Cluster,
     originals: Path,
     local: dict[str, NDArray[np.int16]],
     tiny_model: TinyModel,
     tmp_path: Path,
 ) -> None:
-    library = _copy(originals, tmp_path, f"stopped-{stop.name}")
-    command = _Command.tag(library, tiny_model)
+    library = _copy(originals, tmp_path, "interrupted")
+    command = _Command.tag(library, tiny_model, *_on_cluster(cluster))
     command.wait_for_cover()
-    if stop is signal.SIGINT:  # as a terminal sends it
-        os.killpg(command.process.pid, stop)
-    else:
-        command.process.kill()
+    os.killpg(command.process.pid, signal.SIGINT)  # as a terminal sends it
     start = time.monotonic()
     errors = command.finish()
     assert time.monotonic() - start < 15
-    assert command.process.returncode == (130 if stop is signal.SIGINT else -stop), errors
-    # When the driver is killed, Ray's own agents take up to a minute to notice.
-    spared = b"Agent" if stop is signal.SIGKILL else None
-    assert _eventually(lambda: not command.processes(spared)), command.processes(spared)
+    assert command.process.returncode == 130, errors
+    assert _eventually(lambda: not _workers())
+    assert not _processes("interrupted")
     _tag_locally(library, tiny_model)
     _assert_same(_pictures(library), local)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A cluster with a head that computes nothing, and one machine with one core."""
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
-
-
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
-    cluster: Cluster, originals: Path, tiny_model: TinyModel
+def test_a_killed_run_takes_the_ray_that_it_started_with_it(
+    originals: Path, local: dict[str, NDArray[np.int16]], tiny_model: TinyModel, tmp_path: Path
 ) -> None:
-    machine = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-    choice = ModelChoice(
-        base=str(tiny_model.base),
-        clap=str(tiny_model.clap),
-        adapter=str(tiny_model.adapter),
-        steps=3,
-    )
-    options = PaintOptions(
+    library = _copy(originals, tmp_path, "killed")
+    command = _Command.tag(library, tiny_model)
+    command.wait_for_cover()
+    command.process.kill()
+    command.finish()
+    # Ray's own agents take up to a minute to notice.
+    assert _eventually(lambda: not _processes("killed", spared=b"Agent"))
+    _tag_locally(library, tiny_model)
+    _assert_same(_pictures(library), local)
+
+
+def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintOptions:
+    choice = ModelChoice(base=str(model.base), clap=str(model.clap), adapter=str(model.adapter))
+    return PaintOptions(
         preset=choose_preset(choice),
-        device="cpu",
+        device=device,
         dtype="auto",
         workers=1,
         batch_size=1,
         ray=RayOptions(address=cluster.address),
     )
-    events: list[Event] = []
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
-        planned = plan_library(PlanOptions(paths=(originals,)), scan_cache, lambda: None)
-        plans = [plan for plan in planned if isinstance(plan, AlbumPlan)]
-        painted = paint_plans(
-            iter(plans),
-            options,
-            store,
-            seeds=Seeds(run=0, per="album", of=lambda album: (len(album.title),)),
-            meter=Meter(),
-            then=lambda embedding, cover: (embedding, cover),
-            emit=events.append,
-            check_interrupted=lambda: None,
+
+
+class _Gpus:
+    """Stands in for a Worker: its covers say which GPUs and process "painted" them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+
+    def start(self) -> Started | Failure:
+        return Started(host="", audio_encoder="", events=())
+
+    def progress(self) -> dict[int, Progress]:
+        return {}
+
+    def work(
+        self,
+        orders: Sequence[Order],
+        number: int,  # noqa: ARG002 - as Worker
+    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+        time.sleep(0.2)
+        row = Row(vector=np.zeros(512, np.float32), undecoded=())
+        where = f"{self._setup.gpu} {self._gpus} {os.getpid()}"
+        provenances = (
+            replace(PROVENANCE, device=where, album_key=order.plan.album.key) for order in orders
         )
-        with closing(painted):
-            embedding, cover = next(painted)
-            assert embedding.vector.flags.writeable  # unlike arrays in Ray's store
-            assert cover.pixels.flags.writeable
-            done = [embedding.plan]
-            cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-            cluster.remove_node(machine, allow_graceful=False)
-            done += [embedding.plan for embedding, _ in painted]
-    assert done == plans
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        covers = [[Cover(pixels=pixels, provenance=one)] for one in provenances]
+        return [row] * len(orders), covers
+
+
+class _OneBreaks(_Gpus):
+    """The one with GPU 0 cannot go on when it gets its first album."""
+
+    def work(
+        self, orders: Sequence[Order], number: int
+    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+        if self._gpus == "0":
+            return Failure(host="0", message="It is broken.", hint="Mend it."), []
+        return super().work(orders, number)
+
+
+class _AllBroken(_Gpus):
+    def start(self) -> Failure:
+        return Failure(host=self._gpus, message="It is broken.", hint="")
+
+
+@pytest.fixture
+def _by_value() -> Iterator[None]:
+    """Send the stand-ins to Ray's processes, which cannot import this module."""
+    from ray import cloudpickle
+
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+def _plan(number: int) -> AlbumPlan:
+    path = Path(f"{number}.flac")
+    track = Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False)
+    album = Album(key=str(number), folder=Path(), title="", artist="", date="", tracks=(track,))
+    return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run with stand-ins for workers."""
+
+    options: PaintOptions
+    events: list[Event] = field(default_factory=list)
+
+    def covers(self, plans: Iterator[AlbumPlan]) -> Iterator[Cover]:
+        with closing(EmbeddingStore()) as store:
+            covers = paint_plans(
+                plans,
+                self.options,
+                store,
+                seeds=Seeds(run=0, per="album", of=lambda _album: (0,)),
+                meter=Meter(),
+                then=lambda _embedding, cover: cover,
+                emit=self.events.append,
+                check_interrupted=lambda: None,
+            )
+            with closing(covers):
+                for number, cover in enumerate(covers):
+                    assert cover.provenance.album_key == str(number)
+                    assert cover.pixels.flags.writeable  # unlike arrays in Ray's store
+                    yield cover
+
+    def used(self) -> set[tuple[str, ...]]:
+        """The GPUs and processes that paint a library.
+
+        It ends once two of them painted, but after 30 albums at the latest.
+        """
+        seen: set[tuple[str, ...]] = set()
+        plans = (_plan(number) for number in range(30) if len(seen) < 2)
+        for cover in self.covers(plans):
+            seen.add(tuple(cover.provenance.device.split()))
+        return seen
+
+    def counted(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+@pytest.mark.usefixtures("machine", "_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_each_gpu_gets_a_painter(
+    cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = _options(cluster, tiny_model)
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
+    used = _Run(options).used()
+    assert {(gpu, which) for gpu, which, _ in used} == {("True", "0"), ("True", "1")}
+
+    monkeypatch.setattr(ray_driver, "Worker", _OneBreaks)
+    run = _Run(options)
+    assert {which for _, which, _ in run.used()} == {"1"}
+    assert WorkerUnfit(host="0", why="It is broken. Mend it.") in run.events
+
+    monkeypatch.setattr(ray_driver, "Worker", _AllBroken)
+    with pytest.raises(ModelError, match=r"On [01]: It is broken\."):
+        _Run(options).used()
+
+
+@pytest.mark.usefixtures("machine", "_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
+    cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
+    options = _options(cluster, tiny_model)
+    small = replace(options, preset=replace(options.preset, base=PROCEDURAL))
+    used = _Run(small).used()
+    assert len(used) == 2
+    assert {(gpu, which) for gpu, which, _ in used} == {("True", "0")}
+
+    used = _Run(_options(cluster, tiny_model, "cpu")).used()
+    assert {gpu for gpu, _, _ in used} == {"False"}
+
+
+@pytest.mark.usefixtures("_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
+    cluster: Cluster, machine: Node, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Gpus)
+    run = _Run(_options(cluster, tiny_model, "cpu"))
+    covers = run.covers(map(_plan, range(30)))
+    first = next(covers).provenance.device
+    cluster.add_node(num_cpus=2, object_store_memory=_STORE_BYTES)
+    cluster.remove_node(machine, allow_graceful=False)
+    *_, last = covers
+    assert last.provenance.album_key == "29"
+    assert last.provenance.device != first
+    assert run.counted(TrackEmbedded) == 30

@@ -10,13 +10,14 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ClusterError, DependencyError, OptionError
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from covergen.pipeline.options import PaintOptions, RayOptions
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_installed",
     "check_ray",
     "connected",
+    "find_machines",
     "first_line",
     "share_of",
 ]
@@ -37,11 +39,17 @@ _SECONDS_TO_ANSWER = 3.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4
 _STORE_BYTES = 512 << 20  # pictures between painting and writing; Ray spills more to disk
+_JOIN_HINT = (
+    "Join this machine to it with `ray start --address HOST:PORT`, or start one with"
+    " `ray start --head`; see .docs/scale.md."
+)
+_COPY_HINT = "Copy ~/.ray/auth_token from one of its machines; see .docs/scale.md."
 _SMALL_GPU_SHARE = 0.25  # CLAP alone takes less than 2 GB
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use over the network
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would upload the working directory
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or Ray prints a warning about it
+    "RAY_task_events_report_interval_ms": "0",  # the head keeps 3 kB for each task, up to 300 MB
 }
 
 
@@ -99,6 +107,8 @@ def connected(options: RayOptions) -> Iterator[None]:
     check_ray(options)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if _has_token():  # which Ray would not use for HOST:PORT; it does no harm where none is asked
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
@@ -111,10 +121,22 @@ def connected(options: RayOptions) -> Iterator[None]:
                 **({} if options.address else local),
             )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if "InvalidAuthToken" in f"{error} {error.__cause__}":
+                raise _unreachable(options, "it has another token", hint=_COPY_HINT) from error
             raise _unreachable(options, first_line(error).split(". ")[0]) from error
         yield
     finally:
         ray.shutdown()
+
+
+def _has_token() -> bool:
+    """Whether there is a token where Ray looks for one."""
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return True
+    try:
+        return (Path.home() / ".ray/auth_token").exists()
+    except (OSError, RuntimeError):  # there is no home
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,24 +155,31 @@ class Share:
         return int(min(by_cpus, free.get("GPU", 0) // self.gpus) if self.gpus else by_cpus)
 
 
-def share_of(options: PaintOptions, *, paints: bool) -> Share:
+def find_machines() -> list[Mapping[str, float]]:
+    """Return the resources of each machine of the cluster, as Ray names them."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def share_of(
+    options: PaintOptions, machines: Iterable[Mapping[str, float]], *, paints: bool
+) -> Share:
     """Return what a worker takes: a GPU, or a part of one, if there are any and they are wanted.
 
     It takes a core for each decoder process, but no more than its part of the smallest machine.
     Raises ClusterError if no machine has what it needs.
     """
-    import ray
-
     where = "the cluster" if options.ray and options.ray.address else "this machine"
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [one for one in machines if one.get("CPU")]
     with_gpus = [one for one in machines if one.get("GPU")]
     if options.device == "cuda" or (options.device == "auto" and with_gpus):
         small = not paints or options.preset.base == PROCEDURAL
         gpus = _SMALL_GPU_SHARE if small else 1.0
-        parts = [one.get("CPU", 0) * gpus / one["GPU"] for one in with_gpus]
+        parts = [one["CPU"] * gpus / one["GPU"] for one in with_gpus]
     else:
         gpus = 0.0
-        parts = [one["CPU"] for one in machines if one.get("CPU")]
+        parts = [one["CPU"] for one in machines]
     if not parts:
         needed = "GPU that Ray can assign" if gpus else "core for workers"
         raise ClusterError(
@@ -160,15 +189,11 @@ def share_of(options: PaintOptions, *, paints: bool) -> Share:
     return Share(cpus=max(1, int(min([options.workers, *parts]))), gpus=gpus)
 
 
-def _unreachable(options: RayOptions, why: str) -> ClusterError:
+def _unreachable(options: RayOptions, why: str, *, hint: str = _JOIN_HINT) -> ClusterError:
     if not options.address:
         return ClusterError(f"Ray cannot be started on this machine: {why}")
     where = "on this machine" if options.address == "auto" else f"at {options.address}"
-    return ClusterError(
-        f"No Ray cluster can be used {where}: {why.rstrip('.')}.",
-        hint="Join this machine to it with `ray start --address HOST:PORT`, or start one with"
-        " `ray start --head`; see .docs/scale.md.",
-    )
+    return ClusterError(f"No Ray cluster can be used {where}: {why.rstrip('.')}.", hint=hint)
 
 
 def first_line(error: Exception) -> str:

@@ -18,9 +18,9 @@ from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
-from covergen.pipeline.engines.ray_cluster import connected, first_line, share_of
+from covergen.pipeline.engines.ray_cluster import connected, find_machines, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
-from covergen.pipeline.engines.ray_worker import Failure, Order, Setup, Worker
+from covergen.pipeline.engines.ray_worker import Failure, Order, Progress, Setup, Worker
 from covergen.pipeline.events import (
     AlbumDone,
     ModelLoading,
@@ -117,7 +117,8 @@ def _run(
     emit(ModelLoading(name=_model_name(setup)))
     with connected(setup.options.ray):
         check_interrupted()
-        share = share_of(setup.options, paints=setup.paints)
+        share = share_of(setup.options, find_machines(), paints=setup.paints)
+        setup = replace(setup, gpu=share.gpus > 0)
         chunks = chunks_of(chain([first], albums), setup.options.batch_size or _ALBUMS_AT_ONCE)
         driver = _Driver(Queue(chunks), setup, share, store, emit, check_interrupted)
         with closing(driver):
@@ -136,13 +137,16 @@ def _model_name(setup: Setup) -> str:
 class _Lent:
     """A worker that the driver asked for. `started` is None until it has loaded the model.
 
-    `starting` is Ray's reference to that. An unfit one only keeps others from being put there.
+    `starting` is Ray's reference to that, and `progress` to its Progress; `asked` is when it was
+    asked for that. An unfit worker only keeps others from being put there.
     """
 
     actor: Any
     starting: Any
     started: Started | None = None
     unfit: bool = False
+    progress: Any = None
+    asked: float = 0.0
     chunks: list[Chunk] = field(default_factory=list)
 
 
@@ -168,11 +172,12 @@ class _Driver:
         self._emit = emit
         self._check_interrupted = check_interrupted
         self._actor = ray.remote(Worker).options(
-            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE
-        )
+            num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE + 1
+        )  # the one more is for `progress`
         self._workers: list[_Lent] = []
         self._queue = queue
         self._asked = 0.0
+        self._sent = 0
         self._lost = 0  # workers since a chunk was finished
         self._told: set[Event] = set()
 
@@ -241,7 +246,10 @@ class _Driver:
 
     def _send(self, chunk: Chunk, worker: _Lent, started: Started) -> None:
         orders = [self._order_of(album, started) for album in chunk.albums]
-        chunk.refs = tuple(worker.actor.work.options(num_returns=2).remote(orders))
+        self._sent += 1
+        chunk.number = self._sent
+        work = worker.actor.work.options(num_returns=2)
+        chunk.refs = tuple(work.remote(orders, chunk.number))
         worker.chunks.append(chunk)
 
     def _order_of(self, album: Ordered, started: Started) -> Order:
@@ -256,7 +264,7 @@ class _Driver:
         )
 
     def _wait(self) -> None:
-        """Wait for any worker to start or to finish a chunk, and note what it returned."""
+        """Wait for any worker to start, get on or finish a chunk, and note what it returned."""
         import ray
 
         starting = {
@@ -270,7 +278,8 @@ class _Driver:
             for chunk in worker.chunks
             if chunk.refs
         }
-        refs = [*working, *starting]
+        asked = {worker.progress: worker for worker in self._workers if self._ask(worker)}
+        refs = [*working, *starting, *asked]
         if not refs:
             time.sleep(_POLL_SECONDS)
             return
@@ -279,8 +288,26 @@ class _Driver:
         for ref in done:
             if ref in starting:
                 self._note_started(starting[ref])
+            elif ref in asked:
+                if asked[ref] in self._workers:
+                    self._note_progress(asked[ref])
             else:
                 self._note_finished(*working[ref])
+
+    def _ask(self, worker: _Lent) -> bool:
+        """Ask a worker for its progress, now and then. Returns whether an answer is awaited."""
+        due = time.monotonic() - worker.asked > _SECONDS_BETWEEN_REQUESTS
+        if worker.progress is None and worker.chunks and due:
+            worker.asked = time.monotonic()
+            worker.progress = worker.actor.progress.remote()
+        return worker.progress is not None
+
+    def _note_progress(self, worker: _Lent) -> None:
+        ref, worker.progress = worker.progress, None
+        progress: dict[int, Progress] = self._get(ref, worker) or {}
+        for chunk in worker.chunks:
+            if chunk.number in progress:
+                self._show(chunk, progress[chunk.number])
 
     def _get(self, ref: Any, worker: _Lent) -> Any:  # noqa: ANN401 - what Ray's reference is to
         """Return what a worker returned; None, after giving its chunks to others, if it is lost."""
@@ -299,16 +326,30 @@ class _Driver:
         if result is None:
             return
         if isinstance(result, Failure):
-            if not any(one.started for one in self._workers):
-                raise _error_of(result)
-            worker.unfit = True
-            self._emit(WorkerUnfit(host=result.host, why=result.message))
+            self._dismiss(worker, result)
             return
         worker.started = result
         for event in result.events:
-            if event not in self._told and not isinstance(event, ModelLoading):
-                self._told.add(event)
-                self._emit(event)
+            if not isinstance(event, ModelLoading):
+                self._tell(event)
+
+    def _dismiss(self, worker: _Lent, failure: Failure) -> None:
+        """Give the chunks of an unfit worker to others. Raises ModelError if no other is left."""
+        worker.started, worker.unfit = None, True
+        others = [one for one in self._workers if not one.unfit]
+        if len(others) <= 1 and not any(one.started for one in others):
+            # The last one only waits for room.
+            raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
+        why = f"{failure.message} {failure.hint}".strip()
+        self._tell(WorkerUnfit(host=failure.host, why=why))
+        chunks, worker.chunks = worker.chunks, []
+        self._retry(chunks, lost=False)
+
+    def _tell(self, event: Event) -> None:
+        """Emit an event once, whichever worker reports it."""
+        if event not in self._told:
+            self._told.add(event)
+            self._emit(event)
 
     def _note_finished(self, worker: _Lent, chunk: Chunk) -> None:
         if worker not in self._workers or chunk.refs is None:
@@ -317,7 +358,8 @@ class _Driver:
         if rows is None:
             return
         if isinstance(rows, Failure):
-            raise _error_of(rows)
+            self._dismiss(worker, rows)
+            return
         worker.chunks.remove(chunk)
         chunk.rows = rows
         self._lost = 0
@@ -331,17 +373,20 @@ class _Driver:
                 track = album.plan.album.tracks[k]
                 self._store.put(track, self._windows, key, started.audio_encoder, vector)
 
-    def _show(self, chunk: Chunk) -> None:
-        """Emit the progress of a chunk, once."""
-        if chunk.shown:
-            return
-        chunk.shown = True
-        for album in chunk.albums:
-            for _ in album.plan.album.tracks:
-                self._emit(TrackEmbedded(plan=album.plan))
-        if self._paints:
+    def _show(self, chunk: Chunk, progress: Progress | None = None) -> None:
+        """Emit the progress of a chunk, or that it is done; it never goes back when it is lost."""
+        tracks = [album.plan for album in chunk.albums for _ in album.plan.album.tracks]
+        if progress is None:
             heard = sum(row.vector is not None for row in chunk.rows or ())
-            self._emit(Painting(albums=heard))
+            progress = Progress(len(tracks), heard)
+        else:
+            progress = Progress(progress.embedded, max(progress.painted, chunk.painted))
+        for plan in tracks[chunk.embedded : progress.embedded]:
+            self._emit(TrackEmbedded(plan=plan))
+        chunk.embedded = max(chunk.embedded, progress.embedded)
+        if self._paints and progress.painted != chunk.painted:
+            self._emit(Painting(albums=progress.painted - chunk.painted))
+            chunk.painted = progress.painted
 
     def _covers(self, chunk: Chunk, *, stopping: bool = False) -> Sequence[Sequence[Cover]] | None:
         """Fetch the covers of a finished chunk. None if they were lost, to be painted again."""
@@ -375,11 +420,7 @@ class _Driver:
             ) from error
         self._retry(worker.chunks)
 
-    def _retry(self, chunks: Sequence[Chunk]) -> None:
+    def _retry(self, chunks: Sequence[Chunk], *, lost: bool = True) -> None:
         for chunk in reversed(chunks):
-            if failed := self._queue.retry(chunk):
+            if failed := self._queue.retry(chunk, lost=lost):
                 self._show(failed)
-
-
-def _error_of(failure: Failure) -> ModelError:
-    return ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)

@@ -34,14 +34,27 @@ class Ordered:
 class Chunk:
     """A few albums for one worker. `rows` is None until they are done.
 
-    `refs` are Ray's references to what the worker returns. `shown`: their progress was emitted.
+    `number` is that of the last try, among those of all chunks, and `refs` are Ray's references to
+    what the worker returns. `embedded` and `painted` are the tracks and albums that the progress
+    bars have counted, in order.
     """
 
     albums: Sequence[Ordered]
     tries: int = 0
+    number: int = 0
     refs: tuple[Any, Any] | None = None
     rows: Sequence[Row] | None = None
-    shown: bool = False
+    embedded: int = 0
+    painted: float = 0.0
+
+    def divided(self) -> Iterator[Chunk]:
+        """Yield a chunk for each album."""
+        embedded = self.embedded
+        for album in self.albums:
+            own = min(embedded, len(album.plan.album.tracks))
+            embedded -= own
+            painted = self.painted / len(self.albums)
+            yield Chunk([album], self.tries, embedded=own, painted=painted)
 
 
 def chunks_of(albums: Iterator[Ordered], size: int) -> Iterator[Chunk]:
@@ -79,13 +92,13 @@ class Queue:
         """Return the chunk to send. Raises IndexError unless `has_next`."""
         return self._waiting.popleft()
 
-    def retry(self, chunk: Chunk) -> Chunk | None:
-        """Put a chunk that was lost in line again, first; return it if it was lost too often.
+    def retry(self, chunk: Chunk, *, lost: bool = True) -> Chunk | None:
+        """Put a chunk in line again, first; return it instead if it was lost too often.
 
         After a few tries, its albums are tried one by one, so that only one of them fails.
         """
         chunk.refs = chunk.rows = None
-        chunk.tries += 1
+        chunk.tries += lost
         if chunk.tries >= MOST_TRIES:
             chunk.rows = [_failed(album.plan) for album in chunk.albums]
             return chunk
@@ -94,8 +107,7 @@ class Queue:
             return None
         place = self.unfinished.index(chunk)
         del self.unfinished[place]
-        for album in reversed(chunk.albums):
-            alone = Chunk([album], chunk.tries, shown=chunk.shown)
+        for alone in reversed(list(chunk.divided())):
             self.unfinished.insert(place, alone)
             self._waiting.appendleft(alone)
         return None

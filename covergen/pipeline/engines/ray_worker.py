@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import covergen
 from covergen.audio.decoder import Decoders
-from covergen.core.errors import CovergenError
+from covergen.compute.device import choose_compute
+from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import find_audio_encoder, find_model
 from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Provenance, Track
-    from covergen.pipeline.events import Event
+    from covergen.pipeline.events import Emit, Event
     from covergen.pipeline.options import PaintOptions
 
     Vector = NDArray[np.float32]
 
-__all__ = ["Failure", "Order", "Row", "Setup", "Started", "Worker"]
+__all__ = ["Failure", "Order", "Progress", "Row", "Setup", "Started", "Worker"]
 
-_HINT = "does this machine have the library at the same path? If not, use --path-map"
+_HINT = "Does this machine have the library at the same path? If not, use --path-map."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class Setup:
     """What all workers of a run are given.
 
     `options` are those of the run. `paints`: paint the albums, not only embed them. `run_seed` and
-    `per` are as in Seeds. `folder` is the driver's working directory.
+    `per` are as in Seeds. `folder` is the driver's working directory. `gpu`: Ray assigns each
+    worker a GPU, or a part of one.
     """
 
     options: PaintOptions
@@ -53,6 +55,7 @@ class Setup:
     run_seed: int
     per: Literal["album", "track"]
     folder: Path
+    gpu: bool = False
     version: str = covergen.__version__
 
     def path_on_worker(self, path: Path) -> Path:
@@ -101,11 +104,28 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A worker that cannot work, and why: the message and hint of a CovergenError."""
+    """A worker that cannot go on, and why: the message and hint of a CovergenError."""
 
     host: str
     message: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The tracks that were embedded and the albums that were painted."""
+
+    embedded: int = 0
+    painted: float = 0.0
+
+    def after(self, event: Event) -> Progress:
+        """Return the progress with that of an event."""
+        match event:
+            case TrackEmbedded():
+                return replace(self, embedded=self.embedded + 1)
+            case Painting(albums=albums):
+                return replace(self, painted=self.painted + albums)
+        return self
 
 
 class Worker:
@@ -114,8 +134,13 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._options = setup.options
+        if not setup.gpu and setup.options.device == "auto":
+            # A GPU that Ray did not assign is another worker's, or not meant to be used.
+            self._options = replace(setup.options, device="cpu")
         self._host = socket.gethostname()
         self._embedding, self._painting = Lock(), Lock()
+        self._found_library = False
+        self._progress: dict[int, Progress] = {}
 
     def start(self) -> Started | Failure:
         """Load the model."""
@@ -130,6 +155,7 @@ class Worker:
             os.chdir(self._setup.folder)
         events: list[Event] = []
         try:
+            self._check_gpu()
             if self._setup.paints:
                 self._model = find_model(self._options, events.append).load(events.append)
                 self._encoder = self._model.audio_encoder
@@ -140,22 +166,45 @@ class Worker:
         self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
         return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
 
+    def _check_gpu(self) -> None:
+        """Raise ModelError if PyTorch cannot use the GPU, as the CPU would hold up all others."""
+        if not self._setup.gpu:
+            return
+        compute = choose_compute("auto", "fp32")
+        if compute.device.type == "cpu":
+            raise ModelError(
+                f"PyTorch cannot use its GPU: {compute.unused or 'it finds no CUDA device.'}",
+                hint="Use --device cpu to use the cores of all machines instead.",
+            )
+
     def close(self) -> None:
         """End the decoder processes, which otherwise end with this process."""
         self._decoders.close()
 
+    def progress(self) -> dict[int, Progress]:
+        """Return how far the calls of `work` have got, by their number."""
+        return dict(self._progress)
+
     def work(
-        self, orders: Sequence[Order]
+        self, orders: Sequence[Order], number: int = 0
     ) -> tuple[Sequence[Row] | Failure, Sequence[Sequence[Cover]]]:
         """Return a row and the covers of each album."""
         plans = [self._plan(order.plan) for order in orders]
+        self._progress[number] = Progress()
+
+        def count(event: Event) -> None:
+            self._progress[number] = self._progress[number].after(event)
+
         try:
+            self._find_library(plans, orders)
             with self._embedding:
-                rows, embeddings = self._embed(plans, orders)
+                rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
-                covers = self._paint(embeddings, plans, orders)
+                covers = self._paint(embeddings, plans, orders, count)
         except CovergenError as error:
             return self._failure(error), ()
+        finally:
+            del self._progress[number]
         return rows, covers
 
     def _plan(self, plan: AlbumPlan) -> AlbumPlan:
@@ -164,8 +213,25 @@ class Worker:
         tracks = (replace(track, path=locate(track.path)) for track in plan.album.tracks)
         return replace(plan, album=replace(plan.album, tracks=tuple(tracks)))
 
+    def _find_library(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
+        """Raise ModelError if no folder of the first albums to be read is on this machine.
+
+        It would fail all albums of the library, faster than other machines embed them.
+        """
+        if self._found_library:
+            return
+        folders = {
+            track.path.parent
+            for plan, order in zip(plans, orders, strict=True)
+            for k, track in enumerate(plan.album.tracks)
+            if k not in order.vectors
+        }
+        self._found_library = any(map(os.path.isdir, folders))  # False, too, for errors
+        if folders and not self._found_library:
+            raise ModelError(f"{min(folders)} is not on this machine.", hint=_HINT)
+
     def _embed(
-        self, plans: Sequence[AlbumPlan], orders: Sequence[Order]
+        self, plans: Sequence[AlbumPlan], orders: Sequence[Order], count: Emit
     ) -> tuple[list[Row], list[AlbumEmbedding]]:
         store = _SentVectors(plans, orders)
         undecoded: dict[int, tuple[Outcome, ...]] = {}
@@ -173,6 +239,7 @@ class Worker:
         def note(event: Event) -> None:
             if isinstance(event, AlbumDone):
                 undecoded[id(event.plan)] = event.outcomes
+            count(event)
 
         embeddings = list(
             embed_albums(
@@ -206,7 +273,7 @@ class Worker:
         named = (
             one
             if one.reason is Reason.UNDECODABLE
-            else replace(one, message=f"{one.message} on {self._host}; {_HINT}")
+            else replace(one, message=f"{one.message} on {self._host}. {_HINT}")
             for one in outcomes
         )
         return tuple((index[one.path], one) for one in named)
@@ -216,6 +283,7 @@ class Worker:
         embeddings: Sequence[AlbumEmbedding],
         plans: Sequence[AlbumPlan],
         orders: Sequence[Order],
+        count: Emit,
     ) -> list[list[Cover]]:
         covers: dict[int, list[Cover]] = {id(plan): [] for plan in plans}
         if self._setup.paints:
@@ -231,7 +299,7 @@ class Worker:
                 self._options,
                 seeds=seeds,
                 finish=self._finish,
-                emit=lambda _event: None,
+                emit=count,
                 check_interrupted=_go_on,
             )
             for embedding, cover in chain.from_iterable(painted):

@@ -60,6 +60,14 @@ def test_a_lost_chunk_is_sent_before_all_others() -> None:
     assert queue.next() is lost
 
 
+def test_a_chunk_of_a_worker_that_was_unfit_was_not_lost() -> None:
+    queue = _queue(2, size=2)
+    for _ in range(MOST_TRIES + 1):
+        assert queue.has_next(window=9)
+        assert queue.retry(queue.next(), lost=False) is None
+    assert _numbers(*queue.unfinished) == [(0, 1)]
+
+
 def test_of_a_chunk_that_is_lost_again_and_again_only_the_cause_fails() -> None:
     queue = _queue(6, size=3)
     failed = []
@@ -79,3 +87,15 @@ def test_of_a_chunk_that_is_lost_again_and_again_only_the_cause_fails() -> None:
     ((index, outcome),) = row.undecoded
     assert index == 0
     assert f"{MOST_TRIES} workers ended" in outcome.message
+
+
+def test_progress_that_was_shown_is_not_shown_again_when_albums_are_tried_alone() -> None:
+    queue = _queue(3, size=3)
+    assert queue.has_next(window=9)
+    chunk = queue.next()
+    chunk.embedded, chunk.painted = 2, 1.5
+    queue.retry(chunk)
+    assert queue.has_next(window=9)
+    queue.retry(queue.next())
+    assert [one.embedded for one in queue.unfinished] == [1, 1, 0]
+    assert [one.painted for one in queue.unfinished] == [0.5, 0.5, 0.5]

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,16 @@ import pytest
 import covergen
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Status, Track
-from covergen.pipeline.engines.ray_worker import Failure, Order, Row, Setup, Started, Worker
+from covergen.pipeline.engines.ray_worker import (
+    Failure,
+    Order,
+    Progress,
+    Row,
+    Setup,
+    Started,
+    Worker,
+)
+from covergen.pipeline.events import Painting, TrackEmbedded
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from tests.media import encode
@@ -83,9 +93,27 @@ def test_files_are_read_where_the_most_specific_mapping_says(clap: Path, tmp_pat
     assert row.vector is not None
 
 
+def test_a_machine_without_the_library_does_not_fail_all_of_its_albums(
+    clap: Path, tmp_path: Path
+) -> None:
+    song = encode(tmp_path / "here/song.flac", "flac", seconds=1)
+    missing = tmp_path / "there/song.flac"
+    worker = Worker(_setup(clap))
+    assert isinstance(worker.start(), Started)
+    with closing(worker):
+        failure, _ = worker.work([_order(missing)])
+        assert isinstance(failure, Failure)
+        assert failure.message == f"{missing.parent} is not on this machine."
+        assert "--path-map" in failure.hint
+        # But a folder that is gone is the failure of its album.
+        rows, _ = worker.work([_order(missing), _order(song)])
+        assert not isinstance(rows, Failure)
+        assert [row.vector is None for row in rows] == [True, False]
+
+
 def test_cached_tracks_are_not_opened(clap: Path, tmp_path: Path) -> None:
     vector = np.eye(1, 512, dtype=np.float32)[0]
-    (row,) = _work(_setup(clap), _order(tmp_path / "gone.flac", vectors={0: vector}))
+    (row,) = _work(_setup(clap), _order(tmp_path / "gone/song.flac", vectors={0: vector}))
     np.testing.assert_array_equal(row.vector, vector)
     assert row.embedded == ()
 
@@ -94,3 +122,34 @@ def test_another_version_of_covergen_is_refused(clap: Path) -> None:
     failure = Worker(_setup(clap, version="0.0.1")).start()
     assert isinstance(failure, Failure)
     assert "0.0.1 here" in failure.message
+
+
+def test_a_gpu_that_ray_did_not_assign_is_not_used(
+    clap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    setup = _setup(clap)
+    setup = replace(setup, options=replace(setup.options, device="auto"))
+    song = encode(tmp_path / "song.flac", "flac", seconds=1)
+    (row,) = _work(setup, _order(song))  # and not with a GPU, which this machine may lack
+    assert row.vector is not None
+
+
+def test_a_machine_whose_gpu_cannot_be_used_is_refused(
+    clap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    failure = Worker(replace(_setup(clap), gpu=True)).start()
+    assert isinstance(failure, Failure)
+    assert failure.message == "PyTorch cannot use its GPU: it finds no CUDA device."
+    assert "--device cpu" in failure.hint
+
+
+def test_progress_counts_tracks_and_albums(clap: Path) -> None:
+    plan = _order(Path("/song.flac")).plan
+    progress = Progress()
+    for event in (TrackEmbedded(plan=plan), Painting(albums=0.25), Painting(albums=0.5)):
+        progress = progress.after(event)
+    assert progress == Progress(1, 0.75)
+    assert Worker(_setup(clap)).progress() == {}
