@@ -83,14 +83,20 @@ def load_base(
         raise memory_error(f"{config.folder} does not fit in the memory of {device}.") from error
 
 
-def encode_prompts(config: BaseConfig, prompts: Sequence[str], *, masked: bool) -> list[Tensor]:
+def encode_prompts(
+    config: BaseConfig,
+    prompts: Sequence[str],
+    *,
+    masked: bool,
+    loras: Sequence[ExtraLora] = (),
+) -> list[Tensor]:
     """Encode prompts; the text encoder is loaded for this call only.
 
     Returns (1, T, d) float32 on the CPU for each prompt: the empty prompt is padded to the full
     length for guidance, others run from the start token to the end token. Raises what
     `PromptEncoder` and its `encode` raise.
     """
-    encoder = PromptEncoder(config, masked=masked)
+    encoder = PromptEncoder(config, masked=masked, loras=loras)
     return [encoder.encode(prompt, padded=not prompt) for prompt in prompts]
 
 

@@ -15,14 +15,14 @@ from covergen.journal.lock import library_lock
 from covergen.pipeline.engines import paint_plans
 from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
-from covergen.pipeline.painting import Seeds
+from covergen.pipeline.painting import Seeds, style_for
 from covergen.pipeline.planning import plan_library
 from covergen.pipeline.session import open_session
 from covergen.pipeline.titling import note_untitled, titled
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
-    candidate_seed,
+    candidate_seeds,
     file_stem,
     roots_of,
     same_music,
@@ -161,8 +161,15 @@ class _Painting:
     def seeds_of(self, album: Album) -> tuple[int, ...]:
         """Return the seeds of the candidates that an album lacks."""
         _, numbers = self._waiting[album_id(album, self._roots)]
-        seed = self._options.tag.seed
-        return tuple(candidate_seed(album.key, seed, number) for number in numbers)
+        tag, styles = self._options.tag, self._options.tag.paint.preset.styles
+        seeds = candidate_seeds(
+            album.key,
+            tag.seed,
+            max(numbers) + 1,
+            styles=len(set(styles)),
+            style_of=lambda seed: style_for(album, seed, styles),
+        )
+        return tuple(seeds[number] for number in numbers)
 
     def encode(self, embedding: AlbumEmbedding, cover: Cover) -> _Encoded:
         """Set an album's title on a cover, and encode it with and without."""

@@ -99,5 +99,6 @@ def _values(preset: Preset) -> dict[str, object]:
         "variant": preset.variant,
         "dtype": preset.dtype,
         "licence": preset.licence,
+        "memory": preset.memory,
     }
     return {key: value for key, value in values.items() if value not in (None, "", [])}

@@ -61,6 +61,7 @@ __all__ = [
     "choose_preset",
     "find_audio_encoder",
     "find_model",
+    "locate_extras",
     "locate_model",
     "locate_part",
 ]
@@ -250,13 +251,13 @@ def locate_model(preset: Preset) -> ModelFiles:
         )
     pipeline = _is_pipeline(preset)
     check_adapter(preset, pipeline=pipeline)
-    vae = preset.vae
+    loras, vae = locate_extras(preset)
     files = ModelFiles(
         base=locate_part(preset, "base"),
         clap=locate_part(preset, "clap"),
         adapter=None if preset.adapter is None else locate_part(preset, "adapter"),
-        loras=tuple(locate(lora.source, "lora", model=preset.name) for lora in preset.loras),
-        vae=None if vae is None else locate(vae, "vae", model=preset.name),
+        loras=loras,
+        vae=vae,
         pipeline=pipeline,
     )
     if files.adapter is None:
@@ -291,6 +292,13 @@ def locate_part(preset: Preset, kind: Literal["base", "clap", "adapter"]) -> Pat
     defined = load_presets().get(preset.name)
     is_own = defined is not None and source == getattr(defined, kind)
     return locate(source, kind, model=preset.name if is_own else "")
+
+
+def locate_extras(preset: Preset) -> tuple[tuple[Path, ...], Path | None]:
+    """Find the LoRAs of a preset, and its VAE if it has its own. Raises ModelMissingError."""
+    loras = tuple(locate(lora.source, "lora", model=preset.name) for lora in preset.loras)
+    vae = preset.vae
+    return loras, None if vae is None else locate(vae, "vae", model=preset.name)
 
 
 def check_model(options: PaintOptions) -> None:

@@ -46,7 +46,15 @@ if TYPE_CHECKING:
 
     Finish: TypeAlias = Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], "Result"]
 
-__all__ = ["Seeds", "cover_of", "embed_albums", "finishing", "paint_albums", "paint_plans"]
+__all__ = [
+    "Seeds",
+    "cover_of",
+    "embed_albums",
+    "finishing",
+    "paint_albums",
+    "paint_plans",
+    "style_for",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -256,7 +264,7 @@ def paint_albums(
             album = embedding.plan.album
             album_seeds = seeds.of(album)
             for seed in album_seeds:
-                style = _style_for(album, seed, options.preset.styles)
+                style = style_for(album, seed, options.preset.styles)
                 request = _request(model, embedding.vector, seed, style)
                 requested.append(_Requested(embedding, request, 1 / len(album_seeds)))
                 yield request
@@ -314,7 +322,7 @@ def _request(model: Model, vector: NDArray[np.float32], seed: int, style: str) -
     return PaintRequest(vector=vector, seed=seed, style=style, prompt=prompt)
 
 
-def _style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
+def style_for(album: Album, seed: int, styles: Sequence[str]) -> str:
     """Return the style of an album's cover; the same album and seed always get the same one."""
     return styles[seed_for(album.key, seed) % len(styles)] if styles else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from itertools import count
 from typing import TYPE_CHECKING
 
 from covergen.core.seeds import seed_for
@@ -12,7 +13,7 @@ from covergen.library.scanning.album_folder import above_discs
 from covergen.preview.manifest import AlbumEntry, TrackEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from covergen.core.types import Album, AlbumPlan
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "album_entry",
     "album_id",
-    "candidate_seed",
+    "candidate_seeds",
     "file_stem",
     "plain",
     "roots_of",
@@ -91,9 +92,25 @@ def same_music(one: AlbumEntry, other: AlbumEntry) -> bool:
     return files[0] == files[1] and (one.key, one.action) == (other.key, other.action)
 
 
-def candidate_seed(key: str, seed: int, number: int) -> int:
-    """Return the seed of an album's candidate. Candidate 0 has the seed that `tag` uses."""
-    return seed_for(f"{key}\0{number}" if number else key, seed)
+def candidate_seeds(
+    key: str, seed: int, candidates: int, *, styles: int, style_of: Callable[[int], str]
+) -> list[int]:
+    """Return the seeds of an album's first candidates. Candidate 0 has the seed that `tag` uses.
+
+    `style_of` returns the style for a seed, one of `styles` different ones; as many candidates in a
+    row all have different styles.
+    """
+    seeds: list[int] = []
+    for number in range(candidates):
+        before = {style_of(other) for other in seeds[max(0, number - styles + 1) :]}
+        tried = (_candidate_seed(key, seed, number, attempt) for attempt in count())
+        seeds.append(next(found for found in tried if style_of(found) not in before))
+    return seeds
+
+
+def _candidate_seed(key: str, seed: int, number: int, attempt: int) -> int:
+    suffix = f"\0{number}" if number else ""
+    return seed_for(f"{key}{suffix}" + (f"\0{attempt}" if attempt else ""), seed)
 
 
 def file_stem(album: AlbumEntry) -> str:

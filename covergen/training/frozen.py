@@ -1,19 +1,20 @@
 """The frozen base model, loaded for training."""
 
 import platform
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from covergen.compute.onednn import pack_products
 from covergen.core.errors import OptionError
-from covergen.diffusion.base import PromptEncoder, encode_prompts, load_base
+from covergen.diffusion.base import PromptEncoder, Vae, encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
+from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet
 from covergen.diffusion.quiet import quiet
 from covergen.training.denoising import NoiseSchedule, read_noise_schedule
 from covergen.training.recipe import Precision, Recipe
@@ -27,17 +28,19 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 class Frozen:
     """A base on `device`. The VAE is in float32, the UNet in `precision`.
 
-    `size`: (H, W) of the training pictures in pixels. `empty_prompt`: (1, T, d) float32.
+    `size`: (H, W) of the training pictures in pixels. `empty_prompt`: (1, T, d) float32. `loras`
+    are merged into the UNet.
     """
 
     config: BaseConfig
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: Vae
     schedule: NoiseSchedule
     empty_prompt: Tensor
     size: tuple[int, int]
     device: torch.device
     precision: Literal["bf16", "fp16", "fp32"]
+    loras: Sequence[ExtraLora] = ()
 
     @property
     def device_name(self) -> str:
@@ -48,16 +51,29 @@ class Frozen:
         return f"{platform.machine()} CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
-def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
-    """Load the base in a folder. Raises ModelError, or OptionError for an invalid resolution."""
-    config = read_config(base)
+def load_frozen(
+    base: Path,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    loras: Sequence[ExtraLora] = (),
+    vae: Path | None = None,
+) -> Frozen:
+    """Load the base in a folder, with LoRAs merged into it and with another VAE, if given.
+
+    Raises ModelError, or OptionError for an invalid resolution.
+    """
+    config = read_config(base, vae)
     schedule = read_noise_schedule(config)
     size = _size(config, recipe.resolution)
     precision = _choose_precision(recipe.precision, device)
-    (empty,) = encode_prompts(config, [""], masked=recipe.empty_prompt == "masked")
+    masked = recipe.empty_prompt == "masked"
+    (empty,) = encode_prompts(config, [""], masked=masked, loras=loras)
     # On the CPU, channels_last makes gradients differ in their last digits between runs.
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     parts = load_base(config, device=device, dtype=torch.float32, layout=layout)
+    for lora in loras:
+        merge_into_unet(lora, parts.unet)
     with quiet():
         parts.unet.to(_DTYPES[precision])
     pack_products(parts.unet)
@@ -70,6 +86,7 @@ def load_frozen(base: Path, recipe: Recipe, device: torch.device) -> Frozen:
         size=size,
         device=device,
         precision=precision,
+        loras=loras,
     )
 
 
@@ -85,7 +102,7 @@ def encode_captions(
     if not distinct:
         return {}
     masked = recipe.empty_prompt == "masked"
-    encoder = PromptEncoder(frozen.config, masked=masked, device=frozen.device)
+    encoder = PromptEncoder(frozen.config, masked=masked, device=frozen.device, loras=frozen.loras)
     encoded = {}
     for caption in distinct:
         check_interrupted()

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from torch import Tensor
 
 from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import TrainingError
+from covergen.diffusion.base import Vae
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
 from covergen.training.latent_store import LatentStore
@@ -46,7 +47,7 @@ class Encoder:
     device runs out of memory.
     """
 
-    vae: AutoencoderKL
+    vae: Vae
     size: tuple[int, int]
     crop: Crop
     flip: bool = False
@@ -78,7 +79,10 @@ class Encoder:
         return int(self.vae.config.latent_channels), height // factor, width // factor
 
     def encode(self, views: Tensor) -> Tensor:
-        """Encode (B, 3, H, W) to means and standard deviations: (B, 2, C, h, w) float32."""
+        """Encode (B, 3, H, W) to means and standard deviations: (B, 2, C, h, w) float32.
+
+        The latents of an AutoencoderTiny have a standard deviation of 0.
+        """
         parts: list[Tensor] = []
         done = 0
         while done < len(views):
@@ -95,8 +99,12 @@ class Encoder:
     def _try(self, views: Tensor) -> Tensor | None:
         """Encode together; return None if that runs out of memory and fewer can be tried."""
         try:
-            found = self.vae.encode(views.to(self.vae.device, self.vae.dtype)).latent_dist
-            return torch.stack([found.mean, found.std], dim=1).float()
+            found = self.vae.encode(views.to(self.vae.device, self.vae.dtype))
+            if isinstance(self.vae, AutoencoderTiny):
+                mean, deviation = found.latents, torch.zeros_like(found.latents)
+            else:
+                mean, deviation = found.latent_dist.mean, found.latent_dist.std
+            return torch.stack([mean, deviation], dim=1).float()
         except RuntimeError as error:
             if not is_out_of_memory(error) or self.views_at_once == 1:
                 raise

@@ -64,11 +64,22 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterNames:
-    """The adapter's title and the names of its base and CLAP model, for the file's metadata."""
+    """The adapter's title and the names of what it is trained with, for the file's metadata.
+
+    `loras` and `vae` are those of the model, "" for none and for the base's own.
+    """
 
     title: str
     base: str
     clap: str
+    loras: str = ""
+    vae: str = ""
+
+    @property
+    def extras(self) -> dict[str, str]:
+        """The names of the LoRAs and of the VAE, if there are any."""
+        named = {"loras": self.loras, "vae": self.vae}
+        return {kind: name for kind, name in named.items() if name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +247,7 @@ def save_adapter(run: TrainingRun, path: Path, **more: object) -> None:
                 "pairs": len(run.training),
                 **({"captions": True} if run.captions else {}),
                 "init": run.metadata["init"],
+                **names.extras,
                 **asdict(run.recipe),
                 **more,
             },

@@ -181,6 +181,7 @@ def _data_url(path: Path) -> str:
 def _settings(recipe: Recipe, names: AdapterNames) -> Iterator[tuple[str, str]]:
     yield "base", names.base
     yield "clap", names.clap
+    yield from names.extras.items()
     for name, value in asdict(recipe).items():
         yield name.replace("_", " "), _format_setting(name, value)
 

@@ -15,6 +15,7 @@ from covergen.core.errors import ModelError, TrainingError, UsageError
 from covergen.core.files import remove_stale
 from covergen.core.types import Sampling
 from covergen.diffusion.adapter_file import inspect
+from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.events import (
     CheckpointDamaged,
@@ -98,8 +99,12 @@ def train(
     strict: bool = False,
     initial: Initial | None = None,
     sampling: Sampling = _SAMPLING,
+    loras: Sequence[ExtraLora] = (),
+    vae: Path | None = None,
 ) -> Trained:
-    """Train an adapter for the base in folder `base`.
+    """Train an adapter for the base in folder `base`, with `loras` merged into it.
+
+    `vae` is the folder of a VAE to use in place of the base's.
 
     Writes `adapter.safetensors`, `adapter-best.safetensors` with the lowest validation loss,
     `checkpoints/step-N.safetensors` with the state to resume from, `samples/step-N.png`, and
@@ -114,7 +119,7 @@ def train(
     Raises TrainingError, ModelError, UsageError, and Interrupted.
     """
     check_output(output, resume=resume)
-    frozen = load_frozen(base, recipe, _own_device(device))
+    frozen = load_frozen(base, recipe, _own_device(device), loras=loras, vae=vae)
     with _translate_errors(output):
         saved, damaged = _open_folder(output, resume=resume)
         with closing(_open_record(output, saved, damaged, emit)) as record:
@@ -166,6 +171,7 @@ def _metadata(
         "dtype": frozen.precision,
         "pairs": pairs_fingerprint,
         "init": initial.source if initial else "",
+        **names.extras,
     }
 
 
@@ -317,7 +323,6 @@ def _restore(
     """Load a checkpoint. Raises UsageError if its settings differ from the current ones."""
     # A setting that did not exist yet had the effect of today's default.
     before, now = asdict(Recipe()) | saved.metadata["recipe"], metadata["recipe"]
-    saved_init = saved.metadata.get("init", "")
     changed = [
         f"{name} was {before[name]}, is {value}"
         for name, value in now.items()
@@ -328,8 +333,10 @@ def _restore(
         for name in ("base", "clap", "dtype")
         if saved.metadata[name] != metadata[name]
     ]
-    if saved_init != metadata["init"]:
-        changed.append(f"init was {saved_init or 'none'}, is {metadata['init'] or 'none'}")
+    for name in ("init", "loras", "vae"):
+        was, is_now = saved.metadata.get(name, ""), metadata.get(name, "")
+        if was != is_now:
+            changed.append(f"{name} was {was or 'none'}, is {is_now or 'none'}")
     if saved.metadata["pairs"] != metadata["pairs"]:
         changed.append("the training pairs differ")
     if changed:

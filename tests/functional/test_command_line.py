@@ -242,7 +242,10 @@ def test_output_to_a_full_disk_is_one_error_line(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_models_are_listed_and_shown(arguments: tuple[str, ...], run: Run) -> None:
     assert "tiny" in run("models", "list", *arguments).stdout
-    assert "dpm++" in run("models", "show", "sd15", *arguments).stdout
+    shown = run("models", "show", "sd15", *arguments)
+    assert "dpm++" in shown.stdout
+    if not arguments:
+        assert shown.stderr == "Download what is missing with: covergen models pull sd15\n"
     assert "There is no model" in run("models", "show", "sd51", *arguments, expect=2).stderr
 
 

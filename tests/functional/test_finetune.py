@@ -27,6 +27,8 @@ from tests.functional.test_command_line import python
 from tests.media import KINDS, Library, encode
 from tests.tiny_base import make_tiny_adapter
 from tests.tiny_clap import make_tiny_clap
+from tests.tiny_lora import make_tiny_lora
+from tests.tiny_pipelines import make_tiny_decoder
 
 ROOT = Path(__file__).parents[2]
 # All pairs fit in one batch, so that steps are epochs; a checkpoint is saved every ten.
@@ -472,3 +474,41 @@ def test_existing_trainings_and_models_are_not_overwritten(
     run(*elsewhere, "--force")
     shown = json_lines(run("models", "show", "mine", "--json"))[0]
     assert shown["parts"]["adapter"]["path"] == str(tmp_path / "other/adapter.safetensors")
+
+
+def test_loras_and_vae_of_a_model_are_trained_with_and_kept(
+    dataset: Path, tiny_model: TinyModel, run: Run, home: Path, tmp_path: Path
+) -> None:
+    lora = make_tiny_lora(tmp_path / "lora.safetensors", tiny_model.base)
+    vae = make_tiny_decoder(tmp_path / "vae")
+    models = home / "config/covergen/models.toml"
+    own = models.read_text()
+
+    def give(weight: float) -> None:
+        extra = f'loras = [{{ source = "{lora}", weight = {weight} }}]\nvae = "{vae}"\n'
+        models.write_text(f"{own}{extra}")
+
+    give(0.5)
+    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out")
+    run(*words, "--dry-run")
+    run(*words, "--save-as", "mine")
+    trained = inspect(tmp_path / "out/adapter.safetensors").training
+    assert trained["loras"].startswith(f"{lora} × 0.5 (SHA-256 ")
+    assert trained["vae"] == str(vae)
+    assert str(lora) in (tmp_path / "out/report.html").read_text()
+    mine = json_lines(run("models", "show", "mine", "--json"))[0]
+    assert [(part["source"], part["weight"]) for part in mine["loras"]] == [(str(lora), 0.5)]
+    assert mine["parts"]["vae"]["path"] == str(vae)
+    give(0.25)
+    error = run(*words, "--resume", expect=2).stderr
+    assert f"loras was {lora} × 0.5" in error
+    assert f"is {lora} × 0.25" in error
+    lora.write_bytes(tiny_model.adapter.read_bytes())
+    assert "is not a LoRA" in run(*words, "--resume", "--dry-run", expect=1).stderr
+
+
+@pytest.mark.parametrize("recipe", ["default", "reference"])
+def test_a_model_for_a_few_steps_is_not_trained(dataset: Path, run: Run, recipe: str) -> None:
+    error = run("finetune", dataset, "--model", "sd15-lcm", "--recipe", recipe, expect=2).stderr
+    assert "its scheduler, lcm, is for models that were distilled" in error
+    assert "covergen tag --model sd15-lcm --adapter FILE" in error

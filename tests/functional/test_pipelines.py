@@ -201,6 +201,18 @@ def test_loras_and_vae_of_a_model_are_used_and_recorded(
     )
 
 
+def test_precision_of_a_model_applies_unless_another_is_asked_for(
+    library: Library, run: Run, models: Path, tmp_path: Path
+) -> None:
+    with models.open("a") as file:
+        file.write('dtype = "bf16"\n')
+    track = library.every_container["flac"]
+    for expected, options in (("bf16", ()), ("fp32", ("--dtype", "fp32"))):
+        out = tmp_path / f"{expected}.png"
+        run("generate", "-q", "--model", "xl", "--steps", 1, track, "-o", out, *options)
+        assert texts(out)["dtype"] == expected
+
+
 def test_settings_that_spoil_a_distilled_base_are_noted(
     library: Library, run: Run, models: Path, tiny_model: TinyModel, tmp_path: Path
 ) -> None:

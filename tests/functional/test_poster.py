@@ -13,6 +13,13 @@ from PIL import Image
 from tests.functional.conftest import Run, json_lines
 from tests.media import Library
 
+STYLED = """
+[styled]
+base = "procedural"
+clap = "package:starter/weights/clap"
+adapter = "package:starter/weights/mood.safetensors"
+styles = ["op art", "ink brush"]
+"""
 POSTER = ("generate", "--model", "poster", "--json")
 
 
@@ -73,12 +80,21 @@ def test_a_style_selects_the_family_of_a_poster(library: Library, run: Run, tmp_
     assert "record grooves" in result.output
 
 
+@pytest.mark.parametrize("given", ["as options", "in config.toml", "by the model"])
 def test_several_styles_are_distributed_over_albums_and_recorded(
-    library: Library, run: Run
+    given: str, library: Library, run: Run, home: Path
 ) -> None:
-    styles = ("--style", "op art", "--style", "ink brush")
+    options: tuple[str, ...] = ("--model", "poster")
+    if given == "as options":
+        options += ("--style", "op art", "--style", "ink brush")
+    elif given == "in config.toml":
+        config = '[tag]\nstyle = ["op art", "ink brush"]\n'
+        (home / "config/covergen/config.toml").write_text(config)
+    else:
+        (home / "config/covergen/models.toml").write_text(STYLED)
+        options = ("--model", "styled")
     paths = list(library.every_container.values())[:6]
-    run("tag", "--model", "poster", *styles, "--size", 64, "--per", "track", "-y", *paths)
+    run("tag", *options, "--size", 64, "--per", "track", "-y", *paths)
     found = {
         found["provenance"]["style"]
         for path in paths

@@ -92,6 +92,20 @@ def test_the_first_candidate_is_the_cover_that_tag_paints(
     assert np.abs(other - tagged).max() > 1
 
 
+def test_candidates_take_different_styles(some: list[Path], run: Run, preview: Preview) -> None:
+    styles = {"ink brush", "op art", "cut paper"}
+    options = [word for style in sorted(styles) for word in ("--style", style)]
+    command = (*PREVIEW, "-o", preview.folder, *options, *some)
+    run(*command)
+    run(*command, "--candidates", 3)
+    for title in ("Two Discs", "Wood"):
+        found = set()
+        for path in preview.covers(title):
+            with Image.open(path) as image:
+                found.add(image.text["covergen:style"])  # type: ignore[attr-defined]  # PNGs have it
+        assert found == styles
+
+
 def test_a_preview_is_gone_on_with(some: list[Path], run: Run, preview: Preview) -> None:
     command = (*PREVIEW, "--json", "-o", preview.folder, *some)
     run(*command)

@@ -10,6 +10,7 @@ from PIL import Image
 
 import covergen
 from covergen.audio.sound_file import write_sound
+from covergen.models.presets import load_presets
 from covergen.poster.attributes import Attributes
 from covergen.poster.painter.features import features
 from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, play
@@ -63,7 +64,10 @@ def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
 
 
 def test_the_package_contains_the_complete_starter_in_small_safe_files(run: Run) -> None:
-    assert "not here" not in run("models", "show", "starter").output
+    shown = run("models", "show", "starter").output
+    assert "not downloaded" not in shown
+    for style in load_presets()["starter"].styles:
+        assert f"  style     {style}\n" in shown
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 45_000_000
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".toml", ".md"}

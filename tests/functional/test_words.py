@@ -92,8 +92,11 @@ def test_words_do_not_depend_on_other_albums(library: Library, wordy: Run) -> No
 def test_style_comes_before_the_words_and_replaces_the_medium(library: Library, wordy: Run) -> None:
     folder = library.root / "Two Discs"
     wordy("tag", "--model", "tiny", "--adapter", "none", "--style", "woodcut, red", folder)
-    texts = cover(folder / "CD2/02 Down.mp3")[1]
+    track = folder / "CD2/02 Down.mp3"
+    texts = cover(track)[1]
     assert texts["covergen:style"] == "woodcut, red"
+    command = json_lines(wordy("info", "--json", track))[0]["command"]
+    assert command[command.index("--style") + 1] == "woodcut, red"
     assert texts["covergen:prompt"].startswith("woodcut, red, a ")
     assert not words_of(texts["covergen:prompt"]) & {"ink", "clay"}
 

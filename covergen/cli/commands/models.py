@@ -12,7 +12,7 @@ import click
 from covergen.cli.options import json_option, quiet_option
 from covergen.cli.output import jsonl
 from covergen.cli.output.text import byte_size, sampling_text, shown
-from covergen.models.sources import PROCEDURAL
+from covergen.models.sources import PROCEDURAL, HubName, parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,12 +82,11 @@ def show_model(name: str, *, as_json: bool) -> None:
         click.echo(f"  style     {style}")
     if preset.negative:
         click.echo(f"  negative  {preset.negative}")
-    missing = {str(part.missing): None for part in parts if part.missing}  # without duplicates
     for label, text in _labelled(preset):
         if text:
             click.echo(f"  {label:<10}{text}")
     click.echo(f"  defined   {preset.defined_in}")
-    for text in missing:
+    for text in dict.fromkeys(_advice(preset, parts)):
         click.echo(text, err=True)
 
 
@@ -188,6 +187,15 @@ def _needs(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
     for label, text in _labelled(preset):
         if text:
             yield f"{label}: {text}"
+
+
+def _advice(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
+    """Yield what to do about missing parts; a line may be repeated."""
+    for part in parts:
+        if part.missing and isinstance(parse_source(part.source), HubName):
+            yield f"Download what is missing with: covergen models pull {preset.name}"
+        elif part.missing:
+            yield str(part.missing)
 
 
 def _labelled(preset: Preset) -> tuple[tuple[str, str], ...]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import TrainingError, UsageError
 from covergen.datasets.folder import read_dataset
 from covergen.models.files import is_pipeline
+from covergen.models.presets import load_presets
 from covergen.models.save import check_new_name
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.model import locate_part
+from covergen.pipeline.model import locate_extras, locate_part
 from covergen.training.output import ADAPTER, check_output
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from covergen.training.recipe import Recipe
 
 __all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"]
+
+_FOR_DISTILLED = ("lcm", "tcd")  # schedulers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +55,17 @@ class FinetuneOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Checked options: the folders of base and CLAP, and the dataset."""
+    """Checked options: the folders of base and CLAP, and the dataset.
+
+    `loras` are the files of the preset's LoRAs, `vae` is the folder of its VAE, None for the base's
+    own.
+    """
 
     options: FinetuneOptions
     base: Path
     clap: Path
+    loras: tuple[Path, ...]
+    vae: Path | None
     dataset: Dataset
 
     @property
@@ -84,16 +93,31 @@ def check_finetune(options: FinetuneOptions) -> Checked:
         check_new_name(options.save_as, adapter, force=options.force)
     if options.preset.base == PROCEDURAL:
         raise UsageError(f"The model {options.preset.name!r} draws by rules and cannot be trained.")
+    _check_not_distilled(options.preset)
     base, clap = locate_part(options.preset, "base"), locate_part(options.preset, "clap")
     if options.preset.pipeline or is_pipeline(base):
         raise UsageError(
             f"The model {options.preset.name!r} cannot be trained: adapters need a base like Stable"
             " Diffusion 1.x or 2.x."
         )
+    loras, vae = locate_extras(options.preset)
     dataset = read_dataset(options.dataset)
     if not dataset.pairs:
         raise nothing_to_train_on(options)
-    return Checked(options=options, base=base, clap=clap, dataset=dataset)
+    return Checked(options=options, base=base, clap=clap, loras=loras, vae=vae, dataset=dataset)
+
+
+def _check_not_distilled(preset: Preset) -> None:
+    """Raise UsageError for a model of a few steps: learning to remove noise would undo that."""
+    own = load_presets().get(preset.name, preset)  # a recipe may have changed the scheduler
+    scheduler = own.sampling.scheduler
+    if scheduler in _FOR_DISTILLED:
+        raise UsageError(
+            f"The model {preset.name!r} cannot be trained: its scheduler, {scheduler}, is for"
+            " models that were distilled to paint in a few steps, and training would undo that.",
+            hint="Train a model of the same base without its LoRA for few steps, such as sd15; its"
+            f" adapter also works with this one: covergen tag --model {preset.name} --adapter FILE",
+        )
 
 
 def nothing_to_train_on(options: FinetuneOptions) -> TrainingError:

@@ -17,10 +17,13 @@ from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
 from covergen.diffusion.base import count_too_long
 from covergen.diffusion.base_config import read_config
+from covergen.diffusion.extra_lora import read_lora
 from covergen.jobs.finetune.examples import make_examples
 from covergen.jobs.finetune.preflight import nothing_to_train_on
 from covergen.jobs.finetune.starting_point import starting_point
 from covergen.journal.lock import library_lock
+from covergen.library.writing.change import file_hash
+from covergen.models.presets import lora_texts
 from covergen.models.save import save_preset
 from covergen.models.sources import anchored
 from covergen.pipeline.events import GpuUnused
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covergen.compute.device import Compute
+    from covergen.diffusion.extra_lora import ExtraLora
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
     from covergen.pipeline.events import CheckInterrupted
@@ -79,13 +83,14 @@ class Finetuned:
 def plan_finetune(checked: Checked) -> FinetunePlan:
     """Plan a training. Raises ModelError, and TrainingError if every pair is held back."""
     dataset = checked.dataset
+    _read_loras(checked)
     recipe, initial = starting_point(checked)
     held_back = sum(is_held(pair.album, recipe.validation, recipe.seed) for pair in dataset.pairs)
     trained_on = len(dataset.pairs) - held_back
     if not trained_on:
         raise nothing_to_train_on(checked.options)
     steps = recipe.steps(trained_on)
-    config = read_config(checked.base)
+    config = read_config(checked.base, checked.vae)
     return FinetunePlan(
         pairs=len(dataset.pairs),
         held_back=held_back,
@@ -119,6 +124,7 @@ def finetune(
     """
     options = checked.options
     recipe, initial = starting_point(checked)
+    loras, names = _read_loras(checked), _names(checked)
     compute = choose_compute(options.device, options.dtype)
     check_optimizer(recipe.optimizer, compute.device)
     emit = emit if os.environ.get("RANK", "0") == "0" else lambda _: None
@@ -138,7 +144,7 @@ def finetune(
                 examples,
                 recipe,
                 options.output,
-                names=_names(options),
+                names=names,
                 device=compute.device,
                 emit=emit,
                 check_interrupted=check_interrupted,
@@ -146,14 +152,16 @@ def finetune(
                 strict=options.strict,
                 initial=initial,
                 sampling=options.preset.sampling,
+                loras=loras,
+                vae=checked.vae,
             )
     except Interrupted:
         if state.is_main_process:
-            _report(options, recipe, initial, left_out)
+            _report(options, recipe, names, initial, left_out)
         raise
     if not state.is_main_process:
         return None
-    report = _report(options, recipe, initial, left_out)
+    report = _report(options, recipe, names, initial, left_out)
     return Finetuned(trained=trained, report=report, models_file=_save(options, trained.adapter))
 
 
@@ -206,11 +214,21 @@ def _examples(
     return examples
 
 
-def _names(options: FinetuneOptions) -> AdapterNames:
+def _read_loras(checked: Checked) -> list[ExtraLora]:
+    """Read the preset's LoRAs. Raises AdapterError."""
+    files = zip(checked.loras, checked.options.preset.loras, strict=True)
+    return [read_lora(file, lora.weight) for file, lora in files]
+
+
+def _names(checked: Checked) -> AdapterNames:
+    options = checked.options
+    preset = options.preset
     return AdapterNames(
         title=options.save_as or options.output.resolve().name,
-        base=options.preset.base,
-        clap=options.preset.clap,
+        base=preset.base,
+        clap=preset.clap,
+        loras=lora_texts(preset.loras, [file_hash(file) for file in checked.loras]),
+        vae=preset.vae or "",
     )
 
 
@@ -230,13 +248,17 @@ def _own_device(compute: Compute, process: int) -> torch.device:
 
 
 def _report(
-    options: FinetuneOptions, recipe: Recipe, initial: Initial | None, left_out: _LeftOut
+    options: FinetuneOptions,
+    recipe: Recipe,
+    names: AdapterNames,
+    initial: Initial | None,
+    left_out: _LeftOut,
 ) -> Path:
     try:
         return write_report(
             options.output,
             recipe,
-            _names(options),
+            names,
             dataset=options.dataset.resolve().name,
             init=initial.source if initial else "",
             left_out=left_out.reasons,

@@ -51,7 +51,8 @@ def starting_point(checked: Checked) -> tuple[Recipe, Initial | None]:
 def _from_file(checked: Checked, path: Path) -> tuple[Recipe, Initial]:
     """Continue an adapter: its LoRA and projection, and their sizes and empty prompt."""
     recipe, info = checked.options.recipe, inspect(path)
-    check_fit(info, read_config(checked.base), d_audio=read_clap_folder(checked.clap).dimension)
+    config, clap = read_config(checked.base, checked.vae), read_clap_folder(checked.clap)
+    check_fit(info, config, d_audio=clap.dimension)
     if info.projection == "none":
         raise AdapterError(f"{path}: has no audio projection, so it cannot be trained further.")
     if "rank" in checked.options.given and recipe.rank != info.rank:

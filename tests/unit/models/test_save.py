@@ -23,6 +23,7 @@ MINE = Preset(
     padding="silence",
     styles=("cut paper", 'a "quoted" style'),
     licence="CC0",
+    memory="3 GB",
     size="",
     defined_in=Path("nowhere"),
     loras=(Lora(source="me/lora", weight=0.5), Lora(source="/srv/style.safetensors")),

@@ -10,7 +10,7 @@ from covergen.core.types import Action, Album, AlbumPlan, Track
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
-    candidate_seed,
+    candidate_seeds,
     file_stem,
     plain,
     roots_of,
@@ -58,12 +58,22 @@ def test_changed_tracks_are_not_the_same_music(tmp_path: Path) -> None:
     assert not same_music(one, more)
 
 
-def test_candidate_seeds_are_distinct_and_the_first_is_that_of_tag() -> None:
-    seeds = [candidate_seed("key", 3, number) for number in range(20)]
+@pytest.mark.parametrize("styles", [0, 1, 2, 3, 15])
+def test_candidate_seeds_are_distinct_and_the_first_is_that_of_tag(styles: int) -> None:
+    def style_of(seed: int) -> str:
+        return f"style {seed % styles}" if styles else ""
+
+    def seeds_of(seed: int, candidates: int) -> list[int]:
+        return candidate_seeds("key", seed, candidates, styles=styles, style_of=style_of)
+
+    seeds = seeds_of(3, 20)
     assert seeds[0] == seed_for("key", 3)
     assert len(set(seeds)) == 20
-    assert seeds == [candidate_seed("key", 3, number) for number in range(20)]
-    assert not {*seeds} & {candidate_seed("key", 4, number) for number in range(20)}
+    assert seeds_of(3, 7) == seeds[:7], "more candidates leave the others as they are"
+    assert not {*seeds} & {*seeds_of(4, 20)}
+    for number in range(20 - styles):
+        in_a_row = seeds[number : number + styles]
+        assert len(set(map(style_of, in_a_row))) == styles
 
 
 @pytest.mark.parametrize(

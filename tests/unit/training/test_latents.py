@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -18,6 +18,7 @@ from covergen.training.events import PictureEncoded
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.pictures import make_views
 from covergen.training.recipe import Crop
+from tests.tiny_pipelines import make_tiny_decoder
 
 # Three vertical stripes, from left to right: red, green, blue.
 STRIPES = np.repeat(np.eye(3, dtype=np.uint8)[None] * 255, 32, axis=1).repeat(32, axis=0)
@@ -50,7 +51,7 @@ class Latents:
     def __init__(
         self,
         paths: Sequence[Path],
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | AutoencoderTiny,
         crop: Crop = "center",
         *,
         cached: bool = True,
@@ -80,6 +81,19 @@ def test_latents_are_the_vaes_distribution(
     torch.testing.assert_close(found[:, 1], expected.std, rtol=2e-3, atol=1e-6)
     assert latents.problems == {}
     assert [e.done for e in latents.events if isinstance(e, PictureEncoded)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_tiny_vae_encodes_without_a_distribution(
+    paths: list[Path], tmp_path: Path, cached: bool
+) -> None:
+    tiny = AutoencoderTiny.from_pretrained(make_tiny_decoder(tmp_path / "vae"))
+    found = Latents(paths, tiny, cached=cached).at([0])
+    pixels = torch.from_numpy(np.array(Image.open(paths[0]))).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        expected = tiny.encode(pixels).latents
+    torch.testing.assert_close(found[:, 0], expected, rtol=2e-3, atol=2e-3)
+    assert not found[:, 1].any()
 
 
 def test_cached_pictures_are_not_encoded_again(

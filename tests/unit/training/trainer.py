@@ -11,6 +11,7 @@ import torch
 
 from covergen.core.errors import Interrupted
 from covergen.core.types import Sampling
+from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.events import Event, StepDone
 from covergen.training.examples import Example, Pairs
 from covergen.training.recipe import RECIPES, Recipe
@@ -42,6 +43,8 @@ class Trainer:
     base: Path
     output: Path
     recipe: Recipe = QUICK
+    loras: Sequence[ExtraLora] = ()
+    vae: Path | None = None
     events: list[Event] = field(default_factory=list)
 
     def __call__(
@@ -71,6 +74,8 @@ class Trainer:
             resume=resume,
             strict=strict,
             sampling=SAMPLING,
+            loras=self.loras,
+            vae=self.vae,
         )
 
     def copy(self, output: Path) -> Self:
