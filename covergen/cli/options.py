@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from covergen.cli.numbers import Number, WholeNumber
+from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.output.progress import Renderer
+from covergen.cli.value_types import (
+    Number,
+    WholeNumber,
+)
 from covergen.core.errors import UsageError
 from covergen.core.picture import LEAST_BYTES, PURPOSES
 from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
@@ -42,7 +45,6 @@ __all__ = [
     "jobs_option",
     "json_option",
     "min_age_option",
-    "model_options",
     "no_journal_option",
     "paint_options",
     "paths_argument",
@@ -58,78 +60,6 @@ __all__ = [
     "written_plan",
     "yes_option",
 ]
-
-
-_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")  # as in fnmatch
-
-
-class _Device(click.ParamType[str]):
-    """A device as PyTorch names it, or "auto"."""
-
-    name = "device"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        text = str(value).lower()
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", text):
-            self.fail(f"{value!r} is not auto, cpu, cuda, cuda:N or mps.", param, ctx)
-        return text
-
-
-class _BatchSize(click.ParamType[int | None]):
-    """A number of covers, or "auto"."""
-
-    name = "number"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        """Return the number, or None for "auto"."""
-        if value is None or value == "auto":
-            return None
-        number = int(str(value)) if str(value).isdecimal() else 0
-        if number < 1:
-            self.fail(f"{value!r} is neither 'auto' nor a whole number of at least 1.", param, ctx)
-        return number
-
-
-class _CoverGlob(click.ParamType[str]):
-    """A glob for a file name, or for a subfolder and a file name."""
-
-    name = "glob"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the glob unchanged."""
-        glob = str(value)
-        parts = glob.split("/")
-        if len(parts) > 2 or not all(parts):
-            self.fail(f"{glob!r} is neither NAME nor FOLDER/NAME.", param, ctx)
-        if "**" in glob:
-            self.fail(f"{glob!r} contains **: write * for any characters.", param, ctx)
-        if "[" in _BRACKETS.sub("", glob):
-            self.fail(f"{glob!r} contains [ without ]: write [[] for that character.", param, ctx)
-        return glob
-
-
-class _PathMap(click.ParamType[tuple[Path, Path]]):
-    """A folder on this machine and the same folder on the workers, as FROM=TO."""
-
-    name = "FROM=TO"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Path, Path]:
-        """Return both folders, absolute."""
-        if isinstance(value, tuple):
-            return value
-        source, separator, target = str(value).partition("=")
-        if not (source and separator and Path(target).is_absolute()):
-            self.fail(f"{value!r} is not FROM=TO with an absolute path TO.", param, ctx)
-        return Path(source).absolute(), Path(target)
-
 
 paths_argument = click.argument(
     "paths",
@@ -175,7 +105,7 @@ follow_symlinks_option = click.option(
 )
 cover_names_option = click.option(
     "--cover-names",
-    type=_CoverGlob(),
+    type=value_types.cover_glob,
     metavar="GLOB",
     multiple=True,
     default=COVER_NAMES,
@@ -313,13 +243,11 @@ def written_plan(plan: PlanOptions, write: WriteOptions) -> PlanOptions:
     type=click.Choice(PADDINGS),
     help="Pad tracks shorter than 10 s by repeating them or with silence.  [default: the model's]",
 )
-def clap_options(
-    *, model: str | None, clap: str | None, windows: int | None, padding: str | None
-) -> ModelChoice:
-    """Which model embeds tracks, and how."""
+def clap_options(**settings: Any) -> ModelChoice:
+    """Which model embeds tracks, and how: fields of ModelChoice."""
     from covergen.pipeline.model import ModelChoice
 
-    return ModelChoice(model=model, clap=clap, windows=windows, padding=padding)
+    return ModelChoice(**settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +265,7 @@ class ComputeOptions:
 @option_group("compute")
 @click.option(
     "--device",
-    type=_Device(),
+    type=value_types.device,
     default="auto",
     show_default=True,
     metavar="DEVICE",
@@ -443,49 +371,16 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     metavar="none|title|full",
     help="Typeset the title, or title and artist (full).",
 )
-def model_options(
-    *,
-    choice: ModelChoice,
-    adapter: str | None,
-    base: str | None,
-    steps: int | None,
-    guidance: float | None,
-    scheduler: str | None,
-    guided_from: float | None,
-    guided_until: float | None,
-    reuse: int | None,
-    quality: str,
-    styles: tuple[str, ...],
-    negative: str | None,
-    finish: str | None,
-    inks: int | None,
-    title: str | None,
-) -> ModelChoice:
-    """Which model paints, and how."""
-    return replace(
-        choice,
-        adapter=adapter,
-        base=base,
-        steps=steps,
-        guidance=guidance,
-        scheduler=scheduler,
-        guided_from=guided_from,
-        guided_until=guided_until,
-        reuse=reuse,
-        quality=quality,
-        styles=styles,
-        negative=negative,
-        finish=finish,
-        inks=inks,
-        title=title,
-    )
+def model_options(*, choice: ModelChoice, **settings: Any) -> ModelChoice:
+    """Which model paints, and how: fields of ModelChoice."""
+    return replace(choice, **settings)
 
 
 @option_group("paint")
 @model_options
 @click.option(
     "--batch-size",
-    type=_BatchSize(),
+    type=value_types.batch_size,
     default="auto",
     show_default=True,
     metavar="N|auto",
@@ -539,7 +434,7 @@ def paint_options(
 )
 @click.option(
     "--path-map",
-    type=_PathMap(),
+    type=value_types.path_map,
     metavar="FROM=TO",
     multiple=True,
     help="Workers find the folder FROM at TO. Repeatable.",

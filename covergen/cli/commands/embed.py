@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 
-@click.command(short_help="Write CLAP embeddings of audio files.")
+@click.command()
 @paths_argument
 @click.option(
     "-o",

@@ -10,6 +10,7 @@ import click
 from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
 from covergen.cli.options import (
+    json_option,
     paint_options,
     paths_argument,
     plan_options,
@@ -35,11 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command(short_help="Explain a file's cover, or what tag would do with an album.")
+@click.command()
 @paths_argument
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per file or album."
-)
+@json_option
 def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Explain PATH without changing anything.
 
