@@ -73,6 +73,9 @@ def test_a_library_is_painted_and_not_touched(library: Library, run: Run, previe
     assert str(library.root) not in page + (preview.folder / "plan.jsonl").read_text()
     assert result.stderr.splitlines()[-1].endswith(f"covergen apply {preview.folder}")
 
+    folders = [o.get("folder", "") for o in json_lines(run("tag", "-n", "--json", preview.folder))]
+    assert not any(folders), "excerpts are not taken for music"
+
 
 def test_the_first_candidate_is_the_cover_that_tag_paints(
     some: list[Path], run: Run, preview: Preview
@@ -305,14 +308,6 @@ def test_a_preview_that_links_elsewhere_is_not_written_to(
     )
     assert "leads out" in run(*command, expect=2).stderr
     assert victim.read_text() == "mine"
-
-
-def test_excerpts_are_no_music_of_a_library_around_them(
-    library: Library, run: Run, tmp_path: Path
-) -> None:
-    run(*PREVIEW, "-o", tmp_path / "out", library.root / "Sampler")
-    objects = json_lines(run(*TAG, "-n", "--json", tmp_path, expect=1))
-    assert not [o for o in objects if str(tmp_path / "out") in o.get("folder", "")]
 
 
 def test_pictures_are_of_the_size_that_is_painted_whatever_tag_would_embed(
