@@ -10,7 +10,8 @@ import click
 
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
-from covergen.cli.options import console_options, paint_options, seed_option
+from covergen.cli.model_options import paint_options
+from covergen.cli.options import console_options, seed_option
 from covergen.cli.output.bars import bar
 from covergen.cli.output.text import counted
 from covergen.cli.sections import SectionedCommand

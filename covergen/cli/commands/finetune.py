@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen.cli.interrupt import interruptible
-from covergen.cli.options import (
-    base_option,
-    clap_options,
-    compute_options,
-    json_option,
-    quiet_option,
-)
+from covergen.cli.model_options import base_option, clap_options, compute_options
+from covergen.cli.options import json_option, quiet_option
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.sections import ADVANCED, SectionedCommand
@@ -26,7 +21,7 @@ from covergen.core.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.cli.options import ComputeOptions
+    from covergen.cli.model_options import ComputeOptions
     from covergen.jobs.finetune.preflight import Checked
     from covergen.jobs.finetune.run import Finetuned, FinetunePlan
     from covergen.pipeline.model import ModelChoice

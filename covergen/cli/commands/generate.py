@@ -11,14 +11,8 @@ import click
 from click.core import ParameterSource
 
 from covergen.cli.job_runner import run_job
-from covergen.cli.options import (
-    console_options,
-    encoding_options,
-    engine_options,
-    paint_options,
-    paths_argument,
-    scan_options,
-)
+from covergen.cli.model_options import engine_options, paint_options
+from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
 from covergen.cli.sections import SectionedCommand
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError

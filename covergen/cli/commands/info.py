@@ -9,9 +9,9 @@ import click
 
 from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
+from covergen.cli.model_options import paint_options
 from covergen.cli.options import (
     json_option,
-    paint_options,
     paths_argument,
     plan_options,
     write_options,

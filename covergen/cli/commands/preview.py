@@ -14,12 +14,11 @@ from click.core import ParameterSource
 
 from covergen.cli.confirm import count
 from covergen.cli.job_runner import run_job
+from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.options import (
     console_options,
-    engine_options,
     hardlinks_option,
     min_age_option,
-    paint_options,
     place_options,
     plan_options,
     seed_option,

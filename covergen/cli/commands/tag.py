@@ -15,12 +15,11 @@ from covergen.cli.commands.preview import preview as preview_command
 from covergen.cli.commands.preview import review_options, run_as_preview
 from covergen.cli.confirm import confirmed_painting, count, show_totals
 from covergen.cli.job_runner import run_job
+from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.option_group import option_group
 from covergen.cli.options import (
     console_options,
     dry_run_option,
-    engine_options,
-    paint_options,
     plan_options,
     seed_option,
     write_options,
