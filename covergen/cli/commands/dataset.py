@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.datasets.check import Examined, Health
+    from covergen.datasets.examine import Examined, Health
     from covergen.datasets.folder import Dataset, Problem
     from covergen.jobs.dataset.from_library import CollectOptions
     from covergen.library.scanning.scan import ScanOptions
@@ -103,7 +103,7 @@ def from_library(
     An excerpt consists of the windows that covergen would embed. Existing pairs are kept: run the
     command again to add new ones.
     """
-    from covergen.datasets.from_library import Selection
+    from covergen.datasets.album_pairs import Selection
     from covergen.jobs.dataset.from_library import CollectOptions, preview_collection
 
     if not paths:
@@ -201,7 +201,7 @@ def check(
 
 
 def _print_problem(problem: Problem, *, quiet: bool, as_json: bool) -> None:
-    from covergen.datasets.check import REMARKS
+    from covergen.datasets.examine import REMARKS
 
     remark = problem.reason in REMARKS
     if as_json:
@@ -236,7 +236,7 @@ def _save_sheets(found: Dataset, sheet: Path | None) -> tuple[Path, ...]:
 
 
 def _health_lines(health: Health) -> Iterator[str]:
-    from covergen.datasets.check import REMARKS
+    from covergen.datasets.examine import REMARKS
 
     yield (
         f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} usable:"

@@ -15,7 +15,7 @@ from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, Track
-from covergen.datasets.from_library import Selection, make_pair, plan_pairs, stem_of
+from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs, stem_of
 from tests.media import encode, picture_bytes, put_picture, sound
 from tests.values import make_album, make_track
 
