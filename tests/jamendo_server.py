@@ -1,4 +1,7 @@
-"""Jamendo on 127.0.0.1: its API v3.0 for tracks and its files, as its documentation says."""
+"""Jamendo on 127.0.0.1: its API v3.0 for tracks and its files, as documented.
+
+It filters by type and licence, and returns tracks in the order of `songs`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ _KNOWN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Song:
-    """A track of the catalogue. `album_id` 0: a single. `popularity` orders charts."""
+    """A track of the catalogue. `album_id` 0: a single."""
 
     id: int
     cover: bytes | None
@@ -55,7 +58,6 @@ class Song:
     released: str = "2011-12-29"
     genres: tuple[str, ...] = ("rock",)
     downloadable: bool = True
-    popularity: int = 0
 
 
 def make_song(number: int, **fields: Any) -> Song:
@@ -196,7 +198,7 @@ def _tracks(jamendo: FakeJamendo, query: dict[str, str]) -> bytes:
         return envelope(code=5, message=told)
     if not query.get("limit", "10").isdecimal() or int(query.get("limit", "10")) > 200:
         return envelope(code=3, message="limit must be at most 200")
-    found = _sorted([song for song in jamendo.songs if _fits(song, query)], query.get("order", ""))
+    found = [song for song in jamendo.songs if _fits(song, query)]
     if query.get("groupby") == "album_id":
         found = list({song.album_id: song for song in reversed(found)}.values())[::-1]
     offset, limit = int(query.get("offset", "0")), int(query.get("limit", "10"))
@@ -217,26 +219,7 @@ def _fits(song: Song, query: dict[str, str]) -> bool:
     clauses = song.licence.split("-")
     filters = [query[f"cc{name}"] == str(name in clauses).lower()
                for name in ("sa", "nd", "nc") if f"cc{name}" in query]  # fmt: skip
-    tags, fuzzy = query.get("tags", "").split(), query.get("fuzzytags", "").split()
-    first, _, last = query.get("datebetween", "0_9").partition("_")
-    return (
-        kind in query.get("type", "albumtrack").split()
-        and all(filters)
-        and all(tag in song.genres for tag in tags)
-        and (not fuzzy or any(tag in song.genres for tag in fuzzy))
-        and first <= song.released <= last
-    )
-
-
-def _sorted(songs: list[Song], order: str) -> list[Song]:
-    match order:
-        case "id_asc":
-            return sorted(songs, key=lambda song: song.id)
-        case "releasedate_desc":
-            return sorted(songs, key=lambda song: song.released, reverse=True)
-        case "popularity_total":
-            return sorted(songs, key=lambda song: -song.popularity)
-    return songs
+    return kind in query.get("type", "albumtrack").split() and all(filters)
 
 
 def _listed(song: Song, query: dict[str, str], address: str) -> dict[str, object]:

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     Plans = Callable[[CheckInterrupted], Iterable[AlbumPlan | Outcome]]
 
-__all__ = ["confirmed", "confirmed_painting", "count", "print_totals", "show_totals", "would_ask"]
+__all__ = [
+    "confirmed",
+    "confirmed_painting",
+    "confirmed_plan",
+    "count",
+    "show_totals",
+    "would_ask",
+]
 
 
 def count(plans: Plans, console: ConsoleOptions, *, show: bool) -> PlanTotals:
@@ -62,26 +69,40 @@ def _print_plan(item: AlbumPlan | Outcome, console: ConsoleOptions) -> None:
         click.echo(file_line(outcome, as_json=as_json))
 
 
-def show_totals(totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions) -> None:
-    """Print the totals of a dry run and the next step. Exits with 1 if a file would fail."""
-    print_totals(totals, totals_lines, console)
-    if not console.as_json:
+def confirmed_plan(
+    plans: Plans, console: ConsoleOptions, *, dry_run: bool, yes: bool
+) -> PlanTotals | None:
+    """Count a plan, and ask whether to carry it out if it would write anything.
+
+    Returns None if the user declines, or after a dry run, which prints the plan.
+    """
+    totals = count(plans, console, show=dry_run)
+    totals_lines = lines.totals_lines(totals)
+    if dry_run:
+        show_totals(totals, totals_lines, console)
+        return None
+    return totals if not totals.has_work or confirmed(totals, totals_lines, yes=yes) else None
+
+
+def show_totals(
+    totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions, obstacle: str = ""
+) -> None:
+    """Print the totals of a dry run, and the next step or the `obstacle` to it.
+
+    Exits with 1 if a file would fail.
+    """
+    if console.as_json:
+        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
+    else:
+        for line in ("", *totals_lines):
+            click.echo(line)
         if totals.is_empty:
             click.echo("No music found.", err=True)
         elif totals.has_work and not console.quiet:
-            click.echo("Next: run the same command without --dry-run.", err=True)
+            next_step = "Next: run the same command without --dry-run."
+            click.echo(obstacle or next_step, err=True)
     if totals.failed:
         click.get_current_context().exit(1)
-
-
-def print_totals(totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions) -> None:
-    """Print the totals of a plan, as a JSON object or as text after an empty line."""
-    if console.as_json:
-        click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
-        return
-    click.echo()
-    for line in totals_lines:
-        click.echo(line)
 
 
 def confirmed_painting(

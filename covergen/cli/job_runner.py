@@ -11,7 +11,7 @@ from covergen.cli.interrupt import PROMISE, interruptible
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.core.errors import Interrupted
-from covergen.pipeline.events import CheckInterrupted, Emit
+from covergen.pipeline.events import CheckInterrupted, Emit, Event
 
 if TYPE_CHECKING:
     from covergen.cli.output.progress import Renderer
@@ -22,10 +22,17 @@ Job = Callable[[Emit, CheckInterrupted], None]
 __all__ = ["Job", "run_job"]
 
 
-def run_job(job: Job, renderer: Renderer, *, promise: str = PROMISE) -> None:
+def run_job(
+    job: Job,
+    renderer: Renderer,
+    *,
+    promise: str = PROMISE,
+    on_event: Callable[[Event], object] = lambda _: None,
+) -> None:
     """Run a job and print its summary, even if the job is interrupted or raises.
 
-    `promise` tells the user on Ctrl-C what happens before the command stops.
+    `promise` tells the user on Ctrl-C what happens before the command stops. `on_event` is called
+    with each event after it is rendered.
 
     Exits with 1 if anything failed. Raises Interrupted and whatever the job raises.
     """
@@ -37,8 +44,12 @@ def run_job(job: Job, renderer: Renderer, *, promise: str = PROMISE) -> None:
                 stop_if_interrupted()
                 renderer.tick()
 
+            def emit(event: Event) -> None:
+                renderer(event)
+                on_event(event)
+
             try:
-                job(renderer, check_interrupted)
+                job(emit, check_interrupted)
                 completed = True
             except (Interrupted, KeyboardInterrupt):
                 interrupted = True

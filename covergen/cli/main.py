@@ -19,8 +19,8 @@ __all__ = ["cli", "main"]
 _AS_JSON = "covergen.as_json"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
-# Each command is in the module of the same name. Help texts are here so that
-# `covergen --help` imports no command.
+# Each command is in the module of the same name. Short helps are here so that `covergen --help`
+# imports no command.
 _COMMANDS = {
     "apply": "Write the covers of a reviewed preview.",
     "cache": "Show and prune stored data.",
@@ -51,6 +51,7 @@ class _Commands(Mapping[str, click.Command]):
         if name not in _COMMANDS:
             raise KeyError(name)
         command: click.Command = getattr(import_module(f"covergen.cli.commands.{name}"), name)
+        command.short_help = _COMMANDS[name]
         return command
 
     def __iter__(self) -> Iterator[str]:

@@ -21,12 +21,11 @@ class OptionGroup(Generic[Value]):
     """A decorator that adds options to a command, which receives their value as one argument."""
 
     def __init__(self, keyword: str, build: Callable[..., Value]) -> None:
-        """Raise TypeError unless the parameters of `build` are exactly its options."""
+        """Raise TypeError if an option is not a parameter of `build`, or the other way round."""
         self._keyword, self._build = keyword, build
         self._params: list[click.Parameter] = vars(build)["__click_params__"]
         self._names = tuple(str(param.name) for param in self._params if param.expose_value)
-        if mismatched := set(self._names) ^ set(signature(build).parameters):
-            raise TypeError(f"{build.__name__}: not both option and parameter: {mismatched}")
+        signature(build).bind(**dict.fromkeys(self._names))
 
     def value(self, params: Mapping[str, Any]) -> Value:
         """Return the value of the group, given the parsed parameters of a command."""

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from click.core import ParameterSource
 
-from covergen.cli.numbers import Number, WholeNumber
+from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.output.progress import Renderer
+from covergen.cli.value_types import (
+    WholeNumber,
+)
 from covergen.core.errors import UsageError
 from covergen.core.picture import LEAST_BYTES, PURPOSES
-from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.library.scanning.known_names import COVER_NAMES
 
 if TYPE_CHECKING:
     from covergen.core.picture import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
-    from covergen.pipeline.model import ModelChoice
-    from covergen.pipeline.options import PaintOptions, PlanOptions, RayOptions, WriteOptions
+    from covergen.pipeline.options import PlanOptions, WriteOptions
 
 __all__ = [
-    "ComputeOptions",
     "ConsoleOptions",
-    "base_option",
-    "clap_options",
-    "compute_options",
     "console_options",
     "cover_names_option",
     "dry_run_option",
     "encoding_options",
-    "engine_options",
     "follow_symlinks_option",
     "hardlinks_option",
     "jobs_option",
     "json_option",
     "min_age_option",
-    "model_options",
     "no_journal_option",
-    "paint_options",
     "paths_argument",
     "place_options",
     "plan_options",
@@ -58,78 +50,6 @@ __all__ = [
     "written_plan",
     "yes_option",
 ]
-
-
-_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")  # as in fnmatch
-
-
-class _Device(click.ParamType[str]):
-    """A device as PyTorch names it, or "auto"."""
-
-    name = "device"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        text = str(value).lower()
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", text):
-            self.fail(f"{value!r} is not auto, cpu, cuda, cuda:N or mps.", param, ctx)
-        return text
-
-
-class _BatchSize(click.ParamType[int | None]):
-    """A number of covers, or "auto"."""
-
-    name = "number"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        """Return the number, or None for "auto"."""
-        if value is None or value == "auto":
-            return None
-        number = int(str(value)) if str(value).isdecimal() else 0
-        if number < 1:
-            self.fail(f"{value!r} is neither 'auto' nor a whole number of at least 1.", param, ctx)
-        return number
-
-
-class _CoverGlob(click.ParamType[str]):
-    """A glob for a file name, or for a subfolder and a file name."""
-
-    name = "glob"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the glob unchanged."""
-        glob = str(value)
-        parts = glob.split("/")
-        if len(parts) > 2 or not all(parts):
-            self.fail(f"{glob!r} is neither NAME nor FOLDER/NAME.", param, ctx)
-        if "**" in glob:
-            self.fail(f"{glob!r} contains **: write * for any characters.", param, ctx)
-        if "[" in _BRACKETS.sub("", glob):
-            self.fail(f"{glob!r} contains [ without ]: write [[] for that character.", param, ctx)
-        return glob
-
-
-class _PathMap(click.ParamType[tuple[Path, Path]]):
-    """A folder on this machine and the same folder on the workers, as FROM=TO."""
-
-    name = "FROM=TO"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Path, Path]:
-        """Return both folders, absolute."""
-        if isinstance(value, tuple):
-            return value
-        source, separator, target = str(value).partition("=")
-        if not (source and separator and Path(target).is_absolute()):
-            self.fail(f"{value!r} is not FROM=TO with an absolute path TO.", param, ctx)
-        return Path(source).absolute(), Path(target)
-
 
 paths_argument = click.argument(
     "paths",
@@ -167,15 +87,12 @@ seed_option = click.option(
     metavar="N",
     help="Random seed; change it for different covers.",
 )
-base_option = click.option(
-    "--base", metavar="NAME|DIR", help="Use another diffusion model as the base."
-)
 follow_symlinks_option = click.option(
     "--follow-symlinks", is_flag=True, help="Follow links that lead out of the library."
 )
 cover_names_option = click.option(
     "--cover-names",
-    type=_CoverGlob(),
+    type=value_types.cover_glob,
     metavar="GLOB",
     multiple=True,
     default=COVER_NAMES,
@@ -292,283 +209,6 @@ def written_plan(plan: PlanOptions, write: WriteOptions) -> PlanOptions:
     if plan.fill and not write.embed:
         raise UsageError("--fill and --no-embed cannot be combined.")
     return replace(plan, scan=replace(plan.scan, bare=write.sidecar), write=write)
-
-
-@option_group("choice")
-@click.option(
-    "-m",
-    "--model",
-    metavar="NAME",
-    help="A name from `covergen models list`.  [default: starter, or none if all parts are given]",
-)
-@click.option("--clap", metavar="NAME|DIR", help="Use another CLAP model.")
-@click.option(
-    "--windows",
-    type=WholeNumber(1, 100),
-    metavar="N",
-    help="10 s windows embedded per track.  [default: the model's]",
-)
-@click.option(
-    "--padding",
-    type=click.Choice(PADDINGS),
-    help="Pad tracks shorter than 10 s by repeating them or with silence.  [default: the model's]",
-)
-def clap_options(
-    *, model: str | None, clap: str | None, windows: int | None, padding: str | None
-) -> ModelChoice:
-    """Which model embeds tracks, and how."""
-    from covergen.pipeline.model import ModelChoice
-
-    return ModelChoice(model=model, clap=clap, windows=windows, padding=padding)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeOptions:
-    """Where and how precisely to compute, as `choose_compute` accepts it.
-
-    `workers` is the number of decoder processes.
-    """
-
-    device: str
-    dtype: str
-    workers: int
-
-
-@option_group("compute")
-@click.option(
-    "--device",
-    type=_Device(),
-    default="auto",
-    show_default=True,
-    metavar="DEVICE",
-    help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
-)
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
-)
-@jobs_option
-def compute_options(*, device: str, dtype: str, jobs: int) -> ComputeOptions:
-    """Where and how precisely to compute."""
-    return ComputeOptions(device=device, dtype=dtype, workers=jobs)
-
-
-def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | None) -> None:
-    if value is not None and not ctx.resilient_parsing:
-        click.echo("Note: --lora-rank is ignored: the rank is read from the adapter.", err=True)
-
-
-@option_group("choice")
-@clap_options
-@click.option(
-    "--adapter",
-    metavar="FILE",
-    help="Adapter file, or none to paint from words found for the music.",
-)
-@base_option
-@click.option(  # for scripts that were written for art-from-audio
-    "--lora-rank", type=int, hidden=True, expose_value=False, callback=_note_lora_rank
-)
-@click.option(
-    "--steps",
-    type=WholeNumber(1, 1000),
-    metavar="N",
-    help="Number of denoising steps.  [default: the model's]",
-)
-@click.option(
-    "--guidance",
-    type=Number(0, 100),
-    metavar="X",
-    help="Guidance scale; 1 or less turns it off.  [default: the model's]",
-)
-@click.option(
-    "--scheduler",
-    type=click.Choice(SCHEDULERS),
-    help="Diffusion sampler.  [default: the model's]",
-)
-@click.option(
-    "--guided-from",
-    type=Number(0, 1),
-    metavar="X",
-    help="Share of the steps before guidance starts.  [default: the model's]",
-)
-@click.option(
-    "--guided-until",
-    type=Number(0, 1),
-    metavar="X",
-    help="Share of the steps after which guidance stops; unguided steps take half the time."
-    "  [default: the model's]",
-)
-@click.option(
-    "--reuse",
-    type=WholeNumber(1, 10),
-    metavar="N",
-    help="Run the full UNet only every Nth step.  [default: the model's]",
-)
-@click.option(
-    "--quality",
-    type=click.Choice(QUALITIES),
-    default="standard",
-    show_default=True,
-    help="Preset of sampling settings; reference: exactly as in art-from-audio. Explicit"
-    " options override this.",
-)
-@click.option(
-    "--style",
-    "styles",
-    multiple=True,
-    metavar="WORDS",
-    help="Words for the style. Repeatable: each album takes one.  [default: the model's]",
-)
-@click.option("--negative", metavar="WORDS", help="Words for what pictures should not show.")
-@click.option(
-    "--finish",
-    type=click.Choice(FINISHES),
-    metavar="NAME",
-    help="sharp (edges), print (flat inks), paper (print with grain) or none."
-    "  [default: the model's]",
-)
-@click.option(
-    "--inks",
-    type=WholeNumber(2, 24),
-    metavar="N",
-    help="Maximum number of inks of a print.  [default: the model's]",
-)
-@click.option(
-    "--title",
-    type=click.Choice(TITLES),
-    metavar="none|title|full",
-    help="Typeset the title, or title and artist (full).",
-)
-def model_options(
-    *,
-    choice: ModelChoice,
-    adapter: str | None,
-    base: str | None,
-    steps: int | None,
-    guidance: float | None,
-    scheduler: str | None,
-    guided_from: float | None,
-    guided_until: float | None,
-    reuse: int | None,
-    quality: str,
-    styles: tuple[str, ...],
-    negative: str | None,
-    finish: str | None,
-    inks: int | None,
-    title: str | None,
-) -> ModelChoice:
-    """Which model paints, and how."""
-    return replace(
-        choice,
-        adapter=adapter,
-        base=base,
-        steps=steps,
-        guidance=guidance,
-        scheduler=scheduler,
-        guided_from=guided_from,
-        guided_until=guided_until,
-        reuse=reuse,
-        quality=quality,
-        styles=styles,
-        negative=negative,
-        finish=finish,
-        inks=inks,
-        title=title,
-    )
-
-
-@option_group("paint")
-@model_options
-@click.option(
-    "--batch-size",
-    type=_BatchSize(),
-    default="auto",
-    show_default=True,
-    metavar="N|auto",
-    help="Number of covers painted at once.",
-)
-@click.option(
-    "--paint-size",
-    type=WholeNumber(16, 4096),
-    metavar="N",
-    help="Width and height in pixels at which posters, prints and titles are painted."
-    "  [default: the largest size written]",
-)
-@compute_options
-def paint_options(
-    *,
-    choice: ModelChoice,
-    batch_size: int | None,
-    paint_size: int | None,
-    compute: ComputeOptions,
-) -> PaintOptions:
-    """How to paint. Raises what `choose_preset` raises."""
-    from covergen.pipeline.model import choose_preset
-    from covergen.pipeline.options import PaintOptions
-
-    dtype = compute.dtype
-    if dtype == "auto" and choice.quality == "reference":
-        dtype = "fp32"
-    return PaintOptions(
-        preset=choose_preset(choice),
-        device=compute.device,
-        dtype=dtype,
-        workers=compute.workers,
-        batch_size=batch_size,
-        size=paint_size,
-    )
-
-
-@option_group("ray")
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Embed and paint in this process, or on a Ray cluster (covergen[ray]).",
-)
-@click.option(
-    "--ray-address",
-    metavar="HOST:PORT|auto",
-    help="Head of the Ray cluster, or auto for the one that this machine is part of."
-    "  [default: Ray is started on this machine]",
-)
-@click.option(
-    "--path-map",
-    type=_PathMap(),
-    metavar="FROM=TO",
-    multiple=True,
-    help="Workers find the folder FROM at TO. Repeatable.",
-)
-def engine_options(
-    *, engine: str, ray_address: str | None, path_map: tuple[tuple[Path, Path], ...]
-) -> RayOptions | None:
-    """Where to embed and paint. Raises UsageError, and DependencyError if Ray is missing."""
-    context = click.get_current_context()
-    if engine == "local":
-        for name, flag in {"ray_address": "--ray-address", "path_map": "--path-map"}.items():
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise UsageError(f"{flag} requires --engine ray.")
-        return None
-    from covergen.pipeline.engines.ray_cluster import (
-        check_address,
-        check_device,
-        check_installed,
-    )
-    from covergen.pipeline.options import RayOptions
-
-    check_installed()
-    check_device(str(context.params["device"]))
-    return RayOptions(
-        address=check_address(ray_address or ""),
-        path_map=path_map,
-        # Ray prints the output of workers on stdout, too.
-        verbose=context.params["verbose"] and not context.params["as_json"],
-    )
 
 
 @option_group("encoding")

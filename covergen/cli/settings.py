@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from covergen.core.errors import SettingsError
 from covergen.core.paths import config_folder
+from covergen.core.toml import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +36,9 @@ def load_defaults(group: click.Group) -> dict[str, Any]:
     """
     file = config_file()
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = read_toml(file)
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise SettingsError(file, [f"cannot be read: {error.strerror}"]) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(file, [f"is not TOML: {error}"]) from error
     problems: list[str] = []
     defaults = _defaults(group, tables, "", problems)
     if problems:

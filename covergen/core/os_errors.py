@@ -1,4 +1,4 @@
-"""What the system says to a write, and the one place where that becomes a WriteError."""
+"""The one place where an OSError while writing becomes a WriteError."""
 
 import errno
 import os

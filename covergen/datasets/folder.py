@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
+from covergen.datasets.image_files import EXTENSIONS, is_picture
 from covergen.datasets.metadata import METADATA_NAME, read_metadata
-from covergen.datasets.pictures import EXTENSIONS, is_picture
 from covergen.library.containers import identify, is_audio_name
 
 if TYPE_CHECKING:

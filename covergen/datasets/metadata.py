@@ -92,7 +92,7 @@ class MetadataFile:
 
     def append(self, row: Row) -> None:
         """Append a complete row or nothing. Raises WriteError."""
-        data = _line(str(row.get(column, "")) for column in self._columns)
+        data = _line(_values(row, self._columns))
         with write_errors(self._path):
             before = os.fstat(self._file.fileno()).st_size
             written = 0

@@ -1,1 +1,1 @@
-"""Contact sheets and preview pages of covers."""
+"""Contact sheets, thumbnails, fonts and lettering."""

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from covergen.core.files import replacing
 from covergen.gallery.lettering import Lettering
-from covergen.gallery.pictures import fitted
+from covergen.gallery.thumbnail import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -57,14 +57,12 @@ def stored() -> Iterator[Stored]:
     from covergen.audio.store import stored_embeddings
     from covergen.library.scanning.scan_cache import remembered_files
     from covergen.training.latent_store import stored_latents
-    from covergen.words.store import words_folder
 
     yield _of_database("embeddings", stored_embeddings())
     yield _of_database("latents", stored_latents())
     yield _of_database("scans", remembered_files())
-    yield _of_files("words", words_folder())
-    yield _of_files("rates", cache_folder() / "rates.json")
-    yield _of_files("previews", state_folder() / "previews")
+    for name, path in _places().items():
+        yield _of_files(name, path)
     yield _journal()
 
 
@@ -102,53 +100,41 @@ def _prune(name: str, unused_days: int | None) -> int:
     days = _UNUSED_DAYS.get(name, 0) if unused_days is None else unused_days
     match name:
         case "embeddings":
-            return _prune_embeddings(days)
+            from covergen.audio.store import EmbeddingStore
+
+            with closing(EmbeddingStore()) as embeddings:
+                deleted = embeddings.prune(unused_days=days)
+                embeddings.compact()
         case "latents":
-            return _prune_latents(days)
+            from covergen.training.latent_store import LatentStore
+
+            with closing(LatentStore()) as latents:
+                deleted = latents.prune(unused_days=days)
         case "scans":
-            return _prune_scans(days)
-        case "words":
-            from covergen.words.store import words_folder
+            from covergen.library.scanning.scan_cache import ScanCache
 
-            return _delete_files(words_folder(), days)
-        case "rates":
-            return _delete_files(cache_folder() / "rates.json", days)
+            with closing(ScanCache()) as scans:
+                deleted = scans.prune(unused_days=days) + scans.forget_lost()
+                scans.compact()
         case "journal":
-            return _prune_journal(keep_runs=0 if unused_days == 0 else 1)
+            from covergen.journal.journal import Journal
+
+            with closing(Journal()) as journal:
+                deleted = journal.prune(keep_bytes=0, keep_runs=0 if unused_days == 0 else 1)
         case _:
-            return _delete_files(state_folder() / name, days)
-
-
-def _prune_embeddings(days: int) -> int:
-    from covergen.audio.store import EmbeddingStore
-
-    with closing(EmbeddingStore()) as store:
-        deleted = store.prune(unused_days=days)
-        store.compact()
+            deleted = _delete_files(_places()[name], days)
     return deleted
 
 
-def _prune_latents(days: int) -> int:
-    from covergen.training.latent_store import LatentStore
+def _places() -> dict[str, Path]:
+    """Return the file or folder of each store that is not a database."""
+    from covergen.words.store import words_folder
 
-    with closing(LatentStore()) as store:
-        return store.prune(unused_days=days)
-
-
-def _prune_scans(days: int) -> int:
-    from covergen.library.scanning.scan_cache import ScanCache
-
-    with closing(ScanCache()) as scan_cache:
-        deleted = scan_cache.prune(unused_days=days) + scan_cache.forget_lost()
-        scan_cache.compact()
-    return deleted
-
-
-def _prune_journal(*, keep_runs: int) -> int:
-    from covergen.journal.journal import Journal
-
-    with closing(Journal()) as journal:
-        return journal.prune(keep_bytes=0, keep_runs=keep_runs)
+    return {
+        "words": words_folder(),
+        "rates": cache_folder() / "rates.json",
+        "previews": state_folder() / "previews",
+    }
 
 
 def _of_database(name: str, usage: Usage) -> Stored:
@@ -164,34 +150,32 @@ def _of_database(name: str, usage: Usage) -> Stored:
 
 
 def _of_files(name: str, path: Path) -> Stored:
-    sizes = [file.stat().st_size for file in _files(path)]
-    return Stored(
-        name=name, what=STORES[name], path=path, size_bytes=sum(sizes), entries=len(sizes)
-    )
+    size_bytes, entries = _size_of(path), len(_files(path))
+    return Stored(name=name, what=STORES[name], path=path, size_bytes=size_bytes, entries=entries)
 
 
 def _journal() -> Stored:
     from covergen.journal.journal import Journal
 
     with closing(Journal()) as journal:
+        fault, entries = "", None
         try:
             size = journal.size()
+            size_bytes, entries = size.file_bytes, size.writes
         except JournalError as error:
-            return Stored(
-                name="journal",
-                what=STORES["journal"],
-                path=journal.path,
-                size_bytes=sum(file.stat().st_size for file in _files(journal.path)),
-                entries=None,
-                fault=str(error),
-            )
+            size_bytes, fault = _size_of(journal.path), str(error)
         return Stored(
             name="journal",
             what=STORES["journal"],
             path=journal.path,
-            size_bytes=size.file_bytes,
-            entries=size.writes,
+            size_bytes=size_bytes,
+            entries=entries,
+            fault=fault,
         )
+
+
+def _size_of(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def _files(path: Path) -> list[Path]:

@@ -21,7 +21,17 @@ def export_adapter(adapter: str, folder: Path, layout: Layout, *, force: bool) -
     `adapter` is a file, a name on the Hub, or a model that has its own adapter. Raises ModelError,
     and UsageError if files would be replaced without `force`.
     """
-    return _export(_locate(adapter), folder, layout, force=force)
+    file = _locate(adapter)  # before anything heavy is imported
+    from covergen.diffusion.adapter_file import inspect
+    from covergen.diffusion.export import export, files_of
+
+    info = inspect(file)
+    files = tuple(folder / name for name in files_of(info, layout))
+    existing = [file.name for file in files if file.exists()]
+    if existing and not force:
+        raise UsageError(f"{folder} already contains {', '.join(existing)}: --force replaces them.")
+    export(info, folder, layout)
+    return files
 
 
 def _locate(adapter: str) -> Path:
@@ -35,16 +45,3 @@ def _locate(adapter: str) -> Path:
             hint="Name a file, or a model created with covergen finetune --save-as.",
         )
     return locate(adapter, "adapter")
-
-
-def _export(adapter: Path, folder: Path, layout: Layout, *, force: bool) -> tuple[Path, ...]:
-    from covergen.diffusion.adapter_file import inspect
-    from covergen.diffusion.export import export, files_of
-
-    info = inspect(adapter)
-    files = tuple(folder / name for name in files_of(info, layout))
-    existing = [file.name for file in files if file.exists()]
-    if existing and not force:
-        raise UsageError(f"{folder} already contains {', '.join(existing)}: --force replaces them.")
-    export(info, folder, layout)
-    return files

@@ -65,11 +65,12 @@ def preview(options: PreviewOptions, emit: Emit, check_interrupted: CheckInterru
         try:
             _paint(painting, options, check_interrupted)
         except CovergenError:
-            make_page(options.folder, manifest)  # no sheets: with thousands of covers, too slow
+            # No sheets: with thousands of covers, they are too slow.
+            make_page(options.folder, manifest.header, manifest)
             raise
         painting.finish()
         tidy(options.folder, manifest)
-        make_page(options.folder, manifest)
+        make_page(options.folder, manifest.header, manifest)
         make_sheets(options.folder, manifest)
 
 

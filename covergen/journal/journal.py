@@ -43,27 +43,14 @@ _UNUSABLE = (
     " is created; earlier runs can then no longer be undone, but `covergen strip` still removes"
     " covers."
 )
-_LATER = (
-    "Update covergen to read it. With --no-journal, covers are written without it and cannot be"
-    " undone."
-)
-_DISK_FULL = (
-    "It is intact: free some space on that disk and run the command again. With --no-journal,"
-    " covers are written without it and cannot be undone."
-)
-_NOT_WRITABLE = (
-    "It is intact: make it and its folder writable and run the command again. With --no-journal,"
-    " covers are written without it and cannot be undone."
-)
-_PASSING = (
-    "Run the command again; if that does not help, check its disk. With --no-journal, covers are"
-    " written without it and cannot be undone."
-)
+_WITHOUT = " With --no-journal, covers are written without it and cannot be undone."
+_LATER = f"Update covergen to read it.{_WITHOUT}"
+_AGAIN = f"and run the command again.{_WITHOUT}"
+_DISK_FULL = f"It is intact: free some space on that disk {_AGAIN}"
+_NOT_WRITABLE = f"It is intact: make it and its folder writable {_AGAIN}"
+_NOT_CREATED = f"Make that folder writable {_AGAIN}"
+_PASSING = f"Run the command again; if that does not help, check its disk.{_WITHOUT}"
 _PASSING_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED)
-_NOT_CREATED = (
-    "Make that folder writable and run the command again. With --no-journal, covers are written"
-    " without a journal and cannot be undone."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +59,6 @@ class JournalSize:
 
     file_bytes: int
     reversal_bytes: int
-    runs: int
     writes: int
 
 
@@ -153,12 +139,12 @@ class Journal:
         found = self.read(
             "SELECT (SELECT coalesce(sum(length(reversal)), 0) FROM writes)"
             " + (SELECT coalesce(sum(length(data)), 0) FROM pictures),"
-            " (SELECT count(*) FROM runs), (SELECT count(*) FROM writes)"
+            " (SELECT count(*) FROM writes)"
         )
-        reversals, runs, writes = found[0] if found else (0, 0, 0)
+        reversals, writes = found[0] if found else (0, 0)
         with self._errors():
             size = used_bytes(self._open()) if found else 0
-        return JournalSize(file_bytes=size, reversal_bytes=reversals, runs=runs, writes=writes)
+        return JournalSize(file_bytes=size, reversal_bytes=reversals, writes=writes)
 
     def prune(self, *, keep_bytes: int = _KEPT_BYTES, keep_runs: int = 1) -> int:
         """Delete the reversals of the oldest runs until at most `keep_bytes` remain.

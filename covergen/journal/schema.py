@@ -98,7 +98,7 @@ FROM runs
 
 WRITES = """
 SELECT writes.id, run, details, provenance, state, path, container, before, after,
-    size_before, mtime_before, size_after, mtime_after, reversal IS NOT NULL
+    size_before, mtime_before, size_after, mtime_after
 FROM writes JOIN albums ON album = albums.id
 """
 
@@ -139,8 +139,7 @@ class Run:
 class Write:
     """One write of a file by a run. See `Change` for the fields with the same names.
 
-    `album` has no tracks. `provenance` is None if the run did not paint the picture. `is_kept`:
-    the data to undo the write has not been pruned.
+    `album` has no tracks. `provenance` is None if the run did not paint the picture.
     """
 
     id: int
@@ -154,7 +153,6 @@ class Write:
     after: str
     stamp_before: Stamp
     stamp_after: Stamp
-    is_kept: bool
 
 
 def run_of(row: tuple[Any, ...]) -> Run:
@@ -180,7 +178,7 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 def write_of(row: tuple[Any, ...]) -> Write:
     """Convert a row of WRITES. Raises ValueError, KeyError or TypeError if it is invalid."""
-    number, run, details, provenance, state, path, container, before, after, *stamps, is_kept = row
+    number, run, details, provenance, state, path, container, before, after, *stamps = row
     details = json.loads(details)
     return Write(
         id=number,
@@ -194,7 +192,6 @@ def write_of(row: tuple[Any, ...]) -> Write:
         after=after,
         stamp_before=Stamp(size=stamps[0], mtime_ns=int(stamps[1])),
         stamp_after=Stamp(size=stamps[2], mtime_ns=int(stamps[3])),
-        is_kept=bool(is_kept),
     )
 
 

@@ -1,7 +1,10 @@
 """The command line, a library and a small model to drive it with."""
 
+import io
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
+from PIL import Image
 
 from covergen.cli.main import cli
+from covergen.cli.output.progress import Renderer
 from covergen.diffusion.painter import Painter, load_painter
+from covergen.pipeline.events import AlbumDone
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 from tests.tiny_clap import make_tiny_clap
 
@@ -23,6 +29,11 @@ class TinyModel:
     base: Path
     clap: Path
     adapter: Path
+
+    def preset(self) -> str:
+        """The lines of a models.toml that define it as "tiny"."""
+        parts = f'base = "{self.base}"\nclap = "{self.clap}"\nadapter = "{self.adapter}"\n'
+        return f"[tiny]\n{parts}steps = 2\nguidance = 3.0\n"
 
 
 @pytest.fixture(scope="session")
@@ -67,16 +78,7 @@ def run(tiny_model: TinyModel, home: Path) -> Run:
     """Run `covergen ARGUMENTS`, expecting an exit code; the user's own preset "tiny" is there."""
     file = home / "config/covergen/models.toml"
     file.parent.mkdir(parents=True)
-    file.write_text(
-        f"""
-        [tiny]
-        base = "{tiny_model.base}"
-        clap = "{tiny_model.clap}"
-        adapter = "{tiny_model.adapter}"
-        steps = 2
-        guidance = 3.0
-        """
-    )
+    file.write_text(tiny_model.preset())
     runner = CliRunner()
 
     def invoke(*arguments: object, expect: int = 0) -> Result:
@@ -99,6 +101,28 @@ def json_lines(result: Result) -> list[dict[str, Any]]:
     for value in objects:
         _VALIDATOR.validate(value)
     return objects
+
+
+def provenance(picture: Path | bytes) -> dict[str, str]:
+    """The texts that covergen wrote into a PNG, by the names of their fields."""
+    with Image.open(picture if isinstance(picture, Path) else io.BytesIO(picture)) as image:
+        texts: dict[str, str] = image.text  # type: ignore[attr-defined]  # PNGs have it
+    return {name.removeprefix("covergen:"): text for name, text in texts.items()}
+
+
+@contextmanager
+def ctrl_c_after_an_album() -> Iterator[None]:
+    """Press Ctrl-C once the first album is painted."""
+    show = Renderer._show_album
+
+    def show_and_stop(self: Renderer, done: AlbumDone) -> None:
+        show(self, done)
+        if done.result == "painted" and self.tally.count("painted") == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Renderer, "_show_album", show_and_stop)
+        yield
 
 
 def snapshot(root: Path) -> dict[Path, tuple[bytes, int]]:

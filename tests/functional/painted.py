@@ -45,7 +45,7 @@ def painted_once(
             patch.setenv(f"XDG_{name}_HOME", str(folder / "home" / name.lower()))
         models = folder / "home/config/covergen/models.toml"
         models.parent.mkdir(parents=True)
-        models.write_text(_preset(tiny_model))
+        models.write_text(tiny_model.preset())
         every = next(iter(library.every_container.values())).parent
         _tag("--force", every)
         _tag("--sidecar", library.root / "Two Discs")
@@ -68,13 +68,6 @@ def painted_home(painted_once: Painted, home: Path) -> Library:
     for name in ("cache", "state"):
         shutil.copytree(painted_once.home / name, home / name)
     return painted_once.library
-
-
-def _preset(model: TinyModel) -> str:
-    return (
-        f'[tiny]\nbase = "{model.base}"\nclap = "{model.clap}"\nadapter = "{model.adapter}"\n'
-        "steps = 2\nguidance = 3.0\n"
-    )
 
 
 def _tag(*arguments: object) -> None:

@@ -172,7 +172,7 @@ def test_nothing_is_written_without_confirmation(
 @pytest.mark.processes
 def test_progress_bars_advance_at_each_step_of_a_batch(library: Library, run: Run) -> None:
     folders = [library.root / name for name in ("Compilation", "Sampler", "Two Discs")]
-    terminal = Terminal("tag", "-m", "tiny", "--steps", 100, *folders)
+    terminal = Terminal("tag", "-m", "tiny", "--steps", 40, *folders)
     terminal.wait_for("Continue? [Y/n]")
     terminal.type("y\n")
     assert terminal.finish() == 0

@@ -2,8 +2,6 @@
 
 import csv
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +10,10 @@ import torch
 from PIL import Image
 
 from covergen.datasets.folder import read_dataset
+from covergen.datasets.metadata import MetadataFile, Row
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, encode, picture_bytes
 
-ROOT = Path(__file__).parents[2]
 COVERED = {"Above": 2, "Beside": 2, "Full": 3, "Half": 3}
 """The albums of the library with a cover, and the number of pairs of each."""
 
@@ -72,24 +70,23 @@ def test_second_run_adds_only_new_pairs(library: Library, run: Run, tmp_path: Pa
     assert len(read_dataset(folder).pairs) == len(rows(folder))
 
 
-@pytest.mark.processes
-def test_killed_run_can_be_continued(library: Library, run: Run, tmp_path: Path) -> None:
+def test_killed_run_can_be_continued(
+    library: Library, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = contents(collected(run, library, tmp_path / "whole"))
     folder = tmp_path / "ds"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "covergen", "dataset", "from-library", library.root, folder],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("collected"):
-            process.kill()
-            break
-    process.communicate(timeout=60)
-    assert 0 < len(rows(folder)) < sum(COVERED.values())
+    append = MetadataFile.append
+
+    def killed_at_the_fourth(self: MetadataFile, row: Row) -> None:
+        if len(rows(folder)) == 3:
+            raise KeyboardInterrupt  # in place of SIGKILL: the files of this pair are there
+        append(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetadataFile, "append", killed_at_the_fourth)
+        run("dataset", "from-library", library.root, folder, expect=130)
+    (folder / "audio_snippets/.covergen-0123abcd.tmp").write_bytes(b"half an excerpt")
+    assert len(rows(folder)) == 3
     assert set(contents(collected(run, library, folder))) == set(whole)
     assert rows(folder) == rows(tmp_path / "whole")
     assert not read_dataset(folder).problems

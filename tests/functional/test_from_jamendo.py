@@ -1,21 +1,13 @@
 """`covergen dataset from-jamendo`, against a server on the loopback."""
 
 import csv
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from covergen.datasets.folder import read_dataset
 from tests.functional.conftest import Run, json_lines
 from tests.jamendo_server import CLIENT_ID, FakeJamendo, make_song, running
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -133,42 +125,3 @@ def test_client_id_is_read_from_either_variable_and_never_shown(
     assert ids(tmp_path) == ["1", "2"]
     for path in (*tmp_path.rglob("*"), *home.rglob("*")):
         assert path.is_dir() or CLIENT_ID.encode() not in path.read_bytes()
-
-
-def started(jamendo: FakeJamendo, folder: Path) -> subprocess.Popen[str]:
-    """Start the command in another process and wait for its second pair."""
-    words: list[Any] = command(jamendo, folder, "--pairs", 6)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "covergen", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, "NO_PROXY": "127.0.0.1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = (line for line in process.stdout if line.startswith("collected"))
-    assert next(lines)
-    assert next(lines)
-    return process
-
-
-@pytest.mark.processes
-def test_stopped_run_continues_without_repeating_downloads(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path
-) -> None:
-    process = started(jamendo, tmp_path)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in error
-    done = ids(tmp_path)
-    assert 2 <= len(done) < 6
-    jamendo.asked.clear()
-    run(*command(jamendo, tmp_path, "--pairs", 6))
-    assert ids(tmp_path) == ["1", "2", "3", "4", "5", "6"]
-    assert not {f"audio/{track}" for track in done} & set(jamendo.asked)
-    dataset = read_dataset(tmp_path)
-    assert len(dataset.pairs) == 6
-    assert not dataset.problems
-    assert not list(tmp_path.rglob(".covergen-*"))

@@ -14,7 +14,7 @@ from diffusers import EulerDiscreteScheduler, LCMScheduler, StableDiffusionXLPip
 from PIL import Image
 
 from covergen.diffusion.quiet import quiet
-from tests.functional.conftest import Run, TinyModel, json_lines
+from tests.functional.conftest import Run, TinyModel, json_lines, provenance
 from tests.media import Library
 from tests.plain_diffusion import difference
 from tests.tiny_lora import make_tiny_lora
@@ -35,19 +35,13 @@ def models(run: Run, home: Path, tiny_model: TinyModel, sdxl: Path) -> Path:
     return file
 
 
-def texts(picture: Path) -> dict[str, str]:
-    with Image.open(picture) as image:
-        found: dict[str, str] = image.text  # type: ignore[attr-defined]  # PNGs have it
-    return {name.removeprefix("covergen:"): text for name, text in found.items()}
-
-
 def test_pipeline_paints_what_diffusers_paints(
     library: Library, run: Run, models: Path, sdxl: Path, tmp_path: Path
 ) -> None:
     track = library.every_container["flac"]
     options = ("--seed", 7, "--steps", 2, "--style", "a red circle")
     run("generate", "-q", "--model", "xl", track, "-o", tmp_path / "a.png", *options)
-    written = texts(tmp_path / "a.png")
+    written = provenance(tmp_path / "a.png")
     prompt = written.get("prompt") or written["style"]
     assert prompt.startswith("a red circle")
     with quiet():
@@ -113,7 +107,7 @@ def test_quality_applies_to_the_steps_of_a_pipeline(
     ):
         output = ("-o", tmp_path / "a.png", "--force")
         run("generate", "-q", "--model", "xl", track, *output, *options)
-        written = texts(tmp_path / "a.png")
+        written = provenance(tmp_path / "a.png")
         assert (written["steps"], written["guidance"], written["scheduler"]) == expected
 
 
@@ -153,7 +147,7 @@ def test_another_base_in_place_of_a_pipeline_takes_an_adapter(
     parts = ("--base", tiny_model.base, "--adapter", tiny_model.adapter, "--steps", 1)
     track = library.every_container["flac"]
     run("generate", "-q", "--model", "xl", *parts, track, "-o", tmp_path / "a.png")
-    assert texts(tmp_path / "a.png")["adapter"] != "none"
+    assert provenance(tmp_path / "a.png")["adapter"] != "none"
 
 
 def test_pipelines_are_listed_with_what_they_need(run: Run, models: Path, sdxl: Path) -> None:
@@ -188,7 +182,7 @@ def test_loras_and_vae_of_a_model_are_used_and_recorded(
         run("generate", "-q", "--model", name, track, "-o", tmp_path / f"{name}.png")
     with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "fast.png") as fast:
         assert difference(np.asarray(plain), np.asarray(fast)) > 10
-    written = texts(tmp_path / "fast.png")
+    written = provenance(tmp_path / "fast.png")
     sha256 = hashlib.sha256(lora.read_bytes()).hexdigest()
     assert written["loras"] == f"{lora} × 0.5 (SHA-256 {sha256})"
     assert written["vae"] == str(vae)
@@ -210,7 +204,7 @@ def test_precision_of_a_model_applies_unless_another_is_asked_for(
     for expected, options in (("bf16", ()), ("fp32", ("--dtype", "fp32"))):
         out = tmp_path / f"{expected}.png"
         run("generate", "-q", "--model", "xl", "--steps", 1, track, "-o", out, *options)
-        assert texts(out)["dtype"] == expected
+        assert provenance(out)["dtype"] == expected
 
 
 def test_settings_that_spoil_a_distilled_base_are_noted(
@@ -229,5 +223,5 @@ def test_settings_that_spoil_a_distilled_base_are_noted(
     result = paint("--steps", 12, "--guidance", 3)
     assert result.stderr.count("is a distilled base") == 1
     assert "12 steps with guidance 3" in result.stderr
-    assert texts(tmp_path / "a.png")["steps"] == "12"  # as asked for
+    assert provenance(tmp_path / "a.png")["steps"] == "12"  # as asked for
     assert "distilled" not in paint("--steps", 2, "--guidance", 0).stderr

@@ -1,4 +1,7 @@
-"""Runs that are killed or stopped: nothing is lost, and at most two batches are painted again."""
+"""Runs that are killed or stopped: nothing is lost, and at most two batches are painted again.
+
+Tests in tests/faults kill processes.
+"""
 
 import errno
 from collections.abc import Iterator
@@ -12,17 +15,17 @@ from numpy.typing import NDArray
 
 from covergen.core.picture import read_provenance
 from covergen.diffusion import sampler
+from covergen.journal import restore
 from covergen.library.pictures import read_pictures
 from covergen.library.writing import rewrite, sidecar
 from tests.functional.conftest import Run, json_lines, snapshot
-from tests.functional.killed import run_killed
 from tests.media import Library, picture_bytes, put_picture
 
 TAG = ("tag", "--yes", "--model", "tiny", "--batch-size", 3)
 
 
 class _Killed(BaseException):
-    """Stands for SIGKILL where starting another process would take too long."""
+    """Stands for SIGKILL, since starting another process takes long."""
 
 
 @contextmanager
@@ -74,11 +77,11 @@ def folders(library: Library) -> list[Path]:
     return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
 
 
-@pytest.mark.processes
 def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> None:
     albums = folders(library)
     before = snapshot(library.root)
-    run_killed(3, *TAG, *albums)
+    with killed_at(3):
+        run(*TAG, *albums)
     half_done = snapshot(library.root)
     assert sum(half_done[path] != before[path] for path in before) == 2
 
@@ -98,11 +101,11 @@ def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> 
     assert snapshot(library.root) == before
 
 
-@pytest.mark.processes
 def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
     before = snapshot(library.root)
     run(*TAG, *folders(library))
-    run_killed(4, "undo", "--yes")
+    with killed_at(4, restore):
+        run("undo", "--yes")
     assert snapshot(library.root) != before
     (undoing, tagging) = json_lines(run("runs", "--json"))
     assert (tagging["state"], undoing["state"]) == ("partly undone", "stopped")

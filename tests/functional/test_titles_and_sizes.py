@@ -56,7 +56,7 @@ def test_explicit_options_override_the_purpose(album: Path, run: Run, tmp_path: 
 
 def test_the_command_printed_by_info_repeats_titles_and_sizes(album: Path, run: Run) -> None:
     track = album / "01 Drift.flac"
-    purposes = ("--for", "player", "--sidecar-for", "release", "--max-bytes", 30_000)
+    purposes = ("--for", "player", "--sidecar-for", "archive", "--max-bytes", 30_000)
     run("tag", *POSTER, "--title", "full", *purposes, "-y", album)
     painted = embedded(album)
     (info,) = json_lines(run("info", "--json", track))

@@ -13,7 +13,7 @@ from mutagen.id3 import ID3, TIT2
 from covergen.core.paths import state_folder
 from covergen.core.picture import Encoding, encode
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Cover
+from covergen.core.types import Action, AlbumPlan, Cover
 from covergen.journal.journal import Journal
 from covergen.library.pictures import read_pictures
 from covergen.pipeline.options import WriteOptions
@@ -23,6 +23,7 @@ from tests.media import Library, picture_bytes, put_picture
 from tests.unit.journal.test_lock import holder
 from tests.unit.library.journalled import PROVENANCE, open_run
 from tests.unit.library.written import track
+from tests.values import make_album
 
 TAG = ("tag", "--yes", "--model", "tiny")
 OLD = picture_bytes("jpeg", 300, (9, 99, 200))
@@ -47,7 +48,7 @@ def tag(folder: Path, *, seed: int = 0, beside: bool = False) -> None:
     pixels = np.full((16, 16, 3), 10 + seed, np.uint8)
     picture = encode(Cover(pixels=pixels, provenance=PROVENANCE), Encoding())
     songs = tuple(track(path, "mp3") for path in tracks(folder))
-    album = Album(key="", folder=folder, title="", artist="", date="", tracks=songs)
+    album = make_album(folder, tracks=songs)
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.FORCED, targets=songs)
     options = WriteOptions(sidecar=beside)
     with closing(Journal()) as journal, open_run(journal, folder, {"seed": seed}) as opened:
@@ -234,8 +235,7 @@ def test_why_a_run_cannot_be_undone_is_told(run: Run, sampler: Path) -> None:
     assert "run 1 is already undone" in run("undo", 1).stderr
     assert "run 2 undid run 1" in run("undo", 2).stderr
     with closing(Journal()) as journal, open_run(journal, sampler, {}) as opened:
-        album = Album(key="", folder=sampler, title="", artist="", date="", tracks=())
-        opened.finish_album(album, failed=1, complete=False)
+        opened.finish_album(make_album(sampler), failed=1, complete=False)
     assert "run 3 wrote nothing" in run("undo", 3).stderr
 
 

@@ -1,6 +1,5 @@
 """Covers from words, without an adapter: with CLAP's text encoder, and with the starter's probe."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image
 
 from covergen.library.pictures import read_pictures
-from tests.functional.conftest import Run, TinyModel, json_lines
+from tests.functional.conftest import Run, TinyModel, json_lines, provenance
 from tests.media import Library
 
 VOCABULARY = """
@@ -49,8 +48,7 @@ def wordy(run: Run, home: Path, tiny_model: TinyModel, vocabulary: Path) -> Run:
 
 def cover(path: Path) -> tuple[bytes, dict[str, str]]:
     (picture,) = read_pictures(path, "mp3")
-    with Image.open(io.BytesIO(picture.data)) as image:
-        return picture.data, dict(image.text)  # type: ignore[attr-defined]  # PNGs have it
+    return picture.data, provenance(picture.data)
 
 
 def words_of(prompt: str) -> set[str]:
@@ -64,17 +62,17 @@ def test_model_without_an_adapter_paints_from_words_and_says_which(
     track = folder / "CD2/02 Down.mp3"
     wordy("tag", "--model", "wordy", "--negative", "letters", folder)
     data, texts = cover(track)
-    assert texts["covergen:adapter"] == "none"
-    assert texts["covergen:negative"] == "letters"
-    assert len(words_of(texts["covergen:prompt"])) == 3
-    assert words_of(texts["covergen:prompt"]) & {"ink", "clay"}
+    assert texts["adapter"] == "none"
+    assert texts["negative"] == "letters"
+    assert len(words_of(texts["prompt"])) == 3
+    assert words_of(texts["prompt"]) & {"ink", "clay"}
 
     (value,) = json_lines(wordy("info", "--json", track))
     command = value["command"]
     assert command[command.index("--adapter") + 1] == "none"
     assert command[command.index("--negative") + 1] == "letters"
     assert value["provisos"] == []
-    assert texts["covergen:prompt"] in wordy("info", track).output
+    assert texts["prompt"] in wordy("info", track).output
     wordy("strip", folder)
     wordy(*command[1:])
     assert cover(track)[0] == data
@@ -94,11 +92,11 @@ def test_style_comes_before_the_words_and_replaces_the_medium(library: Library, 
     wordy("tag", "--model", "tiny", "--adapter", "none", "--style", "woodcut, red", folder)
     track = folder / "CD2/02 Down.mp3"
     texts = cover(track)[1]
-    assert texts["covergen:style"] == "woodcut, red"
+    assert texts["style"] == "woodcut, red"
     command = json_lines(wordy("info", "--json", track))[0]["command"]
     assert command[command.index("--style") + 1] == "woodcut, red"
-    assert texts["covergen:prompt"].startswith("woodcut, red, a ")
-    assert not words_of(texts["covergen:prompt"]) & {"ink", "clay"}
+    assert texts["prompt"].startswith("woodcut, red, a ")
+    assert not words_of(texts["prompt"]) & {"ink", "clay"}
 
 
 def test_info_names_the_words_once_the_music_is_embedded(
@@ -113,7 +111,7 @@ def test_info_names_the_words_once_the_music_is_embedded(
     assert list(album["words"]) == ["mood", "medium"]
     assert set(album["words"]["mood"]) < {"calm", "wild", "odd"}
     pictures = {"calm": "a lake, a field", "wild": "a storm, a fire", "odd": "a knot, a maze"}
-    prompt = words_of(cover(folder / "CD2/02 Down.mp3")[1]["covergen:prompt"])
+    prompt = words_of(cover(folder / "CD2/02 Down.mp3")[1]["prompt"])
     for word in album["words"]["mood"]:
         assert words_of(pictures[word]) & prompt
     text = ", ".join([*album["words"]["mood"], *album["words"]["medium"]])
@@ -156,10 +154,8 @@ def test_starter_paints_from_the_words_of_its_probe(
         out = tmp_path / f"style {style}.png"
         options = ("--adapter", "none", "--steps", 2, "--style", style)
         run("generate", track, "-o", out, "--model", "starter", *options)
-        with Image.open(out) as image:
-            prompt = image.text["covergen:prompt"]  # type: ignore[attr-defined]  # PNGs have it
-            pictures[style] = np.asarray(image)
-        assert prompt.startswith(f"{style}, " if style else "")
+        pictures[style] = np.asarray(Image.open(out))
+        assert provenance(out)["prompt"].startswith(f"{style}, " if style else "")
     assert np.abs(pictures["op art"].astype(int) - pictures["ink brush"]).mean() > 1
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.cli.confirm import confirmed, count, show_totals
+from covergen.cli.confirm import confirmed_plan
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
     console_options,
@@ -18,7 +18,6 @@ from covergen.cli.options import (
     write_options,
     yes_option,
 )
-from covergen.cli.output import text as lines
 from covergen.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 
-@click.command(cls=SectionedCommand, short_help="Write the covers of a reviewed preview.")
+@click.command(cls=SectionedCommand)
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
@@ -80,10 +79,8 @@ def apply(
         cover_names=cover_names,
         write=write,
     )
-    totals = count(partial(plan_apply, options), console, show=dry_run)
-    if dry_run:
-        show_totals(totals, lines.totals_lines(totals), console)
-    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), yes=yes):
+    totals = confirmed_plan(partial(plan_apply, options), console, dry_run=dry_run, yes=yes)
+    if totals is not None:
         renderer = console.renderer()
         renderer.writes = totals.worked_on
         run_job(

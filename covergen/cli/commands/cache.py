@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.cli.numbers import WholeNumber
-from covergen.cli.options import yes_option
+from covergen.cli.options import json_option, yes_option
 from covergen.cli.output import jsonl
 from covergen.cli.output.text import byte_size, counted, shown
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 from covergen.jobs.cache import MADE_AGAIN, PRUNED_UNASKED, STORES, stored, stored_models
 from covergen.jobs.cache import prune as prune_store
@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cache"]
 
-_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per store."
-)
 
-
-@click.group(invoke_without_command=True, short_help="Show and prune stored data.")
-@_json_option
+@click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
 def cache(ctx: click.Context, *, as_json: bool) -> None:
     """Show the data that covergen stores on this machine: where, how much, and what for.
@@ -62,7 +58,7 @@ def _show(store: Stored) -> None:
 )
 @click.option("--all", "everything", is_flag=True, help="Delete all entries.")
 @yes_option
-@_json_option
+@json_option
 def prune(
     names: tuple[str, ...], unused: int | None, *, everything: bool, yes: bool, as_json: bool
 ) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
 
 import click
+import tomlkit
 from click.core import ParameterSource
 
 from covergen.cli.settings import config_file, load_defaults, option_key
@@ -22,7 +22,7 @@ _SOURCES = {
 }
 
 
-@click.command(short_help="Show the settings in effect.")
+@click.command()
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Show where covergen's files are, and each option's value and where it comes from."""
@@ -60,20 +60,11 @@ def _settings(ctx: click.Context) -> Iterator[str]:
             if source is ParameterSource.ENVIRONMENT:
                 value = option.type_cast_value(child, value) or value
             if source in _SOURCES and _is_set(value):
-                yield f"{option_key(option)} = {_toml(value)}  # {_SOURCES[source]}"
+                shown = tomlkit.item(value).as_string()
+                yield f"{option_key(option)} = {shown}  # {_SOURCES[source]}"
             else:
                 yield f"# {option_key(option)} is not set"
 
 
 def _is_set(value: object) -> bool:
     return isinstance(value, bool | int | float | str | list | tuple)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(str(value), ensure_ascii=False)

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen.cli.commands.dataset_jamendo import from_jamendo
-from covergen.cli.confirm import count, print_totals
+from covergen.cli.confirm import count, show_totals
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import (
     console_options,
     cover_names_option,
     dry_run_option,
     jobs_option,
+    json_option,
     quiet_option,
     scan_options,
 )
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError, WriteError
 from covergen.pipeline.events import TrackEmbedded
 
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.datasets.check import Examined, Health
+    from covergen.datasets.examine import Examined, Health
     from covergen.datasets.folder import Dataset, Problem
     from covergen.jobs.dataset.from_library import CollectOptions
     from covergen.library.scanning.scan import ScanOptions
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event, PlanTotals
+    from covergen.pipeline.events import PlanTotals
 
 __all__ = ["dataset"]
 
@@ -102,7 +103,7 @@ def from_library(
     An excerpt consists of the windows that covergen would embed. Existing pairs are kept: run the
     command again to add new ones.
     """
-    from covergen.datasets.from_library import Selection
+    from covergen.datasets.album_pairs import Selection
     from covergen.jobs.dataset.from_library import CollectOptions, preview_collection
 
     if not paths:
@@ -122,34 +123,22 @@ def from_library(
     )
     totals = count(partial(preview_collection, collect_options), console, show=dry_run)
     if dry_run:
-        _show_totals(totals, console)
+        pairs = f"{lines.counted(totals.targets, 'pair')} would be made."
+        show_totals(totals, [*lines.totals_lines(totals), pairs], console)
     else:
         _collect(collect_options, totals, console)
-
-
-def _show_totals(totals: PlanTotals, console: ConsoleOptions) -> None:
-    print_totals(totals, lines.totals_lines(totals), console)
-    if not console.as_json:
-        click.echo(f"{lines.counted(totals.targets, 'pair')} would be made.")
-    if totals.is_empty:
-        click.echo("No music found.", err=True)
-    if totals.failed:
-        click.get_current_context().exit(1)
 
 
 def _collect(collect_options: CollectOptions, totals: PlanTotals, console: ConsoleOptions) -> None:
     from covergen.jobs.dataset.from_library import collect
 
     with bar("created", "track", total=totals.targets, hidden=console.quiet) as progress:
-
-        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
-            def counted(event: Event) -> None:
-                progress.update(isinstance(event, TrackEmbedded))
-                emit(event)
-
-            collect(collect_options, counted, check_interrupted)
-
-        run_job(job, console.renderer(), promise="the pairs collected so far are kept")
+        run_job(
+            partial(collect, collect_options),
+            console.renderer(),
+            promise="the pairs collected so far are kept",
+            on_event=lambda event: progress.update(isinstance(event, TrackEmbedded)),
+        )
     if totals.targets and not console.quiet:
         command = ["covergen", "dataset", "check", lines.shown(collect_options.folder)]
         click.echo(f"Next: {shlex.join(command)}", err=True)
@@ -167,12 +156,7 @@ def _collect(collect_options: CollectOptions, totals: PlanTotals, console: Conso
 @click.option("--no-sheet", is_flag=True, help="Do not write a contact sheet.")
 @jobs_option
 @quiet_option
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON Lines: one object per problem, then a summary.",
-)
+@json_option
 def check(
     *, folder: Path, sheet: Path | None, no_sheet: bool, jobs: int, quiet: bool, as_json: bool
 ) -> None:
@@ -217,7 +201,7 @@ def check(
 
 
 def _print_problem(problem: Problem, *, quiet: bool, as_json: bool) -> None:
-    from covergen.datasets.check import REMARKS
+    from covergen.datasets.examine import REMARKS
 
     remark = problem.reason in REMARKS
     if as_json:
@@ -252,7 +236,7 @@ def _save_sheets(found: Dataset, sheet: Path | None) -> tuple[Path, ...]:
 
 
 def _health_lines(health: Health) -> Iterator[str]:
-    from covergen.datasets.check import REMARKS
+    from covergen.datasets.examine import REMARKS
 
     yield (
         f"{health.usable:,} of {lines.counted(health.pairs, 'pair')} usable:"

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -14,12 +15,12 @@ import click
 
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import Number, WholeNumber
 from covergen.cli.option_group import option_group
 from covergen.cli.options import console_options
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.output.bars import aside, bar
+from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import DownloadError, UsageError
 from covergen.datasets.jamendo.licences import ADAPTABLE, LICENCES
 from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from covergen.cli.options import ConsoleOptions
     from covergen.jobs.dataset.from_jamendo import Forecast, JamendoOptions
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event
+    from covergen.pipeline.events import Event
 
 __all__ = ["from_jamendo"]
 
@@ -266,19 +267,17 @@ def _collect(jamendo: JamendoOptions, existing: int, console: ConsoleOptions) ->
     quiet = console.quiet
     with bar("collected", "pair", total=jamendo.pairs - existing, hidden=quiet) as progress:
 
-        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
-            def report(event: Event) -> None:
-                emit(event)
-                match event:
-                    case AlbumDone(result="collected"):
-                        progress.update()
-                    case Waiting() if not quiet:
-                        _show_wait(event)
+        def show(event: Event) -> None:
+            match event:
+                case AlbumDone(result="collected"):
+                    progress.update()
+                case Waiting() if not quiet:
+                    _show_wait(event)
 
-            collect_from_jamendo(jamendo, report, check_interrupted)
-
+        job = partial(collect_from_jamendo, jamendo)
+        promise = "the pairs collected so far are kept"
         try:
-            run_job(job, console.renderer(), promise="the pairs collected so far are kept")
+            run_job(job, console.renderer(), promise=promise, on_event=show)
         except DownloadError:
             if pairs_there(jamendo.folder) > existing:
                 click.echo("The pairs downloaded so far are kept.", err=True)

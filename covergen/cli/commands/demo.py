@@ -10,11 +10,12 @@ import click
 
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
-from covergen.cli.options import console_options, paint_options, seed_option
+from covergen.cli.model_options import paint_options
+from covergen.cli.options import console_options, seed_option
 from covergen.cli.output.bars import bar
 from covergen.cli.output.text import counted
 from covergen.cli.sections import SectionedCommand
+from covergen.cli.value_types import WholeNumber
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-@click.command(cls=SectionedCommand, short_help="Create a small music library and tag it.")
+@click.command(cls=SectionedCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--albums",

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli.job_runner import run_job
-from covergen.cli.options import (
-    clap_options,
-    compute_options,
-    console_options,
-    engine_options,
-    paths_argument,
-    scan_options,
-)
+from covergen.cli.model_options import clap_options, compute_options, engine_options
+from covergen.cli.options import console_options, paths_argument, scan_options
 from covergen.core.types import Action
 
 if TYPE_CHECKING:
-    from covergen.cli.options import ComputeOptions, ConsoleOptions
+    from covergen.cli.model_options import ComputeOptions
+    from covergen.cli.options import ConsoleOptions
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.model import ModelChoice
     from covergen.pipeline.options import RayOptions
@@ -29,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 
-@click.command(short_help="Write CLAP embeddings of audio files.")
+@click.command()
 @paths_argument
 @click.option(
     "-o",

@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covergen.cli.interrupt import interruptible
-from covergen.cli.numbers import Number, WholeNumber
-from covergen.cli.options import (
-    base_option,
-    clap_options,
-    compute_options,
-    quiet_option,
-)
+from covergen.cli.model_options import base_option, clap_options, compute_options
+from covergen.cli.options import json_option, quiet_option
 from covergen.cli.output import jsonl
 from covergen.cli.output import text as lines
 from covergen.cli.sections import ADVANCED, SectionedCommand
+from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.cli.options import ComputeOptions
+    from covergen.cli.model_options import ComputeOptions
     from covergen.jobs.finetune.preflight import Checked
     from covergen.jobs.finetune.run import Finetuned, FinetunePlan
     from covergen.pipeline.model import ModelChoice
@@ -51,9 +47,7 @@ _SECTIONS = {
 }  # fmt: skip
 
 
-@click.command(
-    cls=SectionedCommand, sections=_SECTIONS, short_help="Train an adapter on music and covers."
-)
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="Print the training plan; change nothing.")
 @click.option(
@@ -186,9 +180,7 @@ _SECTIONS = {
 )
 @compute_options
 @quiet_option
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per step, then a summary."
-)
+@json_option
 def finetune(
     *,
     dataset: Path,

@@ -11,16 +11,10 @@ import click
 from click.core import ParameterSource
 
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
-from covergen.cli.options import (
-    console_options,
-    encoding_options,
-    engine_options,
-    paint_options,
-    paths_argument,
-    scan_options,
-)
+from covergen.cli.model_options import engine_options, paint_options
+from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
 from covergen.cli.sections import SectionedCommand
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ _OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
-@click.command(cls=SectionedCommand, short_help="Paint pictures from audio files.")
+@click.command(cls=SectionedCommand)
 @paths_argument
 @click.option(
     "-o",

@@ -9,8 +9,9 @@ import click
 
 from covergen.cli.commands.tag import tag
 from covergen.cli.interrupt import interruptible
+from covergen.cli.model_options import paint_options
 from covergen.cli.options import (
-    paint_options,
+    json_option,
     paths_argument,
     plan_options,
     write_options,
@@ -35,11 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command(short_help="Explain a file's cover, or what tag would do with an album.")
+@click.command()
 @paths_argument
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON Lines: one object per file or album."
-)
+@json_option
 def info(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Explain PATH without changing anything.
 

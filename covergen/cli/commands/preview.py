@@ -14,13 +14,11 @@ from click.core import ParameterSource
 
 from covergen.cli.confirm import count
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
+from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.options import (
     console_options,
-    engine_options,
     hardlinks_option,
     min_age_option,
-    paint_options,
     place_options,
     plan_options,
     seed_option,
@@ -29,6 +27,7 @@ from covergen.cli.options import (
 )
 from covergen.cli.output.text import shown
 from covergen.cli.sections import ADVANCED, SECTIONS, SectionedCommand
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +106,6 @@ class _PreviewCommand(SectionedCommand):
         "Files": (),
         ADVANCED: (*SECTIONS[ADVANCED], *SECTIONS["Files"]),
     },
-    short_help="Paint covers into a folder for review.",
 )
 @plan_options
 @click.option(

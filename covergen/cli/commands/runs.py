@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covergen.cli.options import json_option
 from covergen.cli.output import jsonl
 from covergen.cli.output.text import counted, shown
 
@@ -20,8 +21,8 @@ _HEADER = (
 )
 
 
-@click.command(short_help="List the runs that wrote files.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: one object per run.")
+@click.command()
+@json_option
 def runs(*, as_json: bool) -> None:
     """List the runs that wrote files, newest first.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.cli.confirm import confirmed, count, show_totals
+from covergen.cli.confirm import confirmed_plan
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
     console_options,
@@ -18,7 +18,6 @@ from covergen.cli.options import (
     scan_options,
     yes_option,
 )
-from covergen.cli.output import text as lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["strip"]
 
 
-@click.command(short_help="Remove covers that covergen painted.")
+@click.command()
 @paths_argument
 @dry_run_option
 @scan_options
@@ -57,10 +56,8 @@ def strip(
     from covergen.jobs.strip import strip as strip_library
 
     options = StripOptions(paths=paths, scan=scan, rewrite=rewrite, journal=not no_journal)
-    totals = count(partial(plan_strip, options), console, show=dry_run)
-    if dry_run:
-        show_totals(totals, lines.totals_lines(totals), console)
-    elif not totals.has_work or confirmed(totals, lines.totals_lines(totals), yes=yes):
+    plans = partial(plan_strip, options)
+    if confirmed_plan(plans, console, dry_run=dry_run, yes=yes) is not None:
         run_job(
             partial(strip_library, options),
             console.renderer(),

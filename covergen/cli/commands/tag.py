@@ -13,14 +13,13 @@ from click.core import ParameterSource
 from covergen.cli.artists import artist_options, run_artists
 from covergen.cli.commands.preview import preview as preview_command
 from covergen.cli.commands.preview import review_options, run_as_preview
-from covergen.cli.confirm import confirmed_painting, count, print_totals
+from covergen.cli.confirm import confirmed_painting, count, show_totals
 from covergen.cli.job_runner import run_job
+from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.option_group import option_group
 from covergen.cli.options import (
     console_options,
     dry_run_option,
-    engine_options,
-    paint_options,
     plan_options,
     seed_option,
     write_options,
@@ -36,7 +35,6 @@ from covergen.pipeline.estimate import load_rates, rates_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.cli.job_runner import Job
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.events import PlanTotals, Tally
     from covergen.pipeline.options import (
@@ -70,9 +68,7 @@ def _former_preview_options(
     return False
 
 
-@click.command(
-    cls=SectionedCommand, short_help="Paint covers for albums without one and embed them."
-)
+@click.command(cls=SectionedCommand)
 @plan_options
 @artist_options
 @dry_run_option
@@ -137,28 +133,20 @@ def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
     from covergen.pipeline.planning import planned
 
     totals = count(partial(planned, tag_options.plan), console, show=True)
-    print_totals(totals, _totals_lines(tag_options, totals), console)
-    if not console.as_json and not console.quiet:
-        _show_step_after_dry_run(totals, tag_options)
-    if totals.failed:
-        click.get_current_context().exit(1)
+    totals_lines = _totals_lines(tag_options, totals)
+    show_totals(totals, totals_lines, console, _obstacle(totals, tag_options))
 
 
-def _show_step_after_dry_run(totals: PlanTotals, tag_options: TagOptions) -> None:
-    """Print the next step, or why the model could not be loaded. Loads no weights."""
+def _obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
+    """Return why the model could not be loaded, or "". Loads no weights."""
     from covergen.pipeline.model import locate_model
 
-    if totals.is_empty:
-        click.echo("No music found.", err=True)
-    if not totals.has_work:
-        return
     try:
         if totals.covers and tag_options.paint.ray is None:
             locate_model(tag_options.paint.preset)
     except ModelError as error:
-        click.echo(f"Painting would fail, however: {error}", err=True)
-    else:
-        click.echo("Next: run the same command without --dry-run.", err=True)
+        return f"Painting would fail, however: {error}"
+    return ""
 
 
 def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:
@@ -169,15 +157,11 @@ def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None
     totals_lines = partial(_totals_lines, tag_options)
     if not confirmed_painting(plans, tag_options.paint, totals_lines, renderer, console, yes=yes):
         return
-    run_job(_job(tag_options), renderer)
+    from covergen.jobs.tag import tag as tag_library  # imports what is heavy
+
+    run_job(partial(tag_library, tag_options), renderer)
     if not console.quiet:
         _show_next_step(renderer.tally)
-
-
-def _job(tag_options: TagOptions) -> Job:
-    from covergen.jobs.tag import tag as tag_library
-
-    return partial(tag_library, tag_options)
 
 
 def _show_next_step(tally: Tally) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli.commands.runs import run_line
-from covergen.cli.confirm import confirmed, count, show_totals, would_ask
+from covergen.cli.confirm import confirmed_plan, would_ask
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
-from covergen.cli.numbers import WholeNumber
 from covergen.cli.options import console_options, dry_run_option, hardlinks_option, yes_option
-from covergen.cli.output import text as lines
 from covergen.cli.output.bars import bar
 from covergen.cli.output.text import shown
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
     from covergen.jobs.undo import UndoOptions
     from covergen.journal.journal import Run
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event
 
 __all__ = ["undo"]
 
 
-@click.command(short_help="Restore files to their state before a run.")
+@click.command()
 @click.argument("number", metavar="[RUN]", required=False, type=WholeNumber(1))
 @dry_run_option
 @click.option(
@@ -61,13 +59,9 @@ def undo(
     if run is None:
         return
     click.echo(run_line(run), err=True)
-    if dry_run or asks:
-        totals = count(partial(plan_undo, run, options), console, show=dry_run)
-        if dry_run:
-            show_totals(totals, lines.totals_lines(totals), console)
-            return
-        if not confirmed(totals, lines.totals_lines(totals), yes=yes):
-            return
+    plans = partial(plan_undo, run, options)
+    if (dry_run or asks) and confirmed_plan(plans, console, dry_run=dry_run, yes=yes) is None:
+        return
     _run(run, options, console)
 
 
@@ -119,12 +113,9 @@ def _run(run: Run, options: UndoOptions, console: ConsoleOptions) -> None:
     from covergen.jobs.undo import undo as undo_run
 
     with bar("undone", "album", total=run.albums, hidden=console.quiet) as progress:
-
-        def job(emit: Emit, check_interrupted: CheckInterrupted) -> None:
-            def counted(event: Event) -> None:
-                progress.update()
-                emit(event)
-
-            undo_run(run, options, counted, check_interrupted)
-
-        run_job(job, console.renderer(), promise="the current file is finished first")
+        run_job(
+            partial(undo_run, run, options),
+            console.renderer(),
+            promise="the current file is finished first",
+            on_event=lambda _: progress.update(),
+        )

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import click
 
+    from covergen.core.reasons import Reason
     from covergen.core.types import Album, AlbumPlan, Outcome
     from covergen.pipeline.events import AlbumDone, PlanTotals, Tally
 
@@ -107,34 +108,25 @@ def plan_summary(totals: PlanTotals) -> dict[str, Any]:
     `bare` is the number of files that cannot hold a cover, by extension. `small_covers` is the
     number of WMA targets, where a cover above 64 KiB becomes a smaller JPEG.
     """
-    return {
-        "albums": [
-            {"action": action.value, "reason": reason.value, "count": count}
-            for (action, reason), count in sorted(totals.albums.items())
-        ],
-        "files": [
-            {"status": status.value, "reason": reason.value, "count": count}
-            for (status, reason), count in sorted(totals.files.items())
-        ],
-        "bare": dict(sorted(totals.bare.items())),
-        "small_covers": totals.small_covers,
-    }
+    albums = _counts(totals.albums, "action")
+    return {"albums": albums, **_files(totals), "small_covers": totals.small_covers}
 
 
 def run_summary(tally: Tally, *, interrupted: bool) -> dict[str, Any]:
     """The last line of a run: albums by result and reason, files by status and reason."""
-    return {
-        "albums": [
-            {"result": result, "reason": reason.value, "count": count}
-            for (result, reason), count in sorted(tally.albums.items())
-        ],
-        "files": [
-            {"status": status.value, "reason": reason.value, "count": count}
-            for (status, reason), count in sorted(tally.files.items())
-        ],
-        "bare": dict(sorted(tally.bare.items())),
-        "interrupted": interrupted,
-    }
+    albums = _counts(tally.albums, "result")
+    return {"albums": albums, **_files(tally), "interrupted": interrupted}
+
+
+def _files(totals: PlanTotals | Tally) -> dict[str, Any]:
+    return {"files": _counts(totals.files, "status"), "bare": dict(sorted(totals.bare.items()))}
+
+
+def _counts(counted: Mapping[tuple[Any, Reason], int], kind: str) -> list[dict[str, Any]]:
+    return [
+        {kind: str(value), "reason": reason.value, "count": count}
+        for (value, reason), count in sorted(counted.items())
+    ]
 
 
 def _album(album: Album) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from covergen.pipeline.events import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Never, Self
 
     from tqdm import tqdm
@@ -83,12 +82,7 @@ class Renderer:
             self._written = bar("written", "album", total=self.writes, hidden=self.quiet)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for progress in (self._written, self._painted, self._embedded):
             if progress is not None:
                 progress.close()

@@ -28,7 +28,6 @@ from covergen.training.log import event_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Never, Self
 
     from tqdm import tqdm
@@ -75,12 +74,7 @@ class FinetuneRenderer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for shown in self._bars.values():
             shown.close()
 

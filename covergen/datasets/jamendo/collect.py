@@ -14,10 +14,10 @@ from covergen.core.os_errors import write_errors
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.datasets.folder import AUDIO, IMAGES
+from covergen.datasets.image_files import decode_picture
 from covergen.datasets.jamendo.fetch import FetchError, PassingError
 from covergen.datasets.jamendo.licences import licence_code
 from covergen.datasets.metadata import Row
-from covergen.datasets.pictures import decode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

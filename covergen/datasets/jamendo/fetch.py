@@ -17,7 +17,6 @@ from covergen import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
 __all__ = ["FetchError", "Fetcher", "PassingError", "Patience"]
 
@@ -83,12 +82,7 @@ class Fetcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def patiently(self, action: Callable[[], T], *, attempts: int) -> T:

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from covergen.core.os_errors import write_errors
-from covergen.datasets.check import Examined, Health, examine
+from covergen.datasets.examine import Examined, Health, examine
 from covergen.gallery.sheet import Tile, save_sheet
 
 if TYPE_CHECKING:

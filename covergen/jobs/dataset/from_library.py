@@ -14,8 +14,8 @@ from covergen.core.files import remove_stale
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.core.types import Outcome, Status
+from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
-from covergen.datasets.from_library import Selection, make_pair, plan_pairs
 from covergen.datasets.metadata import MetadataFile, read_metadata
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache

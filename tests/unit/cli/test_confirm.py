@@ -3,16 +3,14 @@
 import io
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from covergen.cli.confirm import confirmed
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan
+from covergen.core.types import Action, AlbumPlan
 from covergen.pipeline.events import MOST_LISTED, PlanTotals
-
-ASKED: dict[str, Any] = {"yes": False}
+from tests.values import make_album
 
 
 class Terminal(io.StringIO):
@@ -23,9 +21,7 @@ class Terminal(io.StringIO):
 def totals_of(albums: int) -> PlanTotals:
     totals = PlanTotals()
     for number in range(albums):
-        album = Album(
-            key="", folder=Path(f"/m/{number}"), title="A", artist="B", date="", tracks=()
-        )
+        album = make_album(Path(f"/m/{number}"), title="A", artist="B")
         totals.add(AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER))
     return totals
 

@@ -4,7 +4,7 @@ import io
 import json
 import struct
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,68 +27,15 @@ from covergen.core.picture import (
     read_provenance,
     shrunk_to_fit,
 )
-from covergen.core.types import Cover, Provenance
+from covergen.core.types import Cover
 from tests.media import picture_bytes
+from tests.values import PROVENANCE
 
-_PROVENANCE = Provenance(
-    version="1.2.3",
-    model="starter",
-    base="/models/base",
-    clap="someone/clap",
-    adapter="ab" * 32,
-    windows=3,
-    seed=2**63 - 1,
-    steps=30,
-    guidance=7.5,
-    scheduler="dpm++",
-    album_key="ärger|東京\n",
-    guided_from=0.25,
-    guided_until=0.75,
-    reuse=2,
-    finish="print",
-    inks=5,
-    style="cut paper",
-    negative="letters",
-    prompt="cut paper, dark blue",
-    padding="silence",
-    device="cuda",
-    dtype="bf16",
-    per="album",
-    run_seed=12,
-    title="full",
-    painted_size=512,
-)
-_TEXTS = {
-    "covergen:version": "1.2.3",
-    "covergen:model": "starter",
-    "covergen:base": "/models/base",
-    "covergen:clap": "someone/clap",
-    "covergen:adapter": "ab" * 32,
-    "covergen:windows": "3",
-    "covergen:seed": "9223372036854775807",
-    "covergen:steps": "30",
-    "covergen:guidance": "7.5",
-    "covergen:scheduler": "dpm++",
-    "covergen:album_key": "ärger|東京\n",
-    "covergen:guided_from": "0.25",
-    "covergen:guided_until": "0.75",
-    "covergen:reuse": "2",
-    "covergen:finish": "print",
-    "covergen:inks": "5",
-    "covergen:style": "cut paper",
-    "covergen:negative": "letters",
-    "covergen:prompt": "cut paper, dark blue",
-    "covergen:padding": "silence",
-    "covergen:device": "cuda",
-    "covergen:dtype": "bf16",
-    "covergen:per": "album",
-    "covergen:run_seed": "12",
-    "covergen:title": "full",
-    "covergen:painted_size": "512",
-    "covergen:revision": "",
-    "covergen:loras": "",
-    "covergen:vae": "",
-}
+_PROVENANCE = replace(
+    PROVENANCE, guided_from=0.25, reuse=2, finish="print", style="cut paper", negative="letters",
+    prompt="cut paper, dark blue", device="cuda", dtype="bf16", per="album", run_seed=12,
+)  # fmt: skip
+_TEXTS = {f"covergen:{name}": str(value) for name, value in asdict(_PROVENANCE).items()}
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}

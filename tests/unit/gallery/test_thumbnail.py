@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from covergen.gallery.pictures import fitted
-from covergen.gallery.thumbnail import save_thumbnail
+from covergen.gallery.thumbnail import fitted, save_thumbnail
 
 
 def halves(height: int, width: int) -> NDArray[np.uint8]:

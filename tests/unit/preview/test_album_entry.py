@@ -6,7 +6,7 @@ import pytest
 
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import Action, Album, AlbumPlan, Track
+from covergen.core.types import Action, AlbumPlan
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
@@ -16,15 +16,13 @@ from covergen.preview.album_entry import (
     roots_of,
     same_music,
 )
+from tests.values import make_album
 
 
-def _plan(folder: Path, *names: str, artist: str = "", title: str = "") -> AlbumPlan:
-    tracks = tuple(
-        Track(path=folder / name, size=1, mtime_ns=2, container="mp3", has_art=False)
-        for name in names
-    )
-    album = Album(key="key", folder=folder, title=title, artist=artist, date="", tracks=tracks)
-    return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=tracks[:1])
+def _plan(folder: Path, *names: str, **fields: str) -> AlbumPlan:
+    album = make_album(folder, *names, **fields)
+    targets = album.tracks[:1]
+    return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=targets)
 
 
 def test_roots_are_folders_above_disc_folders(

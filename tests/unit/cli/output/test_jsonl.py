@@ -3,6 +3,7 @@
 import json
 import os
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +12,27 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from covergen.cli.output import jsonl
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Outcome, Provenance, Status, Track
+from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
+from tests.values import PROVENANCE, make_album, make_track
 
 # A line break, an escape sequence, quotation marks, and three bytes that are not UTF-8.
 _NAME = b'Cr\xe8me\n\x1b[31m"br\xfbl\xe9e" \xf0\x9f\x8e\xa7\xe2\x80\xa8.mp3'
 _FOLDER = Path(os.fsdecode(b"/music/" + _NAME))
-_TRACK = Track(
-    path=_FOLDER / os.fsdecode(_NAME), size=1, mtime_ns=1, container="mp3", has_art=False
-)
-_ALBUM = Album(
-    key="an artist|an album",
-    folder=_FOLDER,
-    title="An Album",
-    artist="An Artist",
-    date="1997-05-21",
-    tracks=(_TRACK,),
+_TRACK = make_track(_FOLDER / os.fsdecode(_NAME))
+_ALBUM = make_album(
+    _FOLDER, artist="An Artist", title="An Album", date="1997-05-21", tracks=(_TRACK,)
 )
 _PLAN = AlbumPlan(album=_ALBUM, action=Action.PAINT, reason=Reason.NO_COVER, targets=(_TRACK,))
 _WRITTEN = Outcome(path=_TRACK.path, status=Status.WRITTEN, reason=Reason.WRITTEN, message="a note")
 _FAILED = Outcome(path=_TRACK.path, status=Status.FAILED, reason=Reason.UNREADABLE)
-_PROVENANCE = Provenance(
-    version="1.2.3",
-    model="starter",
-    base="base",
-    clap="clap",
-    adapter="ab",
-    windows=3,
-    seed=2**63 - 1,
-    steps=30,
-    guidance=7.5,
-    scheduler="ddim",
-    album_key=_ALBUM.key,
-)
 _DONE = AlbumDone(
-    plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=_PROVENANCE
+    plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=PROVENANCE
 )
 _ALBUM_FIELDS = {
     "format": 1,
     "type": "album",
-    "key": "an artist|an album",
+    "key": "key",
     "artist": "An Artist",
     "title": "An Album",
     "date": "1997-05-21",
@@ -101,37 +83,7 @@ def test_done_object_lists_files_and_provenance() -> None:
                 "message": "",
             },
         ],
-        "provenance": {
-            "version": "1.2.3",
-            "model": "starter",
-            "base": "base",
-            "clap": "clap",
-            "adapter": "ab",
-            "windows": 3,
-            "seed": 9223372036854775807,
-            "steps": 30,
-            "guidance": 7.5,
-            "scheduler": "ddim",
-            "album_key": "an artist|an album",
-            "guided_from": 0.0,
-            "guided_until": 1.0,
-            "reuse": 1,
-            "finish": "none",
-            "inks": 6,
-            "style": "",
-            "negative": "",
-            "prompt": "",
-            "padding": "",
-            "device": "",
-            "dtype": "",
-            "per": "",
-            "run_seed": -1,
-            "title": "none",
-            "painted_size": 0,
-            "revision": "",
-            "loras": "",
-            "vae": "",
-        },
+        "provenance": asdict(PROVENANCE),
     }
 
 

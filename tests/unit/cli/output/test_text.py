@@ -10,26 +10,18 @@ import pytest
 from covergen.cli.output import text as lines
 from covergen.core.picture import Encoding
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status
 from covergen.pipeline.estimate import Rates
 from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
 from covergen.pipeline.options import WriteOptions
+from tests.values import make_album
 
 _FOLDER = Path("/music/Folder Name")
 
 
 def _album(tracks: int = 2, *, artist: str = "Ada", title: str = "Rye", date: str = "") -> Album:
-    return Album(
-        key="key",
-        folder=_FOLDER,
-        title=title,
-        artist=artist,
-        date=date,
-        tracks=tuple(
-            Track(path=_FOLDER / f"{n}.mp3", size=1, mtime_ns=1, container="mp3", has_art=False)
-            for n in range(tracks)
-        ),
-    )
+    names = (f"{n}.mp3" for n in range(tracks))
+    return make_album(_FOLDER, *names, title=title, artist=artist, date=date)
 
 
 def _plan(

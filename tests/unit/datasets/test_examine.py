@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from covergen.core.reasons import Reason
-from covergen.datasets.check import Examined, Health, examine
+from covergen.datasets.examine import Examined, Health, examine
 from covergen.datasets.folder import Pair, read_dataset
 from tests.media import corrupted, encode
 

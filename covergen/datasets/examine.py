@@ -14,7 +14,7 @@ from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 from covergen.datasets.embeddings import read_embedding
 from covergen.datasets.folder import Problem
-from covergen.datasets.pictures import decode_picture
+from covergen.datasets.image_files import decode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable

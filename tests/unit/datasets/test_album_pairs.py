@@ -15,31 +15,23 @@ from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, Track
-from covergen.datasets.from_library import Selection, make_pair, plan_pairs, stem_of
+from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs, stem_of
 from tests.media import encode, picture_bytes, put_picture, sound
+from tests.values import make_album, make_track
 
 THREE = Selection(per_album=3, windows=3, include_painted=False)
 BROKEN = picture_bytes("png", 300)[:150]
 
 
-def make_album(folder: Path, tracks: int, *, cover: bytes | None = None) -> Album:
+def album_of(folder: Path, tracks: int, *, cover: bytes | None = None) -> Album:
     """An album of missing files, or of FLAC files with a cover."""
     paths = [folder / f"{number:02}.flac" for number in range(1, tracks + 1)]
     if cover is not None:
         for path in paths:
             put_picture(encode(path, "flac", seconds=0.1), "flac", cover)
-    return Album(
-        key="k",
-        folder=folder,
-        title="Half Light",
-        artist="Ada Lind",
-        date="1997",
-        tracks=tuple(make_track(path, has_art=cover is not None) for path in paths),
-    )
-
-
-def make_track(path: Path, *, has_art: bool = False) -> Track:
-    return Track(path=path, size=1, mtime_ns=1, container="flac", has_art=has_art)
+    has_art = cover is not None
+    songs = tuple(make_track(path, container="flac", has_art=has_art) for path in paths)
+    return make_album(folder, title="Half Light", artist="Ada Lind", date="1997", tracks=songs)
 
 
 def painted() -> bytes:
@@ -63,13 +55,13 @@ def test_tracks_are_spread_over_the_album(
     tmp_path: Path, tracks: int, per_album: int, numbers: list[str]
 ) -> None:
     (tmp_path / "cover.png").write_bytes(picture_bytes())
-    album = replace(make_album(tmp_path, tracks), cover_file=tmp_path / "cover.png")
+    album = replace(album_of(tmp_path, tracks), cover_file=tmp_path / "cover.png")
     plan, _ = plan_pairs(album, replace(THREE, per_album=per_album), done=set())
     assert [track.path.stem for track in plan.targets] == numbers
 
 
 def test_existing_pairs_are_skipped_without_reading_covers(tmp_path: Path) -> None:
-    album = make_album(tmp_path, 3, cover=picture_bytes())
+    album = album_of(tmp_path, 3, cover=picture_bytes())
     stems = [stem_of(album, track) for track in album.tracks]
     plan, cover = plan_pairs(album, THREE, done={stems[0], stems[2]})
     assert (plan.targets, plan.action) == (album.tracks[1:2], Action.COLLECT)
@@ -87,17 +79,17 @@ def test_existing_pairs_are_skipped_without_reading_covers(tmp_path: Path) -> No
 def test_album_without_usable_cover_is_skipped(
     tmp_path: Path, cover: bytes | None, reason: Reason
 ) -> None:
-    plan, found = plan_pairs(make_album(tmp_path, 2, cover=cover), THREE, done=set())
+    plan, found = plan_pairs(album_of(tmp_path, 2, cover=cover), THREE, done=set())
     assert (plan.action, plan.reason, found) == (Action.SKIP, reason, None)
 
 
 def test_cover_is_the_unchanged_file(tmp_path: Path) -> None:
     data = picture_bytes("jpeg", 100)
-    _, cover = plan_pairs(make_album(tmp_path / "a", 1, cover=data), THREE, done=set())
+    _, cover = plan_pairs(album_of(tmp_path / "a", 1, cover=data), THREE, done=set())
     assert cover is not None
     assert (cover.data, cover.extension, cover.width) == (data, ".jpg", 100)
     with_painted = replace(THREE, include_painted=True)
-    _, cover = plan_pairs(make_album(tmp_path / "b", 1, cover=painted()), with_painted, done=set())
+    _, cover = plan_pairs(album_of(tmp_path / "b", 1, cover=painted()), with_painted, done=set())
     assert cover is not None
     assert cover.data == painted()
 
@@ -106,14 +98,14 @@ def test_cover_is_the_unchanged_file(tmp_path: Path) -> None:
 def test_cover_file_replaces_an_unusable_embedded_cover(tmp_path: Path, embedded: bytes) -> None:
     data = picture_bytes("png", 90)
     (tmp_path / "folder.png").write_bytes(data)
-    album = make_album(tmp_path / "a", 1, cover=embedded)
+    album = album_of(tmp_path / "a", 1, cover=embedded)
     _, cover = plan_pairs(replace(album, cover_file=tmp_path / "folder.png"), THREE, done=set())
     assert cover is not None
     assert cover.data == data
 
 
 def test_stems_are_readable_stable_and_unique(tmp_path: Path) -> None:
-    album = make_album(tmp_path, 2)
+    album = album_of(tmp_path, 2)
     stems = [stem_of(album, track) for track in album.tracks]
     assert stems == [stem_of(album, track) for track in album.tracks]
     assert len(set(stems)) == 2
@@ -125,7 +117,7 @@ def test_stems_are_readable_stable_and_unique(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["東京 🎧", "../../etc", "a/b\\c:d", "x" * 300, "", "\udcff"])
 def test_stem_is_a_valid_file_name_everywhere(tmp_path: Path, name: str) -> None:
-    album = replace(make_album(tmp_path, 1), artist=name, title=name)
+    album = replace(album_of(tmp_path, 1), artist=name, title=name)
     stem = stem_of(album, make_track(tmp_path / f"{name.replace('/', '')[:99]}.mp3"))
     assert set(stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert len(stem) < 80
@@ -133,7 +125,7 @@ def test_stem_is_a_valid_file_name_everywhere(tmp_path: Path, name: str) -> None
 
 def excerpt_of(track: Track, folder: Path) -> NDArray[np.float32]:
     """Make a pair with three windows and decode its excerpt: mono, 48 kHz."""
-    album = make_album(track.path.parent, 1)
+    album = album_of(track.path.parent, 1)
     cover = Picture.parse(picture_bytes())
     row = make_pair(track, album, cover, folder, windows=3, source="s")
     with av.open(folder / "audio_snippets" / row["audio_filename"]) as file:

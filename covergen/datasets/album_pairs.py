@@ -21,8 +21,8 @@ from covergen.core.picture import Picture, is_own
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan
 from covergen.datasets.folder import AUDIO, IMAGES
+from covergen.datasets.image_files import decode_picture
 from covergen.datasets.metadata import Row
-from covergen.datasets.pictures import decode_picture
 from covergen.library.pictures import covers_of
 
 if TYPE_CHECKING:
