@@ -102,8 +102,11 @@ class VaeSettings:
     crops: tuple[tuple[int, int, int], ...] = (
         (0, 128, 8),
         (1400, 256, 2),
+        (7000, 512, 1),  # whole pictures, whose borders are real
     )
-    optimisation: Optimisation = Optimisation(steps=7000, cooling=1000, batch=2, rate=5e-4, seed=1)
+    optimisation: Optimisation = Optimisation(
+        steps=11_000, cooling=2000, batch=2, rate=5e-4, seed=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +164,7 @@ ADAPTER = TrainingRecipe(
     rank=4,
     learning_rate=1e-3,
     batch_size=16,
-    max_steps=800,
+    max_steps=4000,
     sample_every=None,
     validation=0.02,
     precision="bf16",
