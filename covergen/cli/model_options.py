@@ -201,7 +201,7 @@ def model_options(*, choice: ModelChoice, **settings: Any) -> ModelChoice:
     "--paint-size",
     type=WholeNumber(16, 4096),
     metavar="N",
-    help="Width and height in pixels at which posters, prints and titles are painted."
+    help="Width and height in pixels at which posters, finishes and titles are made."
     "  [default: the largest size written]",
 )
 @compute_options

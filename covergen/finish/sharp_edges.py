@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sharpen"]
 
-# Lengths are in pixels of the painted picture, levels are 0..1.
+# Lengths are in pixels of the picture at the size that the model paints, in the coarse pass of the
+# reduced picture. Levels are 0..1.
 _ENLARGED = 2  # at most; larger pictures are resampled afterwards
 _WINDOW = 12  # radius within which surfaces are evened out
 _UNEVEN = 0.03  # standard deviation that still counts as an uneven surface, not an edge
@@ -52,7 +53,7 @@ def sharpen(pixels: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8]:
     for reduced, *slopes in _PASSES:
         coarse = functional.adaptive_avg_pool2d(picture, enlarged // reduced)
         picture = picture + _enlarge(_sharpen(coarse, slopes, scale) - coarse, picture.shape[-2:])
-    picture = _Edges(picture, slopes, scale).smooth(picture, _ANTIALIASED)
+    picture = _Edges(picture, _PASSES[-1][1:], scale).smooth(picture, _ANTIALIASED)
     return _resize(_to_pixels(picture), size)
 
 

@@ -182,9 +182,10 @@ def choose_preset(choice: ModelChoice, *, makes_adapter: bool = False) -> Preset
 
         _refuse_diffusion_options(preset, choice)
         check_styles(filter(None, styles))
-    sampling = replace(preset.sampling, **overrides)
     # What a preset says about sampling is for its own base.
     own_base = base == preset.base
+    finish = preset.sampling.finish if own_base else "none"
+    sampling = replace(preset.sampling, **{"finish": finish, **overrides})
     given = {*overrides, *(preset.given if own_base or choice.quality == "reference" else ())}
     if choice.inks is not None and sampling.finish not in PRINTS:
         raise OptionError("inks", "applies to the finishes print and paper only.")
