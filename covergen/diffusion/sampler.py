@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.base import Vae
@@ -189,5 +190,9 @@ def _decode_one(vae: Vae, latents: Tensor) -> Tensor:
 
 
 def _pixels(vae: Vae, latents: Tensor) -> Tensor:
-    pixels: Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
-    return pixels.float()
+    # A VAE that leaves traces along borders asks for a margin: latents that are cut off again.
+    margin = vae.config.get("decoding_margin", 0)
+    padded = functional.pad(latents.to(vae.dtype), (margin,) * 4, mode="replicate")
+    pixels: Tensor = vae.decode(padded, return_dict=False)[0].float()
+    cut = margin * pixels.shape[-1] // padded.shape[-1]
+    return pixels[..., cut : pixels.shape[-2] - cut, cut : pixels.shape[-1] - cut]

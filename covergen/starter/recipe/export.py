@@ -45,7 +45,9 @@ def _export_base(run: RunFolder, folder: Path) -> None:
     model.unet.save_pretrained(folder / "unet")
     model.text_encoder.save_pretrained(folder / "text_encoder")
     model.tokenizer.save_pretrained(folder / "tokenizer")
-    load_vae_average(run).half().save_pretrained(folder / "vae")
+    vae = load_vae_average(run).half()
+    vae.register_to_config(decoding_margin=1)  # its decoder knows crops better than borders
+    vae.save_pretrained(folder / "vae")
     make_scheduler().save_pretrained(folder / "scheduler")
     _write_json(folder / "model_index.json", _PIPELINE)
 
