@@ -26,10 +26,10 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
 from covergen.library.pictures import read_pictures
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.engines import paint_plans, ray_driver
+from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
 from covergen.pipeline.estimate import Meter
-from covergen.pipeline.events import TrackEmbedded, WorkerUnfit
+from covergen.pipeline.events import AlbumDone, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
@@ -263,6 +263,27 @@ def test_a_killed_run_takes_the_ray_that_it_started_with_it(
     _assert_same(_pictures(library), local)
 
 
+@pytest.mark.usefixtures("machine")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_an_album_whose_folder_is_gone_does_not_stop_the_others(
+    cluster: Cluster, originals: Path, tiny_model: TinyModel
+) -> None:
+    gone, here = (_plan(number, originals / folder) for number, folder in enumerate(("gone", "0")))
+    events: list[Event] = []
+    with closing(EmbeddingStore()) as store:
+        embedded = embed_plans(
+            iter([gone, here]),
+            _options(cluster, tiny_model, "cpu"),
+            store,
+            emit=events.append,
+            check_interrupted=lambda: None,
+        )
+        assert [one.plan for one in embedded] == [here]
+    (failed,) = (event for event in events if isinstance(event, AlbumDone))
+    assert failed.plan == gone
+    assert [outcome.reason for outcome in failed.outcomes] == [Reason.UNREADABLE]
+
+
 def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintOptions:
     choice = ModelChoice(base=str(model.base), clap=str(model.clap), adapter=str(model.adapter))
     return PaintOptions(
@@ -331,10 +352,10 @@ def _by_value() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(module)
 
 
-def _plan(number: int) -> AlbumPlan:
-    path = Path(f"{number}.flac")
+def _plan(number: int, folder: Path = Path()) -> AlbumPlan:
+    path = folder / "song.flac"
     track = Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False)
-    album = Album(key=str(number), folder=Path(), title="", artist="", date="", tracks=(track,))
+    album = Album(key=str(number), folder=folder, title="", artist="", date="", tracks=(track,))
     return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
 
 

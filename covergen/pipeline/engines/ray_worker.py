@@ -73,11 +73,13 @@ class Order:
     """An album to embed, and to paint once for each seed.
 
     `plan` has the driver's paths. `vectors` are the cached embeddings, by the index of the track.
+    `folders` are those of the other tracks that the driver sees, also with its paths.
     """
 
     plan: AlbumPlan
     seeds: tuple[int, ...]
     vectors: Mapping[int, Vector]
+    folders: frozenset[Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,7 @@ class Worker:
             self._progress[number] = self._progress[number].after(event)
 
         try:
-            self._find_library(plans, orders)
+            self._find_library(orders)
             with self._embedding:
                 rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
@@ -213,19 +215,16 @@ class Worker:
         tracks = (replace(track, path=locate(track.path)) for track in plan.album.tracks)
         return replace(plan, album=replace(plan.album, tracks=tuple(tracks)))
 
-    def _find_library(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
+    def _find_library(self, orders: Sequence[Order]) -> None:
         """Raise ModelError if no folder of the first albums to be read is on this machine.
 
-        It would fail all albums of the library, faster than other machines embed them.
+        It would fail all albums of the library, faster than other machines embed them. Folders
+        that are gone for the driver, too, only fail their albums.
         """
         if self._found_library:
             return
-        folders = {
-            track.path.parent
-            for plan, order in zip(plans, orders, strict=True)
-            for k, track in enumerate(plan.album.tracks)
-            if k not in order.vectors
-        }
+        locate = self._setup.path_on_worker
+        folders = {locate(folder) for order in orders for folder in order.folders}
         self._found_library = any(map(os.path.isdir, folders))  # False, too, for errors
         if folders and not self._found_library:
             raise ModelError(f"{min(folders)} is not on this machine.", hint=_HINT)
