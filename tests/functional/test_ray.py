@@ -12,6 +12,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
 from covergen.pipeline.estimate import Meter
-from covergen.pipeline.events import AlbumDone, TrackEmbedded, WorkerUnfit
+from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
@@ -341,6 +342,25 @@ class _AllBroken(_Gpus):
         return Failure(host=self._gpus, message="It is broken.", hint="")
 
 
+class _Reports(_Gpus):
+    """It paints until its progress was noted: that is when the driver asks again."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._asked = Semaphore(0)
+
+    def progress(self) -> dict[int, Progress]:
+        self._asked.release()
+        return {1: Progress(embedded=1, painted=0.25)}
+
+    def work(
+        self, orders: Sequence[Order], number: int
+    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+        for _ in range(2):
+            self._asked.acquire(timeout=5)
+        return super().work(orders, number)
+
+
 @pytest.fixture
 def _by_value() -> Iterator[None]:
     """Send the stand-ins to Ray's processes, which cannot import this module."""
@@ -433,6 +453,18 @@ def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
 
     used = _Run(_options(cluster, tiny_model, "cpu")).used()
     assert {gpu for gpu, _, _ in used} == {"False"}
+
+
+@pytest.mark.usefixtures("machine", "_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_progress_is_shown_before_a_chunk_is_done(
+    cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Reports)
+    run = _Run(_options(cluster, tiny_model, "cpu"))
+    (_,) = run.covers(map(_plan, range(1)))
+    assert [e.albums for e in run.events if isinstance(e, Painting)] == [0.25, 0.75]
+    assert run.counted(TrackEmbedded) == 1
 
 
 @pytest.mark.usefixtures("_by_value")
