@@ -28,14 +28,14 @@ from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
 from covergen.library.pictures import read_pictures
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
-from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
+from covergen.pipeline.engines.ray_worker import Failure, Progress
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
 from tests.media import encode
-from tests.unit.library.journalled import PROVENANCE
+from tests.ray_worker import InstantWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,10 +45,9 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
     from covergen.pipeline.engines.ray_worker import Order, Setup
-
-    _Worked = tuple[list[Row] | Failure, list[list[Cover]]]
     from covergen.pipeline.events import Event
     from tests.functional.conftest import TinyModel
+    from tests.ray_worker import Worked
 
 pytestmark = pytest.mark.ray
 
@@ -297,52 +296,29 @@ def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintO
     )
 
 
-class _Gpus:
-    """Stands in for a Worker: its covers say which GPUs and process "painted" them."""
+class _Gpus(InstantWorker):
+    """Slow enough for others to get something to do."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-
-    def start(self) -> Started | Failure:
-        return Started(host="", audio_encoder="", events=())
-
-    def progress(self) -> dict[int, Progress]:
-        return {}
-
-    def work(
-        self,
-        orders: Sequence[Order],
-        number: int,  # noqa: ARG002 - as Worker
-    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
         time.sleep(0.2)
-        row = Row(vector=np.zeros(512, np.float32), undecoded=())
-        where = f"{self._setup.gpu} {self._gpus} {os.getpid()}"
-        provenances = (
-            replace(PROVENANCE, device=where, album_key=order.plan.album.key) for order in orders
-        )
-        pixels = np.zeros((8, 8, 3), np.uint8)
-        covers = [[Cover(pixels=pixels, provenance=one)] for one in provenances]
-        return [row] * len(orders), covers
+        return super().work(orders, number)
 
 
 class _OneBreaks(_Gpus):
     """The one with GPU 0 cannot go on when it gets its first album."""
 
-    def work(
-        self, orders: Sequence[Order], number: int
-    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
-        if self._gpus == "0":
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
+        if self.gpus == "0":
             return Failure(host="0", message="It is broken.", hint="Mend it."), []
         return super().work(orders, number)
 
 
 class _AllBroken(_Gpus):
     def start(self) -> Failure:
-        return Failure(host=self._gpus, message="It is broken.", hint="")
+        return Failure(host=self.gpus, message="It is broken.", hint="")
 
 
-class _Reports(_Gpus):
+class _Reports(InstantWorker):
     """It paints until its progress was noted: that is when the driver asks again."""
 
     def __init__(self, setup: Setup) -> None:
@@ -353,9 +329,7 @@ class _Reports(_Gpus):
         self._asked.release()
         return {1: Progress(embedded=1, painted=0.25)}
 
-    def work(
-        self, orders: Sequence[Order], number: int
-    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
         for _ in range(2):
             self._asked.acquire(timeout=5)
         return super().work(orders, number)
