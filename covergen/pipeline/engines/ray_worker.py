@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions
 
     Vector = NDArray[np.float32]
+    _Picture = tuple[NDArray[np.uint8], Provenance]
 
 __all__ = ["Failure", "Order", "Progress", "Row", "Setup", "Started", "Worker"]
 
@@ -202,7 +203,9 @@ class Worker:
             with self._embedding:
                 rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
-                covers = self._paint(embeddings, plans, orders, count)
+                painted = self._paint(embeddings, plans, orders, count)
+            # Without the lock, so that others paint meanwhile.
+            covers = [[cover_of(*one, self._options) for one in album] for album in painted]
         except CovergenError as error:
             return self._failure(error), ()
         finally:
@@ -283,8 +286,9 @@ class Worker:
         plans: Sequence[AlbumPlan],
         orders: Sequence[Order],
         count: Emit,
-    ) -> list[list[Cover]]:
-        covers: dict[int, list[Cover]] = {id(plan): [] for plan in plans}
+    ) -> list[list[_Picture]]:
+        """Return the pictures of each album, without the model's finish."""
+        pictures: dict[int, list[_Picture]] = {id(plan): [] for plan in plans}
         if self._setup.paints:
             wanted = {id(p.album): order.seeds for p, order in zip(plans, orders, strict=True)}
             seeds = Seeds(
@@ -297,18 +301,13 @@ class Worker:
                 self._model,
                 self._options,
                 seeds=seeds,
-                finish=self._finish,
+                finish=lambda embedding, *picture: (embedding, picture),
                 emit=count,
                 check_interrupted=_go_on,
             )
-            for embedding, cover in chain.from_iterable(painted):
-                covers[id(embedding.plan)].append(cover)
-        return list(covers.values())
-
-    def _finish(
-        self, embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
-    ) -> tuple[AlbumEmbedding, Cover]:
-        return embedding, cover_of(pixels, provenance, self._options)
+            for embedding, picture in chain.from_iterable(painted):
+                pictures[id(embedding.plan)].append(picture)
+        return list(pictures.values())
 
     def _failure(self, error: CovergenError) -> Failure:
         return Failure(host=self._host, message=error.message, hint=error.hint)
