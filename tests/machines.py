@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Machine", "Machines", "can_isolate", "isolated", "processes", "started"]
+__all__ = ["Machine", "Machines", "can_isolate", "isolated", "kill", "processes", "started"]
 
 _ROOT = Path(__file__).parents[1]
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -31,7 +31,7 @@ _INIT = ("sh", "-c", '"$@"; exit $?', "sh")  # reaps: Ray's workers wait for a k
 _NETWORK, _PORT = "10.77.0", 6390
 _STORE_BYTES = 80 << 20
 _PATIENCE_SECONDS = 60
-_STARTED = b"Ray runtime started"
+_READY, _STARTED = b"ready", b"Ray runtime started"
 
 
 @cache
@@ -54,6 +54,15 @@ def processes(name: str) -> list[int]:
     return [int(pid.name) for pid in pids if name.encode() in _command_line(pid)]
 
 
+def kill(pid: int) -> bool:
+    """Kill a process with -9. Returns whether it still ran."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _command_line(pid: Path) -> bytes:
     try:
         return (pid / "cmdline").read_bytes().replace(b"\0", b" ")
@@ -68,21 +77,18 @@ class Machine:
     name: str
     address: str
     process: subprocess.Popen[bytes]
+    log: Path
 
     def wait(self) -> None:
         """Wait until it has joined the cluster."""
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if _STARTED in line:
-                return
-        raise AssertionError(f"{self.name} has not started; see its log")
+        _wait_for(_STARTED, self.log, self.process)
 
-    def kill(self) -> None:
-        """Kill its raylet with -9, as if it had lost power."""
-        for pid in processes(f"--node_ip_address={self.address} "):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self) -> bool:
+        """Kill its raylet with -9, as if it had lost power. Returns whether it had one."""
+        killed = [kill(pid) for pid in processes(f"--node_ip_address={self.address} ")]
         self.process.kill()
-        self.process.wait()
+        self.process.wait(_PATIENCE_SECONDS)
+        return any(killed)
 
 
 @dataclass(slots=True)
@@ -107,7 +113,7 @@ class Machines:
         commands = [
             f"hostname {name}",
             "ip link set lo up",
-            "echo",
+            f"echo {_READY.decode()}",
             "until ip link set eth0 up 2>/dev/null; do sleep 0.05; done",
             f"ip address add {address}/24 dev eth0",
             f"ip route add default via {_NETWORK}.1",
@@ -118,20 +124,20 @@ class Machines:
             f"exec {join} --num-cpus 1 --object-store-memory {_STORE_BYTES}",
         ]
         unshared = ["unshare", "--net", "--mount", "--uts", "sh", "-c", " && ".join(commands)]
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(unshared, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT)
-        assert process.stdout
-        process.stdout.readline()
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(unshared, stdout=output, stderr=output, cwd=_ROOT)
+        _wait_for(_READY, log, process)
         ends = f"type veth peer name eth0 netns {process.pid}"
         _ip(f"link add link{number} {ends}", f"link set link{number} master boxes up")
-        machine = Machine(name, address, process)
+        machine = Machine(name, address, process, log)
         self.machines.append(machine)
         return machine
 
-    def remove(self, machine: Machine) -> None:
-        """Kill a machine."""
-        machine.kill()
+    def remove(self, machine: Machine) -> bool:
+        """Kill a machine. Returns whether it ran."""
         self.machines.remove(machine)
+        return machine.kill()
 
 
 @contextmanager
@@ -159,20 +165,25 @@ def started(folder: Path) -> Iterator[Machines]:
     os.environ["RAY_AUTH_MODE"] = "token"  # as .docs/scale.md says, for the other machines
     machines = Machines(folder)
     try:
-        _wait_for_head(folder / "head.log")
+        _wait_for(_STARTED, folder / "head.log", head)
         yield machines
     finally:
         for machine in machines.machines:
             machine.kill()
         head.terminate()
-        head.wait()
+        try:
+            head.wait(_PATIENCE_SECONDS)
+        finally:
+            head.kill()
 
 
-def _wait_for_head(log: Path) -> None:
+def _wait_for(text: bytes, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has written a text. Raises AssertionError if it ends or takes long."""
     end = time.monotonic() + _PATIENCE_SECONDS
-    while _STARTED not in log.read_bytes():
+    while text not in log.read_bytes():
+        assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def _ip(*commands: str) -> None:

@@ -11,59 +11,26 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from covergen.audio.store import EmbeddingStore
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
+from covergen.core.types import Action, Album, AlbumPlan, Track
 from covergen.pipeline.engines import paint_plans, ray_driver
-from covergen.pipeline.engines.ray_worker import Progress, Row, Started
 from covergen.pipeline.estimate import Meter
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
-from tests.unit.library.journalled import PROVENANCE
+from tests.ray_worker import InstantWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from covergen.pipeline.engines.ray_worker import Order, Setup
-
-_SIZE, _TRACKS = 512, 2
+_TRACKS = 2
 _REPORTS = (1_000, 10_000, 25_000, 50_000, 100_000)
-
-
-class _Instant:
-    """Stands in for a Worker."""
-
-    def __init__(self, setup: Setup) -> None:  # noqa: ARG002 - as Worker
-        self._pixels = np.zeros((_SIZE, _SIZE, 3), np.uint8)
-        self._vector = np.zeros(512, np.float32)
-
-    def start(self) -> Started:
-        return Started(host="", audio_encoder="encoder", events=())
-
-    def progress(self) -> dict[int, Progress]:
-        return {}
-
-    def work(
-        self,
-        orders: Sequence[Order],
-        number: int,  # noqa: ARG002 - as Worker
-    ) -> tuple[list[Row], list[list[Cover]]]:
-        rows, covers = [], []
-        for order in orders:
-            album = order.plan.album
-            embedded = tuple((k, f"{album.key} {k}", self._vector) for k in range(_TRACKS))
-            rows.append(Row(vector=self._vector, undecoded=(), embedded=embedded))
-            provenance = replace(PROVENANCE, album_key=album.key)
-            covers.append([Cover(pixels=self._pixels.copy(), provenance=provenance)])
-        return rows, covers
 
 
 def _plans(count: int) -> Iterator[AlbumPlan]:
@@ -110,7 +77,7 @@ def main(count: int) -> None:
     """Print a line whenever so many albums are done."""
     preset = choose_preset(ModelChoice(base="a/base", clap="a/clap", adapter="an/adapter"))
     options = PaintOptions(preset=preset, device="cpu", dtype="auto", workers=1, ray=RayOptions())
-    ray_driver.Worker = _Instant  # type: ignore[misc, assignment]  # see above
+    ray_driver.Worker = InstantWorker  # type: ignore[misc, assignment]  # see above
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[2].decode()
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = home
@@ -130,12 +97,10 @@ def main(count: int) -> None:
             for done, _ in enumerate(painted, 1):
                 if done in _REPORTS or done == count:
                     used = _stored()
-                    names = (own, "raylet/raylet", "gcs_server", "ray::_Instant")
+                    names = (own, "raylet/raylet", "gcs_server", "ray::InstantWorker")
                     row = "  ".join(f"{_resident(name):6,}" for name in names)
                     click.echo(f"{done:8,} {time.monotonic() - start:9.0f}  {row}  {used:6,}")
 
 
 if __name__ == "__main__":
-    from tests.benchmarks import ray_memory  # so that workers can import _Instant
-
-    ray_memory.main(int(sys.argv[1]) if sys.argv[1:] else 100_000)
+    main(int(sys.argv[1]) if sys.argv[1:] else 100_000)

@@ -40,7 +40,7 @@ REPORTS: dict[str, Callable[..., object]] = {
     "concurrency": concurrency_run.run,
     "ray": ray_run.run,
 }
-"""Separate runs, which return a printable report."""
+"""Separate runs, which return a printable report; `faults` says whether a trial failed."""
 
 PARTS = ("order", "kills", "failures", "meddling", "full-disk", "damage", "tag")
 _THOROUGH = "flac"  # covergen's own files do not depend on the container
@@ -52,8 +52,9 @@ def main() -> None:
     """Run the given parts, or all."""
     if sys.argv[1:2] and sys.argv[1] in REPORTS:
         count = {"count": int(sys.argv[2])} if sys.argv[2:] else {}
-        click.echo(REPORTS[sys.argv[1]](**count))
-        return
+        report = REPORTS[sys.argv[1]](**count)
+        click.echo(report)
+        sys.exit(bool(getattr(report, "faults", False)))  # a LoadReport has none
     options = _options(sys.argv[1:])
     started = time.monotonic()
     memory = Path("/dev/shm")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
 import shutil
 import signal
@@ -27,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from tests.faults.promise import broken, look, strays, uncovered
-from tests.machines import can_isolate, isolated, processes, started
+from tests.machines import can_isolate, isolated, kill, processes, started
 from tests.measured import at_home
 from tests.media import EXTENSION, encode, put_tags
 from tests.media.oracle import front_cover
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from tests.faults.promise import Look
     from tests.machines import Machine, Machines
 
-__all__ = ["run"]
+__all__ = ["KillReport", "run"]
 
 _ROOT = Path(__file__).parents[2]
 _ALBUMS, _TRACKS = 16, 2
@@ -53,21 +52,33 @@ _VICTIMS = ("worker", "machine", "driver")
 _PATIENCE_SECONDS = 60
 
 
-def run(seed: int = 0, count: int = 10) -> str:
-    """Tag a library `count` times, with kills that depend on `seed`. Returns a report.
+@dataclass(frozen=True, slots=True)
+class KillReport:
+    """What the trials printed, and whether one of them failed or could not be run."""
+
+    text: str
+    faults: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def run(seed: int = 0, count: int = 10) -> KillReport:
+    """Tag a library `count` times, with kills that depend on `seed`.
 
     Before that, embed it on machines that lack an album.
     """
     if not can_isolate():
-        return "The machines need Linux, `ip`, `unshare` and root."
-    return subprocess.run(
+        return KillReport("The machines need Linux, `ip`, `unshare` and root.", faults=True)
+    done = subprocess.run(
         isolated(__name__, seed, count),
         cwd=_ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
-    ).stdout
+    )
+    return KillReport(done.stdout, faults=done.returncode != 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -221,21 +232,17 @@ def _play(bench: _Bench, chance: random.Random, expected: dict[str, NDArray[np.i
 
 def _kill(
     victim: str, bench: _Bench, process: subprocess.Popen[bytes], chance: random.Random
-) -> int:
-    """Kill one of those that run. Returns the number of those killed."""
+) -> bool:
+    """Kill one of those that run. Returns whether there was one."""
     if victim == "driver":
         process.kill()
-        process.wait()
-    elif victim == "machine":
-        bench.machines.remove(chance.choice(bench.machines.machines))
+        return process.wait(_PATIENCE_SECONDS) == -signal.SIGKILL
+    if victim == "machine":
+        killed = bench.machines.remove(chance.choice(bench.machines.machines))
         bench.add_machine()
-    else:
-        workers = sorted(processes("ray::Worker"))
-        if not workers:
-            return 0
-        with suppress(ProcessLookupError):
-            os.kill(chance.choice(workers), signal.SIGKILL)
-    return 1
+        return killed
+    workers = sorted(processes("ray::Worker"))
+    return bool(workers) and kill(chance.choice(workers))
 
 
 def _try_mounts(bench: _Bench) -> None:
@@ -275,7 +282,7 @@ def _try_kills(bench: _Bench, seed: int, count: int) -> None:
 
 
 def main(seed: int, count: int) -> None:
-    """Print a report."""
+    """Print a report. Exits with 1 if there were faults."""
     with tempfile.TemporaryDirectory() as name, started(Path(name)) as machines:
         bench = _Bench(folder=Path(name), machines=machines)
         _make_library(bench.original)
@@ -285,6 +292,7 @@ def main(seed: int, count: int) -> None:
             _try_kills(bench, seed, count)
     for line in _report(bench):
         click.echo(line)
+    sys.exit(bool(bench.faults))
 
 
 def _report(bench: _Bench) -> Iterator[str]:

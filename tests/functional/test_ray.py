@@ -12,6 +12,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,15 +27,15 @@ from covergen.core.reasons import Reason
 from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
 from covergen.library.pictures import read_pictures
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.engines import paint_plans, ray_driver
-from covergen.pipeline.engines.ray_worker import Failure, Progress, Row, Started
+from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
+from covergen.pipeline.engines.ray_worker import Failure, Progress
 from covergen.pipeline.estimate import Meter
-from covergen.pipeline.events import TrackEmbedded, WorkerUnfit
+from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
 from tests.media import encode
-from tests.unit.library.journalled import PROVENANCE
+from tests.ray_worker import InstantWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,10 +45,9 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
     from covergen.pipeline.engines.ray_worker import Order, Setup
-
-    _Worked = tuple[list[Row] | Failure, list[list[Cover]]]
     from covergen.pipeline.events import Event
     from tests.functional.conftest import TinyModel
+    from tests.ray_worker import Worked
 
 pytestmark = pytest.mark.ray
 
@@ -263,6 +263,27 @@ def test_a_killed_run_takes_the_ray_that_it_started_with_it(
     _assert_same(_pictures(library), local)
 
 
+@pytest.mark.usefixtures("machine")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_an_album_whose_folder_is_gone_does_not_stop_the_others(
+    cluster: Cluster, originals: Path, tiny_model: TinyModel
+) -> None:
+    gone, here = (_plan(number, originals / folder) for number, folder in enumerate(("gone", "0")))
+    events: list[Event] = []
+    with closing(EmbeddingStore()) as store:
+        embedded = embed_plans(
+            iter([gone, here]),
+            _options(cluster, tiny_model, "cpu"),
+            store,
+            emit=events.append,
+            check_interrupted=lambda: None,
+        )
+        assert [one.plan for one in embedded] == [here]
+    (failed,) = (event for event in events if isinstance(event, AlbumDone))
+    assert failed.plan == gone
+    assert [outcome.reason for outcome in failed.outcomes] == [Reason.UNREADABLE]
+
+
 def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintOptions:
     choice = ModelChoice(base=str(model.base), clap=str(model.clap), adapter=str(model.adapter))
     return PaintOptions(
@@ -275,49 +296,43 @@ def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintO
     )
 
 
-class _Gpus:
-    """Stands in for a Worker: its covers say which GPUs and process "painted" them."""
+class _Gpus(InstantWorker):
+    """Slow enough for others to get something to do."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-
-    def start(self) -> Started | Failure:
-        return Started(host="", audio_encoder="", events=())
-
-    def progress(self) -> dict[int, Progress]:
-        return {}
-
-    def work(
-        self,
-        orders: Sequence[Order],
-        number: int,  # noqa: ARG002 - as Worker
-    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
         time.sleep(0.2)
-        row = Row(vector=np.zeros(512, np.float32), undecoded=())
-        where = f"{self._setup.gpu} {self._gpus} {os.getpid()}"
-        provenances = (
-            replace(PROVENANCE, device=where, album_key=order.plan.album.key) for order in orders
-        )
-        pixels = np.zeros((8, 8, 3), np.uint8)
-        covers = [[Cover(pixels=pixels, provenance=one)] for one in provenances]
-        return [row] * len(orders), covers
+        return super().work(orders, number)
 
 
 class _OneBreaks(_Gpus):
     """The one with GPU 0 cannot go on when it gets its first album."""
 
-    def work(
-        self, orders: Sequence[Order], number: int
-    ) -> tuple[list[Row] | Failure, list[list[Cover]]]:
-        if self._gpus == "0":
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
+        if self.gpus == "0":
             return Failure(host="0", message="It is broken.", hint="Mend it."), []
         return super().work(orders, number)
 
 
 class _AllBroken(_Gpus):
     def start(self) -> Failure:
-        return Failure(host=self._gpus, message="It is broken.", hint="")
+        return Failure(host=self.gpus, message="It is broken.", hint="")
+
+
+class _Reports(InstantWorker):
+    """It paints until its progress was noted: that is when the driver asks again."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._asked = Semaphore(0)
+
+    def progress(self) -> dict[int, Progress]:
+        self._asked.release()
+        return {1: Progress(embedded=1, painted=0.25)}
+
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
+        for _ in range(2):
+            self._asked.acquire(timeout=5)
+        return super().work(orders, number)
 
 
 @pytest.fixture
@@ -331,10 +346,10 @@ def _by_value() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(module)
 
 
-def _plan(number: int) -> AlbumPlan:
-    path = Path(f"{number}.flac")
+def _plan(number: int, folder: Path = Path()) -> AlbumPlan:
+    path = folder / "song.flac"
     track = Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False)
-    album = Album(key=str(number), folder=Path(), title="", artist="", date="", tracks=(track,))
+    album = Album(key=str(number), folder=folder, title="", artist="", date="", tracks=(track,))
     return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
 
 
@@ -412,6 +427,18 @@ def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
 
     used = _Run(_options(cluster, tiny_model, "cpu")).used()
     assert {gpu for gpu, _, _ in used} == {"False"}
+
+
+@pytest.mark.usefixtures("machine", "_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_progress_is_shown_before_a_chunk_is_done(
+    cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Reports)
+    run = _Run(_options(cluster, tiny_model, "cpu"))
+    (_,) = run.covers(map(_plan, range(1)))
+    assert [e.albums for e in run.events if isinstance(e, Painting)] == [0.25, 0.75]
+    assert run.counted(TrackEmbedded) == 1
 
 
 @pytest.mark.usefixtures("_by_value")

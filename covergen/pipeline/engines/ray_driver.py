@@ -7,6 +7,7 @@ another one.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -253,14 +254,18 @@ class _Driver:
         worker.chunks.append(chunk)
 
     def _order_of(self, album: Ordered, started: Started) -> Order:
+        tracks = album.plan.album.tracks
         cached = (
             (k, self._store.find(track, self._windows, started.audio_encoder))
-            for k, track in enumerate(album.plan.album.tracks)
+            for k, track in enumerate(tracks)
         )
+        vectors = {k: vector for k, vector in cached if vector is not None}
+        folders = {track.path.parent for k, track in enumerate(tracks) if k not in vectors}
         return Order(
             plan=replace(album.plan, targets=(), hindered=()),
             seeds=album.seeds,
-            vectors={k: vector for k, vector in cached if vector is not None},
+            vectors=vectors,
+            folders=frozenset(filter(os.path.isdir, folders)),
         )
 
     def _wait(self) -> None:

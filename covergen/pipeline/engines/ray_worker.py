@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions
 
     Vector = NDArray[np.float32]
+    _Picture = tuple[NDArray[np.uint8], Provenance]
 
 __all__ = ["Failure", "Order", "Progress", "Row", "Setup", "Started", "Worker"]
 
@@ -73,11 +74,13 @@ class Order:
     """An album to embed, and to paint once for each seed.
 
     `plan` has the driver's paths. `vectors` are the cached embeddings, by the index of the track.
+    `folders` are those of the other tracks that the driver sees, also with its paths.
     """
 
     plan: AlbumPlan
     seeds: tuple[int, ...]
     vectors: Mapping[int, Vector]
+    folders: frozenset[Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +199,13 @@ class Worker:
             self._progress[number] = self._progress[number].after(event)
 
         try:
-            self._find_library(plans, orders)
+            self._find_library(orders)
             with self._embedding:
                 rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
-                covers = self._paint(embeddings, plans, orders, count)
+                painted = self._paint(embeddings, plans, orders, count)
+            # Without the lock, so that others paint meanwhile.
+            covers = [[cover_of(*one, self._options) for one in album] for album in painted]
         except CovergenError as error:
             return self._failure(error), ()
         finally:
@@ -213,19 +218,16 @@ class Worker:
         tracks = (replace(track, path=locate(track.path)) for track in plan.album.tracks)
         return replace(plan, album=replace(plan.album, tracks=tuple(tracks)))
 
-    def _find_library(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
+    def _find_library(self, orders: Sequence[Order]) -> None:
         """Raise ModelError if no folder of the first albums to be read is on this machine.
 
-        It would fail all albums of the library, faster than other machines embed them.
+        It would fail all albums of the library, faster than other machines embed them. Folders
+        that are gone for the driver, too, only fail their albums.
         """
         if self._found_library:
             return
-        folders = {
-            track.path.parent
-            for plan, order in zip(plans, orders, strict=True)
-            for k, track in enumerate(plan.album.tracks)
-            if k not in order.vectors
-        }
+        locate = self._setup.path_on_worker
+        folders = {locate(folder) for order in orders for folder in order.folders}
         self._found_library = any(map(os.path.isdir, folders))  # False, too, for errors
         if folders and not self._found_library:
             raise ModelError(f"{min(folders)} is not on this machine.", hint=_HINT)
@@ -284,8 +286,9 @@ class Worker:
         plans: Sequence[AlbumPlan],
         orders: Sequence[Order],
         count: Emit,
-    ) -> list[list[Cover]]:
-        covers: dict[int, list[Cover]] = {id(plan): [] for plan in plans}
+    ) -> list[list[_Picture]]:
+        """Return the pictures of each album, without the model's finish."""
+        pictures: dict[int, list[_Picture]] = {id(plan): [] for plan in plans}
         if self._setup.paints:
             wanted = {id(p.album): order.seeds for p, order in zip(plans, orders, strict=True)}
             seeds = Seeds(
@@ -298,18 +301,13 @@ class Worker:
                 self._model,
                 self._options,
                 seeds=seeds,
-                finish=self._finish,
+                finish=lambda embedding, *picture: (embedding, picture),
                 emit=count,
                 check_interrupted=_go_on,
             )
-            for embedding, cover in chain.from_iterable(painted):
-                covers[id(embedding.plan)].append(cover)
-        return list(covers.values())
-
-    def _finish(
-        self, embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
-    ) -> tuple[AlbumEmbedding, Cover]:
-        return embedding, cover_of(pixels, provenance, self._options)
+            for embedding, picture in chain.from_iterable(painted):
+                pictures[id(embedding.plan)].append(picture)
+        return list(pictures.values())
 
     def _failure(self, error: CovergenError) -> Failure:
         return Failure(host=self._host, message=error.message, hint=error.hint)

@@ -51,13 +51,15 @@ def _setup(clap: Path, *mappings: tuple[Path, Path], version: str = covergen.__v
     )
 
 
-def _order(*paths: Path, vectors: Mapping[int, np.ndarray] | None = None) -> Order:
+def _order(
+    *paths: Path, vectors: Mapping[int, np.ndarray] | None = None, folders: tuple[Path, ...] = ()
+) -> Order:
     tracks = tuple(
         Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False) for path in paths
     )
     album = Album(key="key", folder=paths[0].parent, title="", artist="", date="", tracks=tracks)
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
-    return Order(plan=plan, seeds=(), vectors=vectors or {})
+    return Order(plan=plan, seeds=(), vectors=vectors or {}, folders=frozenset(folders))
 
 
 def _work(setup: Setup, *orders: Order) -> list[Row]:
@@ -96,17 +98,25 @@ def test_files_are_read_where_the_most_specific_mapping_says(clap: Path, tmp_pat
 def test_a_machine_without_the_library_does_not_fail_all_of_its_albums(
     clap: Path, tmp_path: Path
 ) -> None:
-    song = encode(tmp_path / "here/song.flac", "flac", seconds=1)
-    missing = tmp_path / "there/song.flac"
+    here, there = tmp_path / "here", tmp_path / "there"
+    song = encode(here / "song.flac", "flac", seconds=1)
+    # A folder that is gone for the driver, too, is the failure of its album alone.
+    gone = _order(tmp_path / "gone/song.flac")
     worker = Worker(_setup(clap))
     assert isinstance(worker.start(), Started)
     with closing(worker):
-        failure, _ = worker.work([_order(missing)])
+        rows, _ = worker.work([gone])
+        assert not isinstance(rows, Failure)
+        assert rows[0].vector is None
+
+        failure, _ = worker.work([gone, _order(there / "song.flac", folders=(there,))])
         assert isinstance(failure, Failure)
-        assert failure.message == f"{missing.parent} is not on this machine."
+        assert failure.message == f"{there} is not on this machine."
         assert "--path-map" in failure.hint
-        # But a folder that is gone is the failure of its album.
-        rows, _ = worker.work([_order(missing), _order(song)])
+
+        rows, _ = worker.work(
+            [_order(there / "song.flac", folders=(there,)), _order(song, folders=(here,))]
+        )
         assert not isinstance(rows, Failure)
         assert [row.vector is None for row in rows] == [True, False]
 
