@@ -99,13 +99,12 @@ def test_command_line_overrides_environment_overrides_config_file(
     assert re.search(r"^seed = 0 +# default$", shown, re.M)
 
 
-def test_values_from_the_environment_are_shown_as_given(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_shows_values_of_every_type(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "TAG_PATH_MAP": ("/a=/b", 'path-map = ["/a=/b"]'),
         "TAG_BATCH_SIZE": ("auto", 'batch-size = "auto"'),
         "TAG_DRY_RUN": ("0", "dry-run = false"),
+        "DATASET_FROM_JAMENDO_SINCE": ("2020-02-29", "since = 2020-02-29"),
         "PREVIEW_OUTPUT": ("covers", 'output = "covers"'),
     }
     for name, (text, _) in given.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -71,4 +72,4 @@ def _is_plain(value: object) -> bool:
     """Whether TOML can express a value; others, such as paths, are shown as they were given."""
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
-    return isinstance(value, bool | int | float | str)
+    return isinstance(value, bool | int | float | str | date)
