@@ -1,11 +1,12 @@
 """Tracks, albums and provenances for tests in which their details do not matter."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from covergen.core.types import Album, Provenance, Track
 
-__all__ = ["PROVENANCE", "make_album", "make_track"]
+__all__ = ["FULL_PROVENANCE", "PROVENANCE", "PROVENANCE_TEXTS", "make_album", "make_track"]
 
 PROVENANCE = Provenance(
     version="1.2.3",
@@ -20,6 +21,45 @@ PROVENANCE = Provenance(
     scheduler="dpm++",
     album_key="ärger|東京\n",
 )
+
+FULL_PROVENANCE = replace(
+    PROVENANCE, guided_from=0.25, guided_until=0.75, reuse=2, finish="print", inks=5,
+    style="cut paper", negative="letters", prompt="cut paper, dark blue", padding="silence",
+    device="cuda", dtype="bf16", per="album", run_seed=12, title="full", painted_size=512,
+    revision="cd" * 20, loras="/loras/woodcut × 0.5", vae="someone/vae",
+)  # fmt: skip
+PROVENANCE_TEXTS = {
+    "version": "1.2.3",
+    "model": "starter",
+    "base": "/models/base",
+    "clap": "someone/clap",
+    "adapter": "abababababababababababababababababababababababababababababababab",
+    "windows": "3",
+    "seed": "9223372036854775807",
+    "steps": "30",
+    "guidance": "7.5",
+    "scheduler": "dpm++",
+    "album_key": "ärger|東京\n",
+    "guided_from": "0.25",
+    "guided_until": "0.75",
+    "reuse": "2",
+    "finish": "print",
+    "inks": "5",
+    "style": "cut paper",
+    "negative": "letters",
+    "prompt": "cut paper, dark blue",
+    "padding": "silence",
+    "device": "cuda",
+    "dtype": "bf16",
+    "per": "album",
+    "run_seed": "12",
+    "title": "full",
+    "painted_size": "512",
+    "revision": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+    "loras": "/loras/woodcut × 0.5",
+    "vae": "someone/vae",
+}
+"""The fields of FULL_PROVENANCE, as covers and JSON name and spell them."""
 
 
 def make_track(path: Path, **fields: Any) -> Track:

@@ -85,9 +85,12 @@ def confirmed_plan(
 
 
 def show_totals(
-    totals: PlanTotals, totals_lines: Iterable[str], console: ConsoleOptions, obstacle: str = ""
+    totals: PlanTotals,
+    totals_lines: Iterable[str],
+    console: ConsoleOptions,
+    find_obstacle: Callable[[], str] = str,
 ) -> None:
-    """Print the totals of a dry run, and the next step or the `obstacle` to it.
+    """Print the totals of a dry run, and the next step or the obstacle to it ("" for none).
 
     Exits with 1 if a file would fail.
     """
@@ -96,11 +99,12 @@ def show_totals(
     else:
         for line in ("", *totals_lines):
             click.echo(line)
+    if not console.as_json and not console.quiet:
         if totals.is_empty:
             click.echo("No music found.", err=True)
-        elif totals.has_work and not console.quiet:
+        elif totals.has_work:
             next_step = "Next: run the same command without --dry-run."
-            click.echo(obstacle or next_step, err=True)
+            click.echo(find_obstacle() or next_step, err=True)
     if totals.failed:
         click.get_current_context().exit(1)
 

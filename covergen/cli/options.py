@@ -12,9 +12,7 @@ import click
 from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.output.progress import Renderer
-from covergen.cli.value_types import (
-    WholeNumber,
-)
+from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 from covergen.core.picture import LEAST_BYTES, PURPOSES
 from covergen.library.scanning.known_names import COVER_NAMES

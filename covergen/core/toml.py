@@ -1,4 +1,4 @@
-"""Read the TOML files that users write: model and vocabulary lists."""
+"""Read the TOML files that users write: settings, model lists and vocabularies."""
 
 from __future__ import annotations
 

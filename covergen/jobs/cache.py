@@ -13,7 +13,7 @@ from covergen.core.errors import JournalError
 from covergen.core.paths import cache_folder, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from covergen.core.database import Usage
 
@@ -150,8 +150,14 @@ def _of_database(name: str, usage: Usage) -> Stored:
 
 
 def _of_files(name: str, path: Path) -> Stored:
-    size_bytes, entries = _size_of(path), len(_files(path))
-    return Stored(name=name, what=STORES[name], path=path, size_bytes=size_bytes, entries=entries)
+    files = _files(path)
+    return Stored(
+        name=name,
+        what=STORES[name],
+        path=path,
+        size_bytes=_size_of(files),
+        entries=len(files),
+    )
 
 
 def _journal() -> Stored:
@@ -163,7 +169,7 @@ def _journal() -> Stored:
             size = journal.size()
             size_bytes, entries = size.file_bytes, size.writes
         except JournalError as error:
-            size_bytes, fault = _size_of(journal.path), str(error)
+            size_bytes, fault = _size_of(_files(journal.path)), str(error)
         return Stored(
             name="journal",
             what=STORES["journal"],
@@ -174,8 +180,8 @@ def _journal() -> Stored:
         )
 
 
-def _size_of(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
+def _size_of(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def _files(path: Path) -> list[Path]:

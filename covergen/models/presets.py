@@ -32,6 +32,7 @@ __all__ = [
     "Preset",
     "at_quality",
     "find_preset",
+    "is_distilled",
     "is_name",
     "load_presets",
     "lora_texts",
@@ -98,6 +99,7 @@ UNNAMED = "custom"
 
 _DRAFT_STEPS, _BEST_STEPS = 10, 50
 _FEW_STEPS, _LITTLE_GUIDANCE = 8, 2.0  # of models that were distilled for a few steps
+_FOR_DISTILLED = ("lcm", "tcd")  # schedulers
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 
 
@@ -119,14 +121,20 @@ def at_quality(preset: Preset, quality: str) -> Preset:
             given=("guidance", "scheduler", "steps"),
             quality=quality,
         )
-    distilled = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
-    steps = sampling.steps if distilled else steps_at(sampling.steps, quality)
+    steps = sampling.steps if is_distilled(preset) else steps_at(sampling.steps, quality)
     sampling = replace(sampling, steps=steps)
     if quality == "draft":
         sampling = replace(sampling, guided_until=min(sampling.guided_until, 0.6))
     if quality == "best":
         sampling = replace(sampling, guided_from=0.0, guided_until=1.0, reuse=1)
     return replace(preset, sampling=sampling, quality=quality)
+
+
+def is_distilled(preset: Preset) -> bool:
+    """Whether a model's settings are those of one that was distilled to paint in a few steps."""
+    sampling = preset.sampling
+    few = sampling.steps <= _FEW_STEPS and sampling.guidance <= _LITTLE_GUIDANCE
+    return few or sampling.scheduler in _FOR_DISTILLED
 
 
 def steps_at(steps: int, quality: str) -> int:

@@ -111,13 +111,13 @@ def provenance(picture: Path | bytes) -> dict[str, str]:
 
 
 @contextmanager
-def ctrl_c_after_an_album() -> Iterator[None]:
-    """Press Ctrl-C once the first album is painted."""
+def ctrl_c_after_an_album(result: str = "painted") -> Iterator[None]:
+    """Press Ctrl-C once the first album has this result."""
     show = Renderer._show_album
 
     def show_and_stop(self: Renderer, done: AlbumDone) -> None:
         show(self, done)
-        if done.result == "painted" and self.tally.count("painted") == 1:
+        if done.result == result and self.tally.count(result) == 1:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:

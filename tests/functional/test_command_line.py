@@ -99,6 +99,21 @@ def test_command_line_overrides_environment_overrides_config_file(
     assert re.search(r"^seed = 0 +# default$", shown, re.M)
 
 
+def test_config_shows_values_of_every_type(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "TAG_PATH_MAP": ("/a=/b", 'path-map = ["/a=/b"]'),
+        "TAG_BATCH_SIZE": ("auto", 'batch-size = "auto"'),
+        "TAG_DRY_RUN": ("0", "dry-run = false"),
+        "DATASET_FROM_JAMENDO_SINCE": ("2020-02-29", "since = 2020-02-29"),
+        "PREVIEW_OUTPUT": ("covers", 'output = "covers"'),
+    }
+    for name, (text, _) in given.items():
+        monkeypatch.setenv(f"COVERGEN_{name}", text)
+    shown = run("config").stdout.splitlines()
+    for _, line in given.values():
+        assert f"{line}  # environment" in shown
+
+
 def test_every_mistake_in_the_config_file_is_reported(run: Run, home: Path) -> None:
     (home / "config/covergen/config.toml").write_text(
         '[tag]\nstep = 9\nsteps = 2.5\nformat = "gif"\njobs = true\nguidance = nan\nlimit = 3\n'

@@ -70,20 +70,20 @@ def test_second_run_adds_only_new_pairs(library: Library, run: Run, tmp_path: Pa
     assert len(read_dataset(folder).pairs) == len(rows(folder))
 
 
-def test_killed_run_can_be_continued(
+def test_stopped_run_can_be_continued(
     library: Library, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = contents(collected(run, library, tmp_path / "whole"))
     folder = tmp_path / "ds"
     append = MetadataFile.append
 
-    def killed_at_the_fourth(self: MetadataFile, row: Row) -> None:
+    def stopped_at_the_fourth(self: MetadataFile, row: Row) -> None:
         if len(rows(folder)) == 3:
-            raise KeyboardInterrupt  # in place of SIGKILL: the files of this pair are there
+            raise KeyboardInterrupt  # the files of this pair are there
         append(self, row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MetadataFile, "append", killed_at_the_fourth)
+        patch.setattr(MetadataFile, "append", stopped_at_the_fourth)
         run("dataset", "from-library", library.root, folder, expect=130)
     (folder / "audio_snippets/.covergen-0123abcd.tmp").write_bytes(b"half an excerpt")
     assert len(rows(folder)) == 3

@@ -508,7 +508,17 @@ def test_loras_and_vae_of_a_model_are_trained_with_and_kept(
 
 
 @pytest.mark.parametrize("recipe", ["default", "reference"])
-def test_a_model_for_a_few_steps_is_not_trained(dataset: Path, run: Run, recipe: str) -> None:
-    error = run("finetune", dataset, "--model", "sd15-lcm", "--recipe", recipe, expect=2).stderr
-    assert "its scheduler, lcm, is for models that were distilled" in error
-    assert "covergen tag --model sd15-lcm --adapter FILE" in error
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("sd15-lcm", "Train sd15, which has the same base."),
+        ("sd-turbo", "Train a model that paints in more steps, such as sd15."),
+    ],
+)
+def test_a_model_for_a_few_steps_is_not_trained(
+    dataset: Path, run: Run, model: str, advice: str, recipe: str
+) -> None:
+    error = run("finetune", dataset, "--model", model, "--recipe", recipe, expect=2).stderr
+    assert "distilled to paint in a few steps" in error
+    assert advice in error
+    assert (f"covergen tag --model {model} --adapter FILE" in error) == (model == "sd15-lcm")

@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped: nothing is lost, and at most two batches are painted again.
+"""Runs that are stopped: nothing is lost, and at most two batches are painted again.
 
 Tests in tests/faults kill processes.
 """
@@ -24,12 +24,12 @@ from tests.media import Library, picture_bytes, put_picture
 TAG = ("tag", "--yes", "--model", "tiny", "--batch-size", 3)
 
 
-class _Killed(BaseException):
-    """Stands for SIGKILL, since starting another process takes long."""
+class _Stopped(BaseException):
+    """Ends a run at once; unlike SIGKILL, it lets the run clean up."""
 
 
 @contextmanager
-def killed_at(
+def stopped_at(
     write: int, module: ModuleType = rewrite, step: str = "put_in_place"
 ) -> Iterator[None]:
     """Stop whatever is about to replace its Nth file."""
@@ -40,16 +40,16 @@ def killed_at(
         nonlocal replaced
         replaced += 1
         if replaced == write:
-            raise _Killed
+            raise _Stopped
         real(*args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, step, fatal)
         try:
             yield
-        except _Killed:
+        except _Stopped:
             return
-    pytest.fail("it was never killed")
+    pytest.fail("it was never stopped")
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def folders(library: Library) -> list[Path]:
     return [library.root / name for name in ("Two Discs", "Sampler", "Icon Only")]
 
 
-def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> None:
+def test_stopped_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> None:
     albums = folders(library)
     before = snapshot(library.root)
-    with killed_at(3):
+    with stopped_at(3):
         run(*TAG, *albums)
     half_done = snapshot(library.root)
     assert sum(half_done[path] != before[path] for path in before) == 2
@@ -101,10 +101,10 @@ def test_killed_run_is_resumed_and_undone_as_one(library: Library, run: Run) -> 
     assert snapshot(library.root) == before
 
 
-def test_an_undoing_that_was_killed_goes_on(library: Library, run: Run) -> None:
+def test_an_undoing_that_was_stopped_goes_on(library: Library, run: Run) -> None:
     before = snapshot(library.root)
     run(*TAG, *folders(library))
-    with killed_at(4, restore):
+    with stopped_at(4, restore):
         run("undo", "--yes")
     assert snapshot(library.root) != before
     (undoing, tagging) = json_lines(run("runs", "--json"))
@@ -126,7 +126,7 @@ def test_resumed_force_run_repaints_only_unfinished_albums(
             put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
     before = snapshot(library.root)
     force = (*TAG, "--force", *folders(library))
-    with killed_at(write):
+    with stopped_at(write):
         run(*force)
     half_done = snapshot(library.root)
     assert sum(half_done[path] != before[path] for path in before) == write - 1
@@ -147,7 +147,7 @@ def test_resumed_force_run_repaints_only_unfinished_albums(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_cover_file_of_a_killed_run_is_written(
+def test_cover_file_of_a_stopped_run_is_written(
     library: Library, run: Run, painted: list[int], *, force: bool
 ) -> None:
     folder = library.root / "Sampler"
@@ -155,7 +155,7 @@ def test_cover_file_of_a_killed_run_is_written(
         put_picture(path, "mp3", picture_bytes("jpeg", 60, (1, 2, 3)), kind=3)
     before = snapshot(folder)
     command = (*TAG, *(["--force"] if force else []), "--sidecar", folder)
-    with killed_at(1, sidecar, "_give_name"):
+    with stopped_at(1, sidecar, "_give_name"):
         run(*command)
     tagged = snapshot(folder)
     assert set(tagged) == set(before)
@@ -176,7 +176,7 @@ def test_a_cover_file_of_another_encoding_is_painted_again(
     folder = library.root / "Sampler"
     before = snapshot(folder)
     sizes = (*TAG, "--sidecar-for", "player", folder)
-    with killed_at(1, sidecar, "_give_name"):
+    with stopped_at(1, sidecar, "_give_name"):
         run(*sizes)
     tagged = snapshot(folder)
     assert set(tagged) == set(before)
@@ -199,7 +199,7 @@ def test_another_size_of_painting_is_another_run(library: Library, run: Run) -> 
     first, second = library.root / "Sampler", library.root / "Two Discs"
     run("tag", "-y", "--model", "poster", "--size", 64, first)
     force = ("tag", "-y", "--model", "poster", "--size", 64, "--seed", 1, "--force", first, second)
-    with killed_at(len(list(first.glob("*.mp3"))) + 1):
+    with stopped_at(len(list(first.glob("*.mp3"))) + 1):
         run(*force, "--batch-size", 1)
     (covered, *_) = json_lines(run(*force, "--paint-size", 128, "--json"))
     assert (covered["reason"], covered["provenance"]["painted_size"]) == ("forced", 128)

@@ -155,6 +155,11 @@ def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) 
     assert "without --dry-run" in result.stderr
 
 
+def test_dry_run_without_music_says_so_unless_quiet(run: Run, tmp_path: Path) -> None:
+    assert "No music found" in run("tag", "-m", "tiny", "-n", tmp_path).stderr
+    assert not run("tag", "-m", "tiny", "-n", "-q", tmp_path).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -165,3 +165,17 @@ def test_models_that_draw_by_rules_have_no_words_to_leave_out(library: Library, 
         error = run("tag", "--model", "poster", *option, track, expect=2).stderr
         assert f"{option[0]}" in error
         assert "draws by rules" in error
+
+
+def test_dry_run_tells_of_a_mistake_in_the_vocabulary_after_its_totals(
+    library: Library, wordy: Run, vocabulary: Path
+) -> None:
+    vocabulary.write_text("[mood]\n")
+    command = ("tag", "--model", "wordy", "--dry-run", library.root / "Two Discs")
+    result = wordy(*command)
+    assert "4 files  no cover yet" in result.stdout
+    assert f"Painting would fail, however: {vocabulary}" in result.stderr
+    for option in ("--json", "--quiet"):
+        result = wordy(*command, option)
+        assert result.stdout
+        assert not result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -58,13 +59,17 @@ def _settings(ctx: click.Context) -> Iterator[str]:
         for option in options:
             value, source = option.consume_value(child, {})
             if source is ParameterSource.ENVIRONMENT:
-                value = option.type_cast_value(child, value) or value
-            if source in _SOURCES and _is_set(value):
+                converted = option.type_cast_value(child, value)
+                value = converted if _is_plain(converted) else value
+            if source in _SOURCES and _is_plain(value):
                 shown = tomlkit.item(value).as_string()
                 yield f"{option_key(option)} = {shown}  # {_SOURCES[source]}"
             else:
                 yield f"# {option_key(option)} is not set"
 
 
-def _is_set(value: object) -> bool:
-    return isinstance(value, bool | int | float | str | list | tuple)
+def _is_plain(value: object) -> bool:
+    """Whether TOML can express a value; others, such as paths, are shown as they were given."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | date)

@@ -28,7 +28,7 @@ from covergen.cli.options import (
 )
 from covergen.cli.output import text as lines
 from covergen.cli.sections import SectionedCommand
-from covergen.core.errors import ModelError, UsageError
+from covergen.core.errors import ModelError, SettingsError, UsageError
 from covergen.core.reasons import Reason
 from covergen.pipeline.estimate import load_rates, rates_key
 
@@ -134,17 +134,17 @@ def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
 
     totals = count(partial(planned, tag_options.plan), console, show=True)
     totals_lines = _totals_lines(tag_options, totals)
-    show_totals(totals, totals_lines, console, _obstacle(totals, tag_options))
+    show_totals(totals, totals_lines, console, partial(_find_obstacle, totals, tag_options))
 
 
-def _obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
+def _find_obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
     """Return why the model could not be loaded, or "". Loads no weights."""
     from covergen.pipeline.model import locate_model
 
     try:
         if totals.covers and tag_options.paint.ray is None:
             locate_model(tag_options.paint.preset)
-    except ModelError as error:
+    except (ModelError, SettingsError) as error:
         return f"Painting would fail, however: {error}"
     return ""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from covergen.core.errors import TrainingError, UsageError
 from covergen.datasets.folder import read_dataset
 from covergen.models.files import is_pipeline
-from covergen.models.presets import load_presets
+from covergen.models.presets import is_distilled, load_presets
 from covergen.models.save import check_new_name
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.model import locate_extras, locate_part
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from covergen.training.recipe import Recipe
 
 __all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"]
-
-_FOR_DISTILLED = ("lcm", "tcd")  # schedulers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +107,22 @@ def check_finetune(options: FinetuneOptions) -> Checked:
 
 def _check_not_distilled(preset: Preset) -> None:
     """Raise UsageError for a model of a few steps: learning to remove noise would undo that."""
-    own = load_presets().get(preset.name, preset)  # a recipe may have changed the scheduler
-    scheduler = own.sampling.scheduler
-    if scheduler in _FOR_DISTILLED:
-        raise UsageError(
-            f"The model {preset.name!r} cannot be trained: its scheduler, {scheduler}, is for"
-            " models that were distilled to paint in a few steps, and training would undo that.",
-            hint="Train a model of the same base without its LoRA for few steps, such as sd15; its"
-            f" adapter also works with this one: covergen tag --model {preset.name} --adapter FILE",
-        )
+    presets = load_presets()
+    own = presets.get(preset.name, preset)  # a recipe may have changed its sampling
+    if own.pipeline or not is_distilled(own):
+        return
+    hint = "Train a model that paints in more steps, such as sd15."
+    for other in presets.values():
+        if other.base == own.base and not is_distilled(other):
+            hint = f"Train {other.name}, which has the same base. Its adapter also works with this"
+            hint += f" one: covergen tag --model {preset.name} --adapter FILE"
+            break
+    raise UsageError(
+        f"The model {preset.name!r} cannot be trained: its settings (steps: {own.sampling.steps},"
+        f" guidance: {own.sampling.guidance:g}, scheduler: {own.sampling.scheduler}) are those of a"
+        " model that was distilled to paint in a few steps, and training would undo that.",
+        hint=hint,
+    )
 
 
 def nothing_to_train_on(options: FinetuneOptions) -> TrainingError:

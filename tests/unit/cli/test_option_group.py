@@ -1,12 +1,15 @@
 """Options reach a command as typed arguments, and none is lost on the way."""
 
+from dataclasses import asdict
 from inspect import signature
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from covergen.cli.model_options import model_options
 from covergen.cli.option_group import option_group
+from covergen.pipeline.model import ModelChoice
 from tests.unit.cli.test_help import COMMANDS
 
 
@@ -18,6 +21,16 @@ def test_every_parameter_reaches_its_command(name: str) -> None:
     signature(command.callback).bind_partial(**parameters)  # raises TypeError for unknown ones
     missing = set(signature(command.callback).parameters) - parameters.keys()
     assert missing <= {"ctx", "settings"}
+
+
+def test_every_option_of_the_model_is_a_field_of_its_choice() -> None:
+    @click.command()
+    @model_options
+    def show(*, choice: ModelChoice) -> None:
+        """Do nothing."""
+
+    given = {str(param.name): str(param.name) for param in show.params if param.expose_value}
+    assert asdict(model_options.value(given)) == given
 
 
 def test_a_group_is_passed_as_one_argument() -> None:

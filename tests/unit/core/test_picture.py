@@ -4,7 +4,7 @@ import io
 import json
 import struct
 import zlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,13 +29,10 @@ from covergen.core.picture import (
 )
 from covergen.core.types import Cover
 from tests.media import picture_bytes
-from tests.values import PROVENANCE
+from tests.values import FULL_PROVENANCE as _PROVENANCE
+from tests.values import PROVENANCE_TEXTS
 
-_PROVENANCE = replace(
-    PROVENANCE, guided_from=0.25, reuse=2, finish="print", style="cut paper", negative="letters",
-    prompt="cut paper, dark blue", device="cuda", dtype="bf16", per="album", run_seed=12,
-)  # fmt: skip
-_TEXTS = {f"covergen:{name}": str(value) for name, value in asdict(_PROVENANCE).items()}
+_TEXTS = {f"covergen:{name}": text for name, text in PROVENANCE_TEXTS.items()}
 _PNG, _JPEG = Encoding(format="png"), Encoding(format="jpeg")
 _BOTH = pytest.mark.parametrize("encoding", [_PNG, _JPEG], ids=["png", "jpeg"])
 _START_OF_FRAME = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}

@@ -3,7 +3,6 @@
 import json
 import os
 from base64 import b64decode, b64encode
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from covergen.cli.output import jsonl
 from covergen.core.reasons import Reason
 from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
-from tests.values import PROVENANCE, make_album, make_track
+from tests.values import FULL_PROVENANCE, PROVENANCE_TEXTS, make_album, make_track
 
 # A line break, an escape sequence, quotation marks, and three bytes that are not UTF-8.
 _NAME = b'Cr\xe8me\n\x1b[31m"br\xfbl\xe9e" \xf0\x9f\x8e\xa7\xe2\x80\xa8.mp3'
@@ -27,7 +26,7 @@ _PLAN = AlbumPlan(album=_ALBUM, action=Action.PAINT, reason=Reason.NO_COVER, tar
 _WRITTEN = Outcome(path=_TRACK.path, status=Status.WRITTEN, reason=Reason.WRITTEN, message="a note")
 _FAILED = Outcome(path=_TRACK.path, status=Status.FAILED, reason=Reason.UNREADABLE)
 _DONE = AlbumDone(
-    plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=PROVENANCE
+    plan=_PLAN, reason=Reason.NO_COVER, outcomes=(_WRITTEN, _FAILED), provenance=FULL_PROVENANCE
 )
 _ALBUM_FIELDS = {
     "format": 1,
@@ -63,7 +62,10 @@ def test_plan_object_lists_the_targets() -> None:
 
 
 def test_done_object_lists_files_and_provenance() -> None:
-    assert _read(jsonl.dumps("album", jsonl.done_object(_DONE))) == _ALBUM_FIELDS | {
+    read = _read(jsonl.dumps("album", jsonl.done_object(_DONE)))
+    assert (read["provenance"]["seed"], read["provenance"]["guidance"]) == (2**63 - 1, 7.5)
+    read["provenance"] = {name: str(value) for name, value in read["provenance"].items()}
+    assert read == _ALBUM_FIELDS | {
         "action": "paint",
         "reason": "no-cover",
         "result": "partly",
@@ -83,7 +85,7 @@ def test_done_object_lists_files_and_provenance() -> None:
                 "message": "",
             },
         ],
-        "provenance": asdict(PROVENANCE),
+        "provenance": PROVENANCE_TEXTS,
     }
 
 
