@@ -377,9 +377,9 @@ def test_half_precision_changes_pictures_little(dtype: torch.dtype, sd1_case: Ca
     assert mean_difference(paint_all(half, requests(2), WEAK), expected) < 8
 
 
-def copy_base(base: Path, folder: Path, *, force_upcast: bool) -> Path:
+def copy_base(base: Path, folder: Path, **vae_settings: object) -> Path:
     config = copytree(base, folder) / "vae" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "force_upcast": force_upcast}))
+    config.write_text(json.dumps({**json.loads(config.read_text()), **vae_settings}))
     return folder
 
 
@@ -399,6 +399,31 @@ def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(
     assert half.vae.dtype == dtype
     assert expected.std() > 20
     assert mean_difference(pictures, expected) < 8
+
+
+def test_a_vae_that_asks_for_a_margin_decodes_more_than_the_picture(
+    sd1_case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = load(copy_base(sd1_case.base, tmp_path / "base", decoding_margin=1), sd1_case.adapter)
+    latents, decoded = [], []
+    decode = wide.vae.decode
+
+    def watched(inputs: Tensor, *, return_dict: bool) -> tuple[Tensor]:
+        (output,) = decode(inputs, return_dict=return_dict)
+        latents.append(inputs)
+        decoded.append(output)
+        return (output,)
+
+    monkeypatch.setattr(wide.vae, "decode", watched)
+    (picture,) = paint_all(wide, requests(1), WEAK)
+    (plain,) = paint_all(load(sd1_case.base, sd1_case.adapter), requests(1), WEAK)
+    assert picture.shape == plain.shape
+    inner = latents[0][..., 1:-1, 1:-1]
+    assert torch.equal(latents[0], functional.pad(inner, (1, 1, 1, 1), mode="replicate"))
+    factor = len(picture) // inner.shape[-1]
+    expected = decoded[0][0, :, factor:-factor, factor:-factor].permute(1, 2, 0)
+    levels = ((expected / 2 + 0.5).clamp(0, 1) * 255).round().numpy()
+    assert np.array_equal(picture, levels)
 
 
 def test_output_that_is_not_finite_is_an_error(sd1_case: Case) -> None:
