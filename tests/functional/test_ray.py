@@ -404,11 +404,13 @@ def test_each_gpu_gets_a_painter(
     assert {(gpu, which) for gpu, which, _ in used} == {("True", "0"), ("True", "1")}
 
     monkeypatch.setattr(ray_driver, "Worker", _OneBreaks)
+    monkeypatch.setattr(ray_driver, "_SECONDS_TO_START", 60)  # the other one may be slow
     run = _Run(options)
     assert {which for _, which, _ in run.used()} == {"1"}
     assert WorkerUnfit(host="0", why="It is broken. Mend it.") in run.events
 
     monkeypatch.setattr(ray_driver, "Worker", _AllBroken)
+    monkeypatch.setattr(ray_driver, "_SECONDS_TO_START", 1)
     with pytest.raises(ModelError, match=r"On [01]: It is broken\."):
         _Run(options).used()
 

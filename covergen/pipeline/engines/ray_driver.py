@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
@@ -53,6 +53,7 @@ _ALBUMS_AT_ONCE = 8  # in a chunk, which is painted as a batch
 _MOST_LOSSES = 10
 _POLL_SECONDS = 0.2
 _SECONDS_BETWEEN_REQUESTS = 1.0
+_SECONDS_TO_START = 30.0  # another worker has, if the only one that started is unfit
 
 
 def paint_plans(
@@ -176,6 +177,8 @@ class _Driver:
             num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=0, max_concurrency=_AT_ONCE + 1
         )  # the one more is for `progress`
         self._workers: list[_Lent] = []
+        self._failure: Failure | None = None  # of a worker, if none is left that started
+        self._failed_at = 0.0
         self._queue = queue
         self._asked = 0.0
         self._sent = 0
@@ -197,6 +200,7 @@ class _Driver:
             self._fill()
             while not self._queue.is_done:
                 self._check_interrupted()
+                self._check_fit()
                 self._wait()
                 while unfinished and unfinished[0].rows is not None:
                     covers = self._covers(unfinished[0])
@@ -333,7 +337,7 @@ class _Driver:
         if isinstance(result, Failure):
             self._dismiss(worker, result)
             return
-        worker.started = result
+        worker.started, self._failure = result, None
         for event in result.events:
             if not isinstance(event, ModelLoading):
                 self._tell(event)
@@ -341,14 +345,24 @@ class _Driver:
     def _dismiss(self, worker: _Lent, failure: Failure) -> None:
         """Give the chunks of an unfit worker to others. Raises ModelError if no other is left."""
         worker.started, worker.unfit = None, True
-        others = [one for one in self._workers if not one.unfit]
-        if len(others) <= 1 and not any(one.started for one in others):
-            # The last one only waits for room.
-            raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
+        if not any(one.started for one in self._workers):
+            self._failure, self._failed_at = failure, time.monotonic()
+        if all(one.unfit for one in self._workers):
+            self._give_up(failure)
         why = f"{failure.message} {failure.hint}".strip()
         self._tell(WorkerUnfit(host=failure.host, why=why))
         chunks, worker.chunks = worker.chunks, []
         self._retry(chunks, lost=False)
+
+    def _check_fit(self) -> None:
+        """Raise ModelError if no worker is fit; one that is starting may only wait for room."""
+        if self._failure is None or any(worker.started for worker in self._workers):
+            return
+        if time.monotonic() - self._failed_at > _SECONDS_TO_START:
+            self._give_up(self._failure)
+
+    def _give_up(self, failure: Failure) -> NoReturn:
+        raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
 
     def _tell(self, event: Event) -> None:
         """Emit an event once, whichever worker reports it."""
