@@ -118,7 +118,7 @@ class _Edges:
         return torch.lerp(picture, found, share)
 
     def _sample(self, picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
-        """Return the colours at an offset from each pixel, in pixels of the painted picture."""
+        """Return the colours at an offset from each pixel, a length like the constants above."""
         height, width = picture.shape[-2:]
         columns, rows = self._places
         x = columns + right[:, 0] * (2 * self._scale / width)
