@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.core.types import Cover
+from covergen.core.cover import Cover
 from covergen.pipeline.engines.ray_worker import Progress, Row, Started
 from tests.unit.library.journalled import PROVENANCE
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from covergen.core.types import Album, Provenance, Track
+from covergen.core.album import Album, Track
+from covergen.core.cover import Provenance
 
 __all__ = ["FULL_PROVENANCE", "PROVENANCE", "PROVENANCE_TEXTS", "make_album", "make_track"]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from covergen.audio.mel import MelSettings
-from covergen.audio.placement import SAMPLE_RATE_HZ, WINDOW_SECONDS
+from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SECONDS
 from covergen.core.errors import ModelError, ModelMissingError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import BinaryIO, TypeAlias
 from av.audio.stream import AudioStream
 from av.stream import Disposition
 
+from covergen.audio.audio_span import sound_span
 from covergen.audio.av_errors import decode_errors
 from covergen.audio.source import audio_stream, codec_parameters, open_source, packets_of
-from covergen.audio.span import sound_span
 from covergen.core.errors import DecodeError
 
 __all__ = ["same_sound"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 
-from covergen.core.files import replacing
+from covergen.core.atomic_write import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

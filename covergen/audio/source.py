@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import av
 
+from covergen.audio.audio_span import sound_span
 from covergen.audio.av_errors import decode_errors
-from covergen.audio.span import sound_span
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 from covergen.audio.av_errors import decode_errors
-from covergen.audio.decoding import (
+from covergen.audio.decode_frames import (
     MAX_PACKET_SAMPLES,
     at_rate,
     between,
@@ -27,15 +27,15 @@ from covergen.audio.decoding import (
     open_decoder,
     packet_ticks,
 )
-from covergen.audio.from_start import decode_from_start, key_from_start
-from covergen.audio.placement import (
+from covergen.audio.decode_from_start import decode_from_start, key_from_start
+from covergen.audio.source import audio_stream, codec_parameters, open_source, packets_of
+from covergen.audio.window_positions import (
     SAMPLE_RATE_HZ,
     WINDOW_SAMPLES,
     WINDOW_SECONDS,
     place_windows,
     repeat_window,
 )
-from covergen.audio.source import audio_stream, codec_parameters, open_source, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

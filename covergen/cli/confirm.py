@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli.interrupt import interruptible
-from covergen.cli.output import jsonl
-from covergen.cli.output import text as lines
+from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
-from covergen.cli.output.progress import file_line, is_listed
+from covergen.cli.output.renderer import file_line, is_listed
+from covergen.core.album import AlbumPlan
 from covergen.core.reasons import Reason
-from covergen.core.types import AlbumPlan
-from covergen.pipeline.events import MOST_LISTED, PlanTotals
+from covergen.pipeline.totals import MOST_LISTED, PlanTotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.cli.output.progress import Renderer
-    from covergen.core.types import Outcome
+    from covergen.cli.output.renderer import Renderer
+    from covergen.core.album import Outcome
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PaintOptions
 

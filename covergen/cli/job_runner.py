@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli.interrupt import PROMISE, interruptible
-from covergen.cli.output import jsonl
-from covergen.cli.output import text as lines
+from covergen.cli.output import jsonl, lines
 from covergen.core.errors import Interrupted
 from covergen.pipeline.events import CheckInterrupted, Emit, Event
 
 if TYPE_CHECKING:
-    from covergen.cli.output.progress import Renderer
+    from covergen.cli.output.renderer import Renderer
 
 Job = Callable[[Emit, CheckInterrupted], None]
 """A function of `covergen.jobs` with every argument bound except `emit` and `check_interrupted`."""

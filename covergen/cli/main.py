@@ -83,7 +83,7 @@ class _Group(click.Group):
             except (Interrupted, KeyboardInterrupt, click.Abort):
                 ctx.exit(INTERRUPTED)
             except CovergenError as error:
-                from covergen.cli.output.text import shown
+                from covergen.cli.output.lines import shown
 
                 kind = _WrongUse if isinstance(error, UsageError) else click.ClickException
                 raise kind(shown(_message(error), keep="\n")) from error

@@ -12,8 +12,8 @@ from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.options import jobs_option
 from covergen.cli.value_types import Number, WholeNumber
+from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.core.errors import UsageError
-from covergen.core.types import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 
 if TYPE_CHECKING:
     from pathlib import Path

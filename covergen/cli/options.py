@@ -11,14 +11,14 @@ import click
 
 from covergen.cli import value_types
 from covergen.cli.option_group import option_group
-from covergen.cli.output.progress import Renderer
+from covergen.cli.output.renderer import Renderer
 from covergen.cli.value_types import WholeNumber
+from covergen.core.cover_encoding import LEAST_BYTES, PURPOSES
 from covergen.core.errors import UsageError
-from covergen.core.picture import LEAST_BYTES, PURPOSES
 from covergen.library.scanning.known_names import COVER_NAMES
 
 if TYPE_CHECKING:
-    from covergen.core.picture import Encoding
+    from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
     from covergen.pipeline.options import PlanOptions, WriteOptions
@@ -245,7 +245,7 @@ def encoding_options(
     jpeg_quality: int | None,
 ) -> Encoding:
     """How to encode pictures."""
-    from covergen.core.picture import Encoding
+    from covergen.core.cover_encoding import Encoding
 
     encoding = PURPOSES[purpose] if purpose else Encoding()
     return replace(

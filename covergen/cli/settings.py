@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covergen.core.app_folders import config_folder
 from covergen.core.errors import SettingsError
-from covergen.core.paths import config_folder
 from covergen.core.toml import read_toml
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from covergen.core.paths import cache_folder
+from covergen.core.app_folders import cache_folder
 
 __all__ = [
     "OtherVersionError",

@@ -1,6 +1,6 @@
 """The reason codes for albums and files, shared by text output, JSON and the documentation.
 
-The command line adds the options to see, in `covergen.cli.output.text`.
+The command line adds the options to see, in `covergen.cli.output.lines`.
 """
 
 from enum import StrEnum

@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING
 
 from covergen.audio.sound_file import write_sound
 from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS, read_excerpt
-from covergen.core.files import write_whole
+from covergen.core.album import Action, AlbumPlan
+from covergen.core.atomic_write import write_whole
+from covergen.core.cover_encoding import is_own
 from covergen.core.os_errors import write_errors
-from covergen.core.picture import Picture, is_own
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.image_files import decode_picture
 from covergen.datasets.metadata import Row
-from covergen.library.pictures import covers_of
+from covergen.library.pictures_in_files import covers_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from pathlib import Path
 
-    from covergen.core.types import Album, Track
+    from covergen.core.album import Album, Track
 
 __all__ = ["Selection", "make_pair", "plan_pairs", "stem_of"]
 

@@ -12,7 +12,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Self, TypedDict, cast
 
-from covergen.core.files import write_whole
+from covergen.core.atomic_write import write_whole
 from covergen.core.os_errors import write_errors
 
 if TYPE_CHECKING:

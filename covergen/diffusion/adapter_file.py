@@ -24,8 +24,8 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from covergen.core.atomic_write import write_whole
 from covergen.core.errors import AdapterError, ModelError, ModelMissingError
-from covergen.core.files import write_whole
 from covergen.diffusion.projection import ProjectionKind
 
 __all__ = [

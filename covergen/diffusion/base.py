@@ -20,8 +20,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, PreTraine
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import UsageError
 from covergen.diffusion.base_config import BaseConfig, base_error, vae_class
+from covergen.diffusion.batch_size import memory_error
 from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
-from covergen.diffusion.memory import memory_error
 from covergen.diffusion.quiet import quiet
 
 __all__ = [

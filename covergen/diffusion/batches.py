@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from covergen.compute.memory import is_out_of_memory, release_cached
+from covergen.core.cover import PaintRequest
 from covergen.core.errors import ModelError
-from covergen.core.types import PaintRequest
-from covergen.diffusion.memory import memory_error
+from covergen.diffusion.batch_size import memory_error
 
 __all__ = ["Pictures", "in_batches", "not_finite"]
 

@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from covergen.core.atomic_write import write_whole
 from covergen.core.errors import ModelError
-from covergen.core.files import write_whole
 from covergen.diffusion.adapter_file import (
     LORA_PREFIX,
     METADATA_PREFIX,

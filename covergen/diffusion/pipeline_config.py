@@ -12,13 +12,13 @@ import diffusers
 import transformers
 from diffusers import DiffusionPipeline
 
+from covergen.core.cover import DEFAULT_SCHEDULER, Sampling
 from covergen.core.errors import ModelError, UsageError
-from covergen.core.types import DEFAULT_SCHEDULER, Sampling
 from covergen.diffusion.quiet import quiet
 
 __all__ = ["PipelineConfig", "is_distilled", "pipeline_error", "read_pipeline_config"]
 
-# Components that are not loaded, as in models/files.py.
+# Components that are not loaded, as in models/part_files.py.
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
 _MAY_NAME_CODE = (
     "config.json",

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 
+from covergen.core.cover import DEFAULT_SCHEDULER, PaintRequest, Sampling
 from covergen.core.errors import ModelError, UsageError
-from covergen.core.types import DEFAULT_SCHEDULER, PaintRequest, Sampling
+from covergen.diffusion.batch_size import pipeline_batch_size
 from covergen.diffusion.batches import Pictures, in_batches, not_finite
-from covergen.diffusion.memory import pipeline_batch_size
 from covergen.diffusion.pipeline_config import PipelineConfig
 from covergen.diffusion.quiet import quiet
 from covergen.diffusion.schedulers import make_scheduler

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from covergen.core.types import PaintRequest, Sampling
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.base import Vae
+from covergen.diffusion.batch_size import automatic_batch_size
 from covergen.diffusion.batches import Pictures, in_batches, not_finite
-from covergen.diffusion.memory import automatic_batch_size
+from covergen.diffusion.feature_reuse import ReusingUNet
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.quiet import quiet
-from covergen.diffusion.reuse import ReusingUNet
 from covergen.diffusion.schedulers import draws_noise, make_scheduler
 
 __all__ = ["guides", "paint", "paint_batches"]

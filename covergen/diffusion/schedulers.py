@@ -15,8 +15,8 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from covergen.core.cover import SCHEDULERS
 from covergen.core.errors import ModelError, UsageError
-from covergen.core.types import SCHEDULERS
 from covergen.diffusion.quiet import quiet
 
 __all__ = ["draws_noise", "make_scheduler"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covergen.core.types import PRINTS
+from covergen.core.cover import PRINTS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.core.types import Sampling
+    from covergen.core.cover import Sampling
 
 __all__ = ["apply_finish"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from covergen.core.files import replacing
+from covergen.core.atomic_write import replacing
 from covergen.core.picture import open_picture
 
 if TYPE_CHECKING:

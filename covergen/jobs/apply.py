@@ -6,21 +6,21 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Action, Outcome, Status
+from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import WriteError
-from covergen.core.files import remove_stale
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Outcome, Status
-from covergen.journal.runs import open_run
+from covergen.journal.open_run import open_run
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.session import open_session
-from covergen.pipeline.writing import Writer, encoded, fill_album, write_album
-from covergen.preview.review import Review
+from covergen.pipeline.write_album import Writer, encoded, fill_album, write_album
+from covergen.preview.check_against_library import Review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import AlbumPlan
+    from covergen.core.album import AlbumPlan
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import ApplyOptions
     from covergen.preview.manifest import Candidate

@@ -6,28 +6,29 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covergen.core.picture import encode
+from covergen.core.album import Action, AlbumPlan, Outcome
+from covergen.core.cover_encoding import encode
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import Action, AlbumPlan, Outcome
-from covergen.journal.runs import open_run
-from covergen.library.scanning.artists import artist_folders, artist_picture, is_within
+from covergen.journal.open_run import open_run
+from covergen.library.scanning.artist_folders import artist_folders, artist_picture, is_within
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds
-from covergen.pipeline.planning import limited
+from covergen.pipeline.plan_library import limited
 from covergen.pipeline.session import open_session
+from covergen.pipeline.time_estimate import Meter
 from covergen.pipeline.titling import note_untitled, titled
-from covergen.pipeline.writing import Writer, cleaned, write_beside
+from covergen.pipeline.write_album import Writer, cleaned, write_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from covergen.core.album import Album, AlbumEmbedding
+    from covergen.core.cover import Cover
     from covergen.core.picture import Picture
-    from covergen.core.types import Album, AlbumEmbedding, Cover
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PlanOptions, TagOptions
 

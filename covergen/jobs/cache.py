@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covergen.core.app_folders import cache_folder, state_folder
 from covergen.core.errors import JournalError
-from covergen.core.paths import cache_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,9 +54,9 @@ class Stored:
 
 def stored() -> Iterator[Stored]:
     """Yield every store in STORES, whether or not it exists yet. Read-only."""
-    from covergen.audio.store import stored_embeddings
+    from covergen.audio.embedding_cache import stored_embeddings
     from covergen.library.scanning.scan_cache import remembered_files
-    from covergen.training.latent_store import stored_latents
+    from covergen.training.latent_cache import stored_latents
 
     yield _of_database("embeddings", stored_embeddings())
     yield _of_database("latents", stored_latents())
@@ -100,13 +100,13 @@ def _prune(name: str, unused_days: int | None) -> int:
     days = _UNUSED_DAYS.get(name, 0) if unused_days is None else unused_days
     match name:
         case "embeddings":
-            from covergen.audio.store import EmbeddingStore
+            from covergen.audio.embedding_cache import EmbeddingCache
 
-            with closing(EmbeddingStore()) as embeddings:
+            with closing(EmbeddingCache()) as embeddings:
                 deleted = embeddings.prune(unused_days=days)
                 embeddings.compact()
         case "latents":
-            from covergen.training.latent_store import LatentStore
+            from covergen.training.latent_cache import LatentStore
 
             with closing(LatentStore()) as latents:
                 deleted = latents.prune(unused_days=days)
@@ -128,7 +128,7 @@ def _prune(name: str, unused_days: int | None) -> int:
 
 def _places() -> dict[str, Path]:
     """Return the file or folder of each store that is not a database."""
-    from covergen.words.store import words_folder
+    from covergen.words.vector_cache import words_folder
 
     return {
         "words": words_folder(),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import UsageError
-from covergen.core.files import remove_stale
-from covergen.gallery.sheet import Tile, save_sheet
-from covergen.library.pictures import read_pictures
-from covergen.library.tags import read_track
+from covergen.gallery.contact_sheet import Tile, save_sheet
+from covergen.library.pictures_in_files import read_pictures
+from covergen.library.read_track import read_track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

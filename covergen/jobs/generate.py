@@ -6,16 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from covergen.core.picture import Encoding, encode
+from covergen.core.cover_encoding import Encoding, encode
 from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.session import open_session
+from covergen.pipeline.time_estimate import Meter
 from covergen.pipeline.titling import note_untitled, titled
 
 if TYPE_CHECKING:
-    from covergen.core.types import AlbumEmbedding, Cover
+    from covergen.core.album import AlbumEmbedding
+    from covergen.core.cover import Cover
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs

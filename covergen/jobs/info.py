@@ -7,33 +7,35 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.album import Outcome
+from covergen.core.cover_encoding import is_own, read_provenance
 from covergen.core.errors import JournalError, TagError
-from covergen.core.picture import Picture, is_own, read_provenance
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome
 from covergen.journal.journal import Journal, WriteState
 from covergen.library.containers import holds_covers
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, shown_pictures
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, shown_pictures
+from covergen.library.read_track import read_track
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.library.tags import read_track
 from covergen.library.writing.fingerprint import has_fingerprint
 from covergen.library.writing.sidecar import is_own_file
-from covergen.pipeline.planning import plan_one, within_reach
-from covergen.pipeline.repaint import repaint
-from covergen.pipeline.words import KnownWords
+from covergen.pipeline.album_words import KnownWords
+from covergen.pipeline.repaint_command import repaint
+from covergen.pipeline.skip_rule import plan_album, within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from covergen.core.types import Album, AlbumPlan, Provenance, Track
+    from covergen.core.album import Album, AlbumPlan, Track
+    from covergen.core.cover import Provenance
     from covergen.journal.journal import Run
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
-    from covergen.pipeline.repaint import Option, Repaint
+    from covergen.pipeline.repaint_command import Option, Repaint
     from covergen.words.vocabulary import Term
 
 __all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
@@ -195,7 +197,7 @@ def album_infos(
     `preset` is the model whose words are looked up, if any. Raises SettingsError for mistakes in
     its vocabulary.
     """
-    with closing(ScanCache()) as scan_cache, closing(EmbeddingStore()) as store:
+    with closing(ScanCache()) as scan_cache, closing(EmbeddingCache()) as store:
         words = KnownWords(preset, store) if preset else None
         for item in scan(
             options.paths, options.scan, scan_cache, check_interrupted=check_interrupted
@@ -217,7 +219,7 @@ def album_infos(
 
 
 def _plan(album: Album, options: PlanOptions) -> AlbumPlan:
-    return within_reach(plan_one(album, options), options.write)
+    return within_reach(plan_album(album, options), options.write)
 
 
 def _other_options(options: PlanOptions) -> Iterator[tuple[dict[str, Option], PlanOptions]]:

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from covergen.core.album import Action, Outcome, Status
+from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.errors import CovergenError, UsageError
-from covergen.core.picture import Encoding, encode
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Outcome, Status
 from covergen.journal.lock import library_lock
 from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds, style_for
-from covergen.pipeline.planning import plan_library
+from covergen.pipeline.plan_library import plan_library
 from covergen.pipeline.session import open_session
+from covergen.pipeline.time_estimate import Meter, rates_key
 from covergen.pipeline.titling import note_untitled, titled
 from covergen.preview.album_entry import (
     album_entry,
@@ -37,12 +37,13 @@ from covergen.preview.folder import (
     tidy,
 )
 from covergen.preview.manifest import Candidate
-from covergen.preview.page import make_page, make_sheets
+from covergen.preview.page.build_page import make_page, make_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from covergen.core.types import Album, AlbumEmbedding, AlbumPlan, Cover, Provenance, Track
+    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
+    from covergen.core.cover import Cover, Provenance
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
     from covergen.preview.manifest import AlbumEntry, Manifest

@@ -7,27 +7,27 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
+from covergen.core.cover_encoding import is_own
 from covergen.core.errors import JournalError, TagError
-from covergen.core.picture import is_own
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status
 from covergen.journal.journal import Journal
-from covergen.journal.runs import open_run
-from covergen.library.pictures import read_pictures
-from covergen.library.scanning.artists import ARTIST_NAMES, folder_above, is_within
+from covergen.journal.open_run import open_run
+from covergen.library.pictures_in_files import read_pictures
+from covergen.library.scanning.artist_folders import ARTIST_NAMES, folder_above, is_within
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
 from covergen.pipeline.events import AlbumDone, FileFailed, NotJournalled
 from covergen.pipeline.session import open_session
-from covergen.pipeline.writing import cleaned
+from covergen.pipeline.write_album import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import Track
+    from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
 

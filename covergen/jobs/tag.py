@@ -6,24 +6,25 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from covergen.core.album import Action, AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import Action, AlbumPlan, Outcome
-from covergen.journal.runs import open_run
+from covergen.journal.open_run import open_run
 from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.estimate import Meter, rates_key
 from covergen.pipeline.events import AlbumDone, FileFailed
 from covergen.pipeline.painting import Seeds
-from covergen.pipeline.planning import plan_library
+from covergen.pipeline.plan_library import plan_library
 from covergen.pipeline.session import open_session
+from covergen.pipeline.time_estimate import Meter, rates_key
 from covergen.pipeline.titling import note_untitled, titled
-from covergen.pipeline.writing import Writer, cleaned, encoded, fill_album, write_album
+from covergen.pipeline.write_album import Writer, cleaned, encoded, fill_album, write_album
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from covergen.core.album import AlbumEmbedding
+    from covergen.core.cover import Cover
     from covergen.core.picture import Picture
-    from covergen.core.types import AlbumEmbedding, Cover
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions, TagOptions, WriteOptions

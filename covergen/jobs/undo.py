@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
+from covergen.core.album import Action, AlbumPlan, Outcome, Status, Track
+from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import UsageError
-from covergen.core.files import remove_stale
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status, Track
 from covergen.journal.journal import Journal, WriteState
 from covergen.journal.lock import library_lock
+from covergen.journal.open_run import journalled
 from covergen.journal.restore import take_back
-from covergen.journal.runs import journalled
 from covergen.library.writing.change import Stamp
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar

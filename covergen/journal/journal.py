@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from covergen.core.app_folders import state_folder
 from covergen.core.database import OtherVersionError, is_damaged, open_durable, used_bytes
 from covergen.core.errors import JournalError
-from covergen.core.paths import state_folder
 from covergen.journal.schema import (
     MIGRATIONS,
     RUNS,

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covergen.core.app_folders import state_folder
 from covergen.core.errors import BusyError
-from covergen.core.paths import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

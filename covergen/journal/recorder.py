@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from covergen.core.types import Album, Provenance, Track
+    from covergen.core.album import Album, Track
+    from covergen.core.cover import Provenance
     from covergen.journal.journal import Journal, Write
     from covergen.library.writing.change import Change, Record
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Outcome, Status
+from covergen.core.atomic_write import sync_file, sync_folder, temporary
 from covergen.core.errors import ItemError, WriteError
-from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.journal.journal import WriteState
 from covergen.library.writing.change import NOTHING, Stamp
-from covergen.library.writing.file_copy import copy_bytes, copy_metadata
+from covergen.library.writing.copy_with_permissions import copy_bytes, copy_metadata
 from covergen.library.writing.fingerprint import has_fingerprint
 from covergen.library.writing.rewrite import check_room, put_in_place, reason_to_skip
 from covergen.library.writing.sidecar import create_file

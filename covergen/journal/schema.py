@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen.core.types import Album, Provenance
+from covergen.core.album import Album
+from covergen.core.cover import Provenance
 from covergen.library.writing.change import Stamp
 
 if TYPE_CHECKING:

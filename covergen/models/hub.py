@@ -12,15 +12,15 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covergen.core.atomic_write import write_whole
 from covergen.core.errors import ModelError
-from covergen.core.files import write_whole
-from covergen.models.files import select
 from covergen.models.hub_errors import disk_full, hub_errors
+from covergen.models.part_files import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from covergen.models.files import Kind
+    from covergen.models.part_files import Kind
     from covergen.models.sources import HubName
 
 __all__ = ["cached_snapshot", "download"]

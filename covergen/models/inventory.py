@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelMissingError
-from covergen.models.files import select_in
 from covergen.models.locate import locate
+from covergen.models.part_files import select_in
 from covergen.models.sources import PAINTER_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covergen.models.files import Kind
+    from covergen.models.part_files import Kind
     from covergen.models.presets import Preset
 
 __all__ = ["Part", "parts_of"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from covergen.core.app_folders import config_folder
 from covergen.core.errors import ModelMissingError
-from covergen.core.paths import config_folder
 from covergen.models import hub
-from covergen.models.files import lacks_tokenizer, names_in, select_in
+from covergen.models.part_files import lacks_tokenizer, names_in, select_in
 from covergen.models.sources import (
     PACKAGE_PREFIX,
     PAINTER_FOLDER,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from covergen.models.files import Kind
+    from covergen.models.part_files import Kind
 
 __all__ = ["locate", "pull", "revision_of"]
 

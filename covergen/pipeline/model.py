@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from covergen.core.cover import PRINTS, Sampling
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError, ModelMissingError, OptionError, UsageError
-from covergen.core.types import PRINTS, Sampling
 from covergen.library.writing.change import file_hash
-from covergen.models.files import is_pipeline, select_in
 from covergen.models.locate import locate, revision_of
+from covergen.models.part_files import is_pipeline, select_in
 from covergen.models.presets import (
     UNNAMED,
     at_quality,
@@ -23,6 +23,7 @@ from covergen.models.presets import (
     unnamed_preset,
 )
 from covergen.models.sources import PROCEDURAL
+from covergen.pipeline.album_words import check_words, load_words
 from covergen.pipeline.events import (
     BaseChanged,
     DistilledBase,
@@ -30,7 +31,6 @@ from covergen.pipeline.events import (
     ModelLoading,
     NegativeUnused,
 )
-from covergen.pipeline.words import check_words, load_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
-    from covergen.core.types import PaintRequest
+    from covergen.core.cover import PaintRequest
     from covergen.diffusion.pipeline_config import PipelineConfig
     from covergen.models.presets import Preset
+    from covergen.pipeline.album_words import WordFinder
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
-    from covergen.pipeline.words import WordFinder
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from covergen.core.picture import Encoding
+from covergen.core.cover_encoding import Encoding
 from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions
 from covergen.library.writing.rewrite import RewriteOptions

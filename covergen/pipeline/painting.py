@@ -10,17 +10,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import covergen
-from covergen.audio.embed import embed_tracks, mean_embedding
+from covergen.audio.embed_tracks import embed_tracks, mean_embedding
+from covergen.core.album import AlbumEmbedding, Outcome, TrackEmbedding
+from covergen.core.cover import Cover, PaintRequest, Provenance
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import (
-    AlbumEmbedding,
-    Cover,
-    Outcome,
-    PaintRequest,
-    Provenance,
-    TrackEmbedding,
-)
 from covergen.finish.finishes import apply_finish
 from covergen.pipeline.ahead import Ahead, Relay, Stopped
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
@@ -35,14 +29,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
-    from covergen.audio.decoder import Decoders
-    from covergen.audio.store import EmbeddingStore, TrackVectors
-    from covergen.core.types import Album, AlbumPlan, Track
+    from covergen.audio.decoder_pool import Decoders
+    from covergen.audio.embedding_cache import EmbeddingCache, TrackVectors
+    from covergen.core.album import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
-    from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.model import FoundModel, Model
     from covergen.pipeline.options import PaintOptions
+    from covergen.pipeline.time_estimate import Meter
 
     Finish: TypeAlias = Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], "Result"]
 
@@ -80,7 +74,7 @@ class Seeds:
 def paint_plans(
     plans: Iterator[AlbumPlan],
     options: PaintOptions,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     *,
     seeds: Seeds,
     meter: Meter,
@@ -148,7 +142,7 @@ def _taken(painted: Ahead[list[Future[Item]]], relay: Relay[AlbumPlan]) -> Itera
 
 def _paint(
     found: FoundModel,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     seeds: Seeds,
     meter: Meter,
     relay: Relay[AlbumPlan],

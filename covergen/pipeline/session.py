@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.audio.store import EmbeddingStore
-from covergen.core.files import remove_stale
-from covergen.core.paths import cache_folder, state_folder
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.app_folders import cache_folder, state_folder
+from covergen.core.atomic_write import remove_stale
 from covergen.library.scanning.scan_cache import ScanCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covergen.core.types import Track
+    from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
 
 __all__ = ["Session", "open_session"]
@@ -27,7 +27,7 @@ class Session:
     """The open caches of a job. `run` is None if nothing is recorded in the journal."""
 
     scan_cache: ScanCache
-    store: EmbeddingStore
+    store: EmbeddingCache
     run: RunRecorder | None
 
     def note_written(self, track: Track) -> None:
@@ -55,6 +55,6 @@ def open_session(
     with (
         run or nullcontext() as recorder,
         closing(ScanCache()) as scan_cache,
-        closing(EmbeddingStore()) as store,
+        closing(EmbeddingCache()) as store,
     ):
         yield Session(scan_cache=scan_cache, store=store, run=recorder)

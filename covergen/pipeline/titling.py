@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covergen.core.types import Cover
+from covergen.core.cover import Cover
 from covergen.pipeline.events import Untitled
 
 if TYPE_CHECKING:
-    from covergen.core.types import Album
+    from covergen.core.album import Album
     from covergen.pipeline.events import Emit
     from covergen.pipeline.options import PaintOptions
 

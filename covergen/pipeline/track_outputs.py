@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Action, AlbumPlan, Outcome, Status
+from covergen.core.atomic_write import remove_stale, write_whole
 from covergen.core.errors import ItemError, UsageError
-from covergen.core.files import remove_stale, write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
 from covergen.library.scanning.playlist import is_playlist, scan_playlist
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.pipeline.events import AlbumDone, FileFailed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from covergen.core.types import Album
+    from covergen.core.album import Album
     from covergen.library.scanning.scan_cache import ScanCache
     from covergen.pipeline.events import CheckInterrupted, Emit
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.core.types import PaintRequest, Sampling
+    from covergen.core.cover import PaintRequest, Sampling
 
 __all__ = ["MoodProbe", "Poster", "check_styles", "load_poster"]
 

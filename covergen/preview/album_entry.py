@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from covergen.core.types import Album, AlbumPlan
+    from covergen.core.album import Album, AlbumPlan
 
 __all__ = [
     "album_entry",

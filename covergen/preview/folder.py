@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.audio.page_excerpt import page_excerpt
+from covergen.audio.preview_excerpt import page_excerpt
+from covergen.core.atomic_write import write_whole
 from covergen.core.errors import DecodeError, UsageError
-from covergen.core.files import write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.safe_path import inside
 from covergen.gallery.thumbnail import save_thumbnail

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import covergen
+from covergen.core.album import Action
+from covergen.core.atomic_write import replacing, write_whole
 from covergen.core.errors import UsageError
-from covergen.core.files import replacing, write_whole
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.core.safe_path import is_inner_name
-from covergen.core.types import Action
 from covergen.preview.origins import is_preview_id
 
 __all__ = ["MANIFEST_NAME", "AlbumEntry", "Candidate", "Manifest", "ManifestHeader", "TrackEntry"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covergen.core.files import write_whole
+from covergen.core.app_folders import state_folder
+from covergen.core.atomic_write import write_whole
 from covergen.core.os_errors import write_errors
-from covergen.core.paths import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from covergen.audio.clap import AudioEncoder
-from covergen.core.types import FINISHES, Sampling
+from covergen.core.cover import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.models.presets import load_presets
 from covergen.poster.model import load_poster

@@ -18,11 +18,11 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
+from covergen.core.atomic_write import write_whole
 from covergen.core.errors import TrainingError
-from covergen.core.files import write_whole
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.training.events import CheckpointDamaged
-from covergen.training.output import saved_steps
+from covergen.training.output_folder import saved_steps
 
 __all__ = ["Checkpoint", "find_checkpoint", "save_checkpoint"]
 

@@ -27,8 +27,8 @@ from covergen.core.errors import TrainingError
 from covergen.diffusion.base import Vae
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
-from covergen.training.latent_store import LatentStore
-from covergen.training.pictures import make_views
+from covergen.training.latent_cache import LatentStore
+from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 
 __all__ = ["Encoder", "from_array", "from_pictures"]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covergen.compute.memory import is_out_of_memory, release_cached
+from covergen.core.cover import Sampling
 from covergen.core.errors import Interrupted, TrainingError
 from covergen.core.seeds import seed_for
-from covergen.core.types import Sampling
 from covergen.diffusion.adapter import inspect, save
 from covergen.diffusion.base_config import mark_of
 from covergen.diffusion.painter import Painter
@@ -33,12 +33,12 @@ from covergen.training.events import (
     Validated,
 )
 from covergen.training.examples import Pairs
-from covergen.training.frozen import Frozen
-from covergen.training.learner import Learner, sum_processes
-from covergen.training.memory import MicroBatch
-from covergen.training.output import BEST_ADAPTER, last_step
+from covergen.training.frozen_base import Frozen
+from covergen.training.micro_batch import MicroBatch
+from covergen.training.output_folder import BEST_ADAPTER, last_step
 from covergen.training.recipe import Recipe
-from covergen.training.sheet import SAMPLES, paint_sheet
+from covergen.training.sample_sheet import SAMPLES, paint_sheet
+from covergen.training.trainable_weights import Learner, sum_processes
 
 __all__ = [
     "AdapterNames",

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from covergen.core.errors import UsageError
 
-__all__ = ["RECIPES", "Crop", "Optimizer", "Precision", "Recipe", "learning_rate"]
+__all__ = ["RECIPES", "Crop", "Optimizer", "Precision", "Recipe"]
 
 _MAX_TOKENS = 8
 
@@ -175,16 +175,3 @@ _REFERENCE = Recipe(
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": Recipe(), "reference": _REFERENCE})
-
-
-def learning_rate(recipe: Recipe, step: int, steps: int, *, peak: float | None = None) -> float:
-    """The learning rate after `step` of `steps`: linear warm-up, then cosine decay to 0.
-
-    `peak`: its maximum, None for the recipe's `learning_rate`.
-    """
-    peak = recipe.learning_rate if peak is None else peak
-    warm_up = min(recipe.warm_up_steps, steps // 10)
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    done = (step - warm_up) / (steps - warm_up)
-    return peak * (1 + math.cos(math.pi * done)) / 2

@@ -13,7 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from covergen.core.files import write_whole
+from covergen.core.atomic_write import write_whole
 from covergen.training.chart import make_chart
 from covergen.training.events import (
     LOSSES_TOGETHER,
@@ -24,15 +24,15 @@ from covergen.training.events import (
     Validated,
 )
 from covergen.training.log import read_log
-from covergen.training.output import BEST_ADAPTER
-from covergen.training.sheet import SAMPLES
+from covergen.training.output_folder import BEST_ADAPTER
+from covergen.training.sample_sheet import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from covergen.training.chart import Chart
     from covergen.training.recipe import Recipe
-    from covergen.training.train import AdapterNames
+    from covergen.training.train_adapter import AdapterNames
 
 __all__ = ["write_report"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from covergen.typography.block import lettering
 from covergen.typography.ground import CONTRAST, Ground, contrast, luminance
-from covergen.typography.layouts import OPEN_LAYOUTS, PLAIN_LAYOUTS, Design, Words
+from covergen.typography.title_layouts import OPEN_LAYOUTS, PLAIN_LAYOUTS, Design, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from covergen.typography.block import Line
     from covergen.typography.ground import Color
-    from covergen.typography.layouts import Layout
+    from covergen.typography.title_layouts import Layout
 
 __all__ = ["Composition", "compose"]
 

@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from covergen.core.app_folders import config_folder
 from covergen.core.errors import SettingsError
-from covergen.core.paths import config_folder
 from covergen.core.toml import read_toml
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import torch
 from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
 
 from covergen.audio.clap import AudioEncoder
-from covergen.audio.embed import embed_tracks
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embed_tracks import embed_tracks
+from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.audio.windows import WINDOW_SAMPLES
-from covergen.core.types import TrackEmbedding
+from covergen.core.album import TrackEmbedding
 from tests.benchmarks.front import EXTRACTOR, WORKERS, reference_features
 from tests.benchmarks.race import Figure, Race
 from tests.benchmarks.songs import FORMATS, make_songs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.core.types import Track
+    from covergen.core.album import Track
     from tests.benchmarks.race import Row, Setting
 
 __all__ = ["embed"]
@@ -79,7 +79,7 @@ class _Ours:
 
     def run(self) -> None:
         self.busy_seconds, start = 0.0, time.perf_counter()
-        with closing(EmbeddingStore(next(self._stores))) as store:
+        with closing(EmbeddingCache(next(self._stores))) as store:
             results = embed_tracks(
                 self._tracks,
                 self,  # type: ignore[arg-type]  # wraps an audio encoder

@@ -13,10 +13,10 @@ import librosa
 import numpy as np
 from transformers import ClapFeatureExtractor
 
-from covergen.audio.embed import embed_tracks
+from covergen.audio.embed_tracks import embed_tracks
+from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.audio.mel import LogMel
-from covergen.audio.store import EmbeddingStore
-from covergen.core.types import TrackEmbedding
+from covergen.core.album import TrackEmbedding
 from covergen.starter.recipe.models import MEL
 from tests.benchmarks.race import Race
 from tests.benchmarks.songs import FORMATS, make_songs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from covergen.core.types import Track
+    from covergen.core.album import Track
     from tests.benchmarks.race import Row, Setting
 
 __all__ = ["EXTRACTOR", "WORKERS", "front", "reference_features"]
@@ -73,7 +73,7 @@ class _Front:
         self.log_mel = LogMel(MEL)
 
     def run(self) -> None:
-        with closing(EmbeddingStore(next(self._stores))) as store:
+        with closing(EmbeddingCache(next(self._stores))) as store:
             results = embed_tracks(
                 self._tracks,
                 self,  # type: ignore[arg-type]  # stands in for an audio encoder

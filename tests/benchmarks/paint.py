@@ -20,8 +20,8 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
-from covergen.cli.output.text import sampling_text
-from covergen.core.types import PaintRequest, Sampling
+from covergen.cli.output.lines import sampling_text
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.sampler import guides
 from covergen.diffusion.sampler import paint as paint_requests

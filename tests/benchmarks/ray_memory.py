@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.album import Action, Album, AlbumPlan, Track
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Track
 from covergen.pipeline.engines import paint_plans, ray_driver
-from covergen.pipeline.estimate import Meter
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
+from covergen.pipeline.time_estimate import Meter
 from tests.ray_worker import InstantWorker
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = home
         start = time.monotonic()
-        with closing(EmbeddingStore()) as store:
+        with closing(EmbeddingCache()) as store:
             painted = paint_plans(
                 _plans(count),
                 options,

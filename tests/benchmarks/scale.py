@@ -25,8 +25,8 @@ from PIL import Image
 from covergen.audio.mel import LogMel
 from covergen.audio.same_sound import same_sound
 from covergen.audio.windows import read_excerpt
+from covergen.core.album import Album, Status
 from covergen.core.picture import Picture
-from covergen.core.types import Album, Status
 from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover

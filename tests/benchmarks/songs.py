@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 
-from covergen.core.types import Track
+from covergen.core.album import Track
 
 if TYPE_CHECKING:
     from pathlib import Path

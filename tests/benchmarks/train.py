@@ -18,8 +18,8 @@ from covergen.training.events import StepDone
 from covergen.training.examples import Example
 from covergen.training.loop import steps_ahead
 from covergen.training.recipe import RECIPES, Precision, Recipe
-from covergen.training.train import AdapterNames
-from covergen.training.train import train as train_adapter
+from covergen.training.train_adapter import AdapterNames
+from covergen.training.train_adapter import train as train_adapter
 from tests.benchmarks.models import base_and_adapter
 from tests.benchmarks.race import Missing, Race, Row, Setting
 from tests.plain_diffusion import embeddings

@@ -14,9 +14,9 @@ import numpy as np
 
 from covergen.audio.same_sound import same_sound
 from covergen.audio.sound_file import write_sound
-from covergen.core.files import sync_file
+from covergen.core.album import Album, Status
+from covergen.core.atomic_write import sync_file
 from covergen.core.picture import Picture
-from covergen.core.types import Album, Status
 from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from covergen.core.album import Action
 from covergen.core.reasons import Reason
-from covergen.core.types import Action
 from covergen.gallery.thumbnail import save_thumbnail
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import paint
 from covergen.preview.manifest import AlbumEntry, Candidate, ManifestHeader, TrackEntry
-from covergen.preview.page import make_page
+from covergen.preview.page.build_page import make_page
 from tests.media import encode
 
 __all__ = ["ARTISTS", "HOSTILE", "PREVIEW", "SEED", "album", "candidates", "lay_out", "library"]

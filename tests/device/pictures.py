@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from covergen.core.types import SCHEDULERS, Sampling
+from covergen.core.cover import SCHEDULERS, Sampling
 from covergen.diffusion.painter import load_painter
 from tests.device.machine import limited_memory, peak_bytes
 from tests.device.setting import difference, paint

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import covergen.starter
-from covergen.core.types import PaintRequest
+from covergen.core.cover import PaintRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from covergen.core.types import Sampling
+    from covergen.core.cover import Sampling
     from covergen.diffusion.painter import Painter
 
 __all__ = ["Record", "Setting", "Skip", "difference", "embeddings", "paint"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from covergen.core.types import Sampling
+from covergen.core.cover import Sampling
 from covergen.diffusion.painter import load_painter
 from tests.device.machine import matrix_rate, peak_bytes, synchronize
 from tests.device.setting import paint

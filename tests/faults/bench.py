@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.core.picture import Encoding, encode
-from covergen.core.types import AlbumPlan, Cover, Outcome
+from covergen.core.album import AlbumPlan, Outcome
+from covergen.core.cover import Cover
+from covergen.core.cover_encoding import Encoding, encode
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.pipeline.plan_album import plan_album
+from covergen.pipeline.skip_rule import plan_by_covers
 from covergen.preview.album_entry import album_entry, file_stem
 from covergen.preview.folder import COVERS, keep_cover
 from covergen.preview.manifest import Candidate, Manifest, ManifestHeader
@@ -113,7 +114,7 @@ class Bench:
                 (self.library,), ScanOptions(), scan_cache, check_interrupted=lambda: None
             ):
                 if not isinstance(album, Outcome):
-                    self._preview_album(plan, plan_album(album, force=True, fill=False))
+                    self._preview_album(plan, plan_by_covers(album, force=True, fill=False))
 
     def _preview_album(self, plan: Manifest, album_plan: AlbumPlan) -> None:
         album = album_entry(album_plan, (self.library,))

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from covergen.audio.audio_span import sound_span
 from covergen.audio.same_sound import same_sound
-from covergen.audio.span import sound_span
 from covergen.audio.windows import read_excerpt
+from covergen.core.album import Outcome, Status, Track
 from covergen.core.errors import ItemError
 from covergen.core.picture import Picture
-from covergen.core.types import Outcome, Status, Track
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.read_track import read_track
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.faults.fuzz_files import mutate, read_seeds

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from covergen.cli.main import cli
-from covergen.cli.output.progress import Renderer
+from covergen.cli.output.renderer import Renderer
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.pipeline.events import AlbumDone
 from tests.tiny_base import make_tiny_adapter, make_tiny_base

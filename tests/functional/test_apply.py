@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from covergen.cli.main import cli
-from covergen.core.picture import is_own
+from covergen.core.cover_encoding import is_own
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from covergen.core.paths import cache_folder, state_folder
+from covergen.core.app_folders import cache_folder, state_folder
 from covergen.journal.lock import library_lock
-from covergen.training.latent_store import LatentStore
+from covergen.training.latent_cache import LatentStore
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import CONTAINERS, Library
 

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from covergen.core.types import Sampling
+from covergen.core.cover import Sampling
 from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.journal.lock import library_lock
 from covergen.models.presets import load_presets
@@ -431,10 +431,10 @@ def test_error_if_the_model_cannot_be_saved(
     def refuse(path: Path, data: bytes) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("covergen.models.save.write_whole", refuse)
+    monkeypatch.setattr("covergen.models.save_preset.write_whole", refuse)
     error = run(*words, expect=1).stderr
     assert f"--adapter {tmp_path / 'out/adapter.safetensors'}" in error
-    monkeypatch.setattr("covergen.models.save._is_writable", lambda _: False)
+    monkeypatch.setattr("covergen.models.save_preset._is_writable", lambda _: False)
     for more in ((), ("--dry-run",)):
         assert "cannot be written" in run(*words, "--resume", *more, expect=2).stderr
 

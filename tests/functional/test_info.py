@@ -12,8 +12,8 @@ from mutagen.mp4 import MP4
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from covergen.core.paths import state_folder
-from covergen.library.pictures import read_pictures
+from covergen.core.app_folders import state_folder
+from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
 from tests.media import Library, put_picture

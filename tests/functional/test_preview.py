@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from covergen.core.reasons import Reason
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import (
     Run,
     ctrl_c_after_an_album,

@@ -20,20 +20,20 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.cli.main import cli
+from covergen.core.album import Action, Album, AlbumPlan, Track
 from covergen.core.errors import ModelError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Cover, Track
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress
-from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
+from covergen.pipeline.time_estimate import Meter
 from tests.media import encode
 from tests.ray_worker import InstantWorker
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ray._private.node import Node
     from ray.cluster_utils import Cluster
 
+    from covergen.core.cover import Cover
     from covergen.pipeline.engines.ray_worker import Order, Setup
     from covergen.pipeline.events import Event
     from tests.functional.conftest import TinyModel
@@ -270,7 +271,7 @@ def test_an_album_whose_folder_is_gone_does_not_stop_the_others(
 ) -> None:
     gone, here = (_plan(number, originals / folder) for number, folder in enumerate(("gone", "0")))
     events: list[Event] = []
-    with closing(EmbeddingStore()) as store:
+    with closing(EmbeddingCache()) as store:
         embedded = embed_plans(
             iter([gone, here]),
             _options(cluster, tiny_model, "cpu"),
@@ -361,7 +362,7 @@ class _Run:
     events: list[Event] = field(default_factory=list)
 
     def covers(self, plans: Iterator[AlbumPlan]) -> Iterator[Cover]:
-        with closing(EmbeddingStore()) as store:
+        with closing(EmbeddingCache()) as store:
             covers = paint_plans(
                 plans,
                 self.options,

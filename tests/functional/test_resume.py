@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.core.picture import read_provenance
+from covergen.core.cover_encoding import read_provenance
 from covergen.diffusion import sampler
 from covergen.journal import restore
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.writing import rewrite, sidecar
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, picture_bytes, put_picture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.app_folders import state_folder
 from covergen.core.errors import Interrupted
-from covergen.core.paths import state_folder
 from covergen.jobs.strip import StripOptions, strip
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import CONTAINERS, Library, encode
 

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from covergen.cli.output.text import reason_text
+from covergen.cli.output.lines import reason_text
 from covergen.core.reasons import Reason
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, provenance, snapshot
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 

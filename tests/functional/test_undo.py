@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from mutagen.id3 import ID3, TIT2
 
-from covergen.core.paths import state_folder
-from covergen.core.picture import Encoding, encode
+from covergen.core.album import Action, AlbumPlan
+from covergen.core.app_folders import state_folder
+from covergen.core.cover import Cover
+from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Cover
 from covergen.journal.journal import Journal
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from covergen.pipeline.options import WriteOptions
-from covergen.pipeline.writing import Writer, write_album
+from covergen.pipeline.write_album import Writer, write_album
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, picture_bytes, put_picture
 from tests.unit.journal.test_lock import holder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, provenance
 from tests.media import Library
 

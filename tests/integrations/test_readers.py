@@ -20,7 +20,7 @@ import taglib
 from click.testing import CliRunner
 
 from covergen.cli.main import cli
-from covergen.library.pictures import read_pictures
+from covergen.library.pictures_in_files import read_pictures
 from tests.integrations.environments import node_modules_with, python_with
 from tests.integrations.mpd import Mpd, running_mpd
 from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes, put_picture

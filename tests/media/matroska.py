@@ -16,7 +16,7 @@ _NAMES = {
 
 
 def put_matroska_tags(path: Path, tags: Mapping[str, str]) -> None:
-    """Add tags, named as the fields of `covergen.core.types.Track`."""
+    """Add tags, named as the fields of `covergen.core.album.Track`."""
     remuxed(path, path, tags={_NAMES.get(name, name): value for name, value in tags.items()})
 
 

@@ -72,7 +72,7 @@ _OPENERS: dict[str, Any] = {
 
 
 def put_tags(path: Path, container: str, tags: Mapping[str, str], *, id3_version: int = 3) -> None:
-    """Write tags, named like the fields of `covergen.core.types.Track`, and keep all others.
+    """Write tags, named like the fields of `covergen.core.album.Track`, and keep all others.
 
     Numbers may be "3" or "3/12"; `compilation` is "1" or absent. `id3_version` is 3 or 4.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from covergen.cli.confirm import confirmed_plan
+from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import (
     console_options,
@@ -18,7 +19,6 @@ from covergen.cli.options import (
     write_options,
     yes_option,
 )
-from covergen.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions

@@ -11,7 +11,7 @@ import click
 
 from covergen.cli.options import json_option, yes_option
 from covergen.cli.output import jsonl
-from covergen.cli.output.text import byte_size, counted, shown
+from covergen.cli.output.lines import byte_size, counted, shown
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 from covergen.jobs.cache import MADE_AGAIN, PRUNED_UNASKED, STORES, stored, stored_models

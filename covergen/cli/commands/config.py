@@ -27,7 +27,7 @@ _SOURCES = {
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Show where covergen's files are, and each option's value and where it comes from."""
-    from covergen.core.paths import cache_folder, config_folder, state_folder
+    from covergen.core.app_folders import cache_folder, config_folder, state_folder
 
     root = ctx.find_root()
     file = config_file()

@@ -23,8 +23,7 @@ from covergen.cli.options import (
     quiet_option,
     scan_options,
 )
-from covergen.cli.output import jsonl
-from covergen.cli.output import text as lines
+from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError, WriteError
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from covergen.datasets.folder import Dataset, Problem
     from covergen.jobs.dataset.from_library import CollectOptions
     from covergen.library.scanning.scan import ScanOptions
-    from covergen.pipeline.events import PlanTotals
+    from covergen.pipeline.totals import PlanTotals
 
 __all__ = ["dataset"]
 

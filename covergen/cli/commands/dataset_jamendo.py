@@ -17,8 +17,7 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.option_group import option_group
 from covergen.cli.options import console_options
-from covergen.cli.output import jsonl
-from covergen.cli.output import text as lines
+from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import DownloadError, UsageError

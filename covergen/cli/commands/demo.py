@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import paint_options
 from covergen.cli.options import console_options, seed_option
 from covergen.cli.output.bars import bar
-from covergen.cli.output.text import counted
-from covergen.cli.sections import SectionedCommand
+from covergen.cli.output.lines import counted
 from covergen.cli.value_types import WholeNumber
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import click
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import clap_options, compute_options, engine_options
 from covergen.cli.options import console_options, paths_argument, scan_options
-from covergen.core.types import Action
+from covergen.core.album import Action
 
 if TYPE_CHECKING:
     from covergen.cli.model_options import ComputeOptions

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covergen.cli.help_sections import ADVANCED, SectionedCommand
 from covergen.cli.interrupt import interruptible
 from covergen.cli.model_options import base_option, clap_options, compute_options
 from covergen.cli.options import json_option, quiet_option
-from covergen.cli.output import jsonl
-from covergen.cli.output import text as lines
-from covergen.cli.sections import ADVANCED, SectionedCommand
+from covergen.cli.output import jsonl, lines
 from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import Interrupted
 
@@ -262,7 +261,7 @@ def _dry_run(checked: Checked, *, quiet: bool, as_json: bool) -> None:
 
 
 def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
-    from covergen.cli.output.training_progress import left_out_line, validation_text
+    from covergen.cli.output.training_renderer import left_out_line, validation_text
 
     recipe, output = checked.options.recipe, checked.options.output
     for name, reason in plan.left_out.items():
@@ -284,7 +283,7 @@ def _plan_lines(plan: FinetunePlan, checked: Checked) -> Iterator[str]:
 
 
 def _run(checked: Checked, choice: ModelChoice, *, quiet: bool, as_json: bool) -> None:
-    from covergen.cli.output.training_progress import FinetuneRenderer
+    from covergen.cli.output.training_renderer import FinetuneRenderer
     from covergen.jobs.finetune.run import finetune as train_adapter
 
     options = checked.options

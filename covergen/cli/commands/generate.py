@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
-from covergen.cli.sections import SectionedCommand
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.core.picture import Encoding
+    from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.options import PaintOptions, RayOptions
 

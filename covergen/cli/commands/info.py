@@ -18,10 +18,10 @@ from covergen.cli.options import (
     written_plan,
 )
 from covergen.cli.output import jsonl
-from covergen.cli.output.info_text import command_words, info_lines, option_words
-from covergen.cli.output.progress import file_line
+from covergen.cli.output.info_lines import command_words, info_lines, option_words
+from covergen.cli.output.renderer import file_line
+from covergen.core.album import Outcome, Status
 from covergen.core.errors import TagError, UsageError
-from covergen.core.types import Outcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import click
 
 from covergen.cli.options import json_option, quiet_option
 from covergen.cli.output import jsonl
-from covergen.cli.output.text import byte_size, sampling_text, shown
+from covergen.cli.output.lines import byte_size, sampling_text, shown
 from covergen.models.sources import PROCEDURAL, HubName, parse_source
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
 
 def _check_base(preset: Preset, folder: Path) -> None:
     """Check a base before its weights are downloaded. Raises ModelError."""
-    from covergen.models.files import is_pipeline
+    from covergen.models.part_files import is_pipeline
     from covergen.pipeline.model import check_adapter
 
     pipeline = preset.pipeline or is_pipeline(folder)
@@ -173,7 +173,7 @@ def _state(parts: tuple[Part, ...]) -> str:
 
 def _is_pipeline(preset: Preset, parts: tuple[Part, ...]) -> bool:
     """Whether diffusers paints with the base, as far as that is known."""
-    from covergen.models.files import is_pipeline
+    from covergen.models.part_files import is_pipeline
 
     base = parts[0].path
     return preset.pipeline or (base is not None and is_pipeline(base))

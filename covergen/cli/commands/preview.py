@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from covergen.cli.confirm import count
+from covergen.cli.help_sections import ADVANCED, SECTIONS, SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.options import (
@@ -25,8 +26,7 @@ from covergen.cli.options import (
     size_option,
     written_plan,
 )
-from covergen.cli.output.text import shown
-from covergen.cli.sections import ADVANCED, SECTIONS, SectionedCommand
+from covergen.cli.output.lines import shown
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import Interrupted, UsageError
 
@@ -171,7 +171,7 @@ def preview(
 def _run(options: PreviewOptions, console: ConsoleOptions) -> None:
     from covergen.jobs.preview import preview as paint_preview
     from covergen.pipeline.model import check_model
-    from covergen.pipeline.planning import planned
+    from covergen.pipeline.plan_library import planned
     from covergen.preview.folder import check_preview
 
     is_resumed = check_preview(options)

@@ -9,7 +9,7 @@ import click
 
 from covergen.cli.options import json_option
 from covergen.cli.output import jsonl
-from covergen.cli.output.text import counted, shown
+from covergen.cli.output.lines import counted, shown
 
 if TYPE_CHECKING:
     from covergen.journal.journal import Run
@@ -28,7 +28,7 @@ def runs(*, as_json: bool) -> None:
 
     Shows each run's number (for `covergen undo`), start, action, state and paths.
     """
-    from covergen.journal.runs import known_runs
+    from covergen.journal.open_run import known_runs
 
     known = known_runs()
     if known and not as_json:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from covergen.cli.artists import artist_options, run_artists
 from covergen.cli.commands.preview import preview as preview_command
 from covergen.cli.commands.preview import review_options, run_as_preview
+from covergen.cli.commands.tag_artists import artist_options, run_artists
 from covergen.cli.confirm import confirmed_painting, count, show_totals
+from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.option_group import option_group
@@ -26,17 +27,15 @@ from covergen.cli.options import (
     written_plan,
     yes_option,
 )
-from covergen.cli.output import text as lines
-from covergen.cli.sections import SectionedCommand
+from covergen.cli.output import lines
 from covergen.core.errors import ModelError, SettingsError, UsageError
 from covergen.core.reasons import Reason
-from covergen.pipeline.estimate import load_rates, rates_key
+from covergen.pipeline.time_estimate import load_rates, rates_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from covergen.cli.options import ConsoleOptions
-    from covergen.pipeline.events import PlanTotals, Tally
     from covergen.pipeline.options import (
         PaintOptions,
         PlanOptions,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         TagOptions,
         WriteOptions,
     )
+    from covergen.pipeline.totals import PlanTotals, Tally
 
 __all__ = ["tag"]
 
@@ -130,7 +130,7 @@ def _preview(ctx: click.Context, *, dry_run: bool) -> None:
 
 
 def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
-    from covergen.pipeline.planning import planned
+    from covergen.pipeline.plan_library import planned
 
     totals = count(partial(planned, tag_options.plan), console, show=True)
     totals_lines = _totals_lines(tag_options, totals)
@@ -150,7 +150,7 @@ def _find_obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
 
 
 def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:
-    from covergen.pipeline.planning import planned
+    from covergen.pipeline.plan_library import planned
 
     renderer = console.renderer(tag_options.plan.scan.per)
     plans = partial(planned, tag_options.plan)

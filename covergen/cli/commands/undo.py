@@ -13,7 +13,7 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.job_runner import run_job
 from covergen.cli.options import console_options, dry_run_option, hardlinks_option, yes_option
 from covergen.cli.output.bars import bar
-from covergen.cli.output.text import shown
+from covergen.cli.output.lines import shown
 from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 

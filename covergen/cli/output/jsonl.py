@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     import click
 
+    from covergen.core.album import Album, AlbumPlan, Outcome
     from covergen.core.reasons import Reason
-    from covergen.core.types import Album, AlbumPlan, Outcome
-    from covergen.pipeline.events import AlbumDone, PlanTotals, Tally
+    from covergen.pipeline.events import AlbumDone
+    from covergen.pipeline.totals import PlanTotals, Tally
 
 __all__ = [
     "FORMAT",

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from covergen.audio.mp3_cut import cut_mp3
+from covergen.core.atomic_write import sync_file, temporary
 from covergen.core.errors import DecodeError, ItemError
-from covergen.core.files import sync_file, temporary
 from covergen.core.os_errors import write_errors
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason

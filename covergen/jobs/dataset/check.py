@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from covergen.core.os_errors import write_errors
 from covergen.datasets.examine import Examined, Health, examine
-from covergen.gallery.sheet import Tile, save_sheet
+from covergen.gallery.contact_sheet import Tile, save_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

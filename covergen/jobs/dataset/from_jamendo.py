@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import DownloadError, ItemError, WriteError
-from covergen.core.files import remove_stale
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Outcome, Status, Track
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.jamendo.catalogue import Page, pages
 from covergen.datasets.jamendo.collect import audio_file, collect, obstacle

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Outcome, Status
+from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import DecodeError, UsageError, WriteError
-from covergen.core.files import remove_stale
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.metadata import MetadataFile, read_metadata
@@ -24,8 +24,8 @@ from covergen.pipeline.events import AlbumDone, FileFailed, TrackEmbedded
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from covergen.core.album import Album, AlbumPlan, Track
     from covergen.core.picture import Picture
-    from covergen.core.types import Album, AlbumPlan, Track
     from covergen.datasets.metadata import Row
     from covergen.pipeline.events import CheckInterrupted, Emit
 

@@ -6,10 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from covergen.audio.embed import embed_tracks
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embed_tracks import embed_tracks
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.album import Outcome, Track
 from covergen.core.errors import DecodeError, TrainingError
-from covergen.core.types import Outcome, Track
 from covergen.datasets.embeddings import read_embedding
 from covergen.training.examples import Example
 
@@ -60,7 +60,7 @@ def make_examples(
     vectors = dict(_read(pairs, audio_encoder, leave_out))
     missing = _own_first([pair for pair in pairs if pair.stem not in vectors], *process)
     tracks = dict(_tracks(missing, leave_out))
-    with closing(EmbeddingStore()) as store:
+    with closing(EmbeddingCache()) as store:
         embedded = embed_tracks(
             tracks.values(),
             audio_encoder,

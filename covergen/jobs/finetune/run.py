@@ -24,15 +24,15 @@ from covergen.jobs.finetune.starting_point import starting_point
 from covergen.journal.lock import library_lock
 from covergen.library.writing.change import file_hash
 from covergen.models.presets import lora_texts
-from covergen.models.save import save_preset
+from covergen.models.save_preset import save_preset
 from covergen.models.sources import anchored
 from covergen.pipeline.events import GpuUnused
-from covergen.training.disk import disk_bytes
+from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
 from covergen.training.optimizer import check_optimizer
 from covergen.training.report import write_report
-from covergen.training.train import AdapterNames, train
+from covergen.training.train_adapter import AdapterNames, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
-    from covergen.training.train import Initial, Trained
+    from covergen.training.train_adapter import Initial, Trained
 
 __all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
 

@@ -12,7 +12,7 @@ from covergen.diffusion.adapter_file import LORA_PREFIX, PROJECTION_PREFIX, insp
 from covergen.diffusion.base_config import read_config
 from covergen.models.presets import load_presets
 from covergen.pipeline.model import locate_part
-from covergen.training.train import Initial
+from covergen.training.train_adapter import Initial
 
 if TYPE_CHECKING:
     from pathlib import Path

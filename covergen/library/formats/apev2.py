@@ -24,7 +24,7 @@ from covergen.library.formats.embedded_picture import (
 )
 from covergen.library.formats.splice import outside, splice
 from covergen.library.formats.tag_format import TagFormat
-from covergen.library.formats.texts import (
+from covergen.library.formats.texts_for_id3 import (
     ID3V1_BYTES,
     Texts,
     from_apev2_items,

@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from covergen.library.formats.splice import splice
 from covergen.library.formats.tag_format import Place
-from covergen.library.formats.texts import (
+from covergen.library.formats.texts_for_id3 import (
     Texts,
     from_aiff_chunks,
     from_diin_chunks,

@@ -31,7 +31,7 @@ from covergen.library.formats.embedded_picture import (
 from covergen.library.formats.id3_places import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.formats.splice import padding
 from covergen.library.formats.tag_format import Place, TagFormat
-from covergen.library.formats.texts import as_id3, texts_to_repeat
+from covergen.library.formats.texts_for_id3 import as_id3, texts_to_repeat
 from covergen.library.mutagen_errors import DAMAGE
 
 __all__ = ["further_pictures", "further_tags", "tags_at"]

@@ -9,7 +9,7 @@ import mutagen
 from covergen.core.picture import Picture
 from covergen.library.formats.embedded_picture import EmbeddedPicture, PictureFilter
 from covergen.library.formats.keys import Keys
-from covergen.library.formats.texts import Texts
+from covergen.library.formats.texts_for_id3 import Texts
 
 __all__ = ["Place", "TagFormat"]
 

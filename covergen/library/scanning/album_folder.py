@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
+from covergen.core.album import Outcome, Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.known_names import disc_number, is_picture_name

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from covergen.core.album import Album
 from covergen.core.picture import is_image
-from covergen.core.types import Album
 from covergen.library.scanning.album_folder import AlbumFolder, Folder, pictures_in
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.normalized_tags import names_album

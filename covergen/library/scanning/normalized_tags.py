@@ -4,7 +4,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from covergen.core.types import Track
+from covergen.core.album import Track
 from covergen.library.scanning.known_names import disc_number
 
 __all__ = [

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from covergen.core.album import Album, Outcome, Status
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Album, Outcome, Status
 from covergen.library.scanning.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from covergen.core.types import Track
+    from covergen.core.album import Track
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.scanning.scan_cache import ScanCache
 

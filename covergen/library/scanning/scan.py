@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from covergen.core.album import Album, Outcome, Status, Track
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
-from covergen.core.types import Album, Outcome, Status, Track
 from covergen.library.containers import holds_covers
+from covergen.library.read_track import read_track
 from covergen.library.scanning.album_folder import AlbumFolder, Folder
-from covergen.library.scanning.albums import albums_in
 from covergen.library.scanning.cover_files import is_picture, with_cover_files
 from covergen.library.scanning.cover_globs import CoverGlobs
+from covergen.library.scanning.group_albums import albums_in
 from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanCache, Seen
 from covergen.library.scanning.walk import walk
-from covergen.library.tags import read_track
 
 __all__ = ["ScanOptions", "scan"]
 

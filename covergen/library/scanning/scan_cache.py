@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from covergen.core.album import Outcome, Status, Track
+from covergen.core.app_folders import cache_folder
 from covergen.core.database import Usage, open_cache, today, usage_of
-from covergen.core.paths import cache_folder
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status, Track
 
 __all__ = ["Failure", "PictureFile", "ScanCache", "Seen", "remembered_files"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
+from covergen.core.album import Outcome, Status
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.scanning.album_folder import (
     AlbumFolder,

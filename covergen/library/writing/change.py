@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from covergen.core.types import Track
+from covergen.core.album import Track
 from covergen.library.writing.reversal import Reversal
 
 __all__ = [

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from covergen.core.album import Outcome, Status, Track
+from covergen.core.atomic_write import sync_file, sync_folder, temporary
+from covergen.core.cover_encoding import is_own, shrunk_to_fit
 from covergen.core.errors import ItemError, WriteError
-from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
-from covergen.core.picture import Picture, is_own, shrunk_to_fit
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status, Track
 from covergen.library.containers import most_shown_bytes
-from covergen.library.pictures import (
+from covergen.library.pictures_in_files import (
     FRONT_COVER,
     EmbeddedPicture,
     PictureFilter,
@@ -31,8 +32,8 @@ from covergen.library.pictures import (
     remaining,
 )
 from covergen.library.writing.change import Change, Record, Stamp
+from covergen.library.writing.copy_with_permissions import copy_bytes, copy_metadata
 from covergen.library.writing.exchange import exchange
-from covergen.library.writing.file_copy import copy_bytes, copy_metadata
 from covergen.library.writing.fingerprint import fingerprints
 from covergen.library.writing.in_use import is_being_written
 from covergen.library.writing.reversal import find_reversal

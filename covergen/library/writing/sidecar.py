@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
+from covergen.core.album import Outcome, Status
+from covergen.core.atomic_write import sync_file, sync_folder, temporary
+from covergen.core.cover_encoding import is_own
 from covergen.core.errors import ItemError
-from covergen.core.files import sync_file, sync_folder, temporary
 from covergen.core.os_errors import check_writable, write_errors
-from covergen.core.picture import Picture, is_own
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.library.writing.change import NOTHING, Change, Record, Stamp, bytes_hash
 from covergen.library.writing.reversal import Reversal
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from covergen.audio.store import EmbeddingStore
-    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover
-    from covergen.pipeline.estimate import Meter
+    from covergen.audio.embedding_cache import EmbeddingCache
+    from covergen.core.album import AlbumEmbedding, AlbumPlan
+    from covergen.core.cover import Cover
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
+    from covergen.pipeline.time_estimate import Meter
 
 __all__ = ["embed_plans", "paint_plans"]
 
@@ -26,7 +27,7 @@ Item = TypeVar("Item")
 def paint_plans(
     plans: Iterator[AlbumPlan],
     options: PaintOptions,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     *,
     seeds: Seeds,
     meter: Meter,
@@ -64,7 +65,7 @@ def paint_plans(
 def embed_plans(
     plans: Iterator[AlbumPlan],
     options: PaintOptions,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     *,
     emit: Emit,
     check_interrupted: CheckInterrupted,

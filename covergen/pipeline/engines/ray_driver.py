@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from covergen.core.album import AlbumEmbedding
 from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
-from covergen.core.types import AlbumEmbedding
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.engines.ray_cluster import connected, find_machines, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
@@ -34,14 +34,15 @@ from covergen.pipeline.painting import finishing
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from covergen.audio.store import EmbeddingStore
-    from covergen.core.types import Album, AlbumPlan, Cover
+    from covergen.audio.embedding_cache import EmbeddingCache
+    from covergen.core.album import Album, AlbumPlan
+    from covergen.core.cover import Cover
     from covergen.pipeline.engines.ray_cluster import Share
     from covergen.pipeline.engines.ray_worker import Row, Started
-    from covergen.pipeline.estimate import Meter
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
+    from covergen.pipeline.time_estimate import Meter
 
 __all__ = ["embed_plans", "paint_plans"]
 
@@ -59,7 +60,7 @@ _SECONDS_TO_START = 30.0  # another worker has, if the only one that started is 
 def paint_plans(
     plans: Iterator[AlbumPlan],
     options: PaintOptions,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     *,
     seeds: Seeds,
     meter: Meter,
@@ -89,7 +90,7 @@ def paint_plans(
 def embed_plans(
     plans: Iterator[AlbumPlan],
     options: PaintOptions,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     *,
     emit: Emit,
     check_interrupted: CheckInterrupted,
@@ -106,7 +107,7 @@ def embed_plans(
 def _run(
     plans: Iterator[AlbumPlan],
     setup: Setup,
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     seeds_of: Callable[[Album], Sequence[int]],
     emit: Emit,
     check_interrupted: CheckInterrupted,
@@ -160,7 +161,7 @@ class _Driver:
         queue: Queue,
         setup: Setup,
         share: Share,
-        store: EmbeddingStore,
+        store: EmbeddingCache,
         emit: Emit,
         check_interrupted: CheckInterrupted,
     ) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from covergen.core.album import Outcome, Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.pipeline.engines.ray_worker import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from covergen.core.types import AlbumPlan
+    from covergen.core.album import AlbumPlan
 
 __all__ = ["MOST_TRIES", "Chunk", "Ordered", "Queue", "chunks_of"]
 

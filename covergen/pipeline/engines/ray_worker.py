@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import covergen
-from covergen.audio.decoder import Decoders
+from covergen.audio.decoder_pool import Decoders
 from covergen.compute.device import choose_compute
 from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.core.types import AlbumEmbedding, AlbumPlan, Cover, Outcome, Provenance, Track
+    from covergen.core.album import AlbumEmbedding, AlbumPlan, Outcome, Track
+    from covergen.core.cover import Cover, Provenance
     from covergen.pipeline.events import Emit, Event
     from covergen.pipeline.options import PaintOptions
 
@@ -314,7 +315,7 @@ class Worker:
 
 
 class _SentVectors:
-    """Stands in for the driver's EmbeddingStore: what it sent, and what it is to save."""
+    """Stands in for the driver's EmbeddingCache: what it sent, and what it is to save."""
 
     def __init__(self, plans: Sequence[AlbumPlan], orders: Sequence[Order]) -> None:
         self._sent = {
@@ -324,13 +325,13 @@ class _SentVectors:
         }
         self._new: dict[Path, tuple[str, Vector]] = {}
 
-    def find(self, track: Track, windows: int, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingStore
+    def find(self, track: Track, windows: int, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingCache
         return self._sent.get(track.path)
 
-    def find_key(self, key: str, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingStore
+    def find_key(self, key: str, audio_encoder: str) -> Vector | None:  # noqa: ARG002 - as EmbeddingCache
         return None
 
-    def put(self, track: Track, windows: int, key: str, audio_encoder: str, vector: Vector) -> None:  # noqa: ARG002 - as EmbeddingStore
+    def put(self, track: Track, windows: int, key: str, audio_encoder: str, vector: Vector) -> None:  # noqa: ARG002 - as EmbeddingCache
         self._new[track.path] = key, vector
 
     def new_of(self, plan: AlbumPlan) -> tuple[tuple[int, str, Vector], ...]:

@@ -11,7 +11,7 @@ from covergen.core.color import linear_from_srgb, oklab_from_linear
 if TYPE_CHECKING:
     from covergen.core.color import Floats
     from covergen.poster.painter.direction import Direction, Tone
-    from covergen.poster.painter.sheet import Sheet
+    from covergen.poster.painter.ink_sheet import Sheet
 
 __all__ = ["FAMILY_NAMES", "VOCABULARY", "describe", "mirror"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.poster.painter.sheet import pick
+from covergen.poster.painter.ink_sheet import pick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from covergen.core.color import Floats
     from covergen.poster.painter.direction import Direction
-    from covergen.poster.painter.sheet import Sheet
+    from covergen.poster.painter.ink_sheet import Sheet
 
     Composition = Callable[[Sheet, Direction, np.random.Generator], None]
 

@@ -25,8 +25,8 @@ from covergen.poster.painter.families import (
     truchet,
 )
 from covergen.poster.painter.features import edge_density, element_scale
+from covergen.poster.painter.ink_sheet import Sheet, lerp, pick
 from covergen.poster.painter.palette import draw_palette, tune
-from covergen.poster.painter.sheet import Sheet, lerp, pick
 from covergen.poster.painter.texture import add_texture, draw_texture
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from covergen.core.color import (
     linear_from_srgb,
     oklab_from_linear,
 )
-from covergen.poster.painter.sheet import Ink
+from covergen.poster.painter.ink_sheet import Ink
 
 if TYPE_CHECKING:
     from covergen.core.color import Floats
     from covergen.poster.painter.direction import Tone
-    from covergen.poster.painter.sheet import Sheet
+    from covergen.poster.painter.ink_sheet import Sheet
 
 __all__ = ["PALETTES", "draw_palette", "tune"]
 

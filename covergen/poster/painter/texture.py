@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.poster.painter.sheet import cloud
+from covergen.poster.painter.ink_sheet import cloud
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

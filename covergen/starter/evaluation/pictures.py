@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_srgb
-from covergen.core.types import PaintRequest
+from covergen.core.cover import PaintRequest
 from covergen.finish.finishes import apply_finish
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import FAMILIES
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.core.types import Sampling
+    from covergen.core.cover import Sampling
     from covergen.diffusion.painter import Painter
 
 __all__ = [

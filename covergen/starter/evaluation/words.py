@@ -18,7 +18,7 @@ import torch
 from covergen.audio.clap import AudioEncoder
 from covergen.diffusion.painter import load_painter
 from covergen.models.presets import load_presets
-from covergen.pipeline.words import load_words
+from covergen.pipeline.album_words import load_words
 from covergen.starter.evaluation import metrics
 from covergen.starter.evaluation.music import embed_music
 from covergen.starter.evaluation.pictures import paint_covers

@@ -16,7 +16,7 @@ from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
 from covergen.training.examples import Pairs
-from covergen.training.train import AdapterNames, Initial, train
+from covergen.training.train_adapter import AdapterNames, Initial, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from covergen.core.files import replacing
+from covergen.core.atomic_write import replacing
 from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.poster.painter import paint
-from covergen.poster.painter.sheet import pick
+from covergen.poster.painter.ink_sheet import pick
 from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
 
 if TYPE_CHECKING:

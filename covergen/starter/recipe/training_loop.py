@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from covergen.core.files import replacing
+from covergen.core.atomic_write import replacing
 from covergen.starter.recipe.muon import Muon
 
 if TYPE_CHECKING:

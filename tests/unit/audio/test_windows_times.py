@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.audio.page_excerpt import page_excerpt
+from covergen.audio.preview_excerpt import page_excerpt
 from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SAMPLES, read_excerpt
 from covergen.core.errors import DecodeError
 from tests.media import encode, sound

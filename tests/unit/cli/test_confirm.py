@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from covergen.cli.confirm import confirmed
+from covergen.core.album import Action, AlbumPlan
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan
-from covergen.pipeline.events import MOST_LISTED, PlanTotals
+from covergen.pipeline.totals import MOST_LISTED, PlanTotals
 from tests.values import make_album
 
 

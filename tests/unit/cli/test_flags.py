@@ -9,7 +9,7 @@ import pytest
 
 import covergen
 from covergen.cli.main import _message
-from covergen.cli.output.text import reason_text
+from covergen.cli.output.lines import reason_text
 from covergen.core.errors import OptionError, UsageError
 from covergen.core.reasons import Reason
 from covergen.pipeline.model import DIFFUSION_OPTIONS

@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.main import cli
-from covergen.cli.sections import SectionedCommand
 
 DOCUMENTATION = (Path(__file__).parents[3] / ".docs/commands.md").read_text()
 

@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from covergen.core.picture import (
+from covergen.core.cover import Cover
+from covergen.core.cover_encoding import (
     PURPOSES,
     Encoding,
-    Picture,
     decode,
     encode,
-    is_image,
     is_own,
-    open_picture,
     read_jpeg_quality,
     read_provenance,
     shrunk_to_fit,
 )
-from covergen.core.types import Cover
+from covergen.core.picture import Picture, is_image, open_picture
 from tests.media import picture_bytes
 from tests.values import FULL_PROVENANCE as _PROVENANCE
 from tests.values import PROVENANCE_TEXTS

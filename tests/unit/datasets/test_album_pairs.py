@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from covergen.core.album import Action, Album, Track
 from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, Track
 from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs, stem_of
 from tests.media import encode, picture_bytes, put_picture, sound
 from tests.values import make_album, make_track

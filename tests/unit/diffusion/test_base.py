@@ -115,7 +115,7 @@ def test_loading_and_painting_print_nothing(sd1: Path, tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
 import numpy as np, torch
-from covergen.core.types import PaintRequest, Sampling
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 base, adapter = Path({str(sd1)!r}), Path({str(tmp_path / "a.safetensors")!r})

@@ -15,8 +15,8 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import AdapterError, ModelError
-from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.batches import Pictures
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.quiet import quiet

@@ -9,8 +9,8 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import AdapterError
-from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from tests.plain_diffusion import (

@@ -16,10 +16,10 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 
+from covergen.core.cover import DEFAULT_SCHEDULER, PaintRequest, Sampling
 from covergen.core.errors import AdapterError, Interrupted, ModelError, UsageError
-from covergen.core.types import DEFAULT_SCHEDULER, PaintRequest, Sampling
+from covergen.diffusion.batch_size import choose_offload
 from covergen.diffusion.batches import Pictures
-from covergen.diffusion.memory import choose_offload
 from covergen.diffusion.pipeline_config import is_distilled, read_pipeline_config
 from covergen.diffusion.pipeline_loading import load_pipeline
 from covergen.diffusion.pipeline_painter import PipelinePainter

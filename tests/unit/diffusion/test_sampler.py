@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from covergen.core.cover import SCHEDULERS, PaintRequest, Sampling
 from covergen.core.errors import Interrupted, ModelError, UsageError
-from covergen.core.types import SCHEDULERS, PaintRequest, Sampling
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.sampler import paint, paint_batches
 from tests.plain_diffusion import (

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from covergen.core.cover import SCHEDULERS
 from covergen.core.errors import ModelError, UsageError
-from covergen.core.types import SCHEDULERS
 from covergen.diffusion.schedulers import make_scheduler
 
 # Like the config of Stable Diffusion 1.5 and many later bases.

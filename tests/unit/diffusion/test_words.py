@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import UsageError
-from covergen.core.types import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from tests.plain_diffusion import difference, embeddings, merged_unet, pipeline_pictures

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.app_folders import state_folder
 from covergen.core.errors import JournalError
-from covergen.core.paths import state_folder
 from covergen.core.picture import Picture
 from covergen.journal.journal import Journal, WriteState
 from covergen.journal.recorder import RunRecorder

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.app_folders import state_folder
 from covergen.core.errors import BusyError
-from covergen.core.paths import state_folder
 from covergen.journal.lock import library_lock
 
 HOLD = """

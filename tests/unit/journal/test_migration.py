@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from covergen.core.types import Status
+from covergen.core.album import Status
 from covergen.journal.journal import Journal, WriteState
 from covergen.journal.restore import take_back
 from covergen.library.writing.rewrite import RewriteOptions

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from mutagen.flac import FLAC
 
+from covergen.core.album import Outcome, Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.journal import restore as undo
 from covergen.journal.journal import Journal, WriteState
 from covergen.journal.restore import settle_planned, take_back
-from covergen.library.pictures import edit_pictures, is_front_cover
+from covergen.library.pictures_in_files import edit_pictures, is_front_cover
 from covergen.library.writing import rewrite, sidecar
 from covergen.library.writing.rewrite import RewriteOptions
 from covergen.library.writing.sidecar import remove_sidecar, write_sidecar

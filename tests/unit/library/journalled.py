@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from covergen.core.album import Album, Outcome, Status
+from covergen.core.cover import Provenance
 from covergen.core.picture import Picture
-from covergen.core.types import Album, Outcome, Provenance, Status
 from covergen.journal.journal import Journal, Write
 from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover

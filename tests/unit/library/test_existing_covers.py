@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from covergen.core.types import Album, Outcome
-from covergen.library.pictures import covers_of
+from covergen.core.album import Album, Outcome
+from covergen.library.pictures_in_files import covers_of
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from tests.media import Library, encode, picture_bytes, put_picture

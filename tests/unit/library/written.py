@@ -6,10 +6,10 @@ from pathlib import Path
 
 import av
 
+from covergen.core.album import Outcome, Status, Track
 from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status, Track
 from covergen.library.writing.rewrite import RewriteOptions, SameSound, write_cover
 from tests.media import decoded_hash, picture_bytes
 

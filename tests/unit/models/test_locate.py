@@ -5,12 +5,12 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
+from covergen.core.app_folders import config_folder
 from covergen.core.errors import ModelMissingError
-from covergen.core.paths import config_folder
 from covergen.models import sources
-from covergen.models.files import KINDS, Kind
 from covergen.models.inventory import parts_of
 from covergen.models.locate import locate, pull
+from covergen.models.part_files import KINDS, Kind
 from covergen.models.presets import load_presets
 from tests.unit.models.layouts import BASE, BASE_READ, CLAP, CLAP_READ, cache, fill
 

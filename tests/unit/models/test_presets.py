@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.app_folders import config_folder
+from covergen.core.cover import Sampling
 from covergen.core.errors import SettingsError, UsageError
-from covergen.core.paths import config_folder
-from covergen.core.types import Sampling
 from covergen.models.presets import Lora, at_quality, find_preset, load_presets
 
 MINIMAL = 'base = "some/base"\nclap = "some/clap"\n'

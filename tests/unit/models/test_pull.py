@@ -9,8 +9,8 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from covergen.models.files import Kind
 from covergen.models.locate import locate
+from covergen.models.part_files import Kind
 from tests.unit.models.fake_hub import COMMIT, FakeHub, running
 from tests.unit.models.layouts import (
     BASE,

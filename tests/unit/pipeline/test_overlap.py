@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.audio.store import EmbeddingStore
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan
+from covergen.core.cover import Cover, PaintRequest
 from covergen.core.errors import Interrupted, ModelError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumEmbedding, AlbumPlan, Cover, PaintRequest
 from covergen.pipeline import painting
-from covergen.pipeline.estimate import Meter
 from covergen.pipeline.events import Event, TrackEmbedded
 from covergen.pipeline.model import FoundModel, Model, ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions
 from covergen.pipeline.painting import Seeds, paint_plans
+from covergen.pipeline.time_estimate import Meter
 from tests.media import encode
 from tests.unit.audio.processes import Windows
-from tests.unit.audio.test_embed import track_at
+from tests.unit.audio.test_embed_tracks import track_at
 
 ALBUMS, BATCH = 12, 2
 EMBED, PAINT, FINISH, WRITE = 0.03, 0.1, 0.06, 0.03  # seconds; painting a batch, the others one
@@ -93,8 +94,8 @@ def plan_of(path: Path, *, seed: int) -> AlbumPlan:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddingStore]:
-    with closing(EmbeddingStore(tmp_path / "store.sqlite")) as store:
+def store(tmp_path: Path) -> Iterator[EmbeddingCache]:
+    with closing(EmbeddingCache(tmp_path / "store.sqlite")) as store:
         yield store
 
 
@@ -126,7 +127,7 @@ def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Slo
 
 def run(
     plans: Iterable[AlbumPlan],
-    store: EmbeddingStore,
+    store: EmbeddingCache,
     emit: Callable[[Event], None] = lambda _: None,
     check_interrupted: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[str, int]]:
@@ -155,7 +156,7 @@ def run(
 
 @pytest.mark.parametrize("slow", ["cuda"], indirect=True)
 def test_a_gpu_paints_nearly_all_the_time(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     assert len([*run(plans, store)]) == ALBUMS
 
@@ -166,7 +167,7 @@ def test_a_gpu_paints_nearly_all_the_time(
 
 @pytest.mark.usefixtures("slow")
 def test_covers_arrive_in_order_and_events_in_the_calling_thread(
-    plans: list[AlbumPlan], store: EmbeddingStore
+    plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     events: list[Event] = []
     threads: set[int] = set()
@@ -184,7 +185,7 @@ def test_covers_arrive_in_order_and_events_in_the_calling_thread(
 
 
 def test_what_was_painted_before_an_interruption_is_kept(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     def interrupt() -> None:
         if len(slow.painted) >= 2:
@@ -199,7 +200,7 @@ def test_what_was_painted_before_an_interruption_is_kept(
 
 
 def test_what_was_painted_before_a_failure_of_the_model_is_kept(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     slow.fails_at = 2
     done: list[tuple[str, int]] = []
@@ -210,7 +211,7 @@ def test_what_was_painted_before_a_failure_of_the_model_is_kept(
 
 
 def test_an_error_in_planning_is_raised_after_what_is_painted(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     def failing() -> Iterator[AlbumPlan]:
         yield plans[0]
@@ -225,7 +226,7 @@ def test_an_error_in_planning_is_raised_after_what_is_painted(
 
 
 def test_closing_early_ends_the_threads_and_paints_no_more(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     with closing(run(plans, store)) as done:  # type: ignore[type-var]  # a generator
         next(done)
@@ -236,7 +237,7 @@ def test_closing_early_ends_the_threads_and_paints_no_more(
 
 
 def test_at_most_two_batches_are_painted_but_not_written(
-    slow: Slow, plans: list[AlbumPlan], store: EmbeddingStore
+    slow: Slow, plans: list[AlbumPlan], store: EmbeddingCache
 ) -> None:
     for number, _ in enumerate(run(plans[: 4 * BATCH], store)):
         time.sleep(1.5 * PAINT)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from covergen.audio.store import EmbeddingStore
-from covergen.core.files import temporary
-from covergen.core.paths import cache_folder, state_folder
+from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.app_folders import cache_folder, state_folder
+from covergen.core.atomic_write import temporary
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.session import open_session
 from tests.unit.library.written import track
@@ -23,7 +23,7 @@ def test_written_file_keeps_its_embedding_and_is_scanned_again(tmp_path: Path) -
         session.scan_cache.remember(before)
         song.write_bytes(b"with a cover")
         session.note_written(before)
-    with closing(EmbeddingStore()) as store, closing(ScanCache()) as scan_cache:
+    with closing(EmbeddingCache()) as store, closing(ScanCache()) as scan_cache:
         assert np.array_equal(store.find(track(song, "flac"), 3, "encoder"), vector)
         assert scan_cache.recall(tmp_path) == {}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Action, AlbumPlan, Status
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Status
 from covergen.library.scanning.scan import ScanOptions
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, Event, FileFailed

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import AdapterError, Interrupted
-from covergen.core.types import PaintRequest, Sampling
 from covergen.poster.model import MoodProbe, Poster, load_poster
 from covergen.poster.painter.features import features
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Action, AlbumPlan
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
-from covergen.core.types import Action, AlbumPlan
 from covergen.preview.album_entry import (
     album_entry,
     album_id,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Action
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Action
 from covergen.preview.manifest import AlbumEntry, Candidate, Manifest, ManifestHeader, TrackEntry
 from covergen.preview.origins import new_preview_id
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from covergen.audio.clap import AudioEncoder
-from covergen.core.types import PaintRequest, Sampling
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter

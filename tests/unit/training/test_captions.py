@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from covergen.core.cover import PaintRequest
 from covergen.core.errors import UsageError
-from covergen.core.types import PaintRequest
 from covergen.diffusion.base import encode_prompts
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.painter import load_painter

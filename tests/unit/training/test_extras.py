@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from covergen.core.types import PaintRequest
+from covergen.core.cover import PaintRequest
 from covergen.diffusion.extra_lora import ExtraLora, read_lora
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.quiet import quiet

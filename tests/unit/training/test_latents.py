@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from covergen.core.paths import cache_folder
+from covergen.core.app_folders import cache_folder
 from covergen.training.events import PictureEncoded
 from covergen.training.latents import Encoder, from_pictures
-from covergen.training.pictures import make_views
+from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 from tests.tiny_pipelines import make_tiny_decoder
 

@@ -14,9 +14,9 @@ from covergen.diffusion.adapter import inspect
 from covergen.diffusion.adapter_file import read_tensors
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
-from covergen.training.learner import Initial, Learner
 from covergen.training.optimizer import check_optimizer
 from covergen.training.recipe import Recipe
+from covergen.training.trainable_weights import Initial, Learner
 from tests.unit.training.trainer import Trainer, stop_at
 
 

@@ -8,7 +8,8 @@ import torch
 from diffusers.optimization import get_scheduler
 
 from covergen.core.errors import UsageError
-from covergen.training.recipe import RECIPES, Recipe, learning_rate
+from covergen.training.learning_rate import learning_rate
+from covergen.training.recipe import RECIPES, Recipe
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from covergen.training import loop
 from covergen.training.denoising import Draws, draw
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
-from covergen.training.learner import Learner
 from covergen.training.recipe import RECIPES
+from covergen.training.trainable_weights import Learner
 from tests.reference_training import ReferenceTraining
 from tests.unit.training.trainer import Trainer
 

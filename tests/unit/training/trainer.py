@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import torch
 
+from covergen.core.cover import Sampling
 from covergen.core.errors import Interrupted
-from covergen.core.types import Sampling
 from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.events import Event, StepDone
 from covergen.training.examples import Example, Pairs
 from covergen.training.recipe import RECIPES, Recipe
-from covergen.training.train import AdapterNames, Trained, train
+from covergen.training.train_adapter import AdapterNames, Trained, train
 
 SAMPLING = Sampling(steps=2, guidance=3.0, scheduler="dpm++")
 QUICK = replace(

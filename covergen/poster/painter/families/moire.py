@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.poster.painter.composition import draw_one, stage
-from covergen.poster.painter.sheet import Ink, lerp, pick, smooth
+from covergen.poster.painter.ink_sheet import Ink, lerp, pick, smooth
 
 if TYPE_CHECKING:
     from covergen.core.color import Floats
     from covergen.poster.painter.direction import Direction
-    from covergen.poster.painter.sheet import Sheet
+    from covergen.poster.painter.ink_sheet import Sheet
 
 
 __all__ = ["compose"]

@@ -10,9 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from covergen.cli.output import jsonl
+from covergen.core.album import Action, AlbumPlan, Outcome, Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, AlbumPlan, Outcome, Status
-from covergen.pipeline.events import AlbumDone, FileFailed, PlanTotals, Tally
+from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.totals import PlanTotals, Tally
 from tests.values import FULL_PROVENANCE, PROVENANCE_TEXTS, make_album, make_track
 
 # A line break, an escape sequence, quotation marks, and three bytes that are not UTF-8.

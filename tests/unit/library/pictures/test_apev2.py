@@ -5,8 +5,8 @@ import struct
 import pytest
 from mutagen.apev2 import APEv2
 
-from covergen.core.types import Status
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.core.album import Status
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
 from covergen.library.writing.rewrite import SameSound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, item

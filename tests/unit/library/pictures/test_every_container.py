@@ -5,12 +5,12 @@ from pathlib import Path
 import av
 import pytest
 
+from covergen.core.album import Status
+from covergen.core.cover_encoding import shrunk_to_fit
 from covergen.core.errors import TagError
-from covergen.core.picture import shrunk_to_fit
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
 from covergen.library.containers import most_shown_bytes
-from covergen.library.pictures import (
+from covergen.library.pictures_in_files import (
     FRONT_COVER,
     EmbeddedPicture,
     is_front_cover,

@@ -9,9 +9,9 @@ import av
 import pytest
 from mutagen.id3 import ID3
 
+from covergen.core.album import Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import Frame, frame, read_tag, synchsafe, tag

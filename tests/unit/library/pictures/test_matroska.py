@@ -8,11 +8,11 @@ import av
 import pytest
 
 from covergen.audio.same_sound import same_sound
+from covergen.core.album import Status
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.read_track import read_track
 from covergen.library.writing.reversal import find_reversal
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import decoded_hash, encode, sound

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from covergen.audio.same_sound import same_sound
+from covergen.core.album import Status
 from covergen.core.errors import DecodeError, TagError
-from covergen.core.types import Status
 from covergen.journal.journal import Journal
 from covergen.journal.restore import take_back
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.read_track import read_track
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.media import CONTAINERS, EXTENSION, encode, truncated
 from tests.unit.library.journalled import album, last_write, open_run

@@ -12,8 +12,8 @@ import av
 import pytest
 import taglib
 
-from covergen.core.types import Status, Track
-from covergen.library.tags import read_track
+from covergen.core.album import Status, Track
+from covergen.library.read_track import read_track
 from covergen.library.writing.reversal import find_reversal
 from tests.media import CONTAINERS
 from tests.unit.library.pictures.conftest import Make

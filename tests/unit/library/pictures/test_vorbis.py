@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mutagen.flac import Picture
 
+from covergen.core.album import Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
-from covergen.library.pictures import FRONT_COVER, EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
+from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.read_track import read_track
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.ogg_bytes import Page, pages, write_page

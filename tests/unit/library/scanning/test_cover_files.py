@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from covergen.core.types import Album
+from covergen.core.album import Album
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions, scan

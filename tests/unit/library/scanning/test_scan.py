@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from covergen.core.album import Action, Album, Outcome, Status, Track
 from covergen.core.errors import Interrupted
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, Outcome, Status, Track
+from covergen.library.read_track import read_track
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.library.tags import read_track
-from covergen.pipeline.plan_album import plan_album
+from covergen.pipeline.skip_rule import plan_by_covers
 from tests.media import encode, picture_bytes, put_tags, video
 from tests.media.library import make_library
 
@@ -80,7 +80,7 @@ def test_scan_of_a_whole_library(tmp_path: Path, scan_cache: ScanCache) -> None:
             here = [album for album in albums if album.folder == folder]
             assert len(here) == expected.albums, folder
             assert sum(len(album.tracks) for album in here) == expected.tracks, folder
-            plans = [plan_album(album, force=False, fill=False) for album in here]
+            plans = [plan_by_covers(album, force=False, fill=False) for album in here]
             assert {plan.reason for plan in plans} == {expected.reason}, folder
 
 
@@ -120,7 +120,7 @@ def test_bare_option_includes_files_that_cannot_hold_a_cover(
     assert [track.path for track in album.tracks] == bare
     assert album.title == "Bare"
     for force in (False, True):
-        plan = plan_album(album, force=force, fill=False)
+        plan = plan_by_covers(album, force=force, fill=False)
         assert (plan.action, plan.targets) == (Action.PAINT, ())
 
 
@@ -185,7 +185,7 @@ import os, sys
 from pathlib import Path
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.library.tags import read_track
+from covergen.library.read_track import read_track
 library = Path({str(tmp_path / "library")!r})
 opened = []
 def listen(event, arguments):
@@ -250,7 +250,7 @@ def test_permission_errors_are_not_cached(
         def refuse(*_: object) -> None:
             raise denied
 
-        patch.setattr("covergen.library.tags.io.FileIO", refuse)
+        patch.setattr("covergen.library.read_track.io.FileIO", refuse)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert (outcome.path, outcome.reason) == (path, Reason.UNREADABLE)
@@ -279,7 +279,7 @@ def test_disk_errors_are_not_cached(
                 raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("covergen.library.tags.io.FileIO", Failing)
+        patch.setattr("covergen.library.read_track.io.FileIO", Failing)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)
     assert outcome.message == "Input/output error"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Track
 from covergen.core.reasons import Reason
-from covergen.core.types import Track
 from covergen.library.scanning import scan_cache as memory_module
 from covergen.library.scanning.scan_cache import Failure, ScanCache
 

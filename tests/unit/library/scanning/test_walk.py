@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Outcome, Status
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.core.types import Outcome, Status
 from covergen.library.scanning.album_folder import AlbumFolder
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.known_names import COVER_NAMES

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Status
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
 from covergen.library.writing.in_use import is_being_written
 from covergen.library.writing.rewrite import RewriteOptions, obstacle
 from tests.unit.library.written import PNG, same_packets, track, write

@@ -8,11 +8,13 @@ import av
 import numpy as np
 import pytest
 
-from covergen.core.picture import Encoding, Picture, encode
+from covergen.core.album import Outcome, Status
+from covergen.core.cover import Cover
+from covergen.core.cover_encoding import Encoding, encode
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Cover, Outcome, Status
-from covergen.library.pictures import EmbeddedPicture, read_pictures
-from covergen.library.tags import read_track
+from covergen.library.pictures_in_files import EmbeddedPicture, read_pictures
+from covergen.library.read_track import read_track
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture
 from tests.unit.library.journalled import PROVENANCE

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.core.album import Status
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.core.types import Status
 from covergen.library.writing import sidecar
 from covergen.library.writing.sidecar import own_sidecars, write_sidecar
 from tests.unit.library.written import JPEG, PNG

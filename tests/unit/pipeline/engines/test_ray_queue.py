@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from covergen.core.album import Action, Album, AlbumPlan, Track
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Track
 from covergen.pipeline.engines.ray_queue import MOST_TRIES, Chunk, Ordered, Queue, chunks_of
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import covergen
+from covergen.core.album import Action, Album, AlbumPlan, Status, Track
 from covergen.core.reasons import Reason
-from covergen.core.types import Action, Album, AlbumPlan, Status, Track
 from covergen.pipeline.engines.ray_worker import (
     Failure,
     Order,

@@ -1,0 +1,67 @@
+"""Plan a run: every album of a library, with its action and its reason."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from covergen.core.album import Action, Outcome
+from covergen.core.reasons import Reason
+from covergen.library.scanning.scan import scan
+from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.skip_rule import plan_album, skipped, within_reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from covergen.core.album import AlbumPlan
+    from covergen.pipeline.events import CheckInterrupted
+    from covergen.pipeline.options import PlanOptions
+
+__all__ = ["limited", "plan_library", "planned"]
+
+
+def plan_library(
+    options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
+    """Yield the plan of each album, in constant memory.
+
+    An Outcome is a file that cannot be read, or a track of an album that cannot be written at all.
+    """
+    for item in _plans(options, scan_cache, check_interrupted):
+        if isinstance(item, Outcome):
+            yield item
+        else:
+            yield from item.hindered
+            yield replace(item, hindered=())
+
+
+def _plans(
+    options: PlanOptions, scan_cache: ScanCache, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
+    found = scan(options.paths, options.scan, scan_cache, check_interrupted=check_interrupted)
+    plans = (item if isinstance(item, Outcome) else plan_album(item, options) for item in found)
+    return limited(plans, options.limit)
+
+
+def limited(
+    plans: Iterable[AlbumPlan | Outcome], limit: int | None
+) -> Iterator[AlbumPlan | Outcome]:
+    """Pass plans on, skipping all after the first `limit` that are not skipped anyway."""
+    active = 0
+    for plan in plans:
+        if isinstance(plan, Outcome) or plan.action is Action.SKIP:
+            yield plan
+            continue
+        active += 1
+        yield plan if limit is None or active <= limit else skipped(plan, Reason.LIMIT)
+
+
+def planned(
+    options: PlanOptions, check_interrupted: CheckInterrupted
+) -> Iterator[AlbumPlan | Outcome]:
+    """Yield the plan of a library, using the scan cache, without targets that cannot be written."""
+    with closing(ScanCache()) as scan_cache:
+        for plan in _plans(options, scan_cache, check_interrupted):
+            yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)

@@ -1,0 +1,1 @@
+"""The page on which the user chooses among the covers of a preview."""
