@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covergen.gallery.lettering import clusters, is_right_to_left
-from covergen.typography.block import Block, Paragraph, fitted, stacked
+from covergen.typography.text_block import Block, Paragraph, fitted, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from covergen.typography.block import Align, Line
+    from covergen.typography.text_block import Align, Line
 
 __all__ = ["OPEN_LAYOUTS", "PLAIN_LAYOUTS", "Design", "Layout", "Words"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from covergen.typography.block import lettering
-from covergen.typography.ground import CONTRAST, Ground, contrast, luminance
+from covergen.typography.background import CONTRAST, Ground, contrast, luminance
+from covergen.typography.text_block import lettering
 from covergen.typography.title_layouts import OPEN_LAYOUTS, PLAIN_LAYOUTS, Design, Words
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covergen.typography.block import Line
-    from covergen.typography.ground import Color
+    from covergen.typography.background import Color
+    from covergen.typography.text_block import Line
     from covergen.typography.title_layouts import Layout
 
 __all__ = ["Composition", "compose"]

@@ -17,7 +17,7 @@ from covergen.core.color import (
     srgb_from_linear,
 )
 from covergen.finish.screen_print import find_inks
-from covergen.typography.block import lettering
+from covergen.typography.text_block import lettering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.core.color import Floats
-    from covergen.typography.block import Line
+    from covergen.typography.text_block import Line
 
 __all__ = ["CONTRAST", "Color", "Ground", "contrast", "luminance"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from covergen.typography.breaking import balanced, filled, joined, units
+from covergen.typography.line_breaking import balanced, filled, joined, units
 
 
 def lines(text: str, count: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from covergen.gallery.fonts import font_folders, read_face, read_faces
 from covergen.gallery.lettering import Lettering
-from covergen.typography.breaking import balanced, filled, units
+from covergen.typography.line_breaking import balanced, filled, units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
