@@ -9,8 +9,6 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import NoReturn
 
-__all__ = ["main"]
-
 _INTERRUPTED = 130  # as in cli.main, which takes long to import
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 

@@ -7,8 +7,6 @@ import os
 import struct
 from typing import BinaryIO
 
-__all__ = ["sound_span"]
-
 _APE_HAS_HEADER = 1 << 31
 _ID3_HAS_FOOTER = 1 << 4
 

@@ -10,8 +10,6 @@ import av
 from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 
-__all__ = ["decode_errors"]
-
 
 @contextmanager
 def decode_errors(path: Path) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,8 @@ from covergen.audio.mel import LogMel
 from covergen.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
-
-__all__ = ["AudioEncoder"]
 
 
 class AudioEncoder:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from covergen.audio.mel import MelSettings
 from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SECONDS
 from covergen.core.errors import ModelError, ModelMissingError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-__all__ = ["ClapFolder", "read_clap_folder", "read_text_config"]
 
 _HINT = (
     "Pass the folder of a CLAP model, such as laion/larger_clap_music_and_speech, that contains"

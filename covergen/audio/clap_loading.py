@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen.core.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["check_weights", "model_errors", "quiet_transformers"]
 
 _HINT = "The download may be incomplete: fetch the model again."
 _SHOWN = 3  # of the problems with the weights

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +13,9 @@ from covergen.audio.clap_loading import check_weights, model_errors, quiet_trans
 from covergen.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["embed_texts"]
 
 _BATCH = 64  # sentences
 

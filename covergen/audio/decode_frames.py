@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,12 @@ import numpy as np
 from covergen.audio.source import is_music
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-
     from av import Packet
     from av.audio.codeccontext import AudioCodecContext
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from numpy.typing import NDArray
 
-__all__ = [
-    "MAX_PACKET_SAMPLES",
-    "at_rate",
-    "between",
-    "decode_packets",
-    "mono",
-    "mono_at",
-    "open_decoder",
-    "packet_ticks",
-]
 
 # A damaged file may claim any size, and FFmpeg would allocate it. The largest real packets are
 # Monkey's Audio's at its "insane" level: 1,179,648 samples, returned 4608 at a time.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -21,16 +23,11 @@ from covergen.audio.window_positions import (
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
-
     from av import Packet
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from numpy.typing import NDArray
-
-__all__ = ["decode_from_start", "key_from_start"]
 
 
 def key_from_start(path: Path, count: int) -> str:

@@ -10,19 +10,16 @@ import os
 import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from queue import LifoQueue
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from covergen.core.errors import CovergenError, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-    from pathlib import Path
-    from typing import IO, Any
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     _Result = TypeVar("_Result")
     _Parameters = ParamSpec("_Parameters")
 
-__all__ = ["Decoder", "Decoders"]
 
 _ONE_THREAD = dict.fromkeys(
     ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"

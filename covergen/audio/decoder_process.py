@@ -16,21 +16,18 @@ import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from typing import Any
-
     import numpy as np
     from numpy.typing import NDArray
 
     from covergen.audio.mel import LogMel
     from covergen.audio.windows import Excerpt
 
-__all__ = ["Reply", "Request"]
 
 Request: TypeAlias = "tuple[Path, int] | None"
 Reply: TypeAlias = "str | NDArray[np.float32] | DecodeError | RuntimeError"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from covergen.core.album import Outcome, TrackEmbedding
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     _Item = TypeVar("_Item")
     _Result: TypeAlias = "TrackEmbedding | Outcome | _Opened"
 
-__all__ = ["embed_tracks", "mean_embedding"]
 
 _MAX_AHEAD = 512  # windows: 131 MB
 _NO_WINDOWS = np.empty(0, dtype=np.float32)

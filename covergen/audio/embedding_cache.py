@@ -10,6 +10,7 @@ import math
 import os
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -19,8 +20,6 @@ from covergen.core.app_folders import cache_folder
 from covergen.core.database import is_damaged, open_cache, today, usage_of, used_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.core.album import Track
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     _Statement: TypeAlias = tuple[str, tuple[object, ...]]
 
-__all__ = ["EmbeddingCache", "TrackVectors", "stored_embeddings"]
 
 # Increment whenever the windows, or the way they are decoded or embedded, change.
 _VERSION = 5

@@ -13,7 +13,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LogMel", "MelSettings"]
 
 _MIN_POWER = 1e-10  # -100 dB
 _BLOCK_FRAMES = 100  # small enough for the CPU cache, large enough to save calls

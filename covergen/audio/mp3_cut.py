@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -11,12 +12,9 @@ from covergen.audio.source import audio_stream, open_source, packets_of
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from av.audio.stream import AudioStream
     from av.packet import Packet
 
-__all__ = ["cut_mp3"]
 
 _CODECS = ("mp3", "mp3float")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -14,13 +15,10 @@ from covergen.audio.source import audio_stream, open_source, packets_of
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-__all__ = ["page_excerpt"]
 
 _RATE_HZ = 32_000
 _BIT_RATE = 48_000  # 20 s are 120 kB

@@ -15,8 +15,6 @@ from covergen.audio.av_errors import decode_errors
 from covergen.audio.source import audio_stream, codec_parameters, open_source, packets_of
 from covergen.core.errors import DecodeError
 
-__all__ = ["same_sound"]
-
 _BLOCK_BYTES = 256 << 10  # two blocks fit into the CPU cache
 _FLAC_STREAMINFO = 0
 # Formats with tags only before and after the audio: Monkey's Audio, Musepack 7/8, TTA, WavPack.

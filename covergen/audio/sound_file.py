@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import av
@@ -11,12 +13,8 @@ import numpy as np
 from covergen.core.atomic_write import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-__all__ = ["SUFFIXES", "write_sound"]
 
 # Suffix: muxer, encoder, bit rate (0: lossless).
 _FORMATS = {

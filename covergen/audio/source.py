@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import av
@@ -17,9 +19,6 @@ from covergen.audio.av_errors import decode_errors
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 AnyStream = TypeVar("AnyStream", bound="Stream")
 
-__all__ = ["audio_stream", "codec_parameters", "is_music", "open_source", "packets_of"]
 
 # The formats of music files. FFmpeg also supports playlists, which would open other files.
 _FORMATS = (

@@ -15,13 +15,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "SAMPLE_RATE_HZ",
-    "WINDOW_SAMPLES",
-    "WINDOW_SECONDS",
-    "place_windows",
-    "repeat_window",
-]
 
 SAMPLE_RATE_HZ = 48_000
 WINDOW_SECONDS = 10

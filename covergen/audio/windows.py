@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -38,9 +40,6 @@ from covergen.audio.window_positions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from av import Packet
     from av.audio.codeccontext import AudioCodecContext
     from av.audio.frame import AudioFrame
@@ -48,14 +47,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-__all__ = [
-    "SAMPLE_RATE_HZ",
-    "WINDOW_SAMPLES",
-    "WINDOW_SECONDS",
-    "Excerpt",
-    "place_windows",
-    "read_excerpt",
-]
 
 # Decoders that depend on earlier packets (MP3's bit reservoir, overlapping transforms, Speex's
 # filters) have settled after this long.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,6 @@ from covergen.core.reasons import Reason
 from covergen.pipeline.totals import MOST_LISTED, PlanTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from covergen.cli.options import ConsoleOptions
     from covergen.cli.output.renderer import Renderer
     from covergen.core.album import Outcome
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions
 
     Plans = Callable[[CheckInterrupted], Iterable[AlbumPlan | Outcome]]
-
-__all__ = [
-    "confirmed",
-    "confirmed_painting",
-    "confirmed_plan",
-    "count",
-    "show_totals",
-    "would_ask",
-]
 
 
 def count(plans: Plans, console: ConsoleOptions, *, show: bool) -> PlanTotals:

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-__all__ = ["ADVANCED", "SECTIONS", "SectionedCommand", "Sections"]
-
 Sections = Mapping[str, Sequence[str]]
 """Headings of a help page, each with the names of its parameters in order."""
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from types import FrameType
 
 from covergen.core.errors import Interrupted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
-
-__all__ = ["PROMISE", "interruptible"]
 
 PROMISE = "painted covers are still written"
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Job = Callable[[Emit, CheckInterrupted], None]
 """A function of `covergen.jobs` with every argument bound except `emit` and `check_interrupted`."""
 
-__all__ = ["Job", "run_job"]
-
 
 def run_job(
     job: Job,

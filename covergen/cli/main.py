@@ -14,8 +14,6 @@ import click
 import covergen
 from covergen.core.errors import CovergenError, Interrupted, OptionError, UsageError
 
-__all__ = ["cli", "main"]
-
 _AS_JSON = "covergen.as_json"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,19 +17,9 @@ from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLE
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.pipeline.model import ModelChoice
     from covergen.pipeline.options import PaintOptions, RayOptions
 
-__all__ = [
-    "ComputeOptions",
-    "base_option",
-    "clap_options",
-    "compute_options",
-    "engine_options",
-    "paint_options",
-]
 
 base_option = click.option(
     "--base", metavar="NAME|DIR", help="Use another diffusion model as the base."

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import click
 
-__all__ = ["OptionGroup", "option_group"]
 
 Value = TypeVar("Value")
 Command = TypeVar("Command", bound="Callable[..., Any]")

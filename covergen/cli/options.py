@@ -23,31 +23,6 @@ if TYPE_CHECKING:
     from covergen.library.writing.rewrite import RewriteOptions
     from covergen.pipeline.options import PlanOptions, WriteOptions
 
-__all__ = [
-    "ConsoleOptions",
-    "console_options",
-    "cover_names_option",
-    "dry_run_option",
-    "encoding_options",
-    "follow_symlinks_option",
-    "hardlinks_option",
-    "jobs_option",
-    "json_option",
-    "min_age_option",
-    "no_journal_option",
-    "paths_argument",
-    "place_options",
-    "plan_options",
-    "quiet_option",
-    "rewrite_options",
-    "scan_options",
-    "seed_option",
-    "size_option",
-    "verbose_option",
-    "write_options",
-    "written_plan",
-    "yes_option",
-]
 
 paths_argument = click.argument(
     "paths",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 
 from covergen.core.app_folders import config_folder
 from covergen.core.errors import SettingsError
 from covergen.core.toml import read_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["config_file", "load_defaults", "option_key"]
 
 
 def config_file() -> Path:

@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-__all__ = ["Number", "WholeNumber", "batch_size", "cover_glob", "device", "path_map"]
-
 _BRACKETS = re.compile(r"\[!?\]?[^]]*\]")  # as in fnmatch
 
 

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
     from covergen.core.errors import ItemError
     from covergen.core.reasons import Reason
-
-__all__ = [
-    "Action",
-    "Album",
-    "AlbumEmbedding",
-    "AlbumPlan",
-    "Outcome",
-    "Status",
-    "Track",
-    "TrackEmbedding",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["cache_folder", "config_folder", "state_folder"]
-
 
 def cache_folder() -> Path:
     """The folder for data that can be recomputed: embeddings, word vectors, scans, timings."""

@@ -16,14 +16,6 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = [
-    "remove_stale",
-    "replacing",
-    "sync_file",
-    "sync_folder",
-    "temporary",
-    "write_whole",
-]
 
 # Short and independent of the target's name, which may leave no room for a prefix.
 _NAME = re.compile(r"\.covergen-[0-9a-f]{8}\.tmp")

@@ -7,16 +7,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Floats",
-    "cielab_from_linear",
-    "fit_gamut",
-    "linear_from_oklab",
-    "linear_from_srgb",
-    "oklab_from_linear",
-    "srgb_from_linear",
-]
-
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
 _LMS_FROM_OKLAB = np.array(

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Self
-
     import numpy as np
     from numpy.typing import NDArray
-
-__all__ = [
-    "DEFAULT_SCHEDULER",
-    "DTYPES",
-    "FINISHES",
-    "OFFLOADS",
-    "PADDINGS",
-    "PRINTS",
-    "QUALITIES",
-    "SCHEDULERS",
-    "TITLES",
-    "Cover",
-    "PaintRequest",
-    "Provenance",
-    "Sampling",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

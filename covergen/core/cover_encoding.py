@@ -17,17 +17,6 @@ from covergen.core.picture import Picture, open_picture
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = [
-    "LEAST_BYTES",
-    "PURPOSES",
-    "Encoding",
-    "decode",
-    "encode",
-    "is_own",
-    "read_jpeg_quality",
-    "read_provenance",
-    "shrunk_to_fit",
-]
 
 _MAX_PALETTE_COLORS = 256
 _BLENDS = 4  # colors kept for each flat color of a scaled PNG

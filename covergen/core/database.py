@@ -11,17 +11,6 @@ from urllib.parse import quote
 
 from covergen.core.app_folders import cache_folder
 
-__all__ = [
-    "OtherVersionError",
-    "Usage",
-    "is_damaged",
-    "open_cache",
-    "open_durable",
-    "today",
-    "usage_of",
-    "used_bytes",
-]
-
 _FILE_SUFFIXES = ("", "-wal", "-shm")  # the database, its write-ahead log, and the log's index
 _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

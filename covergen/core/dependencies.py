@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING
 
 from covergen.core.errors import DependencyError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["check_dependencies", "dependency_names"]
 
 # torchaudio is built against one version of torch, so the two are reinstalled together.
 _COUPLED = {"torch": ("torch", "torchaudio"), "torchaudio": ("torch", "torchaudio")}

@@ -24,35 +24,11 @@ Any other exception is a bug and stops the run with a traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covergen.core.reasons import Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-__all__ = [
-    "AdapterError",
-    "BusyError",
-    "ClusterError",
-    "CovergenError",
-    "DecodeError",
-    "DependencyError",
-    "DownloadError",
-    "Interrupted",
-    "ItemError",
-    "JournalError",
-    "ModelError",
-    "ModelMissingError",
-    "OptionError",
-    "SettingsError",
-    "TagError",
-    "TrainingError",
-    "UsageError",
-    "WriteError",
-]
 
 
 class CovergenError(Exception):

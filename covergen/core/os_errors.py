@@ -9,8 +9,6 @@ from pathlib import Path
 from covergen.core.errors import WriteError
 from covergen.core.reasons import Reason
 
-__all__ = ["check_writable", "write_errors"]
-
 _REASONS = {
     errno.ENOSPC: Reason.NO_SPACE,
     errno.EDQUOT: Reason.NO_SPACE,

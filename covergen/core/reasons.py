@@ -6,8 +6,6 @@ The command line adds the options to see, in `covergen.cli.output.lines`.
 from enum import StrEnum
 from typing import Self
 
-__all__ = ["Reason"]
-
 
 class Reason(StrEnum):
     """A stable code (its value) and the phrase that explains it (`text`).

@@ -4,8 +4,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-__all__ = ["inside", "is_inner_name"]
-
 
 def is_inner_name(name: str, flavour: type[PurePath] = PurePath) -> bool:
     """Whether a name with forward slashes can only lead into sub-folders.

@@ -2,8 +2,6 @@
 
 import hashlib
 
-__all__ = ["seed_for"]
-
 
 def seed_for(key: str, seed: int) -> int:
     """Derive an album's seed (0 to 2^63 - 1) from its key and the user's seed only."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from covergen.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["read_toml"]
 
 
 def read_toml(file: Path) -> dict[str, Any]:

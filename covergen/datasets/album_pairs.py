@@ -10,11 +10,14 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.sound_file import write_sound
-from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SECONDS, read_excerpt
+from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SECONDS
+from covergen.audio.windows import read_excerpt
 from covergen.core.album import Action, AlbumPlan
 from covergen.core.atomic_write import write_whole
 from covergen.core.cover_encoding import is_own
@@ -27,12 +30,8 @@ from covergen.datasets.metadata import Row
 from covergen.library.pictures_in_files import covers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
-    from pathlib import Path
-
     from covergen.core.album import Album, Track
 
-__all__ = ["Selection", "make_pair", "plan_pairs", "stem_of"]
 
 _EXCERPT_SUFFIX = ".opus"
 _MAX_NAME_LENGTH = 64  # characters of a stem before its hash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,9 @@ from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["read_embedding"]
 
 _ZIP = b"PK\x03\x04"  # the format of torch.save since 1.6
 _MAX_BYTES = 1_000_000

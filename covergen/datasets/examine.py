@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.windows import read_excerpt
@@ -17,12 +19,8 @@ from covergen.datasets.folder import Problem
 from covergen.datasets.image_files import decode_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
-    from pathlib import Path
-
     from covergen.datasets.folder import Pair
 
-__all__ = ["REMARKS", "Examined", "Health", "examine"]
 
 REMARKS = frozenset(
     {Reason.SMALL_COVER, Reason.NOT_SQUARE, Reason.SHARED_COVER, Reason.LONG_CAPTION}

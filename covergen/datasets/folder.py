@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -21,23 +22,10 @@ from covergen.datasets.metadata import METADATA_NAME, read_metadata
 from covergen.library.containers import identify, is_audio_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from covergen.datasets.metadata import Row
 
     _Kind = Literal["audio", "image", "embedding"]
 
-__all__ = [
-    "AUDIO",
-    "EMBEDDINGS",
-    "IMAGES",
-    "SHEET_NAME",
-    "Dataset",
-    "Pair",
-    "Problem",
-    "check_place",
-    "read_dataset",
-]
 
 AUDIO, IMAGES, EMBEDDINGS = "audio_snippets", "cover_images", "audio_embeddings"
 """The folders of art-from-audio's layout."""

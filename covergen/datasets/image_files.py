@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from covergen.core.picture import open_picture
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["EXTENSIONS", "decode_picture", "is_picture"]
 
 EXTENSIONS = frozenset({
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm",

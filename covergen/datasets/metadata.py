@@ -10,16 +10,12 @@ import csv
 import errno
 import io
 import os
-from typing import TYPE_CHECKING, Self, TypedDict, cast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self, TypedDict, cast
 
 from covergen.core.atomic_write import write_whole
 from covergen.core.os_errors import write_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-__all__ = ["COLUMNS", "METADATA_NAME", "MetadataFile", "Row", "read_metadata"]
 
 METADATA_NAME = "metadata.csv"
 

@@ -18,25 +18,11 @@ from covergen.diffusion.adapter_file import (
     AdapterInfo,
     EmptyPrompt,
     find_projection,
-    inspect,
-    read_tensors,
     write_tensors,
 )
 from covergen.diffusion.base_config import BaseConfig, empty_unet
-from covergen.diffusion.lora import attach, lora_tensors, merge, set_lora_tensors
+from covergen.diffusion.lora import attach, lora_tensors, set_lora_tensors
 from covergen.diffusion.projection import ProjectionKind, make_projection
-
-__all__ = [
-    "AdapterInfo",
-    "adapter_shapes",
-    "check_fit",
-    "create",
-    "inspect",
-    "load",
-    "merge",
-    "read_tensors",
-    "save",
-]
 
 
 def create(

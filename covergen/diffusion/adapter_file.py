@@ -28,18 +28,6 @@ from covergen.core.atomic_write import write_whole
 from covergen.core.errors import AdapterError, ModelError, ModelMissingError
 from covergen.diffusion.projection import ProjectionKind
 
-__all__ = [
-    "LORA_PREFIX",
-    "METADATA_PREFIX",
-    "PROJECTION_PREFIX",
-    "AdapterInfo",
-    "EmptyPrompt",
-    "find_projection",
-    "inspect",
-    "read_tensors",
-    "write_tensors",
-]
-
 LORA_PREFIX = "unet_lora."
 PROJECTION_PREFIX = "audio_projection."
 METADATA_PREFIX = "covergen."

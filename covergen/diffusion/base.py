@@ -24,16 +24,6 @@ from covergen.diffusion.batch_size import memory_error
 from covergen.diffusion.extra_lora import ExtraLora, add_to_text_encoder
 from covergen.diffusion.quiet import quiet
 
-__all__ = [
-    "LOADING_ERRORS",
-    "Base",
-    "PromptEncoder",
-    "Vae",
-    "count_too_long",
-    "encode_prompts",
-    "load_base",
-]
-
 # What diffusers and transformers raise if weights do not match their config.
 LOADING_ERRORS = (
     AttributeError,

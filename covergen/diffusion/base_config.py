@@ -15,16 +15,6 @@ from transformers import CLIPTextConfig
 from covergen.core.errors import ModelError, ModelMissingError
 from covergen.diffusion.quiet import quiet
 
-__all__ = [
-    "BaseConfig",
-    "base_error",
-    "check_configs",
-    "empty_unet",
-    "mark_of",
-    "read_config",
-    "vae_class",
-]
-
 _WEIGHTS_STEM = {
     "unet": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",

@@ -8,8 +8,6 @@ from covergen.compute.memory import free_bytes
 from covergen.core.errors import ModelError
 from covergen.diffusion.base_config import BaseConfig
 
-__all__ = ["automatic_batch_size", "choose_offload", "memory_error", "pipeline_batch_size"]
-
 # The UNet's activations for one guided picture, in units of its first stage's feature maps.
 # Measured on Stable Diffusion 1.5, where such a map takes 5 MiB in fp32.
 _MAPS_PER_PICTURE = 100

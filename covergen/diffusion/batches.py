@@ -12,8 +12,6 @@ from covergen.core.cover import PaintRequest
 from covergen.core.errors import ModelError
 from covergen.diffusion.batch_size import memory_error
 
-__all__ = ["Pictures", "in_batches", "not_finite"]
-
 Pictures = NDArray[np.uint8]
 """(B, H, W, 3) uint8, sRGB."""
 

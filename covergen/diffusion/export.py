@@ -25,8 +25,6 @@ from covergen.diffusion.adapter_file import (
 )
 from covergen.diffusion.lora import lora_config
 
-__all__ = ["Layout", "export", "files_of"]
-
 Layout = Literal["diffusers", "peft"]
 
 _LORA_FILE: dict[Layout, str] = {

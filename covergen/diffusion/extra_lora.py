@@ -15,8 +15,6 @@ from transformers import CLIPTextModel
 from covergen.core.errors import AdapterError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["ExtraLora", "add_to_text_encoder", "merge_into_unet", "read_lora"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraLora:

@@ -11,8 +11,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-__all__ = ["ReusingUNet"]
-
 
 class ReusingUNet:
     """Wraps a UNet; the first and every `period`-th call run all of it, others the outermost layer.

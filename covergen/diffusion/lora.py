@@ -6,8 +6,6 @@ from torch import Tensor
 
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["attach", "lora_config", "lora_tensors", "merge", "set_lora_tensors"]
-
 _TARGET_MODULES = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out")
 
 

@@ -9,12 +9,12 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from covergen.compute.onednn import pack
-from covergen.diffusion.adapter import AdapterInfo, check_fit, inspect, load, merge, read_tensors
+from covergen.diffusion.adapter import check_fit, load
+from covergen.diffusion.adapter_file import AdapterInfo, inspect, read_tensors
 from covergen.diffusion.base import PromptEncoder, Vae, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet, read_lora
-
-__all__ = ["Painter", "load_painter"]
+from covergen.diffusion.lora import merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

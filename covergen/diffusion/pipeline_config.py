@@ -16,8 +16,6 @@ from covergen.core.cover import DEFAULT_SCHEDULER, Sampling
 from covergen.core.errors import ModelError, UsageError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["PipelineConfig", "is_distilled", "pipeline_error", "read_pipeline_config"]
-
 # Components that are not loaded, as in models/part_files.py.
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
 _MAY_NAME_CODE = (

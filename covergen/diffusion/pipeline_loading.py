@@ -18,8 +18,6 @@ from covergen.diffusion.pipeline_config import pipeline_error, read_pipeline_con
 from covergen.diffusion.pipeline_painter import PipelinePainter
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["load_pipeline"]
-
 
 def load_pipeline(
     folder: Path,

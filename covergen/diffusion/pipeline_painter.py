@@ -16,8 +16,6 @@ from covergen.diffusion.pipeline_config import PipelineConfig
 from covergen.diffusion.quiet import quiet
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = ["PipelinePainter"]
-
 _PICTURE_SIZE = 1024  # pixels, of pipelines that do not say
 
 

@@ -5,8 +5,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AudioProjection", "ProjectionKind", "align", "make_projection"]
-
 ProjectionKind = Literal["linear", "tokens", "none"]
 
 

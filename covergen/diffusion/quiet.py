@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-__all__ = ["quiet"]
-
 
 @contextmanager
 def quiet() -> Iterator[None]:

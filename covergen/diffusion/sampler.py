@@ -19,8 +19,6 @@ from covergen.diffusion.projection import align
 from covergen.diffusion.quiet import quiet
 from covergen.diffusion.schedulers import draws_noise, make_scheduler
 
-__all__ = ["guides", "paint", "paint_batches"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Condition:

@@ -19,8 +19,6 @@ from covergen.core.cover import SCHEDULERS
 from covergen.core.errors import ModelError, UsageError
 from covergen.diffusion.quiet import quiet
 
-__all__ = ["draws_noise", "make_scheduler"]
-
 # StableDiffusionPipeline enforces these too: latents may leave [-1, 1].
 _LATENT_DIFFUSION = {"clip_sample": False, "steps_offset": 1}
 

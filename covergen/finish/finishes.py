@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from covergen.core.cover import Sampling
 
-__all__ = ["apply_finish"]
 
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from covergen.core.color import Floats
 
-__all__ = ["find_inks", "screen_print"]
 
 _BINS = 40  # per unit of each OKLab axis, for counting colours
 _LOWEST = np.array([0.0, -0.4, -0.4])

@@ -8,6 +8,7 @@ an edge, each pixel takes the colour of the side that it is on.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-__all__ = ["sharpen"]
 
 # Lengths are in pixels of the picture at the size that the model paints, in the coarse pass of the
 # reduced picture. Levels are 0..1.

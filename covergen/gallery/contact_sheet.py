@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
@@ -14,13 +16,9 @@ from covergen.gallery.lettering import Lettering
 from covergen.gallery.thumbnail import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Tile", "save_sheet"]
 
 _MAX_PIXELS = 24_000_000  # per sheet: 72 MB as RGB, and still easy to open in viewers
 _BACKGROUND, _FRAME, _BRIGHT, _DIM = "#131417", "#212328", "#ededf0", "#9a9ca5"

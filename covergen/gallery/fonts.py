@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fontTools.ttLib import TTFont, TTLibError
 from PIL import Image, ImageDraw, ImageFont
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
-
-__all__ = ["BUILT_IN", "Face", "font_folders", "read_face", "read_faces"]
 
 _MAX_FONTS = 400  # searching thousands of fonts for a missing character would take minutes
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")

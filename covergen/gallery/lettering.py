@@ -8,6 +8,7 @@ replaced by an ellipsis instead, because their reading depends on the language.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -18,13 +19,10 @@ from PIL import features
 from covergen.gallery.fonts import BUILT_IN, font_folders, read_faces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from PIL import Image
 
     from covergen.gallery.fonts import Face
 
-__all__ = ["Lettering", "cleaned", "clusters", "is_right_to_left"]
 
 _MAX_CHARACTERS = 300  # more would never fit
 _MEASURED = 100  # pixels per em

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["fitted", "save_thumbnail"]
-
 
 def fitted(picture: Path | bytes | NDArray[np.uint8], side: int) -> Image.Image:
     """Scale a picture to `side` pixels on its longer side, as RGB with transparency on black.

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,11 +22,9 @@ from beets.util import syspath
 
 if TYPE_CHECKING:
     import optparse
-    from collections.abc import Iterator, Sequence
 
     from beets.library import Album, Library
 
-__all__ = ["CovergenPlugin"]
 
 _ALBUMS_AT_ONCE = 200  # a command line has a limited length; each run loads the model once
 _WRONG_USE = 2

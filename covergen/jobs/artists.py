@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,15 +25,11 @@ from covergen.pipeline.titling import note_untitled, titled
 from covergen.pipeline.write_album import Writer, cleaned, write_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from covergen.core.album import Album, AlbumEmbedding
     from covergen.core.cover import Cover
     from covergen.core.picture import Picture
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PlanOptions, TagOptions
-
-__all__ = ["paint_artists", "plan_artists"]
 
 
 def plan_artists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,8 @@ from covergen.core.app_folders import cache_folder, state_folder
 from covergen.core.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from covergen.core.database import Usage
 
-__all__ = ["MADE_AGAIN", "PRUNED_UNASKED", "STORES", "Stored", "prune", "stored", "stored_models"]
 
 STORES = {
     "embeddings": "embeddings of the music",

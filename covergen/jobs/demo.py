@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.atomic_write import remove_stale
@@ -12,13 +14,9 @@ from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from covergen.pipeline.events import CheckInterrupted
     from covergen.starter.songs import Song, SongAlbum
 
-__all__ = ["Demo", "Unplayed", "make_library", "make_sheet", "unplayed"]
 
 _SUFFIXES = (".mp3", ".flac", ".m4a", ".ogg", ".opus", ".wav")  # one per album
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
-__all__ = ["embed"]
-
 
 def embed(
     outputs: TrackOutputs, options: PaintOptions, emit: Emit, check_interrupted: CheckInterrupted

@@ -12,8 +12,6 @@ from covergen.models.presets import load_presets
 if TYPE_CHECKING:
     from covergen.diffusion.export import Layout
 
-__all__ = ["export_adapter"]
-
 
 def export_adapter(adapter: str, folder: Path, layout: Layout, *, force: bool) -> tuple[Path, ...]:
     """Write an adapter's LoRA weights and audio projection to `folder`; return the files.

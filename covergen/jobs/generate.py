@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
-__all__ = ["GenerateOptions", "generate"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateOptions:

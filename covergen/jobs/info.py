@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.embedding_cache import EmbeddingCache
@@ -13,9 +15,11 @@ from covergen.core.cover_encoding import is_own, read_provenance
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
+from covergen.journal.schema import WriteState
 from covergen.library.containers import holds_covers
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, shown_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import shown_pictures
 from covergen.library.read_track import read_track
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
@@ -26,19 +30,15 @@ from covergen.pipeline.repaint_command import repaint
 from covergen.pipeline.skip_rule import plan_album, within_reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from covergen.core.album import Album, AlbumPlan, Track
     from covergen.core.cover import Provenance
-    from covergen.journal.journal import Run
+    from covergen.journal.schema import Run
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.pipeline.repaint_command import Option, Repaint
     from covergen.words.vocabulary import Term
 
-__all__ = ["AlbumInfo", "Alternative", "FileInfo", "PictureInfo", "album_infos", "file_info"]
 
 _LARGEST_PICTURE_BYTES = 64 << 20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -40,15 +41,11 @@ from covergen.preview.manifest import Candidate
 from covergen.preview.page.build_page import make_page, make_sheets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
     from covergen.core.cover import Cover, Provenance
     from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
     from covergen.preview.manifest import AlbumEntry, Manifest
-
-__all__ = ["preview"]
 
 
 def preview(options: PreviewOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:

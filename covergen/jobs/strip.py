@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
@@ -24,14 +26,9 @@ from covergen.pipeline.session import open_session
 from covergen.pipeline.write_album import cleaned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
-
-__all__ = ["StripOptions", "plan_strip", "strip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,16 +21,12 @@ from covergen.pipeline.titling import note_untitled, titled
 from covergen.pipeline.write_album import Writer, cleaned, encoded, fill_album, write_album
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from covergen.core.album import AlbumEmbedding
     from covergen.core.cover import Cover
     from covergen.core.picture import Picture
     from covergen.journal.recorder import RunRecorder
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions, TagOptions, WriteOptions
-
-__all__ = ["tag"]
 
 
 def tag(options: TagOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from covergen.core.album import Action, AlbumPlan, Outcome, Status, Track
 from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
 from covergen.journal.lock import library_lock
 from covergen.journal.open_run import journalled
 from covergen.journal.restore import take_back
+from covergen.journal.schema import WriteState
 from covergen.library.writing.change import Stamp
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar
@@ -23,21 +25,10 @@ from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from covergen.journal.journal import Run, Write
     from covergen.journal.recorder import RunRecorder
+    from covergen.journal.schema import Run, Write
     from covergen.pipeline.events import CheckInterrupted, Emit
 
-__all__ = [
-    "UndoOptions",
-    "has_left",
-    "known_run",
-    "last_to_undo",
-    "plan_undo",
-    "share_a_place",
-    "undo",
-]
 
 _FORCEABLE = (Reason.CHANGED, Reason.IRREVERSIBLE)
 _SETTLED = (Status.WRITTEN, Status.UNCHANGED)

@@ -11,9 +11,11 @@ import errno
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from covergen.core.app_folders import state_folder
 from covergen.core.database import OtherVersionError, is_damaged, open_durable, used_bytes
@@ -29,12 +31,6 @@ from covergen.journal.schema import (
     write_of,
 )
 from covergen.library.writing.reversal import Reversal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["Journal", "JournalSize", "Run", "Write", "WriteState"]
 
 _KEPT_BYTES = 2 << 30
 _MIN_FREE_BYTES = 1 << 20  # what even a small run needs

@@ -11,21 +11,16 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covergen.core.app_folders import state_folder
 from covergen.core.errors import BusyError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 if sys.platform != "win32":
     import fcntl
-
-__all__ = ["library_lock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

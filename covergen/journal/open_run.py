@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,7 @@ from covergen.journal.recorder import RunRecorder
 from covergen.journal.restore import settle_planned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from covergen.journal.journal import Run
-
-__all__ = ["journalled", "known_runs", "open_run"]
+    from covergen.journal.schema import Run
 
 
 @contextmanager

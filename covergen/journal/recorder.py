@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import covergen
@@ -13,16 +16,11 @@ from covergen.journal.schema import WriteState, album_row, as_json, change_row
 from covergen.library.writing.change import bytes_hash, stamp_of
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from covergen.core.album import Album, Track
     from covergen.core.cover import Provenance
-    from covergen.journal.journal import Journal, Write
+    from covergen.journal.journal import Journal
+    from covergen.journal.schema import Write
     from covergen.library.writing.change import Change, Record
-
-__all__ = ["RunRecorder"]
 
 
 class RunRecorder:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.album import Outcome, Status
@@ -10,7 +13,7 @@ from covergen.core.atomic_write import sync_file, sync_folder, temporary
 from covergen.core.errors import ItemError, WriteError
 from covergen.core.os_errors import check_writable, write_errors
 from covergen.core.reasons import Reason
-from covergen.journal.journal import WriteState
+from covergen.journal.schema import WriteState
 from covergen.library.writing.change import NOTHING, Stamp
 from covergen.library.writing.copy_with_permissions import copy_bytes, copy_metadata
 from covergen.library.writing.fingerprint import has_fingerprint
@@ -18,15 +21,10 @@ from covergen.library.writing.rewrite import check_room, put_in_place, reason_to
 from covergen.library.writing.sidecar import create_file
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from covergen.journal.journal import Journal, Write
+    from covergen.journal.journal import Journal
+    from covergen.journal.schema import Write
     from covergen.library.writing.reversal import Reversal
     from covergen.library.writing.rewrite import RewriteOptions
-
-__all__ = ["settle_planned", "take_back"]
 
 
 def take_back(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -14,25 +15,10 @@ from covergen.core.cover import Provenance
 from covergen.library.writing.change import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from _typeshed import DataclassInstance
 
     from covergen.library.writing.change import Change
 
-__all__ = [
-    "MIGRATIONS",
-    "RUNS",
-    "WRITES",
-    "Run",
-    "Write",
-    "WriteState",
-    "album_row",
-    "as_json",
-    "change_row",
-    "run_of",
-    "write_of",
-]
 
 # Paths are BLOBs: file names need not be valid text. mtimes are TEXT: they may exceed SQLite's
 # integers. Tags are stored as ASCII JSON: they need not be valid Unicode.

@@ -40,18 +40,6 @@ from covergen.library.formats import (
 )
 from covergen.library.formats.tag_format import Place, TagFormat
 
-__all__ = [
-    "AUDIO_EXTENSIONS",
-    "CONTAINERS",
-    "Container",
-    "holds_covers",
-    "identify",
-    "identify_stream",
-    "is_audio_name",
-    "is_bare_name",
-    "most_shown_bytes",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Container:

@@ -10,8 +10,6 @@ from mutagen import MutagenError
 
 from covergen.core.errors import TagError
 
-__all__ = ["DAMAGE", "message_of", "tag_errors"]
-
 DAMAGE = (
     MutagenError,
     ArithmeticError,

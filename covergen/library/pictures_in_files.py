@@ -18,23 +18,8 @@ from covergen.library.formats.embedded_picture import (
     EmbeddedPicture,
     PictureFilter,
     TooLargeError,
-    is_front_cover,
 )
 from covergen.library.mutagen_errors import DAMAGE, message_of, tag_errors
-
-__all__ = [
-    "FRONT_COVER",
-    "ICONS",
-    "EmbeddedPicture",
-    "PictureFilter",
-    "covers_of",
-    "edit_pictures",
-    "fault_in",
-    "is_front_cover",
-    "read_pictures",
-    "remaining",
-    "shown_pictures",
-]
 
 _MAYBE_DAMAGED = "the file may be damaged"
 _MAX_FILE_BYTES = 64 << 20  # no sensible cover file is larger

@@ -18,11 +18,10 @@ from covergen.core.picture import is_image
 from covergen.core.reasons import Reason
 from covergen.library.containers import CONTAINERS, holds_covers, identify_stream, is_bare_name
 from covergen.library.formats import id3, keys
+from covergen.library.formats.embedded_picture import ICONS
 from covergen.library.formats.texts_for_id3 import as_id3
 from covergen.library.mutagen_errors import DAMAGE, tag_errors
-from covergen.library.pictures_in_files import ICONS, fault_in
-
-__all__ = ["read_track"]
+from covergen.library.pictures_in_files import fault_in
 
 _MAX_READ_BYTES = 64 << 20
 _MIN_BYTES_PER_READ = 64  # so that a parser that loops over small reads stops as well

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,8 @@ from covergen.models.hub_errors import disk_full, hub_errors
 from covergen.models.part_files import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from covergen.models.part_files import Kind
     from covergen.models.sources import HubName
-
-__all__ = ["cached_snapshot", "download"]
 
 
 def cached_snapshot(name: HubName) -> Path | None:

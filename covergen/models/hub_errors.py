@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.models.sources import HubName
-
-__all__ = ["disk_full", "hub_errors"]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import ModelMissingError
@@ -11,12 +12,8 @@ from covergen.models.part_files import select_in
 from covergen.models.sources import PAINTER_FOLDER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.models.part_files import Kind
     from covergen.models.presets import Preset
-
-__all__ = ["Part", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.app_folders import config_folder
@@ -17,12 +19,7 @@ from covergen.models.sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from covergen.models.part_files import Kind
-
-__all__ = ["locate", "pull", "revision_of"]
 
 
 def locate(source: str, kind: Kind, *, model: str = "") -> Path:

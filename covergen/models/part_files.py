@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from pathlib import Path
-
-__all__ = [
-    "KINDS",
-    "Kind",
-    "Selection",
-    "is_pipeline",
-    "lacks_tokenizer",
-    "names_in",
-    "select",
-    "select_in",
-]
+from pathlib import Path
+from typing import Any, Literal
 
 Kind = Literal["base", "clap", "adapter", "lora", "vae"]
 KINDS: tuple[Kind, ...] = ("base", "clap", "adapter", "lora", "vae")

@@ -5,33 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen.core.app_folders import config_folder
 from covergen.core.cover import DTYPES, FINISHES, OFFLOADS, PADDINGS, SCHEDULERS, TITLES, Sampling
 from covergen.core.errors import SettingsError, UsageError
 from covergen.core.toml import read_toml
 from covergen.models.sources import anchored
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-__all__ = [
-    "UNNAMED",
-    "Lora",
-    "Preset",
-    "at_quality",
-    "find_preset",
-    "is_distilled",
-    "is_name",
-    "load_presets",
-    "lora_texts",
-    "steps_at",
-    "unnamed_preset",
-    "user_file",
-]
 
 _OWN_FILE = Path(__file__).with_name("models.toml")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.atomic_write import write_whole
@@ -11,11 +12,7 @@ from covergen.core.errors import SettingsError, UsageError
 from covergen.models.presets import is_name, load_presets, user_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.models.presets import Preset
-
-__all__ = ["check_new_name", "save_preset"]
 
 
 def check_new_name(name: str, adapter: Path, *, force: bool) -> None:

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PACKAGE_PREFIX", "PAINTER_FOLDER", "PROCEDURAL", "HubName", "anchored", "parse_source"]
-
 PACKAGE_PREFIX = "package:"
 PROCEDURAL = "procedural"
 """The `base` of models that draw procedurally, without diffusion."""

@@ -5,6 +5,7 @@ The words depend on the album's embedding alone, never on other albums.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -21,8 +22,6 @@ from covergen.words.vocabulary import read_vocabulary, vocabulary_file
 from covergen.words.zero_shot import attribute_scores, term_vectors, zero_shot_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
     from numpy.typing import NDArray
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from covergen.models.presets import Preset
     from covergen.words.vocabulary import Term, Vocabulary
 
-__all__ = ["KnownWords", "WordFinder", "check_words", "load_words", "still_knows"]
 
 _REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
 _REFERENCE_WINDOWS = 16  # all of it

@@ -12,25 +12,6 @@ from covergen.core.reasons import Reason
 if TYPE_CHECKING:
     from covergen.core.cover import Provenance, Sampling
 
-__all__ = [
-    "AlbumDone",
-    "BaseChanged",
-    "CheckInterrupted",
-    "DistilledBase",
-    "Emit",
-    "Event",
-    "FileFailed",
-    "GpuUnused",
-    "ModelLoading",
-    "NegativeUnused",
-    "NotJournalled",
-    "Painting",
-    "TrackEmbedded",
-    "Untitled",
-    "Waiting",
-    "WorkerUnfit",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailed:

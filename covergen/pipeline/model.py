@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from covergen.core.cover import PRINTS, Sampling
@@ -33,9 +35,6 @@ from covergen.pipeline.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -47,24 +46,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.album_words import WordFinder
     from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "DIFFUSION_OPTIONS",
-    "NO_ADAPTER",
-    "FoundModel",
-    "Model",
-    "ModelChoice",
-    "ModelFiles",
-    "check_adapter",
-    "check_model",
-    "choose_preset",
-    "find_audio_encoder",
-    "find_model",
-    "locate_extras",
-    "locate_model",
-    "locate_part",
-]
 
 
 DEFAULT_MODEL = "starter"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.core.cover_encoding import Encoding
@@ -11,20 +13,7 @@ from covergen.library.scanning.scan import ScanOptions
 from covergen.library.writing.rewrite import RewriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from covergen.models.presets import Preset
-
-__all__ = [
-    "ApplyOptions",
-    "PaintOptions",
-    "PlanOptions",
-    "PreviewOptions",
-    "RayOptions",
-    "TagOptions",
-    "WriteOptions",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
 import covergen
 from covergen.audio.embed_tracks import embed_tracks, mean_embedding
@@ -21,10 +22,6 @@ from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
 from covergen.pipeline.model import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
-    from typing import Literal, TypeAlias
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -40,15 +37,6 @@ if TYPE_CHECKING:
 
     Finish: TypeAlias = Callable[[AlbumEmbedding, NDArray[np.uint8], Provenance], "Result"]
 
-__all__ = [
-    "Seeds",
-    "cover_of",
-    "embed_albums",
-    "finishing",
-    "paint_albums",
-    "paint_plans",
-    "style_for",
-]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

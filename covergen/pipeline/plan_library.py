@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,13 +14,9 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.skip_rule import plan_album, skipped, within_reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from covergen.core.album import AlbumPlan
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
-
-__all__ = ["limited", "plan_library", "planned"]
 
 
 def plan_library(

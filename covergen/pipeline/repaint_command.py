@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import covergen
@@ -24,16 +26,12 @@ from covergen.pipeline.album_words import still_knows
 from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from covergen.core.cover import Provenance
     from covergen.core.picture import Picture
     from covergen.models.part_files import Kind
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
 
-__all__ = ["Option", "Repaint", "repaint"]
 
 Option = str | int | float | Literal[True] | None
 """The value of an option: True for a flag, None for a value that the user has to supply."""

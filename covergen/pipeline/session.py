@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,8 @@ from covergen.core.atomic_write import remove_stale
 from covergen.library.scanning.scan_cache import ScanCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
-
-__all__ = ["Session", "open_session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.album import Action, Album, AlbumPlan, Outcome
@@ -12,11 +13,8 @@ from covergen.library.writing.rewrite import obstacle
 from covergen.library.writing.sidecar import own_sidecars
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.pipeline.options import PlanOptions, WriteOptions
 
-__all__ = ["plan_album", "plan_by_covers", "skipped", "within_reach"]
 
 _SIDECAR_ONLY = (".jxl", ".heic")  # formats that players show from folders, but not from tags
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen.core.app_folders import cache_folder
 from covergen.core.atomic_write import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-    from pathlib import Path
-
     from covergen.core.cover_encoding import Encoding
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.totals import PlanTotals
 
-__all__ = ["Meter", "Rates", "load_rates", "rates_key", "seconds_needed"]
 
 Item = TypeVar("Item")
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.events import Emit
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["note_untitled", "titled"]
 
 _SIDE = 1024  # pixels; smaller type would be blurred
 

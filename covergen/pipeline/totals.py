@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,8 @@ from covergen.core.reasons import Reason
 from covergen.pipeline.events import AlbumDone, FileFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.pipeline.events import Event
 
-__all__ = ["MOST_LISTED", "PlanTotals", "Tally"]
 
 MOST_LISTED = 20
 """The number of albums that a confirmation lists; more have to be confirmed by typing."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.album import Action, AlbumPlan, Outcome, Status
@@ -17,14 +19,9 @@ from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.pipeline.events import AlbumDone, FileFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen.core.album import Album
     from covergen.library.scanning.scan_cache import ScanCache
     from covergen.pipeline.events import CheckInterrupted, Emit
-
-__all__ = ["TrackOutputs"]
 
 
 @dataclass(slots=True, kw_only=True)

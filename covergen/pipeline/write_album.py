@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
@@ -20,9 +22,6 @@ from covergen.library.writing.sidecar import write_sidecar
 from covergen.pipeline.events import AlbumDone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
     from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
     from covergen.core.cover import Cover, Provenance
     from covergen.journal.recorder import RunRecorder
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import WriteOptions
 
     OnWritten = Callable[[Track], None]
-
-__all__ = [
-    "OnWritten",
-    "Writer",
-    "cleaned",
-    "encoded",
-    "fill_album",
-    "is_complete",
-    "write_album",
-    "write_beside",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FASTEST_BPM", "SLOWEST_BPM", "Attributes", "draw_attributes"]
 
 SLOWEST_BPM = 50.0
 FASTEST_BPM = 180.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +18,10 @@ from covergen.poster.attributes import FASTEST_BPM, SLOWEST_BPM, Attributes
 from covergen.poster.painter import FAMILIES, paint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.core.cover import PaintRequest, Sampling
 
-__all__ = ["MoodProbe", "Poster", "check_styles", "load_poster"]
 
 _SIZE = 1024  # pixels
 _BATCH = 8

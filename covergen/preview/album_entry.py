@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.seeds import seed_for
@@ -13,20 +15,8 @@ from covergen.library.scanning.album_folder import above_discs
 from covergen.preview.manifest import AlbumEntry, TrackEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from covergen.core.album import Album, AlbumPlan
 
-__all__ = [
-    "album_entry",
-    "album_id",
-    "candidate_seeds",
-    "file_stem",
-    "plain",
-    "roots_of",
-    "same_music",
-]
 
 _LONGEST_STEM = 60
 

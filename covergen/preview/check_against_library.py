@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +26,11 @@ from covergen.preview.manifest import Manifest
 from covergen.preview.origins import recall_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.core.cover import Cover
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import ApplyOptions
     from covergen.preview.manifest import AlbumEntry, Candidate, TrackEntry
 
-__all__ = ["Review"]
 
 _BARE = (Reason.NO_COVER, Reason.BROKEN_COVER)
 

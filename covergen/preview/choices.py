@@ -21,16 +21,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from covergen.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-__all__ = ["Choices", "read_choices"]
 
 _MOST_SHOWN = 60  # characters of an invalid value in an error
 _EXPECTED = 'expected {"choice": N}, {"reject": true} or {"retry": true}'

@@ -24,17 +24,6 @@ from covergen.preview.origins import Origin, new_preview_id, recall_origin, reme
 if TYPE_CHECKING:
     from covergen.pipeline.options import PreviewOptions
 
-__all__ = [
-    "COVERS",
-    "EXCERPTS",
-    "THUMBNAILS",
-    "UNTITLED",
-    "check_preview",
-    "keep_cover",
-    "keep_excerpt",
-    "open_preview",
-    "tidy",
-]
 
 COVERS, THUMBNAILS, EXCERPTS = _KINDS = ("covers", "thumbnails", "audio")
 UNTITLED = "-untitled"

@@ -22,8 +22,6 @@ from covergen.core.reasons import Reason
 from covergen.core.safe_path import is_inner_name
 from covergen.preview.origins import is_preview_id
 
-__all__ = ["MANIFEST_NAME", "AlbumEntry", "Candidate", "Manifest", "ManifestHeader", "TrackEntry"]
-
 Record = TypeVar("Record", "ManifestHeader", "TrackEntry", "Candidate", "AlbumEntry")
 
 MANIFEST_NAME = "plan.jsonl"

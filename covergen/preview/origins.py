@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen.core.app_folders import state_folder
 from covergen.core.atomic_write import write_whole
 from covergen.core.os_errors import write_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Origin", "is_preview_id", "new_preview_id", "recall_origin", "remember_origin"]
 
 _ID = re.compile("[0-9a-f]{32}")
 

@@ -16,8 +16,6 @@ from covergen.audio.sound_file import write_sound
 from covergen.poster.attributes import draw_attributes
 from covergen.starter.musician import HELD_OUT, SAMPLE_RATE_HZ, TRAINING, augment, play
 
-__all__ = ["main"]
-
 _PIECES = 16  # of 10 s each
 _SEED = 31
 _BITS_PER_SECOND = 24_000

@@ -13,7 +13,6 @@ from covergen.starter.musician import SAMPLE_RATE_HZ, play
 if TYPE_CHECKING:
     from covergen.starter.musician.tones import Samples
 
-__all__ = ["ALBUMS", "Song", "SongAlbum", "render"]
 
 _FADE_IN_SECONDS, _FADE_OUT_SECONDS = 0.02, 2.5
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chart", "Tick", "make_chart"]
-
 _MAX_POINTS = 600  # more than a screen can show
 _WINDOW_SHARE = 1 / 15  # of the steps, for the moving mean
 _MIN_TICKS = 3

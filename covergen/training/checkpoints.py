@@ -24,8 +24,6 @@ from covergen.diffusion.adapter_file import write_tensors
 from covergen.training.events import CheckpointDamaged
 from covergen.training.output_folder import saved_steps
 
-__all__ = ["Checkpoint", "find_checkpoint", "save_checkpoint"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:

@@ -19,18 +19,6 @@ from covergen.diffusion.base_config import BaseConfig
 from covergen.diffusion.projection import align
 from covergen.diffusion.schedulers import make_scheduler
 
-__all__ = [
-    "Draws",
-    "NoiseSchedule",
-    "denoising_losses",
-    "draw",
-    "draw_captioned",
-    "make_tokens",
-    "min_snr",
-    "read_noise_schedule",
-]
-
-
 _CAPTIONS = 1  # distinguishes the seeds of `draw_captioned`
 _CAPTIONED = 0.5  # the share of captions that are used
 

@@ -7,8 +7,6 @@ from covergen.diffusion.base_config import BaseConfig
 from covergen.training.picture_views import VIEWS
 from covergen.training.recipe import Recipe
 
-__all__ = ["disk_bytes"]
-
 _PROMPT_LENGTH = 77  # of CLIP
 _FLOAT32_BYTES = 4
 _FLOAT16_BYTES = 2

@@ -10,8 +10,6 @@ from covergen.training.log import log_line, read_log
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Record"]
-
 
 class Record:
     """Records events and passes them on to `emit`, in the first process only.

@@ -5,21 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = [
-    "LOSSES_TOGETHER",
-    "CheckpointDamaged",
-    "Emit",
-    "Event",
-    "MicroBatchReduced",
-    "PairLeftOut",
-    "PictureEncoded",
-    "Sampled",
-    "Saved",
-    "StepDone",
-    "TrainingBegun",
-    "Validated",
-]
-
 LOSSES_TOGETHER = 50
 """A reported loss is the mean over this many steps, since single steps are noisy."""
 

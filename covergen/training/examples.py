@@ -14,17 +14,6 @@ from torch import Tensor
 from covergen.core.errors import TrainingError
 from covergen.core.seeds import seed_for
 
-__all__ = [
-    "Example",
-    "Latents",
-    "Pairs",
-    "fingerprint",
-    "is_held",
-    "not_finite",
-    "split",
-    "stack_vectors",
-]
-
 Latents: TypeAlias = Callable[[NDArray[np.intp], NDArray[np.float64]], Tensor]
 """Return the latents of pairs, given their indices (B,) and crop positions (B,) in [0, 1), which
 matter only for random crops: (B, 2, C, h, w) floating point, the VAE's unscaled means and standard

@@ -19,8 +19,6 @@ from covergen.diffusion.quiet import quiet
 from covergen.training.denoising import NoiseSchedule, read_noise_schedule
 from covergen.training.recipe import Precision, Recipe
 
-__all__ = ["Frozen", "encode_captions", "load_frozen"]
-
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 

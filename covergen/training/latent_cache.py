@@ -9,8 +9,6 @@ from typing import Any
 from covergen.core.app_folders import cache_folder
 from covergen.core.database import Usage, is_damaged, open_cache, today, usage_of
 
-__all__ = ["LatentStore", "stored_latents"]
-
 _NAME = "latents.sqlite"
 _VERSION = 2
 # `used` is the day of the last use.

@@ -31,8 +31,6 @@ from covergen.training.latent_cache import LatentStore
 from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 
-__all__ = ["Encoder", "from_array", "from_pictures"]
-
 _DECODING_THREADS = 8
 _VIEWS_ON_GPU = 8
 

@@ -4,8 +4,6 @@ import math
 
 from covergen.training.recipe import Recipe
 
-__all__ = ["learning_rate"]
-
 
 def learning_rate(recipe: Recipe, step: int, steps: int, *, peak: float | None = None) -> float:
     """The learning rate after `step` of `steps`: linear warm-up, then cosine decay to 0.

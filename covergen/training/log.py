@@ -19,8 +19,6 @@ from covergen.training.events import (
     Validated,
 )
 
-__all__ = ["event_object", "log_line", "read_log"]
-
 _TYPES: dict[str, Callable[..., Event]] = {
     "picture": PictureEncoded,
     "left-out": PairLeftOut,

@@ -18,7 +18,8 @@ from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.cover import Sampling
 from covergen.core.errors import Interrupted, TrainingError
 from covergen.core.seeds import seed_for
-from covergen.diffusion.adapter import inspect, save
+from covergen.diffusion.adapter import save
+from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.base_config import mark_of
 from covergen.diffusion.painter import Painter
 from covergen.training.checkpoints import save_checkpoint
@@ -39,18 +40,6 @@ from covergen.training.output_folder import BEST_ADAPTER, last_step
 from covergen.training.recipe import Recipe
 from covergen.training.sample_sheet import SAMPLES, paint_sheet
 from covergen.training.trainable_weights import Learner, sum_processes
-
-__all__ = [
-    "AdapterNames",
-    "Best",
-    "Progress",
-    "TrainingRun",
-    "checkpoint_and_evaluate",
-    "run_steps",
-    "save_adapter",
-    "saved_hint",
-    "steps_ahead",
-]
 
 # The purposes of random numbers, part of each seed so that their streams are independent.
 _STEPS, _ORDER, _VALIDATION = range(3)

@@ -7,8 +7,6 @@ from diffusers import UNet2DConditionModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-__all__ = ["LoraDropout"]
-
 
 class LoraDropout:
     """Adds dropout to all LoRA layers of a UNet, in training mode.

@@ -12,8 +12,6 @@ from diffusers import UNet2DConditionModel
 from covergen.compute.memory import free_bytes
 from covergen.training.recipe import Recipe
 
-__all__ = ["MicroBatch", "choose_micro_batch"]
-
 # What a pair keeps for the backward pass, in units of the UNet's first feature map, which takes
 # 2.5 MiB at Stable Diffusion 1.5's size in bf16. Measured there: 361 maps, and with gradient
 # checkpointing 75 and the largest recomputed block.

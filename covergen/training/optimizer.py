@@ -10,8 +10,6 @@ import torch
 from covergen.core.errors import UsageError
 from covergen.training.recipe import Optimizer
 
-__all__ = ["check_optimizer", "make_optimizer"]
-
 
 def check_optimizer(optimizer: Optimizer, device: torch.device) -> None:
     """Raise UsageError if the optimizer is not available on this machine or for the device."""

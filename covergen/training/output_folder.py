@@ -5,8 +5,6 @@ from pathlib import Path
 
 from covergen.core.errors import UsageError
 
-__all__ = ["ADAPTER", "BEST_ADAPTER", "check_output", "last_step", "saved_steps"]
-
 ADAPTER = "adapter.safetensors"
 """The file name of the finished adapter."""
 

@@ -16,8 +16,6 @@ from torch import Tensor
 from covergen.core.picture import open_picture
 from covergen.training.recipe import Crop
 
-__all__ = ["VIEWS", "make_views"]
-
 VIEWS = 4
 """The number of views of a randomly cropped picture."""
 

@@ -8,8 +8,6 @@ from typing import Literal, TypeAlias
 
 from covergen.core.errors import UsageError
 
-__all__ = ["RECIPES", "Crop", "Optimizer", "Precision", "Recipe"]
-
 _MAX_TOKENS = 8
 
 Crop = Literal["stretch", "center", "random"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,13 +29,10 @@ from covergen.training.output_folder import BEST_ADAPTER
 from covergen.training.sample_sheet import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from covergen.training.chart import Chart
+    from covergen.training.loop import AdapterNames
     from covergen.training.recipe import Recipe
-    from covergen.training.train_adapter import AdapterNames
 
-__all__ = ["write_report"]
 
 # Descriptions of values that are unclear on their own.
 _DESCRIPTIONS: Mapping[tuple[str, object], str] = {

@@ -13,8 +13,6 @@ from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.sampler import paint
 
-__all__ = ["SAMPLES", "paint_sheet"]
-
 SAMPLES = "samples"
 """The name of the samples folder in the output folder."""
 

@@ -52,8 +52,6 @@ from covergen.training.recipe import Recipe
 from covergen.training.sample_sheet import SAMPLES
 from covergen.training.trainable_weights import Initial, Learner
 
-__all__ = ["AdapterNames", "Best", "Initial", "Trained", "train"]
-
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
 # Settings that may change on resume, since they do not affect the weights. The resolved precision

@@ -18,8 +18,6 @@ from covergen.training.lora_dropout import LoraDropout
 from covergen.training.optimizer import make_optimizer
 from covergen.training.recipe import Recipe
 
-__all__ = ["Initial", "Learner", "sum_processes"]
-
 _SCALER_STATE = ("scale", "_growth_tracker")
 
 

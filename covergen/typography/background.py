@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,14 +21,11 @@ from covergen.finish.screen_print import find_inks
 from covergen.typography.text_block import lettering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from covergen.core.color import Floats
     from covergen.typography.text_block import Line
 
-__all__ = ["CONTRAST", "Color", "Ground", "contrast", "luminance"]
 
 CONTRAST = 4.5
 """The least contrast of text (WCAG 2.2, success criterion 1.4.3)."""

@@ -6,16 +6,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from covergen.gallery.lettering import clusters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-__all__ = ["Unit", "balanced", "filled", "joined", "units"]
 
 _MOST_UNITS = 150  # more never fit
 # What belongs to the number or letter that follows it: "No. 9", "Op. 125", "BWV 988".

@@ -4,20 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from covergen.gallery.fonts import font_folders, read_face, read_faces
 from covergen.gallery.lettering import Lettering
 from covergen.typography.line_breaking import balanced, filled, units
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-__all__ = ["Block", "Box", "Line", "Paragraph", "fitted", "lettering", "stacked"]
 
 Align = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,11 +13,8 @@ from covergen.gallery.lettering import clusters, is_right_to_left
 from covergen.typography.text_block import Block, Paragraph, fitted, stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from covergen.typography.text_block import Align, Line
 
-__all__ = ["OPEN_LAYOUTS", "PLAIN_LAYOUTS", "Design", "Layout", "Words"]
 
 Layout: TypeAlias = "Callable[[Words], Iterator[Design]]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -15,15 +16,12 @@ from covergen.typography.text_block import lettering
 from covergen.typography.title_layouts import OPEN_LAYOUTS, PLAIN_LAYOUTS, Design, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from numpy.typing import NDArray
 
     from covergen.typography.background import Color
     from covergen.typography.text_block import Line
     from covergen.typography.title_layouts import Layout
 
-__all__ = ["Composition", "compose"]
 
 _CALM, _BUSY = 0.04, 0.1  # unrest of places that are as good as any, and of those never used
 _PLAIN = 0.25  # the share of titles with a plain ground where none is needed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,9 @@ import numpy as np
 from covergen.core.seeds import seed_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from covergen.words.vocabulary import Term, Vocabulary
-
-__all__ = ["best_words", "make_prompt"]
 
 
 def best_words(vocabulary: Vocabulary, scores: NDArray[np.float32]) -> tuple[Term, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,10 @@ from covergen.core.app_folders import cache_folder
 from covergen.core.atomic_write import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.words.vocabulary import Vocabulary
 
-__all__ = ["WordVectors", "find_vectors", "save_vectors", "words_folder"]
 
 # Increment whenever the vectors are computed differently.
 _VERSION = 1

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covergen.core.app_folders import config_folder
 from covergen.core.errors import SettingsError
 from covergen.core.toml import read_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-__all__ = [
-    "ATTRIBUTES",
-    "Group",
-    "Term",
-    "Vocabulary",
-    "read_vocabulary",
-    "user_vocabulary",
-    "vocabulary_file",
-]
 
 ATTRIBUTES = (
     "arousal",

@@ -7,18 +7,15 @@ kinds of embeddings subtracted: audio and text lie in different cones (Liang et 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from covergen.words.vocabulary import Vocabulary
-
-__all__ = ["attribute_scores", "term_vectors", "zero_shot_scores"]
 
 
 def term_vectors(vocabulary: Vocabulary, texts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
 from covergen.audio.clap import AudioEncoder
 from covergen.audio.embed_tracks import embed_tracks
 from covergen.audio.embedding_cache import EmbeddingCache
-from covergen.audio.windows import WINDOW_SAMPLES
+from covergen.audio.window_positions import WINDOW_SAMPLES
 from covergen.core.album import TrackEmbedding
 from tests.benchmarks.front import EXTRACTOR, WORKERS, reference_features
 from tests.benchmarks.race import Figure, Race

@@ -23,7 +23,8 @@ from covergen.audio.windows import read_excerpt
 from covergen.core.album import Outcome, Status, Track
 from covergen.core.errors import ItemError
 from covergen.core.picture import Picture
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover

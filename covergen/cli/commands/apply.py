@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.options import WriteOptions
 
-__all__ = ["apply"]
-
 
 @click.command(cls=SectionedCommand)
 @click.argument(

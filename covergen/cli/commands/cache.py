@@ -20,8 +20,6 @@ from covergen.jobs.cache import prune as prune_store
 if TYPE_CHECKING:
     from covergen.jobs.cache import Stored
 
-__all__ = ["cache"]
-
 
 @click.group(invoke_without_command=True)
 @json_option

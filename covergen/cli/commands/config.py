@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 import tomlkit
 from click.core import ParameterSource
 
 from covergen.cli.settings import config_file, load_defaults, option_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["config"]
 
 _SOURCES = {
     ParameterSource.ENVIRONMENT: "environment",

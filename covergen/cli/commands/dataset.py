@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,6 @@ from covergen.core.errors import UsageError, WriteError
 from covergen.pipeline.events import TrackEmbedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.cli.options import ConsoleOptions
     from covergen.datasets.examine import Examined, Health
     from covergen.datasets.folder import Dataset, Problem
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.totals import PlanTotals
 
-__all__ = ["dataset"]
 
 _EXPECTED = (
     "A pair is an audio file and a picture with the same name, in the same folder or in its"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -26,13 +27,10 @@ from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
 from covergen.pipeline.events import AlbumDone, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.cli.options import ConsoleOptions
     from covergen.jobs.dataset.from_jamendo import Forecast, JamendoOptions
     from covergen.pipeline.events import Event
 
-__all__ = ["from_jamendo"]
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")
 _DOT_ENV = Path(".env")  # in the working directory

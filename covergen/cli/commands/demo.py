@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from covergen.jobs.demo import Demo
     from covergen.pipeline.options import PaintOptions
 
-__all__ = ["demo"]
-
 
 @click.command(cls=SectionedCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))

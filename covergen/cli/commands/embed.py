@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.model import ModelChoice
     from covergen.pipeline.options import RayOptions
 
-__all__ = ["embed"]
-
 
 @click.command()
 @paths_argument

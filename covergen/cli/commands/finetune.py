@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,12 @@ from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.cli.model_options import ComputeOptions
     from covergen.jobs.finetune.preflight import Checked
     from covergen.jobs.finetune.run import Finetuned, FinetunePlan
     from covergen.pipeline.model import ModelChoice
     from covergen.training.recipe import Recipe
 
-__all__ = ["finetune"]
 
 _SECTIONS = {
     "Training": (

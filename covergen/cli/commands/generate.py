@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
@@ -18,14 +18,11 @@ from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from covergen.cli.options import ConsoleOptions
     from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.options import PaintOptions, RayOptions
 
-__all__ = ["generate"]
 
 _OTHER_FORMATS = (".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,16 +26,11 @@ from covergen.core.album import Outcome, Status
 from covergen.core.errors import TagError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen.jobs.info import AlbumInfo, FileInfo
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.words.vocabulary import Term
-
-__all__ = ["info"]
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,9 @@ from covergen.cli.output.lines import byte_size, sampling_text, shown
 from covergen.models.sources import PROCEDURAL, HubName, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.diffusion.export import Layout
     from covergen.models.inventory import Part
     from covergen.models.presets import Preset
-
-__all__ = ["models"]
 
 
 @click.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -31,8 +32,6 @@ from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.options import (
         PaintOptions,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
-__all__ = ["origin_options", "preview", "review_options", "run_as_preview", "take_from_origin"]
 
 # Parameters that a preview's origin does not record: the record has the paths on its own, and a
 # retry may print other things and compute elsewhere.

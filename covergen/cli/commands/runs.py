@@ -12,9 +12,8 @@ from covergen.cli.output import jsonl
 from covergen.cli.output.lines import counted, shown
 
 if TYPE_CHECKING:
-    from covergen.journal.journal import Run
+    from covergen.journal.schema import Run
 
-__all__ = ["run_line", "runs"]
 
 _HEADER = (
     f"{'RUN':>5}  {'STARTED':<16}  {'ACTION':<9}{'ALBUMS':>12}{'FILES':>31}  {'STATE':<14}PATHS"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,13 +21,9 @@ from covergen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.cli.options import ConsoleOptions
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
-
-__all__ = ["strip"]
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,6 @@ from covergen.core.reasons import Reason
 from covergen.pipeline.time_estimate import load_rates, rates_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.options import (
         PaintOptions,
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
         WriteOptions,
     )
     from covergen.pipeline.totals import PlanTotals, Tally
-
-__all__ = ["tag"]
 
 
 @option_group("previews")

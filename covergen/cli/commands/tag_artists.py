@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,12 +18,8 @@ from covergen.core.errors import UsageError
 from covergen.library.scanning.artist_folders import ARTIST_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from covergen.cli.options import ConsoleOptions
     from covergen.pipeline.options import PlanOptions, TagOptions
-
-__all__ = ["artist_options", "run_artists"]
 
 
 @option_group("artist_file")

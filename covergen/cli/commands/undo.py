@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -18,13 +18,9 @@ from covergen.cli.value_types import WholeNumber
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from covergen.cli.options import ConsoleOptions
     from covergen.jobs.undo import UndoOptions
-    from covergen.journal.journal import Run
-
-__all__ = ["undo"]
+    from covergen.journal.schema import Run
 
 
 @click.command()

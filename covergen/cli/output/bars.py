@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Never
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from typing import Any, Never
-
     from tqdm import tqdm
-
-__all__ = ["aside", "bar", "pace"]
 
 
 def bar(name: str, noun: str, *, total: int | None = None, hidden: bool = False) -> tqdm[Never]:

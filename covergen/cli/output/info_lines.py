@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import string
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,15 +24,12 @@ from covergen.core.album import Action
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from covergen.core.album import AlbumPlan, Track
     from covergen.core.cover import Provenance
     from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
-    from covergen.journal.journal import Run
+    from covergen.journal.schema import Run
     from covergen.pipeline.repaint_command import Option, Repaint
 
-__all__ = ["command_words", "info_lines", "option_words"]
 
 _UNQUOTED = frozenset(string.printable[:94]) - {"'", "\\"} | {" "}
 _KINDS = {0: "picture", 1: "icon", 2: "icon", 3: "front cover", 4: "back cover"}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     import click
 
     from covergen.core.album import Album, AlbumPlan, Outcome
@@ -17,16 +16,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.events import AlbumDone
     from covergen.pipeline.totals import PlanTotals, Tally
 
-__all__ = [
-    "FORMAT",
-    "done_object",
-    "dumps",
-    "error_object",
-    "file_object",
-    "plan_object",
-    "plan_summary",
-    "run_summary",
-]
 
 FORMAT = 1
 

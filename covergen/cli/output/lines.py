@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +16,6 @@ from covergen.core.cover import PRINTS
 from covergen.core.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from covergen.core.album import Album, AlbumPlan, Outcome
     from covergen.core.cover import Provenance, Sampling
     from covergen.core.cover_encoding import Encoding
@@ -25,23 +24,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.time_estimate import Rates
     from covergen.pipeline.totals import PlanTotals, Tally
 
-__all__ = [
-    "album_line",
-    "album_name",
-    "byte_size",
-    "cause_of",
-    "cost_line",
-    "counted",
-    "duration",
-    "file_name",
-    "outcome_line",
-    "plan_line",
-    "reason_text",
-    "sampling_text",
-    "shown",
-    "tally_lines",
-    "totals_lines",
-]
 
 _USUAL_SIDE = 512  # pixels: what Stable Diffusion 1.5 and the starter paint
 

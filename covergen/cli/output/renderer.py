@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never, Self
 
 import click
 
@@ -29,14 +29,11 @@ from covergen.pipeline.events import (
 from covergen.pipeline.totals import Tally
 
 if TYPE_CHECKING:
-    from typing import Never, Self
-
     from tqdm import tqdm
 
     from covergen.core.album import Outcome
     from covergen.pipeline.events import Event
 
-__all__ = ["Renderer", "file_line", "is_listed"]
 
 _ONLY_COUNTED = (Reason.BARE, Reason.IGNORED, Reason.VIDEO)  # there may be thousands of these
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never, Self
 
 import click
 
@@ -26,14 +27,9 @@ from covergen.training.events import (
 from covergen.training.log import event_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Never, Self
-
     from tqdm import tqdm
 
     from covergen.training.events import Event
-
-__all__ = ["FinetuneRenderer", "left_out_line", "validation_text"]
 
 
 def left_out_line(name: str, reason: str) -> str:

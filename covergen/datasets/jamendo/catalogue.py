@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,9 @@ from covergen.datasets.jamendo.query import PAGE_SIZE
 from covergen.datasets.jamendo.track import parse_track, plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from covergen.datasets.jamendo.fetch import Fetcher
     from covergen.datasets.jamendo.track import JamendoTrack
 
-__all__ = ["BASE_URL", "Account", "Page", "pages"]
 
 BASE_URL = "https://api.jamendo.com/v3.0"
 _MAX_PAGE_BYTES = 32_000_000

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from covergen.audio.mp3_cut import cut_mp3
 from covergen.core.atomic_write import sync_file, temporary
@@ -20,14 +22,9 @@ from covergen.datasets.jamendo.licences import licence_code
 from covergen.datasets.metadata import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
     from covergen.datasets.jamendo.fetch import Fetcher
     from covergen.datasets.jamendo.track import JamendoTrack
 
-__all__ = ["audio_file", "collect", "obstacle"]
 
 _IMAGE_LICENCE = "not stated"  # the API gives none for artwork, and the music's may not apply
 _MAX_IMAGE_BYTES = 20_000_000

@@ -5,20 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import httpx2
 
 from covergen import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-__all__ = ["FetchError", "Fetcher", "PassingError", "Patience"]
 
 _TIMEOUT_SECONDS = 30.0  # without receiving a byte
 _MAX_TRANSFER_SECONDS = 900.0

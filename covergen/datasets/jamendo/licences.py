@@ -6,8 +6,6 @@ Source: creativecommons.org/share-your-work/cclicenses.
 import re
 from collections.abc import Collection
 
-__all__ = ["ADAPTABLE", "LICENCES", "licence_code", "licence_filters", "licence_name"]
-
 ADAPTABLE = ("by", "by-sa", "by-nc", "by-nc-sa")  # allow derivative works
 LICENCES = (*ADAPTABLE, "by-nd", "by-nc-nd")
 

@@ -10,8 +10,6 @@ from datetime import date
 
 from covergen.datasets.jamendo.licences import ADAPTABLE, licence_filters
 
-__all__ = ["IMAGE_SIZES", "ORDERS", "PAGE_SIZE", "Query", "searches"]
-
 IMAGE_SIZES = (25, 35, 50, 55, 60, 65, 70, 75, 85, 100, 130, 150, 200, 300, 400, 500, 600)
 ORDERS = {
     "id": "id_asc",

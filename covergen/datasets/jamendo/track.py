@@ -8,8 +8,6 @@ from typing import Any
 
 from covergen.datasets.jamendo.licences import licence_name
 
-__all__ = ["JamendoTrack", "parse_track", "plain_text", "track_key"]
-
 _ID = re.compile(r"[0-9]{1,18}")
 _MAX_TEXT_LENGTH = 500
 _MAX_URL_LENGTH = 2000

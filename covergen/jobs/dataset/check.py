@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.os_errors import write_errors
@@ -10,13 +12,9 @@ from covergen.datasets.examine import Examined, Health, examine
 from covergen.gallery.contact_sheet import Tile, save_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from covergen.datasets.folder import Dataset, Problem
     from covergen.pipeline.events import CheckInterrupted
 
-__all__ = ["check_dataset", "save_pictures"]
 
 _MAX_TILES = 300
 _TILE_SIDE = 160  # pixels

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
@@ -21,16 +23,12 @@ from covergen.datasets.metadata import MetadataFile, read_metadata
 from covergen.pipeline.events import AlbumDone, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from covergen.datasets.jamendo.catalogue import Account
     from covergen.datasets.jamendo.query import Query
     from covergen.datasets.jamendo.track import JamendoTrack
     from covergen.datasets.metadata import Row
     from covergen.pipeline.events import CheckInterrupted, Emit
 
-__all__ = ["Forecast", "JamendoOptions", "collect_from_jamendo", "pairs_there", "preview_jamendo"]
 
 _MAX_FAILURES_IN_A_ROW = 5
 

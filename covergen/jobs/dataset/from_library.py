@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,14 +23,10 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, FileFailed, TrackEmbedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from covergen.core.album import Album, AlbumPlan, Track
     from covergen.core.picture import Picture
     from covergen.datasets.metadata import Row
     from covergen.pipeline.events import CheckInterrupted, Emit
-
-__all__ = ["CollectOptions", "collect", "preview_collection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +15,6 @@ from covergen.datasets.embeddings import read_embedding
 from covergen.training.examples import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     LeaveOut = Callable[[str, str], None]
 
-__all__ = ["LeaveOut", "PairEmbedded", "make_examples"]
 
 _WINDOWS_AT_ONCE = 16
 

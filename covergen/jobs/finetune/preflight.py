@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import TrainingError, UsageError
@@ -15,13 +16,9 @@ from covergen.pipeline.model import locate_extras, locate_part
 from covergen.training.output_folder import ADAPTER, check_output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.datasets.folder import Dataset
     from covergen.models.presets import Preset
     from covergen.training.recipe import Recipe
-
-__all__ = ["Checked", "FinetuneOptions", "check_finetune", "nothing_to_train_on"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,13 +31,12 @@ from covergen.pipeline.events import GpuUnused
 from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
+from covergen.training.loop import AdapterNames
 from covergen.training.optimizer import check_optimizer
 from covergen.training.report import write_report
-from covergen.training.train_adapter import AdapterNames, train
+from covergen.training.train_adapter import train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from covergen.compute.device import Compute
     from covergen.diffusion.extra_lora import ExtraLora
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
@@ -45,9 +45,8 @@ if TYPE_CHECKING:
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
-    from covergen.training.train_adapter import Initial, Trained
-
-__all__ = ["FinetunePlan", "Finetuned", "finetune", "plan_finetune"]
+    from covergen.training.train_adapter import Trained
+    from covergen.training.trainable_weights import Initial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

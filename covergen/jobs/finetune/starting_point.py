@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.clap_folder import read_clap_folder
@@ -12,18 +13,14 @@ from covergen.diffusion.adapter_file import LORA_PREFIX, PROJECTION_PREFIX, insp
 from covergen.diffusion.base_config import read_config
 from covergen.models.presets import load_presets
 from covergen.pipeline.model import locate_part
-from covergen.training.train_adapter import Initial
+from covergen.training.trainable_weights import Initial
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from covergen.diffusion.adapter_file import AdapterInfo
     from covergen.jobs.finetune.preflight import Checked
     from covergen.training.recipe import Recipe
-
-__all__ = ["starting_point"]
 
 
 def starting_point(checked: Checked) -> tuple[Recipe, Initial | None]:

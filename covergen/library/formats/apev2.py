@@ -33,8 +33,6 @@ from covergen.library.formats.texts_for_id3 import (
 )
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = ["TAGS", "WavPackFile", "ends", "pictures_at_end", "texts_at_end"]
-
 # The names that Mp3tag, foobar2000 and TagLib use, in the order of ID3's picture types.
 _NAMES = (
     "Other", "Icon", "Other Icon", "Front", "Back", "Leaflet", "Media", "Lead Artist", "Artist",

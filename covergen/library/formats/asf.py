@@ -22,8 +22,6 @@ from covergen.library.formats.embedded_picture import (
 from covergen.library.formats.splice import outside, padding, splice
 from covergen.library.formats.tag_format import TagFormat
 
-__all__ = ["MAGIC", "TAGS"]
-
 MAGIC = _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
 """The first bytes of a file."""
 

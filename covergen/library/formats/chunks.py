@@ -18,8 +18,6 @@ from covergen.library.formats.texts_for_id3 import (
     from_info_chunks,
 )
 
-__all__ = ["AIFF", "DFF", "WAV"]
-
 _MAX_TRAILING_CHUNKS = 16
 _MAX_TEXT_BYTES = 64 << 10
 _REACH = 64 << 10

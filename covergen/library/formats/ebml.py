@@ -7,23 +7,6 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = [
-    "CRC",
-    "VOID",
-    "Element",
-    "children",
-    "element",
-    "elements_in",
-    "head_at",
-    "master",
-    "number",
-    "number_bytes",
-    "parts_of",
-    "read_bytes",
-    "size_bytes",
-    "void",
-]
-
 VOID = b"\xec"
 CRC = b"\xbf"
 _MAX_HEAD_BYTES = 12  # an ID of up to 4 bytes and a size of up to 8

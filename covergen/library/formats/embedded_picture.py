@@ -3,17 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = [
-    "FRONT_COVER",
-    "ICONS",
-    "LINK",
-    "EmbeddedPicture",
-    "PictureFilter",
-    "TooLargeError",
-    "is_front_cover",
-    "is_kept",
-]
-
 FRONT_COVER = 3
 """The picture type of a front cover in ID3, FLAC and ASF (ID3v2.4 frames, section 4.14)."""
 

@@ -22,8 +22,6 @@ from covergen.library.formats.splice import outside, padding, splice
 from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.vorbis_comment import Comments, front_cover_block, picture_in
 
-__all__ = ["TAGS"]
-
 _PADDING, _COMMENT, _PICTURE = 1, 4, 6
 _LAST = 0x80
 _MAX_BYTES = (1 << 24) - 1

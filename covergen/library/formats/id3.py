@@ -34,8 +34,6 @@ from covergen.library.formats.tag_format import Place, TagFormat
 from covergen.library.formats.texts_for_id3 import as_id3, texts_to_repeat
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = ["further_pictures", "further_tags", "tags_at"]
-
 _NEW_VERSION = 3  # Windows Explorer and many car stereos cannot read 2.4
 
 _MAX_BYTES = 1 << 28

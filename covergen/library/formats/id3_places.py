@@ -15,8 +15,6 @@ from covergen.library.formats import apev2
 from covergen.library.formats.splice import outside, splice
 from covergen.library.formats.tag_format import Place
 
-__all__ = ["DSF", "MP3", "START", "from_synchsafe", "id3_size", "to_synchsafe"]
-
 
 def from_synchsafe(data: bytes) -> int:
     """Decode an integer with 7 bits per byte; -1 if the highest bit of any byte is set."""

@@ -6,8 +6,6 @@ from typing import Any
 
 import mutagen.id3
 
-__all__ = ["APEV2", "ASF", "ID3", "MATROSKA", "MP4", "VORBIS", "Keys"]
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -45,8 +45,6 @@ from covergen.library.formats.matroska_segment import (
 )
 from covergen.library.formats.tag_format import TagFormat
 
-__all__ = ["TAGS", "MatroskaFile"]
-
 _TICK, _DURATION, _TITLE = (bytes.fromhex(name) for name in ("2ad7b1", "4489", "7ba9"))
 _TRACK, _TRACK_TYPE, _CODEC = b"\xae", b"\x83", b"\x86"
 _TAG = bytes.fromhex("7373")

@@ -35,8 +35,6 @@ from covergen.library.formats.matroska_segment import (
 )
 from covergen.library.formats.splice import splice
 
-__all__ = ["index_entries", "replace_attachments"]
-
 _SEEK, _SEEK_ID, _SEEK_POSITION = (bytes.fromhex(name) for name in ("4dbb", "53ab", "53ac"))
 _FOUND_ANYWAY = (INFO, TRACKS)  # always before the first cluster
 

@@ -9,21 +9,6 @@ from typing import BinaryIO
 
 from covergen.library.formats.ebml import CRC, Element, head_at, parts_of, read_bytes
 
-__all__ = [
-    "ATTACHMENTS",
-    "CLUSTER",
-    "CUES",
-    "INFO",
-    "MAGIC",
-    "MAX_TEXT_BYTES",
-    "SEEK_HEAD",
-    "TAGS_LIST",
-    "TRACKS",
-    "Segment",
-    "begins",
-    "read_segment",
-]
-
 MAGIC = bytes.fromhex("1a45dfa3")
 """The first bytes of a file: the ID of its EBML header."""
 

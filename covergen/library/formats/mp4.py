@@ -26,8 +26,6 @@ from covergen.library.formats.splice import padding, splice
 from covergen.library.formats.tag_format import TagFormat
 from covergen.library.mutagen_errors import DAMAGE
 
-__all__ = ["TAGS", "Mp4File"]
-
 _TYPES = {"image/jpeg": 13, "image/png": 14, "image/bmp": 27}
 _UNTYPED = 0
 _FILLERS = (b"free", b"skip")

@@ -26,18 +26,6 @@ from covergen.library.formats.splice import splice
 from covergen.library.formats.tag_format import TagFormat
 from covergen.library.formats.vorbis_comment import Comments, picture_in
 
-__all__ = [
-    "MAGIC",
-    "OGG_FLAC",
-    "OPUS",
-    "SPEEX",
-    "VORBIS",
-    "Codec",
-    "OggFlacFile",
-    "begins",
-    "tags_of",
-]
-
 MAGIC = b"OggS"
 """The first bytes of each page."""
 

@@ -3,8 +3,6 @@
 import os
 from typing import BinaryIO
 
-__all__ = ["outside", "padding", "splice"]
-
 _BLOCK = 256 << 10  # fits into the CPU cache
 _KEPT_PADDING = 64 << 10
 _NEW_PADDING = 2 << 10

@@ -11,8 +11,6 @@ from covergen.library.formats.embedded_picture import EmbeddedPicture, PictureFi
 from covergen.library.formats.keys import Keys
 from covergen.library.formats.texts_for_id3 import Texts
 
-__all__ = ["Place", "TagFormat"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

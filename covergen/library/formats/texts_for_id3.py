@@ -14,18 +14,6 @@ from typing import Any
 
 from mutagen.id3 import ID3, TCON, Encoding, Frames
 
-__all__ = [
-    "ID3V1_BYTES",
-    "Texts",
-    "as_id3",
-    "from_aiff_chunks",
-    "from_apev2_items",
-    "from_diin_chunks",
-    "from_id3v1",
-    "from_info_chunks",
-    "texts_to_repeat",
-]
-
 ID3V1_BYTES = 128
 """The size of an ID3v1 tag, at the end of a file."""
 

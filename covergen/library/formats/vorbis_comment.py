@@ -22,8 +22,6 @@ from covergen.library.formats.embedded_picture import (
     is_kept,
 )
 
-__all__ = ["Comments", "front_cover_block", "others", "picture_in", "pictures"]
-
 _BLOCK = "METADATA_BLOCK_PICTURE"
 _LEGACY = ("COVERART", "COVERARTMIME")
 

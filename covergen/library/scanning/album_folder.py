@@ -11,16 +11,6 @@ from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.known_names import disc_number, is_picture_name
 
-__all__ = [
-    "AlbumFolder",
-    "Folder",
-    "above_discs",
-    "art_in",
-    "listing",
-    "pictures_in",
-    "problem",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:

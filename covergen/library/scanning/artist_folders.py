@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from covergen.core.album import Album, Outcome
 from covergen.library.scanning.known_names import is_picture_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-__all__ = ["ARTIST_NAMES", "artist_folders", "artist_picture", "folder_above", "is_within"]
 
 ARTIST_NAMES = ("artist", "folder")
 """Stems of artist pictures: what Navidrome reads, and what Jellyfin and Kodi read."""

@@ -11,8 +11,6 @@ from covergen.library.scanning.album_folder import AlbumFolder, Folder, pictures
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.normalized_tags import names_album
 
-__all__ = ["find_cover_file", "is_picture", "with_cover_files"]
-
 _HEAD_BYTES = 512
 
 IsPicture = Callable[[Path, str], bool | None]

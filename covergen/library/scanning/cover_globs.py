@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from covergen.library.scanning.normalized_tags import folded
 
-__all__ = ["CoverGlobs"]
-
 _ALBUM = "<album>"
 _SPECIAL = re.compile(r'[][*?/\\:"<>|]+')  # special in globs, or not allowed in file names
 

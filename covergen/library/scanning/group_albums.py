@@ -36,8 +36,6 @@ from covergen.library.scanning.normalized_tags import (
     year_of,
 )
 
-__all__ = ["albums_in"]
-
 _VARIOUS = "Various Artists"
 
 

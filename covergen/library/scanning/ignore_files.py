@@ -15,8 +15,6 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore import GitIgnorePatternError
 
-__all__ = ["IGNORE_FILE", "HiddenError", "IgnoreRules"]
-
 IGNORE_FILE = ".ndignore"
 """The ignore file that covergen writes into its own folders."""
 

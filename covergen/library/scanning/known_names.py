@@ -2,8 +2,6 @@
 
 import re
 
-__all__ = ["COVER_NAMES", "SYSTEM_FOLDERS", "disc_number", "is_picture_name"]
-
 SYSTEM_FOLDERS = frozenset({
     "$recycle.bin", "recycler", "recycled", "system volume information", "config.msi", "found.000",
     "__macosx", "network trash folder", "temporary items", "lost+found", "lost.dir",

@@ -7,19 +7,6 @@ from functools import lru_cache
 from covergen.core.album import Track
 from covergen.library.scanning.known_names import disc_number
 
-__all__ = [
-    "album_artist_of",
-    "album_title_of",
-    "artist_of",
-    "folded",
-    "musicbrainz_id_of",
-    "names_album",
-    "playing_order",
-    "position_of",
-    "without_featured",
-    "year_of",
-]
-
 _FEATURED = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 _NAME_NUMBER = re.compile(r"(?:([0-9]{1,2})-)?(?:track[ _]*)?([0-9]{1,3})(?![0-9])", re.IGNORECASE)
 _DIGITS = re.compile("([0-9]+)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -15,13 +16,10 @@ from covergen.core.reasons import Reason
 from covergen.library.scanning.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from covergen.core.album import Track
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.scanning.scan_cache import ScanCache
 
-__all__ = ["is_playlist", "scan_playlist"]
 
 _SUFFIXES = (".m3u", ".m3u8")
 _MOST_BYTES = 1 << 24

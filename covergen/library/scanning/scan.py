@@ -19,8 +19,6 @@ from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan_cache import Failure, PictureFile, ScanCache, Seen
 from covergen.library.scanning.walk import walk
 
-__all__ = ["ScanOptions", "scan"]
-
 _MAX_UNSAVED = 500
 
 

@@ -15,8 +15,6 @@ from covergen.core.app_folders import cache_folder
 from covergen.core.database import Usage, open_cache, today, usage_of
 from covergen.core.reasons import Reason
 
-__all__ = ["Failure", "PictureFile", "ScanCache", "Seen", "remembered_files"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:

@@ -27,8 +27,6 @@ from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.ignore_files import HiddenError, IgnoreRules
 from covergen.library.scanning.known_names import SYSTEM_FOLDERS, disc_number, is_picture_name
 
-__all__ = ["walk"]
-
 
 def walk(
     paths: Sequence[Path],

@@ -11,17 +11,6 @@ from typing import Self
 from covergen.core.album import Track
 from covergen.library.writing.reversal import Reversal
 
-__all__ = [
-    "NOTHING",
-    "NO_STAMP",
-    "Change",
-    "Record",
-    "Stamp",
-    "bytes_hash",
-    "file_hash",
-    "stamp_of",
-]
-
 NOTHING = ""
 """The fingerprint of a file that does not exist."""
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from covergen.core.errors import WriteError
 from covergen.core.reasons import Reason
 
-__all__ = ["copy_bytes", "copy_metadata"]
-
 _FICLONE = 0x40049409  # linux/fs.h
 _COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # macOS, copyfile.h
 

@@ -9,8 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["exchange"]
-
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_EXCHANGE = 1 << 1  # linux/fs.h
 _RENAME_SWAP = 1 << 1  # macOS, sys/stdio.h

@@ -13,8 +13,6 @@ from typing import BinaryIO
 from covergen.library.writing.change import NOTHING, file_hash
 from covergen.library.writing.reversal import Reversal
 
-__all__ = ["fingerprints", "has_fingerprint"]
-
 _PARTIAL = re.compile(r"[0-9a-f]{64}:([0-9]{1,18}):([0-9]{1,18})")
 _BLOCK_BYTES = 256 << 10
 

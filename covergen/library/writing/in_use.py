@@ -9,7 +9,6 @@ from pathlib import Path
 if sys.platform == "linux":
     import fcntl
 
-__all__ = ["is_being_written"]
 
 # Suffixes of the marker files that download programs keep next to an incomplete file.
 _UNFINISHED = (

@@ -16,8 +16,6 @@ from typing import BinaryIO
 
 from covergen.library.formats.splice import splice
 
-__all__ = ["Reversal", "find_reversal"]
-
 _MAX_BYTES = 32 << 20
 _MAX_PATCHES = 1 << 20
 _BLOCKS = 256 << 10, 4 << 10  # compared in large steps first, then in small ones

@@ -22,33 +22,19 @@ from covergen.core.os_errors import check_writable, write_errors
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.containers import most_shown_bytes
-from covergen.library.pictures_in_files import (
+from covergen.library.formats.embedded_picture import (
     FRONT_COVER,
     EmbeddedPicture,
     PictureFilter,
-    edit_pictures,
     is_front_cover,
-    read_pictures,
-    remaining,
 )
+from covergen.library.pictures_in_files import edit_pictures, read_pictures, remaining
 from covergen.library.writing.change import Change, Record, Stamp
 from covergen.library.writing.copy_with_permissions import copy_bytes, copy_metadata
 from covergen.library.writing.exchange import exchange
 from covergen.library.writing.fingerprint import fingerprints
 from covergen.library.writing.in_use import is_being_written
 from covergen.library.writing.reversal import find_reversal
-
-__all__ = [
-    "SKIPPED",
-    "RewriteOptions",
-    "SameSound",
-    "check_room",
-    "obstacle",
-    "put_in_place",
-    "reason_to_skip",
-    "remove_own_cover",
-    "write_cover",
-]
 
 SameSound = Callable[[Path, Path], bool]
 """Whether two files contain the same audio. Raises ItemError for a file without audio."""

@@ -15,8 +15,6 @@ from covergen.core.reasons import Reason
 from covergen.library.writing.change import NOTHING, Change, Record, Stamp, bytes_hash
 from covergen.library.writing.reversal import Reversal
 
-__all__ = ["create_file", "is_own_file", "own_sidecars", "remove_sidecar", "write_sidecar"]
-
 _EXTENSIONS = (".png", ".jpg")
 
 

@@ -5,12 +5,11 @@ Both engines have the same signature and keep the same promises.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-
     from covergen.audio.embedding_cache import EmbeddingCache
     from covergen.core.album import AlbumEmbedding, AlbumPlan
     from covergen.core.cover import Cover
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.time_estimate import Meter
 
-__all__ = ["embed_plans", "paint_plans"]
 
 Item = TypeVar("Item")
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,21 +18,8 @@ from covergen.core.errors import ClusterError, DependencyError, OptionError
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from covergen.pipeline.options import PaintOptions, RayOptions
 
-__all__ = [
-    "Share",
-    "check_address",
-    "check_device",
-    "check_installed",
-    "check_ray",
-    "connected",
-    "find_machines",
-    "first_line",
-    "share_of",
-]
 
 _SECONDS_TO_ANSWER = 3.0
 # The client's first bytes in HTTP/2, which gRPC speaks: preface and an empty SETTINGS frame; and

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -32,8 +33,6 @@ from covergen.pipeline.events import (
 from covergen.pipeline.painting import finishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
     from covergen.audio.embedding_cache import EmbeddingCache
     from covergen.core.album import Album, AlbumPlan
     from covergen.core.cover import Cover
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.time_estimate import Meter
 
-__all__ = ["embed_plans", "paint_plans"]
 
 Item = TypeVar("Item")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,8 @@ from covergen.core.reasons import Reason
 from covergen.pipeline.engines.ray_worker import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from covergen.core.album import AlbumPlan
 
-__all__ = ["MOST_TRIES", "Chunk", "Ordered", "Queue", "chunks_of"]
 
 MOST_TRIES = 5
 _TRIES_TOGETHER = 2

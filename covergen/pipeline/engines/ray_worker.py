@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import covergen
 from covergen.audio.decoder_pool import Decoders
@@ -23,10 +25,6 @@ from covergen.pipeline.model import find_audio_encoder, find_model
 from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from typing import Literal
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
     _Picture = tuple[NDArray[np.uint8], Provenance]
 
-__all__ = ["Failure", "Order", "Progress", "Row", "Setup", "Started", "Worker"]
 
 _HINT = "Does this machine have the library at the same path? If not, use --path-map."
 

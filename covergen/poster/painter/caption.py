@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.direction import Direction, Tone
     from covergen.poster.painter.ink_sheet import Sheet
 
-__all__ = ["FAMILY_NAMES", "VOCABULARY", "describe", "mirror"]
 
 FAMILY_NAMES = (
     "swiss geometry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +11,12 @@ import numpy as np
 from covergen.poster.painter.ink_sheet import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from covergen.core.color import Floats
     from covergen.poster.painter.direction import Direction
     from covergen.poster.painter.ink_sheet import Sheet
 
     Composition = Callable[[Sheet, Direction, np.random.Generator], None]
 
-__all__ = ["draw_one", "spaced", "stage"]
 
 _ANCHORS = (0.5, 0.38, 0.62)
 _SMALLEST = 1.5  # factor on a family's smallest size: a tiny figure in an empty field looks dull

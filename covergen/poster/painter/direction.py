@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from covergen.core.color import Floats
     from covergen.poster.attributes import Attributes
 
-__all__ = ["Direction", "Tone", "Weave", "direct", "measure", "tone", "weave"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from covergen.core.color import Floats
 
 
-__all__ = ["Features", "edge_density", "element_scale", "features"]
-
 _SIDE = 128
 _EDGE = 8.0
 _LAGS = _SIDE // 2

@@ -7,6 +7,7 @@ is known. Coordinates are fractions of the side, x to the right and y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,16 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     from covergen.core.color import Floats
 
 
 Option = TypeVar("Option")
-
-__all__ = ["Ink", "Plate", "Sheet", "blur", "cloud", "lerp", "pick", "profile", "smooth"]
 
 
 class Ink(IntEnum):

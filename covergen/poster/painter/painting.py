@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from covergen.poster.attributes import Attributes
     from covergen.poster.painter.direction import Direction, Tone, Weave
 
-__all__ = ["FAMILIES", "Painting", "paint"]
 
 FAMILIES = dict(
     zip(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.direction import Tone
     from covergen.poster.painter.ink_sheet import Sheet
 
-__all__ = ["PALETTES", "draw_palette", "tune"]
 
 # Inks in the order of `Ink`: GROUND, DEEP, MAIN, SECOND, THIRD, SPARK.
 _HEX = """

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from covergen.poster.attributes import Attributes
 
-__all__ = ["TEXTURES", "add_texture", "draw_texture"]
 
 TEXTURES = ("clean", "grain", "paper")
 

@@ -12,8 +12,10 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from itertools import chain
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,12 +27,8 @@ from covergen.gallery.contact_sheet import Tile, save_sheet
 from covergen.preview.folder import COVERS, EXCERPTS, THUMBNAILS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from covergen.preview.manifest import AlbumEntry, Candidate, Manifest, ManifestHeader
 
-__all__ = ["make_page", "make_sheets"]
 
 _SCRIPTS = ("choices.js", "cards.js", "grid.js", "viewer.js", "main.js")
 _SHEET = "sheet.png"

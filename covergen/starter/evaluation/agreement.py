@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["explained", "predict_held_out"]
-
 
 def explained(predicted: NDArray[np.float64], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the R² of each column, (N, F) to (F,).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +16,9 @@ from covergen.starter.recipe.settings import DatasetSettings
 from covergen.starter.recipe.vae import pixels_to_tensor, psnr_db, tensor_to_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from diffusers import AutoencoderKL
     from numpy.typing import NDArray
 
-__all__ = ["reconstruct"]
 
 _SEED, _COUNT = 3, 128
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,8 @@ from torch import Tensor, nn
 from covergen.starter.recipe.vae import pixels_to_tensor
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-__all__ = ["FamilyClassifier"]
 
 _CHANNELS = (32, 64, 128, 192)
 _BATCH = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,23 +13,10 @@ from covergen.starter.evaluation.agreement import explained, predict_held_out
 from covergen.starter.evaluation.pictures import EDGE_DENSITY, EXPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from covergen.starter.evaluation.pictures import Pictures
 
-__all__ = [
-    "Figure",
-    "agreement",
-    "closeness",
-    "control",
-    "empty_covers",
-    "near_duplicates",
-    "recognised",
-    "relative_sharpness",
-    "retrieval",
-]
 
 _RESAMPLED = 500
 _AMONG = 64  # tracks per retrieval

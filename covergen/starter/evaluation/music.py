@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,10 @@ from covergen.poster.attributes import draw_attributes
 from covergen.starter.musician import HELD_OUT, augment, play
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
 
-__all__ = ["Music", "embed_music"]
 
 _SEED = 77_000
 _BATCH = 16

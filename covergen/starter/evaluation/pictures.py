@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,24 +18,11 @@ from covergen.poster.painter import paint as paint_procedurally
 from covergen.poster.painter.features import features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.core.cover import Sampling
     from covergen.diffusion.painter import Painter
 
-__all__ = [
-    "EDGE_DENSITY",
-    "EXPRESSED",
-    "FEATURES",
-    "Pictures",
-    "measure",
-    "paint_covers",
-    "procedural_pictures",
-    "sharpness",
-]
 
 FEATURES = ("lightness", "chroma", "a", "b", "contrast", "edge_density", "element_scale")
 EDGE_DENSITY = FEATURES.index("edge_density")

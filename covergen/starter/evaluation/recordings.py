@@ -5,23 +5,22 @@ Requires librosa, which is not a dependency of covergen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covergen.audio.windows import SAMPLE_RATE_HZ, read_excerpt
+from covergen.audio.window_positions import SAMPLE_RATE_HZ
+from covergen.audio.windows import read_excerpt
 from covergen.core.errors import CovergenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
 
-__all__ = ["Recordings", "embed_recordings", "rank_correlation"]
 
 _WINDOWS = 3
 _SHORTEST_S = 20  # skip jingles

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from covergen.starter.evaluation.metrics import Figure
     from covergen.starter.evaluation.music import Music
 
-__all__ = ["compare", "main"]
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 _CPU = torch.device("cpu")

@@ -13,17 +13,6 @@ if TYPE_CHECKING:
 
     from covergen.starter.musician.tones import Numbers, Samples
 
-__all__ = [
-    "chorus",
-    "compress",
-    "drive",
-    "fast_size",
-    "finish",
-    "limit",
-    "rms",
-    "room",
-    "tilt",
-]
 
 _BLOCK = 240  # samples, 5 ms: the resolution of slow gain curves
 

@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from covergen.poster.attributes import Attributes
 
-__all__ = ["Harmony", "choose_harmony", "hertz_of"]
 
 _STEPS = {
     "lydian": (0, 2, 4, 6, 7, 9, 11),

@@ -10,19 +10,6 @@ import numpy as np
 
 from covergen.starter.musician.tones import Samples
 
-__all__ = [
-    "DRUMS",
-    "DrumKit",
-    "Instrument",
-    "InstrumentSet",
-    "KitMaker",
-    "PadInstrument",
-    "PadVoice",
-    "Texture",
-    "Touch",
-    "Voice",
-]
-
 DRUMS = ("kick", "snare", "clap", "hat", "open_hat", "high_tom", "low_tom")
 
 

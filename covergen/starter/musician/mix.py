@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,8 +14,6 @@ from covergen.starter.musician.instruments import InstrumentSet, Touch
 from covergen.starter.musician.tones import SAMPLE_RATE_HZ, count, lowpass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from covergen.poster.attributes import Attributes
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from covergen.starter.musician.score import Chord, Note, Score
     from covergen.starter.musician.tones import Samples
 
-__all__ = ["perform"]
 
 _T = TypeVar("_T")
 

@@ -12,7 +12,6 @@ from covergen.starter.musician.tones import SAMPLE_RATE_HZ, count, lowpass
 if TYPE_CHECKING:
     from covergen.starter.musician.tones import Numbers, Samples
 
-__all__ = ["augment"]
 
 _FRAME = 2048  # of the codec, in samples
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from covergen.poster.attributes import Attributes
     from covergen.starter.musician.tones import Numbers
 
-__all__ = ["STEPS_PER_BEAT", "Clock", "Groove", "choose_clock", "choose_groove", "pattern"]
 
 STEPS_PER_BEAT = 4  # sixteenths
 

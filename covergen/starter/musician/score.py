@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,8 @@ from covergen.starter.musician.rhythm import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from covergen.poster.attributes import Attributes
 
-__all__ = ["Chord", "Hit", "Note", "Score", "compose"]
 
 _CHORDS = 4  # per phrase
 # The order of the notes of a broken chord, counted upwards and on into the next octave.

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = [
-    "SAMPLE_RATE_HZ",
-    "Numbers",
-    "Samples",
-    "cloud",
-    "count",
-    "envelope",
-    "fm",
-    "fold",
-    "harmonics",
-    "lowpass",
-    "modes",
-    "noise",
-    "phase_distortion",
-    "random_phases",
-    "times",
-    "vibrato",
-]
 
 SAMPLE_RATE_HZ = 48_000
 _HIGHEST_HZ = 18_000.0  # higher partials are omitted to avoid aliasing

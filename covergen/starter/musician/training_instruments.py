@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,12 +24,8 @@ from covergen.starter.musician.tones import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from covergen.starter.musician.instruments import DrumKit, PadVoice, Touch, Voice
     from covergen.starter.musician.tones import Numbers, Samples
-
-__all__ = ["TRAINING"]
 
 
 # Leads and keys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,12 +18,11 @@ from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
 from covergen.training.examples import Pairs
-from covergen.training.train_adapter import AdapterNames, Initial, train
+from covergen.training.loop import AdapterNames
+from covergen.training.train_adapter import train
+from covergen.training.trainable_weights import Initial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.training.recipe import Recipe
 
-__all__ = ["train_adapter", "train_variants"]
 
 _NAMES = AdapterNames(title="covergen starter", base="covergen starter", clap="covergen starter")
 # The last parts of a caption: count, size, edges, order, colours, warmth, chroma, lightness.

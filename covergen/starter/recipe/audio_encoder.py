@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import AudioEncoderSettings
 
-__all__ = ["ATTRIBUTES", "AudioEncoderWithProbe", "train_audio_encoder"]
 
 ATTRIBUTES = len(fields(Attributes))
 _SILENCE_DB = -100.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -19,15 +20,12 @@ from covergen.starter.recipe.patches import load_basis, load_latents
 from covergen.starter.recipe.training_loop import Stage, load_average, train
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from diffusers import DDIMScheduler, UNet2DConditionModel
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import BaseSettings
 
-__all__ = ["TextToImage", "load_base_average", "train_base"]
 
 _SHOWN = 24  # validation pictures in the sheet, above those painted from their captions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,10 @@ from transformers import CLIPTokenizer
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
 
     from covergen.starter.recipe.settings import BaseSettings
 
-__all__ = ["make_tokenizer", "shorten"]
 
 _END = "</w>"
 

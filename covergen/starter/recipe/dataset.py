@@ -8,9 +8,11 @@ track i share the same attributes.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,9 +24,6 @@ from covergen.poster.painter.ink_sheet import pick
 from covergen.starter.musician import HELD_OUT, TRAINING, augment, play
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.audio.mel import LogMel
@@ -32,16 +31,6 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import DatasetSettings
 
-__all__ = [
-    "Kind",
-    "Split",
-    "attributes_of",
-    "load_attributes",
-    "load_captions",
-    "load_shards",
-    "render",
-    "save_array",
-]
 
 Split = Literal["train", "validation"]
 Kind = Literal["pictures", "large", "tracks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,14 +10,10 @@ import torch
 from covergen.diffusion.schedulers import make_scheduler
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from diffusers import DDIMScheduler, UNet2DConditionModel
     from numpy.typing import NDArray
     from torch import Tensor
-
-__all__ = ["denoising_loss", "paint_latents", "save_grid"]
 
 
 def denoising_loss(

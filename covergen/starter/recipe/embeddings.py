@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +13,11 @@ from covergen.starter.recipe.dataset import load_shards, save_array
 from covergen.starter.recipe.training_loop import load_average
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.dataset import Split
     from covergen.starter.recipe.run_folder import RunFolder
 
-__all__ = ["embed_split", "load_encoder", "wiener_filter"]
 
 _RIDGE = 0.03  # relative to the mean variance between excerpts of a track
 

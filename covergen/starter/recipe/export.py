@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covergen.starter.recipe.base import load_base_average
@@ -13,11 +14,8 @@ from covergen.starter.recipe.models import make_scheduler
 from covergen.starter.recipe.vae import load_vae_average
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from covergen.starter.recipe.run_folder import RunFolder
 
-__all__ = ["export"]
 
 _PIPELINE = {
     "_class_name": "StableDiffusionPipeline",

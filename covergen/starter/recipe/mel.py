@@ -2,8 +2,6 @@
 
 from covergen.audio.mel import MelSettings
 
-__all__ = ["MEL"]
-
 MEL = MelSettings(
     sampling_rate=48_000,
     feature_size=64,

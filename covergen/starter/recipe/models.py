@@ -15,20 +15,11 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
     from covergen.starter.recipe.settings import AudioEncoderSettings, BaseSettings, VaeSettings
 
-__all__ = [
-    "MEL",
-    "make_audio_encoder",
-    "make_scheduler",
-    "make_text_encoder",
-    "make_unet",
-    "make_vae",
-]
 
 _SKIP_PATH = (
     "conv_in",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.dataset import Split
     from covergen.starter.recipe.run_folder import RunFolder
 
-__all__ = ["fit_mood"]
 
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 _NAMES = tuple(field.name for field in fields(Attributes))

@@ -6,15 +6,11 @@ Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. The step size fol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-__all__ = ["Muon"]
 
 _MOMENTUM = 0.95
 _STEPS = 5

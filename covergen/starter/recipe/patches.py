@@ -8,7 +8,9 @@ parallel with the autoencoder.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +18,11 @@ import numpy as np
 from covergen.starter.recipe.dataset import load_shards, save_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.dataset import Split
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import LatentSettings
-
-__all__ = ["PatchBasis", "encode_pictures", "load_basis", "load_latents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

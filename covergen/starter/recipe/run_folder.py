@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     import torch
 
     from covergen.starter.recipe.settings import Recipe
-
-__all__ = ["RunFolder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from covergen.training.recipe import RECIPES
 from covergen.training.recipe import Recipe as TrainingRecipe
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = [
-    "ADAPTER",
-    "TOKENS",
-    "VARIANTS",
-    "AudioEncoderSettings",
-    "BaseSettings",
-    "DatasetSettings",
-    "LatentSettings",
-    "Optimisation",
-    "Recipe",
-    "VaeSettings",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

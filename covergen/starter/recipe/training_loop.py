@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,9 @@ from covergen.core.atomic_write import replacing
 from covergen.starter.recipe.muon import Muon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import Optimisation
 
-__all__ = ["Stage", "load_average", "make_optimizers", "train"]
 
 _ENDS = ("unet.conv_in", "unet.conv_out")  # not maps between hidden features: left to AdamW
 _SAVED_EVERY_S = 240.0

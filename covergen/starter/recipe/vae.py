@@ -7,6 +7,7 @@ gradients in small windows, wherever in the window they are.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,22 +20,12 @@ from covergen.starter.recipe.patches import load_basis
 from covergen.starter.recipe.training_loop import Stage, load_average, train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from diffusers import AutoencoderKL
     from numpy.typing import NDArray
 
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import VaeSettings
 
-__all__ = [
-    "load_vae_average",
-    "local_distance",
-    "pixels_to_tensor",
-    "psnr_db",
-    "tensor_to_pixels",
-    "train_vae",
-]
 
 _LOG_VARIANCE = -12.0
 

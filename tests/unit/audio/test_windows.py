@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.audio.windows import WINDOW_SAMPLES, place_windows, read_excerpt
+from covergen.audio.window_positions import WINDOW_SAMPLES, place_windows
+from covergen.audio.windows import read_excerpt
 from tests.media import (
     CONTAINERS,
     encode,

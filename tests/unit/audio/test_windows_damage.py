@@ -14,7 +14,8 @@ import pytest
 
 from covergen.audio.same_sound import same_sound
 from covergen.audio.source import _View
-from covergen.audio.windows import WINDOW_SAMPLES, read_excerpt
+from covergen.audio.window_positions import WINDOW_SAMPLES
+from covergen.audio.windows import read_excerpt
 from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
 from tests.media import (

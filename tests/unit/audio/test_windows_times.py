@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from covergen.audio.preview_excerpt import page_excerpt
-from covergen.audio.windows import SAMPLE_RATE_HZ, WINDOW_SAMPLES, read_excerpt
+from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from covergen.audio.windows import read_excerpt
 from covergen.core.errors import DecodeError
 from tests.media import encode, sound
 from tests.unit.audio.files import ogg_checksum

@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from covergen.core.errors import AdapterError, ModelError
-from covergen.diffusion.adapter import check_fit, create, inspect, load, merge, read_tensors, save
+from covergen.diffusion.adapter import check_fit, create, load, save
+from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.diffusion.base_config import read_config
-from covergen.diffusion.lora import lora_tensors
+from covergen.diffusion.lora import lora_tensors, merge
 from covergen.diffusion.projection import ProjectionKind
 from tests.plain_diffusion import merged_unet, predict
 from tests.tiny_base import make_tiny_adapter, make_tiny_base

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from covergen.core.errors import ModelError
-from covergen.diffusion.adapter import create, inspect, save
+from covergen.diffusion.adapter import create, save
+from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.export import Layout, export, files_of
 from covergen.diffusion.lora import lora_tensors
 from tests.plain_diffusion import merged_unet, predict

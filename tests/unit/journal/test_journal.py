@@ -16,8 +16,9 @@ import pytest
 from covergen.core.app_folders import state_folder
 from covergen.core.errors import JournalError
 from covergen.core.picture import Picture
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
+from covergen.journal.schema import WriteState
 from covergen.library.writing.exchange import exchange
 from covergen.library.writing.fingerprint import has_fingerprint
 from tests.unit.library.journalled import PROVENANCE, album, open_run, tagged, write

@@ -5,8 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 from covergen.core.album import Status
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
 from covergen.journal.restore import take_back
+from covergen.journal.schema import WriteState
 from covergen.library.writing.rewrite import RewriteOptions
 from tests.unit.library.journalled import PROVENANCE, album, last_write, tagged
 from tests.unit.library.written import JPEG, PNG

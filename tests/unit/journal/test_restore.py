@@ -13,9 +13,11 @@ from mutagen.flac import FLAC
 from covergen.core.album import Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.journal import restore as undo
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
 from covergen.journal.restore import settle_planned, take_back
-from covergen.library.pictures_in_files import edit_pictures, is_front_cover
+from covergen.journal.schema import WriteState
+from covergen.library.formats.embedded_picture import is_front_cover
+from covergen.library.pictures_in_files import edit_pictures
 from covergen.library.writing import rewrite, sidecar
 from covergen.library.writing.rewrite import RewriteOptions
 from covergen.library.writing.sidecar import remove_sidecar, write_sidecar

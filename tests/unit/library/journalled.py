@@ -7,8 +7,9 @@ from pathlib import Path
 from covergen.core.album import Album, Outcome, Status
 from covergen.core.cover import Provenance
 from covergen.core.picture import Picture
-from covergen.journal.journal import Journal, Write
+from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
+from covergen.journal.schema import Write
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.unit.library.written import same_packets, track
 

@@ -10,8 +10,9 @@ from mutagen.flac import Picture as FlacPicture
 from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.journal.journal import Journal, WriteState
+from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
+from covergen.journal.schema import WriteState
 from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.options import WriteOptions
 from covergen.pipeline.write_album import Writer, fill_album, is_complete, write_album

@@ -2,8 +2,7 @@
 
 import pytest
 
-from covergen.diffusion.adapter import inspect
-from covergen.diffusion.adapter_file import read_tensors
+from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.training import loop
 from covergen.training.events import Validated
 from covergen.training.examples import Example

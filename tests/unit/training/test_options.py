@@ -10,8 +10,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from covergen.core.errors import Interrupted, UsageError
-from covergen.diffusion.adapter import inspect
-from covergen.diffusion.adapter_file import read_tensors
+from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
 from covergen.training.optimizer import check_optimizer

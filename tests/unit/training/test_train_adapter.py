@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from covergen.core.cover import PaintRequest
-from covergen.diffusion.adapter import inspect
+from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.sampler import paint
 from covergen.training.events import (

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.direction import Direction
     from covergen.poster.painter.ink_sheet import Sheet
 
-__all__ = ["compose"]
 
 _STEPS = 28
 _SPAN, _CELLS = 2.2, 64

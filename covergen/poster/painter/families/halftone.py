@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.ink_sheet import Sheet
 
 
-__all__ = ["compose"]
-
-
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw a random composition: a halftone in MAIN, and a halftone or flat form in SECOND."""
     motif = pick(rng, (_ball, _twins, _swell, _fade))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.direction import Direction
     from covergen.poster.painter.ink_sheet import Sheet
 
-__all__ = ["compose"]
-
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw a random composition."""

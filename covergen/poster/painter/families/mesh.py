@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.ink_sheet import Sheet
 
 
-__all__ = ["compose"]
-
 _RAMPS = (
     (Ink.DEEP, Ink.MAIN, Ink.SECOND),
     (Ink.THIRD, Ink.MAIN, Ink.SECOND),

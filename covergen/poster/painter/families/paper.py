@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.ink_sheet import Sheet
 
 
-__all__ = ["compose"]
-
 _SHEETS = (Ink.THIRD, Ink.MAIN, Ink.SECOND, Ink.DEEP)
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from covergen.poster.painter.direction import Direction
     from covergen.poster.painter.ink_sheet import Sheet
 
-__all__ = ["compose"]
 
 _FIGURES = (Ink.MAIN, Ink.SECOND, Ink.THIRD, Ink.DEEP)
 

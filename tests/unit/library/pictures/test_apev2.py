@@ -6,7 +6,8 @@ import pytest
 from mutagen.apev2 import APEv2
 
 from covergen.core.album import Status
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.writing.rewrite import SameSound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.tag_bytes import ape_tag, id3v1, item

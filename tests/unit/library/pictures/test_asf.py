@@ -23,7 +23,8 @@ from covergen.core.album import Status
 from covergen.core.cover import Cover
 from covergen.core.cover_encoding import Encoding, encode, read_provenance
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from tests.media import decoded_hash, put_picture
 from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make

@@ -5,7 +5,8 @@ import struct
 import pytest
 
 from covergen.core.album import Status
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, read_tag, tag

@@ -10,13 +10,8 @@ from covergen.core.cover_encoding import shrunk_to_fit
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.library.containers import most_shown_bytes
-from covergen.library.pictures_in_files import (
-    FRONT_COVER,
-    EmbeddedPicture,
-    is_front_cover,
-    read_pictures,
-    remaining,
-)
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture, is_front_cover
+from covergen.library.pictures_in_files import read_pictures, remaining
 from tests.media import CONTAINERS, EXTENSION, decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.written import JPEG, OTHER, PNG, TAG_FORMATS, large, write

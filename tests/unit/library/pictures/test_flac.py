@@ -8,7 +8,8 @@ from mutagen.flac import FLAC
 
 from covergen.core.album import Status
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.pictures.id3_bytes import frame, tag
 from tests.unit.library.written import JPEG, OTHER, PNG, large, write

@@ -11,7 +11,8 @@ from covergen.audio.same_sound import same_sound
 from covergen.core.album import Status
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from covergen.library.writing.reversal import find_reversal
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover

@@ -11,7 +11,8 @@ import pytest
 from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
 
 from covergen.core.album import Status
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from tests.media import decoded_hash, sound
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.written import JPEG, OTHER, PNG, large, write

@@ -10,7 +10,8 @@ from covergen.core.album import Status
 from covergen.core.errors import DecodeError, TagError
 from covergen.journal.journal import Journal
 from covergen.journal.restore import take_back
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.media import CONTAINERS, EXTENSION, encode, truncated

@@ -10,7 +10,8 @@ from mutagen.flac import Picture
 
 from covergen.core.album import Status
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from tests.media import decoded_hash
 from tests.unit.library.pictures.conftest import Make

@@ -13,7 +13,8 @@ from covergen.core.cover import Cover
 from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture

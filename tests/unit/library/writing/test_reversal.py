@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from covergen.library.pictures_in_files import edit_pictures, is_front_cover
+from covergen.library.formats.embedded_picture import is_front_cover
+from covergen.library.pictures_in_files import edit_pictures
 from covergen.library.writing import reversal as module
 from covergen.library.writing.reversal import Reversal, find_reversal
 from tests.media import EXTENSION, encode, put_tags

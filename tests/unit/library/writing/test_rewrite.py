@@ -10,7 +10,8 @@ import pytest
 from covergen.core.album import Outcome, Status
 from covergen.core.errors import DecodeError
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import FRONT_COVER, EmbeddedPicture, read_pictures
+from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
+from covergen.library.pictures_in_files import read_pictures
 from covergen.library.writing import rewrite
 from covergen.library.writing.exchange import exchange
 from covergen.library.writing.rewrite import RewriteOptions, write_cover

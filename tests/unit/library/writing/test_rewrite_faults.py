@@ -15,7 +15,7 @@ from mutagen.flac import FLAC
 from covergen.core.album import Status
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
-from covergen.library.pictures_in_files import PictureFilter
+from covergen.library.formats.embedded_picture import PictureFilter
 from covergen.library.writing import reversal, rewrite
 from covergen.library.writing.change import Change
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
