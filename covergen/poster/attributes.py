@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,13 @@ class Attributes:
     roughness: float
     rhythmicity: float
     percussiveness: float
+
+    @classmethod
+    def from_row(cls, row: Sequence[float]) -> Self:
+        """Return the attributes with a given `row`."""
+        scaled = cls(**dict(zip((field.name for field in fields(cls)), row, strict=True)))
+        tempo = SLOWEST_BPM + (FASTEST_BPM - SLOWEST_BPM) * scaled.tempo_bpm
+        return replace(scaled, tempo_bpm=tempo)
 
     @property
     def row(self) -> list[float]:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from covergen.core.errors import AdapterError, UsageError
-from covergen.poster.attributes import FASTEST_BPM, SLOWEST_BPM, Attributes
+from covergen.poster.attributes import Attributes
 from covergen.poster.painter import FAMILIES, paint
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _SIZE = 1024  # pixels
 _BATCH = 8
-_NAMES = tuple(field.name for field in fields(Attributes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +40,7 @@ class MoodProbe:
 
     def read(self, vector: NDArray[np.float32]) -> Attributes:
         """Return a track's or album's attributes. vector: (d_audio,) float32, unit L2 norm."""
-        row = dict(
-            zip(_NAMES, np.clip(self.weight @ vector + self.bias, 0, 1).tolist(), strict=True)
-        )
-        row["tempo_bpm"] = SLOWEST_BPM + (FASTEST_BPM - SLOWEST_BPM) * row["tempo_bpm"]
-        return Attributes(**row)
+        return Attributes.from_row(np.clip(self.weight @ vector + self.bias, 0, 1).tolist())
 
     @classmethod
     def fit(
@@ -131,7 +126,7 @@ def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Post
         probe = MoodProbe(weight=tensors["weight"], bias=tensors["bias"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise AdapterError(f"{file} is not a mood probe: {error}.") from error
-    expected = (len(_NAMES), d_audio)
+    expected = (len(fields(Attributes)), d_audio)
     if probe.weight.shape != expected or probe.bias.shape != expected[:1]:
         raise AdapterError(
             f"{file} does not match the CLAP model: the probe has shape {probe.weight.shape},"

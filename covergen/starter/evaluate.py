@@ -7,8 +7,10 @@ The results are printed to stdout and written to `evaluation.json` in the work f
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from covergen.audio.clap import AudioEncoder
 from covergen.core.cover import FINISHES, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.models.presets import load_presets
+from covergen.poster.attributes import Attributes
 from covergen.poster.model import load_poster
 from covergen.starter.evaluation import metrics
 from covergen.starter.evaluation.autoencoder import reconstruct
@@ -31,6 +34,7 @@ from covergen.starter.evaluation.pictures import (
     FEATURES,
     Pictures,
     paint_covers,
+    pictures_in_styles,
     procedural_pictures,
 )
 from covergen.starter.evaluation.recordings import embed_recordings, rank_correlation
@@ -43,14 +47,14 @@ if TYPE_CHECKING:
     from covergen.starter.evaluation.metrics import Figure
 
 _WEIGHTS = Path(__file__).parent / "weights"
-_DEFAULT = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
+_DEFAULT = Sampling(steps=20, guidance=4.0, scheduler="dpm++")
 _REFERENCE = Sampling(steps=50, guidance=7.5, scheduler="ddpm")
 _CURVE = (
-    *(replace(_DEFAULT, guidance=guidance) for guidance in (1.0, 2.0, 5.0, 7.5, 10.0)),
+    *(replace(_DEFAULT, guidance=guidance) for guidance in (1.0, 2.0, 3.0, 5.0, 7.5)),
     *(replace(_DEFAULT, steps=steps) for steps in (10, 50)),
-    *(Sampling(steps=steps, guidance=3.0, scheduler="ddim") for steps in (20, 50)),
-    Sampling(steps=10, guidance=3.0, scheduler="unipc"),
-    Sampling(steps=50, guidance=3.0, scheduler="ddpm"),
+    *(Sampling(steps=steps, guidance=4.0, scheduler="ddim") for steps in (20, 50)),
+    Sampling(steps=10, guidance=4.0, scheduler="unipc"),
+    Sampling(steps=50, guidance=4.0, scheduler="ddpm"),
     _REFERENCE,
     *(replace(_DEFAULT, guided_until=share) for share in (0.4, 0.6, 0.8)),
     *(replace(_DEFAULT, guided_until=0.6, reuse=reuse) for reuse in (2, 3)),
@@ -106,14 +110,20 @@ class _Evaluation:
         )
         self.music = embed_music(self.audio_encoder, options.tracks, self.folder / "music.npz")
         self.probe_pictures = self._procedural_pictures(1, _PROBED)
-        self.reference = self._procedural_pictures(2, options.tracks)
+        self.probe = load_poster(
+            self.weights / "mood.safetensors", d_audio=self.audio_encoder.dimension
+        ).probe
+        self.reference = self._pictures_in_styles(
+            "painter", map(Attributes.from_row, self.music.attributes), seed=2
+        )
 
     def run(self) -> dict[str, Any]:
         """Return all metrics by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
         covers = self._paint(painter, "default", self.sampling, self.music.vectors[:, 0])
         results: dict[str, Any] = {
-            "painter": self._measure(self.reference[0], self.reference[1]),
+            "painter": self._measure(self.music.attributes, self.reference),
+            "painter_by_probe": self._measure(self.music.attributes, self._pictures_by_probe()),
             "default": self._measure(self.music.attributes, covers),
             "audio_encoder": _embedding_similarity(self.music),
             "seeds": self._vary_seeds(painter, covers),
@@ -140,6 +150,15 @@ class _Evaluation:
     ) -> tuple[NDArray[np.float64], Pictures]:
         path = self.folder / f"painter-{seed}.npz"
         return procedural_pictures(seed, count, path, size=size, families=_FAMILIES)
+
+    def _pictures_by_probe(self) -> Pictures:
+        """Return the painter's pictures for what the probe reads from the embeddings."""
+        readings = map(self.probe.read, self.music.vectors[:, 0])
+        return self._pictures_in_styles("painter-by-probe", readings, seed=3)
+
+    def _pictures_in_styles(self, name: str, music: Iterable[Attributes], seed: int) -> Pictures:
+        path = self.folder / f"{name}-{self.options.tracks}-{_mark_of(self.styles)}.npz"
+        return pictures_in_styles(music, self.styles, seed, path)
 
     def _painter(self, adapter: Path, dtype: torch.dtype = torch.float32) -> Painter:
         return load_painter(
@@ -177,8 +196,8 @@ class _Evaluation:
             },
             "agreement_shuffled": _row(metrics.agreement(attributes[shuffled, :2], covers)[0]),
             "retrieval": _row(metrics.retrieval(attributes, covers, *self.probe_pictures)),
-            "distance_to_painter": _row(metrics.closeness(covers, self.probe_pictures[1])),
-            "relative_sharpness": _row(metrics.relative_sharpness(covers, self.reference[1])),
+            "distance_to_painter": _row(metrics.closeness(covers, self.reference)),
+            "relative_sharpness": _row(metrics.relative_sharpness(covers, self.reference)),
         }
 
     def _classify_families(self, painter: Painter) -> dict[str, Any]:
@@ -229,7 +248,7 @@ class _Evaluation:
         return {
             "control_ratio": _row(metrics.control(varied, _SEEDS)),
             "near_duplicates": metrics.near_duplicates(both),
-            "empty": metrics.empty_covers(both, self.probe_pictures[1]),
+            "empty": metrics.empty_covers(both, self.reference),
             "among": len(both.thumbs),
         }
 
@@ -243,10 +262,7 @@ class _Evaluation:
         """Return rank correlations of the probe's arousal with librosa's measurements."""
         files = (path for path in self.options.recordings.rglob("*") if path.is_file())
         recordings = embed_recordings(self.audio_encoder, files, self.folder / "recordings.npz")
-        probe = load_poster(
-            self.weights / "mood.safetensors", d_audio=self.audio_encoder.dimension
-        ).probe
-        arousal = np.array([probe.read(vector).arousal for vector in recordings.vectors])
+        arousal = np.array([self.probe.read(vector).arousal for vector in recordings.vectors])
         both = recordings.loudness.argsort().argsort() + recordings.onsets.argsort().argsort()
         return {
             "loudness": round(rank_correlation(arousal, recordings.loudness), 3),
@@ -280,12 +296,16 @@ class _Evaluation:
         return {
             **asdict(sampling),
             "agreement": _row(metrics.agreement(attributes[:, :2], covers)[0]),
-            "distance_to_painter": _row(metrics.closeness(covers, self.probe_pictures[1])),
+            "distance_to_painter": _row(metrics.closeness(covers, self.reference)),
         }
 
 
 def _mark(painter: Painter) -> str:
     return painter.adapter.sha256[:12] if painter.adapter else "words"
+
+
+def _mark_of(styles: Sequence[str]) -> str:
+    return hashlib.sha256("; ".join(styles).encode()).hexdigest()[:8]
 
 
 def _embedding_similarity(music: Music) -> dict[str, Any]:
