@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from covergen.models.presets import load_presets
 from covergen.poster.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.dataset import load_captions
@@ -59,9 +60,18 @@ def train_base(run: RunFolder) -> bool:
     captions, held_out_captions = load_captions(run, "train"), load_captions(run, "validation")
     basis = load_basis(run)
 
+    styles = load_presets()["starter"].styles
+    chances = favour_styles(captions[: len(latents)], styles, settings.styled)
+    cooling_from = settings.optimisation.steps - settings.optimisation.cooling
+
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([seed, step])
-        chosen = rng.choice(len(latents), settings.optimisation.batch, replace=False)
+        chosen = rng.choice(
+            len(latents),
+            settings.optimisation.batch,
+            replace=False,
+            p=chances if step >= cooling_from else None,
+        )
         mirrored = rng.integers(2, size=len(chosen))
         seen = [
             mirror(captions[i]) if m else captions[i] for i, m in zip(chosen, mirrored, strict=True)
@@ -121,6 +131,22 @@ def _held_out_loss(
         part = tokens[start : start + 64]
         losses.append(denoising_loss(unet, scheduler, clean, part, times=times, noise=noise))
     return float(torch.cat(losses).mean())
+
+
+def favour_styles(
+    captions: Sequence[str], styles: Sequence[str], share: float
+) -> NDArray[np.float64]:
+    """Return the chance of each picture to be chosen: `share` for those in the styles.
+
+    Pictures of each style are chosen equally often, all others included for the rest.
+    """
+    parts = [set(caption.split(", ")) for caption in captions]
+    matches = np.array([[set(style.split(", ")) <= p for p in parts] for style in styles], float)
+    matches = matches[matches.any(axis=1)]
+    chances: NDArray[np.float64] = share * (matches / matches.sum(axis=1, keepdims=True)).mean(
+        axis=0
+    ) + (1 - share) / len(captions)
+    return chances
 
 
 def load_base_average(run: RunFolder) -> TextToImage:

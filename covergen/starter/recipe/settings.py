@@ -131,6 +131,7 @@ class BaseSettings:
     heads: tuple[int, ...] = (4, 6, 7)
     empty: float = 0.1  # share of captions dropped entirely
     short: float = 0.3  # share of captions that lose a random share of their parts
+    styled: float = 0.7  # share of pictures in the model's styles while the rate falls
     optimisation: Optimisation = Optimisation(
         steps=80_000,
         cooling=16_000,
