@@ -4,6 +4,7 @@ Works with any model that is structured like Stable Diffusion 1.x or 2.x (Rombac
 2112.10752); all sizes are read from its configs.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ LOADING_ERRORS = (
     ValueError,
 )
 
+
+_SMALL_TOKENIZER = 10_000  # tokens
+_WORD = re.compile(r"\w+")
 
 Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
 
@@ -125,6 +129,17 @@ class PromptEncoder:
                 f"The prompt '{shown}' is too long: it has {count - 2} tokens, but the model's text"
                 f" encoder accepts {self._length - 2}."
             )
+
+    def unknown_words(self, prompts: Iterable[str]) -> tuple[str, ...]:
+        """Return the words that a small tokenizer, which has one token for each word, must spell.
+
+        Large tokenizers split many words that their text encoders know, so they have none.
+        """
+        if len(self._tokenizer) > _SMALL_TOKENIZER:
+            return ()
+        words = dict.fromkeys(word for text in prompts for word in _WORD.findall(text))
+        with _tokenizer_errors(self._folder), quiet():
+            return tuple(word for word in words if len(self._tokenizer.tokenize(word)) > 1)
 
     @torch.no_grad()
     def encode(self, prompt: str, *, padded: bool, truncate: bool = False) -> Tensor:

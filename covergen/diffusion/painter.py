@@ -25,6 +25,9 @@ class Painter:
     prompt, empty by default, (1, T, d_cross) float32. `styles` maps each style to its tokens, (1,
     T, d_cross) float32. `dtype` is the UNet's; the VAE's may differ.
 
+    `unknown_words` are those of the styles and the negative prompt that the text encoder does not
+    know.
+
     Without an adapter, `adapter` and `projection` are None, and `styles` maps any prompt to its
     tokens, cutting off what is too long.
     """
@@ -36,6 +39,7 @@ class Painter:
     projection: nn.Module | None
     unconditional: Tensor
     styles: Mapping[str, Tensor]
+    unknown_words: tuple[str, ...] = ()
     device: torch.device
     dtype: torch.dtype
 
@@ -72,6 +76,7 @@ def load_painter(
     encoder = PromptEncoder(config, masked=info.empty_prompt == "masked", loras=extra)
     unconditional = encoder.encode(negative, padded=True)
     encoded = {style: encoder.encode(style, padded=False).to(device) for style in styles}
+    unknown_words = encoder.unknown_words([*styles, negative])
     del encoder
     parts = load_base(config, device=device, dtype=dtype)
     for lora in extra:
@@ -87,6 +92,7 @@ def load_painter(
         projection=projection.requires_grad_(False),
         unconditional=unconditional.to(device),
         styles=encoded,
+        unknown_words=unknown_words,
         device=device,
         dtype=dtype,
     )
@@ -117,6 +123,7 @@ def _load_without_adapter(
         projection=None,
         unconditional=unconditional,
         styles=_Prompts(encoder),
+        unknown_words=encoder.unknown_words([*styles, negative]),
         device=device,
         dtype=dtype,
     )

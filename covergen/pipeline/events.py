@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,14 @@ class NegativeUnused:
     """The negative prompt has no effect, because guidance is off."""
 
     guidance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownWords:
+    """The model's text encoder does not know words of the styles or the negative prompt."""
+
+    model: str
+    words: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +154,7 @@ Event = (
     | BaseChanged
     | DistilledBase
     | NegativeUnused
+    | UnknownWords
     | NotJournalled
     | Untitled
     | TrackEmbedded

@@ -32,6 +32,7 @@ from covergen.pipeline.events import (
     GpuUnused,
     ModelLoading,
     NegativeUnused,
+    UnknownWords,
 )
 
 if TYPE_CHECKING:
@@ -508,6 +509,8 @@ def _load_diffusion(
         vae=files.vae,
     )
     _warn_if_distilled(preset, files, preset.sampling, emit)
+    if painter.unknown_words:
+        emit(UnknownWords(model=preset.name, words=painter.unknown_words))
     if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
         emit(BaseChanged(name=preset.name))
     return Model(

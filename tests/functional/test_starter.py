@@ -49,6 +49,16 @@ def measured(folder: Path, mood: str) -> NDArray[np.float64]:
     return np.mean(rows, axis=0)
 
 
+def test_words_that_the_starter_does_not_know_are_named(
+    music: Path, run: Run, tmp_path: Path
+) -> None:
+    arguments = ("generate", music / "sad0.flac", "--steps", 1, "--style")
+    unknown = run(*arguments, "record grooves, Ocean", "-o", tmp_path / "unknown.png")
+    assert "Note: The model starter does not know Ocean, so" in unknown.stderr
+    known = run(*arguments, "swiss geometry, bars, low left", "-o", tmp_path / "known.png")
+    assert "does not know" not in known.stderr
+
+
 def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
     music: Path, run: Run, tmp_path: Path
 ) -> None:

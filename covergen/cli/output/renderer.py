@@ -23,6 +23,7 @@ from covergen.pipeline.events import (
     NotJournalled,
     Painting,
     TrackEmbedded,
+    UnknownWords,
     Untitled,
     WorkerUnfit,
 )
@@ -107,6 +108,12 @@ class Renderer:
                 self._note(
                     f"The negative prompt has no effect with guidance {guidance:g}: it needs"
                     " guidance above 1."
+                )
+            case UnknownWords(model=model, words=words):
+                self._note(
+                    f"The model {lines.shown(model)} does not know {lines.shown(', '.join(words))},"
+                    " so it paints anything for that. For styles that it knows, run"
+                    f" `covergen models show {lines.shown(model)}`."
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")

@@ -19,6 +19,11 @@ def test_same_seed_gives_same_attributes() -> None:
     assert draw_attributes(np.random.default_rng(7)) == draw_attributes(np.random.default_rng(7))
 
 
+def test_a_row_holds_all_attributes() -> None:
+    drawn = draw_attributes(np.random.default_rng(7))
+    assert astuple(Attributes.from_row(drawn.row)) == pytest.approx(astuple(drawn))
+
+
 def test_values_are_in_range_and_vary(drawn: dict[str, np.ndarray]) -> None:
     for name, values in drawn.items():
         low, high = (50, 180) if name == "tempo_bpm" else (0, 1)

@@ -1,13 +1,18 @@
 """Metrics on synthetic data with known answers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from covergen.core.color import cielab_from_linear, linear_from_srgb
+from covergen.poster.attributes import Attributes
 from covergen.starter.evaluation import metrics
 from covergen.starter.evaluation.pictures import (
     EXPRESSED,
     Pictures,
+    pictures_in_styles,
     sharpness,
 )
 
@@ -65,3 +70,14 @@ def test_sharpness_depends_on_the_width_of_edges_but_not_on_their_number() -> No
     two = np.concatenate([disc(4), disc(4)], axis=1)
     assert sharpness(two) == pytest.approx(sharpness(disc(4)), rel=0.01)
     assert sharpness(np.full((128, 128, 3), 90, np.uint8)) == 0
+
+
+def test_the_painter_paints_music_in_given_styles(tmp_path: Path) -> None:
+    """Bands lie across the picture; a record in its centre looks the same when turned."""
+    calm = Attributes.from_row([0.2, 0.6, *[0.4] * 9])
+    styles = ["horizon landscape, bands", "record grooves, record, centred"]
+    pictures = pictures_in_styles([calm, calm], styles, 5, tmp_path / "pictures.npz")
+    lightness = cielab_from_linear(linear_from_srgb(pictures.thumbs))[..., 0]
+    by_row, by_column = lightness.mean(axis=2).var(axis=1), lightness.mean(axis=1).var(axis=1)
+    assert by_row[0] > 10 * by_column[0]
+    assert by_row[1] == pytest.approx(by_column[1], rel=0.5)

@@ -14,7 +14,7 @@ from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
 from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.audio_encoder import train_audio_encoder
-from covergen.starter.recipe.base import TextToImage, train_base
+from covergen.starter.recipe.base import TextToImage, favour_styles, train_base
 from covergen.starter.recipe.captions import make_tokenizer
 from covergen.starter.recipe.dataset import render
 from covergen.starter.recipe.embeddings import wiener_filter
@@ -139,6 +139,12 @@ def test_known_words_are_one_token_and_others_are_spelled_out() -> None:
     assert split == ["swiss</w>", "geometry</w>", ",</w>", "warm</w>"]
     assert len(tokenizer.tokenize("blue")) > 1
     assert tokenizer.decode(tokenizer("blue").input_ids, skip_special_tokens=True).strip() == "blue"
+
+
+def test_each_style_is_chosen_equally_often_and_other_pictures_for_the_rest() -> None:
+    captions = ["cut paper, waves, few", "cut paper, waves, many", "record grooves, arches", "mesh"]
+    chances = favour_styles(captions, ["cut paper, waves", "record grooves", "op art"], 0.8)
+    np.testing.assert_allclose(chances, [0.25, 0.25, 0.45, 0.05])
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
