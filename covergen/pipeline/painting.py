@@ -58,6 +58,11 @@ class Seeds:
     per: Literal["album", "track"]
     of: Callable[[Album], Sequence[int]]
 
+    @classmethod
+    def by_key(cls, run: int, per: Literal["album", "track"] = "album") -> Seeds:
+        """One cover for each album, with a seed that depends on the album's key alone."""
+        return cls(run=run, per=per, of=lambda album: (seed_for(album.key, run),))
+
 
 def paint_plans(
     plans: Iterator[AlbumPlan],
