@@ -111,7 +111,7 @@ def confirmed_painting(
 
     Returns False if the user declines. Raises what `check_model` raises.
     """
-    from covergen.pipeline.model import check_model
+    from covergen.pipeline.load_model import check_model
 
     if not (would_ask(yes=yes) or (not console.quiet and sys.stderr.isatty())):
         return True

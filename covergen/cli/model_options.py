@@ -17,7 +17,7 @@ from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLE
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
     from covergen.pipeline.options import PaintOptions, RayOptions
 
 
@@ -47,7 +47,7 @@ base_option = click.option(
 )
 def clap_options(**settings: Any) -> ModelChoice:
     """Which model embeds tracks, and how: fields of ModelChoice."""
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
 
     return ModelChoice(**settings)
 
@@ -204,7 +204,7 @@ def paint_options(
     compute: ComputeOptions,
 ) -> PaintOptions:
     """How to paint. Raises what `choose_preset` raises."""
-    from covergen.pipeline.model import choose_preset
+    from covergen.pipeline.model_choice import choose_preset
     from covergen.pipeline.options import PaintOptions
 
     dtype = compute.dtype
@@ -251,11 +251,7 @@ def engine_options(
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"{flag} requires --engine ray.")
         return None
-    from covergen.pipeline.engines.ray_cluster import (
-        check_address,
-        check_device,
-        check_installed,
-    )
+    from covergen.pipeline.engines.ray_cluster import check_address, check_device, check_installed
     from covergen.pipeline.options import RayOptions
 
     check_installed()

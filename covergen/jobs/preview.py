@@ -28,14 +28,7 @@ from covergen.preview.album_entry import (
     same_music,
 )
 from covergen.preview.choices import read_choices
-from covergen.preview.folder import (
-    COVERS,
-    UNTITLED,
-    keep_cover,
-    keep_excerpt,
-    open_preview,
-    tidy,
-)
+from covergen.preview.folder import COVERS, UNTITLED, keep_cover, keep_excerpt, open_preview, tidy
 from covergen.preview.manifest import Candidate
 from covergen.preview.page.build_page import make_page, make_sheets
 

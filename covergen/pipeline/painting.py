@@ -19,7 +19,7 @@ from covergen.core.seeds import seed_for
 from covergen.finish.finishes import apply_finish
 from covergen.pipeline.ahead import Ahead, Relay, Stopped
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import find_model
+from covergen.pipeline.load_model import find_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from covergen.core.album import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
     from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.model import FoundModel, Model
+    from covergen.pipeline.load_model import FoundModel, Model
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.time_estimate import Meter
 

@@ -23,7 +23,7 @@ from covergen.models.locate import locate, revision_of
 from covergen.models.presets import load_presets, lora_texts
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import still_knows
-from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
+from covergen.pipeline.model_choice import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
 
 if TYPE_CHECKING:
     from covergen.core.cover import Provenance

@@ -18,21 +18,8 @@ from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.event_record import Record
-from covergen.training.events import (
-    CheckpointDamaged,
-    Emit,
-    PairLeftOut,
-    TrainingBegun,
-    Validated,
-)
-from covergen.training.examples import (
-    Example,
-    Pairs,
-    fingerprint,
-    not_finite,
-    split,
-    stack_vectors,
-)
+from covergen.training.events import CheckpointDamaged, Emit, PairLeftOut, TrainingBegun, Validated
+from covergen.training.examples import Example, Pairs, fingerprint, not_finite, split, stack_vectors
 from covergen.training.frozen_base import Frozen, encode_captions, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.log import read_log

@@ -70,7 +70,7 @@ def generate(
     """
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
-    from covergen.pipeline.model import locate_model
+    from covergen.pipeline.model_files import locate_model
     from covergen.pipeline.track_outputs import TrackOutputs
 
     if ray is None:  # on a cluster, its machines have the model

@@ -136,7 +136,7 @@ def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
 
 def _find_obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
     """Return why the model could not be loaded, or "". Loads no weights."""
-    from covergen.pipeline.model import locate_model
+    from covergen.pipeline.model_files import locate_model
 
     try:
         if totals.covers and tag_options.paint.ray is None:

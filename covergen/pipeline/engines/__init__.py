@@ -80,7 +80,7 @@ def embed_plans(
             plans, options, store, emit=emit, check_interrupted=check_interrupted
         )
         return
-    from covergen.pipeline.model import find_audio_encoder
+    from covergen.pipeline.load_model import find_audio_encoder
     from covergen.pipeline.painting import embed_albums
 
     embedded = embed_albums(

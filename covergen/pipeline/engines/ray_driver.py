@@ -23,13 +23,7 @@ from covergen.models.presets import UNNAMED
 from covergen.pipeline.engines.ray_cluster import connected, find_machines, first_line, share_of
 from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
 from covergen.pipeline.engines.ray_worker import Failure, Order, Progress, Setup, Worker
-from covergen.pipeline.events import (
-    AlbumDone,
-    ModelLoading,
-    Painting,
-    TrackEmbedded,
-    WorkerUnfit,
-)
+from covergen.pipeline.events import AlbumDone, ModelLoading, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.painting import finishing
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from covergen.compute.device import choose_compute
 from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import find_audio_encoder, find_model
+from covergen.pipeline.load_model import find_audio_encoder, find_model
 from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
 if TYPE_CHECKING:
