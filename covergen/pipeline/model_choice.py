@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 
 from covergen.core.cover import PRINTS, Sampling
 from covergen.core.errors import OptionError, UsageError
-from covergen.models.presets import (
-    at_quality,
-    find_preset,
-    load_presets,
-    unnamed_preset,
-)
+from covergen.models.presets import at_quality, find_preset, load_presets, unnamed_preset
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from covergen.core.errors import ModelError, ModelMissingError
 from covergen.models.locate import locate
 from covergen.models.part_files import is_pipeline
-from covergen.models.presets import (
-    load_presets,
-)
+from covergen.models.presets import load_presets
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import check_words
 

@@ -23,21 +23,14 @@ from covergen.training.examples import Example, Pairs, fingerprint, not_finite, 
 from covergen.training.frozen_base import Frozen, encode_captions, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.log import read_log
-from covergen.training.loop import (
-    AdapterNames,
-    Best,
-    Progress,
-    TrainingRun,
-    checkpoint_and_evaluate,
-    run_steps,
-    save_adapter,
-    saved_hint,
-)
+from covergen.training.loop import checkpoint_and_evaluate, run_steps
 from covergen.training.micro_batch import MicroBatch, choose_micro_batch
 from covergen.training.output_folder import ADAPTER, BEST_ADAPTER, check_output
 from covergen.training.recipe import Recipe
 from covergen.training.sample_sheet import SAMPLES
+from covergen.training.save_state import save_adapter, saved_hint
 from covergen.training.trainable_weights import Initial, Learner
+from covergen.training.training_run import AdapterNames, Best, Progress, TrainingRun
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 

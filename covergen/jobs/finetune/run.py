@@ -31,10 +31,10 @@ from covergen.pipeline.events import GpuUnused
 from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
-from covergen.training.loop import AdapterNames
 from covergen.training.optimizer import check_optimizer
 from covergen.training.report import write_report
 from covergen.training.train_adapter import train
+from covergen.training.training_run import AdapterNames
 
 if TYPE_CHECKING:
     from covergen.compute.device import Compute
