@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from covergen.core.album import Track
 from covergen.core.app_folders import cache_folder
-from covergen.core.database import is_damaged, open_cache, today, usage_of, used_bytes
+from covergen.core.database import Usage, is_damaged, open_cache, today, usage_of, used_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from covergen.core.album import Track
-    from covergen.core.database import Usage
 
     _Statement: TypeAlias = tuple[str, tuple[object, ...]]
 

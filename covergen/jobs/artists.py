@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, AlbumPlan, Outcome
+from covergen.core.album import Action, Album, AlbumPlan, Outcome
 from covergen.core.cover_encoding import encode
 from covergen.core.reasons import Reason
 from covergen.journal.open_run import open_run
 from covergen.library.scanning.artist_folders import artist_folders, artist_picture, is_within
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.events import CheckInterrupted, Emit
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.plan_library import limited
 from covergen.pipeline.session import open_session
@@ -21,8 +22,6 @@ from covergen.pipeline.titled_covers import titled_covers
 from covergen.pipeline.write_album import Writer, cleaned, left_to_paint, write_beside
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PlanOptions, TagOptions
 
 

@@ -1,21 +1,15 @@
 """List and prune the data that covergen keeps on this machine."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covergen.core.app_folders import cache_folder, state_folder
+from covergen.core.database import Usage
 from covergen.core.errors import JournalError
-
-if TYPE_CHECKING:
-    from covergen.core.database import Usage
-
 
 STORES = {
     "embeddings": "embeddings of the music",

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.core.cover_encoding import Encoding, encode
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.session import open_session
 from covergen.pipeline.time_estimate import Meter
 from covergen.pipeline.titled_covers import titled_covers
 
 if TYPE_CHECKING:
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 

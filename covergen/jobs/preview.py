@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Outcome, Status
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Status, Track
+from covergen.core.cover import Cover, Provenance
 from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.errors import CovergenError, UsageError
 from covergen.core.reasons import Reason
 from covergen.journal.lock import library_lock
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, Event, FileFailed
 from covergen.pipeline.painting import Seeds, style_for
 from covergen.pipeline.plan_library import plan_library
 from covergen.pipeline.session import open_session
@@ -33,9 +34,6 @@ from covergen.preview.manifest import Candidate
 from covergen.preview.page.build_page import make_page, make_sheets
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
-    from covergen.core.cover import Cover, Provenance
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
     from covergen.preview.manifest import AlbumEntry, Manifest
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from covergen.core.album import Action, AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.journal.open_run import open_run
+from covergen.pipeline.events import CheckInterrupted, Emit
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.plan_library import plan_library
 from covergen.pipeline.session import open_session
@@ -19,7 +20,6 @@ from covergen.pipeline.write_album import Writer, cleaned, encoded, left_to_pain
 
 if TYPE_CHECKING:
     from covergen.journal.recorder import RunRecorder
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import TagOptions, WriteOptions
 
 

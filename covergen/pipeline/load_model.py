@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError
 from covergen.library.writing.change import file_hash
@@ -19,7 +20,9 @@ from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import load_words
 from covergen.pipeline.events import (
     BaseChanged,
+    CheckInterrupted,
     DistilledBase,
+    Emit,
     GpuUnused,
     ModelLoading,
     NegativeUnused,
@@ -33,11 +36,9 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import AudioEncoder
     from covergen.compute.device import Compute
-    from covergen.core.cover import PaintRequest, Sampling
     from covergen.diffusion.pipeline_config import PipelineConfig
     from covergen.models.presets import Preset
     from covergen.pipeline.album_words import WordFinder
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.model_files import ModelFiles
     from covergen.pipeline.options import PaintOptions
 

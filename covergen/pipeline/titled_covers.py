@@ -7,13 +7,12 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from covergen.core.album import Album, AlbumEmbedding, AlbumPlan
 from covergen.core.cover import Cover
 from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.events import Untitled
+from covergen.pipeline.events import CheckInterrupted, Emit, Untitled
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.session import Session

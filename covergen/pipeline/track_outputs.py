@@ -9,19 +9,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, AlbumPlan, Outcome, Status
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
 from covergen.core.atomic_write import remove_stale, write_whole
 from covergen.core.errors import ItemError, UsageError
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.library.scanning.playlist import is_playlist, scan_playlist
 from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album
     from covergen.library.scanning.scan_cache import ScanCache
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 @dataclass(slots=True, kw_only=True)

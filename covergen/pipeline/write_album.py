@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
-from covergen.core.album import Action, Outcome, Status
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Status, Track
 from covergen.core.atomic_write import remove_stale
+from covergen.core.cover import Cover, Provenance
 from covergen.core.cover_encoding import encode
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
@@ -19,14 +20,11 @@ from covergen.library.containers import most_shown_bytes
 from covergen.library.pictures_in_files import covers_of
 from covergen.library.writing.rewrite import write_cover
 from covergen.library.writing.sidecar import write_sidecar
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.events import AlbumDone, Emit, FileFailed
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
-    from covergen.core.cover import Cover, Provenance
     from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
-    from covergen.pipeline.events import Emit
     from covergen.pipeline.options import WriteOptions
 
     OnWritten = Callable[[Track], None]

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from covergen.core.seeds import seed_for
 from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.painter import Painter
-from covergen.training.events import (
-    Sampled,
-)
+from covergen.training.events import Sampled
 from covergen.training.output_folder import BEST_ADAPTER
 from covergen.training.sample_sheet import SAMPLES, paint_sheet
 from covergen.training.save_state import save_adapter

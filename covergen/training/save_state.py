@@ -10,9 +10,7 @@ from covergen.core.errors import TrainingError
 from covergen.diffusion.adapter import save
 from covergen.diffusion.base_config import mark_of
 from covergen.training.checkpoints import save_checkpoint
-from covergen.training.events import (
-    Saved,
-)
+from covergen.training.events import Saved
 from covergen.training.output_folder import last_step
 from covergen.training.training_run import TrainingRun
 

@@ -14,10 +14,7 @@ from torch import Tensor
 from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import Interrupted
 from covergen.training.denoising import denoising_losses, draw, draw_captioned, make_tokens
-from covergen.training.events import (
-    MicroBatchReduced,
-    StepDone,
-)
+from covergen.training.events import MicroBatchReduced, StepDone
 from covergen.training.save_state import diverged
 from covergen.training.trainable_weights import sum_processes
 from covergen.training.training_run import TrainingRun

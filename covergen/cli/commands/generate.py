@@ -15,11 +15,11 @@ from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
 from covergen.cli.value_types import WholeNumber
+from covergen.core.cover_encoding import Encoding
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
-    from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.options import PaintOptions, RayOptions
 

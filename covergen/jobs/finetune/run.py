@@ -27,7 +27,7 @@ from covergen.library.writing.change import file_hash
 from covergen.models.presets import lora_texts
 from covergen.models.save_preset import save_preset
 from covergen.models.sources import anchored
-from covergen.pipeline.events import GpuUnused
+from covergen.pipeline.events import CheckInterrupted, GpuUnused
 from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from covergen.diffusion.extra_lora import ExtraLora
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe

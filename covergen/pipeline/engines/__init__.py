@@ -9,11 +9,12 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+from covergen.core.album import AlbumEmbedding, AlbumPlan
+from covergen.core.cover import Cover
+from covergen.pipeline.events import CheckInterrupted, Emit
+
 if TYPE_CHECKING:
     from covergen.audio.embedding_cache import EmbeddingCache
-    from covergen.core.album import AlbumEmbedding, AlbumPlan
-    from covergen.core.cover import Cover
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.time_estimate import Meter
