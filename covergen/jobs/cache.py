@@ -98,9 +98,9 @@ def _prune(name: str, unused_days: int | None) -> int:
                 deleted = embeddings.prune(unused_days=days)
                 embeddings.compact()
         case "latents":
-            from covergen.training.latent_cache import LatentStore
+            from covergen.training.latent_cache import LatentCache
 
-            with closing(LatentStore()) as latents:
+            with closing(LatentCache()) as latents:
                 deleted = latents.prune(unused_days=days)
         case "scans":
             from covergen.library.scanning.scan_cache import ScanCache
