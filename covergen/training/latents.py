@@ -23,7 +23,7 @@ from torch import Tensor
 
 from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import TrainingError
-from covergen.diffusion.base import Vae
+from covergen.diffusion.load_base import Vae
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
 from covergen.training.latent_cache import LatentCache

@@ -16,9 +16,9 @@ from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
-from covergen.diffusion.base import count_too_long
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.extra_lora import read_lora
+from covergen.diffusion.load_base import count_too_long
 from covergen.jobs.finetune.examples import make_examples
 from covergen.jobs.finetune.preflight import nothing_to_train_on
 from covergen.jobs.finetune.starting_point import starting_point

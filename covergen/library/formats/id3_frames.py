@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from covergen.library.formats.embedded_picture import (
-    TooLargeError,
-)
+from covergen.library.formats.embedded_picture import TooLargeError
 from covergen.library.formats.id3_places import from_synchsafe, id3_size, to_synchsafe
 from covergen.library.formats.splice import padding
 
