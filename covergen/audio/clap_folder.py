@@ -1,7 +1,5 @@
 """Read and check the folder of a CLAP model, before anything heavy is imported."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What loading both encoders of CLAP has in common: checks, and one translation of errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 
 from covergen.audio.decoder_pool import Decoders
-from covergen.core.album import Outcome, TrackEmbedding
+from covergen.core.album import Outcome, Track, TrackEmbedding
 from covergen.core.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.audio.decoder_pool import Decoder
     from covergen.audio.embedding_cache import TrackVectors
-    from covergen.core.album import Track
 
     _Item = TypeVar("_Item")
     _Result: TypeAlias = "TrackEmbedding | Outcome | _Opened"

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-import sqlite3
-from contextlib import suppress
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from covergen.core.album import Track
 from covergen.core.app_folders import cache_folder
-from covergen.core.database import is_damaged, open_cache, today, usage_of, used_bytes
+from covergen.core.database import CacheDatabase, Usage, today, usage_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from covergen.core.album import Track
-    from covergen.core.database import Usage
-
-    _Statement: TypeAlias = tuple[str, tuple[object, ...]]
 
 
 # Increment whenever the windows, or the way they are decoded or embedded, change.
@@ -67,18 +60,15 @@ class TrackVectors(Protocol):
         """Save the (D,) embedding of a track with the key of its excerpt."""
 
 
-class EmbeddingCache:
-    """A persistent cache of track embeddings. Thread-safe.
+class EmbeddingCache(CacheDatabase):
+    """A persistent cache of track embeddings.
 
-    A cache that cannot be read or written slows a run down but does not stop it; a closed one
-    finds and saves nothing. `saved` counts the embeddings saved since it was opened; if there are
-    any, `close` prunes the cache.
+    `saved` counts the embeddings saved since it was opened; if there are any, `close` prunes the
+    cache.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._connection = self._open()
-        self._lock = RLock()
+        super().__init__(_NAME, _SCHEMA, _VERSION, path=path)
         self.saved = 0
 
     def close(self) -> None:
@@ -86,20 +76,20 @@ class EmbeddingCache:
         with self._lock:
             if self.saved:
                 self.prune()
-            self._connection.close()
+            super().close()
 
     def find(self, track: Track, windows: int, audio_encoder: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of an unchanged track, None if it is not cached."""
         return self._vector(
             "SELECT vector, key, tower, used FROM heard JOIN embedding USING (key) WHERE path = ?"
             " AND windows = ? AND size = ? AND mtime_ns = ? AND tower = ?",
-            (_name(track.path), windows, track.size, str(track.mtime_ns), audio_encoder),
+            *(_name(track.path), windows, track.size, str(track.mtime_ns), audio_encoder),
         )
 
     def find_key(self, key: str, audio_encoder: str) -> NDArray[np.float32] | None:
         """Return the (D,) embedding of an excerpt by its key, None if it is not cached."""
         query = "SELECT vector, key, tower, used FROM embedding WHERE key = ? AND tower = ?"
-        return self._vector(query, (key, audio_encoder))
+        return self._vector(query, key, audio_encoder)
 
     def put(
         self, track: Track, windows: int, key: str, audio_encoder: str, vector: NDArray[np.float32]
@@ -108,7 +98,7 @@ class EmbeddingCache:
         stamp = (_name(track.path), windows, track.size, str(track.mtime_ns), key)
         blob = vector.astype("<f4").tobytes()
         with self._lock:
-            rows = self._transact(
+            rows = self.run_all(
                 ("REPLACE INTO heard VALUES (?, ?, ?, ?, ?)", stamp),
                 ("REPLACE INTO embedding VALUES (?, ?, ?, ?)", (key, audio_encoder, blob, today())),
             )
@@ -128,7 +118,7 @@ class EmbeddingCache:
         query = (
             "UPDATE heard SET size = ?, mtime_ns = ? WHERE path = ? AND size = ? AND mtime_ns = ?"
         )
-        self._transact((query, written + scanned))
+        self.run(query, *written, *scanned)
 
     def prune(self, *, unused_days: int = _UNUSED_DAYS, most_bytes: int = _MAX_BYTES) -> int:
         """Delete embeddings not used for `unused_days`, then the least recently used ones.
@@ -136,58 +126,34 @@ class EmbeddingCache:
         The latter until the cache is smaller than `most_bytes`. Returns the number deleted.
         """
         too_old = "DELETE FROM embedding WHERE used <= ? RETURNING 1"
-        deleted = len(self._transact((too_old, (today() - unused_days,))) or ())
+        deleted = len(self.run(too_old, today() - unused_days) or ())
         if excess := self._excess(most_bytes):
             too_many = (
                 "DELETE FROM embedding WHERE (key, tower) IN"
                 " (SELECT key, tower FROM embedding ORDER BY used LIMIT ?) RETURNING 1"
             )
-            deleted += len(self._transact((too_many, (excess,))) or ())
+            deleted += len(self.run(too_many, excess) or ())
         if deleted:
-            lost = "DELETE FROM heard WHERE key NOT IN (SELECT key FROM embedding)"
-            self._transact((lost, ()))
+            self.run("DELETE FROM heard WHERE key NOT IN (SELECT key FROM embedding)")
         return deleted
-
-    def compact(self) -> None:
-        """Return the space of deleted embeddings to the file system."""
-        self._transact(("VACUUM", ()))
 
     def _excess(self, most_bytes: int) -> int:
         """Return how many embeddings to delete, leaving a tenth free for new ones."""
-        with self._lock, suppress(sqlite3.Error):
-            size = used_bytes(self._connection)
-            (rows,) = self._connection.execute("SELECT count(*) FROM embedding").fetchone()
-            if size > most_bytes:
-                return math.ceil(int(rows) * (1 - 0.9 * most_bytes / size))
-        return 0
+        size = self.used_bytes()
+        counted = self.run("SELECT count(*) FROM embedding")
+        if not counted or size <= most_bytes:
+            return 0
+        return math.ceil(int(counted[0][0]) * (1 - 0.9 * most_bytes / size))
 
-    def _vector(self, query: str, values: tuple[object, ...]) -> NDArray[np.float32] | None:
-        rows = self._transact((query, values))
+    def _vector(self, query: str, *values: object) -> NDArray[np.float32] | None:
+        rows = self.run(query, *values)
         if not rows:
             return None
         blob, key, audio_encoder, used = rows[0]
         if used != today():
             mark = "UPDATE embedding SET used = ? WHERE key = ? AND tower = ?"
-            self._transact((mark, (today(), key, audio_encoder)))
+            self.run(mark, today(), key, audio_encoder)
         return _unpack(blob)
-
-    def _transact(self, *statements: _Statement) -> list[tuple[Any, ...]] | None:
-        """Return the rows of the last statement, None if the cache cannot be used."""
-        rows: list[tuple[Any, ...]] = []
-        with self._lock:
-            try:
-                with self._connection as connection:
-                    for statement, values in statements:
-                        rows = connection.execute(statement, values).fetchall()
-            except sqlite3.Error as error:  # damaged, full, locked, deleted or closed
-                if is_damaged(error):
-                    self._connection.close()
-                    self._connection = self._open(recreate=True)
-                return None
-        return rows
-
-    def _open(self, *, recreate: bool = False) -> sqlite3.Connection:
-        return open_cache(_NAME, _SCHEMA, _VERSION, path=self._path, recreate=recreate)
 
 
 def _unpack(blob: object) -> NDArray[np.float32] | None:

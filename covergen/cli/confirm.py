@@ -12,15 +12,14 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.output.renderer import file_line, is_listed
-from covergen.core.album import AlbumPlan
+from covergen.core.album import AlbumPlan, Outcome
 from covergen.core.reasons import Reason
+from covergen.pipeline.events import CheckInterrupted
 from covergen.pipeline.totals import MOST_LISTED, PlanTotals
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
     from covergen.cli.output.renderer import Renderer
-    from covergen.core.album import Outcome
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PaintOptions
 
     Plans = Callable[[CheckInterrupted], Iterable[AlbumPlan | Outcome]]
@@ -111,7 +110,7 @@ def confirmed_painting(
 
     Returns False if the user declines. Raises what `check_model` raises.
     """
-    from covergen.pipeline.model import check_model
+    from covergen.pipeline.load_model import check_model
 
     if not (would_ask(yes=yes) or (not console.quiet and sys.stderr.isatty())):
         return True

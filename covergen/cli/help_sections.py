@@ -1,7 +1,5 @@
 """Help pages in sections, with rarely used options behind --help-all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

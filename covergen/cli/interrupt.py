@@ -1,7 +1,5 @@
 """Ctrl-C handling: once to stop gracefully, twice to stop immediately."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """The root command group. Turns errors into messages and exit codes."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from covergen.cli import value_types
-from covergen.cli.option_group import option_group
+from covergen.cli.option_group import is_on_command_line, option_group
 from covergen.cli.options import jobs_option
 from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
     from covergen.pipeline.options import PaintOptions, RayOptions
 
 
@@ -47,7 +46,7 @@ base_option = click.option(
 )
 def clap_options(**settings: Any) -> ModelChoice:
     """Which model embeds tracks, and how: fields of ModelChoice."""
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
 
     return ModelChoice(**settings)
 
@@ -204,7 +203,7 @@ def paint_options(
     compute: ComputeOptions,
 ) -> PaintOptions:
     """How to paint. Raises what `choose_preset` raises."""
-    from covergen.pipeline.model import choose_preset
+    from covergen.pipeline.model_choice import choose_preset
     from covergen.pipeline.options import PaintOptions
 
     dtype = compute.dtype
@@ -245,19 +244,15 @@ def engine_options(
     *, engine: str, ray_address: str | None, path_map: tuple[tuple[Path, Path], ...]
 ) -> RayOptions | None:
     """Where to embed and paint. Raises UsageError, and DependencyError if Ray is missing."""
-    context = click.get_current_context()
     if engine == "local":
         for name, flag in {"ray_address": "--ray-address", "path_map": "--path-map"}.items():
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            if is_on_command_line(name):
                 raise UsageError(f"{flag} requires --engine ray.")
         return None
-    from covergen.pipeline.engines.ray_cluster import (
-        check_address,
-        check_device,
-        check_installed,
-    )
+    from covergen.pipeline.engines.ray_cluster import check_address, check_device, check_installed
     from covergen.pipeline.options import RayOptions
 
+    context = click.get_current_context()
     check_installed()
     check_device(str(context.params["device"]))
     return RayOptions(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    import click
-
+import click
+from click.core import ParameterSource
 
 Value = TypeVar("Value")
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -75,3 +74,9 @@ def option_group(keyword: str) -> Callable[[Callable[..., Value]], OptionGroup[V
         return OptionGroup(keyword, build)
 
     return decorate
+
+
+def is_on_command_line(name: str) -> bool:
+    """Whether the running command was given this parameter, not only a default for it."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE

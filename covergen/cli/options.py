@@ -13,12 +13,11 @@ from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.output.renderer import Renderer
 from covergen.cli.value_types import WholeNumber
-from covergen.core.cover_encoding import LEAST_BYTES, PURPOSES
+from covergen.core.cover_encoding import LEAST_BYTES, PURPOSES, Encoding
 from covergen.core.errors import UsageError
 from covergen.library.scanning.known_names import COVER_NAMES
 
 if TYPE_CHECKING:
-    from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.writing.rewrite import RewriteOptions
     from covergen.pipeline.options import PlanOptions, WriteOptions

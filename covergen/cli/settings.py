@@ -1,7 +1,5 @@
 """Read and check config.toml, the user's defaults for the options of every command."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 from pathlib import Path

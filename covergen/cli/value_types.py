@@ -1,7 +1,5 @@
 """Click parameter types whose errors state the accepted values."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Conversions between sRGB, OKLab (Ottosson 2020) and CIE L*a*b* (D65), on (..., 3) arrays."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numpy as np

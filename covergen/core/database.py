@@ -4,9 +4,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import RLock
+from typing import Any
 from urllib.parse import quote
 
 from covergen.core.app_folders import cache_folder
@@ -36,6 +39,53 @@ def open_cache(
         return _open_or_recreate(path, schema, version, recreate=recreate)
     except (sqlite3.Error, OSError):
         return _open(":memory:", schema, version)
+
+
+class CacheDatabase:
+    """An open cache: see `open_cache`. Thread-safe.
+
+    A cache that cannot be read or written costs time, but is never an error: it then finds and
+    keeps nothing. A damaged one is recreated.
+    """
+
+    def __init__(self, name: str, schema: str, version: int, *, path: Path | None = None) -> None:
+        self._open = partial(open_cache, name, schema, version, path=path)
+        self._connection = self._open()
+        self._lock = RLock()
+
+    def close(self) -> None:
+        """Close the file as soon as no thread is using it."""
+        with self._lock:
+            self._connection.close()
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]] | None:
+        """Return the rows of a statement, None if the cache cannot be used."""
+        return self.run_all((statement, values))
+
+    def run_all(self, *statements: tuple[str, Sequence[object]]) -> list[tuple[Any, ...]] | None:
+        """Run statements in one transaction; return the rows of the last one, or None as `run`."""
+        rows: list[tuple[Any, ...]] = []
+        with self._lock:
+            try:
+                with self._connection as connection:
+                    for statement, values in statements:
+                        rows = connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:  # damaged, full, locked, deleted or closed
+                if is_damaged(error):
+                    self._connection.close()
+                    self._connection = self._open(recreate=True)
+                return None
+        return rows
+
+    def compact(self) -> None:
+        """Return the space of deleted rows to the file system."""
+        self.run("VACUUM")
+
+    def used_bytes(self) -> int:
+        """Return the number of bytes in use, without free pages; 0 if that is unknown."""
+        with self._lock, suppress(sqlite3.Error):
+            return used_bytes(self._connection)
+        return 0
 
 
 def open_durable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:

@@ -1,7 +1,5 @@
 """Check that the packages covergen requires are installed in a supported version."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Iterable

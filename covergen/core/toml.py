@@ -1,7 +1,5 @@
 """Read the TOML files that users write: settings, model lists and vocabularies."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The library is only read. An excerpt consists of exactly the windows that coverg
 track, so both have the same embedding.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -13,12 +11,11 @@ import unicodedata
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covergen.audio.sound_file import write_sound
 from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SECONDS
 from covergen.audio.windows import read_excerpt
-from covergen.core.album import Action, AlbumPlan
+from covergen.core.album import Action, Album, AlbumPlan, Track
 from covergen.core.atomic_write import write_whole
 from covergen.core.cover_encoding import is_own
 from covergen.core.os_errors import write_errors
@@ -28,10 +25,6 @@ from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.image_files import decode_picture
 from covergen.datasets.metadata import Row
 from covergen.library.pictures_in_files import covers_of
-
-if TYPE_CHECKING:
-    from covergen.core.album import Album, Track
-
 
 _EXCERPT_SUFFIX = ".opus"
 _MAX_NAME_LENGTH = 64  # characters of a stem before its hash

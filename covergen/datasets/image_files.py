@@ -1,7 +1,5 @@
 """Recognize and decode pictures, and translate Pillow's exceptions."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import BinaryIO

@@ -4,8 +4,6 @@ The first columns are those of art-from-audio's collector, whose files can be re
 Rows are appended one at a time, so that a killed run loses nothing it finished.
 """
 
-from __future__ import annotations
-
 import csv
 import errno
 import io

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from covergen.compute.onednn import pack
 from covergen.diffusion.adapter import check_fit, load
 from covergen.diffusion.adapter_file import AdapterInfo, inspect, read_tensors
-from covergen.diffusion.base import PromptEncoder, Vae, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet, read_lora
+from covergen.diffusion.load_base import PromptEncoder, Vae, load_base
 from covergen.diffusion.lora import merge
 
 

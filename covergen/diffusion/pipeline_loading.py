@@ -12,8 +12,8 @@ from torch import nn
 
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.errors import AdapterError
-from covergen.diffusion.base import LOADING_ERRORS
 from covergen.diffusion.batch_size import choose_offload, memory_error
+from covergen.diffusion.load_base import LOADING_ERRORS
 from covergen.diffusion.pipeline_config import pipeline_error, read_pipeline_config
 from covergen.diffusion.pipeline_painter import PipelinePainter
 from covergen.diffusion.quiet import quiet

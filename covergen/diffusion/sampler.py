@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from covergen.core.cover import PaintRequest, Sampling
-from covergen.diffusion.base import Vae
 from covergen.diffusion.batch_size import automatic_batch_size
 from covergen.diffusion.batches import Pictures, in_batches, not_finite
 from covergen.diffusion.feature_reuse import ReusingUNet
+from covergen.diffusion.load_base import Vae
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.projection import align
 from covergen.diffusion.quiet import quiet

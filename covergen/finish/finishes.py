@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covergen.core.cover import PRINTS
+from covergen.core.cover import PRINTS, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from covergen.core.cover import Sampling
 
 
 _PRINT_SIZE = 1024  # pixels; prints are sharp at any size

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from covergen.core.color import (
+    Floats,
     linear_from_oklab,
     linear_from_srgb,
     oklab_from_linear,
@@ -17,8 +18,6 @@ from covergen.core.color import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from covergen.core.color import Floats
 
 
 _BINS = 40  # per unit of each OKLab axis, for counting colours

@@ -1,7 +1,5 @@
 """The installed fonts, regular ones first, and the characters in each."""
 
-from __future__ import annotations
-
 import os
 import struct
 import sys

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, AlbumPlan, Outcome
+from covergen.core.album import Action, Album, AlbumPlan, Outcome
 from covergen.core.cover_encoding import encode
 from covergen.core.reasons import Reason
-from covergen.core.seeds import seed_for
 from covergen.journal.open_run import open_run
 from covergen.library.scanning.artist_folders import artist_folders, artist_picture, is_within
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.events import CheckInterrupted, Emit
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.plan_library import limited
 from covergen.pipeline.session import open_session
 from covergen.pipeline.time_estimate import Meter
-from covergen.pipeline.titling import note_untitled, titled
-from covergen.pipeline.write_album import Writer, cleaned, write_beside
+from covergen.pipeline.titled_covers import titled_covers
+from covergen.pipeline.write_album import Writer, cleaned, left_to_paint, write_beside
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding
-    from covergen.core.cover import Cover
-    from covergen.core.picture import Picture
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PlanOptions, TagOptions
 
 
@@ -48,40 +41,23 @@ def paint_artists(
     Raises BusyError, JournalError, ModelError, and Interrupted if `check_interrupted` raises it.
     """
     plan, write = options.plan, options.plan.write
-    settings = {
-        "plan": replace(plan, paths=()),
-        "preset": options.paint.preset,
-        "size": options.paint.size,
-        "seed": options.seed,
-        "artists": name,
-    }
+    settings = options.identity | {"artists": name}
     run = open_run("tag", plan.paths, settings, journal=write.journal)
-
-    def encoded(
-        embedding: AlbumEmbedding, painting: Cover
-    ) -> tuple[AlbumEmbedding, Cover, Picture]:
-        cover = titled(painting, embedding.plan.album, options.paint)
-        return embedding, cover, encode(cover, write.encoding)
-
     with open_session(run) as session:
         writer = Writer(options=write, on_written=session.note_written, run=session.run)
-        painted = paint_plans(
-            _to_paint(cleaned(_plans(plan, session.scan_cache, check_interrupted)), emit),
+        plans = cleaned(_plans(plan, session.scan_cache, check_interrupted))
+        covers = titled_covers(
+            left_to_paint(plans, writer, emit),
             options.paint,
-            session.store,
-            seeds=Seeds(
-                run=options.seed,
-                per="album",
-                of=lambda album: (seed_for(album.key, options.seed),),
-            ),
+            session,
+            seeds=Seeds.by_key(options.seed),
             meter=Meter(),
-            then=encoded,
+            encode=lambda cover, _: encode(cover, write.encoding),
             emit=emit,
             check_interrupted=check_interrupted,
         )
-        with closing(painted):  # ends the threads that use the store
-            for embedding, cover, picture in painted:
-                note_untitled(cover, embedding.plan.album, options.paint, emit)
+        with closing(covers):
+            for embedding, cover, picture in covers:
                 emit(write_beside(embedding, picture, cover.provenance, writer, name=name))
 
 
@@ -100,13 +76,3 @@ def _plan(artist: Album, options: PlanOptions) -> AlbumPlan:
     if artist_picture(artist.folder):
         return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.HAS_ART)
     return AlbumPlan(album=artist, action=Action.PAINT, reason=Reason.NO_COVER)
-
-
-def _to_paint(plans: Iterable[AlbumPlan | Outcome], emit: Emit) -> Iterator[AlbumPlan]:
-    for plan in plans:
-        if isinstance(plan, Outcome):
-            emit(FileFailed(outcome=plan))
-        elif plan.action is Action.PAINT:
-            yield plan
-        else:
-            emit(AlbumDone(plan=plan, reason=plan.reason))

@@ -1,21 +1,15 @@
 """List and prune the data that covergen keeps on this machine."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covergen.core.app_folders import cache_folder, state_folder
+from covergen.core.database import Usage
 from covergen.core.errors import JournalError
-
-if TYPE_CHECKING:
-    from covergen.core.database import Usage
-
 
 STORES = {
     "embeddings": "embeddings of the music",
@@ -104,9 +98,9 @@ def _prune(name: str, unused_days: int | None) -> int:
                 deleted = embeddings.prune(unused_days=days)
                 embeddings.compact()
         case "latents":
-            from covergen.training.latent_cache import LatentStore
+            from covergen.training.latent_cache import LatentCache
 
-            with closing(LatentStore()) as latents:
+            with closing(LatentCache()) as latents:
                 deleted = latents.prune(unused_days=days)
         case "scans":
             from covergen.library.scanning.scan_cache import ScanCache

@@ -12,9 +12,9 @@ from covergen.core.errors import UsageError
 from covergen.gallery.contact_sheet import Tile, save_sheet
 from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
+from covergen.pipeline.events import CheckInterrupted
 
 if TYPE_CHECKING:
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.starter.songs import Song, SongAlbum
 
 

@@ -10,14 +10,13 @@ import safetensors.torch
 import torch
 
 from covergen.pipeline.engines import embed_plans
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit
 from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 

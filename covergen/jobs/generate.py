@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from covergen.core.cover_encoding import Encoding, encode
-from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.session import open_session
 from covergen.pipeline.time_estimate import Meter
-from covergen.pipeline.titling import note_untitled, titled
+from covergen.pipeline.titled_covers import titled_covers
 
 if TYPE_CHECKING:
-    from covergen.core.album import AlbumEmbedding
-    from covergen.core.cover import Cover
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
@@ -41,31 +37,23 @@ def generate(
 
     Raises ModelError, and Interrupted if `check_interrupted` raises it.
     """
-
-    def encoded(embedding: AlbumEmbedding, painting: Cover) -> tuple[AlbumEmbedding, Cover, bytes]:
-        cover = titled(painting, embedding.plan.album, options.paint)
-        return embedding, cover, encode(cover, options.encoding).data
-
     with open_session() as session:
-        painted = paint_plans(
+        covers = titled_covers(
             outputs.plans(session.scan_cache, emit, check_interrupted),
             options.paint,
-            session.store,
+            session,
             seeds=Seeds(run=options.seed, per="track", of=lambda _: (options.seed,)),
             meter=Meter(),
-            then=encoded,
+            encode=lambda cover, _: encode(cover, options.encoding).data,
             emit=emit,
             check_interrupted=check_interrupted,
         )
-        with closing(painted):  # ends the threads that use the store
-            for embedding, cover, data in painted:
-                note_untitled(cover, embedding.plan.album, options.paint, emit)
-                done = outputs.write(embedding.plan, data)
+        with closing(covers):
+            for embedding, cover, data in covers:
+                plan = embedding.plan
+                done = (*embedding.undecoded, outputs.write(plan, data))
                 emit(
                     AlbumDone(
-                        plan=embedding.plan,
-                        reason=embedding.plan.reason,
-                        outcomes=(*embedding.undecoded, done),
-                        provenance=cover.provenance,
+                        plan=plan, reason=plan.reason, outcomes=done, provenance=cover.provenance
                     )
                 )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.embedding_cache import EmbeddingCache
-from covergen.core.album import Outcome
+from covergen.core.album import Album, AlbumPlan, Outcome, Track
+from covergen.core.cover import Provenance
 from covergen.core.cover_encoding import is_own, read_provenance
 from covergen.core.errors import JournalError, TagError
 from covergen.core.picture import Picture
@@ -26,15 +27,13 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.fingerprint import has_fingerprint
 from covergen.library.writing.sidecar import is_own_file
 from covergen.pipeline.album_words import KnownWords
+from covergen.pipeline.events import CheckInterrupted
 from covergen.pipeline.repaint_command import repaint
 from covergen.pipeline.skip_rule import plan_album, within_reach
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumPlan, Track
-    from covergen.core.cover import Provenance
     from covergen.journal.schema import Run
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.pipeline.repaint_command import Option, Repaint
     from covergen.words.vocabulary import Term

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Outcome, Status
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Status, Track
+from covergen.core.cover import Cover, Provenance
 from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.errors import CovergenError, UsageError
 from covergen.core.reasons import Reason
 from covergen.journal.lock import library_lock
-from covergen.pipeline.engines import paint_plans
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, Event, FileFailed
 from covergen.pipeline.painting import Seeds, style_for
 from covergen.pipeline.plan_library import plan_library
 from covergen.pipeline.session import open_session
 from covergen.pipeline.time_estimate import Meter, rates_key
-from covergen.pipeline.titling import note_untitled, titled
+from covergen.pipeline.titled_covers import titled_covers
 from covergen.preview.album_entry import (
     album_entry,
     album_id,
@@ -29,21 +29,11 @@ from covergen.preview.album_entry import (
     same_music,
 )
 from covergen.preview.choices import read_choices
-from covergen.preview.folder import (
-    COVERS,
-    UNTITLED,
-    keep_cover,
-    keep_excerpt,
-    open_preview,
-    tidy,
-)
+from covergen.preview.folder import COVERS, UNTITLED, keep_cover, keep_excerpt, open_preview, tidy
 from covergen.preview.manifest import Candidate
 from covergen.preview.page.build_page import make_page, make_sheets
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
-    from covergen.core.cover import Cover, Provenance
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PreviewOptions
     from covergen.preview.manifest import AlbumEntry, Manifest
 
@@ -79,29 +69,28 @@ def _paint(
     meter = Meter()
     with open_session() as session:
         plans = plan_library(tag.plan, session.scan_cache, check_interrupted)
-        painted = paint_plans(
+        covers = titled_covers(
             painting.to_paint(plans),
             tag.paint,
-            session.store,
+            session,
             seeds=Seeds(run=tag.seed, per=tag.plan.scan.per, of=painting.seeds_of),
             meter=meter,
-            then=painting.encode,
+            encode=_encode,
             emit=painting.note,
             check_interrupted=check_interrupted,
         )
-        with closing(painted):  # ends the threads that use the store
-            for one in painted:
-                meter.cover_bytes += painting.keep(one)
+        with closing(covers):
+            for embedding, cover, files in covers:
+                painting.keep(embedding, cover, files)
+                meter.cover_bytes += sum(map(len, files))
         key = rates_key(tag.paint, Encoding(size=tag.paint.size))
         meter.save(key, embedded=session.store.saved)
 
 
-class _Encoded(NamedTuple):
-    """A cover, with its title if it has one, and its PNG files: as it is, and without a title."""
-
-    embedding: AlbumEmbedding
-    shown: Cover
-    data: list[bytes]
+def _encode(cover: Cover, untitled: Cover) -> list[bytes]:
+    """Return the PNG files of a cover: as it is and, if it has a title, without that."""
+    pictures = [cover] if cover is untitled else [cover, untitled]
+    return [encode(picture, Encoding()).data for picture in pictures]
 
 
 class _Painting:
@@ -170,27 +159,17 @@ class _Painting:
         )
         return tuple(seeds[number] for number in numbers)
 
-    def encode(self, embedding: AlbumEmbedding, cover: Cover) -> _Encoded:
-        """Set an album's title on a cover, and encode it with and without."""
-        shown = titled(cover, embedding.plan.album, self._options.tag.paint)
-        pictures = [shown] if shown is cover else [shown, cover]
-        data = [encode(picture, Encoding()).data for picture in pictures]
-        return _Encoded(embedding, shown, data)
-
-    def keep(self, encoded: _Encoded) -> int:
-        """Save the next cover of an album and return its size in bytes. Raises WriteError."""
-        embedding, shown, data = encoded
+    def keep(self, embedding: AlbumEmbedding, cover: Cover, files: Sequence[bytes]) -> None:
+        """Save the files of the next cover of an album. Raises WriteError."""
         album = embedding.plan.album
         entry, numbers = self._waiting.pop(album_id(album, self._roots))
         number = numbers.pop(0)
-        note_untitled(shown, album, self._options.tag.paint, self._emit)
         name = f"{file_stem(entry)}-{number + 1}"
         names = (name, name + UNTITLED)  # offer it with and without its title
         folder = self._options.folder
-        paths = [keep_cover(folder, *one) for one in zip(names, data, strict=False)]
-        new = (
-            Candidate(number=number, seed=shown.provenance.seed, cover=path.name) for path in paths
-        )
+        paths = [keep_cover(folder, *one) for one in zip(names, files, strict=False)]
+        seed = cover.provenance.seed
+        new = (Candidate(number=number, seed=seed, cover=path.name) for path in paths)
         failed = {outcome.path for outcome in embedding.undecoded}
         tracks = tuple(
             replace(known, target=known.target and track.path not in failed)
@@ -203,8 +182,7 @@ class _Painting:
         if numbers:
             self._waiting[entry.id] = entry, numbers
         else:
-            self._done(embedding, entry, shown.provenance)
-        return sum(map(len, data))
+            self._done(embedding, entry, cover.provenance)
 
     def note(self, event: Event) -> None:
         """Record an album none of whose tracks could be decoded; pass on every event."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
-from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
 from covergen.core.cover_encoding import is_own
 from covergen.core.errors import JournalError, TagError
 from covergen.core.reasons import Reason
@@ -21,14 +21,12 @@ from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
-from covergen.pipeline.events import AlbumDone, FileFailed, NotJournalled
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed, NotJournalled
 from covergen.pipeline.session import open_session
 from covergen.pipeline.write_album import cleaned
 
 if TYPE_CHECKING:
-    from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,13 +21,12 @@ from covergen.journal.schema import WriteState
 from covergen.library.writing.change import Stamp
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import is_own_file, remove_sidecar
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit
 from covergen.pipeline.session import open_session
 
 if TYPE_CHECKING:
     from covergen.journal.recorder import RunRecorder
     from covergen.journal.schema import Run, Write
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 _FORCEABLE = (Reason.CHANGED, Reason.IRREVERSIBLE)

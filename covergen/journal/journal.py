@@ -5,8 +5,6 @@ together with the next one. In between, the file's hash shows whether it was don
 on the journal: if it is lost, runs cannot be undone, and nothing else is lost.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import covergen
+from covergen.core.album import Album, Track
+from covergen.core.cover import Provenance
 from covergen.core.errors import JournalError
 from covergen.journal.schema import WriteState, album_row, as_json, change_row
 from covergen.library.writing.change import bytes_hash, stamp_of
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, Track
-    from covergen.core.cover import Provenance
     from covergen.journal.journal import Journal
     from covergen.journal.schema import Write
     from covergen.library.writing.change import Change, Record

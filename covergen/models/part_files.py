@@ -1,7 +1,5 @@
 """Select the files of a model part that covergen reads from those in a folder or repository."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping

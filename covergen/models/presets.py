@@ -1,7 +1,5 @@
 """Read and validate models.toml, both covergen's own and the user's."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import re

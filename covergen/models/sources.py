@@ -1,7 +1,5 @@
 """Parse the source of a model part: a path, a path in the package, or a Hub name."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covergen.core.album import Album
+from covergen.core.cover import Provenance
 from covergen.core.errors import ModelError, ModelMissingError, SettingsError
 from covergen.models.locate import locate
 from covergen.models.sources import PROCEDURAL, parse_source
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import AudioEncoder
     from covergen.audio.embedding_cache import EmbeddingCache
-    from covergen.core.album import Album
-    from covergen.core.cover import Provenance
     from covergen.models.presets import Preset
     from covergen.words.vocabulary import Term, Vocabulary
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,13 @@ class TagOptions:
     plan: PlanOptions
     paint: PaintOptions
     seed: int = 0
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What identifies a command, so that it can be resumed on any device."""
+        paint = self.paint
+        plan = replace(self.plan, paths=())
+        return {"plan": plan, "preset": paint.preset, "size": paint.size, "seed": self.seed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
 import covergen
 from covergen.audio.embed_tracks import embed_tracks, mean_embedding
-from covergen.core.album import AlbumEmbedding, Outcome, TrackEmbedding
+from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Outcome, Track, TrackEmbedding
 from covergen.core.cover import Cover, PaintRequest, Provenance
 from covergen.core.reasons import Reason
 from covergen.core.seeds import seed_for
 from covergen.finish.finishes import apply_finish
 from covergen.pipeline.ahead import Ahead, Relay, Stopped
-from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import find_model
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, Painting, TrackEmbedded
+from covergen.pipeline.load_model import find_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from covergen.audio.clap import AudioEncoder
     from covergen.audio.decoder_pool import Decoders
     from covergen.audio.embedding_cache import EmbeddingCache, TrackVectors
-    from covergen.core.album import Album, AlbumPlan, Track
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.model import FoundModel, Model
+    from covergen.pipeline.load_model import FoundModel, Model
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.time_estimate import Meter
 
@@ -57,6 +55,11 @@ class Seeds:
     run: int
     per: Literal["album", "track"]
     of: Callable[[Album], Sequence[int]]
+
+    @classmethod
+    def by_key(cls, run: int, per: Literal["album", "track"] = "album") -> Seeds:
+        """One cover for each album, with a seed that depends on the album's key alone."""
+        return cls(run=run, per=per, of=lambda album: (seed_for(album.key, run),))
 
 
 def paint_plans(

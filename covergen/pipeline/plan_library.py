@@ -7,15 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Outcome
+from covergen.core.album import Action, AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
+from covergen.pipeline.events import CheckInterrupted
 from covergen.pipeline.skip_rule import plan_album, skipped, within_reach
 
 if TYPE_CHECKING:
-    from covergen.core.album import AlbumPlan
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
 
 

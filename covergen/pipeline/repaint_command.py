@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import covergen
 from covergen.core.album import Album
-from covergen.core.cover import DEFAULT_SCHEDULER, PRINTS, Sampling
+from covergen.core.cover import DEFAULT_SCHEDULER, PRINTS, Provenance, Sampling
 from covergen.core.cover_encoding import read_jpeg_quality
 from covergen.core.errors import ModelError
+from covergen.core.picture import Picture
 from covergen.core.seeds import seed_for
 from covergen.library.scanning.album_folder import above_discs
 from covergen.library.scanning.artist_folders import ARTIST_NAMES, artist_folders
@@ -23,14 +24,12 @@ from covergen.models.locate import locate, revision_of
 from covergen.models.presets import load_presets, lora_texts
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import still_knows
-from covergen.pipeline.model import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
+from covergen.pipeline.events import CheckInterrupted
+from covergen.pipeline.model_choice import DEFAULT_MODEL, DIFFUSION_OPTIONS, NO_ADAPTER
 
 if TYPE_CHECKING:
-    from covergen.core.cover import Provenance
-    from covergen.core.picture import Picture
     from covergen.models.part_files import Kind
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import CheckInterrupted
 
 
 Option = str | int | float | Literal[True] | None

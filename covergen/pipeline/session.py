@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.embedding_cache import EmbeddingCache
+from covergen.core.album import Track
 from covergen.core.app_folders import cache_folder, state_folder
 from covergen.core.atomic_write import remove_stale
 from covergen.library.scanning.scan_cache import ScanCache
 
 if TYPE_CHECKING:
-    from covergen.core.album import Track
     from covergen.journal.recorder import RunRecorder
 
 

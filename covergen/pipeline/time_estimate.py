@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen.core.app_folders import cache_folder
 from covergen.core.atomic_write import write_whole
+from covergen.core.cover_encoding import Encoding
 
 if TYPE_CHECKING:
-    from covergen.core.cover_encoding import Encoding
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.totals import PlanTotals
 

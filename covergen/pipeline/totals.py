@@ -1,19 +1,12 @@
 """The totals of a plan and of a run, counted in constant memory."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from covergen.core.album import Action, AlbumPlan, Outcome, Status
 from covergen.core.reasons import Reason
-from covergen.pipeline.events import AlbumDone, FileFailed
-
-if TYPE_CHECKING:
-    from covergen.pipeline.events import Event
-
+from covergen.pipeline.events import AlbumDone, Event, FileFailed
 
 MOST_LISTED = 20
 """The number of albums that a confirmation lists; more have to be confirmed by typing."""

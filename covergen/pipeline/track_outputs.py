@@ -9,19 +9,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, AlbumPlan, Outcome, Status
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
 from covergen.core.atomic_write import remove_stale, write_whole
 from covergen.core.errors import ItemError, UsageError
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.library.scanning.playlist import is_playlist, scan_playlist
-from covergen.library.scanning.scan import ScanOptions, scan
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.library.scanning.scan import ScanOptions, path_below, scan
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album
     from covergen.library.scanning.scan_cache import ScanCache
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +105,7 @@ class TrackOutputs:
     def _name(self, track: Path) -> Path:
         if self._is_one_file():
             return self.output
-        folder = self.output / self._below_root(track).parent
+        folder = self.output / path_below(track, self.paths).parent
         numbered = (f"{track.name}-{n}" for n in range(2, 1_000_000))
         for name in chain((track.stem, track.name), numbered):
             output = folder / f"{name}{self.suffix}"
@@ -124,10 +122,6 @@ class TrackOutputs:
                 f"{self.output} is one file, but there may be several tracks: pass a folder."
             )
         return True
-
-    def _below_root(self, track: Path) -> Path:
-        roots = [path for path in self.paths if path != track and track.is_relative_to(path)]
-        return track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
 
 
 def _identity(album: Album) -> tuple[str, Path]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.audio.same_sound import same_sound
-from covergen.core.album import Outcome, Status
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Status, Track
 from covergen.core.atomic_write import remove_stale
+from covergen.core.cover import Cover, Provenance
 from covergen.core.cover_encoding import encode
 from covergen.core.errors import TagError
 from covergen.core.picture import Picture
@@ -19,11 +20,9 @@ from covergen.library.containers import most_shown_bytes
 from covergen.library.pictures_in_files import covers_of
 from covergen.library.writing.rewrite import write_cover
 from covergen.library.writing.sidecar import write_sidecar
-from covergen.pipeline.events import AlbumDone
+from covergen.pipeline.events import AlbumDone, Emit, FileFailed
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumEmbedding, AlbumPlan, Track
-    from covergen.core.cover import Cover, Provenance
     from covergen.journal.recorder import RunRecorder
     from covergen.library.writing.change import Record
     from covergen.pipeline.options import WriteOptions
@@ -64,6 +63,23 @@ def cleaned(plans: Iterable[AlbumPlan | Outcome]) -> Iterator[AlbumPlan | Outcom
                 remove_stale(folder)
             clean = folders
         yield plan
+
+
+def left_to_paint(
+    plans: Iterable[AlbumPlan | Outcome], writer: Writer, emit: Emit
+) -> Iterator[AlbumPlan]:
+    """Yield the plans to paint; finish those that need no painting. Raises JournalError."""
+    for plan in plans:
+        if isinstance(plan, Outcome):
+            emit(FileFailed(outcome=plan))
+        elif plan.action is Action.PAINT:
+            if writer.run:  # fail before the model is loaded
+                writer.run.check_writable()
+            yield plan
+        elif plan.action is Action.FILL:
+            emit(fill_album(plan, writer))
+        else:
+            emit(AlbumDone(plan=plan, reason=plan.reason))
 
 
 def write_album(

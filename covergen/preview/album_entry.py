@@ -1,22 +1,16 @@
 """Album entries of a preview's manifest; their paths are relative, so that the library may move."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from covergen.core.album import Album, AlbumPlan
 from covergen.core.seeds import seed_for
 from covergen.library.scanning.album_folder import above_discs
 from covergen.preview.manifest import AlbumEntry, TrackEntry
-
-if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumPlan
-
 
 _LONGEST_STEM = 60
 

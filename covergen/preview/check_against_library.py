@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.core.cover import Cover
 from covergen.core.cover_encoding import decode
 from covergen.core.errors import ItemError, UsageError, WriteError
 from covergen.core.os_errors import write_errors
@@ -20,14 +21,13 @@ from covergen.library.read_track import read_track
 from covergen.library.scanning.cover_files import find_cover_file
 from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.writing.sidecar import is_own_file
+from covergen.pipeline.events import CheckInterrupted
 from covergen.preview.choices import Choices, read_choices
 from covergen.preview.folder import COVERS
 from covergen.preview.manifest import Manifest
 from covergen.preview.origins import recall_origin
 
 if TYPE_CHECKING:
-    from covergen.core.cover import Cover
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import ApplyOptions
     from covergen.preview.manifest import AlbumEntry, Candidate, TrackEntry
 

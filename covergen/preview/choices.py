@@ -17,8 +17,6 @@ first one; if it no longer matches, the album has been repainted and the decisio
 Albums without a decision get their first candidate.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where the library of each preview is, stored outside the preview, which cannot be trusted."""
 
-from __future__ import annotations
-
 import json
 import re
 import secrets

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from covergen.compute.onednn import pack_products
 from covergen.core.errors import OptionError
-from covergen.diffusion.base import PromptEncoder, Vae, encode_prompts, load_base
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet
+from covergen.diffusion.load_base import PromptEncoder, Vae, encode_prompts, load_base
 from covergen.diffusion.quiet import quiet
 from covergen.training.denoising import NoiseSchedule, read_noise_schedule
 from covergen.training.recipe import Precision, Recipe

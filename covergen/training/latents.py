@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -24,10 +23,10 @@ from torch import Tensor
 
 from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import TrainingError
-from covergen.diffusion.base import Vae
+from covergen.diffusion.load_base import Vae
 from covergen.training.events import Emit, PictureEncoded
 from covergen.training.examples import Latents
-from covergen.training.latent_cache import LatentStore
+from covergen.training.latent_cache import LatentCache
 from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 
@@ -142,7 +141,7 @@ def from_pictures(
     called before each file; its exceptions are not caught.
     """
     state = PartialState()
-    cache = _LatentCache(encoder) if cached else None
+    cache = _CachedEncoder(encoder) if cached else None
     own = range(state.process_index, len(paths), state.num_processes)
     keys: dict[int, bytes] = {}
     problems: dict[int, str] = {}
@@ -174,7 +173,7 @@ class _Decoded:
 def _decode(
     paths: Sequence[Path],
     indices: Sequence[int],
-    cache: "_LatentCache | None",
+    cache: "_CachedEncoder | None",
     encoder: Encoder,
     check_interrupted: Callable[[], None],
 ) -> Iterator[tuple[int, _Decoded | str]]:
@@ -205,21 +204,19 @@ def _decode(
         pool.shutdown(cancel_futures=True)
 
 
-class _LatentCache:
+class _CachedEncoder:
     """Latents from the store, encoded first if they are missing."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._fingerprint = encoder.fingerprint()
-        self._store = LatentStore()
-        self._lock = Lock()  # of the store
+        self._store = LatentCache()
         self._unencoded: dict[bytes, Tensor] = {}
 
     def look_up(self, data: bytes) -> _Decoded:
         """Decode an image file unless it is stored. Raises ValueError. Can be used in threads."""
         key = hashlib.blake2b(data, digest_size=32, key=self._fingerprint).digest()
-        with self._lock:
-            stored = self._store.has(key)
+        stored = self._store.has(key)
         return _Decoded(key=key, views=None if stored else self._encoder.views(data))
 
     def add(self, decoded: _Decoded) -> None:
@@ -249,12 +246,11 @@ class _LatentCache:
 
     def _put(self, key: bytes, latents: Tensor) -> bytes:
         blob = latents.cpu().numpy().astype("<f2").tobytes()
-        with self._lock:
-            self._store.put(key, blob)
+        self._store.put(key, blob)
         return blob
 
 
-def _from_cache(paths: Sequence[Path], cache: _LatentCache, keys: Mapping[int, bytes]) -> Latents:
+def _from_cache(paths: Sequence[Path], cache: _CachedEncoder, keys: Mapping[int, bytes]) -> Latents:
     def get(indices: NDArray[np.intp], positions: NDArray[np.float64]) -> Tensor:
         found = [cache.find(paths[index], keys[index]) for index in indices.tolist()]
         views = [_view_at(views, p) for views, p in zip(found, positions, strict=True)]

@@ -30,8 +30,8 @@ from covergen.training.sample_sheet import SAMPLES
 
 if TYPE_CHECKING:
     from covergen.training.chart import Chart
-    from covergen.training.loop import AdapterNames
     from covergen.training.recipe import Recipe
+    from covergen.training.training_run import AdapterNames
 
 
 # Descriptions of values that are unclear on their own.

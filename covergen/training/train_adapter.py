@@ -1,4 +1,13 @@
-"""Train an adapter on pairs: set up, resume, run the loop, save the result."""
+"""Train an adapter on pairs: set up, resume, run the loop, save the result.
+
+The output folder gets:
+
+    adapter.safetensors                 the adapter
+    adapter-best.safetensors            the one with the lowest validation loss
+    checkpoints/step-N.safetensors      adapters, and the state to resume from
+    samples/step-N.png                  sample covers
+    log.jsonl                           one event per line
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,39 +27,19 @@ from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
 from covergen.training.event_record import Record
-from covergen.training.events import (
-    CheckpointDamaged,
-    Emit,
-    PairLeftOut,
-    TrainingBegun,
-    Validated,
-)
-from covergen.training.examples import (
-    Example,
-    Pairs,
-    fingerprint,
-    not_finite,
-    split,
-    stack_vectors,
-)
+from covergen.training.events import CheckpointDamaged, Emit, PairLeftOut, TrainingBegun, Validated
+from covergen.training.examples import Example, Pairs, fingerprint, not_finite, split, stack_vectors
 from covergen.training.frozen_base import Frozen, encode_captions, load_frozen
 from covergen.training.latents import Encoder, from_pictures
 from covergen.training.log import read_log
-from covergen.training.loop import (
-    AdapterNames,
-    Best,
-    Progress,
-    TrainingRun,
-    checkpoint_and_evaluate,
-    run_steps,
-    save_adapter,
-    saved_hint,
-)
+from covergen.training.loop import checkpoint_and_evaluate, run_steps
 from covergen.training.micro_batch import MicroBatch, choose_micro_batch
 from covergen.training.output_folder import ADAPTER, BEST_ADAPTER, check_output
 from covergen.training.recipe import Recipe
 from covergen.training.sample_sheet import SAMPLES
+from covergen.training.save_state import save_adapter, saved_hint
 from covergen.training.trainable_weights import Initial, Learner
+from covergen.training.training_run import AdapterNames, Best, Progress, TrainingRun
 
 _SAMPLING = Sampling(steps=20, guidance=3.0, scheduler="dpm++")
 
@@ -102,14 +91,10 @@ def train(
 ) -> Trained:
     """Train an adapter for the base in folder `base`, with `loras` merged into it.
 
-    `vae` is the folder of a VAE to use in place of the base's.
-
-    Writes `adapter.safetensors`, `adapter-best.safetensors` with the lowest validation loss,
-    `checkpoints/step-N.safetensors` with the state to resume from, `samples/step-N.png`, and
-    `log.jsonl` with one event per line to `output`. `resume` continues from the last intact
-    checkpoint with the same steps as without the interruption. `strict` stops at pairs that cannot
-    be used. `initial` replaces random initial weights. `check_interrupted` is called before every
-    step; if it raises, the state is saved before the exception is re-raised.
+    `vae` is the folder of a VAE to use in place of the base's. `resume` continues from the last
+    intact checkpoint with the same steps as without the interruption. `strict` stops at pairs that
+    cannot be used. `initial` replaces random initial weights. `check_interrupted` is called before
+    every step; if it raises, the state is saved before the exception is re-raised.
 
     Several processes, started by `accelerate launch`, share each batch; `device` then only selects
     between CPU and GPU. The first process emits the events.
@@ -125,8 +110,8 @@ def train(
             _emit_left_out(pairs, left_out, record, strict=strict)
             training, validation = split(pairs, left_out, share=recipe.validation, seed=recipe.seed)
             learner = _make_learner(frozen, recipe, pairs, len(training), initial)
-            used = np.concatenate([training, validation])
-            metadata = _metadata(recipe, names, frozen, fingerprint(pairs, used), initial)
+            mark = fingerprint(pairs, np.concatenate([training, validation]))
+            metadata = _metadata(recipe, names, frozen, mark, initial)
             latent_shape = pairs.latents(training[:1], np.zeros(1)).shape[2:]
             run = TrainingRun(
                 output=output,

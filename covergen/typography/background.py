@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from covergen.core.color import (
+    Floats,
     fit_gamut,
     linear_from_oklab,
     linear_from_srgb,
@@ -23,7 +24,6 @@ from covergen.typography.text_block import lettering
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covergen.core.color import Floats
     from covergen.typography.text_block import Line
 
 

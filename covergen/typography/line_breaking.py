@@ -2,8 +2,6 @@
 
 # ruff: noqa: RUF001 - quotation marks and brackets of many languages
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence

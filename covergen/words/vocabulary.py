@@ -1,7 +1,5 @@
 """Read and validate a vocabulary: words for music, and what each of them looks like."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass

@@ -20,7 +20,7 @@ from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.core.album import Action, Album, AlbumPlan, Track
 from covergen.core.reasons import Reason
 from covergen.pipeline.engines import paint_plans, ray_driver
-from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.time_estimate import Meter

@@ -16,9 +16,10 @@ from PIL import Image
 from covergen.core.errors import Interrupted
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
-from covergen.training.loop import AdapterNames, steps_ahead
+from covergen.training.loop import steps_ahead
 from covergen.training.recipe import RECIPES, Precision, Recipe
 from covergen.training.train_adapter import train as train_adapter
+from covergen.training.training_run import AdapterNames
 from tests.benchmarks.models import base_and_adapter
 from tests.benchmarks.race import Missing, Race, Row, Setting
 from tests.plain_diffusion import embeddings

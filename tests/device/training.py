@@ -13,9 +13,9 @@ from covergen.core.errors import Interrupted
 from covergen.training.events import MicroBatchReduced, StepDone
 from covergen.training.examples import Pairs
 from covergen.training.latents import from_array
-from covergen.training.loop import AdapterNames
 from covergen.training.recipe import Recipe
 from covergen.training.train_adapter import train
+from covergen.training.training_run import AdapterNames
 from tests.device.machine import limited_memory, peak_bytes
 from tests.device.setting import Skip, embeddings
 

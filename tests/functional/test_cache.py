@@ -11,7 +11,7 @@ import pytest
 
 from covergen.core.app_folders import cache_folder, state_folder
 from covergen.journal.lock import library_lock
-from covergen.training.latent_cache import LatentStore
+from covergen.training.latent_cache import LatentCache
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import CONTAINERS, Library
 
@@ -69,15 +69,15 @@ def test_what_was_not_used_for_long_goes_and_what_was_stays(used: Library, run: 
 
 
 def test_latents_are_a_store_like_the_others(run: Run) -> None:
-    with closing(LatentStore()) as store:
+    with closing(LatentCache()) as store:
         store.put(b"old", b"views")
     age("latents.sqlite", "latent", 200)
-    with closing(LatentStore()) as store:
+    with closing(LatentCache()) as store:
         store.put(b"new", b"views")
     assert shown(run)["latents"]["entries"] == 2
     (latents,) = json_lines(run("cache", "prune", "latents", "--json"))
     assert latents["entries"] == 1
-    with closing(LatentStore()) as store:
+    with closing(LatentCache()) as store:
         assert (store.find(b"old"), store.find(b"new")) == (None, b"views")
 
 

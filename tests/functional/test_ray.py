@@ -30,7 +30,7 @@ from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress
 from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
-from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.time_estimate import Meter

@@ -1,7 +1,5 @@
 """`covergen config`: show the settings in effect and where each comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import date
 from typing import cast

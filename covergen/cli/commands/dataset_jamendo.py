@@ -24,12 +24,11 @@ from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import DownloadError, UsageError
 from covergen.datasets.jamendo.licences import ADAPTABLE, LICENCES
 from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
-from covergen.pipeline.events import AlbumDone, Waiting
+from covergen.pipeline.events import AlbumDone, Event, Waiting
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
     from covergen.jobs.dataset.from_jamendo import Forecast, JamendoOptions
-    from covergen.pipeline.events import Event
 
 
 _VARIABLES = ("JAMENDO_CLIENT_ID", "JAMENDO_API_KEY")

@@ -46,7 +46,7 @@ def demo(
     """
     from covergen.jobs.demo import Demo, make_sheet
     from covergen.jobs.tag import tag
-    from covergen.pipeline.model import check_model
+    from covergen.pipeline.load_model import check_model
     from covergen.pipeline.options import PlanOptions, TagOptions
 
     place = Demo(folder)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from covergen.cli.model_options import ComputeOptions
     from covergen.cli.options import ConsoleOptions
     from covergen.library.scanning.scan import ScanOptions
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
     from covergen.pipeline.options import RayOptions
 
 
@@ -60,7 +60,8 @@ def embed(
 ) -> None:
     """Write the CLAP embedding of each audio file in PATH."""
     from covergen.jobs.embed import embed as embed_to_files
-    from covergen.pipeline.model import choose_preset, locate_part
+    from covergen.pipeline.model_choice import choose_preset
+    from covergen.pipeline.model_files import locate_part
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from covergen.cli.model_options import ComputeOptions
     from covergen.jobs.finetune.preflight import Checked
     from covergen.jobs.finetune.run import Finetuned, FinetunePlan
-    from covergen.pipeline.model import ModelChoice
+    from covergen.pipeline.model_choice import ModelChoice
     from covergen.training.recipe import Recipe
 
 
@@ -203,7 +203,7 @@ def finetune(
     A pair is two files with the same name: an audio file or its embedding, and a picture.
     """
     from covergen.jobs.finetune.preflight import FinetuneOptions, check_finetune
-    from covergen.pipeline.model import choose_preset
+    from covergen.pipeline.model_choice import choose_preset
 
     choice = replace(choice, base=base)
     if recipe_name == "reference":  # embed and paint like the reference, too

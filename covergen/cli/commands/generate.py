@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from click.core import ParameterSource
 
 from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
+from covergen.cli.option_group import is_on_command_line
 from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
 from covergen.cli.value_types import WholeNumber
+from covergen.core.cover_encoding import Encoding
 from covergen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from covergen.cli.options import ConsoleOptions
-    from covergen.core.cover_encoding import Encoding
     from covergen.library.scanning.scan import ScanOptions
     from covergen.pipeline.options import PaintOptions, RayOptions
 
@@ -70,7 +70,7 @@ def generate(
     """
     from covergen.jobs.generate import GenerateOptions
     from covergen.jobs.generate import generate as generate_pictures
-    from covergen.pipeline.model import locate_model
+    from covergen.pipeline.model_files import locate_model
     from covergen.pipeline.track_outputs import TrackOutputs
 
     if ray is None:  # on a cluster, its machines have the model
@@ -100,9 +100,8 @@ def _format_of(output: Path, encoding: Encoding) -> tuple[str, Encoding]:
         )
     if suffix not in _FORMATS:
         return ".png" if encoding.format == "png" else ".jpg", encoding
-    context = click.get_current_context()
     for name, flag in {"image_format": "--format", "purpose": "--for"}.items():
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and encoding.format != _FORMATS[suffix]:
-            raise UsageError(f"{flag} {context.params[name]} does not go with {output.name}.")
+        if is_on_command_line(name) and encoding.format != _FORMATS[suffix]:
+            value = click.get_current_context().params[name]
+            raise UsageError(f"{flag} {value} does not go with {output.name}.")
     return suffix, replace(encoding, format=_FORMATS[suffix])

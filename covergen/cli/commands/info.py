@@ -24,11 +24,11 @@ from covergen.cli.output.info_lines import command_words, info_lines, option_wor
 from covergen.cli.output.renderer import file_line
 from covergen.core.album import Outcome, Status
 from covergen.core.errors import TagError, UsageError
+from covergen.pipeline.events import CheckInterrupted
 
 if TYPE_CHECKING:
     from covergen.jobs.info import AlbumInfo, FileInfo
     from covergen.models.presets import Preset
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.pipeline.options import PlanOptions
     from covergen.words.vocabulary import Term
 

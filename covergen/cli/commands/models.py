@@ -111,7 +111,7 @@ def pull_model(name: str, *, quiet: bool) -> None:
 def _check_base(preset: Preset, folder: Path) -> None:
     """Check a base before its weights are downloaded. Raises ModelError."""
     from covergen.models.part_files import is_pipeline
-    from covergen.pipeline.model import check_adapter
+    from covergen.pipeline.model_files import check_adapter
 
     pipeline = preset.pipeline or is_pipeline(folder)
     check_adapter(preset, pipeline=pipeline)

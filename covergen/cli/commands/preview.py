@@ -168,7 +168,7 @@ def preview(
 
 def _run(options: PreviewOptions, console: ConsoleOptions) -> None:
     from covergen.jobs.preview import preview as paint_preview
-    from covergen.pipeline.model import check_model
+    from covergen.pipeline.load_model import check_model
     from covergen.pipeline.plan_library import planned
     from covergen.preview.folder import check_preview
 

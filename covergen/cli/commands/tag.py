@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from covergen.cli.commands.preview import preview as preview_command
 from covergen.cli.commands.preview import review_options, run_as_preview
@@ -18,7 +17,7 @@ from covergen.cli.confirm import confirmed_painting, count, show_totals
 from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
-from covergen.cli.option_group import option_group
+from covergen.cli.option_group import is_on_command_line, option_group
 from covergen.cli.options import (
     console_options,
     dry_run_option,
@@ -58,9 +57,8 @@ def _former_preview_options(
     """Return whether to run `covergen preview`, of which these are options now."""
     if preview is not None:
         return True
-    context = click.get_current_context()
     for name in ("candidates", "retry", "no_audio"):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if is_on_command_line(name):
             raise UsageError(f"--{name.replace('_', '-')} is an option of `covergen preview`.")
     return False
 
@@ -116,8 +114,7 @@ def _preview(ctx: click.Context, *, dry_run: bool) -> None:
         raise UsageError("--preview requires --dry-run.", hint=f"Use instead: {instead}")
     known = {param.name for param in preview_command.params} | {"preview", "dry_run", "yes"}
     for param in ctx.command.params:
-        given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-        if given and param.name not in known:
+        if param.name not in known and is_on_command_line(str(param.name)):
             raise UsageError(
                 f"{param.opts[0]} and --preview cannot be combined.",
                 hint="How covers are written is an option of `covergen apply`.",
@@ -136,7 +133,7 @@ def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
 
 def _find_obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
     """Return why the model could not be loaded, or "". Loads no weights."""
-    from covergen.pipeline.model import locate_model
+    from covergen.pipeline.model_files import locate_model
 
     try:
         if totals.covers and tag_options.paint.ray is None:

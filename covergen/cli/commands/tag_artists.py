@@ -8,11 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from covergen.cli.confirm import confirmed_painting, count, show_totals
 from covergen.cli.job_runner import run_job
-from covergen.cli.option_group import option_group
+from covergen.cli.option_group import is_on_command_line, option_group
 from covergen.cli.output import lines
 from covergen.core.errors import UsageError
 from covergen.library.scanning.artist_folders import ARTIST_NAMES
@@ -67,7 +66,6 @@ def run_artists(
 
 def _options_of_covers(plan: PlanOptions) -> Iterator[str]:
     """Yield the options on the command line that apply to covers only; defaults are ignored."""
-    source = click.get_current_context().get_parameter_source
     given = {
         "force": plan.force,
         "fill": plan.fill,
@@ -77,5 +75,5 @@ def _options_of_covers(plan: PlanOptions) -> Iterator[str]:
     }
     flags = {"sidecar_purpose": "--sidecar-for", "per": "--per track"}
     for name, is_given in given.items():
-        if is_given and source(name) is ParameterSource.COMMANDLINE:
+        if is_given and is_on_command_line(name):
             yield flags.get(name, f"--{name}")

@@ -20,12 +20,11 @@ from covergen.cli.output.lines import (
     sampling_text,
     shown,
 )
-from covergen.core.album import Action
+from covergen.core.album import Action, AlbumPlan, Track
+from covergen.core.cover import Provenance
 from covergen.models.sources import PROCEDURAL
 
 if TYPE_CHECKING:
-    from covergen.core.album import AlbumPlan, Track
-    from covergen.core.cover import Provenance
     from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
     from covergen.journal.schema import Run
     from covergen.pipeline.repaint_command import Option, Repaint

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from covergen.core.album import Album, AlbumPlan, Outcome
+from covergen.core.reasons import Reason
+from covergen.pipeline.events import AlbumDone
+
 if TYPE_CHECKING:
     import click
 
-    from covergen.core.album import Album, AlbumPlan, Outcome
-    from covergen.core.reasons import Reason
-    from covergen.pipeline.events import AlbumDone
     from covergen.pipeline.totals import PlanTotals, Tally
 
 

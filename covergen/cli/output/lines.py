@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.core.album import Action
-from covergen.core.cover import PRINTS
+from covergen.core.album import Action, Album, AlbumPlan, Outcome
+from covergen.core.cover import PRINTS, Provenance, Sampling
+from covergen.core.cover_encoding import Encoding
 from covergen.core.reasons import Reason
+from covergen.pipeline.events import AlbumDone
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumPlan, Outcome
-    from covergen.core.cover import Provenance, Sampling
-    from covergen.core.cover_encoding import Encoding
-    from covergen.pipeline.events import AlbumDone
     from covergen.pipeline.options import WriteOptions
     from covergen.pipeline.time_estimate import Rates
     from covergen.pipeline.totals import PlanTotals, Tally

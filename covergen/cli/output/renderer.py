@@ -10,12 +10,13 @@ import click
 
 from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
-from covergen.core.album import Action, Status
+from covergen.core.album import Action, Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.pipeline.events import (
     AlbumDone,
     BaseChanged,
     DistilledBase,
+    Event,
     FileFailed,
     GpuUnused,
     ModelLoading,
@@ -31,9 +32,6 @@ from covergen.pipeline.totals import Tally
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-    from covergen.core.album import Outcome
-    from covergen.pipeline.events import Event
 
 
 _ONLY_COUNTED = (Reason.BARE, Reason.IGNORED, Reason.VIDEO)  # there may be thousands of these

@@ -1,7 +1,5 @@
 """Download files from a web server with a rate limit, retries and size limits."""
 
-from __future__ import annotations
-
 import logging
 import random
 import time

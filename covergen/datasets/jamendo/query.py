@@ -3,8 +3,6 @@
 Source: developer.jamendo.com/v3.0/tracks.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date
 

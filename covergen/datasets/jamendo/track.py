@@ -1,7 +1,5 @@
 """Parse a track of Jamendo's API into plain text and numbers."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from covergen.core.os_errors import write_errors
 from covergen.datasets.examine import Examined, Health, examine
 from covergen.gallery.contact_sheet import Tile, save_sheet
+from covergen.pipeline.events import CheckInterrupted
 
 if TYPE_CHECKING:
     from covergen.datasets.folder import Dataset, Problem
-    from covergen.pipeline.events import CheckInterrupted
 
 
 _MAX_TILES = 300

@@ -20,14 +20,13 @@ from covergen.datasets.jamendo.fetch import Fetcher, Patience
 from covergen.datasets.jamendo.query import searches
 from covergen.datasets.jamendo.track import track_key
 from covergen.datasets.metadata import MetadataFile, read_metadata
-from covergen.pipeline.events import AlbumDone, Waiting
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, Waiting
 
 if TYPE_CHECKING:
     from covergen.datasets.jamendo.catalogue import Account
     from covergen.datasets.jamendo.query import Query
     from covergen.datasets.jamendo.track import JamendoTrack
     from covergen.datasets.metadata import Row
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 _MAX_FAILURES_IN_A_ROW = 5

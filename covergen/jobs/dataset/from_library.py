@@ -10,23 +10,21 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Outcome, Status
+from covergen.core.album import Album, AlbumPlan, Outcome, Status, Track
 from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import DecodeError, UsageError, WriteError
 from covergen.core.os_errors import write_errors
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.datasets.album_pairs import Selection, make_pair, plan_pairs
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
 from covergen.datasets.metadata import MetadataFile, read_metadata
-from covergen.library.scanning.scan import ScanOptions, scan
+from covergen.library.scanning.scan import ScanOptions, path_below, scan
 from covergen.library.scanning.scan_cache import ScanCache
-from covergen.pipeline.events import AlbumDone, FileFailed, TrackEmbedded
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed, TrackEmbedded
 
 if TYPE_CHECKING:
-    from covergen.core.album import Album, AlbumPlan, Track
-    from covergen.core.picture import Picture
     from covergen.datasets.metadata import Row
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +115,7 @@ def _make(track: Track, *, album: Album, cover: Picture, options: CollectOptions
             cover,
             options.folder,
             windows=options.selection.windows,
-            source=_source(track.path, options.paths),
+            source=str(path_below(track.path, options.paths)),
         )
     except DecodeError as error:
         return Outcome.of_error(error)
@@ -134,14 +132,6 @@ def _record(made: Row | Outcome, contents: _Contents, metadata: MetadataFile) ->
     if path.stem not in contents.rows:
         metadata.append(made)
     return Outcome(path=path, status=Status.WRITTEN, reason=Reason.MADE)
-
-
-def _source(track: Path, paths: Sequence[Path]) -> str:
-    """Return a track's path relative to the folder on the command line, or its name."""
-    roots = [path for path in paths if path != track and track.is_relative_to(path)]
-    return str(
-        track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
-    )
 
 
 def _stems(folder: Path) -> set[str]:

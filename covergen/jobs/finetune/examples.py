@@ -12,6 +12,7 @@ from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.core.album import Outcome, Track
 from covergen.core.errors import DecodeError, TrainingError
 from covergen.datasets.embeddings import read_embedding
+from covergen.pipeline.events import CheckInterrupted
 from covergen.training.examples import Example
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from covergen.audio.clap import AudioEncoder
     from covergen.datasets.folder import Pair
-    from covergen.pipeline.events import CheckInterrupted
 
     LeaveOut = Callable[[str, str], None]
 

@@ -12,7 +12,7 @@ from covergen.models.part_files import is_pipeline
 from covergen.models.presets import is_distilled, load_presets
 from covergen.models.save_preset import check_new_name
 from covergen.models.sources import PROCEDURAL
-from covergen.pipeline.model import locate_extras, locate_part
+from covergen.pipeline.model_files import locate_extras, locate_part
 from covergen.training.output_folder import ADAPTER, check_output
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import choose_compute
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
-from covergen.diffusion.base import count_too_long
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.extra_lora import read_lora
+from covergen.diffusion.load_base import count_too_long
 from covergen.jobs.finetune.examples import make_examples
 from covergen.jobs.finetune.preflight import nothing_to_train_on
 from covergen.jobs.finetune.starting_point import starting_point
@@ -27,21 +27,20 @@ from covergen.library.writing.change import file_hash
 from covergen.models.presets import lora_texts
 from covergen.models.save_preset import save_preset
 from covergen.models.sources import anchored
-from covergen.pipeline.events import GpuUnused
+from covergen.pipeline.events import CheckInterrupted, GpuUnused
 from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
 from covergen.training.examples import is_held
-from covergen.training.loop import AdapterNames
 from covergen.training.optimizer import check_optimizer
 from covergen.training.report import write_report
 from covergen.training.train_adapter import train
+from covergen.training.training_run import AdapterNames
 
 if TYPE_CHECKING:
     from covergen.compute.device import Compute
     from covergen.diffusion.extra_lora import ExtraLora
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
-    from covergen.pipeline.events import CheckInterrupted
     from covergen.training.events import Event
     from covergen.training.examples import Example
     from covergen.training.recipe import Recipe

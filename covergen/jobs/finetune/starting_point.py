@@ -12,7 +12,7 @@ from covergen.diffusion.adapter import check_fit
 from covergen.diffusion.adapter_file import LORA_PREFIX, PROJECTION_PREFIX, inspect, read_tensors
 from covergen.diffusion.base_config import read_config
 from covergen.models.presets import load_presets
-from covergen.pipeline.model import locate_part
+from covergen.pipeline.model_files import locate_part
 from covergen.training.trainable_weights import Initial
 
 if TYPE_CHECKING:

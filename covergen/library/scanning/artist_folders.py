@@ -1,7 +1,5 @@
 """Artist folders: those named after the artist of albums below them."""
 
-from __future__ import annotations
-
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Album, Outcome, Status
+from covergen.core.album import Album, Outcome, Status, Track
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.library.scanning.scan import scan
 
 if TYPE_CHECKING:
-    from covergen.core.album import Track
     from covergen.library.scanning.scan import ScanOptions
     from covergen.library.scanning.scan_cache import ScanCache
 

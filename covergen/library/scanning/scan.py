@@ -61,6 +61,15 @@ def scan(
     return _scan(found, options, globs, scan_cache, check_interrupted)
 
 
+def path_below(track: Path, paths: Sequence[Path]) -> Path:
+    """Return a track's path relative to the innermost of the folders that were scanned.
+
+    It is the track's name if the track itself was given.
+    """
+    roots = [path for path in paths if path != track and track.is_relative_to(path)]
+    return track.relative_to(max(roots, key=lambda root: len(root.parts), default=track.parent))
+
+
 def _scan(
     album_folders: Iterator[AlbumFolder],
     options: ScanOptions,

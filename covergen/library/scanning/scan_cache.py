@@ -1,9 +1,7 @@
 """Cache of scanned files, so that unchanged files are not opened again."""
 
-import contextlib
 import json
 import os
-import sqlite3
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +10,7 @@ from typing import Any
 
 from covergen.core.album import Outcome, Status, Track
 from covergen.core.app_folders import cache_folder
-from covergen.core.database import Usage, open_cache, today, usage_of
+from covergen.core.database import CacheDatabase, Usage, today, usage_of
 from covergen.core.reasons import Reason
 
 
@@ -87,29 +85,22 @@ def remembered_files(path: Path | None = None) -> Usage:
     return usage_of(path or cache_folder() / _NAME, "seen", _version())
 
 
-class ScanCache:
+class ScanCache(CacheDatabase):
     """The scan cache: tracks, failures and cover files by path, valid while size and mtime match.
 
-    Not thread-safe. A cache that cannot be read or written makes scans slower, but is never an
-    error. Closing it removes entries that no scan has used for 180 days.
+    Closing it removes entries that no scan has used for 180 days.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._rows = open_cache(_NAME, _SCHEMA, _version(), path=path)
+        super().__init__(_NAME, _SCHEMA, _version(), path=path)
 
     def recall(self, folder: Path) -> dict[str, Seen]:
         """Return the cached files of a folder by name."""
-        try:
-            rows = self._rows.execute(
-                "SELECT name, size, mtime_ns, details, used FROM seen WHERE folder = ?",
-                (_folder_key(folder),),
-            ).fetchall()
-        except sqlite3.DatabaseError:
-            return {}
-        day = today()
+        key, day = _folder_key(folder), today()
+        query = "SELECT name, size, mtime_ns, details, used FROM seen WHERE folder = ?"
+        rows = self.run(query, key) or ()
         if any(row[4] != day for row in rows):
-            used = "UPDATE seen SET used = ? WHERE folder = ?"
-            self._write(used, [(day, _folder_key(folder))])
+            self.run("UPDATE seen SET used = ? WHERE folder = ?", day, key)
         try:
             # One call for all rows is faster.
             all_details = json.loads(f"[{','.join(row[3] for row in rows)}]")
@@ -132,34 +123,24 @@ class ScanCache:
 
     def prune(self, *, unused_days: int = _UNUSED_DAYS) -> int:
         """Remove files that no scan has used for `unused_days`. Returns their number."""
-        with contextlib.suppress(sqlite3.DatabaseError), self._rows:
-            query = "DELETE FROM seen WHERE used <= ?"
-            return self._rows.execute(query, (today() - unused_days,)).rowcount
-        return 0
+        query = "DELETE FROM seen WHERE used <= ? RETURNING 1"
+        return len(self.run(query, today() - unused_days) or ())
 
     def forget_lost(self) -> int:
         """Remove files that no longer exist. Returns their number."""
-        with contextlib.suppress(sqlite3.DatabaseError):
-            known = self._rows.execute("SELECT folder, name FROM seen").fetchall()
-            lost = [key for key in known if not os.path.lexists(b"/".join(key))]
-            self._write("DELETE FROM seen WHERE folder = ? AND name = ?", lost)
-            return len(lost)
-        return 0
-
-    def compact(self) -> None:
-        """Return the space of removed entries to the file system."""
-        with contextlib.suppress(sqlite3.DatabaseError):
-            self._rows.execute("VACUUM")
+        known = self.run("SELECT folder, name FROM seen") or ()
+        lost = [key for key in known if not os.path.lexists(b"/".join(key))]
+        self._write("DELETE FROM seen WHERE folder = ? AND name = ?", lost)
+        return len(lost)
 
     def close(self) -> None:
         """Close the database."""
         self.prune()
-        self._rows.close()
+        super().close()
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:
-            with contextlib.suppress(sqlite3.DatabaseError), self._rows:
-                self._rows.executemany(statement, rows)
+            self.run_all(*((statement, row) for row in rows))
 
 
 def _folder_key(folder: Path) -> bytes:

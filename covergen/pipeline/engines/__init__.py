@@ -9,11 +9,12 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+from covergen.core.album import AlbumEmbedding, AlbumPlan
+from covergen.core.cover import Cover
+from covergen.pipeline.events import CheckInterrupted, Emit
+
 if TYPE_CHECKING:
     from covergen.audio.embedding_cache import EmbeddingCache
-    from covergen.core.album import AlbumEmbedding, AlbumPlan
-    from covergen.core.cover import Cover
-    from covergen.pipeline.events import CheckInterrupted, Emit
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.time_estimate import Meter
@@ -80,7 +81,7 @@ def embed_plans(
             plans, options, store, emit=emit, check_interrupted=check_interrupted
         )
         return
-    from covergen.pipeline.model import find_audio_encoder
+    from covergen.pipeline.load_model import find_audio_encoder
     from covergen.pipeline.painting import embed_albums
 
     embedded = embed_albums(

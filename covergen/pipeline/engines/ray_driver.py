@@ -16,7 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from covergen.core.album import AlbumEmbedding
+from covergen.core.album import Album, AlbumEmbedding, AlbumPlan
+from covergen.core.cover import Cover
 from covergen.core.errors import ClusterError, Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.models.presets import UNNAMED
@@ -25,6 +26,9 @@ from covergen.pipeline.engines.ray_queue import Chunk, Ordered, Queue, chunks_of
 from covergen.pipeline.engines.ray_worker import Failure, Order, Progress, Setup, Worker
 from covergen.pipeline.events import (
     AlbumDone,
+    CheckInterrupted,
+    Emit,
+    Event,
     ModelLoading,
     Painting,
     TrackEmbedded,
@@ -34,11 +38,8 @@ from covergen.pipeline.painting import finishing
 
 if TYPE_CHECKING:
     from covergen.audio.embedding_cache import EmbeddingCache
-    from covergen.core.album import Album, AlbumPlan
-    from covergen.core.cover import Cover
     from covergen.pipeline.engines.ray_cluster import Share
     from covergen.pipeline.engines.ray_worker import Row, Started
-    from covergen.pipeline.events import CheckInterrupted, Emit, Event
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.painting import Seeds
     from covergen.pipeline.time_estimate import Meter

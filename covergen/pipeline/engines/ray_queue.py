@@ -6,15 +6,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from covergen.core.album import Outcome, Status
+from covergen.core.album import AlbumPlan, Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.pipeline.engines.ray_worker import Row
-
-if TYPE_CHECKING:
-    from covergen.core.album import AlbumPlan
-
 
 MOST_TRIES = 5
 _TRIES_TOGETHER = 2

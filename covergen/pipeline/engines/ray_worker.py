@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING, Literal
 import covergen
 from covergen.audio.decoder_pool import Decoders
 from covergen.compute.device import choose_compute
+from covergen.core.album import AlbumEmbedding, AlbumPlan, Outcome, Track
+from covergen.core.cover import Cover, Provenance
 from covergen.core.errors import CovergenError, ModelError
 from covergen.core.reasons import Reason
-from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded
-from covergen.pipeline.model import find_audio_encoder, find_model
+from covergen.pipeline.events import AlbumDone, Emit, Event, Painting, TrackEmbedded
+from covergen.pipeline.load_model import find_audio_encoder, find_model
 from covergen.pipeline.painting import Seeds, cover_of, embed_albums, paint_albums
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from covergen.core.album import AlbumEmbedding, AlbumPlan, Outcome, Track
-    from covergen.core.cover import Cover, Provenance
-    from covergen.pipeline.events import Emit, Event
     from covergen.pipeline.options import PaintOptions
 
     Vector = NDArray[np.float32]

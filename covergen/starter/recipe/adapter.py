@@ -18,9 +18,9 @@ from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
 from covergen.training.examples import Pairs
-from covergen.training.loop import AdapterNames
 from covergen.training.train_adapter import train
 from covergen.training.trainable_weights import Initial
+from covergen.training.training_run import AdapterNames
 
 if TYPE_CHECKING:
     import numpy as np

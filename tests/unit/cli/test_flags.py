@@ -12,7 +12,7 @@ from covergen.cli.main import _message
 from covergen.cli.output.lines import reason_text
 from covergen.core.errors import OptionError, UsageError
 from covergen.core.reasons import Reason
-from covergen.pipeline.model import DIFFUSION_OPTIONS
+from covergen.pipeline.model_choice import DIFFUSION_OPTIONS
 from tests.unit.cli.test_help import COMMANDS
 
 PACKAGE = Path(covergen.__file__).parent

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from covergen.cli.model_options import model_options
 from covergen.cli.option_group import option_group
-from covergen.pipeline.model import ModelChoice
+from covergen.pipeline.model_choice import ModelChoice
 from tests.unit.cli.test_help import COMMANDS
 
 

@@ -20,7 +20,8 @@ from covergen.core.errors import Interrupted, ModelError
 from covergen.core.reasons import Reason
 from covergen.pipeline import painting
 from covergen.pipeline.events import Event, TrackEmbedded
-from covergen.pipeline.model import FoundModel, Model, ModelChoice, choose_preset
+from covergen.pipeline.load_model import FoundModel, Model
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions
 from covergen.pipeline.painting import Seeds, paint_plans
 from covergen.pipeline.time_estimate import Meter

@@ -19,7 +19,7 @@ VALIDATED = {
 
 def with_losses(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     """Let the validation return these losses, one a step."""
-    monkeypatch.setattr(loop, "_validation_loss", lambda run: losses[run.learner.step - 1])
+    monkeypatch.setattr(loop, "validation_loss", lambda run: losses[run.learner.step - 1])
 
 
 def is_from_step(trainer: Trainer, step: int) -> bool:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from covergen.core.cover import PaintRequest
 from covergen.core.errors import UsageError
-from covergen.diffusion.base import encode_prompts
 from covergen.diffusion.base_config import read_config
+from covergen.diffusion.load_base import encode_prompts
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.projection import make_projection
 from covergen.diffusion.sampler import paint

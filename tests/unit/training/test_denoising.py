@@ -12,8 +12,8 @@ from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 
 from covergen.core.errors import ModelError
-from covergen.diffusion.base import encode_prompts
 from covergen.diffusion.base_config import read_config
+from covergen.diffusion.load_base import encode_prompts
 from covergen.diffusion.projection import make_projection
 from covergen.training.denoising import (
     Draws,

@@ -8,8 +8,8 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor
 
-from covergen.training import loop
 from covergen.training import micro_batch as memory
+from covergen.training import train_step
 from covergen.training.events import MicroBatchReduced, TrainingBegun, Validated
 from covergen.training.examples import Example
 from covergen.training.micro_batch import choose_micro_batch
@@ -72,7 +72,7 @@ def test_losses_do_not_depend_on_what_fits_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Steps have three pairs. The memory shrinks before the third step."""
-    compute = loop.denoising_losses
+    compute = train_step.denoising_losses
 
     def limited(unet: UNet2DConditionModel, *arguments: Any, **options: Any) -> Tensor:
         pairs = len(arguments[2])
@@ -80,7 +80,7 @@ def test_losses_do_not_depend_on_what_fits_in_memory(
             raise out_of_memory()
         return compute(unet, *arguments, **options)
 
-    monkeypatch.setattr(loop, "denoising_losses", limited)
+    monkeypatch.setattr(train_step, "denoising_losses", limited)
     trained = trainer(examples)
     reduced = trainer.emitted(MicroBatchReduced)
     assert [event.micro_batch for event in reduced] == sizes
@@ -114,14 +114,14 @@ def test_validation_runs_in_parts_too(
 ) -> None:
     trainer(examples, validation=0.3, max_steps=1)
     expected = trainer.emitted(Validated)[0].loss
-    compute = loop.denoising_losses
+    compute = train_step.denoising_losses
 
     def limited(*arguments: Any, **options: Any) -> Tensor:
         if not torch.is_grad_enabled() and len(arguments[3]) > 1:
             raise out_of_memory()
         return compute(*arguments, **options)
 
-    monkeypatch.setattr(loop, "denoising_losses", limited)
+    monkeypatch.setattr(train_step, "denoising_losses", limited)
     again = Trainer(trainer.base, trainer.output.with_name("again"))
     again(examples, validation=0.3, max_steps=1)
     assert again.emitted(Validated)[0].loss == pytest.approx(expected, rel=1e-5)
@@ -131,7 +131,7 @@ def test_checkpointing_is_never_enabled_if_refused(
     trainer: Trainer, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loop, "denoising_losses", lambda *_, **__: (_ for _ in ()).throw(out_of_memory())
+        train_step, "denoising_losses", lambda *_, **__: (_ for _ in ()).throw(out_of_memory())
     )
     with pytest.raises(Exception, match="not even one pair fits"):
         trainer(examples, gradient_checkpointing=False)

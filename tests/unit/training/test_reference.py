@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from covergen.training import loop
+from covergen.training import train_step
 from covergen.training.denoising import Draws, draw
 from covergen.training.events import StepDone
 from covergen.training.examples import Example
@@ -38,7 +38,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
     drawn: list[Draws] = []
     batches: list[NDArray[np.intp]] = []
-    batch, update = loop._batch, Learner.update
+    batch, update = train_step._batch, Learner.update
 
     def record_draw(*args: Any, **options: Any) -> Draws:
         drawn.append(draw(*args, **options))
@@ -56,8 +56,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
             Step(indices=batches[-1], draws=drawn[-1], gradients=gradients, weights=weights)
         )
 
-    monkeypatch.setattr(loop, "draw", record_draw)
-    monkeypatch.setattr(loop, "_batch", record_batch)
+    monkeypatch.setattr(train_step, "draw", record_draw)
+    monkeypatch.setattr(train_step, "_batch", record_batch)
     monkeypatch.setattr(Learner, "update", record_update)
     return steps
 

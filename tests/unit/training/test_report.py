@@ -19,9 +19,9 @@ from covergen.training.events import (
     Validated,
 )
 from covergen.training.log import log_line, read_log
-from covergen.training.loop import AdapterNames
 from covergen.training.recipe import RECIPES
 from covergen.training.report import write_report
+from covergen.training.training_run import AdapterNames
 
 NAMES = AdapterNames(title="<mine> & yours", base="some/base", clap="some/clap")
 

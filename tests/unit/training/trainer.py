@@ -14,9 +14,9 @@ from covergen.core.errors import Interrupted
 from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.events import Event, StepDone
 from covergen.training.examples import Example, Pairs
-from covergen.training.loop import AdapterNames
 from covergen.training.recipe import RECIPES, Recipe
 from covergen.training.train_adapter import Trained, train
+from covergen.training.training_run import AdapterNames
 
 SAMPLING = Sampling(steps=2, guidance=3.0, scheduler="dpm++")
 QUICK = replace(

@@ -5,7 +5,7 @@ import pytest
 from covergen.core.errors import ClusterError
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines.ray_cluster import Share, share_of
-from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 
 _CPU_BOX, _GPU_BOX = {"CPU": 8.0}, {"CPU": 32.0, "GPU": 4.0}

@@ -22,7 +22,7 @@ from covergen.pipeline.engines.ray_worker import (
     Worker,
 )
 from covergen.pipeline.events import Painting, TrackEmbedded
-from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from tests.media import encode
 from tests.tiny_clap import make_tiny_clap

@@ -2,7 +2,7 @@
 
 import pytest
 
-from covergen.pipeline.model import ModelChoice, choose_preset
+from covergen.pipeline.model_choice import ModelChoice, choose_preset
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from covergen.core.errors import ModelError
-from covergen.diffusion.base import encode_prompts, load_base
 from covergen.diffusion.base_config import read_config
+from covergen.diffusion.load_base import encode_prompts, load_base
 from tests.plain_diffusion import empty_prompt
 from tests.tiny_base import make_tiny_adapter, make_tiny_base
 
