@@ -63,7 +63,8 @@ def apply(
 ) -> None:
     """Write the covers of the preview in DIR to its music files.
 
-    Nothing is painted again. Files that have changed or received a cover since are skipped.
+    Nothing is painted again; for sharp covers larger than the preview's, pass their --size to
+    `covergen preview`. Files that have changed or received a cover since are skipped.
     """
     from covergen.jobs.apply import apply as apply_preview
     from covergen.jobs.apply import plan_apply
