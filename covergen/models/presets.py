@@ -14,8 +14,6 @@ from covergen.core.errors import SettingsError, UsageError
 from covergen.core.toml import read_toml
 from covergen.models.sources import anchored
 
-_OWN_FILE = Path(__file__).with_name("models.toml")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
@@ -137,7 +135,7 @@ def load_presets(file: Path | None = None) -> dict[str, Preset]:
     `file` defaults to `user_file()` and need not exist. The parts of the models are not looked up.
     Raises SettingsError with all the problems of a file at once.
     """
-    presets = _read(_OWN_FILE)
+    presets = _read(_own_file())
     try:
         return presets | _read(file or user_file())
     except FileNotFoundError:
@@ -162,6 +160,13 @@ def unnamed_preset(base: str, clap: str, adapter: str | None) -> Preset:
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word.lower(), known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _own_file() -> Path:
+    """Return the models.toml in the installed package, or next to it in a source checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "models.toml"
+    return installed if installed.exists() else package.parent / "models.toml"
 
 
 def _read(file: Path) -> dict[str, Preset]:

@@ -56,7 +56,7 @@ def test_wheel_contains_the_whole_package_and_nothing_else(wheel: Path) -> None:
         "covergen/typography/fonts/Inter.ttf",
         "covergen/typography/fonts/Inter-LICENSE.txt",
     } <= names
-    assert {"covergen/models/models.toml", "covergen/py.typed"} <= names
+    assert {"covergen/models.toml", "covergen/py.typed"} <= names
     modules = {p.relative_to(CHECKOUT).as_posix() for p in CHECKOUT.glob("covergen/**/*.py")}
     assert {name for name in modules - names if not name.startswith(TRAINING)} == {
         "covergen/integrations/beets.py"  # beetsplug/covergen.py
@@ -78,6 +78,6 @@ def test_installed_wheel_has_a_script_and_reads_its_own_models(
     printed = run("-c", script, cwd=tmp_path, PYTHONPATH=str(installed)).splitlines()
     assert printed == [
         str(installed / "covergen" / "__init__.py"),
-        str(installed / "covergen/models/models.toml"),
+        str(installed / "covergen/models.toml"),
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
     ]
