@@ -24,7 +24,7 @@ _RATE_HZ = 32_000
 _BIT_RATE = 48_000  # 20 s are 120 kB
 
 
-def page_excerpt(path: Path, *, seconds: int = 20) -> bytes:
+def preview_excerpt(path: Path, *, seconds: int = 20) -> bytes:
     """Return the middle of a track, or all of a shorter one, as a mono MP3 file without tags.
 
     Raises DecodeError.

@@ -118,6 +118,7 @@ def _errors_as_json(ctx: click.Context) -> Iterator[None]:
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "COVERGEN",
         "max_content_width": 100,
+        "show_default": True,
     },
 )
 @click.version_option(covergen.__version__, "-V", "--version", prog_name="covergen")

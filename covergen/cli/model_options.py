@@ -36,7 +36,6 @@ base_option = click.option(
 @click.option(
     "--windows",
     type=WholeNumber(1, 100),
-    metavar="N",
     help="10 s windows embedded per track.  [default: the model's]",
 )
 @click.option(
@@ -68,7 +67,6 @@ class ComputeOptions:
     "--device",
     type=value_types.device,
     default="auto",
-    show_default=True,
     metavar="DEVICE",
     help="Where to compute: auto, cpu, cuda, cuda:N (the Nth GPU, from 0) or mps.",
 )
@@ -76,7 +74,6 @@ class ComputeOptions:
     "--dtype",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
-    show_default=True,
     help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
 )
 @jobs_option
@@ -102,46 +99,36 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     "--lora-rank", type=int, hidden=True, expose_value=False, callback=_note_lora_rank
 )
 @click.option(
-    "--steps",
-    type=WholeNumber(1, 1000),
-    metavar="N",
-    help="Number of denoising steps.  [default: the model's]",
+    "--steps", type=WholeNumber(1, 1000), help="Number of denoising steps.  [default: the model's]"
 )
 @click.option(
     "--guidance",
     type=Number(0, 100),
-    metavar="X",
     help="Guidance scale; 1 or less turns it off.  [default: the model's]",
 )
 @click.option(
-    "--scheduler",
-    type=click.Choice(SCHEDULERS),
-    help="Diffusion sampler.  [default: the model's]",
+    "--scheduler", type=click.Choice(SCHEDULERS), help="Diffusion sampler.  [default: the model's]"
 )
 @click.option(
     "--guided-from",
     type=Number(0, 1),
-    metavar="X",
     help="Share of the steps before guidance starts.  [default: the model's]",
 )
 @click.option(
     "--guided-until",
     type=Number(0, 1),
-    metavar="X",
     help="Share of the steps after which guidance stops; unguided steps take half the time."
     "  [default: the model's]",
 )
 @click.option(
     "--reuse",
     type=WholeNumber(1, 10),
-    metavar="N",
     help="Run the full UNet only every Nth step.  [default: the model's]",
 )
 @click.option(
     "--quality",
     type=click.Choice(QUALITIES),
     default="standard",
-    show_default=True,
     help="Preset of sampling settings; reference: exactly as in art-from-audio. Explicit"
     " options override this.",
 )
@@ -163,7 +150,6 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
 @click.option(
     "--inks",
     type=WholeNumber(2, 24),
-    metavar="N",
     help="Maximum number of inks of a print.  [default: the model's]",
 )
 @click.option(
@@ -183,14 +169,12 @@ def model_options(*, choice: ModelChoice, **settings: Any) -> ModelChoice:
     "--batch-size",
     type=value_types.batch_size,
     default="auto",
-    show_default=True,
     metavar="N|auto",
     help="Number of covers painted at once.",
 )
 @click.option(
     "--paint-size",
     type=WholeNumber(16, 4096),
-    metavar="N",
     help="Width and height in pixels at which posters, finishes and titles are made."
     "  [default: the largest size written]",
 )
@@ -224,7 +208,6 @@ def paint_options(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="Embed and paint in this process, or on a Ray cluster (covergen[ray]).",
 )
 @click.option(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from covergen.pipeline.options import PlanOptions, WriteOptions
 
 
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
 paths_argument = click.argument(
     "paths",
     metavar="PATH...",
@@ -30,11 +33,17 @@ paths_argument = click.argument(
     required=True,
     type=click.Path(exists=True, path_type=Path),
 )
+
+
+def output_option(text: str, *, metavar: str = "DIR") -> Callable[[Command], Command]:
+    """Return the required option --output with this help."""
+    return click.option(
+        "-o", "--output", required=True, type=click.Path(path_type=Path), metavar=metavar, help=text
+    )
+
+
 json_option = click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON Lines instead of text.",
+    "--json", "as_json", is_flag=True, help="Print JSON Lines instead of text."
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only failures and totals.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print a line for every file.")
@@ -47,17 +56,11 @@ jobs_option = click.option(
     "--jobs",
     type=WholeNumber(1, 64),
     default=min(4, os.cpu_count() or 1),
-    metavar="N",
     show_default="cores, at most 4",
     help="Number of decoder processes.",
 )
 seed_option = click.option(
-    "--seed",
-    type=WholeNumber(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Random seed; change it for different covers.",
+    "--seed", type=WholeNumber(0), default=0, help="Random seed; change it for different covers."
 )
 follow_symlinks_option = click.option(
     "--follow-symlinks", is_flag=True, help="Follow links that lead out of the library."
@@ -68,14 +71,12 @@ cover_names_option = click.option(
     metavar="GLOB",
     multiple=True,
     default=COVER_NAMES,
+    show_default=False,
     help="Names of cover files, replacing the defaults that `covergen config` lists. FOLDER/NAME"
     " matches in a subfolder; <album> stands for the album's title. Repeatable.",
 )
 size_option = click.option(
-    "--size",
-    type=WholeNumber(16, 4096),
-    metavar="N",
-    help="Width and height in pixels.  [default: as painted]",
+    "--size", type=WholeNumber(16, 4096), help="Width and height in pixels.  [default: as painted]"
 )
 no_journal_option = click.option(
     "--no-journal", is_flag=True, help="Do not record the run; it cannot be undone."
@@ -84,14 +85,12 @@ hardlinks_option = click.option(
     "--hardlinks",
     type=click.Choice(["skip", "break"]),
     default="skip",
-    show_default=True,
     help="Skip files with several hard links, or break the links.",
 )
 min_age_option = click.option(
     "--min-age",
     type=WholeNumber(0),
     default=0,
-    show_default=True,
     metavar="SECONDS",
     help="Skip files modified less than this long ago.",
 )
@@ -142,12 +141,11 @@ def scan_options(*, exclude: tuple[str, ...], follow_symlinks: bool) -> ScanOpti
     "--per",
     type=click.Choice(["album", "track"]),
     default="album",
-    show_default=True,
     help="One cover per album or per track.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing covers.")
 @click.option("--fill", is_flag=True, help="Copy existing covers to the rest of the album.")
-@click.option("--limit", type=WholeNumber(0), metavar="N", help="Maximum number of albums.")
+@click.option("--limit", type=WholeNumber(0), help="Maximum number of albums.")
 @scan_options
 @cover_names_option
 def plan_options(
@@ -201,15 +199,9 @@ def written_plan(plan: PlanOptions, write: WriteOptions) -> PlanOptions:
 @click.option(
     "--max-bytes",
     type=WholeNumber(LEAST_BYTES),
-    metavar="N",
     help="Encode larger pictures at a lower JPEG quality, and then with fewer pixels.",
 )
-@click.option(
-    "--jpeg-quality",
-    type=WholeNumber(1, 95),
-    metavar="N",
-    help="JPEG quality.  [default: 90]",
-)
+@click.option("--jpeg-quality", type=WholeNumber(1, 95), help="JPEG quality.  [default: 90]")
 def encoding_options(
     *,
     purpose: str | None,

@@ -13,6 +13,10 @@ _BRACKETS = re.compile(r"\[!?\]?[^]]*\]")  # as in fnmatch
 class WholeNumber(click.IntRange):
     """A whole number in a range."""
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - Click's own
+        """Return the placeholder in help pages."""
+        return "N"
+
     def convert(
         self,
         value: Any,  # noqa: ANN401 - any TOML type, from config.toml
@@ -31,6 +35,10 @@ class WholeNumber(click.IntRange):
 
 class Number(click.FloatRange):
     """A finite number in a range."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - Click's own
+        """Return the placeholder in help pages."""
+        return "X"
 
     def convert(
         self,

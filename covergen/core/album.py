@@ -96,6 +96,11 @@ class AlbumPlan:
     targets: tuple[Track, ...] = ()
     hindered: tuple[Outcome, ...] = ()
 
+    @classmethod
+    def skip(cls, album: Album, reason: Reason) -> AlbumPlan:
+        """Return the plan of an album that is left alone."""
+        return cls(album=album, action=Action.SKIP, reason=reason)
+
 
 class Status(StrEnum):
     """The result of a run for one file."""
@@ -116,10 +121,25 @@ class Outcome:
     message: str = ""
 
     @classmethod
+    def written(cls, path: Path, reason: Reason, message: str = "") -> Outcome:
+        """Return the outcome of a file that was written."""
+        return cls(path=path, status=Status.WRITTEN, reason=reason, message=message)
+
+    @classmethod
+    def skipped(cls, path: Path, reason: Reason, message: str = "") -> Outcome:
+        """Return the outcome of a file that is left alone."""
+        return cls(path=path, status=Status.SKIPPED, reason=reason, message=message)
+
+    @classmethod
+    def failed(cls, path: Path, reason: Reason, message: str = "") -> Outcome:
+        """Return the outcome of a file that could not be read or written."""
+        return cls(path=path, status=Status.FAILED, reason=reason, message=message)
+
+    @classmethod
     def of_error(cls, error: ItemError) -> Outcome:
         """Return the outcome of a file that failed with `error`."""
         text = f"{error.message}; {error.hint}" if error.hint else error.message
-        return cls(path=error.path, status=Status.FAILED, reason=error.reason, message=text)
+        return cls.failed(error.path, error.reason, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

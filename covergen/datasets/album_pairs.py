@@ -49,10 +49,10 @@ def plan_pairs(
     chosen = _spread(album.tracks, selection.per_album)
     targets = tuple(track for track in chosen if stem_of(album, track) not in done)
     if not targets:
-        return _skipped(album, Reason.COLLECTED), None
+        return AlbumPlan.skip(album, Reason.COLLECTED), None
     cover = _cover_of(album, include_painted=selection.include_painted)
     if isinstance(cover, Reason):
-        return _skipped(album, cover), None
+        return AlbumPlan.skip(album, cover), None
     plan = AlbumPlan(album=album, action=Action.COLLECT, reason=Reason.HAS_ART, targets=targets)
     return plan, cover
 
@@ -122,7 +122,3 @@ def _cover_of(album: Album, *, include_painted: bool) -> Picture | Reason:
         except ValueError:
             reason = Reason.BAD_COVER
     return reason
-
-
-def _skipped(album: Album, reason: Reason) -> AlbumPlan:
-    return AlbumPlan(album=album, action=Action.SKIP, reason=reason)

@@ -72,7 +72,7 @@ def _plans(
 
 def _plan(artist: Album, options: PlanOptions) -> AlbumPlan:
     if not is_within(artist.folder, options.paths):
-        return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.OUTSIDE)
+        return AlbumPlan.skip(artist, Reason.OUTSIDE)
     if artist_picture(artist.folder):
-        return AlbumPlan(album=artist, action=Action.SKIP, reason=Reason.HAS_ART)
+        return AlbumPlan.skip(artist, Reason.HAS_ART)
     return AlbumPlan(album=artist, action=Action.PAINT, reason=Reason.NO_COVER)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Status, Track
+from covergen.core.album import Action, Album, AlbumEmbedding, AlbumPlan, Outcome, Track
 from covergen.core.cover import Cover, Provenance
 from covergen.core.cover_encoding import Encoding, encode
 from covergen.core.errors import CovergenError, UsageError
@@ -200,11 +200,10 @@ class _Painting:
             return
         for entry in map(self._manifest.find, sorted(self._marked - self._seen)):
             if entry:
-                gone = Outcome(
-                    path=Path(entry.folder or entry.title),
-                    status=Status.FAILED,
-                    reason=Reason.CHANGED,
-                    message="the album no longer exists as it was previewed",
+                gone = Outcome.failed(
+                    Path(entry.folder or entry.title),
+                    Reason.CHANGED,
+                    "the album no longer exists as it was previewed",
                 )
                 self._emit(FileFailed(outcome=gone))
 
@@ -248,10 +247,7 @@ class _Painting:
 
     def _done(self, embedding: AlbumEmbedding, entry: AlbumEntry, provenance: Provenance) -> None:
         folder = self._options.folder / COVERS
-        made = (
-            Outcome(path=folder / one.cover, status=Status.WRITTEN, reason=Reason.MADE)
-            for one in entry.candidates
-        )
+        made = (Outcome.written(folder / one.cover, Reason.MADE) for one in entry.candidates)
         plan = embedding.plan
         self._emit(
             AlbumDone(

@@ -132,7 +132,7 @@ def _plan(album: Album) -> AlbumPlan:
     targets = tuple(track for track in album.tracks if _holds_own(track))
     if targets or own_sidecars(album.folder):
         return AlbumPlan(album=album, action=Action.STRIP, reason=Reason.HOLDS_OWN, targets=targets)
-    return AlbumPlan(album=album, action=Action.SKIP, reason=Reason.NOT_OWN)
+    return AlbumPlan.skip(album, Reason.NOT_OWN)
 
 
 def _holds_own(track: Track) -> bool:

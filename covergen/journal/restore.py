@@ -69,7 +69,7 @@ def _take_back(
             return Outcome(path=path, status=Status.UNCHANGED, reason=Reason.UNDONE)
         raise _changed(write, journal)
     if before and (reason := reason_to_skip(path, before, options)):
-        return Outcome(path=path, status=Status.SKIPPED, reason=reason)
+        return Outcome.skipped(path, reason)
     reversal = _reversal(write, journal) if write.before != NOTHING else None
     if write.container:
         check_room(path, write.stamp_after.size + write.stamp_before.size)
@@ -77,7 +77,7 @@ def _take_back(
         check_writable(path.parent, "its folder")
     if not dry_run:
         _restore(write, before, reversal)
-    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.UNDONE)
+    return Outcome.written(path, Reason.UNDONE)
 
 
 def _restore(write: Write, before: os.stat_result | None, reversal: Reversal | None) -> None:

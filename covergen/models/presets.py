@@ -184,19 +184,11 @@ def _preset(name: str, table: dict[str, Any], file: Path) -> Preset:
         if values[key] is not None:
             values[key] = anchored(values[key], folder)
     values["loras"] = tuple(_lora(entry, folder) for entry in values["loras"])
-    sampling = Sampling(
-        steps=values.pop("steps"),
-        guidance=float(values.pop("guidance")),
-        scheduler=values.pop("scheduler"),
-        guided_from=float(values.pop("guided_from")),
-        guided_until=float(values.pop("guided_until")),
-        reuse=values.pop("reuse"),
-        finish=values.pop("finish"),
-        inks=values.pop("inks"),
-        title=values.pop("title"),
-    )
+    names = [field.name for field in fields(Sampling)]
+    values |= {name: float(values[name]) for name in ("guidance", "guided_from", "guided_until")}
+    sampling = Sampling(**{name: values.pop(name) for name in names})
     values["styles"] = tuple(values["styles"])
-    given = tuple(field.name for field in fields(Sampling) if field.name in table)
+    given = tuple(name for name in names if name in table)
     return Preset(name=name, sampling=sampling, defined_in=file, given=given, **values)
 
 

@@ -65,7 +65,7 @@ def plan_by_covers(
         return AlbumPlan(album=album, action=Action.FILL, reason=Reason.FILLED, targets=lacking)
     partial = embedded and bool(lacking)
     reason = Reason.PARTIAL_ART if partial else Reason.HAS_ART
-    return AlbumPlan(album=album, action=Action.SKIP, reason=reason)
+    return AlbumPlan.skip(album, reason)
 
 
 def _can_be_embedded(cover_file: Path | None) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
+from covergen.core.album import Action, Album, AlbumPlan, Outcome
 from covergen.core.atomic_write import remove_stale, write_whole
 from covergen.core.errors import ItemError, UsageError
 from covergen.core.os_errors import write_errors
@@ -63,7 +63,7 @@ class TrackOutputs:
                 continue
             output = self._name(source or album.tracks[0].path)
             if output.exists() and not self.force:
-                plan = AlbumPlan(album=album, action=Action.SKIP, reason=Reason.OUTPUT_EXISTS)
+                plan = AlbumPlan.skip(album, Reason.OUTPUT_EXISTS)
                 emit(AlbumDone(plan=plan, reason=plan.reason))
                 continue
             # Copies of a playlist have the same identity, and are written in the same order.
@@ -100,7 +100,7 @@ class TrackOutputs:
                 write_whole(output, data)
         except ItemError as error:
             return Outcome.of_error(error)
-        return Outcome(path=output, status=Status.WRITTEN, reason=Reason.MADE)
+        return Outcome.written(output, Reason.MADE)
 
     def _name(self, track: Path) -> Path:
         if self._is_one_file():

@@ -160,7 +160,7 @@ def _write(track: Track, picture: Picture, writer: Writer, record: Record | None
 
 def _write_sidecar(album: Album, picture: Picture, record: Record | None) -> Outcome:
     if album.shares_folder:
-        return Outcome(path=album.folder, status=Status.SKIPPED, reason=Reason.SHARED_FOLDER)
+        return Outcome.skipped(album.folder, Reason.SHARED_FOLDER)
     return write_sidecar(album.folder, picture, record=record)
 
 

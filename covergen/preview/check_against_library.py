@@ -62,11 +62,10 @@ class Review:
         """Yield a failed Outcome if lines of the manifest are damaged."""
         if lines := self._manifest.damaged:
             first = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
-            yield Outcome(
-                path=self._manifest.path,
-                status=Status.FAILED,
-                reason=Reason.UNREADABLE,
-                message=f"{len(lines)} damaged lines ({first}); their albums are skipped",
+            yield Outcome.failed(
+                self._manifest.path,
+                Reason.UNREADABLE,
+                f"{len(lines)} damaged lines ({first}); their albums are skipped",
             )
 
     def albums(
@@ -106,7 +105,9 @@ class Review:
             folder = inside(root, entry.folder, also=self._reach) if entry.folder else root
         except ValueError as error:
             album = _album(entry, root / entry.folder, root)
-            return _left_alone(album, _failed(album.folder, Reason.OUTSIDE, str(error))), None
+            return _left_alone(
+                album, Outcome.failed(album.folder, Reason.OUTSIDE, str(error))
+            ), None
         album = _album(entry, folder, root)
         candidate = self._chosen(entry)
         if isinstance(candidate, Reason):
@@ -171,7 +172,7 @@ class Review:
         try:
             path = inside(root, entry.path, also=self._reach)
         except ValueError as error:
-            return _failed(root / entry.path, Reason.OUTSIDE, str(error))
+            return Outcome.failed(root / entry.path, Reason.OUTSIDE, str(error))
         try:
             with write_errors(path):
                 status = path.stat()
@@ -182,11 +183,11 @@ class Review:
             return Outcome.of_error(error)
         same = (track.size, track.mtime_ns) == (entry.size, entry.mtime_ns)
         if track.has_art and (not entry.has_art or (track.own_art and not same)):
-            return Outcome(path=path, status=Status.SKIPPED, reason=Reason.HAS_ART)
+            return Outcome.skipped(path, Reason.HAS_ART)
         if not same:
             message = "its size or time has changed since the preview"
             hint = "preview it again, or paint it with covergen tag"
-            return _failed(path, Reason.CHANGED, f"{message}: {hint}")
+            return Outcome.failed(path, Reason.CHANGED, f"{message}: {hint}")
         return track
 
 
@@ -272,7 +273,3 @@ def _left_alone(album: Album, *outcomes: Outcome) -> AlbumPlan:
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     first = next(iter((*failed, *outcomes)), None)
     return _skipped(album, first.reason if first else Reason.BARE, *outcomes)
-
-
-def _failed(path: Path, reason: Reason, message: str) -> Outcome:
-    return Outcome(path=path, status=Status.FAILED, reason=reason, message=message)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.audio.preview_excerpt import page_excerpt
+from covergen.audio.preview_excerpt import preview_excerpt
 from covergen.core.atomic_write import write_whole
 from covergen.core.errors import DecodeError, UsageError
 from covergen.core.os_errors import write_errors
@@ -93,7 +93,7 @@ def keep_excerpt(folder: Path, name: str, track: Path) -> str:
     """Write an excerpt of a track; return its file name, "" on failure. Raises WriteError."""
     path = _place(folder, EXCERPTS, f"{name}.mp3")
     try:
-        data = page_excerpt(track)
+        data = preview_excerpt(track)
     except DecodeError:
         return ""  # the page works without it
     with write_errors(path):

@@ -17,7 +17,7 @@ from covergen.audio.embed_tracks import embed_tracks
 from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.audio.mel import LogMel
 from covergen.core.album import TrackEmbedding
-from covergen.starter.recipe.models import MEL
+from covergen.starter.recipe.mel import MEL
 from tests.benchmarks.race import Race
 from tests.benchmarks.songs import FORMATS, make_songs
 

@@ -65,16 +65,12 @@ dataset.add_command(from_jamendo)
     "--seconds",
     type=WholeNumber(_WINDOW_SECONDS, 600),
     default=30,
-    show_default=True,
-    metavar="N",
     help="Length of the excerpts, made of 10 s windows spread over the track.",
 )
 @click.option(
     "--per-album",
     type=WholeNumber(1),
     default=3,
-    show_default=True,
-    metavar="N",
     help="Maximum number of tracks per album, spread over the album.",
 )
 @click.option("--include-painted", is_flag=True, help="Include covers painted by covergen.")

@@ -80,15 +80,12 @@ def _day(text: str | date) -> date:
     "--pairs",
     type=WholeNumber(1),
     default=250,
-    show_default=True,
-    metavar="N",
     help="Total number of pairs from Jamendo in DIR, including existing ones.",
 )
 @click.option(
     "--recipe",
     type=click.Choice(list(_RECIPES)),
     default="default",
-    show_default=True,
     help="Preset; reference: as in art-from-audio's collector. Explicit options override this.",
 )
 @click.option(
@@ -142,8 +139,6 @@ def _day(text: str | date) -> date:
     "--seconds",
     type=WholeNumber(10, 600),
     default=30,
-    show_default=True,
-    metavar="N",
     help="Length of the excerpts, from the middle of each track.",
 )
 @click.option(
@@ -155,7 +150,6 @@ def _day(text: str | date) -> date:
 @click.option(
     "--rate",
     type=Number(0.01, 10),
-    metavar="X",
     help="Maximum number of requests per second.  [default: 2; reference: 1]",
 )
 @click.option("--base-url", is_eager=True, hidden=True, help="URL of another server, for tests.")

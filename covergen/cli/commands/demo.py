@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=SectionedCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--albums",
-    type=WholeNumber(1, 6),
-    default=6,
-    show_default=True,
-    metavar="N",
-    help="Number of albums to create.",
-)
+@click.option("--albums", type=WholeNumber(1, 6), default=6, help="Number of albums to create.")
 @seed_option
 @paint_options
 @console_options

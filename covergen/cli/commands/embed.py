@@ -11,7 +11,7 @@ import click
 
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import clap_options, compute_options, engine_options
-from covergen.cli.options import console_options, paths_argument, scan_options
+from covergen.cli.options import console_options, output_option, paths_argument, scan_options
 from covergen.core.album import Action
 
 if TYPE_CHECKING:
@@ -24,20 +24,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @paths_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Output folder.",
-)
+@output_option("Output folder.")
 @click.option(
     "--format",
     "file_format",
     type=click.Choice(["pt", "safetensors"]),
     default="pt",
-    show_default=True,
     help="File format; both contain a (1, D) float32 tensor with unit L2 norm.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing files.")

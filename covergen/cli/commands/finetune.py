@@ -82,43 +82,32 @@ _SECTIONS = {
     "recipe_name",
     type=click.Choice(["default", "reference"]),
     default="default",
-    show_default=True,
     help="Recipe; reference: as in art-from-audio, in fp32. Explicit options override this.",
 )
-@click.option(
-    "--max-steps",
-    type=WholeNumber(1),
-    metavar="N",
-    help="Number of steps.  [default: from --epochs]",
-)
+@click.option("--max-steps", type=WholeNumber(1), help="Number of steps.  [default: from --epochs]")
 @click.option(
     "--epochs",
     type=WholeNumber(1),
-    metavar="N",
     help="Number of passes over all pairs.  [default: from the recipe, 30]",
 )
 @click.option(
     "--batch-size",
     type=WholeNumber(1),
-    metavar="N",
     help="Pairs per batch.  [default: from the recipe, 16; reference: 32]",
 )
 @click.option(
     "--accumulation",
     type=WholeNumber(1),
-    metavar="N",
     help="Batches per step. Batches that do not fit in memory are split.  [default: 1]",
 )
 @click.option(
     "--learning-rate",
     type=Number(0, min_open=True),
-    metavar="X",
     help="Peak learning rate.  [default: from the recipe, 0.0001]",
 )
 @click.option(
     "--projection-lr",
     type=Number(0, min_open=True),
-    metavar="X",
     help="Peak learning rate of the projection.  [default: --learning-rate]",
 )
 @click.option(
@@ -127,21 +116,16 @@ _SECTIONS = {
     help="Optimizer; adamw8bit needs CUDA and bitsandbytes.  [default: adamw]",
 )
 @click.option(
-    "--rank",
-    type=WholeNumber(1),
-    metavar="N",
-    help="Rank of the LoRA.  [default: from --init or the recipe, 4]",
+    "--rank", type=WholeNumber(1), help="Rank of the LoRA.  [default: from --init or the recipe, 4]"
 )
 @click.option(
     "--lora-dropout",
     type=Number(0, 1, max_open=True),
-    metavar="X",
     help="Share of the LoRA's inputs to drop.  [default: 0]",
 )
 @click.option(
     "--resolution",
     type=WholeNumber(8),
-    metavar="N",
     help="Side of the training pictures in pixels.  [default: the base's own; reference: 512]",
 )
 @click.option(
@@ -159,17 +143,9 @@ _SECTIONS = {
 @click.option(
     "--validation",
     type=Number(0, 1, max_open=True),
-    metavar="X",
     help="Share of albums held out for validation.  [default: from the recipe, 0.05; reference: 0]",
 )
-@click.option(
-    "--seed",
-    type=WholeNumber(0, 2**63 - 1),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Random seed.",
-)
+@click.option("--seed", type=WholeNumber(0, 2**63 - 1), default=0, help="Random seed.")
 @click.option(
     "--gradient-checkpointing/--no-gradient-checkpointing",
     default=None,

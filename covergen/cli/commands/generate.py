@@ -13,7 +13,13 @@ from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.job_runner import run_job
 from covergen.cli.model_options import engine_options, paint_options
 from covergen.cli.option_group import is_on_command_line
-from covergen.cli.options import console_options, encoding_options, paths_argument, scan_options
+from covergen.cli.options import (
+    console_options,
+    encoding_options,
+    output_option,
+    paths_argument,
+    scan_options,
+)
 from covergen.cli.value_types import WholeNumber
 from covergen.core.cover_encoding import Encoding
 from covergen.core.errors import UsageError
@@ -30,13 +36,9 @@ _FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".
 
 @click.command(cls=SectionedCommand)
 @paths_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
+@output_option(
+    "Output folder; for a single track, it may also be a .png or .jpg file.",
     metavar="DIR|FILE",
-    help="Output folder; for a single track, it may also be a .png or .jpg file.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace existing pictures.")
 @scan_options
@@ -44,8 +46,6 @@ _FORMATS: dict[str, Literal["png", "jpeg"]] = {".png": "png", ".jpg": "jpeg", ".
     "--seed",
     type=WholeNumber(0, 2**63 - 1),
     default=0,
-    show_default=True,
-    metavar="N",
     help="Random seed, used as given for every picture.",
 )
 @paint_options

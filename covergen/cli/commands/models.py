@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from covergen.cli.options import json_option, quiet_option
+from covergen.cli.options import json_option, output_option, quiet_option
 from covergen.cli.output import jsonl
 from covergen.cli.output.lines import byte_size, sampling_text, shown
 from covergen.models.sources import PROCEDURAL, HubName, parse_source
@@ -132,17 +132,9 @@ def _check_base(preset: Preset, folder: Path) -> None:
     "layout",
     type=click.Choice(["diffusers", "peft"]),
     default="diffusers",
-    show_default=True,
     help="diffusers: also read by ComfyUI, A1111 and InvokeAI.",
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Output folder, created if needed.",
-)
+@output_option("Output folder, created if needed.")
 @click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 @json_option
 def export_model(adapter: str, layout: Layout, output: Path, *, force: bool, as_json: bool) -> None:

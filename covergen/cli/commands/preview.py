@@ -21,6 +21,7 @@ from covergen.cli.options import (
     console_options,
     hardlinks_option,
     min_age_option,
+    output_option,
     place_options,
     plan_options,
     seed_option,
@@ -58,10 +59,7 @@ def review_options(*, hidden: bool = False) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         for option in (
             click.option(
-                "--no-audio",
-                is_flag=True,
-                hidden=hidden,
-                help="Do not add audio excerpts.",
+                "--no-audio", is_flag=True, hidden=hidden, help="Do not add audio excerpts."
             ),
             click.option(
                 "--retry",
@@ -75,8 +73,6 @@ def review_options(*, hidden: bool = False) -> Callable[[Command], Command]:
                 "--candidates",
                 type=WholeNumber(1, 16),
                 default=1,
-                show_default=True,
-                metavar="N",
                 hidden=hidden,
                 help="Covers per album.",
             ),
@@ -106,14 +102,7 @@ class _PreviewCommand(SectionedCommand):
     },
 )
 @plan_options
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Output folder; an earlier preview is continued.",
-)
+@output_option("Output folder; an earlier preview is continued.")
 @review_options()
 @seed_option
 @size_option

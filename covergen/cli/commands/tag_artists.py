@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     "--artist-name",
     type=click.Choice(ARTIST_NAMES),
     default=ARTIST_NAMES[0],
-    show_default=True,
     help="Name of the file: artist for Navidrome, folder for Jellyfin and Kodi.",
 )
 def artist_options(*, artists: bool, artist_name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status, Track
+from covergen.core.album import Action, Album, AlbumPlan, Outcome, Track
 from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import DownloadError, ItemError, WriteError
 from covergen.core.os_errors import write_errors
@@ -156,7 +156,7 @@ def _collect(
     album = _album(track, options.folder)
     reason = obstacle(track, options.query.licences)
     if reason is not None:
-        skip = AlbumPlan(album=album, action=Action.SKIP, reason=reason)
+        skip = AlbumPlan.skip(album, reason)
         return None, AlbumDone(plan=skip, reason=reason)
     plan = AlbumPlan(
         album=album, action=Action.COLLECT, reason=Reason.HAS_ART, targets=album.tracks
@@ -169,10 +169,7 @@ def _collect(
         failed = Outcome.of_error(error)
         return None, AlbumDone(plan=plan, reason=error.reason, outcomes=(failed,))
     files = (AUDIO, row["audio_filename"]), (IMAGES, row["image_filename"])
-    made = (
-        Outcome(path=options.folder / place / name, status=Status.WRITTEN, reason=Reason.MADE)
-        for place, name in files
-    )
+    made = (Outcome.written(options.folder / place / name, Reason.MADE) for place, name in files)
     return row, AlbumDone(plan=plan, reason=plan.reason, outcomes=tuple(made))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Album, AlbumPlan, Outcome, Status, Track
+from covergen.core.album import Album, AlbumPlan, Outcome, Track
 from covergen.core.atomic_write import remove_stale
 from covergen.core.errors import DecodeError, UsageError, WriteError
 from covergen.core.os_errors import write_errors
@@ -131,7 +131,7 @@ def _record(made: Row | Outcome, contents: _Contents, metadata: MetadataFile) ->
     path = contents.folder / AUDIO / made["audio_filename"]
     if path.stem not in contents.rows:
         metadata.append(made)
-    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.MADE)
+    return Outcome.written(path, Reason.MADE)
 
 
 def _stems(folder: Path) -> set[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from covergen.core.album import Outcome, Status
+from covergen.core.album import Outcome
 from covergen.core.reasons import Reason
 from covergen.library.containers import is_audio_name, is_bare_name
 from covergen.library.scanning.cover_globs import CoverGlobs
@@ -82,9 +82,4 @@ def art_in(entry: os.DirEntry[str]) -> list[str]:
 
 def problem(path: Path, error: OSError) -> Outcome:
     """Return a failed outcome with the system's error message."""
-    return Outcome(
-        path=path,
-        status=Status.FAILED,
-        reason=Reason.UNREADABLE,
-        message=error.strerror or str(error),
-    )
+    return Outcome.failed(path, Reason.UNREADABLE, error.strerror or str(error))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from covergen.core.album import Album, Outcome, Status, Track
+from covergen.core.album import Album, Outcome, Track
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.library.scanning.scan import scan
@@ -48,7 +48,7 @@ def scan_playlist(
         raise UsageError(f"None of the files in the playlist {playlist} exists.")
     for path in sorted(place.keys() - set(there)):
         message = f"in the playlist {playlist.name}"
-        yield Outcome(path=path, status=Status.FAILED, reason=Reason.GONE, message=message)
+        yield Outcome.failed(path, Reason.GONE, message)
     singles = replace(options, per="track", bare=True)
     tracks: list[Track] = []
     for item in scan(there, singles, scan_cache, check_interrupted=check_interrupted):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from covergen.core.album import Album, Outcome, Status, Track
+from covergen.core.album import Album, Outcome, Track
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
 from covergen.library.containers import holds_covers
@@ -88,21 +88,17 @@ def _scan(
                 if isinstance(found, Outcome):
                     yield found
                 elif found.is_video and folder.names is not None:
-                    yield _passed_over(found, Reason.VIDEO)
+                    yield Outcome.skipped(found.path, Reason.VIDEO)
                 else:
                     (tracks if holds_covers(found.container) else bare).append(found)
         if options.bare and (not tracks or options.per == "track"):
             tracks += bare
         else:
-            yield from (_passed_over(track, Reason.BARE) for track in bare)
+            yield from (Outcome.skipped(track.path, Reason.BARE) for track in bare)
         albums = albums_in(album_folder, tracks, per=options.per)
         albums = list(with_cover_files(albums, album_folder, globs, reader.is_picture))
         reader.remember_pictures()
         yield from albums
-
-
-def _passed_over(track: Track, reason: Reason) -> Outcome:
-    return Outcome(path=track.path, status=Status.SKIPPED, reason=reason)
 
 
 class _FolderReader:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from covergen.core.album import Outcome, Status, Track
+from covergen.core.album import Outcome, Track
 from covergen.core.app_folders import cache_folder
 from covergen.core.database import CacheDatabase, Usage, today, usage_of
 from covergen.core.reasons import Reason
@@ -26,9 +26,7 @@ class Failure:
 
     def outcome(self) -> Outcome:
         """The outcome that a run reports for this file."""
-        return Outcome(
-            path=self.path, status=Status.FAILED, reason=self.reason, message=self.message
-        )
+        return Outcome.failed(self.path, self.reason, self.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

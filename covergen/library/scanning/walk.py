@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
-from covergen.core.album import Outcome, Status
+from covergen.core.album import Outcome
 from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.library.containers import is_audio_name, is_bare_name
@@ -149,7 +149,9 @@ class _Walk:
         except OSError as error:
             return Folder(path=path, problems=(problem(path, error),)), place.rules
         except HiddenError as error:
-            return Folder(path=path, problems=(_ignored(path, str(error)),)), place.rules
+            return Folder(
+                path=path, problems=(Outcome.skipped(path, Reason.IGNORED, str(error)),)
+            ), place.rules
         return self._classify(everything, names, replace(place, rules=rules)), rules
 
     def _classify(
@@ -171,7 +173,8 @@ class _Walk:
                 if not (is_folder or is_music):
                     continue
                 if ignoring := place.rules.ignoring(relative, is_folder=is_folder):
-                    problems.append(_ignored(place.path / name, f"excluded by {ignoring}"))
+                    why = f"excluded by {ignoring}"
+                    problems.append(Outcome.skipped(place.path / name, Reason.IGNORED, why))
                 elif leads_out:
                     problems.append(_outside(place.path / name))
                 elif not self._should_follow(entry):
@@ -289,8 +292,4 @@ def _is_music_name(name: str) -> bool:
 
 def _outside(link: Path) -> Outcome:
     message = f"link to {os.path.realpath(link)}: use --follow-symlinks to include it"
-    return Outcome(path=link, status=Status.SKIPPED, reason=Reason.OUTSIDE, message=message)
-
-
-def _ignored(path: Path, message: str) -> Outcome:
-    return Outcome(path=path, status=Status.SKIPPED, reason=Reason.IGNORED, message=message)
+    return Outcome.skipped(link, Reason.OUTSIDE, message)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
-from covergen.core.album import Outcome, Status
+from covergen.core.album import Outcome
 from covergen.core.atomic_write import sync_file, sync_folder, temporary
 from covergen.core.cover_encoding import is_own
 from covergen.core.errors import ItemError
@@ -33,8 +33,8 @@ def write_sidecar(
     except ItemError as error:
         return Outcome.of_error(error)
     if not created:
-        return Outcome(path=path, status=Status.SKIPPED, reason=Reason.SIDECAR_EXISTS)
-    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.WRITTEN)
+        return Outcome.skipped(path, Reason.SIDECAR_EXISTS)
+    return Outcome.written(path, Reason.WRITTEN)
 
 
 def own_sidecars(folder: Path, names: Iterable[str] = ("cover",)) -> list[Path]:
@@ -67,7 +67,7 @@ def remove_sidecar(path: Path, *, record: Record | None = None) -> Outcome:
             sync_folder(path.parent)
     except ItemError as error:
         return Outcome.of_error(error)
-    return Outcome(path=path, status=Status.WRITTEN, reason=Reason.STRIPPED)
+    return Outcome.written(path, Reason.STRIPPED)
 
 
 def create_file(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from covergen.core.album import AlbumPlan, Outcome, Status
+from covergen.core.album import AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.pipeline.engines.ray_worker import Row
 
@@ -112,12 +112,7 @@ def _failed(plan: AlbumPlan) -> Row:
     undecoded = (
         (
             k,
-            Outcome(
-                path=track.path,
-                status=Status.FAILED,
-                reason=Reason.UNDECODABLE,
-                message=message,
-            ),
+            Outcome.failed(track.path, Reason.UNDECODABLE, message),
         )
         for k, track in enumerate(plan.album.tracks)
     )

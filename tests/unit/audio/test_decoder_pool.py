@@ -18,7 +18,7 @@ from covergen.audio.decoder_pool import Decoder, Decoders
 from covergen.audio.mel import LogMel
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import CovergenError, DecodeError
-from covergen.starter.recipe.models import MEL
+from covergen.starter.recipe.mel import MEL
 from tests.media import encode
 from tests.unit.audio.processes import children
 

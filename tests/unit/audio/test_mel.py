@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
 from covergen.audio.mel import LogMel, MelSettings
-from covergen.starter.recipe.models import MEL
+from covergen.starter.recipe.mel import MEL
 from tests.media import sound
 
 

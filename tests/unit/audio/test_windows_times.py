@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covergen.audio.preview_excerpt import page_excerpt
+from covergen.audio.preview_excerpt import preview_excerpt
 from covergen.audio.window_positions import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import DecodeError
@@ -65,7 +65,7 @@ def test_track_without_time_stamps_is_decoded_from_its_start(tmp_path: Path) -> 
     np.testing.assert_array_equal(second, whole[-WINDOW_SAMPLES:])
     other = without_times(tmp_path / "b.ogg", sound("noise", 14, sample_rate=48_000, seed=1))
     assert read_excerpt(other, 2).key != excerpt.key
-    assert page_excerpt(path)
+    assert preview_excerpt(path)
 
 
 def test_track_without_time_stamps_is_decoded_past_damage(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_mp3_with_mixed_frames_is_decoded_completely(tmp_path: Path, rate: int) 
     path.write_bytes(mono + stereo)
     (heard,) = read_excerpt(path, 1).decode()
     assert 5.9 < seconds_decoded(heard) < 6.2
-    with av.open(io.BytesIO(page_excerpt(path))) as file:
+    with av.open(io.BytesIO(preview_excerpt(path))) as file:
         assert 5.9 < sum(f.samples for f in file.decode(audio=0)) / _PAGE_RATE_HZ < 6.2
 
 

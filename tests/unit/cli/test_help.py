@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from covergen.cli.help_sections import SectionedCommand
 from covergen.cli.main import cli
+from covergen.cli.value_types import Number, WholeNumber
 
 DOCUMENTATION = (Path(__file__).parents[3] / ".docs/commands.md").read_text()
 
@@ -49,7 +50,8 @@ def test_every_command_and_option_is_explained(name: str) -> None:
         if isinstance(option, click.Option) and not option.hidden:
             assert option.help
             assert option.opts[0] in shown
-            assert option.is_flag or option.metavar or isinstance(option.type, click.Choice), (
+            described = isinstance(option.type, click.Choice | Number | WholeNumber)
+            assert option.is_flag or option.metavar or described, (
                 "not described by its type alone, as in `--model TEXT`"
             )
 
