@@ -31,7 +31,7 @@ PRINTS = ("print", "paper")  # the finishes that have inks
 OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
 QUALITIES = ("draft", "standard", "best", "reference")
-SCHEDULERS = ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc")
+SCHEDULERS = ("ddim", "ddpm", "dpm++", "dpm++sde", "euler", "lcm", "pndm", "tcd", "unipc")
 DEFAULT_SCHEDULER = "default"
 """The scheduler that a pipeline comes with, in the Sampling and Provenance of its covers."""
 TITLES = ("none", "title", "full")

@@ -26,13 +26,11 @@ _LATENT_DIFFUSION = {"clip_sample": False, "steps_offset": 1}
 # (Lin et al. 2023, arXiv 2305.08891, table 2).
 _FEW_STEPS: dict[str, object] = {"timestep_spacing": "trailing"}
 
-# SDE solvers, which a base may ask for, draw noise that does not depend on the album's seed.
-_NO_FRESH_NOISE: dict[str, object] = {"algorithm_type": "dpmsolver++"}
-
 _CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
-    "dpm++": (DPMSolverMultistepScheduler, {**_FEW_STEPS, **_NO_FRESH_NOISE}),
+    "dpm++": (DPMSolverMultistepScheduler, {**_FEW_STEPS, "algorithm_type": "dpmsolver++"}),
+    "dpm++sde": (DPMSolverMultistepScheduler, {**_FEW_STEPS, "algorithm_type": "sde-dpmsolver++"}),
     "euler": (EulerDiscreteScheduler, _FEW_STEPS),
     "lcm": (LCMScheduler, {}),  # Luo et al. 2023, arXiv 2310.04378
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),  # PLMS, as in Stable Diffusion
@@ -66,7 +64,7 @@ def make_scheduler(name: str, config: Mapping[str, Any], *, steps: int) -> Sched
 
 def draws_noise(name: str) -> bool:
     """Whether a scheduler draws noise at each step, from the generators passed to it."""
-    return name in ("ddpm", "lcm", "tcd")
+    return name in ("ddpm", "dpm++sde", "lcm", "tcd")
 
 
 def _most_steps(scheduler: SchedulerMixin) -> int:

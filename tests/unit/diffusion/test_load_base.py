@@ -122,7 +122,7 @@ base, adapter = Path({str(sd1)!r}), Path({str(tmp_path / "a.safetensors")!r})
 cpu = torch.device("cpu")
 painter = load_painter(base, adapter, d_audio=512, device=cpu, dtype=torch.float32)
 wanted = [PaintRequest(vector=np.ones(512, np.float32), seed=0)]
-for name in ("ddim", "ddpm", "dpm++", "euler", "lcm", "pndm", "tcd", "unipc"):
+for name in ("ddim", "ddpm", "dpm++", "dpm++sde", "euler", "lcm", "pndm", "tcd", "unipc"):
     sampling = Sampling(steps=2, guidance=2.0, scheduler=name)
     list(paint(painter, wanted, sampling, batch_size=None, check_interrupted=lambda: None))
 """

@@ -47,6 +47,10 @@ SCHEDULER_CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, TRAILING),
+    "dpm++sde": (
+        DPMSolverMultistepScheduler,
+        {**TRAILING, "algorithm_type": "sde-dpmsolver++"},
+    ),
     "euler": (EulerDiscreteScheduler, TRAILING),
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
     "unipc": (UniPCMultistepScheduler, TRAILING),
@@ -132,6 +136,7 @@ def tokens_by_hand(adapter: Path, vectors: Sequence[NDArray[np.float32]]) -> Ten
         ("sd1_case", "pndm", 7.5),
         ("sd2_case", "ddim", 7.5),
         ("sd2_case", "dpm++", 7.5),
+        ("sd2_case", "dpm++sde", 7.5),
         ("sd2_case", "unipc", 7.5),
         ("sd2_case", "dpm++", 1.0),
         ("sd2_case", "euler", 7.5),
@@ -210,7 +215,7 @@ def test_styles_do_not_affect_requests_without_one(sd2_case: Case) -> None:
         load(sd2_case.base, sd2_case.adapter, styles=["a " * 200])
 
 
-@pytest.mark.parametrize("scheduler", ["ddpm", "dpm++"])
+@pytest.mark.parametrize("scheduler", ["ddpm", "dpm++sde"])
 def test_pictures_do_not_depend_on_their_batch(scheduler: str, painter: Painter) -> None:
     wanted = requests(6)
     sampling = Sampling(steps=3, guidance=7.5, scheduler=scheduler)

@@ -31,7 +31,7 @@ def test_schedulers_keep_the_bases_settings(name: str, sd2: Path) -> None:
 
 
 def test_timesteps() -> None:
-    for name in ("dpm++", "euler", "unipc"):  # start from pure noise
+    for name in ("dpm++", "dpm++sde", "euler", "unipc"):  # start from pure noise
         assert make_scheduler(name, CONFIG, steps=5).timesteps.tolist() == [999, 799, 599, 399, 199]
     assert make_scheduler("ddim", CONFIG, steps=5).timesteps.tolist() == [801, 601, 401, 201, 1]
     trailing = {**CONFIG, "timestep_spacing": "trailing"}

@@ -165,9 +165,12 @@ def test_all_problems_are_reported_in_file_order(tmp_path: Path) -> None:
         ('guidance = "7"', "mine.guidance: expected a number from 0 to 100, not '7'"),
         (
             'scheduler = "heun"',
-            "mine.scheduler: expected one of ddim, ddpm, dpm++, euler, lcm, pndm",
+            "mine.scheduler: expected one of ddim, ddpm, dpm++, dpm++sde, euler",
         ),
-        ("scheduler = []", "mine.scheduler: expected one of ddim, ddpm, dpm++, euler, lcm, pndm"),
+        (
+            "scheduler = []",
+            "mine.scheduler: expected one of ddim, ddpm, dpm++, dpm++sde, euler",
+        ),
         ("pipeline = 1", "mine.pipeline: expected true or false, not 1"),
         (
             'offload = "disk"',
