@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from covergen.training.examples import Example
+from covergen.training.data.examples import Example
 
 
 class ReferenceTraining:

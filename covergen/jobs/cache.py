@@ -48,7 +48,7 @@ def stored() -> Iterator[Stored]:
     """Yield every store in STORES, whether or not it exists yet. Read-only."""
     from covergen.audio.embedding_cache import stored_embeddings
     from covergen.library.scanning.scan_cache import remembered_files
-    from covergen.training.latent_cache import stored_latents
+    from covergen.training.data.latent_cache import stored_latents
 
     yield _of_database("embeddings", stored_embeddings())
     yield _of_database("latents", stored_latents())
@@ -98,7 +98,7 @@ def _prune(name: str, unused_days: int | None) -> int:
                 deleted = embeddings.prune(unused_days=days)
                 embeddings.compact()
         case "latents":
-            from covergen.training.latent_cache import LatentCache
+            from covergen.training.data.latent_cache import LatentCache
 
             with closing(LatentCache()) as latents:
                 deleted = latents.prune(unused_days=days)

@@ -4,7 +4,7 @@ import math
 
 from covergen.diffusion.adapter import adapter_shapes
 from covergen.diffusion.base_config import BaseConfig
-from covergen.training.picture_views import VIEWS
+from covergen.training.data.picture_views import VIEWS
 from covergen.training.recipe import Recipe
 
 _PROMPT_LENGTH = 77  # of CLIP

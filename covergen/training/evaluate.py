@@ -14,7 +14,7 @@ from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.painter import Painter
 from covergen.training.events import Sampled
 from covergen.training.output_folder import BEST_ADAPTER
-from covergen.training.sample_sheet import SAMPLES, paint_sheet
+from covergen.training.report.sample_sheet import SAMPLES, paint_sheet
 from covergen.training.save_state import save_adapter
 from covergen.training.train_step import VALIDATION, pair_losses
 from covergen.training.trainable_weights import sum_processes

@@ -26,17 +26,24 @@ from covergen.core.errors import ModelError, TrainingError, UsageError
 from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.extra_lora import ExtraLora
 from covergen.training.checkpoints import Checkpoint, find_checkpoint
-from covergen.training.event_record import Record
+from covergen.training.data.examples import (
+    Example,
+    Pairs,
+    fingerprint,
+    not_finite,
+    split,
+    stack_vectors,
+)
+from covergen.training.data.latents import Encoder, from_pictures
 from covergen.training.events import CheckpointDamaged, Emit, PairLeftOut, TrainingBegun, Validated
-from covergen.training.examples import Example, Pairs, fingerprint, not_finite, split, stack_vectors
 from covergen.training.frozen_base import Frozen, encode_captions, load_frozen
-from covergen.training.latents import Encoder, from_pictures
-from covergen.training.log import read_log
 from covergen.training.loop import checkpoint_and_evaluate, run_steps
 from covergen.training.micro_batch import MicroBatch, choose_micro_batch
 from covergen.training.output_folder import ADAPTER, BEST_ADAPTER, check_output
 from covergen.training.recipe import Recipe
-from covergen.training.sample_sheet import SAMPLES
+from covergen.training.report.event_record import Record
+from covergen.training.report.log import read_log
+from covergen.training.report.sample_sheet import SAMPLES
 from covergen.training.save_state import save_adapter, saved_hint
 from covergen.training.trainable_weights import Initial, Learner
 from covergen.training.training_run import AdapterNames, Best, Progress, TrainingRun

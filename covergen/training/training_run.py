@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covergen.core.cover import Sampling
+from covergen.training.data.examples import Pairs
 from covergen.training.events import LOSSES_TOGETHER, Emit
-from covergen.training.examples import Pairs
 from covergen.training.frozen_base import Frozen
 from covergen.training.micro_batch import MicroBatch
 from covergen.training.recipe import Recipe

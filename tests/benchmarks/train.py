@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from covergen.core.errors import Interrupted
+from covergen.training.data.examples import Example
 from covergen.training.events import StepDone
-from covergen.training.examples import Example
 from covergen.training.loop import steps_ahead
 from covergen.training.recipe import RECIPES, Precision, Recipe
 from covergen.training.train_adapter import train as train_adapter

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from covergen.core.errors import Interrupted
+from covergen.training.data.examples import Pairs
+from covergen.training.data.latents import from_array
 from covergen.training.events import MicroBatchReduced, StepDone
-from covergen.training.examples import Pairs
-from covergen.training.latents import from_array
 from covergen.training.recipe import Recipe
 from covergen.training.train_adapter import train
 from covergen.training.training_run import AdapterNames

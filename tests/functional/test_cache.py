@@ -11,7 +11,7 @@ import pytest
 
 from covergen.core.app_folders import cache_folder, state_folder
 from covergen.journal.lock import library_lock
-from covergen.training.latent_cache import LatentCache
+from covergen.training.data.latent_cache import LatentCache
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import CONTAINERS, Library
 

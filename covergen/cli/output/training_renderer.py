@@ -24,7 +24,7 @@ from covergen.training.events import (
     TrainingBegun,
     Validated,
 )
-from covergen.training.log import event_object
+from covergen.training.report.log import event_object
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -13,7 +13,7 @@ from covergen.core.album import Outcome, Track
 from covergen.core.errors import DecodeError, TrainingError
 from covergen.datasets.embeddings import read_embedding
 from covergen.pipeline.events import CheckInterrupted
-from covergen.training.examples import Example
+from covergen.training.data.examples import Example
 
 if TYPE_CHECKING:
     import numpy as np

@@ -28,11 +28,11 @@ from covergen.models.presets import lora_texts
 from covergen.models.save_preset import save_preset
 from covergen.models.sources import anchored
 from covergen.pipeline.events import CheckInterrupted, GpuUnused
+from covergen.training.data.examples import is_held
 from covergen.training.disk_space import disk_bytes
 from covergen.training.events import PairLeftOut
-from covergen.training.examples import is_held
 from covergen.training.optimizer import check_optimizer
-from covergen.training.report import write_report
+from covergen.training.report.report_page import write_report
 from covergen.training.train_adapter import train
 from covergen.training.training_run import AdapterNames
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from covergen.diffusion.extra_lora import ExtraLora
     from covergen.jobs.finetune.examples import LeaveOut, PairEmbedded
     from covergen.jobs.finetune.preflight import Checked, FinetuneOptions
+    from covergen.training.data.examples import Example
     from covergen.training.events import Event
-    from covergen.training.examples import Example
     from covergen.training.recipe import Recipe
     from covergen.training.train_adapter import Trained
     from covergen.training.trainable_weights import Initial

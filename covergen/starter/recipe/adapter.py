@@ -17,7 +17,7 @@ from covergen.starter.recipe.dataset import load_captions
 from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
-from covergen.training.examples import Pairs
+from covergen.training.data.examples import Pairs
 from covergen.training.train_adapter import train
 from covergen.training.trainable_weights import Initial
 from covergen.training.training_run import AdapterNames

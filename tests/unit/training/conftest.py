@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from covergen.training.examples import Example
+from covergen.training.data.examples import Example
 from tests.plain_diffusion import embeddings
 from tests.unit.training.trainer import Trainer
 

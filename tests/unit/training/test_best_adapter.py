@@ -4,9 +4,9 @@ import pytest
 
 from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.training import loop
+from covergen.training.data.examples import Example
 from covergen.training.events import Validated
-from covergen.training.examples import Example
-from covergen.training.report import write_report
+from covergen.training.report.report_page import write_report
 from tests.unit.training.trainer import NAMES, Killed, Trainer
 
 VALIDATED = {

@@ -18,9 +18,9 @@ from covergen.diffusion.load_base import encode_prompts
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.projection import make_projection
 from covergen.diffusion.sampler import paint
+from covergen.training.data.examples import Example
 from covergen.training.denoising import draw, draw_captioned, make_tokens
 from covergen.training.events import Validated
-from covergen.training.examples import Example
 from tests.tiny_base import make_tiny_base
 from tests.unit.training.trainer import SAMPLING, Trainer
 

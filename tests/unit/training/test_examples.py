@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from covergen.core.errors import TrainingError
-from covergen.training.examples import Example, Pairs, fingerprint, split, stack_vectors
-from covergen.training.latents import from_array
+from covergen.training.data.examples import Example, Pairs, fingerprint, split, stack_vectors
+from covergen.training.data.latents import from_array
 
 ALBUMS = [f"album {i % 300}" for i in range(1200)]
 

@@ -14,8 +14,8 @@ from covergen.diffusion.extra_lora import ExtraLora, read_lora
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.quiet import quiet
 from covergen.diffusion.sampler import paint
+from covergen.training.data.examples import Example
 from covergen.training.events import Sampled
-from covergen.training.examples import Example
 from tests.plain_diffusion import difference
 from tests.tiny_lora import make_tiny_lora
 from tests.tiny_pipelines import make_tiny_decoder

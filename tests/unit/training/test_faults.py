@@ -13,9 +13,9 @@ from torch import Tensor
 from covergen.core.atomic_write import write_whole
 from covergen.core.errors import TrainingError, UsageError
 from covergen.diffusion import adapter_file
-from covergen.training.event_record import Record
+from covergen.training.data.examples import Example
 from covergen.training.events import Event, PairLeftOut, StepDone, TrainingBegun
-from covergen.training.examples import Example
+from covergen.training.report.event_record import Record
 from covergen.training.trainable_weights import Learner
 from tests.unit.training.trainer import Trainer
 

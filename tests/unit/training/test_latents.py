@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from covergen.core.app_folders import cache_folder
+from covergen.training.data.latents import Encoder, from_pictures
+from covergen.training.data.picture_views import make_views
 from covergen.training.events import PictureEncoded
-from covergen.training.latents import Encoder, from_pictures
-from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 from tests.tiny_pipelines import make_tiny_decoder
 

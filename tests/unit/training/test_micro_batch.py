@@ -10,8 +10,8 @@ from torch import Tensor
 
 from covergen.training import micro_batch as memory
 from covergen.training import train_step
+from covergen.training.data.examples import Example
 from covergen.training.events import MicroBatchReduced, TrainingBegun, Validated
-from covergen.training.examples import Example
 from covergen.training.micro_batch import choose_micro_batch
 from covergen.training.recipe import Recipe
 from covergen.training.trainable_weights import Learner

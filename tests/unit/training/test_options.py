@@ -11,8 +11,8 @@ from torch import Tensor
 
 from covergen.core.errors import Interrupted, UsageError
 from covergen.diffusion.adapter_file import inspect, read_tensors
+from covergen.training.data.examples import Example
 from covergen.training.events import StepDone
-from covergen.training.examples import Example
 from covergen.training.optimizer import check_optimizer
 from covergen.training.recipe import Recipe
 from covergen.training.trainable_weights import Initial, Learner

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from covergen.training.data.examples import Example
 from covergen.training.events import Saved, StepDone, TrainingBegun, Validated
-from covergen.training.examples import Example
-from covergen.training.log import read_log
+from covergen.training.report.log import read_log
 from tests.unit.training.trainer import Trainer
 
 pytestmark = pytest.mark.processes
@@ -21,7 +21,7 @@ import json, os, sys
 from pathlib import Path
 import numpy as np, torch
 from covergen.core.errors import Interrupted
-from covergen.training.examples import Example
+from covergen.training.data.examples import Example
 from tests.unit.training.trainer import Trainer
 
 def check_interrupted():

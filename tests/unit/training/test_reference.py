@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covergen.training import train_step
+from covergen.training.data.examples import Example
 from covergen.training.denoising import Draws, draw
 from covergen.training.events import StepDone
-from covergen.training.examples import Example
 from covergen.training.recipe import RECIPES
 from covergen.training.trainable_weights import Learner
 from tests.reference_training import ReferenceTraining

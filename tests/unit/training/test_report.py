@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from covergen.training.chart import make_chart
 from covergen.training.events import (
     Event,
     PairLeftOut,
@@ -18,9 +17,10 @@ from covergen.training.events import (
     TrainingBegun,
     Validated,
 )
-from covergen.training.log import log_line, read_log
 from covergen.training.recipe import RECIPES
-from covergen.training.report import write_report
+from covergen.training.report.chart import make_chart
+from covergen.training.report.log import log_line, read_log
+from covergen.training.report.report_page import write_report
 from covergen.training.training_run import AdapterNames
 
 NAMES = AdapterNames(title="<mine> & yours", base="some/base", clap="some/clap")

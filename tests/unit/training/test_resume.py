@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from covergen.core.errors import Interrupted, TrainingError, UsageError
 from covergen.training import loop
+from covergen.training.data.examples import Example
 from covergen.training.events import CheckpointDamaged, Saved, StepDone, TrainingBegun
-from covergen.training.examples import Example
-from covergen.training.log import read_log
+from covergen.training.report.log import read_log
 from tests.unit.training.trainer import Killed, Trainer, digest, stop_at
 
 

@@ -19,6 +19,7 @@ from covergen.core.cover import PaintRequest
 from covergen.diffusion.adapter_file import inspect
 from covergen.diffusion.painter import Painter, load_painter
 from covergen.diffusion.sampler import paint
+from covergen.training.data.examples import Example
 from covergen.training.events import (
     PairLeftOut,
     PictureEncoded,
@@ -28,9 +29,8 @@ from covergen.training.events import (
     TrainingBegun,
     Validated,
 )
-from covergen.training.examples import Example
-from covergen.training.log import read_log
 from covergen.training.recipe import RECIPES
+from covergen.training.report.log import read_log
 from covergen.training.trainable_weights import Learner
 from tests.plain_diffusion import difference, empty_prompt
 from tests.unit.training.trainer import SAMPLING, Trainer, digest

@@ -12,8 +12,8 @@ import torch
 from covergen.core.cover import Sampling
 from covergen.core.errors import Interrupted
 from covergen.diffusion.extra_lora import ExtraLora
+from covergen.training.data.examples import Example, Pairs
 from covergen.training.events import Event, StepDone
-from covergen.training.examples import Example, Pairs
 from covergen.training.recipe import RECIPES, Recipe
 from covergen.training.train_adapter import Trained, train
 from covergen.training.training_run import AdapterNames

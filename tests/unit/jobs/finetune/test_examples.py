@@ -10,7 +10,7 @@ from covergen.audio.clap import AudioEncoder
 from covergen.core.errors import TrainingError
 from covergen.datasets.folder import Pair
 from covergen.jobs.finetune.examples import PairEmbedded, make_examples
-from covergen.training.examples import Example
+from covergen.training.data.examples import Example
 from tests.media import encode
 from tests.tiny_clap import make_tiny_clap
 

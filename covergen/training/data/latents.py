@@ -24,10 +24,10 @@ from torch import Tensor
 from covergen.compute.memory import is_out_of_memory, release_cached
 from covergen.core.errors import TrainingError
 from covergen.diffusion.load_base import Vae
+from covergen.training.data.examples import Latents
+from covergen.training.data.latent_cache import LatentCache
+from covergen.training.data.picture_views import make_views
 from covergen.training.events import Emit, PictureEncoded
-from covergen.training.examples import Latents
-from covergen.training.latent_cache import LatentCache
-from covergen.training.picture_views import make_views
 from covergen.training.recipe import Crop
 
 _DECODING_THREADS = 8

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from covergen.core.atomic_write import write_whole
 from covergen.training.events import Emit, Event, PictureEncoded, StepDone, Validated
-from covergen.training.log import log_line, read_log
+from covergen.training.report.log import log_line, read_log
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -15,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from covergen.core.atomic_write import write_whole
-from covergen.training.chart import make_chart
 from covergen.training.events import (
     LOSSES_TOGETHER,
     PairLeftOut,
@@ -24,13 +23,14 @@ from covergen.training.events import (
     TrainingBegun,
     Validated,
 )
-from covergen.training.log import read_log
 from covergen.training.output_folder import BEST_ADAPTER
-from covergen.training.sample_sheet import SAMPLES
+from covergen.training.report.chart import make_chart
+from covergen.training.report.log import read_log
+from covergen.training.report.sample_sheet import SAMPLES
 
 if TYPE_CHECKING:
-    from covergen.training.chart import Chart
     from covergen.training.recipe import Recipe
+    from covergen.training.report.chart import Chart
     from covergen.training.training_run import AdapterNames
 
 

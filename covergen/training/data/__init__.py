@@ -1,0 +1,1 @@
+"""The training examples: their pictures, latents and embeddings."""

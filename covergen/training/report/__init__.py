@@ -1,0 +1,1 @@
+"""What is left of a training run: its log, sample sheets and report."""
