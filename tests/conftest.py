@@ -4,17 +4,29 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
+import gc
 import socket
 import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.functional.painted", "tests.media.fixtures"]
+from tests.home import set_home
+
+gc.set_threshold(50_000)  # as covergen does, since its imports make a million objects that stay
+
+pytest_plugins = [
+    "tests.decoders",
+    "tests.functional.painted",
+    "tests.media.fixtures",
+    "tests.wheel",
+]
 
 _TESTS = Path(__file__).parent
+_NUMBERS = count()
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -23,6 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (folder := item.path.relative_to(_TESTS).parts[0]) in ("browser", "faults"):
             item.add_marker(folder)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +71,9 @@ def _no_open_databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh home for covergen's own files: cache, config and state."""
-    folder = tmp_path_factory.mktemp("home")
-    for name in ("CACHE", "CONFIG", "STATE", "DATA"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
-    monkeypatch.setenv("HOME", str(folder))
+    folder = tmp_path_factory.getbasetemp() / f"homes/{next(_NUMBERS)}"
+    folder.mkdir(parents=True)
+    set_home(monkeypatch, folder)
     for name in [n for n in os.environ if n.startswith("COVERGEN_")]:
         monkeypatch.delenv(name)
     return folder

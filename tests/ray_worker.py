@@ -10,7 +10,7 @@ import numpy as np
 
 from covergen.core.cover import Cover
 from covergen.pipeline.engines.ray_worker import Progress, Row, Started
-from tests.unit.library.journalled import PROVENANCE
+from tests.values import PROVENANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,14 @@ from typing import Any
 from covergen.core.album import Album, Track
 from covergen.core.cover import Provenance
 
-__all__ = ["FULL_PROVENANCE", "PROVENANCE", "PROVENANCE_TEXTS", "make_album", "make_track"]
+__all__ = [
+    "FULL_PROVENANCE",
+    "PROVENANCE",
+    "PROVENANCE_TEXTS",
+    "make_album",
+    "make_track",
+    "track_at",
+]
 
 PROVENANCE = Provenance(
     version="1.2.3",
@@ -67,6 +74,13 @@ def make_track(path: Path, **fields: Any) -> Track:
     """An MP3 file without art, unless `fields` differ; the file need not exist."""
     defaults = {"size": 1, "mtime_ns": 1, "container": "mp3", "has_art": False}
     return Track(path=path, **defaults | fields)
+
+
+def track_at(path: Path, container: str = "", **fields: Any) -> Track:
+    """The track of a file on disk."""
+    stat = path.stat()
+    found = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "container": container}
+    return make_track(path, **found | fields)
 
 
 def make_album(folder: Path, *names: str, **fields: Any) -> Album:

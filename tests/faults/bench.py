@@ -27,7 +27,7 @@ from covergen.preview.folder import COVERS, keep_cover
 from covergen.preview.manifest import Candidate, Manifest, ManifestHeader
 from covergen.preview.origins import new_preview_id
 from tests.media import EXTENSION, picture_bytes, put_picture
-from tests.unit.library.journalled import PROVENANCE
+from tests.values import PROVENANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -54,7 +54,7 @@ def painters() -> dict[object, Painter]:
 
 @pytest.fixture(autouse=True)
 def _load_each_painter_once(
-    painters: dict[object, Painter], monkeypatch: pytest.MonkeyPatch
+    painters: dict[object, Painter], kept_decoders: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loading a small model takes longer than painting with it."""
 

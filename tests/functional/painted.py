@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
-from covergen.cli.main import cli
+from tests.home import run_at_home
 from tests.media import Library, picture_bytes, put_picture
 
 if TYPE_CHECKING:
@@ -39,21 +38,21 @@ def painted_once(
     for container, path in library.every_container.items():
         if container != "mp4":  # whose pictures have no type
             put_picture(path, container, BACK, kind=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        for name in ("CACHE", "CONFIG", "STATE", "DATA"):
-            patch.setenv(f"XDG_{name}_HOME", str(folder / "home" / name.lower()))
-        models = folder / "home/config/covergen/models.toml"
-        models.parent.mkdir(parents=True)
-        models.write_text(tiny_model.preset())
-        every = next(iter(library.every_container.values())).parent
-        _tag("--force", every)
-        _tag("--sidecar", library.root / "Two Discs")
-        _tag("--per", "track", "--batch-size", 1, library.root / "Sampler")
-        settings = ("--seed", 7, "--steps", 3, "--windows", 2, "--scheduler", "ddim")
-        encoding = ("--format", "jpeg", "--jpeg-quality", 37, "--size", 64)
-        _tag(*settings, *encoding, "--batch-size", 1, library.root / "Two Editions")
-    return Painted(library=library, home=folder / "home")
+    home = folder / "home"
+    models = home / "config/covergen/models.toml"
+    models.parent.mkdir(parents=True)
+    models.write_text(tiny_model.preset())
+    every = next(iter(library.every_container.values())).parent
+    settings = ("--seed", 7, "--steps", 3, "--windows", 2, "--scheduler", "ddim")
+    encoding = ("--format", "jpeg", "--jpeg-quality", 37, "--size", 64)
+    for options in (
+        ("--force", every),
+        ("--sidecar", library.root / "Two Discs"),
+        ("--per", "track", "--batch-size", 1, library.root / "Sampler"),
+        (*settings, *encoding, "--batch-size", 1, library.root / "Two Editions"),
+    ):
+        run_at_home(home, "tag", "-m", "tiny", *options)
+    return Painted(library=library, home=home)
 
 
 @pytest.fixture
@@ -68,9 +67,3 @@ def painted_home(painted_once: Painted, home: Path) -> Library:
     for name in ("cache", "state"):
         shutil.copytree(painted_once.home / name, home / name)
     return painted_once.library
-
-
-def _tag(*arguments: object) -> None:
-    words = ["tag", "-m", "tiny", *map(str, arguments)]
-    result = CliRunner().invoke(cli, words, prog_name="covergen", catch_exceptions=False)
-    assert result.exit_code == 0, result.output

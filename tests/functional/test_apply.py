@@ -16,6 +16,7 @@ from covergen.cli.main import cli
 from covergen.core.cover_encoding import is_own
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
+from tests.home import run_at_home
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
 from tests.media.oracle import front_cover, texts
 
@@ -33,13 +34,8 @@ def shared_preview(
     options += ["--adapter", tiny_model.adapter, "--steps", 2, "--candidates", 2, "--no-audio"]
     excluded = {path.name for path in shared_library.root.iterdir()} - {*_PAINTED, *_OTHERS}
     options += [word for name in sorted(excluded) for word in ("--exclude", name)]
-    command = ["preview", "--fill", "-o", folder / "preview", *options]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CACHE", "CONFIG", "STATE"):
-            patch.setenv(f"XDG_{name}_HOME", str(folder / name))
-        words = [str(word) for word in (*command, shared_library.root)]
-        result = CliRunner().invoke(cli, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    command = ("preview", "--fill", "-o", folder / "preview", *options)
+    run_at_home(folder / "home", *command, shared_library.root)
     return Preview(folder / "preview")
 
 

@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -55,9 +54,10 @@ def test_help_lists_the_commands_without_importing_them() -> None:
 
 
 @pytest.mark.processes
-def test_commands_that_paint_nothing_import_no_torch(painted_home: Library, tmp_path: Path) -> None:
+def test_commands_that_paint_nothing_import_no_torch(library: Library, run: Run) -> None:
     """In one process, since starting one takes longer than the commands."""
-    folder = Path(shutil.copytree(painted_home.root / "Two Discs", tmp_path / "Two Discs"))
+    folder = library.root / "Two Discs"
+    run("tag", "--model", "poster", "--size", 64, folder)
     commands = [
         ["tag", "--dry-run", "--quiet", folder],
         ["info", folder, folder / "CD1/01 Up.mp3"],

@@ -15,12 +15,14 @@ ROOT = Path(__file__).parents[2]
 ABSENT = ("anyascii", "av", "fontTools", "mutagen", "tomlkit")
 
 
-def test_all_checks_pass_on_a_cpu(tmp_path: Path) -> None:
+def test_checks_pass_on_a_cpu(tmp_path: Path) -> None:
+    """All but one: compiling takes longer than the others together."""
+    checks = [check.name for check in CHECKS if check.name != "compiled-speed"]
     for name in ABSENT:
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not installed')\n")
     out = tmp_path / "out"
     result = subprocess.run(
-        [sys.executable, "-m", "tests.device", "--device", "cpu", "--out", out],
+        [sys.executable, "-m", "tests.device", *checks, "--device", "cpu", "--out", out],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         capture_output=True,
@@ -29,11 +31,11 @@ def test_all_checks_pass_on_a_cpu(tmp_path: Path) -> None:
         timeout=300,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == ""  # no messages of libraries
+    assert result.stderr == ""  # libraries print nothing, whichever scheduler paints
     assert result.stdout == (out / "summary.txt").read_text(encoding="utf-8")
     lines = (out / "results.jsonl").read_text(encoding="utf-8").splitlines()
     outcomes = {o["check"]: o["outcome"] for line in lines if "outcome" in (o := json.loads(line))}
-    assert list(outcomes) == [check.name for check in CHECKS]
+    assert list(outcomes) == checks
     assert [name for name, outcome in outcomes.items() if outcome != "ok"] == ["adamw8bit"]
 
 

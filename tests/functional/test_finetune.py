@@ -3,11 +3,14 @@
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,10 @@ from covergen.core.cover import Sampling
 from covergen.diffusion.adapter_file import inspect, read_tensors
 from covergen.journal.lock import library_lock
 from covergen.models.presets import load_presets
+from covergen.training.trainable_weights import Learner
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.test_command_line import python
+from tests.home import run_at_home
 from tests.media import KINDS, Library, encode
 from tests.tiny_base import make_tiny_adapter
 from tests.tiny_clap import make_tiny_clap
@@ -75,15 +80,45 @@ def provenances(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [o["provenance"] for o in objects if o.get("provenance")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What `finetune` printed, its output folder, and models.toml with the model "mine"."""
+
+    words: tuple[object, ...]
+    printed: str
+    output: Path
+    models: str
+
+
+@pytest.fixture(scope="session")
+def trained_once(
+    made_dataset: Path, tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    models = folder / "config/covergen/models.toml"
+    models.parent.mkdir(parents=True)
+    models.write_text(tiny_model.preset())
+    words = ("finetune", made_dataset, *SMALL, "--save-as", "mine", "--validation", 0.4)
+    before = snapshot(made_dataset)
+    with chdir(folder):
+        result = run_at_home(folder, *words)
+    assert snapshot(made_dataset) == before
+    output = folder / "mine-adapter"
+    return Trained(words=words, printed=result.output, output=output, models=models.read_text())
+
+
+@pytest.fixture
+def trained(trained_once: Trained, run: Run, home: Path) -> Trained:
+    """A finished training, which tests do not change, and its model."""
+    (home / "config/covergen/models.toml").write_text(trained_once.models)
+    return trained_once
+
+
 def test_adapter_can_be_used_as_a_file_and_as_a_model(
-    dataset: Path, library: Library, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, library: Library, run: Run
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = snapshot(dataset)
-    result = run("finetune", dataset, *SMALL, "--save-as", "mine", "--validation", 0.4)
-    assert snapshot(dataset) == before
-    output = tmp_path / "mine-adapter"
-    assert result.output.splitlines()[-1] == "Next: covergen tag --model mine PATH"
+    output = trained.output
+    assert trained.printed.splitlines()[-1] == "Next: covergen tag --model mine PATH"
     for name in ("adapter.safetensors", "checkpoints/step-6.safetensors", "report.html"):
         assert (output / name).is_file()
     assert "mine" in (output / "report.html").read_text()
@@ -96,7 +131,6 @@ def test_adapter_can_be_used_as_a_file_and_as_a_model(
     assert shown["parts"]["adapter"]["path"] == str(output / "adapter.safetensors")
 
     tracks = library.root / "Two Discs"
-    monkeypatch.chdir("/")  # models do not depend on the working directory
     by_name = json_lines(run("tag", "--model", "mine", "--json", tracks))
     adapter = ("--adapter", output / "adapter.safetensors")
     by_file = json_lines(run("tag", "--model", "tiny", *adapter, "--force", "--json", tracks))
@@ -105,22 +139,20 @@ def test_adapter_can_be_used_as_a_file_and_as_a_model(
     assert (model["model"], file["model"]) == ("mine", "tiny")
 
 
-def test_suggested_next_command_works(
-    dataset: Path, tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
+def test_best_adapter_is_named_beside_the_last(trained: Trained, run: Run) -> None:
+    assert "best      mine-adapter/adapter-best.safetensors: step 6" in trained.printed
+    best = trained.output / "adapter-best.safetensors"
+    resumed = run(*trained.words, "-o", trained.output, "--resume", "--json")
+    assert json_lines(resumed)[-1]["best"]["path"] == str(best)
+    assert "adapter-best.safetensors" in (trained.output / "report.html").read_text()
+
+
+def test_json_has_every_step_a_summary_and_the_next_command(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
 ) -> None:
-    output = tmp_path / "out put"
-    result = run("finetune", dataset, *SMALL, "-o", output, "--base", tiny_model.base, "--json")
-    summary = json_lines(result)[-1]
-    adapter = output / "adapter.safetensors"
-    expected = f"covergen tag --model tiny --base {tiny_model.base} --adapter '{adapter}' PATH"
-    assert summary["next"] == expected
-    words = ["tag", "--model", "tiny", "--base", tiny_model.base, "--adapter", adapter]
-    run(*words, library.root / "Two Discs")
-
-
-def test_json_has_every_step_and_a_summary(dataset: Path, run: Run, tmp_path: Path) -> None:
     replace(dataset / "cover_images/song-3.png", b"not a picture")
-    objects = json_lines(run("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--json"))
+    out, base = tmp_path / "out put", tiny_model.base
+    objects = json_lines(run("finetune", dataset, *SMALL, "-o", out, "--base", base, "--json"))
     assert {o["format"] for o in objects} == {1}
     steps = [o for o in objects if o["type"] == "step"]
     assert [o["step"] for o in steps] == [1, 2, 3, 4, 5, 6]
@@ -129,8 +161,12 @@ def test_json_has_every_step_and_a_summary(dataset: Path, run: Run, tmp_path: Pa
     assert any("song-3" in name for name in left_out)
     summary = objects[-1]
     assert (summary["type"], summary["steps"], summary["interrupted"]) == ("summary", 6, False)
-    assert Path(summary["adapter"]).is_file()
-    log = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    adapter = out / "adapter.safetensors"
+    assert summary["adapter"] == str(adapter)
+    next_ = f"covergen tag --model tiny --base {base} --adapter '{adapter}' PATH"
+    assert summary["next"] == next_
+    run(*shlex.split(next_)[1:-1], "--dry-run", tmp_path)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [o for o in log if o["type"] == "step"] == [
         {k: v for k, v in o.items() if k != "format"} for o in steps
     ]
@@ -165,16 +201,16 @@ def test_dry_run_counts_captions_that_are_too_long(dataset: Path, run: Run) -> N
     assert "of 1, only the beginning" in run(*plan).stdout
 
 
-def test_embedding_files_replace_audio_files(dataset: Path, run: Run, tmp_path: Path) -> None:
-    embedded = tmp_path / "embedded/out"
-    run("finetune", dataset, *SMALL, "-o", embedded)
+def test_embedding_files_replace_audio_files(
+    trained: Trained, dataset: Path, run: Run, tmp_path: Path
+) -> None:
     run("embed", "--model", "tiny", dataset / "audio_snippets", "-o", dataset / "audio_embeddings")
     for path in (dataset / "audio_snippets").iterdir():
         path.unlink()
-    read = tmp_path / "read/out"
-    run("finetune", dataset, *SMALL, "-o", read)
-    adapters = [(folder / "adapter.safetensors").read_bytes() for folder in (embedded, read)]
-    assert adapters[0] == adapters[1]
+    out = tmp_path / "mine-adapter"
+    run("finetune", dataset, *trained.words[2:], "--force", "-o", out)
+    for name in ("adapter.safetensors", "adapter-best.safetensors"):
+        assert (out / name).read_bytes() == (trained.output / name).read_bytes()
 
 
 def test_training_starts_from_the_models_projection(
@@ -208,39 +244,31 @@ def test_training_continues_an_adapter_file(
         tmp_path / "file.safetensors",
         tiny_model.base,
         projection="linear" if reference else "tokens",
-        rank=3,
+        rank=4,
         reference=reference,
     )
+    scale = 1.0
+    if not reference:  # an alpha of half the rank, which the new adapter has not
+        scale = 0.5
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() | {"covergen.alpha": "2"}
+        save_file(load_file(file), file, metadata)
     one_step = ("--model", "tiny", "--max-steps", 1, "--learning-rate", 1e-9, "--init", file)
     assert str(file) in run("finetune", dataset, *one_step, "--dry-run").stdout
     run("finetune", dataset, *one_step, "-o", tmp_path / "out")
     trained = tmp_path / "out/adapter.safetensors"
     found, expected = inspect(trained), inspect(file)
-    assert (found.rank, found.tokens) == (3, expected.tokens)
+    assert (found.rank, found.alpha, found.tokens) == (4, 4, expected.tokens)
     assert found.empty_prompt == expected.empty_prompt == ("masked" if reference else "plain")
     assert "file.safetensors" in (tmp_path / "out/report.html").read_text()
     tensors = read_tensors(found)
     for name, tensor in read_tensors(expected).items():
-        torch.testing.assert_close(tensors[name], tensor, atol=1e-6, rtol=0)
+        by = scale if ".lora_B." in name else 1
+        torch.testing.assert_close(tensors[name], tensor * by, atol=1e-6, rtol=0)
 
     resume = ("finetune", dataset, "--model", "tiny", "--max-steps", 1, "--resume")
     error = run(*resume, "--learning-rate", 1e-9, "-o", tmp_path / "out", expect=2).stderr
     assert "init was file.safetensors" in error
-
-
-def test_init_is_scaled_to_an_alpha_of_its_rank(
-    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path
-) -> None:
-    file = make_tiny_adapter(tmp_path / "file.safetensors", tiny_model.base, rank=4)
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata() | {"covergen.alpha": "2"}
-    save_file(load_file(file), tmp_path / "half.safetensors", metadata)
-    words = ("finetune", dataset, "--model", "tiny", "--max-steps", 1, "--learning-rate", 1e-9)
-    run(*words, "--init", tmp_path / "half.safetensors", "-o", tmp_path / "out")
-    found = load_file(tmp_path / "out/adapter.safetensors")
-    for name, tensor in load_file(file).items():
-        scale = 0.5 if ".lora_B." in name else 1
-        torch.testing.assert_close(found[name], tensor * scale, atol=1e-6, rtol=0)
 
 
 def test_init_must_fit(dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path) -> None:
@@ -251,16 +279,6 @@ def test_init_must_fit(dataset: Path, tiny_model: TinyModel, run: Run, tmp_path:
     assert "length 256" in run(*words, other, expect=1).stderr
     assert "--from-scratch" in run(*words, file, "--from-scratch", expect=2).stderr
     assert "no such file" in run(*words, tmp_path / "gone", expect=1).stderr
-
-
-def test_best_adapter_is_named_beside_the_last(dataset: Path, run: Run, tmp_path: Path) -> None:
-    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--validation", 0.4)
-    result = run(*words)
-    best = tmp_path / "out/adapter-best.safetensors"
-    assert f"best      {best}: step 6" in result.stdout
-    (summary,) = json_lines(run(*words, "--resume", "--json"))[-1:]
-    assert summary["best"]["path"] == str(best)
-    assert "adapter-best.safetensors" in (tmp_path / "out/report.html").read_text()
 
 
 def test_8_bit_adamw_is_refused_before_anything_is_embedded(
@@ -280,14 +298,13 @@ def test_output_folder_is_locked(dataset: Path, run: Run, tmp_path: Path) -> Non
 
 
 def test_warning_if_the_base_changed_after_training(
-    dataset: Path, tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
+    trained: Trained, tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
 ) -> None:
-    run("finetune", dataset, *SMALL, "-o", tmp_path / "out")
     changed = shutil.copytree(tiny_model.base, tmp_path / "changed")
     (weights,) = (changed / "unet").glob("*.safetensors")
     tensors = load_file(weights)
     save_file({name: tensor + 0.01 for name, tensor in tensors.items()}, weights)
-    words = ("tag", "--model", "tiny", "--adapter", tmp_path / "out/adapter.safetensors")
+    words = ("tag", "--model", "mine")
     tracks = library.root / "Two Discs"
     assert "other weights" not in run(*words, tracks).stderr
     assert "other weights" in run(*words, "--base", changed, "--force", tracks).stderr
@@ -329,26 +346,28 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def process(*arguments: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "covergen", *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def kill_after_step(step: int, *arguments: object) -> None:
+    """Kill a covergen after a step."""
+    command = [sys.executable, "-m", "covergen", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if json.loads(line).get("step") == step:
+                running.kill()
 
 
-def stop_after(running: "subprocess.Popen[str]", step: int, stop: signal.Signals) -> str:
-    """Send a signal after a step; return stderr."""
-    assert running.stdout is not None
-    for line in running.stdout:
-        if json.loads(line).get("step") == step:
-            running.send_signal(stop)
-            break
-    _, error = running.communicate(timeout=60)
-    assert "Traceback" not in error
-    return error
+@contextmanager
+def ctrl_c_after_step(step: int) -> Iterator[None]:
+    update = Learner.update
+
+    def update_and_stop(self: Learner) -> None:
+        update(self)
+        if self.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "update", update_and_stop)
+        yield
 
 
 @pytest.mark.processes
@@ -359,14 +378,12 @@ def test_killed_and_interrupted_training_resumes_to_the_same_adapter(
     run(*words, "-o", tmp_path / "whole/out")
     stopped = ("-o", tmp_path / "stopped/out")
 
-    running = process(*words, *stopped)
-    stop_after(running, 11, signal.SIGKILL)
+    kill_after_step(11, *words, *stopped)
     assert not (tmp_path / "stopped/out/adapter.safetensors").exists()
 
-    running = process(*words, *stopped, "--resume")
-    error = stop_after(running, 12, signal.SIGINT)
-    assert running.returncode == 130
-    assert "progress is saved" in error
+    with ctrl_c_after_step(12):
+        error = run(*words, *stopped, "--resume", expect=130).stderr
+    assert "Interrupted" in error
     assert "--resume" in error
     assert (tmp_path / "stopped/out/report.html").is_file()
 
@@ -457,19 +474,17 @@ def test_usage_errors_do_not_import_torch(dataset: Path, run: Run) -> None:
 
 
 def test_existing_trainings_and_models_are_not_overwritten(
-    dataset: Path, run: Run, tmp_path: Path
+    trained: Trained, run: Run, tmp_path: Path
 ) -> None:
-    words = ("finetune", dataset, *SMALL, "-o", tmp_path / "out", "--save-as", "mine")
-    run(*words)
-    before = (tmp_path / "out/adapter.safetensors").read_bytes()
+    words = (*trained.words, "-o", trained.output)
+    before = (trained.output / "adapter.safetensors").read_bytes()
     assert "--resume" in run(*words, "--seed", 1, expect=2).stderr
-    assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
     again = run(*words, "--resume")
     assert "already finished" in again.stderr
     assert "saved" not in again.stdout
-    assert (tmp_path / "out/adapter.safetensors").read_bytes() == before
     assert "seed" in run(*words, "--resume", "--seed", 1, expect=2).stderr
-    elsewhere = ("finetune", dataset, *SMALL, "-o", tmp_path / "other", "--save-as", "mine")
+    assert (trained.output / "adapter.safetensors").read_bytes() == before
+    elsewhere = (*trained.words, "-o", tmp_path / "other", "--max-steps", 1)
     assert "--force" in run(*elsewhere, expect=2).stderr
     run(*elsewhere, "--force")
     shown = json_lines(run("models", "show", "mine", "--json"))[0]

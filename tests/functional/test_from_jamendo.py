@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from covergen.datasets.folder import read_dataset
-from tests.functional.conftest import Run, ctrl_c_after_an_album, json_lines
+from tests.functional.conftest import Run, json_lines
 from tests.jamendo_server import CLIENT_ID, FakeJamendo, make_song, running
 
 
@@ -126,22 +125,3 @@ def test_client_id_is_read_from_either_variable_and_never_shown(
     assert ids(tmp_path) == ["1", "2"]
     for path in (*tmp_path.rglob("*"), *home.rglob("*")):
         assert path.is_dir() or CLIENT_ID.encode() not in path.read_bytes()
-
-
-def test_stopped_run_continues_without_repeating_downloads(
-    jamendo: FakeJamendo, run: Run, tmp_path: Path
-) -> None:
-    with ctrl_c_after_an_album("collected"):
-        stopped = run(*command(jamendo, tmp_path, "--pairs", 4), expect=130)
-    assert "Run the same command again to continue" in stopped.stderr
-    done = ids(tmp_path)
-    assert 1 <= len(done) < 4
-    jamendo.asked.clear()
-    run(*command(jamendo, tmp_path, "--pairs", 4))
-    assert ids(tmp_path) == ["1", "2", "3", "4"]
-    for track in done:
-        assert not {f"audio/{track}", f"image/{track}"} & set(jamendo.asked)
-    dataset = read_dataset(tmp_path)
-    assert len(dataset.pairs) == 4
-    assert not dataset.problems
-    assert not list(tmp_path.rglob(".covergen-*"))

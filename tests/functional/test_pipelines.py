@@ -89,13 +89,6 @@ def test_pipeline_cannot_be_trained(
     assert "'xl' cannot be trained: adapters need a base like Stable Diffusion" in result.stderr
 
 
-def test_setting_that_a_pipeline_lacks_is_refused_before_painting(
-    library: Library, run: Run, models: Path
-) -> None:
-    result = run("tag", "-y", "--model", "xl", "--reuse", 2, library.root, expect=2)
-    assert "'reuse' does not apply to this model" in result.stderr
-
-
 def test_quality_applies_to_the_steps_of_a_pipeline(
     library: Library, run: Run, models: Path, tmp_path: Path
 ) -> None:

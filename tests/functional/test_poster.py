@@ -80,16 +80,13 @@ def test_a_style_selects_the_family_of_a_poster(library: Library, run: Run, tmp_
     assert "record grooves" in result.output
 
 
-@pytest.mark.parametrize("given", ["as options", "in config.toml", "by the model"])
+@pytest.mark.parametrize("given", ["as options", "by the model"])
 def test_several_styles_are_distributed_over_albums_and_recorded(
     given: str, library: Library, run: Run, home: Path
 ) -> None:
     options: tuple[str, ...] = ("--model", "poster")
     if given == "as options":
         options += ("--style", "op art", "--style", "ink brush")
-    elif given == "in config.toml":
-        config = '[tag]\nstyle = ["op art", "ink brush"]\n'
-        (home / "config/covergen/config.toml").write_text(config)
     else:
         (home / "config/covergen/models.toml").write_text(STYLED)
         options = ("--model", "styled")

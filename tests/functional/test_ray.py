@@ -22,20 +22,23 @@ from PIL import Image
 
 from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.cli.main import cli
-from covergen.core.album import Action, Album, AlbumPlan, Track
+from covergen.core.album import Action, AlbumPlan
+from covergen.core.cover import Cover
 from covergen.core.errors import ModelError
 from covergen.core.reasons import Reason
 from covergen.library.pictures_in_files import read_pictures
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress
-from covergen.pipeline.events import AlbumDone, Painting, TrackEmbedded, WorkerUnfit
+from covergen.pipeline.events import Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
 from covergen.pipeline.time_estimate import Meter
+from tests.home import run_at_home
 from tests.media import encode
 from tests.ray_worker import InstantWorker
+from tests.values import make_album
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +58,13 @@ pytestmark = pytest.mark.ray
 _ALBUMS = 8
 _MARK = "TEST_OF_RAY"  # an environment variable that every process of a command inherits
 _STORE_BYTES = 80 << 20
+# A machine that is gone counts as lost after 4 seconds at most, instead of a minute.
+_NOTICE_SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 2,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +87,12 @@ def cluster() -> Iterator[Cluster]:
     """A cluster with a head that computes nothing. Its processes bear the mark "cluster"."""
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 0, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+    head = {
+        "num_cpus": 0,
+        "object_store_memory": _STORE_BYTES,
+        "include_dashboard": False,
+        "_system_config": _NOTICE_SOON,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(_MARK, "cluster")
         cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -160,10 +175,7 @@ def local(
 ) -> dict[str, NDArray[np.int16]]:
     """The pictures that the local engine paints."""
     library = Path(shutil.copytree(originals, tmp_path_factory.mktemp("local") / "library"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CACHE", "CONFIG", "STATE", "DATA"):
-            patch.setenv(f"XDG_{name}_HOME", str(library.parent / name.lower()))
-        _tag_locally(library, tiny_model)
+    run_at_home(library.parent, *_arguments(library, tiny_model))
     return _pictures(library)
 
 
@@ -251,7 +263,7 @@ def test_an_interrupted_run_leaves_no_worker_and_is_finished_by_the_other_engine
 
 
 def test_a_killed_run_takes_the_ray_that_it_started_with_it(
-    originals: Path, local: dict[str, NDArray[np.int16]], tiny_model: TinyModel, tmp_path: Path
+    originals: Path, tiny_model: TinyModel, tmp_path: Path
 ) -> None:
     library = _copy(originals, tmp_path, "killed")
     command = _Command.tag(library, tiny_model)
@@ -260,29 +272,6 @@ def test_a_killed_run_takes_the_ray_that_it_started_with_it(
     command.finish()
     # Ray's own agents take up to a minute to notice.
     assert _eventually(lambda: not _processes("killed", spared=b"Agent"))
-    _tag_locally(library, tiny_model)
-    _assert_same(_pictures(library), local)
-
-
-@pytest.mark.usefixtures("machine")
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_an_album_whose_folder_is_gone_does_not_stop_the_others(
-    cluster: Cluster, originals: Path, tiny_model: TinyModel
-) -> None:
-    gone, here = (_plan(number, originals / folder) for number, folder in enumerate(("gone", "0")))
-    events: list[Event] = []
-    with closing(EmbeddingCache()) as store:
-        embedded = embed_plans(
-            iter([gone, here]),
-            _options(cluster, tiny_model, "cpu"),
-            store,
-            emit=events.append,
-            check_interrupted=lambda: None,
-        )
-        assert [one.plan for one in embedded] == [here]
-    (failed,) = (event for event in events if isinstance(event, AlbumDone))
-    assert failed.plan == gone
-    assert [outcome.reason for outcome in failed.outcomes] == [Reason.UNREADABLE]
 
 
 def _options(cluster: Cluster, model: TinyModel, device: str = "auto") -> PaintOptions:
@@ -331,6 +320,7 @@ class _Reports(InstantWorker):
         return {1: Progress(embedded=1, painted=0.25)}
 
     def work(self, orders: Sequence[Order], number: int) -> Worked:
+        assert not orders[0].folders, "gone for the driver, it is not asked for"
         for _ in range(2):
             self._asked.acquire(timeout=5)
         return super().work(orders, number)
@@ -348,9 +338,7 @@ def _by_value() -> Iterator[None]:
 
 
 def _plan(number: int, folder: Path = Path()) -> AlbumPlan:
-    path = folder / "song.flac"
-    track = Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False)
-    album = Album(key=str(number), folder=folder, title="", artist="", date="", tracks=(track,))
+    album = make_album(folder, "song.flac", key=str(number))
     return AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
 
 
@@ -434,14 +422,25 @@ def test_small_painters_share_a_gpu_and_none_is_used_with_the_device_cpu(
 
 @pytest.mark.usefixtures("machine", "_by_value")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_progress_is_shown_before_a_chunk_is_done(
+def test_progress_is_shown_before_a_chunk_is_done_and_albums_can_be_embedded_alone(
     cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_driver, "Worker", _Reports)
     run = _Run(_options(cluster, tiny_model, "cpu"))
-    (_,) = run.covers(map(_plan, range(1)))
+    (_,) = run.covers(iter([_plan(0, Path("gone"))]))
     assert [e.albums for e in run.events if isinstance(e, Painting)] == [0.25, 0.75]
     assert run.counted(TrackEmbedded) == 1
+
+    monkeypatch.setattr(ray_driver, "Worker", InstantWorker)
+    with closing(EmbeddingCache()) as store:
+        embedded = embed_plans(
+            map(_plan, range(3)),
+            run.options,
+            store,
+            emit=lambda _: None,
+            check_interrupted=lambda: None,
+        )
+        assert [one.plan.album.key for one in embedded] == ["0", "1", "2"]
 
 
 @pytest.mark.usefixtures("_by_value")
@@ -451,11 +450,11 @@ def test_a_machine_that_joins_takes_over_from_one_that_is_lost(
 ) -> None:
     monkeypatch.setattr(ray_driver, "Worker", _Gpus)
     run = _Run(_options(cluster, tiny_model, "cpu"))
-    covers = run.covers(map(_plan, range(30)))
+    covers = run.covers(map(_plan, range(12)))
     first = next(covers).provenance.device
     cluster.add_node(num_cpus=2, object_store_memory=_STORE_BYTES)
     cluster.remove_node(machine, allow_graceful=False)
     *_, last = covers
-    assert last.provenance.album_key == "29"
+    assert last.provenance.album_key == "11"
     assert last.provenance.device != first
-    assert run.counted(TrackEmbedded) == 30
+    assert run.counted(TrackEmbedded) == 12

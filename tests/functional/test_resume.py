@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from covergen.core.cover_encoding import read_provenance
 from covergen.diffusion import sampler
 from covergen.journal import restore
-from covergen.library.pictures_in_files import read_pictures
 from covergen.library.writing import rewrite, sidecar
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, picture_bytes, put_picture
+from tests.media.oracle import front_cover
 
 TAG = ("tag", "--yes", "--model", "tiny", "--batch-size", 3)
 
@@ -65,11 +66,6 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(sampler, "_paint_batch", counted)
     return sizes
-
-
-def front_cover(path: Path) -> bytes:
-    (cover,) = (p.data for p in read_pictures(path, "mp3") if p.kind == 3)
-    return cover
 
 
 def folders(library: Library) -> list[Path]:
@@ -211,9 +207,7 @@ def test_what_a_failing_disk_kept_out_is_written_by_the_next_run(
     folder = library.root / "Sampler"
     before = snapshot(folder)
 
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    refuse = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     with monkeypatch.context() as patch:
         patch.setattr(sidecar, "_give_name", refuse)
         run(*TAG, "--sidecar", folder, expect=1)

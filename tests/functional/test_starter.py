@@ -62,12 +62,8 @@ def test_words_that_the_starter_does_not_know_are_named(
 def test_happy_music_gives_lighter_and_more_colorful_covers_than_sad_music(
     music: Path, run: Run, tmp_path: Path
 ) -> None:
-    for seed in (0, 1):
-        run("generate", music, "-o", tmp_path / str(seed), "--steps", 10, "--seed", seed)
-    sad, happy = (
-        np.mean([measured(tmp_path / seed, mood) for seed in "01"], axis=0)
-        for mood in ("sad", "happy")
-    )
+    run("generate", music, "-o", tmp_path, "--steps", 6)
+    sad, happy = (measured(tmp_path, mood) for mood in ("sad", "happy"))
     lightness, chroma = happy[:2] - sad[:2]
     assert lightness > 15
     assert chroma > 15

@@ -22,9 +22,9 @@ from covergen.pipeline.write_album import Writer, write_album
 from tests.functional.conftest import Run, json_lines, snapshot
 from tests.media import Library, picture_bytes, put_picture
 from tests.unit.journal.test_lock import holder
-from tests.unit.library.journalled import PROVENANCE, open_run
+from tests.unit.library.journalled import open_run
 from tests.unit.library.written import track
-from tests.values import make_album
+from tests.values import PROVENANCE, make_album
 
 TAG = ("tag", "--yes", "--model", "tiny")
 OLD = picture_bytes("jpeg", 300, (9, 99, 200))

@@ -150,13 +150,13 @@ def test_starter_paints_from_the_words_of_its_probe(
 ) -> None:
     track = library.every_container["mp3"]
     pictures = {}
-    for style in ("", "ink brush", "op art"):
+    for style in ("", "ink brush"):
         out = tmp_path / f"style {style}.png"
         options = ("--adapter", "none", "--steps", 2, "--style", style)
         run("generate", track, "-o", out, "--model", "starter", *options)
         pictures[style] = np.asarray(Image.open(out))
-        assert provenance(out)["prompt"].startswith(f"{style}, " if style else "")
-    assert np.abs(pictures["op art"].astype(int) - pictures["ink brush"]).mean() > 1
+        assert provenance(out)["prompt"].startswith(f"{style}, ") is bool(style)
+    assert np.abs(pictures[""].astype(int) - pictures["ink brush"]).mean() > 1
 
 
 def test_models_that_draw_by_rules_have_no_words_to_leave_out(library: Library, run: Run) -> None:

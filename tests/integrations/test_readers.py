@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 import taglib
-from click.testing import CliRunner
 
-from covergen.cli.main import cli
 from covergen.library.pictures_in_files import read_pictures
+from tests.home import run_at_home
 from tests.integrations.environments import node_modules_with, python_with
 from tests.integrations.mpd import Mpd, running_mpd
 from tests.media import CONTAINERS, EXTENSION, encode, picture_bytes, put_picture
@@ -69,12 +68,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Tagged:
                 for kind in (3,) if name == "mp4" else (3, 4):  # MP4 has no types
                     put_picture(path, name, picture_bytes("png", 24, (kind, 0, 0)), kind=kind)
             container[path] = name
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("CACHE", "CONFIG", "STATE", "DATA"):
-            patch.setenv(f"XDG_{name}_HOME", str(folder / name))
-        words = ["tag", "--model", "poster", "--force", "--sidecar", str(folder / "music")]
-        result = CliRunner().invoke(cli, words, prog_name="covergen", catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    run_at_home(folder, "tag", "--model", "poster", "--force", "--sidecar", folder / "music")
     embedded = {
         path: _sha256(read_pictures(path, name)[0].data) for path, name in container.items()
     }

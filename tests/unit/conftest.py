@@ -7,7 +7,13 @@ import pytest
 from tests.media import encode
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A short FLAC file without tags."""
+    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.2).read_bytes()
+
+
+@pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("original") / "song.flac"
     return encode(path, "flac", seconds=0.5, tags={"title": "T", "artist": "A"}).read_bytes()

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covergen.core.album import Album, AlbumEmbedding, AlbumPlan
 from covergen.core.cover import Cover
@@ -343,12 +343,10 @@ class _Driver:
                 self._tell(event)
 
     def _dismiss(self, worker: _Lent, failure: Failure) -> None:
-        """Give the chunks of an unfit worker to others. Raises ModelError if no other is left."""
+        """Give the chunks of an unfit worker to others, which may have yet to be asked for."""
         worker.started, worker.unfit = None, True
         if not any(one.started for one in self._workers):
             self._failure, self._failed_at = failure, time.monotonic()
-        if all(one.unfit for one in self._workers):
-            self._give_up(failure)
         why = f"{failure.message} {failure.hint}".strip()
         self._tell(WorkerUnfit(host=failure.host, why=why))
         chunks, worker.chunks = worker.chunks, []
@@ -359,10 +357,8 @@ class _Driver:
         if self._failure is None or any(worker.started for worker in self._workers):
             return
         if time.monotonic() - self._failed_at > _SECONDS_TO_START:
-            self._give_up(self._failure)
-
-    def _give_up(self, failure: Failure) -> NoReturn:
-        raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
+            failure = self._failure
+            raise ModelError(f"On {failure.host}: {failure.message}", hint=failure.hint)
 
     def _tell(self, event: Event) -> None:
         """Emit an event once, whichever worker reports it."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from covergen.core.errors import Interrupted, ModelError
 from covergen.core.reasons import Reason
 from tests.media import encode, picture_bytes, put_picture, put_tags
 from tests.unit.audio.processes import Windows, children
+from tests.values import track_at
 
 
 class FakeEncoder:
@@ -44,11 +46,18 @@ class FakeEncoder:
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def track_at(path: Path) -> Track:
-    stat = path.stat()
-    return Track(
-        path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, container="", has_art=False
-    )
+def decoding() -> set[object]:
+    """Return the running decoder threads and processes."""
+    threads = {thread for thread in threading.enumerate() if thread.name.startswith("decode")}
+    begun = [Path(f"/proc/{child}/cmdline") for child in children(os.getpid())]
+    return threads | {line for line in begun if b"decoder_process" in line.read_bytes()}
+
+
+@pytest.fixture(autouse=True)
+def _no_decoder_is_left() -> Iterator[None]:
+    before = decoding()
+    yield
+    assert decoding() <= before
 
 
 @pytest.fixture
@@ -220,7 +229,6 @@ def test_closing_waits_for_threads(
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert not using
-    assert not decoding()
 
 
 def test_interrupted_run_keeps_finished_embeddings(
@@ -244,18 +252,10 @@ def test_interrupted_run_keeps_finished_embeddings(
     heard = []
     with pytest.raises(Interrupted):
         heard.extend(results)
-    assert not decoding()
     assert 0 < len(vectors(heard)) < 5
     again = FakeEncoder()
     list(run(tracks, again, store))
     assert sum(again.batches) == 10 - sum(encoder.batches)
-
-
-def decoding() -> list[object]:
-    """Return the running decoder threads and processes."""
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
-    begun = [Path(f"/proc/{child}/cmdline") for child in children(os.getpid())]
-    return [*threads, *(line for line in begun if b"decoder_process" in line.read_bytes())]
 
 
 def test_failing_encoder_ends_the_run(tracks: list[Track], store: EmbeddingCache) -> None:
@@ -265,16 +265,12 @@ def test_failing_encoder_ends_the_run(tracks: list[Track], store: EmbeddingCache
 
     with pytest.raises(ModelError):
         list(run(tracks, Failing(), store))
-    assert not decoding()
 
 
 def test_bug_is_raised(
     tracks: list[Track], store: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Decoder, path: Path, windows: int) -> str:
-        raise RuntimeError(self, path, windows)
-
-    monkeypatch.setattr(Decoder, "read", broken)
+    monkeypatch.setattr(Decoder, "read", Mock(side_effect=RuntimeError))
     with pytest.raises(RuntimeError):
         list(run(tracks, FakeEncoder(), store))
 

@@ -13,22 +13,16 @@ import pytest
 from covergen.audio import embedding_cache as store_module
 from covergen.audio.embedding_cache import EmbeddingCache, stored_embeddings
 from covergen.core.album import Track
+from tests.values import track_at
 
 VECTOR = np.array([0.6, -0.8, 1e-30], dtype=np.float32)
-
-
-def track_at(path: Path) -> Track:
-    stat = path.stat()
-    return Track(
-        path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns, container="mp3", has_art=False
-    )
 
 
 @pytest.fixture
 def track(tmp_path: Path) -> Track:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"abc")
-    return track_at(path)
+    return track_at(path, "mp3")
 
 
 @pytest.fixture
@@ -71,7 +65,7 @@ def test_carry_over_keeps_the_embedding_after_a_write(path: Path, track: Track) 
         track.path.write_bytes(b"abcdef")
         os.utime(track.path, ns=(5, 5))
         store.carry_over(track)
-        assert store.find(track_at(track.path), 3, "tower") is not None
+        assert store.find(track_at(track.path, "mp3"), 3, "tower") is not None
         assert store.find(track, 3, "tower") is None
 
 
@@ -79,7 +73,7 @@ def test_carry_over_ignores_changes_by_other_programs(path: Path, track: Track) 
     with closing(EmbeddingCache(path)) as store:
         store.put(track, 3, "key", "tower", VECTOR)
         track.path.write_bytes(b"other music")
-        changed = track_at(track.path)
+        changed = track_at(track.path, "mp3")
         store.carry_over(changed)
         assert store.find(changed, 3, "tower") is None
         track.path.unlink()
@@ -90,8 +84,8 @@ def test_undecodable_file_names_are_found(path: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"\xff\xe9.mp3")
     odd.write_bytes(b"")
     with closing(EmbeddingCache(path)) as store:
-        store.put(track_at(odd), 3, "key", "tower", VECTOR)
-        assert store.find(track_at(odd), 3, "tower") is not None
+        store.put(track_at(odd, "mp3"), 3, "key", "tower", VECTOR)
+        assert store.find(track_at(odd, "mp3"), 3, "tower") is not None
 
 
 def test_damage_found_later_is_recovered_from(path: Path, track: Track) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -32,10 +33,12 @@ def test_no_other_module_has_an_atomic_writer_of_its_own() -> None:
     assert found == {"atomic_write.py"}
 
 
-def test_replaces_an_existing_file(tmp_path: Path) -> None:
-    for data in (b"old and long", b"new"):
-        write_whole(tmp_path / "file", data)
-        assert (tmp_path / "file").read_bytes() == data
+def test_replaces_an_existing_file_for_those_who_open_it_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old and long")
+    with (tmp_path / "file").open("rb") as opened_before:
+        write_whole(tmp_path / "file", b"new")
+        assert opened_before.read() == b"old and long"
+    assert (tmp_path / "file").read_bytes() == b"new"
     assert names(tmp_path) == ["file"]
 
 
@@ -141,9 +144,7 @@ def test_a_temporary_is_not_locked_where_that_prevents_writing(
 def test_a_temporary_that_cannot_be_deleted_is_removed_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
+    failing = Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO)))
     with monkeypatch.context() as patch, temporary(tmp_path) as path:
         patch.setattr(Path, "unlink", failing)
     assert path.exists()

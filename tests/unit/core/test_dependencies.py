@@ -41,17 +41,9 @@ def test_broken_torchaudio_stops_the_demo_with_a_repair_command(tmp_path: Path) 
     assert not (tmp_path / "demo").exists()
 
 
-@pytest.mark.parametrize(
-    ("package", "error"),
-    [
-        ("click", "ImportError"),
-        ("click", "RuntimeError"),
-    ],
-)
-def test_broken_package_is_reported(package: str, error: str, tmp_path: Path) -> None:
-    (tmp_path / "a.mp3").touch()
-    code = f"raise {error}('it is broken')"
-    message = run_with_broken(package, code, tmp_path, "tag", "--dry-run", tmp_path)
+def test_broken_package_is_reported(tmp_path: Path) -> None:
+    code = "raise RuntimeError('it is broken')"
+    message = run_with_broken("click", code, tmp_path, "runs")
     assert "cannot be imported (it is broken)" in message
 
 

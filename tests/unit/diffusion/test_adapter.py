@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -106,9 +107,7 @@ def test_saving_is_deterministic_and_atomic(
     before = paths[0].read_bytes()
     assert {path.read_bytes() for path in paths} == {before}
 
-    def no_space(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    no_space = Mock(side_effect=OSError(28, "No space left on device"))
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", no_space)
         with pytest.raises(ModelError, match="No space left on device"):

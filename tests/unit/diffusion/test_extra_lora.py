@@ -9,18 +9,16 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     LCMScheduler,
-    SchedulerMixin,
     StableDiffusionPipeline,
-    TCDScheduler,
 )
 from safetensors.torch import load_file, save_file
 
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import AdapterError, ModelError
 from covergen.diffusion.batches import Pictures
-from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.painter import Painter
 from covergen.diffusion.quiet import quiet
-from covergen.diffusion.sampler import paint
+from tests.painting import load, paint_all
 from tests.plain_diffusion import difference, embeddings, merged_unet
 from tests.tiny_base import make_tiny_adapter
 from tests.tiny_lora import make_tiny_lora
@@ -28,6 +26,7 @@ from tests.tiny_pipelines import make_tiny_decoder
 
 SEEDS = (3, 4)
 STYLE = "red sand"
+SAMPLING = Sampling(steps=4, guidance=1.5, scheduler="lcm")
 
 
 @pytest.fixture(scope="module")
@@ -46,63 +45,30 @@ def loras(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Pat
     ]
 
 
-@pytest.fixture(scope="module")
-def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_decoder(tmp_path_factory.mktemp("decoder"))
-
-
-def load(
-    base: Path,
-    adapter: Path,
-    *,
-    loras: Sequence[tuple[Path, float]] = (),
-    vae: Path | None = None,
-    styles: Sequence[str] = (),
-) -> Painter:
-    return load_painter(
-        base,
-        adapter,
-        d_audio=512,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-        loras=loras,
-        vae=vae,
-        styles=styles,
-    )
-
-
-def pictures(painter: Painter, sampling: Sampling) -> Pictures:
+def pictures(painter: Painter) -> Pictures:
     requests = [
         PaintRequest(vector=vector, seed=seed)
         for vector, seed in zip(embeddings(len(SEEDS)), SEEDS, strict=True)
     ]
-    return np.stack(
-        list(paint(painter, requests, sampling, batch_size=2, check_interrupted=lambda: None))
-    )
+    return paint_all(painter, requests, SAMPLING)
 
 
 @torch.no_grad()
 def plain_pictures(
-    base: Path,
-    adapter: Path,
-    loras: Sequence[tuple[Path, float]],
-    scheduler: type[SchedulerMixin],
-    sampling: Sampling,
-    **options: object,
+    base: Path, adapter: Path, loras: Sequence[tuple[Path, float]], decoder: Path
 ) -> Pictures:
     """Paint with diffusers' pipeline and its own LoRA loader, on a UNet merged by hand."""
     with quiet():
         pipeline = StableDiffusionPipeline.from_pretrained(
-            base, unet=merged_unet(base, adapter), **options
+            base, unet=merged_unet(base, adapter), vae=AutoencoderTiny.from_pretrained(decoder)
         )
         for number, (file, _) in enumerate(loras):
             pipeline.load_lora_weights(
                 file.parent, weight_name=file.name, adapter_name=f"lora{number}"
             )
-        if loras:
-            names = [f"lora{number}" for number in range(len(loras))]
-            pipeline.set_adapters(names, [weight for _, weight in loras])
-        pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+        names = [f"lora{number}" for number in range(len(loras))]
+        pipeline.set_adapters(names, [weight for _, weight in loras])
+        pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         vectors = torch.from_numpy(np.stack(embeddings(len(SEEDS))))
         projection = load(base, adapter).projection
@@ -111,39 +77,22 @@ def plain_pictures(
             negative_prompt_embeds=pipeline.encode_prompt(
                 "", torch.device("cpu"), 1, do_classifier_free_guidance=False
             )[0].repeat(len(SEEDS), 1, 1),
-            num_inference_steps=sampling.steps,
-            guidance_scale=sampling.guidance,
+            num_inference_steps=SAMPLING.steps,
+            guidance_scale=SAMPLING.guidance,
             generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
-            eta=0.3,  # the default of TCD, which the pipeline replaces by 0
         ).images
     return np.stack([np.asarray(image) for image in images])
 
 
-@pytest.mark.parametrize(
-    ("name", "scheduler", "steps", "guidance"),
-    [("lcm", LCMScheduler, 4, 1.5), ("tcd", TCDScheduler, 5, 0.0)],
-)
-def test_loras_stack_with_the_adapter_as_in_diffusers(
-    sd1: Path,
-    adapter: Path,
-    loras: list[tuple[Path, float]],
-    name: str,
-    scheduler: type[SchedulerMixin],
-    steps: int,
-    guidance: float,
+def test_loras_and_decoder_are_used_as_in_diffusers(
+    sd1: Path, adapter: Path, loras: list[tuple[Path, float]], tmp_path: Path
 ) -> None:
-    sampling = Sampling(steps=steps, guidance=guidance, scheduler=name)
-    expected = plain_pictures(sd1, adapter, loras, scheduler, sampling)
-    assert difference(pictures(load(sd1, adapter, loras=loras), sampling), expected) <= 1
-    assert difference(pictures(load(sd1, adapter, loras=loras[:1]), sampling), expected) > 1
-    assert difference(pictures(load(sd1, adapter, loras=loras[1:]), sampling), expected) > 1
-
-
-def test_tiny_decoder_replaces_the_vae(sd1: Path, adapter: Path, decoder: Path) -> None:
-    sampling = Sampling(steps=2, guidance=3.0, scheduler="lcm")
-    vae = AutoencoderTiny.from_pretrained(decoder)
-    expected = plain_pictures(sd1, adapter, (), LCMScheduler, sampling, vae=vae)
-    assert difference(pictures(load(sd1, adapter, vae=decoder), sampling), expected) <= 1
+    decoder = make_tiny_decoder(tmp_path / "decoder")
+    expected = plain_pictures(sd1, adapter, loras, decoder)
+    assert difference(pictures(load(sd1, adapter, loras=loras, vae=decoder)), expected) <= 1
+    for fewer in (loras[:1], loras[1:]):
+        assert difference(pictures(load(sd1, adapter, loras=fewer, vae=decoder)), expected) > 1
+    assert difference(pictures(load(sd1, adapter, loras=loras)), expected) > 1
 
 
 def test_decoder_of_other_latents_is_an_error(sd1: Path, adapter: Path, tmp_path: Path) -> None:

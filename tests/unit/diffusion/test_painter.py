@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import AdapterError
-from covergen.diffusion.painter import load_painter
-from covergen.diffusion.sampler import paint
+from tests.painting import load, paint_all
 from tests.plain_diffusion import (
     difference,
     embeddings,
@@ -57,10 +56,10 @@ def test_reference_adapters_paint_the_same_pictures(
         steps=10,
         guidance=guidance,
     )
-    painter = load_painter(sd1, adapter, d_audio=d_audio, device=CPU, dtype=torch.float32)
+    painter = load(sd1, adapter, d_audio=d_audio)
     wanted = [PaintRequest(vector=v, seed=s) for v, s in zip(vectors, seeds, strict=True)]
     sampling = Sampling(steps=10, guidance=guidance, scheduler="ddpm")
-    pictures = list(paint(painter, wanted, sampling, batch_size=2, check_interrupted=lambda: None))
+    pictures = paint_all(painter, wanted, sampling)
     assert painter.adapter.empty_prompt == "masked"
     assert difference(pictures, expected) <= 2
 
@@ -78,9 +77,9 @@ def test_adapters_are_checked_before_the_base_is_loaded(
 
     monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", fail)
     with pytest.raises(AdapterError, match="does not fit the base"):
-        load_painter(sd1, adapter, d_audio=512, device=CPU, dtype=torch.float32)
+        load(sd1, adapter)
     with pytest.raises(AdapterError, match="NaN or infinite"):
-        load_painter(sd1, broken, d_audio=512, device=CPU, dtype=torch.float32)
+        load(sd1, broken)
 
 
 def damage_last_value(path: Path) -> None:

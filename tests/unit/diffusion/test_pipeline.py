@@ -147,24 +147,6 @@ def test_steps_are_reported_and_can_be_interrupted(folder: Path) -> None:
     assert steps == [(3, pytest.approx(1 / 3)), (3, pytest.approx(2 / 3))]
 
 
-def test_out_of_memory_halves_the_batch(sdxl: Path) -> None:
-    painter = load(sdxl)
-    sizes: list[int] = []
-
-    def fill(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
-        sizes.append(len(inputs[0]))
-        if sizes[-1] > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    expected = paint(painter)
-    painter.pipeline.unet.register_forward_pre_hook(fill)
-    assert difference(paint(painter), expected) <= 1
-    assert sizes == [6, *[2] * 6]  # guidance doubles sizes
-    painter.pipeline.unet.register_forward_pre_hook(lambda *_: fill(None, (torch.empty(3),)))
-    with pytest.raises(ModelError, match="not even one picture fits"):
-        paint(painter, PROMPTS[:1])
-
-
 def test_negative_prompt_is_passed_on_or_refused(sdxl: Path, tmp_path: Path) -> None:
     negative = plain_pictures(plain_pipeline(sdxl), negative_prompt=["red"] * 3)
     painter = load(sdxl, negative="red")

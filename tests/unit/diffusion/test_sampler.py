@@ -18,7 +18,6 @@ from diffusers import (
     PNDMScheduler,
     SchedulerMixin,
     UNet2DConditionModel,
-    UniPCMultistepScheduler,
 )
 from numpy.typing import NDArray
 from safetensors.torch import load_file
@@ -28,8 +27,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from covergen.core.cover import SCHEDULERS, PaintRequest, Sampling
 from covergen.core.errors import Interrupted, ModelError, UsageError
-from covergen.diffusion.painter import Painter, load_painter
+from covergen.diffusion.painter import Painter
 from covergen.diffusion.sampler import paint, paint_batches
+from tests.painting import load, paint_all
 from tests.plain_diffusion import (
     difference,
     embeddings,
@@ -44,7 +44,6 @@ WEAK = Sampling(steps=4, guidance=3.0, scheduler="ddim")
 STYLES = ("ab", "a longer style", "")
 TRAILING = {"timestep_spacing": "trailing"}
 SCHEDULER_CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
-    "ddim": (DDIMScheduler, {}),
     "ddpm": (DDPMScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, TRAILING),
     "dpm++sde": (
@@ -53,7 +52,6 @@ SCHEDULER_CLASSES: dict[str, tuple[type[SchedulerMixin], dict[str, object]]] = {
     ),
     "euler": (EulerDiscreteScheduler, TRAILING),
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
-    "unipc": (UniPCMultistepScheduler, TRAILING),
 }
 
 
@@ -65,13 +63,6 @@ class Case:
     adapter: Path
     painter: Painter
     plain_unet: UNet2DConditionModel
-
-
-def load(
-    base: Path, adapter: Path, *, dtype: torch.dtype = torch.float32, styles: Sequence[str] = ()
-) -> Painter:
-    device = torch.device("cpu")
-    return load_painter(base, adapter, d_audio=512, device=device, dtype=dtype, styles=styles)
 
 
 def make_case(base: Path, folder: Path, tokens: int) -> Case:
@@ -104,18 +95,6 @@ def requests(count: int) -> list[PaintRequest]:
     return [PaintRequest(vector=v, seed=100 + i) for i, v in enumerate(embeddings(count))]
 
 
-def paint_all(
-    painter: Painter,
-    wanted: Sequence[PaintRequest],
-    sampling: Sampling = DDIM,
-    batch_size: int | None = None,
-) -> NDArray[np.uint8]:
-    pictures = paint(
-        painter, wanted, sampling, batch_size=batch_size, check_interrupted=lambda: None
-    )
-    return np.stack(list(pictures))
-
-
 def mean_difference(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     return float(np.abs(left.astype(float) - right).mean())
 
@@ -134,12 +113,9 @@ def tokens_by_hand(adapter: Path, vectors: Sequence[NDArray[np.float32]]) -> Ten
     [
         ("sd1_case", "ddpm", 7.5),
         ("sd1_case", "pndm", 7.5),
-        ("sd2_case", "ddim", 7.5),
         ("sd2_case", "dpm++", 7.5),
         ("sd2_case", "dpm++sde", 7.5),
-        ("sd2_case", "unipc", 7.5),
-        ("sd2_case", "dpm++", 1.0),
-        ("sd2_case", "euler", 7.5),
+        ("sd2_case", "euler", 1.0),
     ],
 )
 def test_pictures_match_stable_diffusion_pipeline(
@@ -187,7 +163,7 @@ def paint_alone(case: Case, request: PaintRequest, conditional: Tensor) -> NDArr
 def test_unused_positions_of_the_prompt_are_masked(sd2: Path, tmp_path: Path) -> None:
     case = make_case(sd2, tmp_path, tokens=20)
     wanted = requests(2)
-    pictures = paint_all(case.painter, wanted)
+    pictures = paint_all(case.painter, wanted, DDIM)
     for picture, request in zip(pictures, wanted, strict=True):
         expected = paint_alone(case, request, tokens_by_hand(case.adapter, [request.vector]))
         assert difference(picture, expected) <= 1
@@ -198,7 +174,7 @@ def test_style_tokens_come_before_the_audio_tokens(sd2: Path, tmp_path: Path) ->
     tokenizer = CLIPTokenizer.from_pretrained(sd2 / "tokenizer")
     encoder = CLIPTextModel.from_pretrained(sd2 / "text_encoder").eval()
     wanted = [dataclasses.replace(r, style=s) for r, s in zip(requests(3), STYLES, strict=True)]
-    pictures = paint_all(load(sd2, case.adapter, styles=STYLES[:2]), wanted)
+    pictures = paint_all(load(sd2, case.adapter, styles=STYLES[:2]), wanted, DDIM)
     for picture, request in zip(pictures, wanted, strict=True):
         conditional = tokens_by_hand(case.adapter, [request.vector])
         if request.style:
@@ -209,8 +185,8 @@ def test_style_tokens_come_before_the_audio_tokens(sd2: Path, tmp_path: Path) ->
 
 def test_styles_do_not_affect_requests_without_one(sd2_case: Case) -> None:
     painter = load(sd2_case.base, sd2_case.adapter, styles=STYLES[:2])
-    expected = paint_all(sd2_case.painter, requests(2))
-    assert np.array_equal(paint_all(painter, requests(2)), expected)
+    expected = paint_all(sd2_case.painter, requests(2), DDIM)
+    assert np.array_equal(paint_all(painter, requests(2), DDIM), expected)
     with pytest.raises(UsageError, match="too long: it has 200 tokens"):
         load(sd2_case.base, sd2_case.adapter, styles=["a " * 200])
 
@@ -238,7 +214,7 @@ def test_pictures_depend_on_embedding_and_seed(painter: Painter) -> None:
         PaintRequest(vector=first, seed=2),
         PaintRequest(vector=first, seed=2**64 - 1),
     ]
-    pictures = paint_all(painter, wanted)
+    pictures = paint_all(painter, wanted, DDIM)
     for one in range(4):
         for other in range(one):
             assert mean_difference(pictures[one], pictures[other]) > 5
@@ -326,8 +302,8 @@ def fill_cpu(size: int) -> None:
 def test_out_of_memory_halves_the_batch(before: Callable[[int], None], painter: Painter) -> None:
     wanted = requests(7)
     watched, sizes = watch(painter, before)
-    pictures = paint_all(watched, wanted, batch_size=5)
-    expected = paint_all(painter, wanted, batch_size=2)
+    pictures = paint_all(watched, wanted, DDIM, batch_size=5)
+    expected = paint_all(painter, wanted, DDIM, batch_size=2)
     assert np.array_equal(pictures[:4], expected[:4])
     assert difference(pictures, expected) <= 1
     # Guidance doubles sizes: 5 pictures fail, then come 2, 2, 1 of that batch, and the other 2.
@@ -340,7 +316,7 @@ def test_out_of_memory_with_one_picture_is_an_error(painter: Painter) -> None:
 
     watched, sizes = watch(painter, fail)
     with pytest.raises(ModelError, match="not even one picture fits") as caught:
-        paint_all(watched, requests(3), batch_size=3)
+        paint_all(watched, requests(3), DDIM, batch_size=3)
     assert sizes == [6, 2]
     assert "--dtype" in caught.value.hint
 
@@ -436,7 +412,7 @@ def test_output_that_is_not_finite_is_an_error(sd1_case: Case) -> None:
     with torch.no_grad():
         painter.unet.conv_out.bias.fill_(torch.nan)
     with pytest.raises(ModelError, match="NaN or infinite"):
-        paint_all(painter, requests(1))
+        paint_all(painter, requests(1), DDIM)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -448,4 +424,4 @@ def test_a_single_step_is_possible(scheduler: str, painter: Painter) -> None:
 def test_other_runtime_errors_are_not_caught(painter: Painter) -> None:
     wrong = PaintRequest(vector=np.zeros(3, np.float32), seed=0)
     with pytest.raises(RuntimeError, match="shape"):
-        paint_all(painter, [wrong])
+        paint_all(painter, [wrong], DDIM)

@@ -14,21 +14,16 @@ from torch.nn import functional
 
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.errors import UsageError
-from covergen.diffusion.painter import load_painter
-from covergen.diffusion.sampler import paint
+from tests.painting import load, paint_all
 from tests.plain_diffusion import difference, embeddings, merged_unet, pipeline_pictures
 from tests.tiny_base import make_tiny_adapter
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("base_name", ["sd1", "sd2"])
-def test_prompts_and_negatives_paint_what_the_pipeline_paints(
-    base_name: str, request: pytest.FixtureRequest
-) -> None:
+def test_prompts_and_negatives_paint_what_the_pipeline_paints(sd2: Path) -> None:
     """Without an adapter, pictures are those of StableDiffusionPipeline for the same prompts."""
-    base: Path = request.getfixturevalue(base_name)
-    pipeline = text_pipeline(base)
+    pipeline = text_pipeline(sd2)
     prompts, seeds = ["blue, few", "warm and vivid"], [5, 6]
     expected = [
         np.asarray(
@@ -43,15 +38,15 @@ def test_prompts_and_negatives_paint_what_the_pipeline_paints(
         )
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
-    painter = load_painter(base, None, d_audio=512, device=CPU, dtype=torch.float32, negative="dim")
+    painter = load(sd2, None, negative="dim")
     wanted = [
         PaintRequest(vector=v, seed=s, prompt=p)
         for v, s, p in zip(embeddings(2), seeds, prompts, strict=True)
     ]
     sampling = Sampling(steps=4, guidance=7.5, scheduler="ddim")
-    pictures = list(paint(painter, wanted, sampling, batch_size=2, check_interrupted=lambda: None))
+    pictures = paint_all(painter, wanted, sampling)
     rounded = [(255 * picture).round().astype(np.uint8) for picture in expected]
-    assert difference(np.stack(pictures), np.stack(rounded)) <= 1
+    assert difference(pictures, np.stack(rounded)) <= 1
     assert difference(rounded[0], rounded[1]) > 5
 
 
@@ -70,19 +65,11 @@ def text_pipeline(base: Path) -> StableDiffusionPipeline:
 def test_prompt_that_is_too_long_is_cut_off_but_a_style_is_refused(sd2: Path) -> None:
     """A style is checked before painting; the words after it are then never worth a failed run."""
     with pytest.raises(UsageError, match="too long: it has 200 tokens"):
-        load_painter(sd2, None, d_audio=512, device=CPU, dtype=torch.float32, styles=["a " * 200])
-    painter = load_painter(sd2, None, d_audio=512, device=CPU, dtype=torch.float32)
+        load(sd2, None, styles=["a " * 200])
+    painter = load(sd2, None)
     sampling = Sampling(steps=2, guidance=3.0, scheduler="ddim")
     pictures = [
-        next(
-            paint(
-                painter,
-                [PaintRequest(vector=embeddings(1)[0], seed=1, prompt=prompt)],
-                sampling,
-                batch_size=1,
-                check_interrupted=lambda: None,
-            )
-        )
+        paint_all(painter, [PaintRequest(vector=embeddings(1)[0], seed=1, prompt=prompt)], sampling)
         for prompt in ("a " * 14, "a " * 200)
     ]
     assert np.array_equal(*pictures)
@@ -92,14 +79,10 @@ def test_negative_prompt_takes_the_place_of_the_empty_one(sd1: Path, tmp_path: P
     adapter = make_tiny_adapter(tmp_path / "adapter.safetensors", sd1)
 
     def pictures(**options: str) -> NDArray[np.uint8]:
-        painter = load_painter(
-            sd1, adapter, d_audio=512, device=CPU, dtype=torch.float32, **options
-        )
+        painter = load(sd1, adapter, **options)
         wanted = [PaintRequest(vector=embeddings(1)[0], seed=1)]
         sampling = Sampling(steps=3, guidance=7.5, scheduler="ddim")
-        return np.stack(
-            list(paint(painter, wanted, sampling, batch_size=1, check_interrupted=lambda: None))
-        )
+        return paint_all(painter, wanted, sampling)
 
     plain = pictures()
     assert np.array_equal(plain, pictures(negative=""))

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,8 +22,9 @@ from covergen.journal.recorder import RunRecorder
 from covergen.journal.schema import WriteState
 from covergen.library.writing.exchange import exchange
 from covergen.library.writing.fingerprint import has_fingerprint
-from tests.unit.library.journalled import PROVENANCE, album, open_run, tagged, write
+from tests.unit.library.journalled import album, open_run, tagged, write
 from tests.unit.library.written import JPEG, PNG, large, track
+from tests.values import PROVENANCE
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_run_is_recorded_with_all_details(songs: list[Path], journal: Journal) -
     (found,) = journal.runs()
     assert (found.id, found.action, found.roots) == (1, "tag", (folder,))
     assert found.settings["seed"] == 7
-    assert found.settings["of"]["guidance"] == 1.5
+    assert found.settings["of"]["guidance"] == PROVENANCE.guidance
     assert (found.albums, found.written, found.failed, found.undone) == (2, 3, 2, 0)
     assert found.finished is not None
     assert 0 <= found.finished - found.started < 60
@@ -351,9 +353,7 @@ def test_file_is_not_written_if_it_cannot_be_recorded(song: Path, original: byte
 
 
 def test_io_error_is_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(*_: object) -> bool:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
+    failing = Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO)))
     monkeypatch.setattr(Path, "exists", failing)
     with pytest.raises(JournalError, match=os.strerror(errno.EIO)):
         journal.runs()

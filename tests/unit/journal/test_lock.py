@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -86,9 +87,7 @@ def test_missing_state_folder_does_not_block(music: Path) -> None:
 def test_lock_file_that_cannot_be_deleted_blocks_nobody(
     music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
+    failing = Mock(side_effect=OSError(errno.EROFS, os.strerror(errno.EROFS)))
     with monkeypatch.context() as patch, library_lock("tag", (music,)):
         patch.setattr(Path, "unlink", failing)
     with library_lock("undo", (music,)):

@@ -9,8 +9,9 @@ from covergen.journal.journal import Journal
 from covergen.journal.restore import take_back
 from covergen.journal.schema import WriteState
 from covergen.library.writing.rewrite import RewriteOptions
-from tests.unit.library.journalled import PROVENANCE, album, last_write, tagged
+from tests.unit.library.journalled import album, last_write, tagged
 from tests.unit.library.written import JPEG, PNG
+from tests.values import PROVENANCE
 
 # The tables as covergen 0.1.0 created them. Never change this.
 _VERSION_1 = """

@@ -5,27 +5,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from covergen.core.album import Album, Outcome, Status
-from covergen.core.cover import Provenance
 from covergen.core.picture import Picture
 from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
 from covergen.journal.schema import Write
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.unit.library.written import same_packets, track
-
-PROVENANCE = Provenance(
-    version="1",
-    model="m",
-    base="b",
-    clap="c",
-    adapter="a",
-    windows=1,
-    seed=1,
-    steps=1,
-    guidance=1.5,
-    scheduler="ddim",
-    album_key="key",
-)
+from tests.values import PROVENANCE
 
 
 def album(folder: Path, key: str = "key") -> Album:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import av
 
-from covergen.core.album import Outcome, Status, Track
+from covergen.core.album import Outcome, Status
 from covergen.core.errors import DecodeError
 from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.library.writing.rewrite import RewriteOptions, SameSound, write_cover
 from tests.media import decoded_hash, picture_bytes
+from tests.values import track_at as track
 
 PNG = Picture.parse(picture_bytes("png", 48, (10, 120, 40)))
 JPEG = Picture.parse(picture_bytes("jpeg", 64, (200, 30, 60)))
@@ -35,18 +36,6 @@ def large(picture: Picture, size_bytes: int) -> Picture:
     """The same picture with trailing bytes, which decoders ignore."""
     tail = bytes(range(251)) * (size_bytes // 251 + 1)
     return replace(picture, data=(picture.data + tail)[:size_bytes])
-
-
-def track(path: Path, container: str) -> Track:
-    """The track of a file on disk."""
-    status = path.stat()
-    return Track(
-        path=path,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        container=container,
-        has_art=False,
-    )
 
 
 def packet_hash(path: Path) -> str:

@@ -21,15 +21,10 @@ from covergen.pipeline.options import PlanOptions, WriteOptions
 from covergen.pipeline.plan_library import plan_library, planned
 from covergen.pipeline.totals import PlanTotals
 from tests.media import encode, picture_bytes, put_picture, put_tags
-from tests.unit.library.journalled import PROVENANCE
+from tests.values import PROVENANCE
 
 _PNG = Encoding()
 _SIDECAR_ONLY = WriteOptions(embed=False, sidecar=True)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.2).read_bytes()
 
 
 class Shelf:

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from covergen.core.album import Action, Album, AlbumPlan, Track
+from covergen.core.album import Action, AlbumPlan
 from covergen.core.reasons import Reason
 from covergen.pipeline import time_estimate as estimate
 from covergen.pipeline.time_estimate import Meter, Rates, load_rates, seconds_needed
 from covergen.pipeline.totals import PlanTotals
+from tests.values import make_album
 
 _RATES = Rates(
     seconds_to_load=7.0, seconds_per_track=0.5, seconds_per_cover=5.0, bytes_per_cover=1000.0
@@ -117,17 +118,7 @@ def test_run_without_covers_saves_no_rates() -> None:
 def test_estimate_counts_only_tracks_and_covers_to_paint() -> None:
     totals = PlanTotals()
     for tracks, action in ((4, Action.PAINT), (6, Action.PAINT), (99, Action.SKIP)):
-        album = Album(
-            key="key",
-            folder=Path("/music"),
-            title="",
-            artist="",
-            date="",
-            tracks=(
-                Track(path=Path("/music/a"), size=1, mtime_ns=1, container="mp3", has_art=False),
-            )
-            * tracks,
-        )
+        album = make_album(Path("/music"), *["a"] * tracks)
         totals.add(AlbumPlan(album=album, action=action, reason=Reason.NO_COVER))
 
     assert seconds_needed(totals, _RATES) == 7 + 10 * 0.5 + 2 * 5

@@ -14,12 +14,6 @@ from covergen.library.scanning.scan import ScanOptions
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import AlbumDone, Event, FileFailed
 from covergen.pipeline.track_outputs import TrackOutputs
-from tests.media import encode
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return encode(tmp_path_factory.mktemp("sound") / "a.wav", "wav", seconds=0.1).read_bytes()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from covergen.pipeline.events import AlbumDone
 from covergen.pipeline.options import WriteOptions
 from covergen.pipeline.write_album import Writer, fill_album, is_complete, write_album
 from tests.media import encode, picture_bytes, put_picture
-from tests.unit.library.journalled import PROVENANCE
+from tests.values import PROVENANCE, make_album, track_at
 
 _FRONT, _BACK, _ARTIST, _ICON = 3, 4, 8, 1
 
@@ -25,11 +25,6 @@ _RED = picture_bytes("png", 40, (250, 0, 0))
 _BLUE = picture_bytes("jpeg", 50, (0, 0, 250))
 _ICON_PNG = picture_bytes("png", 32, (0, 250, 0))
 _GARBAGE = b"no picture at all"
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.2).read_bytes()
 
 
 @pytest.fixture
@@ -48,27 +43,11 @@ def _track(path: Path, sound: bytes, *pictures: tuple[int, bytes]) -> Track:
         picture.type, picture.data, picture.mime = kind, data, "image/png"
         file.add_picture(picture)
     file.save()
-    status = path.stat()
-    return Track(
-        path=path,
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        container="flac",
-        has_art=bool(pictures),
-    )
+    return track_at(path, "flac", has_art=bool(pictures))
 
 
-def _album(*tracks: Track, cover_file: Path | None = None, shares_folder: bool = False) -> Album:
-    return Album(
-        key="key",
-        folder=tracks[0].path.parent,
-        title="",
-        artist="",
-        date="",
-        tracks=tracks,
-        cover_file=cover_file,
-        shares_folder=shares_folder,
-    )
+def _album(*tracks: Track, **fields: object) -> Album:
+    return make_album(tracks[0].path.parent, tracks=tracks, **fields)
 
 
 def _covers(path: Path) -> list[tuple[int, bytes]]:

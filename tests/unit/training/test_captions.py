@@ -12,15 +12,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from covergen.core.cover import PaintRequest
-from covergen.core.errors import UsageError
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.load_base import encode_prompts
-from covergen.diffusion.painter import load_painter
 from covergen.diffusion.projection import make_projection
-from covergen.diffusion.sampler import paint
 from covergen.training.data.examples import Example
 from covergen.training.denoising import draw, draw_captioned, make_tokens
 from covergen.training.events import Validated
+from tests.painting import load, paint_all
 from tests.tiny_base import make_tiny_base
 from tests.unit.training.trainer import SAMPLING, Trainer
 
@@ -84,16 +82,9 @@ def test_adapter_learns_words_and_says_so(
     assert trained(worded)["captions"] is True
     assert np.isfinite([event.loss for event in worded.emitted(Validated)]).all()
     assert (worded.output / "samples" / "step-4.png").exists()
-    painter = load_painter(
-        sd1,
-        worded.output / "adapter.safetensors",
-        d_audio=512,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-        styles=["ink"],
-    )
+    painter = load(sd1, worded.output / "adapter.safetensors", styles=["ink"])
     wanted = [PaintRequest(vector=examples[0].vector, seed=1, style=style) for style in ("", "ink")]
-    pictures = list(paint(painter, wanted, SAMPLING, batch_size=2, check_interrupted=lambda: None))
+    pictures = paint_all(painter, wanted, SAMPLING)
     assert not np.array_equal(*pictures)
 
 
@@ -105,13 +96,3 @@ def test_without_captions_nothing_changes(
     again([replace(example, caption="") for example in examples])
     assert again.adapter_digest == whole.adapter_digest
     assert again.losses == whole.losses
-
-
-def test_resuming_with_other_captions_is_refused(
-    trainer: Trainer, captioned: list[Example]
-) -> None:
-    trainer(captioned)
-    trainer(captioned, resume=True)
-    captioned[0] = replace(captioned[0], caption="clay")
-    with pytest.raises(UsageError, match="the training pairs differ"):
-        trainer(captioned, resume=True)

@@ -1,6 +1,7 @@
 """The validation split, and checks of the training pairs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,5 @@ def test_fingerprint_depends_on_all_training_data() -> None:
     assert found != fingerprint(make_pairs(["a", "b", "d"]), indices)
     assert found != fingerprint(make_pairs(["a", "b", "c"], seed=1), indices)
     assert found != fingerprint(make_pairs(["a", "b", "c"]), indices[:2])
+    captioned = replace(make_pairs(["a", "b", "c"]), captions=["clay"] * 3)
+    assert found != fingerprint(captioned, indices)

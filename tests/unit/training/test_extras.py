@@ -5,17 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from covergen.core.cover import PaintRequest
 from covergen.diffusion.extra_lora import ExtraLora, read_lora
-from covergen.diffusion.painter import load_painter
 from covergen.diffusion.quiet import quiet
-from covergen.diffusion.sampler import paint
 from covergen.training.data.examples import Example
 from covergen.training.events import Sampled
+from tests.painting import load, paint_all
 from tests.plain_diffusion import difference
 from tests.tiny_lora import make_tiny_lora
 from tests.tiny_pipelines import make_tiny_decoder
@@ -64,18 +62,8 @@ def test_samples_are_painted_with_the_loras_and_the_vae_of_the_model(
     vae = make_tiny_decoder(tmp_path / "vae")
     trainer = Trainer(sd1, tmp_path / "out", loras=[lora], vae=vae)
     trained = trainer(examples[:2], sample_every=4)
-    painter = load_painter(
-        sd1,
-        trained.adapter,
-        d_audio=512,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-        loras=[(file, WEIGHT)],
-        vae=vae,
-    )
+    painter = load(sd1, trained.adapter, loras=[(file, WEIGHT)], vae=vae)
     requests = [PaintRequest(vector=example.vector, seed=i) for i, example in enumerate(examples)]
-    pictures = list(
-        paint(painter, requests[:2], SAMPLING, batch_size=2, check_interrupted=lambda: None)
-    )
+    pictures = paint_all(painter, requests[:2], SAMPLING)
     with Image.open(trainer.emitted(Sampled)[-1].path) as sheet:
-        assert difference(np.asarray(sheet), np.concatenate(pictures, axis=1)) <= 1
+        assert difference(np.asarray(sheet), np.concatenate([*pictures], axis=1)) <= 1

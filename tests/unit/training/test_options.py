@@ -80,17 +80,6 @@ def test_the_projection_has_its_own_learning_rate(
     assert trainer.emitted(StepDone)[0].rate == trainer.recipe.learning_rate
 
 
-def test_flip_is_a_setting_that_resume_checks(copied: Trainer, examples: list[Example]) -> None:
-    for changes, text in (
-        ({"flip": True}, "flip was False, is True"),
-        ({"lora_dropout": 0.1}, "lora_dropout was 0.0, is 0.1"),
-        ({"projection_lr": 0.1}, "projection_lr was None, is 0.1"),
-    ):
-        with pytest.raises(UsageError, match="Cannot resume") as caught:
-            copied(examples, resume=True, **changes)
-        assert text in caught.value.message
-
-
 def test_trainings_from_before_a_setting_existed_can_be_resumed(
     copied: Trainer, examples: list[Example]
 ) -> None:

@@ -1,6 +1,5 @@
 """Resuming a training: bit-identical results, and only from intact checkpoints."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def logged_steps(trainer: Trainer) -> list[int]:
     return [event.step for event in events if isinstance(event, StepDone)]
 
 
-@pytest.mark.parametrize("call", [1, 2, 4])
+@pytest.mark.parametrize("call", [1, 4])
 def test_interrupted_training_resumes_with_identical_results(
     call: int, whole: Trainer, trainer: Trainer, examples: list[Example]
 ) -> None:
@@ -75,15 +74,10 @@ def flip_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
-
-
 @pytest.mark.parametrize(
     ("damage", "name"),
     [
         (flip_bit, "step-4.safetensors"),
-        (truncate, "step-4.state.safetensors"),
         (Path.unlink, "step-4.state.safetensors"),
     ],
 )

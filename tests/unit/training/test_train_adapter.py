@@ -17,8 +17,7 @@ from torch import Tensor
 
 from covergen.core.cover import PaintRequest
 from covergen.diffusion.adapter_file import inspect
-from covergen.diffusion.painter import Painter, load_painter
-from covergen.diffusion.sampler import paint
+from covergen.diffusion.painter import Painter
 from covergen.training.data.examples import Example
 from covergen.training.events import (
     PairLeftOut,
@@ -32,20 +31,14 @@ from covergen.training.events import (
 from covergen.training.recipe import RECIPES
 from covergen.training.report.log import read_log
 from covergen.training.trainable_weights import Learner
+from tests.painting import load, paint_all
 from tests.plain_diffusion import difference, empty_prompt
 from tests.unit.training.trainer import SAMPLING, Trainer, digest
 
 
-def load(base: Path, adapter: Path) -> Painter:
-    cpu = torch.device("cpu")
-    return load_painter(base, adapter, d_audio=512, device=cpu, dtype=torch.float32)
-
-
-def paint_first(painter: Painter, examples: list[Example], count: int) -> list[NDArray[np.uint8]]:
+def paint_first(painter: Painter, examples: list[Example], count: int) -> NDArray[np.uint8]:
     requests = [PaintRequest(vector=examples[i].vector, seed=i) for i in range(count)]
-    return list(
-        paint(painter, requests, SAMPLING, batch_size=count, check_interrupted=lambda: None)
-    )
+    return paint_all(painter, requests, SAMPLING)
 
 
 def sheet_of(trainer: Trainer) -> NDArray[np.uint8]:

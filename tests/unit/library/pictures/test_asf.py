@@ -26,9 +26,9 @@ from covergen.core.reasons import Reason
 from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
 from covergen.library.pictures_in_files import read_pictures
 from tests.media import decoded_hash, put_picture
-from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.written import JPEG, OTHER, PNG, large, write
+from tests.values import PROVENANCE
 
 FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
 

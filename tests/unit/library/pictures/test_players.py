@@ -132,7 +132,6 @@ def diin(title: bytes, artist: bytes) -> bytes:
 
 
 WAV_INFO = info(INAM=LONG, IART="Ана", IPRD="Album", ICRD="1997", IPRT="03", IGNR="Rock", ISFT="X")
-FOOTED = V2[:3] + b"\4\0\x10" + V2[6:]
 BESIDE = {
     "APEv2": ("mp3", appended(ape_tag(*ITEMS))),
     "APEv2 and ID3v1": ("mp3", appended(ape_tag(*ITEMS) + V1)),

@@ -12,14 +12,9 @@ from covergen.library.scanning.cover_globs import CoverGlobs
 from covergen.library.scanning.known_names import COVER_NAMES
 from covergen.library.scanning.scan import ScanOptions, scan
 from covergen.library.scanning.scan_cache import ScanCache
-from tests.media import encode, picture_bytes, put_tags
+from tests.media import picture_bytes, put_tags
 
 _PICTURE = picture_bytes("jpeg")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return encode(tmp_path_factory.mktemp("sound") / "a.flac", "flac", seconds=0.1).read_bytes()
 
 
 class Shelf:

@@ -332,6 +332,7 @@ def test_key_of_untagged_album_depends_on_names() -> None:
 def test_different_albums_have_different_keys() -> None:
     keys = [
         _key(_track("x", album="a", artist="bc")),
+        _key(_track("x", album="ca", artist="b")),
         _key(_track("x", album="ab", artist="c")),
         _key(_track("x", album="ab", artist="bc")),
         _key(_track("x", album="ab", artist="c", date="1997")),

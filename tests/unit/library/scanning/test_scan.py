@@ -4,13 +4,13 @@ import errno
 import io
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -25,19 +25,14 @@ from tests.media import encode, picture_bytes, put_tags, video
 from tests.media.library import make_library
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encode(tmp_path_factory.mktemp("clip") / "clip.flac", "flac", seconds=0.1)
-
-
 @pytest.fixture
-def add(clip: Path, tmp_path: Path) -> Callable[..., Path]:
+def add(sound: bytes, tmp_path: Path) -> Callable[..., Path]:
     """Add a tagged FLAC file to the library, under any name."""
 
     def add_track(name: str, **tags: str) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(clip, path)
+        path.write_bytes(sound)
         put_tags(path, "flac", tags)
         return path
 
@@ -247,9 +242,7 @@ def test_permission_errors_are_not_cached(
     with monkeypatch.context() as patch:
         denied = PermissionError(13, "Permission denied")
 
-        def refuse(*_: object) -> None:
-            raise denied
-
+        refuse = Mock(side_effect=denied)
         patch.setattr("covergen.library.read_track.io.FileIO", refuse)
         (outcome,) = _scan(scan_cache, tmp_path)
     assert isinstance(outcome, Outcome)

@@ -18,9 +18,9 @@ from covergen.library.pictures_in_files import read_pictures
 from covergen.library.read_track import read_track
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from tests.media import CONTAINERS, decoded_hash, put_picture
-from tests.unit.library.journalled import PROVENANCE
 from tests.unit.library.pictures.conftest import Make, make, originals
 from tests.unit.library.written import OTHER, PNG, TAG_FORMATS, same_packets, track, write
+from tests.values import PROVENANCE
 
 __all__ = ["make", "originals"]  # fixtures
 

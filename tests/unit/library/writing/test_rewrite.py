@@ -218,6 +218,12 @@ def test_unreadable_tags_fail(tmp_path: Path) -> None:
     assert_refused(write(text, "flac", PNG), Reason.UNREADABLE, text, b"no music")
 
 
+def test_other_audio_in_the_copy_fails(song: Path, original: bytes) -> None:
+    outcome = write(song, "flac", PNG, same_sound=lambda *_: False)
+
+    assert_refused(outcome, Reason.NOT_VERIFIED, song, original)
+
+
 def test_undecodable_audio_fails(song: Path, original: bytes) -> None:
     def undecodable(path: Path, _: Path) -> bool:
         raise DecodeError(path, "no packets")

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from mutagen.flac import FLAC
@@ -164,9 +165,7 @@ def test_failed_partial_write_leaves_no_trace(song: Path, original: bytes) -> No
 def test_failed_replacement_leaves_no_trace(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: Path) -> Path:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
+    failing = Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted"))
     monkeypatch.setattr(rewrite, "exchange", failing)
     assert_refused(write(song, "flac", PNG), Reason.READ_ONLY, song, original)
 
@@ -188,8 +187,7 @@ def test_disk_failure_after_replacement_reports_written(
 ) -> None:
     real, patch = rewrite.exchange, pytest.MonkeyPatch()
 
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    failing = Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO)))
 
     def last(copy: Path, path: Path) -> bool:
         if not real(copy, path):
@@ -299,9 +297,7 @@ def test_change_just_before_replacement_is_kept(
 def test_write_fails_if_owner_cannot_be_preserved(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
+    refused = Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted"))
     foreign = os.stat_result((0o100644, 0, 0, 1, 54_321, 54_321, 0, 0, 0, 0))
     monkeypatch.setattr(os, "chown", refused)
     copied = rewrite.copy_metadata
@@ -317,9 +313,7 @@ def test_write_fails_if_owner_cannot_be_preserved(
 def test_write_fails_if_user_attribute_cannot_be_preserved(
     song: Path, original: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     name = "user.rating"
     monkeypatch.setattr(os, "listxattr", lambda path: [name] if path == song else [])
     monkeypatch.setattr(os, "getxattr", lambda *_: b"5")

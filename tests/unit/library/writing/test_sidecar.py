@@ -5,6 +5,7 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,9 +95,7 @@ def test_file_created_at_the_last_moment_is_kept(
 def test_full_disk_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     monkeypatch.setattr(Path, "hardlink_to", without_hard_links)
     monkeypatch.setattr(owner, step, full)
 
@@ -122,9 +121,7 @@ def test_own_sidecars_ignores_disk_errors(tmp_path: Path, monkeypatch: pytest.Mo
     write_sidecar(tmp_path, replace(PNG, data=PNG.data + b"covergen:version"))
     assert own_sidecars(tmp_path) == [tmp_path / "cover.png"]
 
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
+    failing = Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO)))
     monkeypatch.setattr(Path, "stat", failing)
     assert own_sidecars(tmp_path) == []
 

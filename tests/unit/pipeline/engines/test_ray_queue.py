@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from covergen.core.album import Action, Album, AlbumPlan, Track
+from covergen.core.album import Action, AlbumPlan
 from covergen.core.reasons import Reason
 from covergen.pipeline.engines.ray_queue import MOST_TRIES, Chunk, Ordered, Queue, chunks_of
+from tests.values import make_album
 
 
 def _album(number: int) -> Ordered:
-    track = Track(path=Path(f"{number}.flac"), size=1, mtime_ns=1, container="flac", has_art=False)
-    album = Album(
-        key=str(number), folder=Path(), title=str(number), artist="", date="", tracks=(track,)
-    )
+    album = make_album(Path(), f"{number}.flac", key=str(number))
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
     return Ordered(plan, (number,))
 

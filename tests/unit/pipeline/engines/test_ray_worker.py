@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import covergen
-from covergen.core.album import Action, Album, AlbumPlan, Status, Track
+from covergen.core.album import Action, AlbumPlan, Status
 from covergen.core.reasons import Reason
 from covergen.pipeline.engines.ray_worker import (
     Failure,
@@ -26,6 +26,7 @@ from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from tests.media import encode
 from tests.tiny_clap import make_tiny_clap
+from tests.values import make_album
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,7 @@ def _setup(clap: Path, *mappings: tuple[Path, Path], version: str = covergen.__v
 def _order(
     *paths: Path, vectors: Mapping[int, np.ndarray] | None = None, folders: tuple[Path, ...] = ()
 ) -> Order:
-    tracks = tuple(
-        Track(path=path, size=1, mtime_ns=1, container="flac", has_art=False) for path in paths
-    )
-    album = Album(key="key", folder=paths[0].parent, title="", artist="", date="", tracks=tracks)
+    album = make_album(paths[0].parent, *(path.name for path in paths))
     plan = AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER)
     return Order(plan=plan, seeds=(), vectors=vectors or {}, folders=frozenset(folders))
 

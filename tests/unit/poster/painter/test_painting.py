@@ -20,7 +20,7 @@ def mood(arousal: float, valence: float) -> Attributes:
 
 @pytest.fixture(scope="module")
 def pieces() -> list[Attributes]:
-    return [draw_attributes(np.random.default_rng([6, seed])) for seed in range(48)]
+    return [draw_attributes(np.random.default_rng([6, seed])) for seed in range(36)]
 
 
 @pytest.fixture(scope="module")
