@@ -87,15 +87,27 @@ class _Product(torch.autograd.Function):
 
 
 class _Convolution(nn.Module):
+    """A convolution whose weights are packed for the size of its last input.
+
+    The layout that oneDNN expects depends on that size. Weights in any other layout are converted
+    on every call, which can take several times as long as the convolution.
+    """
+
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
         self.shape: list[Any] = [layer.padding, layer.stride, layer.dilation, layer.groups]
-        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(layer.weight.to_mkldnn(), *self.shape)
-        self.weight = nn.Parameter(packed, requires_grad=False)
+        self.weight = nn.Parameter(layer.weight.to_mkldnn(), requires_grad=False)
         self.bias = layer.bias
+        self.packed_for: torch.Size | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.shape != self.packed_for:
+            packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+                self.weight, *self.shape, inputs.shape
+            )
+            self.weight = nn.Parameter(packed, requires_grad=False)
+            self.packed_for = inputs.shape
         output: Tensor = torch.ops.mkldnn._convolution_pointwise(
             inputs, self.weight, self.bias, *self.shape, *_NO_FUSION
         )
