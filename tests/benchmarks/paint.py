@@ -19,6 +19,7 @@ from diffusers import (
     SchedulerMixin,
     StableDiffusionPipeline,
 )
+from torch import nn
 from torch.nn import functional
 
 from covergen.cli.output.text import sampling_text
@@ -67,6 +68,7 @@ class _Sides:
     """Both implementations, loaded."""
 
     painter: Painter
+    projection: nn.Module
     pipeline: StableDiffusionPipeline
     base: Path
     unconditional: Tensor
@@ -102,9 +104,7 @@ class _Sides:
         pictures = []
         for seed, vector in enumerate(embeddings(count)):
             with torch.no_grad():
-                tokens = self.painter.projection(
-                    torch.from_numpy(vector)[None].to(self.painter.device)
-                )
+                tokens = self.projection(torch.from_numpy(vector)[None].to(self.painter.device))
             pictures += self.pipeline(
                 prompt_embeds=tokens.repeat(1, length // tokens.shape[1], 1),
                 negative_prompt_embeds=self.unconditional,
@@ -255,6 +255,8 @@ def _load(setting: Setting) -> _Sides:
     device = torch.device(setting.device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     painter = load_painter(base, adapter, d_audio=512, device=device, dtype=dtype)
+    assert painter.adapter
+    assert painter.projection
     diffusers.logging.set_verbosity_error()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about configs that the pipeline corrects
@@ -272,6 +274,7 @@ def _load(setting: Setting) -> _Sides:
     _decode_with_margin(pipeline.vae)
     return _Sides(
         painter=painter,
+        projection=painter.projection,
         pipeline=pipeline,
         base=base,
         unconditional=empty_prompt(base, masked=False).to(device),
