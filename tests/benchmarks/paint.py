@@ -151,17 +151,22 @@ def _whole_covers(sides: _Sides) -> Generator[Row, Result]:
         rounds=3,
         counts=counts,
     )
-    yield Race(
-        name=f"paint, default settings: {_text(sides.default)}; DDPM, 50 steps",
-        covergen=lambda: sides.finished(count),
-        reference=lambda: sides.reference(1, *_DEFAULTS),
-        unit="covers",
-        units=count,
-        reference_units=1,
-        at_least=_goal(sides, cpu=5, cuda=10),
-        rounds=3,
-        warm_up=False,
-    )
+    without = replace(sides.default, finish="none")
+    for sampling, paint_ours in (
+        (without, lambda: sides.covergen(count, without)),
+        (sides.default, lambda: sides.finished(count)),
+    ):
+        yield Race(
+            name=f"paint, default settings: {_text(sampling)}; DDPM, 50 steps",
+            covergen=paint_ours,
+            reference=lambda: sides.reference(1, *_DEFAULTS),
+            unit="covers",
+            units=count,
+            reference_units=1,
+            at_least=_goal(sides, cpu=5, cuda=10),
+            rounds=3,
+            warm_up=False,
+        )
 
 
 def _by_the_step(sides: _Sides) -> Generator[Row, Result]:
