@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import numpy as np
@@ -63,7 +64,7 @@ def predict(
     unet: nn.Module, tokens: Tensor | None = None, *, like: UNet2DConditionModel | None = None
 ) -> Tensor:
     """The UNet's output for fixed random latents; `like` has the config if `unet` wraps it."""
-    config = (like or unet).config
+    config: Any = (like or unet).config
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, config.in_channels, 8, 8, generator=generator)
     if tokens is None:
@@ -80,7 +81,8 @@ def empty_prompt(base: Path, *, masked: bool) -> Tensor:
         "", padding="max_length", max_length=tokenizer.model_max_length, return_tensors="pt"
     )
     mask = prompt.attention_mask if masked else None
-    return encoder(prompt.input_ids, attention_mask=mask)[0]
+    encoded: Tensor = encoder(prompt.input_ids, attention_mask=mask)[0]
+    return encoded
 
 
 @torch.no_grad()

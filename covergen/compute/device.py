@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,8 @@ from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
-__all__ = ["Compute", "choose_compute", "runs_on"]
 
 _DRIVERS = "https://www.nvidia.com/drivers"
 _INSTALL = "https://pytorch.org/get-started/locally"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["free_bytes", "is_out_of_memory", "release_cached"]
-
 # torch has its own exception only for its CUDA allocator. The libraries below it report a status
 # (cublasCreate: CUBLAS_STATUS_ALLOC_FAILED; cuDNN 9: ..._DEVICE_ALLOCATION_FAILED).
 _SIGNS = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "DefaultCPUAllocator")

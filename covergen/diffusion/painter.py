@@ -8,13 +8,14 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from covergen.compute.onednn import pack
+from covergen.compute.onednn import pack, supports_onednn
 from covergen.diffusion.adapter import check_fit, load
 from covergen.diffusion.adapter_file import AdapterInfo, inspect, read_tensors
 from covergen.diffusion.base_config import BaseConfig, read_config
 from covergen.diffusion.extra_lora import ExtraLora, merge_into_unet, read_lora
-from covergen.diffusion.load_base import PromptEncoder, Vae, load_base
+from covergen.diffusion.load_base import Base, PromptEncoder, Vae, load_base
 from covergen.diffusion.lora import merge
+from covergen.diffusion.upsampling import fold_upsampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def load_painter(
         merge_into_unet(lora, parts.unet)
     projection = load(info, tensors, parts.unet)
     merge(parts.unet)
-    pack(parts.unet)
+    _speed_up(parts)
     return Painter(
         config=config,
         adapter=info,
@@ -114,7 +115,7 @@ def _load_without_adapter(
     parts = load_base(config, device=device, dtype=dtype)
     for lora in loras:
         merge_into_unet(lora, parts.unet)
-    pack(parts.unet)
+    _speed_up(parts)
     return Painter(
         config=config,
         adapter=None,
@@ -127,6 +128,12 @@ def _load_without_adapter(
         device=device,
         dtype=dtype,
     )
+
+
+def _speed_up(parts: Base) -> None:
+    pack(parts.unet)
+    if supports_onednn(parts.vae):
+        fold_upsampling(parts.vae.decoder)
 
 
 class _Prompts(dict[str, Tensor]):

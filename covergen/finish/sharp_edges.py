@@ -63,7 +63,11 @@ def _sharpen(picture: Tensor, slopes: Sequence[float], scale: float) -> Tensor:
 
 
 class _Edges:
-    """The edges of a picture: at each pixel, the unit normal and a strength of 0..1."""
+    """The edges of a picture: the pixels on them, each with a unit normal and a strength of 0..1.
+
+    Values are computed for these pixels only, a small part of most pictures: (1, 1, N), colours (1,
+    3, N).
+    """
 
     def __init__(self, picture: Tensor, slopes: Sequence[float], scale: float) -> None:
         self._scale = scale
@@ -78,52 +82,64 @@ class _Edges:
         difference = torch.sqrt((xx - yy) ** 2 + 4 * xy**2)
         slope = torch.sqrt((xx + yy + difference) / 2)
         coherence = difference / (xx + yy + 1e-12)
-        angle = torch.atan2(2 * xy, xx - yy) / 2
-        self.normal = torch.cos(angle), torch.sin(angle)
         least, most = slopes
         treated = (slope / least - 1).clamp(0, 1) * (2 - slope / most).clamp(0, 1)
-        self.strength = treated * coherence
-        rows, columns = ((2 * torch.arange(n) + 1) / n - 1 for n in (height, width))
-        self._places = columns.expand(height, width), rows[:, None].expand(height, width)
+        strength = treated * coherence
+        self._pixels = strength.flatten().nonzero()[:, 0]
+        self._strength = self._at(strength)
+        angle = torch.atan2(self._at(2 * xy), self._at(xx - yy)) / 2
+        self._normal = torch.cos(angle), torch.sin(angle)
+        rows, columns = self._pixels // width, self._pixels % width
+        self._places = (2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1
 
     def smooth(self, picture: Tensor, deviation: float) -> Tensor:
         """Smooth along edges by a Gaussian."""
-        total, weights = picture.clone(), 1.0
-        x, y = self.normal
+        colours = self._at(picture)
+        total, weights = colours.clone(), 1.0
+        x, y = self._normal
         for step in range(1, math.ceil(2 * deviation) + 1):
             weight = math.exp(-(step**2) / (2 * deviation**2))
             for length in (step, -step):
                 total.add_(self._sample(picture, -length * y, length * x), alpha=weight)
             weights += 2 * weight
-        return torch.lerp(picture, total / weights, self.strength)
+        return self._changed(picture, torch.lerp(colours, total / weights, self._strength))
 
     def steepen(self, picture: Tensor) -> Tensor:
         """Replace pixels next to edges by the darkest or lightest of the side they are on."""
-        x, y = self.normal
+        x, y = self._normal
         light = picture.mean(1, keepdim=True)
         down, across = _slopes(_blur(light, _ACROSS * self._scale))
-        (twisted, bent_across), bent_down = _slopes(across), _slopes(down)[0]
+        twisted, bent_across = (self._at(slope) for slope in _slopes(across))
+        bent_down = self._at(_slopes(down)[0])
         curvature = x**2 * bent_across + 2 * x * y * twisted + y**2 * bent_down
         curvature *= (_ACROSS * self._scale) ** 2
         side = -torch.sign(curvature)  # 1 on the light side
-        found, extreme = picture, side * light
+        colours = found = self._at(picture)
+        extreme = side * self._at(light)
         for length in (_REACH, -_REACH, _REACH / 2, -_REACH / 2):
             near = self._sample(picture, length * x, length * y)
             level = side * near.mean(1, keepdim=True)
             found = torch.where(level > extreme, near, found)
             extreme = torch.maximum(extreme, level)
-        share = (curvature.abs() / _CURVED - 1).clamp(0, 1) * self.strength
-        return torch.lerp(picture, found, share)
+        share = (curvature.abs() / _CURVED - 1).clamp(0, 1) * self._strength
+        return self._changed(picture, torch.lerp(colours, found, share))
+
+    def _at(self, values: Tensor) -> Tensor:
+        """Select the pixels on edges: (1, C, N) of (1, C, H, W)."""
+        return values.flatten(2).index_select(2, self._pixels)
+
+    def _changed(self, picture: Tensor, colours: Tensor) -> Tensor:
+        return picture.flatten(2).index_copy(2, self._pixels, colours).view_as(picture)
 
     def _sample(self, picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
         """Return the colours at an offset from each pixel, a length like the constants above."""
         height, width = picture.shape[-2:]
         columns, rows = self._places
-        x = columns + right[:, 0] * (2 * self._scale / width)
-        y = rows + down[:, 0] * (2 * self._scale / height)
+        x = columns + right * (2 * self._scale / width)
+        y = rows + down * (2 * self._scale / height)
         return functional.grid_sample(
             picture, torch.stack([x, y], -1), padding_mode="border", align_corners=False
-        )
+        )[:, :, 0]
 
 
 def _even_surfaces(picture: Tensor, scale: float) -> Tensor:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from covergen.core.album import Action, Outcome, Status
+from covergen.core.album import Action, AlbumPlan, Outcome, Status
 from covergen.core.atomic_write import remove_stale
+from covergen.core.cover import Provenance
 from covergen.core.errors import WriteError
+from covergen.core.picture import Picture
 from covergen.core.reasons import Reason
 from covergen.journal.open_run import open_run
-from covergen.pipeline.events import AlbumDone, FileFailed
+from covergen.pipeline.ahead import Ahead
+from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 from covergen.pipeline.session import open_session
 from covergen.pipeline.write_album import Writer, encoded, fill_album, write_album
 from covergen.preview.check_against_library import Review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from covergen.pipeline.options import ApplyOptions, WriteOptions
 
-    from covergen.core.album import AlbumPlan
-    from covergen.pipeline.events import CheckInterrupted, Emit
-    from covergen.pipeline.options import ApplyOptions
-    from covergen.preview.manifest import Candidate
 
-__all__ = ["apply", "plan_apply"]
+_COVERS_AHEAD = 2
 
 
 def plan_apply(
@@ -55,11 +55,23 @@ def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted
             writer = Writer(options=options.write, on_written=session.note_written, run=session.run)
             for outcome in review.damage():
                 emit(FileFailed(outcome=outcome))
-            for plan, candidate in review.albums(check_interrupted):
-                for folder in _folders(plan):
-                    remove_stale(folder)  # left behind by a killed run
-                done = _write(review, plan, candidate, writer)
-                emit(replace(done, outcomes=(*plan.hindered, *done.outcomes)))
+            # Check and encode the next covers while one is written.
+            ready = Ahead(_encoded(review, options.write), _COVERS_AHEAD, name="encode")
+            with closing(ready):
+                for plan, cover in ready:
+                    check_interrupted()
+                    for folder in _folders(plan):
+                        remove_stale(folder)  # left behind by a killed run
+                    done = _write(plan, cover, writer)
+                    emit(replace(done, outcomes=(*plan.hindered, *done.outcomes)))
+
+
+class _Encoded(NamedTuple):
+    """A cover: the picture for the tracks, and the one for the cover file."""
+
+    provenance: Provenance
+    picture: Picture
+    beside: Picture
 
 
 def _folders(plan: AlbumPlan) -> set[Path]:
@@ -69,16 +81,27 @@ def _folders(plan: AlbumPlan) -> set[Path]:
     return {plan.album.folder, *(file.parent for file in files if file not in outside)} - outside
 
 
-def _write(
-    review: Review, plan: AlbumPlan, candidate: Candidate | None, writer: Writer
-) -> AlbumDone:
+def _encoded(
+    review: Review, options: WriteOptions
+) -> Generator[tuple[AlbumPlan, _Encoded | Outcome | None]]:
+    """Yield each album with its cover: an Outcome if it is unfit, None if there is no new one."""
+    for plan, candidate in review.albums(check_interrupted=lambda: None):
+        if candidate is None:
+            yield plan, None
+            continue
+        try:
+            cover = review.cover(plan.album.key, candidate)
+        except WriteError as error:
+            yield plan, Outcome.of_error(error)
+        else:
+            yield plan, _Encoded(cover.provenance, *encoded(cover, options))
+
+
+def _write(plan: AlbumPlan, cover: _Encoded | Outcome | None, writer: Writer) -> AlbumDone:
     if plan.action is Action.FILL:
         return fill_album(plan, writer)
-    if candidate is None:
+    if cover is None:
         return AlbumDone(plan=plan, reason=plan.reason)
-    try:
-        cover = review.cover(plan.album.key, candidate)
-    except WriteError as error:
-        return AlbumDone(plan=plan, reason=plan.reason, outcomes=(Outcome.of_error(error),))
-    picture, beside = encoded(cover, writer.options)
-    return write_album(plan, picture, cover.provenance, writer, beside=beside)
+    if isinstance(cover, Outcome):
+        return AlbumDone(plan=plan, reason=plan.reason, outcomes=(cover,))
+    return write_album(plan, cover.picture, cover.provenance, writer, beside=cover.beside)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from covergen.pipeline.events import CheckInterrupted, Emit
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
     from covergen.pipeline import events
-    from covergen.pipeline.events import CheckInterrupted, Emit
 
-__all__ = ["Ahead", "Relay", "Stopped"]
 
 Item = TypeVar("Item")
 

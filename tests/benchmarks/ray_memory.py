@@ -77,7 +77,7 @@ def main(count: int) -> None:
     """Print a line whenever so many albums are done."""
     preset = choose_preset(ModelChoice(base="a/base", clap="a/clap", adapter="an/adapter"))
     options = PaintOptions(preset=preset, device="cpu", dtype="auto", workers=1, ray=RayOptions())
-    ray_driver.Worker = InstantWorker  # type: ignore[misc, assignment]  # see above
+    ray_driver.Worker = InstantWorker  # type: ignore[assignment, attr-defined]  # see above
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[2].decode()
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = home

@@ -33,7 +33,7 @@ from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from covergen.pipeline.engines import ray_driver
 from covergen.starter.recipe.mel import MEL
 from tests.benchmarks.songs import FORMATS, make_songs
-from tests.unit.library.written import track
+from tests.values import track_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,7 +144,7 @@ def _measure(stages: Stages) -> Stages:
             start = time.perf_counter()
             for song in songs[1:]:
                 outcome = write_cover(
-                    track(song.path, "mp3"),
+                    track_at(song.path, "mp3"),
                     picture,
                     same_sound=same_sound,
                     options=RewriteOptions(),

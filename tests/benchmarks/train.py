@@ -65,9 +65,7 @@ def train(setting: Setting) -> Generator[Row]:
             yield Race(
                 name=f"{name}: batch of {batch} at 512 pixels, {precision}",
                 covergen=partial(make_steps, steps),
-                reference=lambda: [
-                    _reference_step(reference, examples, batch) for _ in range(steps)
-                ],
+                reference=partial(_reference_steps, reference, examples, batch, steps),
                 unit="steps",
                 units=steps,
                 at_least=1.6,
@@ -128,12 +126,15 @@ def _stepper(
         thread.join()
 
 
-def _reference_step(reference: ReferenceTraining, examples: Sequence[Example], batch: int) -> None:
-    """Train on a random batch."""
-    chosen = [examples[i] for i in np.random.default_rng().integers(len(examples), size=batch)]
-    noise = torch.randn(batch, 2, *reference.latent_shape)
-    reference.backward(chosen, noise, torch.randint(1000, (batch,)))
-    reference.update()
+def _reference_steps(
+    reference: ReferenceTraining, examples: Sequence[Example], batch: int, steps: int
+) -> None:
+    """Train on random batches."""
+    for _ in range(steps):
+        chosen = [examples[i] for i in np.random.default_rng().integers(len(examples), size=batch)]
+        noise = torch.randn(batch, 2, *reference.latent_shape)
+        reference.backward(chosen, noise, torch.randint(1000, (batch,)))
+        reference.update()
 
 
 def _make_examples(folder: Path, count: int) -> list[Example]:

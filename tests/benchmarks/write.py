@@ -22,7 +22,7 @@ from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from tests.benchmarks.race import Race
 from tests.media import picture_bytes
-from tests.unit.library.written import track
+from tests.values import track_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def _write_all(files: Sequence[Path], cover: Picture, journal: Journal) -> None:
     run = RunRecorder(journal, "tag", (folder,), {"cover": len(cover.data)})
     for path in files:
         outcome = write_cover(
-            track(path, "flac"),
+            track_at(path, "flac"),
             cover,
             same_sound=same_sound,
             options=RewriteOptions(),

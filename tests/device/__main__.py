@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.device.checks import CHECKS
 from tests.device.report import Report
@@ -32,7 +32,7 @@ def main() -> None:
     """Run the checks; exit with 1 if one failed."""
     options = _parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no worker is left behind
-    size = options.size or ("tiny" if options.device == "cpu" else "full")
+    size: Literal["tiny", "full"] = options.size or ("tiny" if options.device == "cpu" else "full")
     deadline = time.monotonic() + options.seconds
     with (
         tempfile.TemporaryDirectory(prefix="covergen-device-") as folder,

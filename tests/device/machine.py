@@ -44,7 +44,7 @@ def matrix_rate(device: torch.device) -> float:
     size, count = 8192, 20
     matrix = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     for repeats in (3, count):  # the first to warm up
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch's own
         start.record()
         for _ in range(repeats):
             matrix @ matrix

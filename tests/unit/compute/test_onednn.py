@@ -1,7 +1,9 @@
 """Packed layers, compared with torch's."""
 
+import pytest
 import torch
 from torch import nn
+from torch.backends import mkldnn
 
 from covergen.compute.onednn import pack, pack_products
 
@@ -25,6 +27,26 @@ def test_packed_model_is_equal_up_to_rounding() -> None:
     for count in (1, 3):
         inputs = torch.randn(count, 4, 8, 8)
         torch.testing.assert_close(packed(inputs), plain(inputs))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel", "size"), [(224, 224, 3, 4), (192, 192, 3, 8), (320, 128, 1, 16)]
+)
+def test_packed_weights_are_not_reordered_on_every_call(
+    inputs: int, outputs: int, kernel: int, size: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2).requires_grad_(False)
+    packed = nn.Sequential(plain)
+    pack(packed)
+    for count in (1, 16, 1):  # the expected layout depends on the batch size
+        pictures = torch.randn(count, inputs, size, size).to(memory_format=torch.channels_last)
+        torch.testing.assert_close(packed(pictures), plain(pictures))
+        capfd.readouterr()
+        with mkldnn.verbose(mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]  # torch's own
+            packed(pictures)
+        calls = capfd.readouterr().out
+        assert "exec,cpu,convolution" in calls
+        assert "exec,cpu,reorder" not in calls
 
 
 def test_gradients_pass_through_packed_linear_layers() -> None:
