@@ -172,7 +172,9 @@ def _whole_covers(sides: _Sides) -> Generator[Row, Result]:
 def _by_the_step(sides: _Sides) -> Generator[Row, Result]:
     """Measure steps and decoding separately, since whole covers would take hours."""
     two = replace(_SAME_WORK, steps=2, guidance=_DEFAULTS[1])
-    no_decoder = SimpleNamespace(dtype=torch.float32, decode=lambda *_, **__: (_NO_PICTURE,))
+    no_decoder = SimpleNamespace(
+        config={}, dtype=torch.float32, decode=lambda *_, **__: (_NO_PICTURE,)
+    )
     step = yield Race(
         name="paint, guided step, batch of 1",
         covergen=lambda: sides.covergen(1, two, vae=no_decoder),
