@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+_ON_CPU, _ON_GPU = 8, 64  # windows at once
+
 
 class AudioEncoder:
     """The audio encoder of a CLAP model of any size; the text encoder is not loaded.
@@ -46,6 +48,11 @@ class AudioEncoder:
     def id(self) -> str:
         """Identifies this model and precision in the embedding store."""
         return f"{self._folder.fingerprint} {self._dtype}"
+
+    @property
+    def batch_size(self) -> int:
+        """The number of windows to embed at once; a GPU needs many to be busy."""
+        return _ON_CPU if self._device.type == "cpu" else _ON_GPU
 
     @property
     def dimension(self) -> int:

@@ -165,8 +165,8 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     """Decode latents (B, C, h, w) to (B, H, W, 3) uint8."""
     config = painter.config.vae
     latents = latents / config["scaling_factor"] + (config["shift_factor"] or 0.0)
-    # One at a time, since the feature maps of several do not fit into the CPU's cache.
-    pixels = torch.cat([_decode_one(painter.vae, one) for one in torch.split(latents, 1)])
+    parts = torch.split(latents, _decoded_at_once(painter.device))
+    pixels = torch.cat([_decode_part(painter.vae, part) for part in parts])
     if not pixels.isfinite().all():
         raise not_finite(painter.dtype)
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
@@ -174,14 +174,22 @@ def _decode(painter: Painter, latents: Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def _decode_one(vae: Vae, latents: Tensor) -> Tensor:
-    """Decode (1, C, h, w) to (1, 3, H, W); if it overflows in fp16, decode it again in fp32."""
+def _decoded_at_once(device: torch.device) -> int:
+    """The feature maps of several pictures do not fit into a CPU's cache."""
+    return 1 if device.type == "cpu" else 4
+
+
+def _decode_part(vae: Vae, latents: Tensor) -> Tensor:
+    """Decode (B, C, h, w) to (B, 3, H, W); what overflows in fp16 is decoded again in fp32."""
     pixels = _pixels(vae, latents)
-    if vae.dtype == torch.float16 and not pixels.isfinite().all():
+    if vae.dtype != torch.float16:
+        return pixels
+    overflown = ~pixels.isfinite().flatten(1).all(dim=1)
+    if overflown.any():
         with quiet():  # diffusers warns about every conversion
             vae.to(torch.float32)
             try:
-                pixels = _pixels(vae, latents)
+                pixels[overflown] = _pixels(vae, latents[overflown])
             finally:
                 vae.to(torch.float16)  # a picture must not affect later ones
     return pixels

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WINDOWS_AT_ONCE = 8
 _ALBUMS_AHEAD = 64  # embedded while a GPU paints: the largest batch
 _POLL_SECONDS = 0.05
 
@@ -201,7 +200,7 @@ def embed_albums(
         audio_encoder,
         store,
         windows=windows,
-        batch_size=_WINDOWS_AT_ONCE,
+        batch_size=audio_encoder.batch_size,
         workers=workers,
         check_interrupted=check_interrupted,
         decoders=decoders,

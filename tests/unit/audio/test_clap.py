@@ -41,6 +41,14 @@ def heard(audio_encoder: AudioEncoder, waveforms: NDArray[np.float32]) -> NDArra
     return audio_encoder.embed(audio_encoder.log_mel(waveforms))
 
 
+def test_a_gpu_embeds_more_windows_at_once(clap: Path) -> None:
+    sizes = [
+        AudioEncoder(clap, device=torch.device(kind), dtype=torch.float32).batch_size
+        for kind in ("cpu", "cuda", "mps")
+    ]
+    assert sizes == [8, 64, 64]
+
+
 def test_embeddings_equal_those_of_the_full_model(
     clap: Path, waveforms: NDArray[np.float32]
 ) -> None:

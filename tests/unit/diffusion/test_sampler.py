@@ -27,6 +27,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from covergen.core.cover import SCHEDULERS, PaintRequest, Sampling
 from covergen.core.errors import Interrupted, ModelError, UsageError
+from covergen.diffusion import sampler
 from covergen.diffusion.painter import Painter
 from covergen.diffusion.sampler import paint, paint_batches
 from tests.painting import load, paint_all
@@ -364,11 +365,12 @@ def copy_base(base: Path, folder: Path, **vae_settings: object) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("known", "at_once"), [(True, 1), (False, 1), (False, 4)])
 def test_a_vae_that_overflows_in_fp16_decodes_in_fp32(
-    known: bool, sd1_case: Case, tmp_path: Path
+    known: bool, at_once: int, sd1_case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The overflow is known from the config, or detected."""
+    """The overflow is known from the config, or detected; a GPU decodes several at once."""
+    monkeypatch.setattr(sampler, "_decoded_at_once", lambda _: at_once)
     base = copy_base(sd1_case.base, tmp_path / "base", force_upcast=known)
     exact, half = (load(base, sd1_case.adapter, dtype=d) for d in (torch.float32, torch.float16))
     dtype = torch.float32 if known else torch.float16
@@ -405,6 +407,14 @@ def test_a_vae_that_asks_for_a_margin_decodes_more_than_the_picture(
     expected = decoded[0][0, :, factor:-factor, factor:-factor].permute(1, 2, 0)
     levels = ((expected / 2 + 0.5).clamp(0, 1) * 255).round().numpy()
     assert np.array_equal(picture, levels)
+
+
+def test_pictures_decoded_together_are_those_decoded_alone(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = paint_all(painter, requests(6), WEAK)
+    monkeypatch.setattr(sampler, "_decoded_at_once", lambda _: 4)
+    assert difference(paint_all(painter, requests(6), WEAK), alone) <= 1
 
 
 def test_output_that_is_not_finite_is_an_error(sd1_case: Case) -> None:

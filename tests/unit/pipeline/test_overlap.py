@@ -38,6 +38,7 @@ class Slow:
     """An audio encoder and a painter that only wait, as while a GPU works."""
 
     id = "slow"
+    batch_size = 8
     dimension = 2
     log_mel = Windows()
     painted: list[tuple[float, float]] = field(default_factory=list)
