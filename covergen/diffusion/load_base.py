@@ -63,8 +63,7 @@ def load_base(
     `layout` is the memory format of the weights, None for the fastest on the device. Raises
     ModelError if the weights do not match their config or do not fit in the device's memory.
     """
-    if layout is None:
-        layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+    layout = layout or fastest_layout(device)
     upcast = config.vae_overflows and dtype == torch.float16
     unet = _load(UNet2DConditionModel, config, "unet", dtype)
     vae = _load(vae_class(config.vae), config, "vae", torch.float32 if upcast else dtype)
@@ -75,6 +74,11 @@ def load_base(
         if not is_out_of_memory(error):
             raise
         raise memory_error(f"{config.folder} does not fit in the memory of {device}.") from error
+
+
+def fastest_layout(device: torch.device) -> torch.memory_format:
+    """Return the memory format in which a device computes convolutions the fastest."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 def encode_prompts(

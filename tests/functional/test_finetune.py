@@ -22,7 +22,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from covergen.core.cover import Sampling
+from covergen.core.errors import ModelError
 from covergen.diffusion.adapter_file import inspect, read_tensors
+from covergen.jobs.finetune import run as finetune_run
 from covergen.journal.lock import library_lock
 from covergen.models.presets import load_presets
 from covergen.training.trainable_weights import Learner
@@ -112,6 +114,29 @@ def trained(trained_once: Trained, run: Run, home: Path) -> Trained:
     """A finished training, which tests do not change, and its model."""
     (home / "config/covergen/models.toml").write_text(trained_once.models)
     return trained_once
+
+
+def test_all_music_is_embedded_before_processes_join(
+    dataset: Path, tiny_model: TinyModel, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Embedding can take longer than processes wait for each other once they have joined."""
+
+    order = []
+    make_examples = finetune_run.make_examples
+
+    def embed(*arguments: Any, **options: Any) -> object:
+        examples = make_examples(*arguments, **options)
+        order.append("embedded")
+        return examples
+
+    def join(**_options: object) -> None:
+        order.append("joined")
+        raise ModelError("A process is missing.")
+
+    monkeypatch.setattr(finetune_run, "make_examples", embed)
+    monkeypatch.setattr(finetune_run, "PartialState", join)
+    run("finetune", dataset, *SMALL, "-o", tmp_path / "new", expect=1)
+    assert order == ["embedded", "joined"]
 
 
 def test_adapter_can_be_used_as_a_file_and_as_a_model(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from covergen.core.errors import ModelError
 from covergen.diffusion.base_config import read_config
-from covergen.diffusion.load_base import encode_prompts, load_base
+from covergen.diffusion.load_base import encode_prompts, fastest_layout, load_base
 from tests.plain_diffusion import empty_prompt
 from tests.tiny_base import make_tiny_base
 
@@ -118,3 +118,8 @@ def test_tokenizer_with_a_larger_vocabulary_is_an_error(sd1: Path, tmp_path: Pat
     path.write_text(json.dumps(tokenizer))
     with pytest.raises(ModelError, match="tokenizer: expected token IDs below 190"):
         encode_prompts(read_config(base), [""], masked=False)
+
+
+def test_channels_come_last_except_on_apple_gpus() -> None:
+    layouts = [fastest_layout(torch.device(kind)) for kind in ("cpu", "cuda", "mps")]
+    assert layouts == [torch.channels_last, torch.channels_last, torch.contiguous_format]
