@@ -38,7 +38,7 @@ LOADING_ERRORS = (
 
 
 _SMALL_TOKENIZER = 10_000  # tokens
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w[\w'\u2019-]*")
 
 Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
 
@@ -129,9 +129,13 @@ class PromptEncoder:
             count = len(self._tokenizer(prompt).input_ids)
         if count > self._length:
             shown = textwrap.shorten(prompt, 40)
+            unknown = ", ".join(self.unknown_words([prompt]))
             raise UsageError(
                 f"The prompt '{shown}' is too long: it has {count - 2} tokens, but the model's text"
-                f" encoder accepts {self._length - 2}."
+                f" encoder accepts {self._length - 2}.",
+                hint=f"It does not know these words, and spells them: {unknown}."
+                if unknown
+                else "",
             )
 
     def unknown_words(self, prompts: Iterable[str]) -> tuple[str, ...]:
@@ -143,7 +147,12 @@ class PromptEncoder:
             return ()
         words = dict.fromkeys(word for text in prompts for word in _WORD.findall(text))
         with _tokenizer_errors(self._folder), quiet():
-            return tuple(word for word in words if len(self._tokenizer.tokenize(word)) > 1)
+            return tuple(
+                word for word in words if any(map(self._is_spelled, re.findall(r"\w+", word)))
+            )
+
+    def _is_spelled(self, word: str) -> bool:
+        return len(self._tokenizer.tokenize(word)) > 1
 
     @torch.no_grad()
     def encode(self, prompt: str, *, padded: bool, truncate: bool = False) -> Tensor:

@@ -26,8 +26,7 @@ class Painter:
     prompt, empty by default, (1, T, d_cross) float32. `styles` maps each style to its tokens, (1,
     T, d_cross) float32. `dtype` is the UNet's; the VAE's may differ.
 
-    `unknown_words` are those of the styles and the negative prompt that the text encoder does not
-    know.
+    `unknown_words` are those of the styles that the text encoder does not know.
 
     Without an adapter, `adapter` and `projection` are None, and `styles` maps any prompt to its
     tokens, cutting off what is too long.
@@ -77,7 +76,7 @@ def load_painter(
     encoder = PromptEncoder(config, masked=info.empty_prompt == "masked", loras=extra)
     unconditional = encoder.encode(negative, padded=True)
     encoded = {style: encoder.encode(style, padded=False).to(device) for style in styles}
-    unknown_words = encoder.unknown_words([*styles, negative])
+    unknown_words = encoder.unknown_words(styles)
     del encoder
     parts = load_base(config, device=device, dtype=dtype)
     for lora in extra:
@@ -124,7 +123,7 @@ def _load_without_adapter(
         projection=None,
         unconditional=unconditional,
         styles=_Prompts(encoder),
-        unknown_words=encoder.unknown_words([*styles, negative]),
+        unknown_words=encoder.unknown_words(styles),
         device=device,
         dtype=dtype,
     )

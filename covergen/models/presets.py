@@ -135,11 +135,16 @@ def load_presets(file: Path | None = None) -> dict[str, Preset]:
     `file` defaults to `user_file()` and need not exist. The parts of the models are not looked up.
     Raises SettingsError with all the problems of a file at once.
     """
-    presets = _read(_own_file())
+    presets = own_presets()
     try:
         return presets | _read(file or user_file())
     except FileNotFoundError:
         return presets
+
+
+def own_presets() -> dict[str, Preset]:
+    """Read covergen's own models."""
+    return _read(_own_file())
 
 
 def find_preset(name: str, presets: Mapping[str, Preset]) -> Preset:

@@ -58,7 +58,7 @@ class NegativeUnused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownWords:
-    """The model's text encoder does not know words of the styles or the negative prompt."""
+    """The model's text encoder does not know words of the styles."""
 
     model: str
     words: Sequence[str]

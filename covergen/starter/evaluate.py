@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,19 +110,19 @@ class _Evaluation:
         )
         self.music = embed_music(self.audio_encoder, options.tracks, self.folder / "music.npz")
         self.probe_pictures = self._procedural_pictures(1, _PROBED)
-        self.probe = load_poster(
+        self.poster = load_poster(
             self.weights / "mood.safetensors", d_audio=self.audio_encoder.dimension
-        ).probe
-        self.reference = self._pictures_in_styles(
-            "painter", map(Attributes.from_row, self.music.attributes), seed=2
         )
+        self.reference = self._painter_pictures("painter", seed=2)
 
     def run(self) -> dict[str, Any]:
         """Return all metrics by name."""
         painter = self._painter(self.weights / "adapter.safetensors")
         covers = self._paint(painter, "default", self.sampling, self.music.vectors[:, 0])
         results: dict[str, Any] = {
-            "painter": self._measure(self.music.attributes, self.reference),
+            "painter": self._measure(
+                self.music.attributes, self._painter_pictures("painter-again", seed=4)
+            ),
             "painter_by_probe": self._measure(self.music.attributes, self._pictures_by_probe()),
             "default": self._measure(self.music.attributes, covers),
             "audio_encoder": _embedding_similarity(self.music),
@@ -151,13 +151,19 @@ class _Evaluation:
         path = self.folder / f"painter-{seed}.npz"
         return procedural_pictures(seed, count, path, size=size, families=_FAMILIES)
 
+    def _painter_pictures(self, name: str, seed: int) -> Pictures:
+        """Return the painter's pictures for the music."""
+        attributes = map(Attributes.from_row, self.music.attributes)
+        return self._pictures_in_styles(name, attributes, seed=seed)
+
     def _pictures_by_probe(self) -> Pictures:
         """Return the painter's pictures for what the probe reads from the embeddings."""
-        readings = map(self.probe.read, self.music.vectors[:, 0])
-        return self._pictures_in_styles("painter-by-probe", readings, seed=3)
+        readings = map(self.poster.probe.read, self.music.vectors[:, 0])
+        mark = _mark_of(self.audio_encoder.id, self.poster.sha256)
+        return self._pictures_in_styles(f"painter-by-probe-{mark}", readings, seed=3)
 
     def _pictures_in_styles(self, name: str, music: Iterable[Attributes], seed: int) -> Pictures:
-        path = self.folder / f"{name}-{self.options.tracks}-{_mark_of(self.styles)}.npz"
+        path = self.folder / f"{name}-{self.options.tracks}-{_mark_of(*self.styles)}.npz"
         return pictures_in_styles(music, self.styles, seed, path)
 
     def _painter(self, adapter: Path, dtype: torch.dtype = torch.float32) -> Painter:
@@ -262,7 +268,9 @@ class _Evaluation:
         """Return rank correlations of the probe's arousal with librosa's measurements."""
         files = (path for path in self.options.recordings.rglob("*") if path.is_file())
         recordings = embed_recordings(self.audio_encoder, files, self.folder / "recordings.npz")
-        arousal = np.array([self.probe.read(vector).arousal for vector in recordings.vectors])
+        arousal = np.array(
+            [self.poster.probe.read(vector).arousal for vector in recordings.vectors]
+        )
         both = recordings.loudness.argsort().argsort() + recordings.onsets.argsort().argsort()
         return {
             "loudness": round(rank_correlation(arousal, recordings.loudness), 3),
@@ -304,8 +312,8 @@ def _mark(painter: Painter) -> str:
     return painter.adapter.sha256[:12] if painter.adapter else "words"
 
 
-def _mark_of(styles: Sequence[str]) -> str:
-    return hashlib.sha256("; ".join(styles).encode()).hexdigest()[:8]
+def _mark_of(*texts: str) -> str:
+    return hashlib.sha256("; ".join(texts).encode()).hexdigest()[:8]
 
 
 def _embedding_similarity(music: Music) -> dict[str, Any]:

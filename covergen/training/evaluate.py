@@ -20,7 +20,6 @@ from covergen.training.train_step import VALIDATION, pair_losses
 from covergen.training.trainable_weights import sum_processes
 from covergen.training.training_run import Best, TrainingRun
 
-# The purposes of random numbers, part of each seed so that their streams are independent.
 _MAX_VALIDATION_PAIRS = 256
 _DRAWS_PER_PAIR = 4  # the loss of a single timestep is noisy
 _SAMPLE_PAIRS = 8

@@ -15,7 +15,6 @@ from covergen.training.output_folder import last_step
 from covergen.training.training_run import TrainingRun
 
 
-# The purposes of random numbers, part of each seed so that their streams are independent.
 def save_state(run: TrainingRun) -> Path:
     """Save a checkpoint and return its adapter.
 

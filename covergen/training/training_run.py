@@ -21,7 +21,6 @@ from covergen.training.recipe import Recipe
 from covergen.training.trainable_weights import Learner
 
 
-# The purposes of random numbers, part of each seed so that their streams are independent.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterNames:
     """The adapter's title and the names of what it is trained with, for the file's metadata.

@@ -4,8 +4,11 @@ import io
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from PIL import Image
 
 from covergen.cli.main import cli
 from covergen.core.cover_encoding import is_own
+from covergen.jobs import apply as apply_job
 from tests.functional.conftest import Run, TinyModel, json_lines, snapshot
 from tests.functional.previews import Preview
 from tests.home import run_at_home
@@ -111,6 +115,27 @@ def test_only_what_was_chosen_is_written(
     assert front_cover(library.root / "Two Discs/CD2/02 Down.mp3") == cover
     changed = {path for path, kept in snapshot(library.root).items() if before[path] != kept}
     assert {path.relative_to(library.root).parts[0] for path in changed} == {"Two Discs"}
+
+
+def test_covers_encoded_before_a_fault_are_written_and_the_thread_ends(
+    library: Library, apply: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(library.root)
+    calls = count(1)
+
+    def failing(*arguments: Any) -> object:
+        if next(calls) == 3:
+            raise ZeroDivisionError
+        return encoded(*arguments)
+
+    encoded = apply_job.encoded
+    monkeypatch.setattr(apply_job, "encoded", failing)
+    with pytest.raises(ZeroDivisionError):
+        apply()
+    after = snapshot(library.root)
+    changed = {p.relative_to(library.root).parts[0] for p in before if after[p] != before[p]}
+    assert len(changed & {*_PAINTED}) == 2
+    assert "encode" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_dry_run_prints_the_plan_and_touches_nothing(library: Library, apply: Run) -> None:

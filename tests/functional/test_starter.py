@@ -53,8 +53,8 @@ def test_words_that_the_starter_does_not_know_are_named(
     music: Path, run: Run, tmp_path: Path
 ) -> None:
     arguments = ("generate", music / "sad0.flac", "--steps", 1, "--style")
-    unknown = run(*arguments, "record grooves, Ocean", "-o", tmp_path / "unknown.png")
-    assert "Note: The model starter does not know Ocean, so" in unknown.stderr
+    unknown = run(*arguments, "record grooves, Ocean-blue", "-o", tmp_path / "unknown.png")
+    assert "Note: The text encoder does not know Ocean-blue, so it" in unknown.stderr
     known = run(*arguments, "swiss geometry, bars, low left", "-o", tmp_path / "known.png")
     assert "does not know" not in known.stderr
 

@@ -53,16 +53,23 @@ def embed(
     """Write the CLAP embedding of each audio file in PATH."""
     from covergen.jobs.embed import embed as embed_to_files
     from covergen.pipeline.model_choice import choose_preset
+    from covergen.pipeline.model_files import locate_part
     from covergen.pipeline.options import PaintOptions
     from covergen.pipeline.track_outputs import TrackOutputs
 
+    preset = choose_preset(choice)
     options = PaintOptions(
-        preset=choose_preset(choice),
+        preset=preset,
         device=compute.device,
         dtype=compute.dtype,
         workers=compute.workers,
         ray=ray,
     )
+    if ray is None:
+        from covergen.compute.device import choose_compute
+
+        locate_part(preset, "clap")
+        choose_compute(compute.device, compute.dtype)
     outputs = TrackOutputs(
         paths=paths,
         output=output,

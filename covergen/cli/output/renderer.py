@@ -12,6 +12,7 @@ from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.core.album import Action, Outcome, Status
 from covergen.core.reasons import Reason
+from covergen.models.presets import UNNAMED
 from covergen.pipeline.events import (
     AlbumDone,
     BaseChanged,
@@ -108,10 +109,10 @@ class Renderer:
                     " guidance above 1."
                 )
             case UnknownWords(model=model, words=words):
+                where = "" if model == UNNAMED else f": see `covergen models show {model}`"
                 self._note(
-                    f"The model {lines.shown(model)} does not know {lines.shown(', '.join(words))},"
-                    " so it paints anything for that. For styles that it knows, run"
-                    f" `covergen models show {lines.shown(model)}`."
+                    f"The text encoder does not know {lines.shown(', '.join(words))}, so it paints"
+                    f" anything for that. Use words that it knows{lines.shown(where)}."
                 )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")

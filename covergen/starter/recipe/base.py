@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from covergen.models.presets import load_presets
+from covergen.models.presets import own_presets
 from covergen.poster.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.dataset import load_captions
@@ -60,7 +60,7 @@ def train_base(run: RunFolder) -> bool:
     captions, held_out_captions = load_captions(run, "train"), load_captions(run, "validation")
     basis = load_basis(run)
 
-    styles = load_presets()["starter"].styles
+    styles = own_presets()["starter"].styles
     chances = favour_styles(captions[: len(latents)], styles, settings.styled)
     cooling_from = settings.optimisation.steps - settings.optimisation.cooling
 
@@ -138,11 +138,14 @@ def favour_styles(
 ) -> NDArray[np.float64]:
     """Return the chance of each picture to be chosen: `share` for those in the styles.
 
-    Pictures of each style are chosen equally often, all others included for the rest.
+    Pictures of each style are chosen equally often, all others included for the rest. If there are
+    none in the styles, all have the same chance.
     """
     parts = [set(caption.split(", ")) for caption in captions]
     matches = np.array([[set(style.split(", ")) <= p for p in parts] for style in styles], float)
     matches = matches[matches.any(axis=1)]
+    if not len(matches):
+        return np.full(len(captions), 1 / len(captions))
     chances: NDArray[np.float64] = share * (matches / matches.sum(axis=1, keepdims=True)).mean(
         axis=0
     ) + (1 - share) / len(captions)

@@ -150,6 +150,7 @@ def test_each_style_is_chosen_equally_often_and_other_pictures_for_the_rest() ->
     captions = ["cut paper, waves, few", "cut paper, waves, many", "record grooves, arches", "mesh"]
     chances = favour_styles(captions, ["cut paper, waves", "record grooves", "op art"], 0.8)
     np.testing.assert_allclose(chances, [0.25, 0.25, 0.45, 0.05])
+    np.testing.assert_allclose(favour_styles(captions, ["op art"], 0.8), 0.25)
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
