@@ -50,9 +50,14 @@ class AudioEncoder:
         return f"{self._folder.fingerprint} {self._dtype}"
 
     @property
+    def device(self) -> str:
+        """The type of the device: "cpu", "cuda" or "mps"."""
+        return self._device.type
+
+    @property
     def batch_size(self) -> int:
         """The number of windows to embed at once; a GPU needs many to be busy."""
-        return _ON_CPU if self._device.type == "cpu" else _ON_GPU
+        return _ON_CPU if self.device == "cpu" else _ON_GPU
 
     @property
     def dimension(self) -> int:

@@ -10,7 +10,6 @@ import click
 
 from covergen.cli import value_types
 from covergen.cli.option_group import is_on_command_line, option_group
-from covergen.cli.options import jobs_option
 from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.core.errors import UsageError
@@ -59,7 +58,7 @@ class ComputeOptions:
 
     device: str
     dtype: str
-    workers: int
+    workers: int | None
 
 
 @option_group("compute")
@@ -76,8 +75,14 @@ class ComputeOptions:
     default="auto",
     help="Precision; auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
 )
-@jobs_option
-def compute_options(*, device: str, dtype: str, jobs: int) -> ComputeOptions:
+@click.option(
+    "-j",
+    "--jobs",
+    type=WholeNumber(1, 64),
+    show_default="cores; without a GPU at most 4",
+    help="Number of decoder processes.",
+)
+def compute_options(*, device: str, dtype: str, jobs: int | None) -> ComputeOptions:
     """Where and how precisely to compute."""
     return ComputeOptions(device=device, dtype=dtype, workers=jobs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
+_MOST_FOR_CPU, _MOST_FOR_GPU = 4, 32  # processes
 _DRIVERS = "https://www.nvidia.com/drivers"
 _INSTALL = "https://pytorch.org/get-started/locally"
 _TOO_OLD = re.compile(r"driver on your system is too old \(found version (\d+)\)")
@@ -59,6 +61,15 @@ def choose_compute(device: str, dtype: str) -> Compute:
         dtype = _half_precision(device)
     names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return Compute(device=torch.device(device), dtype=names[dtype], unused=unused)
+
+
+def worker_count(wanted: int | None, device: str) -> int:
+    """Return the number of processes that prepare what a device computes.
+
+    By default, as many as there are cores, but at most four for a CPU, which needs the others.
+    """
+    most = _MOST_FOR_CPU if device == "cpu" else _MOST_FOR_GPU
+    return wanted or min(most, os.cpu_count() or 1)
 
 
 def runs_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:

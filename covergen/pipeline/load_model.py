@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from covergen.compute.device import Compute, worker_count
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.dependencies import check_dependencies
 from covergen.core.errors import ModelError
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.clap import AudioEncoder
-    from covergen.compute.device import Compute
     from covergen.diffusion.pipeline_config import PipelineConfig
     from covergen.models.presets import Preset
     from covergen.pipeline.album_words import WordFinder
@@ -124,6 +124,11 @@ class FoundModel:
     files: ModelFiles
     compute: Compute
     audio_encoder: AudioEncoder
+
+    @property
+    def workers(self) -> int:
+        """The number of decoder processes, and of threads that finish pictures."""
+        return worker_count(self.options.workers, self.compute.device.type)
 
     def load(self, emit: Emit) -> Model:
         """Load the painter, after checking that the adapter fits its base and CLAP.

@@ -79,15 +79,16 @@ class PaintOptions:
     """The model, and how it paints covers.
 
     `device` and `dtype` are values that `choose_compute` accepts. `workers` is the number of
-    decoder processes, and of threads that finish pictures. `batch_size` is in covers, None to
-    choose it by free memory. `size` is the side in pixels of what is painted, None for the model's
-    own. `ray`: where to embed and paint, None for in this process; it changes no picture.
+    decoder processes, and of threads that finish pictures; None for what `worker_count` chooses.
+    `batch_size` is in covers, None to choose it by free memory. `size` is the side in pixels of
+    what is painted, None for the model's own. `ray`: where to embed and paint, None for in this
+    process; it changes no picture.
     """
 
     preset: Preset
     device: str
     dtype: str
-    workers: int
+    workers: int | None
     batch_size: int | None = None
     size: int | None = None
     ray: RayOptions | None = None

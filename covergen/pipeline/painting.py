@@ -87,7 +87,7 @@ def paint_plans(
     relay = Relay(chain([first], plans), emit, check_interrupted)
     with ExitStack() as stack:
         found = find_model(options, emit)
-        finishers = stack.enter_context(finishing(options.workers))
+        finishers = stack.enter_context(finishing(found.workers))
 
         def finish(
             embedding: AlbumEmbedding, pixels: NDArray[np.uint8], provenance: Provenance
@@ -147,7 +147,7 @@ def _paint(
         found.audio_encoder,
         store,
         windows=found.options.preset.windows,
-        workers=found.options.workers,
+        workers=found.workers,
         emit=relay.emit,
         check_interrupted=relay.check_stopped,
     )

@@ -38,7 +38,7 @@ class FinetuneOptions:
     output: Path
     device: str
     dtype: str
-    workers: int
+    workers: int | None
     init: Path | None = None
     given: frozenset[str] = frozenset()
     from_scratch: bool = False

@@ -14,7 +14,7 @@ from accelerate import PartialState
 
 from covergen.audio.clap import AudioEncoder
 from covergen.audio.clap_folder import read_clap_folder
-from covergen.compute.device import choose_compute
+from covergen.compute.device import choose_compute, worker_count
 from covergen.core.errors import Interrupted, SettingsError, TrainingError
 from covergen.diffusion.base_config import read_config
 from covergen.diffusion.extra_lora import read_lora
@@ -201,7 +201,7 @@ def _examples(
         checked.dataset.pairs,
         audio_encoder,
         windows=options.preset.windows,
-        workers=options.workers,
+        workers=worker_count(options.workers, compute.device.type),
         leave_out=leave_out,
         emit=emit,
         check_interrupted=check_interrupted,

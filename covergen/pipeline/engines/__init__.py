@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+from covergen.compute.device import worker_count
 from covergen.core.album import AlbumEmbedding, AlbumPlan
 from covergen.core.cover import Cover
 from covergen.pipeline.events import CheckInterrupted, Emit
@@ -84,12 +85,13 @@ def embed_plans(
     from covergen.pipeline.load_model import find_audio_encoder
     from covergen.pipeline.painting import embed_albums
 
+    audio_encoder = find_audio_encoder(options, emit)
     embedded = embed_albums(
         plans,
-        find_audio_encoder(options, emit),
+        audio_encoder,
         store,
         windows=options.preset.windows,
-        workers=options.workers,
+        workers=worker_count(options.workers, audio_encoder.device),
         emit=emit,
         check_interrupted=check_interrupted,
     )

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covergen.compute.device import worker_count
 from covergen.core.errors import ClusterError, DependencyError, OptionError
 from covergen.models.sources import PROCEDURAL
 
@@ -174,7 +175,7 @@ def share_of(
             f"There is no {needed} on {where}.",
             hint="Add a machine with `ray start --address HOST:PORT`; see .docs/scale.md.",
         )
-    return Share(cpus=max(1, int(min([options.workers, *parts]))), gpus=gpus)
+    return Share(cpus=max(1, int(min([worker_count(options.workers, "cpu"), *parts]))), gpus=gpus)
 
 
 def _unreachable(options: RayOptions, why: str, *, hint: str = _JOIN_HINT) -> ClusterError:

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from covergen.compute.device import worker_count
 from covergen.core.album import Album, AlbumEmbedding, AlbumPlan
 from covergen.core.cover import Cover
 from covergen.core.errors import ClusterError, Interrupted, ModelError
@@ -72,7 +73,7 @@ def paint_plans(
         options=options, paints=True, run_seed=seeds.run, per=seeds.per, folder=Path.cwd()
     )
     finished = _run(plans, setup, store, seeds.of, emit, check_interrupted)
-    with closing(finished), finishing(options.workers) as finishers:
+    with closing(finished), finishing(worker_count(options.workers, "cpu")) as finishers:
         batches = (
             [
                 finishers.submit(then, embedding, cover)

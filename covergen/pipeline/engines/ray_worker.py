@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import covergen
 from covergen.audio.decoder_pool import Decoders
-from covergen.compute.device import choose_compute
+from covergen.compute.device import choose_compute, worker_count
 from covergen.core.album import AlbumEmbedding, AlbumPlan, Outcome, Track
 from covergen.core.cover import Cover, Provenance
 from covergen.core.errors import CovergenError, ModelError
@@ -137,6 +137,8 @@ class Worker:
         if not setup.gpu and setup.options.device == "auto":
             # A GPU that Ray did not assign is another worker's, or not meant to be used.
             self._options = replace(setup.options, device="cpu")
+        # As many as Ray lends cores for, which other workers of its machine do not use.
+        self._workers = worker_count(setup.options.workers, "cpu")
         self._host = socket.gethostname()
         self._embedding, self._painting = Lock(), Lock()
         self._found_library = False
@@ -163,7 +165,7 @@ class Worker:
                 self._encoder = find_audio_encoder(self._options, events.append)
         except CovergenError as error:
             return self._failure(error)
-        self._decoders = Decoders(self._options.workers, self._encoder.log_mel)
+        self._decoders = Decoders(self._workers, self._encoder.log_mel)
         return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
 
     def _check_gpu(self) -> None:
@@ -246,7 +248,7 @@ class Worker:
                 self._encoder,
                 store,
                 windows=self._options.preset.windows,
-                workers=self._options.workers,
+                workers=self._workers,
                 emit=note,
                 check_interrupted=_go_on,
                 decoders=self._decoders,

@@ -1,12 +1,13 @@
 """Device selection on machines with and without GPUs."""
 
+import os
 import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from covergen.compute.device import choose_compute, runs_on
+from covergen.compute.device import choose_compute, runs_on, worker_count
 from covergen.core.errors import UsageError
 
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
@@ -77,6 +78,12 @@ def test_auto_on_mps_is_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("old_driver")
+def test_all_cores_prepare_what_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert [worker_count(None, device) for device in ("cpu", "cuda", "mps")] == [4, 16, 16]
+    assert worker_count(2, "cuda") == 2
+
+
 def test_an_outdated_driver_is_reported() -> None:
     compute = choose_compute("auto", "auto")
     assert compute.device.type == "cpu"

@@ -119,7 +119,7 @@ def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Slo
         )
         compute = SimpleNamespace(device=SimpleNamespace(type=request.param))
         fake = SimpleNamespace(
-            options=options, compute=compute, audio_encoder=slow, load=lambda _: model
+            options=options, compute=compute, audio_encoder=slow, workers=2, load=lambda _: model
         )
         assert all(hasattr(FoundModel, name) for name in vars(fake))
         return fake
