@@ -77,13 +77,13 @@ def test_auto_on_mps_is_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (compute.device.type, compute.dtype) == ("mps", torch.float16)
 
 
-@pytest.mark.usefixtures("old_driver")
 def test_all_cores_prepare_what_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     assert [worker_count(None, device) for device in ("cpu", "cuda", "mps")] == [4, 16, 16]
     assert worker_count(2, "cuda") == 2
 
 
+@pytest.mark.usefixtures("old_driver")
 def test_an_outdated_driver_is_reported() -> None:
     compute = choose_compute("auto", "auto")
     assert compute.device.type == "cpu"
