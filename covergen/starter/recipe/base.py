@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -60,18 +60,11 @@ def train_base(run: RunFolder) -> bool:
     captions, held_out_captions = load_captions(run, "train"), load_captions(run, "validation")
     basis = load_basis(run)
 
-    styles = own_presets()["starter"].styles
-    chances = favour_styles(captions[: len(latents)], styles, settings.styled)
-    cooling_from = settings.optimisation.steps - settings.optimisation.cooling
+    choose = _chooser(captions[: len(latents)], settings)
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([seed, step])
-        chosen = rng.choice(
-            len(latents),
-            settings.optimisation.batch,
-            replace=False,
-            p=chances if step >= cooling_from else None,
-        )
+        chosen = choose(rng, step)
         mirrored = rng.integers(2, size=len(chosen))
         seen = [
             mirror(captions[i]) if m else captions[i] for i, m in zip(chosen, mirrored, strict=True)
@@ -113,6 +106,21 @@ def train_base(run: RunFolder) -> bool:
         evaluate=evaluate,
     )
     return train(stage)
+
+
+def _chooser(
+    captions: Sequence[str], settings: BaseSettings
+) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
+    """Return a function that draws a step's batch: mostly the model's styles while the rate falls."""
+    optimisation = settings.optimisation
+    cooling_from = optimisation.steps - optimisation.cooling
+    favoured = favour_styles(captions, own_presets()["starter"].styles, settings.styled)
+
+    def choose(rng: np.random.Generator, step: int) -> NDArray[np.intp]:
+        chances = favoured if step >= cooling_from else None
+        return rng.choice(len(captions), optimisation.batch, replace=False, p=chances)
+
+    return choose
 
 
 def _held_out_loss(
