@@ -111,7 +111,7 @@ def train_base(run: RunFolder) -> bool:
 def _chooser(
     captions: Sequence[str], settings: BaseSettings
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Return a function that draws a step's batch: mostly the model's styles while the rate falls."""
+    """Return what draws a batch: mostly of the model's styles, while the rate falls."""
     optimisation = settings.optimisation
     cooling_from = optimisation.steps - optimisation.cooling
     favoured = favour_styles(captions, own_presets()["starter"].styles, settings.styled)
