@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _REFERENCE_MUSIC = Path(__file__).parent.parent / "audio" / "reference_music.opus"
 _REFERENCE_WINDOWS = 16  # all of it
-_WINDOWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +223,9 @@ def _mean_of_music(audio_encoder: AudioEncoder) -> NDArray[np.float32]:
     from covergen.audio.windows import read_excerpt
 
     windows = read_excerpt(_REFERENCE_MUSIC, _REFERENCE_WINDOWS).decode()
+    count = audio_encoder.batch_size
     embedded = [
-        audio_encoder.embed(audio_encoder.log_mel(windows[start : start + _WINDOWS_AT_ONCE]))
-        for start in range(0, len(windows), _WINDOWS_AT_ONCE)
+        audio_encoder.embed(audio_encoder.log_mel(windows[start : start + count]))
+        for start in range(0, len(windows), count)
     ]
     return np.asarray(np.concatenate(embedded).mean(axis=0), np.float32)
