@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 
 from covergen.core.errors import AdapterError, UsageError
 from covergen.poster.attributes import Attributes
-from covergen.poster.painter import FAMILIES, paint
+from covergen.poster.painter import paint, parse_style
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class MoodProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poster:
-    """The poster model: a probe and the SHA-256 of its file. A style names a family."""
+    """The poster model: a probe and the SHA-256 of its file. See `parse_style` for styles."""
 
     probe: MoodProbe
     sha256: str
@@ -97,27 +97,27 @@ class Poster:
     def _paint(self, request: PaintRequest, size: int) -> NDArray[np.uint8]:
         even = size + size % 2  # the painter requires an even size
         rng = np.random.default_rng(request.seed)
-        family = _family_in(request.style)
         attributes = self.probe.read(request.vector)
-        painting = paint(attributes, rng, size=even, family=family, grain=False)
+        painting = paint(attributes, rng, size=even, style=request.style or None, grain=False)
         return painting.pixels[:size, :size]
 
 
 def check_styles(styles: Iterable[str]) -> None:
-    """Raise UsageError if a style does not name a family of pictures."""
+    """Raise UsageError if the painter does not know a style."""
     for style in styles:
-        if _family_in(style) is None:
+        try:
+            parse_style(style)
+        except ValueError as error:
             raise UsageError(
-                f"The poster model has no style {style!r}.",
-                hint=f"Available styles: {', '.join(FAMILIES)}.",
-            )
+                f"The poster model has no style {style!r}.", hint=str(error)
+            ) from error
 
 
 def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Poster:
     """Load a poster model for embeddings of length `d_audio`.
 
     Raises AdapterError if the file is not a fitting probe, OSError if it cannot be read, and
-    UsageError if a style does not name a family.
+    UsageError if the painter does not know a style.
     """
     check_styles(styles)
     data = file.read_bytes()
@@ -133,7 +133,3 @@ def load_poster(file: Path, *, d_audio: int, styles: Sequence[str] = ()) -> Post
             f" expected {expected}."
         )
     return Poster(probe=probe, sha256=hashlib.sha256(data).hexdigest())
-
-
-def _family_in(style: str) -> str | None:
-    return next((family for family in FAMILIES if family in style.lower()), None)

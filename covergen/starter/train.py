@@ -105,7 +105,7 @@ def _render_all(run: RunFolder, workers: int) -> bool:
     return all(
         render(run, split, kind, workers=workers)
         for split in ("validation", "train")
-        for kind in ("pictures", "large", "tracks")
+        for kind in ("pictures", "styled", "large", "tracks")
     )
 
 

@@ -70,14 +70,18 @@ def embedded(track: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def test_a_style_selects_the_family_of_a_poster(library: Library, run: Run, tmp_path: Path) -> None:
+def test_a_style_selects_the_family_and_composition_of_a_poster(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
     track = library.every_container["flac"]
-    for style in ("record grooves", "Cut paper, calm"):
+    for style in ("record grooves", "Cut paper, tunnel, centred"):
         run(*POSTER, track, "-o", tmp_path / f"{style}.png", "--size", 64, "--style", style)
         assert opened(tmp_path / f"{style}.png").info["covergen:style"] == style
     result = run(*POSTER, track, "-o", tmp_path / "c.png", "--style", "watercolor", expect=2)
     assert "has no style 'watercolor'" in result.output
     assert "record grooves" in result.output
+    result = run(*POSTER, track, "-o", tmp_path / "c.png", "--style", "op art, arcs", expect=2)
+    assert "one of two discs, waves, bulge, split" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize("given", ["as options", "by the model"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,25 +16,23 @@ if TYPE_CHECKING:
     from covergen.poster.painter.ink_sheet import Sheet
 
 
-FAMILY_NAMES = (
-    "swiss geometry",
-    "gradient mesh",
-    "flow field",
-    "cut paper",
-    "record grooves",
-    "ridge lines",
-    "truchet tiles",
-    "op art",
-    "halftone print",
-    "ink brush",
-    "horizon landscape",
+COMPOSITIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "swiss geometry": ("arcs", "modules", "bars", "forms"),
+        "gradient mesh": ("orb", "capsules", "fluted", "petals", "phases"),
+        "flow field": ("current", "whirl", "comb"),
+        "cut paper": ("waves", "tunnel", "shards", "pebbles"),
+        "record grooves": ("record", "sliced", "ripples", "arches"),
+        "ridge lines": ("lines", "ranges", "crown"),
+        "truchet tiles": ("pipes", "weave", "triangles"),
+        "op art": ("two discs", "waves", "bulge", "split"),
+        "halftone print": ("ball", "twins", "swell", "fade"),
+        "ink brush": ("enso", "bars", "swash", "moon"),
+        "horizon landscape": ("water", "dunes", "striped sun", "fields", "bands"),
+    }
 )
-_COMPOSITIONS = """
-    arches arcs ball bands bars bulge capsules comb crown current discs dunes enso fade
-    fields fluted forms lines modules moon orb pebbles petals phases pipes ranges record
-    ripples shards sliced split striped sun swash swell triangles tunnel twins two water
-    waves weave whirl
-"""
+"""The families of pictures, and the compositions of each."""
+
 _PLACES = ("centred", "left", "right", "high", "low")
 _COUNTS = ("few", "some", "several", "many")
 _SIZES = ("small", "medium", "large", "vast")
@@ -80,7 +80,7 @@ _COLOR_NAMES = {
     "rose": "FBC3C9",
 }
 _SLOTS = (
-    FAMILY_NAMES,
+    tuple(COMPOSITIONS),
     _PLACES,
     _COUNTS,
     _SIZES,
@@ -96,8 +96,7 @@ VOCABULARY = tuple(
     sorted(
         {
             "and",
-            *_COMPOSITIONS.split(),
-            *(w for slot in _SLOTS for name in slot for w in name.split()),
+            *(w for slot in (*_SLOTS, *COMPOSITIONS.values()) for n in slot for w in n.split()),
         }
     )
 )

@@ -25,10 +25,8 @@ _SMALLEST = 1.5  # factor on a family's smallest size: a tiny figure in an empty
 def draw_one(
     sheet: Sheet, direction: Direction, rng: np.random.Generator, options: Sequence[Composition]
 ) -> None:
-    """Draw a random composition and note its name for the caption."""
-    composition = pick(rng, options)
-    sheet.note(composition)
-    composition(sheet, direction, rng)
+    """Draw the style's composition, or a random one."""
+    sheet.choose(rng, options)(sheet, direction, rng)
 
 
 def stage(
@@ -43,7 +41,7 @@ def stage(
     small = min(_SMALLEST * small, 0.8 * large)
     reach = small * (large / small) ** direction.scale
     x = y = 0.5
-    if rng.uniform() >= 0.4:
+    if rng.uniform() >= 0.4 and not sheet.style.centred:
         play = max(0.5 - reach - 0.08, 0.08 if reach < 0.5 else 0.22)
         x, y = (0.5 + (pick(rng, _ANCHORS) - 0.5) / 0.12 * play * 0.8 for _ in range(2))
     across = "" if abs(x - 0.5) < 0.03 else "left" if x < 0.5 else "right"

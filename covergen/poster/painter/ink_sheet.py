@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.core.color import Floats
+    from covergen.poster.painter.style import Style
 
 
 Option = TypeVar("Option")
+Composition = TypeVar("Composition", bound=Callable[..., Any])
 
 
 class Ink(IntEnum):
@@ -42,8 +44,8 @@ class Sheet:
     and the position of its figure, in caption words.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, style: Style) -> None:
+        self.size, self.style = size, style
         self.weights = np.zeros((len(Ink), size, size), np.float32)
         self.weights[Ink.GROUND] = 1
         self.light = np.ones((size, size), np.float32)
@@ -51,9 +53,17 @@ class Sheet:
         self.x, self.y = centres[None, :], centres[:, None]
         self.notes: list[str] = []
 
-    def note(self, composition: Callable[..., Any]) -> None:
-        """Add the composition's function name to the caption, without underscores."""
-        self.notes.append(composition.__name__.strip("_").replace("_", " "))
+    def choose(self, rng: np.random.Generator, options: Sequence[Composition]) -> Composition:
+        """Return the style's composition, or a random one, and note its name for the caption.
+
+        A function's name is the composition's, with underscores.
+        """
+        names = [option.__name__.strip("_").replace("_", " ") for option in options]
+        drawn = int(rng.integers(len(options)))
+        composition = self.style.composition
+        index = drawn if composition is None else names.index(composition)
+        self.notes.append(names[index])
+        return options[index]
 
     def lay(self, ink: Ink, mask: Floats | float = 1.0) -> None:
         """Paint one ink over the sheet with opacity `mask`, 0..1."""

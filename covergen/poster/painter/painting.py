@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from covergen.core.color import cielab_from_linear, linear_from_oklab, srgb_from_linear
-from covergen.poster.painter.caption import FAMILY_NAMES, describe
+from covergen.poster.painter.caption import COMPOSITIONS, describe
 from covergen.poster.painter.direction import direct, measure, tone, weave
 from covergen.poster.painter.families import (
     brush,
@@ -27,6 +27,7 @@ from covergen.poster.painter.families import (
 from covergen.poster.painter.features import edge_density, element_scale
 from covergen.poster.painter.ink_sheet import Sheet, lerp, pick
 from covergen.poster.painter.palette import draw_palette, tune
+from covergen.poster.painter.style import Style, parse_style
 from covergen.poster.painter.texture import add_texture, draw_texture
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 FAMILIES = dict(
     zip(
-        FAMILY_NAMES,
+        COMPOSITIONS,
         (swiss, mesh, flow, paper, grooves, ridges, truchet, moire, halftone, brush, horizon),
         strict=True,
     )
@@ -80,26 +81,26 @@ def paint(
     rng: np.random.Generator,
     *,
     size: int = 512,
-    family: str | None = None,
+    style: str | None = None,
     grain: bool = True,
 ) -> Painting:
     """Paint a cover for a piece of music.
 
     Up to 16 low-resolution sketches are drawn, and the one closest to the target is painted.
-    `size` must be even. `family` is one of FAMILIES; drawn at random if None. `grain` only
-    changes the surface of the picture.
+    `size` must be even. `style` is parsed by `parse_style`, which may raise ValueError; a random
+    family if None. `grain` only changes the surface of the picture.
     """
-    drawn = pick(rng, tuple(FAMILIES))
-    family = drawn if family is None else family
+    drawn = Style(family=pick(rng, tuple(FAMILIES)))
+    chosen = drawn if style is None else parse_style(style)
     target = _Target(direct(attributes, rng), tone(attributes, rng), weave(attributes, rng))
     texture = draw_texture(attributes, rng)
-    sketch = _best_sketch(family, target, rng)
-    sheet = _draw(family, sketch.direction, sketch.seed, size)
+    sketch = _best_sketch(chosen, target, rng)
+    sheet = _draw(chosen, sketch.direction, sketch.seed, size)
     pixels = srgb_from_linear(_linear(sheet, sketch.inks))
     if grain:
         pixels = add_texture(pixels, texture, rng)
-    caption = describe(family, sheet, sketch.inks, sketch.tone, sketch.direction)
-    return Painting(pixels=pixels, caption=caption, family=family, texture=texture)
+    caption = describe(chosen.family, sheet, sketch.inks, sketch.tone, sketch.direction)
+    return Painting(pixels=pixels, caption=caption, family=chosen.family, texture=texture)
 
 
 class _Target(NamedTuple):
@@ -108,19 +109,19 @@ class _Target(NamedTuple):
     weave: Weave
 
 
-def _best_sketch(family: str, target: _Target, rng: np.random.Generator) -> _Sketch:
+def _best_sketch(style: Style, target: _Target, rng: np.random.Generator) -> _Sketch:
     """Return the first sketch that is close enough to the target, or the closest of all."""
-    best = _sketch(family, target, rng)
+    best = _sketch(style, target, rng)
     for _ in range(_SKETCHES - 1):
         if best.miss < _CLOSE_ENOUGH:
             break
-        best = min(best, _sketch(family, target, rng), key=lambda sketch: sketch.miss)
+        best = min(best, _sketch(style, target, rng), key=lambda sketch: sketch.miss)
     return best
 
 
-def _sketch(family: str, target: _Target, rng: np.random.Generator) -> _Sketch:
+def _sketch(style: Style, target: _Target, rng: np.random.Generator) -> _Sketch:
     direction, seed = target.direction.varied(rng), int(rng.integers(1 << 63))
-    sheet = _draw(family, direction, seed, _SKETCH_SIZE)
+    sheet = _draw(style, direction, seed, _SKETCH_SIZE)
     inks = draw_palette(target.tone, rng)
     inks = tune(inks, sheet, target.tone)
     lab = cielab_from_linear(np.clip(_linear(sheet, inks), 0, 1))
@@ -137,11 +138,11 @@ def _sketch(family: str, target: _Target, rng: np.random.Generator) -> _Sketch:
     return _Sketch(direction=direction, seed=seed, inks=inks, tone=measured, miss=miss)
 
 
-def _draw(family: str, direction: Direction, seed: int, size: int) -> Sheet:
+def _draw(style: Style, direction: Direction, seed: int, size: int) -> Sheet:
     """Draw a sheet. The same seed gives the same picture at any size."""
     rng = np.random.default_rng(seed)
-    sheet = Sheet(size)
-    FAMILIES[family].compose(sheet, direction, rng)
+    sheet = Sheet(size, style)
+    FAMILIES[style.family].compose(sheet, direction, rng)
     _light(sheet, direction, rng)
     return sheet
 

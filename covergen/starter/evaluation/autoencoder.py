@@ -52,7 +52,7 @@ def _pictures(vae: AutoencoderKL, decibels: list[float]) -> Iterator[NDArray[np.
     for item in range(_COUNT):
         rng = np.random.default_rng([_SEED, item])
         family = families[item % len(families)]
-        pixels = paint(draw_attributes(rng), rng, family=family, grain=False).pixels
+        pixels = paint(draw_attributes(rng), rng, style=family, grain=False).pixels
         target = pixels_to_tensor(pixels[None]).to(vae.dtype)
         painted = vae.decode(vae.encode(target).latent_dist.mode()).sample
         decibels.append(psnr_db(painted.float(), target.float()))

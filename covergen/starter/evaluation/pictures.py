@@ -12,8 +12,8 @@ import numpy as np
 from covergen.core.color import cielab_from_linear, linear_from_srgb
 from covergen.core.cover import PaintRequest
 from covergen.finish.finishes import apply_finish
-from covergen.poster.attributes import Attributes, draw_attributes
-from covergen.poster.painter import FAMILIES, Painting
+from covergen.poster.attributes import draw_attributes
+from covergen.poster.painter import FAMILIES
 from covergen.poster.painter import paint as paint_procedurally
 from covergen.poster.painter.features import features
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from covergen.core.cover import Sampling
     from covergen.diffusion.painter import Painter
+    from covergen.poster.attributes import Attributes
 
 
 FEATURES = ("lightness", "chroma", "a", "b", "contrast", "edge_density", "element_scale")
@@ -29,7 +30,6 @@ EDGE_DENSITY = FEATURES.index("edge_density")
 EXPRESSED = [0, 1, 2, 3, 5, 6]  # all but contrast, which is not expected to follow the music
 _SIZE = 512
 _THUMB = 128
-_DRAFTS = 25
 _CELLS = 4
 _QUANTILES = np.linspace(0.02, 0.98, 6)
 
@@ -147,7 +147,7 @@ def procedural_pictures(
         rows.append(attributes.row)
         if cached is None:
             family = families[item % len(families)]
-            painting = paint_procedurally(attributes, rng, size=size, family=family, grain=False)
+            painting = paint_procedurally(attributes, rng, size=size, style=family, grain=False)
             pictures.append(painting.pixels)
     return np.array(rows), cached if cached is not None else _save(measure(pictures), path)
 
@@ -163,32 +163,17 @@ def pictures_in_styles(
         return cached
     return _save(
         measure(
-            _paint_in_style(attributes, styles[item % len(styles)], (seed, item))
+            paint_procedurally(
+                attributes,
+                np.random.default_rng([seed, item]),
+                size=_SIZE,
+                style=styles[item % len(styles)],
+                grain=False,
+            ).pixels
             for item, attributes in enumerate(music)
         ),
         path,
     )
-
-
-def _paint_in_style(
-    attributes: Attributes, style: str, seeds: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Paint in a style's family, and in its composition if a few drafts find that.
-
-    The painter chooses compositions itself, some only for some moods.
-    """
-    family, *composition = style.split(", ")
-
-    def paint_draft(number: int, size: int) -> Painting:
-        rng = np.random.default_rng([*seeds, number])
-        return paint_procedurally(attributes, rng, size=size, family=family, grain=False)
-
-    drafts = (
-        number
-        for number in range(_DRAFTS)
-        if {*composition} <= {*paint_draft(number, _THUMB).caption.split(", ")}
-    )
-    return paint_draft(next(drafts, 0), _SIZE).pixels
 
 
 def _load(path: Path) -> Pictures | None:

@@ -2,7 +2,7 @@
 
 A split is a folder of shards; shard k contains items k·n to (k+1)·n - 1. Item i of a split depends
 only on the seed, the split and i, so that rendering can be interrupted and resumed. Picture i and
-track i share the same attributes.
+track i share the same attributes. Styled pictures are numbered after the other pictures.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from covergen.core.atomic_write import replacing
+from covergen.models.presets import own_presets
 from covergen.poster.attributes import Attributes, draw_attributes
 from covergen.poster.painter import paint
 from covergen.poster.painter.ink_sheet import pick
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 Split = Literal["train", "validation"]
-Kind = Literal["pictures", "large", "tracks"]
+Kind = Literal["pictures", "styled", "large", "tracks"]
 
 _STREAMS = {"attributes": 0, "pictures": 1, "tracks": 2, "excerpts": 3}
 _SPLITS = {"train": 0, "validation": 1}
@@ -51,7 +52,12 @@ def render(run: RunFolder, split: Split, kind: Kind, *, workers: int) -> bool:
     missing = [
         s for s in range(_shards(dataset, split, kind)) if not _path(destination, s).exists()
     ]
-    work = {"pictures": _render_pictures, "large": _render_large, "tracks": _render_tracks}[kind]
+    work = {
+        "pictures": _render_pictures,
+        "styled": _render_styled,
+        "large": _render_large,
+        "tracks": _render_tracks,
+    }[kind]
     # Forking a process with torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while missing and not run.late():
@@ -70,10 +76,12 @@ def load_shards(run: RunFolder, split: Split, kind: Kind) -> list[NDArray[Any]]:
 
 
 def load_captions(run: RunFolder, split: Split) -> list[str]:
-    """Load the pictures' captions in order."""
+    """Load the captions of the pictures and styled pictures in order."""
+    kinds: tuple[Kind, ...] = ("pictures", "styled")
     return [
         caption
-        for path in _paths(run, split, "pictures")
+        for kind in kinds
+        for path in _paths(run, split, kind)
         for caption in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     ]
 
@@ -100,8 +108,15 @@ def _path(folder: Path, shard: int) -> Path:
 
 
 def _shards(dataset: DatasetSettings, split: Split, kind: Kind) -> int:
-    count = {"pictures": dataset.pictures, "large": dataset.large, "tracks": dataset.tracks}[kind]
-    return (dataset.validation if split == "validation" else count) // dataset.shard
+    if split == "validation":
+        return 0 if kind == "styled" else dataset.validation // dataset.shard
+    counts = {
+        "pictures": dataset.pictures,
+        "styled": dataset.styled,
+        "large": dataset.large,
+        "tracks": dataset.tracks,
+    }
+    return counts[kind] // dataset.shard
 
 
 def _items(dataset: DatasetSettings, shard: int) -> range:
@@ -118,15 +133,24 @@ def _render_pictures(folder: Path, dataset: DatasetSettings, split: Split, shard
     _paint_shard(folder, dataset, split, shard, dataset.picture_size)
 
 
+def _render_styled(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
+    first = dataset.pictures // dataset.shard
+    _paint_shard(folder, dataset, split, shard, dataset.picture_size, first=first)
+
+
 def _render_large(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
     _paint_shard(folder, dataset, split, shard, dataset.large_size)
 
 
 def _paint_shard(
-    folder: Path, dataset: DatasetSettings, split: Split, shard: int, size: int
+    folder: Path, dataset: DatasetSettings, split: Split, shard: int, size: int, *, first: int = 0
 ) -> None:
-    """Paint without grain, which an autoencoder of this size cannot reproduce."""
-    paintings = [_paint_item(dataset, split, item, size) for item in _items(dataset, shard)]
+    """Paint without grain, which an autoencoder of this size cannot reproduce.
+
+    `first`: the number of shards with earlier items.
+    """
+    items = _items(dataset, first + shard)
+    paintings = [_paint_item(dataset, split, item, size) for item in items]
     path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
     save_array(path, np.stack([painting.pixels for painting in paintings]))
@@ -134,8 +158,9 @@ def _paint_shard(
 
 def _paint_item(dataset: DatasetSettings, split: Split, item: int, size: int) -> Painting:
     rng = _generator(dataset, split, "pictures", item)
-    family = pick(rng, dataset.families)
-    return paint(attributes_of(dataset, split, item), rng, size=size, family=family, grain=False)
+    styles = own_presets()["starter"].styles if item >= dataset.pictures else dataset.families
+    style = pick(rng, styles)
+    return paint(attributes_of(dataset, split, item), rng, size=size, style=style, grain=False)
 
 
 def _render_tracks(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:

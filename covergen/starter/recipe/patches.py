@@ -20,7 +20,7 @@ from covergen.starter.recipe.dataset import load_shards, save_array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covergen.starter.recipe.dataset import Split
+    from covergen.starter.recipe.dataset import Kind, Split
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import LatentSettings
 
@@ -59,17 +59,10 @@ class PatchBasis:
 
 def encode_pictures(run: RunFolder) -> bool:
     """Fit the basis and encode every rendered picture and its mirror image. Return True."""
-    _encode(run, "train")
-    _encode(run, "validation")
-    return True
-
-
-def _encode(run: RunFolder, split: Split) -> None:
-    folder = _folder(run)
+    folder, settings = _folder(run), run.recipe.latents
     folder.mkdir(parents=True, exist_ok=True)
-    shards = load_shards(run, split, "pictures")
-    settings = run.recipe.latents
     if not (folder / "basis.npz").exists():
+        shards = load_shards(run, "train", "pictures")
         stride = max(1, len(shards) * run.recipe.dataset.shard // settings.measured)
         basis = _fit_basis([shard[::stride] for shard in shards], settings)
         np.savez(
@@ -78,9 +71,17 @@ def _encode(run: RunFolder, split: Split) -> None:
             directions=basis.directions,
             scale=basis.scale,
         )
+    _encode(run, "train")
+    _encode(run, "train", "styled")
+    _encode(run, "validation")
+    return True
+
+
+def _encode(run: RunFolder, split: Split, kind: Kind = "pictures") -> None:
     basis = load_basis(run)
-    for number, pictures in enumerate(shards):
-        path = folder / f"{split}-{number:04d}.npy"
+    name = split if kind == "pictures" else f"{split}-{kind}"
+    for number, pictures in enumerate(load_shards(run, split, kind)):
+        path = _folder(run) / f"{name}-{number:04d}.npy"
         if not path.exists():
             both = np.stack([basis.encode(p) for p in (pictures, pictures[:, :, ::-1])], axis=1)
             save_array(path, both.astype(np.float16))
@@ -93,7 +94,10 @@ def load_basis(run: RunFolder) -> PatchBasis:
 
 
 def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:
-    """Load latents, (N, 2, C, h, w): of each picture and its mirror image."""
+    """Load latents, (N, 2, C, h, w): of each picture and its mirror image.
+
+    The order is that of `load_captions`.
+    """
     return np.concatenate([np.load(path) for path in sorted(_folder(run).glob(f"{split}-*.npy"))])
 
 

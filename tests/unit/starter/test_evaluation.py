@@ -73,11 +73,11 @@ def test_sharpness_depends_on_the_width_of_edges_but_not_on_their_number() -> No
 
 
 def test_the_painter_paints_music_in_given_styles(tmp_path: Path) -> None:
-    """Bands lie across the picture; a record in its centre looks the same when turned."""
+    """Bands lie across most pictures; a record in the centre looks the same when turned."""
     calm = Attributes.from_row([0.2, 0.6, *[0.4] * 9])
     styles = ["horizon landscape, bands", "record grooves, record, centred"]
-    pictures = pictures_in_styles([calm, calm], styles, 5, tmp_path / "pictures.npz")
+    pictures = pictures_in_styles([calm] * 8, styles, 5, tmp_path / "pictures.npz")
     lightness = cielab_from_linear(linear_from_srgb(pictures.thumbs))[..., 0]
     by_row, by_column = lightness.mean(axis=2).var(axis=1), lightness.mean(axis=1).var(axis=1)
-    assert by_row[0] > 10 * by_column[0]
-    assert by_row[1] == pytest.approx(by_column[1], rel=0.5)
+    assert np.median(by_row[::2]) > 10 * np.median(by_column[::2])
+    assert by_row[1::2] == pytest.approx(by_column[1::2], rel=0.5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covergen.poster.painter.composition import spaced, stage
-from covergen.poster.painter.ink_sheet import Ink, Plate, cloud, lerp, pick
+from covergen.poster.painter.ink_sheet import Ink, Plate, cloud, lerp
 
 if TYPE_CHECKING:
     from covergen.core.color import Floats
@@ -27,9 +27,7 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
     """
     x, y, reach = stage(sheet, direction, rng, small=0.21, large=0.85)
     number = 9 + round(30 * direction.count)
-    current = pick(rng, (_current, _whirl, _comb))
-    sheet.note(current)
-    field = current(rng)
+    field = sheet.choose(rng, (_current, _whirl, _comb))(rng)
     paths = _follow(spaced(rng, number), field, rng.uniform(0.8, 1.3) / _STEPS)
     width = reach * lerp(0.20, 0.11, direction.count)
     _draw(sheet, paths * reach + np.array([x, y]), width, direction, rng)

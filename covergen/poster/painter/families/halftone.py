@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
     """Draw a random composition: a halftone in MAIN, and a halftone or flat form in SECOND."""
-    motif = pick(rng, (_ball, _twins, _swell, _fade))
-    sheet.note(motif)
+    motif = sheet.choose(rng, (_ball, _twins, _swell, _fade))
     first, second, reach = motif(sheet, direction, rng)
     pitch = reach / lerp(2.8, 6.4, direction.count)
     screen = _lines if motif in (_ball, _twins) and rng.uniform() < 0.4 else _dots

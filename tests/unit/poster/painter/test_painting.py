@@ -36,7 +36,7 @@ def corners() -> dict[str, list[Features]]:
     """The features of every family's picture for each extreme mood."""
     return {
         name: [
-            features(paint(mood(*at), np.random.default_rng(seed), size=128, family=family).pixels)
+            features(paint(mood(*at), np.random.default_rng(seed), size=128, style=family).pixels)
             for family in FAMILIES
         ]
         for seed, (name, at) in enumerate(MOODS.items())
@@ -53,7 +53,7 @@ def test_the_seed_determines_the_picture() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_paints_the_same_picture_at_any_size(family: str) -> None:
     small, large = (
-        paint(NEUTRAL, np.random.default_rng(5), size=size, family=family, grain=False)
+        paint(NEUTRAL, np.random.default_rng(5), size=size, style=family, grain=False)
         for size in (128, 256)
     )
     assert small.pixels.shape == (128, 128, 3)
