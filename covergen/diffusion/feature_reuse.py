@@ -23,9 +23,9 @@ class ReusingUNet:
         *deeper, last = unet.up_blocks
         *earlier, outermost = last.resnets
         self._recorder = _Recorder(outermost, skipped=unet.conv_in.out_channels)
-        recording = _shallow_copy(last, resnets=nn.ModuleList([*earlier, self._recorder]))
-        self._full = _shallow_copy(unet, up_blocks=nn.ModuleList([*deeper, recording]))
-        self._shallow = _shallow_copy(
+        recording = shallow_copy(last, resnets=nn.ModuleList([*earlier, self._recorder]))
+        self._full = shallow_copy(unet, up_blocks=nn.ModuleList([*deeper, recording]))
+        self._shallow = shallow_copy(
             unet,
             down_blocks=nn.ModuleList(),
             mid_block=None,
@@ -72,7 +72,7 @@ class _Outermost(nn.Module):
         }
         self.has_cross_attention = "attentions" in layers  # the UNet reads this attribute
         self.resnets = layers["resnets"]
-        self.layer, self.recorder = _shallow_copy(block, **layers), recorder
+        self.layer, self.recorder = shallow_copy(block, **layers), recorder
 
     def forward(self, hidden_states: Tensor, **options: Any) -> Tensor:
         output: Tensor = self.layer(
@@ -81,7 +81,7 @@ class _Outermost(nn.Module):
         return output
 
 
-def _shallow_copy(module: nn.Module, **parts: nn.Module | None) -> nn.Module:
+def shallow_copy(module: nn.Module, **parts: nn.Module | None) -> nn.Module:
     """Copy a module with shared weights, replacing some of its parts."""
     copied = copy.copy(module)
     copied.__dict__["_modules"] = {**module._modules, **parts}

@@ -28,6 +28,8 @@ class Painter:
 
     `unknown_words` are those of the styles that the text encoder does not know.
 
+    Conditions are extended to at least `condition_length` tokens, so that all have one shape.
+
     Without an adapter, `adapter` and `projection` are None, and `styles` maps any prompt to its
     tokens, cutting off what is too long.
     """
@@ -40,6 +42,7 @@ class Painter:
     unconditional: Tensor
     styles: Mapping[str, Tensor]
     unknown_words: tuple[str, ...] = ()
+    condition_length: int = 0
     device: torch.device
     dtype: torch.dtype
 
@@ -130,6 +133,8 @@ def _load_without_adapter(
 
 
 def _speed_up(parts: Base) -> None:
+    if parts.unet.device.type == "cuda":
+        parts.unet.fuse_qkv_projections()
     pack(parts.unet)
     if supports_onednn(parts.vae):
         fold_upsampling(parts.vae.decoder)

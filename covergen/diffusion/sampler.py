@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.batch_size import automatic_batch_size
 from covergen.diffusion.batches import Pictures, in_batches, not_finite
+from covergen.diffusion.compiled import CompileLater, pays_off
 from covergen.diffusion.feature_reuse import ReusingUNet
 from covergen.diffusion.load_base import Vae
 from covergen.diffusion.painter import Painter
@@ -76,9 +78,14 @@ def paint_batches(
         painter.config, device=painter.device, dtype=painter.dtype
     )
 
-    def paint_batch(batch: Sequence[PaintRequest]) -> Pictures:
+    def paint_with(painter: Painter, batch: Sequence[PaintRequest]) -> Pictures:
         return _paint_batch(painter, batch, sampling, check_interrupted, on_step)
 
+    paint_batch = (
+        CompileLater(painter=painter, paint=paint_with)
+        if pays_off(painter, sampling)
+        else partial(paint_with, painter)
+    )
     yield from in_batches(requests, size, paint_batch, device=painter.device)
 
 
@@ -101,11 +108,12 @@ def _paint_batch(
     fresh_noise = {"generator": generators} if draws_noise(sampling.scheduler) else {}
     if sampling.reuse > 1:
         painter = replace(painter, unet=ReusingUNet(painter.unet, sampling.reuse))
-    for number, timestep in enumerate(scheduler.timesteps):
+    timesteps = scheduler.timesteps.to(painter.device)
+    for number, (timestep, time) in enumerate(zip(scheduler.timesteps, timesteps, strict=True)):
         check_interrupted()
         scaled = scheduler.scale_model_input(latents, timestep)
         condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
-        prediction = _predict(painter, scaled, timestep, condition, sampling.guidance)
+        prediction = _predict(painter, scaled, time, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
         on_step(
             len(batch), (number + 1) / (len(scheduler.timesteps) + 1)
@@ -122,11 +130,13 @@ def guides(sampling: Sampling, share: float) -> bool:
 def _make_condition(painter: Painter, batch: Sequence[PaintRequest]) -> _Condition:
     unconditional = painter.unconditional.expand(len(batch), -1, -1)
     conditional = _conditional(painter, batch)
-    length = max(sequence.shape[1] for sequence in (unconditional, *conditional))
+    lengths = (sequence.shape[1] for sequence in (unconditional, *conditional))
+    length = max(painter.condition_length, *lengths)
     aligned = [align(sequence, length) for sequence in (unconditional, *conditional)]
     tokens = torch.cat([sequence for sequence, _ in aligned]).to(painter.dtype)
     mask = torch.cat([mask for _, mask in aligned])
-    return _Condition(tokens=tokens, mask=None if mask.all() else mask, guided=True)
+    unneeded = not painter.condition_length and bool(mask.all())
+    return _Condition(tokens=tokens, mask=None if unneeded else mask, guided=True)
 
 
 def _conditional(painter: Painter, batch: Sequence[PaintRequest]) -> list[Tensor]:
@@ -145,12 +155,12 @@ def _conditional(painter: Painter, batch: Sequence[PaintRequest]) -> list[Tensor
 
 
 def _predict(
-    painter: Painter, latents: Tensor, timestep: Tensor, condition: _Condition, guidance: float
+    painter: Painter, latents: Tensor, time: Tensor, condition: _Condition, guidance: float
 ) -> Tensor:
     inputs = torch.cat([latents, latents]) if condition.guided else latents
     output: Tensor = painter.unet(
         inputs.to(painter.dtype),
-        timestep,
+        time,
         encoder_hidden_states=condition.tokens,
         encoder_attention_mask=condition.mask,
         return_dict=False,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from covergen.core.cover import Sampling
+from covergen.diffusion.compiled import compile_models
 from covergen.diffusion.painter import load_painter
 from tests.device.machine import matrix_rate, peak_bytes, synchronize
 from tests.device.setting import paint
@@ -50,8 +50,7 @@ def compiled_speed(setting: Setting, record: Record) -> None:
         batch, steps = 1, 2
     plain = _covers_per_second(painter, batch, steps=steps)
     backend = "inductor" if setting.is_cuda else "eager"
-    compiled = replace(painter, unet=torch.compile(painter.unet, backend=backend))
-    painter.vae.decoder = torch.compile(painter.vae.decoder, backend=backend)
+    compiled = compile_models(painter, backend)
     start = time.perf_counter()
     paint(compiled, batch, _sampling(1), batch_size=batch)
     synchronize(painter.device)
