@@ -4,48 +4,52 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from covergen.compute.memory import is_out_of_memory
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.batches import Pictures
 from covergen.diffusion.feature_reuse import shallow_copy
 from covergen.diffusion.painter import Painter
 
-_COMPILED_AFTER = 200  # pictures: compiling takes about a minute, and a run's length is unknown
+_COMPILED_AFTER = 200  # pictures: the length of a run is unknown, and compiling takes time
 
 
 @dataclass(kw_only=True)
 class CompileLater:
-    """Paints a run's batches, after `after` pictures with compiled models.
+    """Paints the batches of a run, with compiled models once `after` pictures are painted.
 
-    These are compiled for one batch size, so smaller batches are padded. If compiling fails,
-    the models are used as they are.
+    These are compiled for the size of a full batch; smaller ones are painted by the models as they
+    are, and all are if compiling fails.
     """
 
     painter: Painter
     paint: Callable[[Painter, Sequence[PaintRequest]], Pictures]
     after: float = _COMPILED_AFTER
     painted: int = field(default=0, init=False)
-    batch_size: int = field(default=0, init=False)
+    full_size: int = field(default=0, init=False)
     compiled: Painter | None = field(default=None, init=False)
 
     def __call__(self, batch: Sequence[PaintRequest]) -> Pictures:
         """Paint a batch: (B, H, W, 3) uint8, sRGB."""
-        if self.painted >= self.after:
-            pictures = self._paint_compiled(batch)
-        else:
-            self.batch_size = len(batch)
-            pictures = self.paint(self.painter, batch)
+        self.full_size = max(self.full_size, len(batch))
+        try:
+            pictures = self._paint(batch)
+        except RuntimeError as error:
+            if is_out_of_memory(error):  # later batches will be smaller
+                self.full_size, self.compiled = 0, None
+            raise
         self.painted += len(batch)
         return pictures
 
-    def _paint_compiled(self, batch: Sequence[PaintRequest]) -> Pictures:
+    def _paint(self, batch: Sequence[PaintRequest]) -> Pictures:
+        if self.painted < self.after or len(batch) < self.full_size:
+            return self.paint(self.painter, batch)
         self.compiled = self.compiled or compile_models(self.painter)
-        padding = [batch[-1]] * (self.batch_size - len(batch))
         try:
-            return self.paint(self.compiled, [*batch, *padding])[: len(batch)]
+            return self.paint(self.compiled, batch)
         except RuntimeError as error:
             if is_out_of_memory(error):
-                self.batch_size = max(1, len(batch) // 2)  # the size that is tried next
                 raise
         self.compiled, self.after = None, math.inf
         return self.paint(self.painter, batch)
@@ -58,10 +62,12 @@ def pays_off(painter: Painter, sampling: Sampling) -> bool:
 
 def compile_models(painter: Painter, backend: str = "inductor") -> Painter:
     """Return a painter whose UNet and decoder are compiled when they are first used."""
-    unet, decoder = shallow_copy(painter.unet), shallow_copy(painter.vae.decoder)
-    for module in (unet, decoder):
-        module.compile(dynamic=False, backend=backend)
-    vae = shallow_copy(painter.vae, decoder=decoder)
+    unet, vae = shallow_copy(painter.unet), painter.vae
+    unet.compile(dynamic=False, backend=backend)
+    if vae.dtype != torch.float16:  # what overflows is decoded again in fp32
+        decoder = shallow_copy(vae.decoder)
+        decoder.compile(dynamic=False, backend=backend)
+        vae = shallow_copy(vae, decoder=decoder)
     return replace(painter, unet=unet, vae=vae, condition_length=_longest_condition(painter))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from covergen.compute.onednn import pack, supports_onednn
@@ -134,10 +135,20 @@ def _load_without_adapter(
 
 def _speed_up(parts: Base) -> None:
     if parts.unet.device.type == "cuda":
-        parts.unet.fuse_qkv_projections()
+        fuse_attention(parts.unet)
     pack(parts.unet)
     if supports_onednn(parts.vae):
         fold_upsampling(parts.vae.decoder)
+
+
+def fuse_attention(unet: UNet2DConditionModel) -> None:
+    """Compute queries, keys and values in one product, in place, as far as their inputs agree."""
+    unet.fuse_qkv_projections()
+    for module in unet.modules():
+        if isinstance(module, Attention):
+            fused = ("to_k", "to_v") if module.is_cross_attention else ("to_q", "to_k", "to_v")
+            for name in fused:  # their weights would take memory twice
+                delattr(module, name)
 
 
 class _Prompts(dict[str, Tensor]):

@@ -108,12 +108,13 @@ def _paint_batch(
     fresh_noise = {"generator": generators} if draws_noise(sampling.scheduler) else {}
     if sampling.reuse > 1:
         painter = replace(painter, unet=ReusingUNet(painter.unet, sampling.reuse))
-    timesteps = scheduler.timesteps.to(painter.device)
-    for number, (timestep, time) in enumerate(zip(scheduler.timesteps, timesteps, strict=True)):
+    # The scheduler needs its timesteps on the CPU, and the UNet need not wait for a copy.
+    copies = scheduler.timesteps.to(painter.device)
+    for number, (timestep, copied) in enumerate(zip(scheduler.timesteps, copies, strict=True)):
         check_interrupted()
         scaled = scheduler.scale_model_input(latents, timestep)
         condition = guided if guides(sampling, number / len(scheduler.timesteps)) else unguided
-        prediction = _predict(painter, scaled, time, condition, sampling.guidance)
+        prediction = _predict(painter, scaled, copied, condition, sampling.guidance)
         latents = scheduler.step(prediction, timestep, latents, **fresh_noise, return_dict=False)[0]
         on_step(
             len(batch), (number + 1) / (len(scheduler.timesteps) + 1)
@@ -155,12 +156,12 @@ def _conditional(painter: Painter, batch: Sequence[PaintRequest]) -> list[Tensor
 
 
 def _predict(
-    painter: Painter, latents: Tensor, time: Tensor, condition: _Condition, guidance: float
+    painter: Painter, latents: Tensor, timestep: Tensor, condition: _Condition, guidance: float
 ) -> Tensor:
     inputs = torch.cat([latents, latents]) if condition.guided else latents
     output: Tensor = painter.unet(
         inputs.to(painter.dtype),
-        time,
+        timestep,
         encoder_hidden_states=condition.tokens,
         encoder_attention_mask=condition.mask,
         return_dict=False,

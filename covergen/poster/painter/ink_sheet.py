@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 Option = TypeVar("Option")
-Composition = TypeVar("Composition", bound=Callable[..., Any])
+Drawing = TypeVar("Drawing", bound=Callable[..., Any])
 
 
 class Ink(IntEnum):
@@ -53,7 +53,7 @@ class Sheet:
         self.x, self.y = centres[None, :], centres[:, None]
         self.notes: list[str] = []
 
-    def choose(self, rng: np.random.Generator, options: Sequence[Composition]) -> Composition:
+    def choose(self, rng: np.random.Generator, options: Sequence[Drawing]) -> Drawing:
         """Return the style's composition, or a random one, and note its name for the caption.
 
         A function's name is the composition's, with underscores.

@@ -11,7 +11,10 @@ _CENTRED = "centred"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """A family. The painter chooses the composition if None, and the position unless `centred`."""
+    """A family. The painter chooses the composition if None, and the position unless `centred`.
+
+    Some compositions fill the picture, and have no position.
+    """
 
     family: str
     composition: str | None = None

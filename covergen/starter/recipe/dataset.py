@@ -8,7 +8,7 @@ track i share the same attributes. Styled pictures are numbered after the other 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covergen.audio.mel import LogMel
-    from covergen.poster.painter import Painting
     from covergen.starter.recipe.run_folder import RunFolder
     from covergen.starter.recipe.settings import DatasetSettings
 
@@ -130,37 +129,48 @@ def _generator(
 
 
 def _render_pictures(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    _paint_shard(folder, dataset, split, shard, dataset.picture_size)
+    items = _items(dataset, shard)
+    _paint_shard(_path(folder, shard), dataset, split, items, size=dataset.picture_size)
 
 
 def _render_styled(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    first = dataset.pictures // dataset.shard
-    _paint_shard(folder, dataset, split, shard, dataset.picture_size, first=first)
+    items = _items(dataset, dataset.pictures // dataset.shard + shard)
+    _paint_shard(
+        _path(folder, shard),
+        dataset,
+        split,
+        items,
+        size=dataset.picture_size,
+        styles=own_presets()["starter"].styles,
+    )
 
 
 def _render_large(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    _paint_shard(folder, dataset, split, shard, dataset.large_size)
+    items = _items(dataset, shard)
+    _paint_shard(_path(folder, shard), dataset, split, items, size=dataset.large_size)
 
 
 def _paint_shard(
-    folder: Path, dataset: DatasetSettings, split: Split, shard: int, size: int, *, first: int = 0
+    path: Path,
+    dataset: DatasetSettings,
+    split: Split,
+    items: Iterable[int],
+    *,
+    size: int,
+    styles: Sequence[str] = (),
 ) -> None:
-    """Paint without grain, which an autoencoder of this size cannot reproduce.
+    """Paint items in random families or, if there are any, styles.
 
-    `first`: the number of shards with earlier items.
+    Without grain, which an autoencoder of this size cannot reproduce.
     """
-    items = _items(dataset, first + shard)
-    paintings = [_paint_item(dataset, split, item, size) for item in items]
-    path = _path(folder, shard)
+    paintings = []
+    for item in items:
+        rng = _generator(dataset, split, "pictures", item)
+        style = pick(rng, styles or dataset.families)
+        attributes = attributes_of(dataset, split, item)
+        paintings.append(paint(attributes, rng, size=size, style=style, grain=False))
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
     save_array(path, np.stack([painting.pixels for painting in paintings]))
-
-
-def _paint_item(dataset: DatasetSettings, split: Split, item: int, size: int) -> Painting:
-    rng = _generator(dataset, split, "pictures", item)
-    styles = own_presets()["starter"].styles if item >= dataset.pictures else dataset.families
-    style = pick(rng, styles)
-    return paint(attributes_of(dataset, split, item), rng, size=size, style=style, grain=False)
 
 
 def _render_tracks(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:

@@ -98,7 +98,8 @@ def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:
 
     The order is that of `load_captions`.
     """
-    return np.concatenate([np.load(path) for path in sorted(_folder(run).glob(f"{split}-*.npy"))])
+    paths = sorted(_folder(run).glob(f"{split}-*.npy"))  # digits come before "styled"
+    return np.concatenate([np.load(path) for path in paths])
 
 
 def _fit_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:

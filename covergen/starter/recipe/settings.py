@@ -25,7 +25,7 @@ class DatasetSettings:
         "horizon landscape",
     )
     pictures: int = 40_960
-    styled: int = 16_384  # further pictures, in the model's styles
+    styled: int = 12_288  # further pictures, in the model's styles
     picture_size: int = 128  # for training the base
     large: int = 1024  # the first pictures again at `large_size`, for training the autoencoder
     large_size: int = 512

@@ -1,7 +1,7 @@
 """Compiled models in long runs on a GPU, emulated on the CPU by a backend that only traces."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion import compiled, sampler
 from covergen.diffusion.batches import in_batches
 from covergen.diffusion.compiled import CompileLater, compile_models, pays_off
-from covergen.diffusion.painter import Painter
+from covergen.diffusion.painter import Painter, fuse_attention
 from tests.painting import load, paint_all
 from tests.plain_diffusion import difference, embeddings
 from tests.tiny_base import make_tiny_adapter
@@ -55,22 +55,22 @@ def test_compiled_models_paint_the_same_pictures(
     monkeypatch.setattr(compiled, "compile_models", partial(compile_models, backend=trace))
     torch.compiler.reset()
     assert difference(paint_all(painter, requests(), SAMPLING, batch_size=2), expected) <= 1
-    # The UNet with and without guidance, and the decoder, although the last batch has one picture
-    # and styles differ in length.
+    # The UNet with and without guidance, and the decoder, although styles differ in length.
     assert len(graphs) == 3
     torch.compiler.reset()
 
 
-def paint_with_error(painter: Painter, error: Exception, works_with: int) -> list[tuple[str, int]]:
-    """Paint 7 pictures in batches of 3; compiled models fail with batches of another size.
+def paint_with_errors(painter: Painter, fails: Callable[[str, int], Exception | None]) -> list[str]:
+    """Paint 7 pictures in batches of 3; return the models and sizes of the batches that were tried.
 
-    Returns the models and sizes of the batches that were tried.
+    `fails` returns the error of such a batch, if any.
     """
     tried = []
 
     def paint(used: Painter, batch: Sequence[PaintRequest]) -> NDArray[np.uint8]:
-        tried.append(("plain" if used is painter else "compiled", len(batch)))
-        if used is not painter and len(batch) != works_with:
+        models = "plain" if used is painter else "compiled"
+        tried.append(f"{models} {len(batch)}")
+        if error := fails(models, len(batch)):
             raise error
         return np.array([[[[request.seed] * 3]] for request in batch], np.uint8)
 
@@ -81,14 +81,32 @@ def paint_with_error(painter: Painter, error: Exception, works_with: int) -> lis
 
 
 def test_models_that_cannot_be_compiled_are_used_as_they_are(painter: Painter) -> None:
-    tried = paint_with_error(painter, RuntimeError("There is no C compiler."), works_with=0)
-    assert tried == [("plain", 3), ("compiled", 3), ("plain", 3), ("plain", 1)]
+    def fails(models: str, _size: int) -> Exception | None:
+        return RuntimeError("There is no C compiler.") if models == "compiled" else None
+
+    assert paint_with_errors(painter, fails) == ["plain 3", "compiled 3", "plain 3", "plain 1"]
 
 
-def test_compiled_models_that_run_out_of_memory_get_smaller_batches(painter: Painter) -> None:
-    error = torch.OutOfMemoryError("CUDA out of memory.")
-    tried = paint_with_error(painter, error, works_with=1)
-    assert tried == [("plain", 3), ("compiled", 3), *[("compiled", 1)] * 4]
+def test_a_batch_that_is_not_full_is_not_worth_compiling(painter: Painter) -> None:
+    assert paint_with_errors(painter, lambda *_: None) == ["plain 3", "compiled 3", "plain 1"]
+
+
+@pytest.mark.parametrize(
+    ("models", "tried"),
+    [
+        ("compiled", ["plain 3", "compiled 3", *["compiled 1"] * 4]),
+        ("plain", ["plain 3", "plain 1", *["compiled 1"] * 6]),
+    ],
+)
+def test_smaller_batches_after_running_out_of_memory_are_compiled_anew(
+    models: str, tried: list[str], painter: Painter
+) -> None:
+    def fails(used: str, size: int) -> Exception | None:
+        return (
+            torch.OutOfMemoryError("CUDA out of memory.") if (used, size) == (models, 3) else None
+        )
+
+    assert paint_with_errors(painter, fails) == tried
 
 
 def test_only_a_gpu_and_full_passes_are_compiled(painter: Painter) -> None:
@@ -100,6 +118,6 @@ def test_only_a_gpu_and_full_passes_are_compiled(painter: Painter) -> None:
 
 def test_fused_projections_of_attention_paint_the_same_pictures(painter: Painter) -> None:
     fused = replace(painter, unet=copy.deepcopy(painter.unet))
-    fused.unet.fuse_qkv_projections()
+    fuse_attention(fused.unet)
     pictures = (paint_all(one, requests(), SAMPLING, batch_size=2) for one in (painter, fused))
     assert difference(*pictures) <= 1

@@ -13,15 +13,16 @@ from covergen.audio.clap import AudioEncoder
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.diffusion.painter import load_painter
 from covergen.diffusion.sampler import paint
+from covergen.models.presets import own_presets
 from covergen.starter.recipe import dataset
 from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.audio_encoder import train_audio_encoder
 from covergen.starter.recipe.base import TextToImage, favour_styles, train_base
 from covergen.starter.recipe.captions import make_tokenizer
-from covergen.starter.recipe.dataset import render
+from covergen.starter.recipe.dataset import load_captions, load_shards, render
 from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
-from covergen.starter.recipe.patches import encode_pictures
+from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
 from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import (
     AudioEncoderSettings,
@@ -34,7 +35,9 @@ from covergen.starter.recipe.settings import (
 from covergen.starter.recipe.training_loop import make_optimizers
 from covergen.starter.recipe.vae import local_distance, train_vae
 
-DATASET = DatasetSettings(pictures=2, large=2, tracks=4, validation=2, shard=2, large_size=128)
+DATASET = DatasetSettings(
+    pictures=2, styled=2, large=2, tracks=4, validation=2, shard=2, large_size=128
+)
 VAE = replace(
     VaeSettings(),
     channels=(8, 8, 8, 8),
@@ -87,7 +90,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:  # the others in this process: starting one is slow
         patch.setattr(dataset, "ProcessPoolExecutor", lambda count, **_: ThreadPoolExecutor(count))
         for split in ("train", "validation"):
-            for kind in ("pictures", "large", "tracks"):
+            for kind in ("pictures", "styled", "large", "tracks"):
                 assert render(run, split, kind, workers=1)
     for stage in (
         encode_pictures,
@@ -99,6 +102,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         assert stage(run)
     return run.folder
+
+
+def test_styled_pictures_follow_the_others_in_captions_and_latents(trained: Path) -> None:
+    run = run_in(trained)
+    captions, latents = load_captions(run, "train"), load_latents(run)
+    assert len(captions) == len(latents) == 4
+    styles = [set(style.split(", ")) for style in own_presets()["starter"].styles]
+    assert all(any(style <= {*text.split(", ")} for style in styles) for text in captions[2:])
+    (styled,) = load_shards(run, "train", "styled")
+    assert np.allclose(load_basis(run).encode(styled), latents[2:, 0], atol=5e-3)
 
 
 def test_exported_models_embed_and_paint(trained: Path) -> None:
