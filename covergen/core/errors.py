@@ -25,8 +25,8 @@ Any other exception is a bug and stops the run with a traceback.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from covergen.core.reasons import Reason
 
@@ -41,6 +41,18 @@ class CovergenError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the arguments of the constructor, which differ between classes."""
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(
+    kind: type[CovergenError], args: tuple[object, ...], state: dict[str, object]
+) -> CovergenError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(CovergenError):
@@ -127,10 +139,6 @@ class DecodeError(ItemError):
         self, path: Path, message: str, *, reason: Reason = Reason.UNDECODABLE, hint: str = ""
     ) -> None:
         super().__init__(path, reason, message, hint=hint)
-
-    def __reduce__(self) -> tuple[partial[DecodeError], tuple[Path, str]]:
-        """Keep the reason and the hint when pickled."""
-        return partial(DecodeError, reason=self.reason, hint=self.hint), (self.path, self.message)
 
 
 class TagError(ItemError):
