@@ -44,15 +44,7 @@ class CovergenError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the arguments of the constructor, which differ between classes."""
-        return _unpickled, (type(self), self.args, self.__dict__)
-
-
-def _unpickled(
-    kind: type[CovergenError], args: tuple[object, ...], state: dict[str, object]
-) -> CovergenError:
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(state)
-    return error
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(CovergenError):

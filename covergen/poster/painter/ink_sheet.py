@@ -59,7 +59,7 @@ class Sheet:
         A function's name is the composition's, with underscores.
         """
         names = [option.__name__.strip("_").replace("_", " ") for option in options]
-        drawn = int(rng.integers(len(options)))
+        drawn = pick(rng, range(len(options)))
         composition = self.style.composition
         index = drawn if composition is None else names.index(composition)
         self.notes.append(names[index])

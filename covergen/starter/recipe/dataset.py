@@ -109,13 +109,8 @@ def _path(folder: Path, shard: int) -> Path:
 def _shards(dataset: DatasetSettings, split: Split, kind: Kind) -> int:
     if split == "validation":
         return 0 if kind == "styled" else dataset.validation // dataset.shard
-    counts = {
-        "pictures": dataset.pictures,
-        "styled": dataset.styled,
-        "large": dataset.large,
-        "tracks": dataset.tracks,
-    }
-    return counts[kind] // dataset.shard
+    count: int = getattr(dataset, kind)
+    return count // dataset.shard
 
 
 def _items(dataset: DatasetSettings, shard: int) -> range:
