@@ -13,11 +13,20 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from covergen.audio.mel import MelSettings
 from tests.media import KINDS, sound
 
-__all__ = ["make_tiny_clap"]
+__all__ = ["LAION_MEL", "make_tiny_clap"]
 
 _SAMPLE_RATE = 48_000
+LAION_MEL = MelSettings(  # of the released CLAP models without fusion
+    sampling_rate=_SAMPLE_RATE,
+    feature_size=64,
+    fft_window_size=1024,
+    hop_length=480,
+    frequency_min=50,
+    frequency_max=14_000,
+)
 
 
 def make_tiny_clap(

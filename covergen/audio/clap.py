@@ -66,7 +66,7 @@ class AudioEncoder:
 
     @cached_property
     def log_mel(self) -> LogMel:
-        """The encoder's input: maps (B, 480000) windows, mono at 48 kHz, to (B, 1, 1001, 64)."""
+        """The encoder's input: maps (B, 480000) windows, mono at 48 kHz, to (B, 1, T, M)."""
         return LogMel(self._folder.mel)
 
     def load(self) -> Any:  # noqa: ANN401 - transformers' models are untyped

@@ -51,7 +51,8 @@ class LogMel:
     def __call__(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (B, 1, T, M) float32 in dB. waveforms: (B, S) float32.
 
-        T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) for windows.
+        T is S / hop_length + 1 frames, M is feature_size: (B, 1, 1001, 64) for windows of LAION's
+        models.
         """
         return np.stack([self._decibels(waveform) for waveform in waveforms])[:, np.newaxis]
 

@@ -17,9 +17,9 @@ from covergen.audio.embed_tracks import embed_tracks
 from covergen.audio.embedding_cache import EmbeddingCache
 from covergen.audio.mel import LogMel
 from covergen.core.album import TrackEmbedding
-from covergen.starter.recipe.mel import MEL
 from tests.benchmarks.race import Race
 from tests.benchmarks.songs import FORMATS, make_songs
+from tests.tiny_clap import LAION_MEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ class _Front:
         self._tracks = tracks
         self._stores = (folder / f"{tracks[0].container} {windows} {n}.sqlite" for n in count())
         self._windows = windows
-        self.log_mel = LogMel(MEL)
+        self.log_mel = LogMel(LAION_MEL)
 
     def run(self) -> None:
         with closing(EmbeddingCache(next(self._stores))) as store:

@@ -31,8 +31,8 @@ from covergen.journal.journal import Journal
 from covergen.journal.recorder import RunRecorder
 from covergen.library.writing.rewrite import RewriteOptions, write_cover
 from covergen.pipeline.engines import ray_driver
-from covergen.starter.recipe.mel import MEL
 from tests.benchmarks.songs import FORMATS, make_songs
+from tests.tiny_clap import LAION_MEL
 from tests.values import track_at
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _measure(stages: Stages) -> Stages:
     """Time decoding, encoding and writing with an album of four-minute MP3s."""
     with TemporaryDirectory() as scratch:
         songs = make_songs(Path(scratch) / "music", FORMATS["MP3 320k"], 1 + _TRACKS)
-        log_mel = LogMel(MEL)
+        log_mel = LogMel(LAION_MEL)
         times = []
         for song in songs:
             start = time.perf_counter()

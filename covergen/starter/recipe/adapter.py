@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors import safe_open
 
@@ -13,7 +14,7 @@ from covergen.core.errors import Interrupted
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.poster.painter.caption import mirror
 from covergen.starter.recipe.base import load_base_average
-from covergen.starter.recipe.dataset import load_captions
+from covergen.starter.recipe.dataset import load_captions, track_items
 from covergen.starter.recipe.embeddings import embed_split
 from covergen.starter.recipe.patches import load_latents
 from covergen.starter.recipe.settings import VARIANTS
@@ -23,7 +24,6 @@ from covergen.training.trainable_weights import Initial
 from covergen.training.training_run import AdapterNames
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -82,23 +82,25 @@ def _read_pairs(run: RunFolder) -> Pairs:
     The captions say what a style may: family and composition, not the mood, which is the music's.
     """
     vectors, latents = embed_split(run, "train"), load_latents(run)
-    tracks, excerpts = min(len(vectors), len(latents)), vectors.shape[1]
+    count, excerpts, width = vectors.shape
+    items = np.repeat(track_items(run.recipe.dataset, "train"), excerpts)
+    is_mirrored = np.arange(count * excerpts) % excerpts % 2
     styles = [
         ", ".join(caption.split(", ")[:-_MOOD_PARTS]) for caption in load_captions(run, "train")
     ]
 
     def pick(numbers: NDArray[np.intp], _places: NDArray[np.float64]) -> Tensor:
-        means = torch.from_numpy(latents[numbers // excerpts, numbers % excerpts % 2]).float()
+        means = torch.from_numpy(latents[items[numbers], is_mirrored[numbers]]).float()
         return torch.stack([means, torch.zeros_like(means)], dim=1)
 
     return Pairs(
-        stems=[f"{i // excerpts:05d}-{i % excerpts}" for i in range(tracks * excerpts)],
-        albums=[f"{i // excerpts:05d}" for i in range(tracks * excerpts)],
-        vectors=vectors[:tracks].reshape(tracks * excerpts, -1),
+        stems=[f"{item:05d}-{i % excerpts}" for i, item in enumerate(items)],
+        albums=[f"{item:05d}" for item in items],
+        vectors=vectors.reshape(count * excerpts, width),
         latents=pick,
         captions=[
-            mirror(styles[i // excerpts]) if i % excerpts % 2 else styles[i // excerpts]
-            for i in range(tracks * excerpts)
+            mirror(styles[item]) if mirrored else styles[item]
+            for item, mirrored in zip(items, is_mirrored, strict=True)
         ],
     )
 
@@ -107,9 +109,9 @@ def _initial_projection(run: RunFolder) -> dict[str, Tensor]:
     """Return the initial state of the audio projection, fitted to the training captions."""
     embeddings = embed_split(run, "train")
     captions = load_captions(run, "train")
-    count = min(len(embeddings), len(captions))
+    drawn = [captions[item] for item in track_items(run.recipe.dataset, "train")]
     tokens = run.recipe.adapter.tokens or 1
-    return _fit_projection(load_base_average(run), embeddings[:count], captions[:count], tokens)
+    return _fit_projection(load_base_average(run), embeddings, drawn, tokens)
 
 
 @torch.no_grad()

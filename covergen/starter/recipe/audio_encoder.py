@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -72,28 +73,28 @@ def train_audio_encoder(run: RunFolder) -> bool:
     """Train the audio encoder. Return whether training is complete."""
     settings, dataset = run.recipe.audio_encoder, run.recipe.dataset
     torch.manual_seed(settings.optimisation.seed)
-    tracks = np.concatenate(load_shards(run, "train", "tracks"))
+    shards = load_shards(run, "train", "tracks")
     held_out = np.concatenate(load_shards(run, "validation", "tracks"))
-    attributes = load_attributes(dataset, "train", len(tracks))
+    attributes = load_attributes(dataset, "train", sum(map(len, shards)))
     mean, deviation = attributes.mean(0), attributes.std(0)
     targets = torch.from_numpy((attributes - mean) / deviation).to(run.device)
     held_out_attributes = load_attributes(dataset, "validation", len(held_out))
     held_out_targets = torch.from_numpy((held_out_attributes - mean) / deviation)
     encoder = AudioEncoderWithProbe(settings, attributes.shape[1]).to(run.device)
-    first = tracks[: settings.centred, 0].astype(np.float32)
+    first = shards[0][: settings.centred, 0].astype(np.float32)
     encoder.centre(torch.from_numpy(first).to(run.device))
-    equal_weights = torch.ones(targets.shape[1], device=run.device)
-    mood_weights = torch.cat([torch.tensor(settings.moods, device=run.device), equal_weights[2:]])
+    weights = torch.ones(targets.shape[1], device=run.device)
+    weights[:2] = torch.tensor(settings.moods)
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([settings.optimisation.seed, step])
-        chosen = rng.choice(len(tracks), settings.optimisation.batch, replace=False)
-        views = [_view(tracks[chosen], rng) for _ in range(2)]
+        chosen = rng.choice(len(targets), settings.optimisation.batch, replace=False)
+        tracks = [shards[item // dataset.shard][item % dataset.shard] for item in chosen]
+        views = [_view(tracks, rng) for _ in range(2)]
         embedding = encoder.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
         target = targets[chosen].repeat(2, 1)
         errors = (encoder.read(embedding) - target).square().mean(0)
-        weight = mood_weights if step >= settings.weighed_from else equal_weights
-        regression = (errors * weight).sum() / weight.sum()
+        regression = (errors * weights).sum() / weights.sum()
         first, second = embedding.chunk(2)
         contrast = _contrast(first, second, settings.temperature)
         distance = (1 - (first * second).sum(-1)).mean()
@@ -146,8 +147,8 @@ def _embed(encoder: AudioEncoderWithProbe, log_mel: Tensor) -> Tensor:
     return torch.cat([encoder.embed(part) for part in torch.split(log_mel, 16)]).cpu()
 
 
-def _view(tracks: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw one augmented excerpt per track, (B, excerpts, T, M) to (B, T, M).
+def _view(tracks: Sequence[NDArray[np.float16]], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw one augmented excerpt per track, each (excerpts, T, M), to (B, T, M).
 
     Start, level and spectral tilt vary, and a time span and a frequency band are masked as in
     SpecAugment (Park et al. 2019).
@@ -158,8 +159,8 @@ def _view(tracks: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.f
         view = np.roll(view, int(rng.integers(len(view))), axis=0)
         view = view + np.float32(rng.uniform(-8, 6))
         view += np.linspace(-1, 1, view.shape[1], dtype=np.float32) * np.float32(rng.uniform(-4, 4))
-        for axis, longest in ((0, 120), (1, 8)):
-            length = int(rng.integers(longest))
+        for axis in (0, 1):
+            length = int(rng.integers(view.shape[axis] // 8))
             first = int(rng.integers(view.shape[axis] - length))
             gap = [slice(None), slice(None)]
             gap[axis] = slice(first, first + length)

@@ -1,16 +1,17 @@
 """The rendered training data on disk: captioned pictures, and tracks as log-mel spectrograms.
 
-A split is a folder of shards; shard k contains items k·n to (k+1)·n - 1. Item i of a split depends
-only on the seed, the split and i, so that rendering can be interrupted and resumed. Picture i and
-track i share the same attributes. Styled pictures are numbered after the other pictures.
+A split is a folder of shards; shard k contains its items k·n to (k+1)·n - 1. Item i of a split
+depends only on the seed, the split and i, so that rendering can be interrupted and resumed. Styled
+pictures are numbered after the other pictures. The first pictures and the first styled pictures
+have a track with the same number and attributes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,17 @@ def attributes_of(dataset: DatasetSettings, split: Split, item: int) -> Attribut
     return draw_attributes(_generator(dataset, split, "attributes", item))
 
 
+def track_items(dataset: DatasetSettings, split: Split) -> list[int]:
+    """Return the numbers of the tracks, in the order of the shards."""
+    if split == "validation":
+        return list(range(dataset.validation))
+    first_styled = dataset.pictures
+    return [
+        *range(dataset.tracks - dataset.styled_tracks),
+        *range(first_styled, first_styled + dataset.styled_tracks),
+    ]
+
+
 def render(run: RunFolder, split: Split, kind: Kind, *, workers: int) -> bool:
     """Render missing shards. Return whether the split is complete."""
     dataset, destination = run.recipe.dataset, _folder(run, split, kind)
@@ -51,12 +63,7 @@ def render(run: RunFolder, split: Split, kind: Kind, *, workers: int) -> bool:
     missing = [
         s for s in range(_shards(dataset, split, kind)) if not _path(destination, s).exists()
     ]
-    work = {
-        "pictures": _render_pictures,
-        "styled": _render_styled,
-        "large": _render_large,
-        "tracks": _render_tracks,
-    }[kind]
+    work = _render_tracks if kind == "tracks" else partial(_render_pictures, kind)
     # Forking a process with torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while missing and not run.late():
@@ -86,8 +93,9 @@ def load_captions(run: RunFolder, split: Split) -> list[str]:
 
 
 def load_attributes(dataset: DatasetSettings, split: Split, count: int) -> NDArray[np.float32]:
-    """Return the attributes of the first `count` items, (count, 11), each 0..1."""
-    return np.array([attributes_of(dataset, split, item).row for item in range(count)], np.float32)
+    """Return the attributes of the first `count` tracks, (count, 11), each 0..1."""
+    items = track_items(dataset, split)[:count]
+    return np.array([attributes_of(dataset, split, item).row for item in items], np.float32)
 
 
 def _paths(run: RunFolder, split: Split, kind: Kind) -> Iterator[Path]:
@@ -113,57 +121,30 @@ def _shards(dataset: DatasetSettings, split: Split, kind: Kind) -> int:
     return count // dataset.shard
 
 
-def _items(dataset: DatasetSettings, shard: int) -> range:
-    return range(shard * dataset.shard, (shard + 1) * dataset.shard)
-
-
 def _generator(
     dataset: DatasetSettings, split: Split, stream: str, item: int
 ) -> np.random.Generator:
     return np.random.default_rng([dataset.seed, _SPLITS[split], _STREAMS[stream], item])
 
 
-def _render_pictures(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    items = _items(dataset, shard)
-    _paint_shard(_path(folder, shard), dataset, split, items, size=dataset.picture_size)
-
-
-def _render_styled(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    items = _items(dataset, dataset.pictures // dataset.shard + shard)
-    _paint_shard(
-        _path(folder, shard),
-        dataset,
-        split,
-        items,
-        size=dataset.picture_size,
-        styles=own_presets()["starter"].styles,
-    )
-
-
-def _render_large(folder: Path, dataset: DatasetSettings, split: Split, shard: int) -> None:
-    items = _items(dataset, shard)
-    _paint_shard(_path(folder, shard), dataset, split, items, size=dataset.large_size)
-
-
-def _paint_shard(
-    path: Path,
-    dataset: DatasetSettings,
-    split: Split,
-    items: Iterable[int],
-    *,
-    size: int,
-    styles: Sequence[str] = (),
+def _render_pictures(
+    kind: Kind, folder: Path, dataset: DatasetSettings, split: Split, shard: int
 ) -> None:
-    """Paint items in random families or, if there are any, styles.
+    """Paint pictures in random families, or styled ones in the model's styles.
 
     Without grain, which an autoencoder of this size cannot reproduce.
     """
+    styled = kind == "styled"
+    styles = own_presets()["starter"].styles if styled else dataset.families
+    size = dataset.large_size if kind == "large" else dataset.picture_size
+    first = shard * dataset.shard + (dataset.pictures if styled else 0)
     paintings = []
-    for item in items:
+    for item in range(first, first + dataset.shard):
         rng = _generator(dataset, split, "pictures", item)
-        style = pick(rng, styles or dataset.families)
+        style = pick(rng, styles)
         attributes = attributes_of(dataset, split, item)
         paintings.append(paint(attributes, rng, size=size, style=style, grain=False))
+    path = _path(folder, shard)
     path.with_suffix(".json").write_text(json.dumps([p.caption for p in paintings]))
     save_array(path, np.stack([painting.pixels for painting in paintings]))
 
@@ -172,7 +153,8 @@ def _render_tracks(folder: Path, dataset: DatasetSettings, split: Split, shard: 
     """Render tracks; validation uses the held-out instruments."""
     instruments = HELD_OUT if split == "validation" else TRAINING
     rows = []
-    for item in _items(dataset, shard):
+    first = shard * dataset.shard
+    for item in track_items(dataset, split)[first : first + dataset.shard]:
         attributes = attributes_of(dataset, split, item)
         track = play(
             attributes, _generator(dataset, split, "tracks", item), instruments=instruments

@@ -15,6 +15,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
+from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.settings import TOKENS
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
 
 
 def make_audio_encoder(settings: AudioEncoderSettings) -> ClapAudioModelWithProjection:
-    """Return an audio encoder from (B, 1, 1001, 64) decibels to (B, 512)."""
+    """Return an audio encoder from (B, 1, 501, 128) decibels to (B, 512)."""
     stages = len(settings.depths)
     config = ClapAudioConfig(
+        num_mel_bins=MEL.feature_size,
         patch_embeds_hidden_size=settings.width,
         hidden_size=settings.width * 2 ** (stages - 1),
         depths=list(settings.depths),

@@ -29,7 +29,8 @@ class DatasetSettings:
     picture_size: int = 128  # for training the base
     large: int = 1024  # the first pictures again at `large_size`, for training the autoencoder
     large_size: int = 512
-    tracks: int = 4096
+    tracks: int = 16_384
+    styled_tracks: int = 8192  # of these, that belong to the first styled pictures
     validation: int = 256
     excerpts: int = 2  # per track, augmented independently
     shard: int = 128
@@ -37,7 +38,7 @@ class DatasetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """Optimizer settings: AdamW, and Muon with rate `muon` for matrices of the UNet.
+    """Optimizer settings: AdamW, and Muon with rate `muon` for the inner matrices.
 
     The moving average of the weights is exported. The rate rises over `warm_up` steps, stays
     constant, and falls to 0 over the last `cooling` steps, so that training can be extended from a
@@ -98,9 +99,9 @@ class VaeSettings:
 class AudioEncoderSettings:
     """The audio encoder, of CLAP's class, trained on two views of each track.
 
-    From step `weighed_from` on, arousal and valence, which matter most to the painter, are weighted
-    by `moods` relative to the other attributes. `noise`: how much directions in which excerpts of
-    a track differ are attenuated.
+    Arousal and valence, which matter most to the painter, are weighted by `moods` relative to the
+    other attributes. `noise`: how much directions in which excerpts of a track differ are
+    attenuated.
     """
 
     width: int = 48
@@ -112,11 +113,10 @@ class AudioEncoderSettings:
     temperature: float = 0.2
     contrast: float = 0.1
     together: float = 0.1
-    weighed_from: int = 4000
-    moods: tuple[float, float] = (2.0, 5.0)
+    moods: tuple[float, float] = (2.0, 4.0)
     noise: float = 32.0
     optimisation: Optimisation = Optimisation(
-        steps=8000, cooling=2000, batch=12, rate=1e-3, seed=2, bfloat16=True
+        steps=10_000, cooling=4000, batch=12, rate=1e-3, muon=2.5e-3, seed=2, bfloat16=True
     )
 
 

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from covergen.starter.recipe.settings import Optimisation
 
 
-_ENDS = ("unet.conv_in", "unet.conv_out")  # not maps between hidden features: left to AdamW
+# Maps between hidden features, for Muon; AdamW trains the rest.
+_INNER = (
+    "unet.",
+    "audio_encoder.audio_model.audio_encoder.layers.",
+    "audio_encoder.audio_projection.",
+)
+_NOT_INNER = ("conv_in.", "conv_out.", "relative_position_bias_table")
 _SAVED_EVERY_S = 240.0
 _LOGGED_EVERY = 20
 _SAMPLED_EVERY_S = 480.0
@@ -96,12 +102,10 @@ def train(stage: Stage) -> bool:
 
 
 def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
-    """Return AdamW alone, or Muon for the UNet's inner matrices and AdamW for the rest."""
+    """Return AdamW alone, or Muon for the inner matrices and AdamW for the rest."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = {
-        name: p
-        for name, p in trained.items()
-        if settings.muon and p.ndim > 1 and name.startswith("unet.") and not name.startswith(_ENDS)
+        name: p for name, p in trained.items() if settings.muon and p.ndim > 1 and _is_inner(name)
     }
     rest = [p for name, p in trained.items() if name not in matrices]
     adamw = torch.optim.AdamW(
@@ -110,6 +114,10 @@ def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.opti
     if not (settings.muon and matrices):
         return [adamw]
     return [Muon(matrices.values(), lr=settings.muon, weight_decay=settings.decay), adamw]
+
+
+def _is_inner(name: str) -> bool:
+    return name.startswith(_INNER) and not any(part in name for part in _NOT_INNER)
 
 
 def load_average(folder: Path, model: nn.Module) -> int:

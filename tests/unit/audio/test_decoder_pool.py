@@ -18,13 +18,13 @@ from covergen.audio.decoder_pool import Decoder, Decoders
 from covergen.audio.mel import LogMel
 from covergen.audio.windows import read_excerpt
 from covergen.core.errors import CovergenError, DecodeError
-from covergen.starter.recipe.mel import MEL
 from tests.media import encode
+from tests.tiny_clap import LAION_MEL
 from tests.unit.audio.processes import children
 
 pytestmark = pytest.mark.processes
 
-LOG_MEL = LogMel(MEL)
+LOG_MEL = LogMel(LAION_MEL)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
 

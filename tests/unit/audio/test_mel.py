@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
 from covergen.audio.mel import LogMel, MelSettings
-from covergen.starter.recipe.mel import MEL
 from tests.media import sound
+from tests.tiny_clap import LAION_MEL
 
 
 def tone(frequency: float) -> NDArray[np.float32]:
@@ -33,14 +33,14 @@ def test_log_mel_equals_clap_feature_extractor(
 ) -> None:
     extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")
     expected = extractor(waveform, sampling_rate=48_000, return_tensors="np")["input_features"]
-    found = LogMel(MEL)(waveform[np.newaxis])
+    found = LogMel(LAION_MEL)(waveform[np.newaxis])
     assert found.shape == expected.shape == (1, 1, 1001, 64)
     assert np.abs(found - expected).max() < tolerance
 
 
 def test_batch_equals_single_windows_also_after_pickling() -> None:
     waveforms = np.stack([tone(220), tone(3_000)])
-    log_mel = LogMel(MEL)
+    log_mel = LogMel(LAION_MEL)
     found = log_mel(waveforms)
     elsewhere = pickle.loads(pickle.dumps(log_mel))
     np.testing.assert_array_equal(found[:1], elsewhere(waveforms[:1]))

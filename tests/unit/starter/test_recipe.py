@@ -1,5 +1,6 @@
 """The complete training recipe at a very small scale."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -16,10 +17,17 @@ from covergen.diffusion.sampler import paint
 from covergen.models.presets import own_presets
 from covergen.starter.recipe import dataset
 from covergen.starter.recipe.adapter import train_adapter
-from covergen.starter.recipe.audio_encoder import train_audio_encoder
+from covergen.starter.recipe.audio_encoder import AudioEncoderWithProbe, train_audio_encoder
 from covergen.starter.recipe.base import TextToImage, favour_styles, train_base
 from covergen.starter.recipe.captions import make_tokenizer
-from covergen.starter.recipe.dataset import load_captions, load_shards, render
+from covergen.starter.recipe.dataset import (
+    attributes_of,
+    load_attributes,
+    load_captions,
+    load_shards,
+    render,
+    track_items,
+)
 from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
 from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
@@ -36,7 +44,7 @@ from covergen.starter.recipe.training_loop import make_optimizers
 from covergen.starter.recipe.vae import local_distance, train_vae
 
 DATASET = DatasetSettings(
-    pictures=2, styled=2, large=2, tracks=4, validation=2, shard=2, large_size=128
+    pictures=2, styled=2, large=2, tracks=4, styled_tracks=2, validation=2, shard=2, large_size=128
 )
 VAE = replace(
     VaeSettings(),
@@ -114,6 +122,14 @@ def test_styled_pictures_follow_the_others_in_captions_and_latents(trained: Path
     assert np.allclose(load_basis(run).encode(styled), latents[2:, 0], atol=5e-3)
 
 
+def test_half_of_the_tracks_belong_to_pictures_and_half_to_styled_pictures() -> None:
+    settings = replace(DATASET, pictures=6, styled=4, tracks=4, styled_tracks=2)
+    assert track_items(settings, "train") == [0, 1, 6, 7]
+    assert track_items(settings, "validation") == [0, 1]
+    played = load_attributes(settings, "train", 3)
+    np.testing.assert_allclose(played[2], attributes_of(settings, "train", 6).row, rtol=1e-6)
+
+
 def test_exported_models_embed_and_paint(trained: Path) -> None:
     cpu = torch.device("cpu")
     audio_encoder = AudioEncoder(trained / "export" / "clap", device=cpu, dtype=torch.float32)
@@ -167,13 +183,29 @@ def test_each_style_is_chosen_equally_often_and_other_pictures_for_the_rest() ->
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
-def test_every_parameter_of_the_base_has_one_optimizer(muon: float | None) -> None:
-    model = TextToImage(BASE, 8)
-    settings = replace(BASE.optimisation, muon=muon)
-    optimizers = make_optimizers(model, settings)
+@pytest.mark.parametrize(
+    "make", [lambda: TextToImage(BASE, 8), lambda: AudioEncoderWithProbe(AUDIO_ENCODER, 11)]
+)
+def test_every_parameter_has_one_optimizer(
+    make: Callable[[], torch.nn.Module], muon: float | None
+) -> None:
+    model = make()
+    optimizers = make_optimizers(model, replace(BASE.optimisation, muon=muon))
     trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
     assert len(trained) == len({id(p) for p in trained}) == len(list(model.parameters()))
     assert len(optimizers) == (2 if muon else 1)
+
+
+def test_muon_trains_neither_the_first_and_last_layers_nor_tables_and_vectors() -> None:
+    model = AudioEncoderWithProbe(AUDIO_ENCODER, 11)
+    _, adamw = make_optimizers(model, replace(AUDIO_ENCODER.optimisation, muon=1e-3))
+    left = {id(p) for group in adamw.param_groups for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) in left and p.ndim > 1}
+    assert {name.rsplit(".", 2)[-2] + "." + name.rsplit(".", 1)[-1] for name in names} == {
+        "proj.weight",  # of the patches
+        "self.relative_position_bias_table",
+        "head.weight",
+    }
 
 
 def test_the_wiener_filter_keeps_the_signal_shared_by_excerpts_of_a_track() -> None:
