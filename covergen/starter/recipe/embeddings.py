@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,19 +24,29 @@ _RIDGE = 0.03  # relative to the mean variance between excerpts of a track
 def load_encoder(run: RunFolder) -> AudioEncoderWithProbe:
     """Load the averaged encoder, frozen, with the Wiener filter merged into its projection."""
     encoder = _load_unfiltered(run)
-    path = _folder(run) / "filter.npy"
-    if not path.exists():
-        unfiltered = _embed_all(encoder, run, "train")
-        save_array(path, wiener_filter(unfiltered, noise=run.recipe.audio_encoder.noise))
-    encoder.project(torch.from_numpy(np.load(path)).to(run.device))
+    encoder.project(torch.from_numpy(_filter(run)).to(run.device))
     return encoder
 
 
 def embed_split(run: RunFolder, split: Split) -> NDArray[np.float32]:
-    """Return the embeddings of a split, (N, excerpts, D), cached in embeddings/."""
-    path = _folder(run) / f"{split}.npy"
+    """Return the filtered embeddings of a split, (N, excerpts, D), unit L2 norm."""
+    filtered = _embed_unfiltered(run, split) @ _filter(run).T
+    return np.asarray(filtered / np.linalg.norm(filtered, axis=-1, keepdims=True))
+
+
+def _filter(run: RunFolder) -> NDArray[np.float32]:
+    unfiltered = _embed_unfiltered(run, "train")
+    return wiener_filter(unfiltered, noise=run.recipe.audio_encoder.noise)
+
+
+def _embed_unfiltered(run: RunFolder, split: Split) -> NDArray[np.float32]:
+    """Return what the trained encoder embeds, (N, excerpts, D). Cached in embeddings/."""
+    path = run.folder / "embeddings" / f"{split}.npy"
     if not path.exists():
-        save_array(path, _embed_all(load_encoder(run), run, split))
+        encoder = _load_unfiltered(run)
+        shards = load_shards(run, split, "tracks")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_array(path, np.concatenate([_embed(encoder, shard) for shard in shards]))
     embeddings: NDArray[np.float32] = np.load(path)
     return embeddings
 
@@ -63,17 +72,6 @@ def _load_unfiltered(run: RunFolder) -> AudioEncoderWithProbe:
     encoder = AudioEncoderWithProbe(run.recipe.audio_encoder, ATTRIBUTES)
     load_average(run.folder / "audio-encoder", encoder)
     return encoder.to(run.device).eval().requires_grad_(False)
-
-
-def _folder(run: RunFolder) -> Path:
-    folder = run.folder / "embeddings"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _embed_all(encoder: AudioEncoderWithProbe, run: RunFolder, split: Split) -> NDArray[np.float32]:
-    shards = load_shards(run, split, "tracks")
-    return np.concatenate([_embed(encoder, shard) for shard in shards])
 
 
 @torch.inference_mode()

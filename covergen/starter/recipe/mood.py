@@ -1,4 +1,4 @@
-"""Fit the poster model's probe from the exported encoder's embeddings to music attributes."""
+"""Fit the poster model's probe from the audio encoder's embeddings to music attributes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from covergen.audio.clap import AudioEncoder
 from covergen.poster.attributes import Attributes
 from covergen.poster.model import MoodProbe
-from covergen.starter.recipe.dataset import load_attributes, load_shards
+from covergen.starter.recipe.dataset import load_attributes
+from covergen.starter.recipe.embeddings import embed_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +30,7 @@ def fit_mood(run: RunFolder) -> bool:
     The ridge is chosen on an eighth of the training tracks. The accuracy is the squared
     correlation on the validation tracks, which are played on held-out instruments.
     """
-    audio_encoder = AudioEncoder(
-        run.folder / "export" / "clap", device=run.device, dtype=torch.float32
-    )
-    vectors, attributes = _embed(run, audio_encoder, "train")
+    vectors, attributes = _excerpts(run, "train")
     kept = len(vectors) // 8 * 7
     ridge = max(
         _RIDGES,
@@ -45,26 +41,19 @@ def fit_mood(run: RunFolder) -> bool:
         ).mean(),
     )
     probe = MoodProbe.fit(vectors, attributes, ridge=ridge)
-    accuracy = _accuracy(probe, *_embed(run, audio_encoder, "validation"))
+    accuracy = _accuracy(probe, *_excerpts(run, "validation"))
     (run.folder / "export" / "mood.safetensors").write_bytes(probe.to_bytes())
     metrics = {name: round(float(r2), 2) for name, r2 in zip(_NAMES, accuracy, strict=True)}
     (run.folder / "mood.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return True
 
 
-def _embed(
-    run: RunFolder, audio_encoder: AudioEncoder, split: Split
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _excerpts(run: RunFolder, split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return every excerpt's embedding, (N, d), and its track's attributes, (N, 11)."""
-    tracks = load_shards(run, split, "tracks")
-    vectors = [
-        audio_encoder.embed(shard.reshape(-1, 1, *shard.shape[2:]).astype(np.float32))
-        for shard in tracks
-    ]
-    excerpts = run.recipe.dataset.excerpts
-    count = sum(map(len, tracks))
-    attributes = load_attributes(run.recipe.dataset, split, count).repeat(excerpts, axis=0)
-    return np.concatenate(vectors), attributes
+    vectors = embed_split(run, split)
+    count, excerpts, width = vectors.shape
+    attributes = load_attributes(run.recipe.dataset, split, count)
+    return vectors.reshape(count * excerpts, width), attributes.repeat(excerpts, axis=0)
 
 
 def _accuracy(

@@ -1,5 +1,6 @@
 """The complete training recipe at a very small scale."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,6 +31,7 @@ from covergen.starter.recipe.dataset import (
 )
 from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
+from covergen.starter.recipe.mood import fit_mood
 from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
 from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import (
@@ -217,6 +219,24 @@ def test_the_wiener_filter_keeps_the_signal_shared_by_excerpts_of_a_track() -> N
     found = wiener_filter(excerpts.astype(np.float32), noise=1.0)
     assert np.diag(found) == pytest.approx(signal / (signal + noise), abs=0.03)
     assert found[0, 1] == pytest.approx(0, abs=0.03)
+
+
+def test_the_mood_probe_finds_the_attributes_in_embeddings(tmp_path: Path) -> None:
+    settings = DatasetSettings(tracks=256, styled_tracks=128, validation=64)
+    rng = np.random.default_rng(0)
+    directions = np.eye(16)[:12] + rng.normal(0, 0.1, (12, 16))
+    (tmp_path / "embeddings").mkdir()
+    for split, tracks in (("train", 256), ("validation", 64)):
+        attributes = load_attributes(settings, split, tracks) - 0.5
+        vectors = np.column_stack([attributes, np.full(tracks, 5)]) @ directions
+        excerpts = vectors[:, None] + rng.normal(0, 0.01, (tracks, 2, 16))
+        lengths = np.linalg.norm(excerpts, axis=-1, keepdims=True)
+        np.save(tmp_path / f"embeddings/{split}.npy", (excerpts / lengths).astype(np.float32))
+    (tmp_path / "export").mkdir()
+    assert fit_mood(replace(run_in(tmp_path), recipe=replace(RECIPE, dataset=settings)))
+    accuracy = json.loads((tmp_path / "mood.json").read_text())
+    assert len(accuracy) == 11
+    assert min(accuracy.values()) > 0.95
 
 
 def test_local_distance_ignores_positions_within_a_window_but_not_blur() -> None:
