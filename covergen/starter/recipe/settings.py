@@ -116,7 +116,7 @@ class AudioEncoderSettings:
     moods: tuple[float, float] = (2.0, 4.0)
     noise: float = 32.0
     optimisation: Optimisation = Optimisation(
-        steps=10_000, cooling=4000, batch=12, rate=1e-3, muon=2.5e-3, seed=2, bfloat16=True
+        steps=16_000, cooling=5000, batch=12, rate=1e-3, muon=2.5e-3, seed=2, bfloat16=True
     )
 
 
