@@ -56,13 +56,14 @@ def save(
     training: Mapping[str, Any],
     empty_prompt: EmptyPrompt = "plain",
     base_mark: str = "",
+    clap_mark: str = "",
 ) -> None:
     """Write the UNet's attached LoRA and the projection to a file.
 
     `base` and `clap` name the models that it was trained with. `training` must be
     JSON-serializable. `empty_prompt` is how guidance encodes the empty prompt. `base_mark` is the
-    base's `mark_of`. The same contents give the same bytes. Raises ModelError if the file cannot
-    be written.
+    base's `mark_of`, `clap_mark` the fingerprint of CLAP's folder. The same contents give the same
+    bytes. Raises ModelError if the file cannot be written.
     """
     tensors = _with_prefix(LORA_PREFIX, lora_tensors(unet))
     tensors |= _with_prefix(PROJECTION_PREFIX, projection.state_dict())
@@ -78,6 +79,7 @@ def save(
         "base": base,
         "base_mark": base_mark,
         "clap": clap,
+        "clap_mark": clap_mark,
         "training": json.dumps(training, sort_keys=True),
     }
     modelspec = {

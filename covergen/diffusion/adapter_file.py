@@ -43,9 +43,9 @@ class AdapterInfo:
 
     `d_audio`: length of the embeddings that the projection takes, None without a projection.
     `empty_prompt`: how guidance's empty prompt is encoded, "plain" as in diffusers or "masked" with
-    its attention mask as in the reference. `base_mark`: `mark_of` the base that it was trained on.
-    Without covergen's metadata, strings are "" and `training` is empty. `shapes`: the shape of each
-    tensor by key.
+    its attention mask as in the reference. `base_mark`: `mark_of` the base that it was trained on;
+    `clap_mark`: the fingerprint of CLAP's folder. Without covergen's metadata, strings are "" and
+    `training` is empty. `shapes`: the shape of each tensor by key.
     """
 
     path: Path
@@ -60,6 +60,7 @@ class AdapterInfo:
     base: str
     base_mark: str
     clap: str
+    clap_mark: str
     training: Mapping[str, Any]
     shapes: _Shapes = field(repr=False)
 
@@ -99,6 +100,7 @@ def inspect(path: Path) -> AdapterInfo:
         base=fields.get("base", ""),
         base_mark=fields.get("base_mark", ""),
         clap=fields.get("clap", ""),
+        clap_mark=fields.get("clap_mark", ""),
         training=_parse_training(path, fields.get("training", "{}")),
         shapes=shapes,
     )

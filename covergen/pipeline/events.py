@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from covergen.core.album import Action, Album, AlbumPlan, Outcome, Status
 from covergen.core.reasons import Reason
@@ -35,10 +35,11 @@ class GpuUnused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaseChanged:
-    """The adapter was trained on other base weights, so its pictures will differ."""
+class AdapterOutdated:
+    """The adapter was trained with another base or CLAP model, so its pictures will differ."""
 
     name: str
+    part: Literal["base", "CLAP model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ Event = (
     FileFailed
     | ModelLoading
     | GpuUnused
-    | BaseChanged
+    | AdapterOutdated
     | DistilledBase
     | NegativeUnused
     | UnknownWords

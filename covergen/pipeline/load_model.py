@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from covergen.audio.clap_folder import read_clap_folder
 from covergen.compute.device import Compute, worker_count
 from covergen.core.cover import PaintRequest, Sampling
 from covergen.core.dependencies import check_dependencies
@@ -20,7 +21,7 @@ from covergen.models.presets import UNNAMED, lora_texts, steps_at
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import load_words
 from covergen.pipeline.events import (
-    BaseChanged,
+    AdapterOutdated,
     CheckInterrupted,
     DistilledBase,
     Emit,
@@ -207,8 +208,12 @@ class FoundModel:
         )
         if painter.unknown_words:
             emit(UnknownWords(model=preset.name, words=painter.unknown_words))
-        if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
-            emit(BaseChanged(name=preset.name))
+        if painter.adapter:
+            clap_mark = read_clap_folder(self.files.clap).fingerprint
+            if painter.adapter.base_mark not in ("", mark_of(painter.config)):
+                emit(AdapterOutdated(name=preset.name, part="base"))
+            if painter.adapter.clap_mark not in ("", clap_mark):
+                emit(AdapterOutdated(name=preset.name, part="CLAP model"))
         return Model(
             audio_encoder=self.audio_encoder,
             device=self.compute.device.type,

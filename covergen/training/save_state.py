@@ -63,6 +63,7 @@ def save_adapter(run: TrainingRun, path: Path, **more: object) -> None:
             },
             empty_prompt=run.recipe.empty_prompt,
             base_mark=mark_of(run.frozen.config),
+            clap_mark=names.clap_mark,
         )
 
 

@@ -25,12 +25,14 @@ from covergen.training.trainable_weights import Learner
 class AdapterNames:
     """The adapter's title and the names of what it is trained with, for the file's metadata.
 
-    `loras` and `vae` are those of the model, "" for none and for the base's own.
+    `clap_mark` is the fingerprint of CLAP's folder. `loras` and `vae` are those of the model, ""
+    for none and for the base's own.
     """
 
     title: str
     base: str
     clap: str
+    clap_mark: str = ""
     loras: str = ""
     vae: str = ""
 

@@ -322,17 +322,27 @@ def test_output_folder_is_locked(dataset: Path, run: Run, tmp_path: Path) -> Non
     assert not output.exists()
 
 
-def test_warning_if_the_base_changed_after_training(
-    trained: Trained, tiny_model: TinyModel, library: Library, run: Run, tmp_path: Path
+@pytest.mark.parametrize(("part", "name"), [("base", "base"), ("clap", "CLAP model")])
+def test_warning_if_a_part_changed_after_training(
+    trained: Trained,
+    tiny_model: TinyModel,
+    library: Library,
+    run: Run,
+    tmp_path: Path,
+    part: str,
+    name: str,
 ) -> None:
-    changed = shutil.copytree(tiny_model.base, tmp_path / "changed")
-    (weights,) = (changed / "unet").glob("*.safetensors")
+    changed = shutil.copytree(getattr(tiny_model, part), tmp_path / "changed")
+    (weights,) = (changed / "unet" if part == "base" else changed).glob("*.safetensors")
     tensors = load_file(weights)
-    save_file({name: tensor + 0.01 for name, tensor in tensors.items()}, weights)
+    save_file(
+        {key: tensor + 0.01 for key, tensor in tensors.items()}, weights, metadata={"format": "pt"}
+    )
     words = ("tag", "--model", "mine")
     tracks = library.root / "Two Discs"
-    assert "other weights" not in run(*words, tracks).stderr
-    assert "other weights" in run(*words, "--base", changed, "--force", tracks).stderr
+    assert "was trained with another" not in run(*words, tracks).stderr
+    warned = run(*words, f"--{part}", changed, "--force", tracks).stderr
+    assert f"The adapter of mine was trained with another {name}" in warned
 
 
 def test_reference_recipe_saves_a_model_with_the_references_settings(

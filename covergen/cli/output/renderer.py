@@ -14,8 +14,8 @@ from covergen.core.album import Action, Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.events import (
+    AdapterOutdated,
     AlbumDone,
-    BaseChanged,
     DistilledBase,
     Event,
     FileFailed,
@@ -91,10 +91,11 @@ class Renderer:
                 self._begin(name)
             case GpuUnused(why=why):
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
-            case BaseChanged(name=name):
+            case AdapterOutdated(name=name, part=part):
                 self._note(
-                    f"The adapter of {name} was trained on a base with other weights, for instance"
-                    " in an earlier version of covergen. Train it again if its covers look odd."
+                    f"The adapter of {name} was trained with another {part}, for instance that of"
+                    " an earlier version of covergen. Train it again if its covers look odd or do"
+                    " not fit the music."
                 )
             case DistilledBase(base=base, sampling=sampling):
                 self._note(

@@ -225,6 +225,7 @@ def _names(checked: Checked) -> AdapterNames:
         title=options.save_as or options.output.resolve().name,
         base=preset.base,
         clap=preset.clap,
+        clap_mark=read_clap_folder(checked.clap).fingerprint,
         loras=lora_texts(preset.loras, [file_hash(file) for file in checked.loras]),
         vae=preset.vae or "",
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from covergen.audio.clap_folder import read_clap_folder
 from covergen.core.errors import Interrupted
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.poster.painter.caption import mirror
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from covergen.training.recipe import Recipe
 
 
-_NAMES = AdapterNames(title="covergen starter", base="covergen starter", clap="covergen starter")
+_NAME = "covergen starter"
 # The last parts of a caption: count, size, edges, order, colours, warmth, chroma, lightness.
 _MOOD_PARTS = 8
 _RIDGE = 1e-2  # relative to the embeddings' mean variance
@@ -49,14 +50,15 @@ def train_variants(run: RunFolder) -> bool:
 
 
 def _train(run: RunFolder, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
-    output = run.folder / name
+    output, export = run.folder / name, run.folder / "export"
+    clap_mark = read_clap_folder(export / "clap").fingerprint
     try:
         trained = train(
-            run.folder / "export" / "base",
+            export / "base",
             _read_pairs(run),
             recipe,
             output,
-            names=_NAMES,
+            names=AdapterNames(title=_NAME, base=_NAME, clap=_NAME, clap_mark=clap_mark),
             device=run.device,
             emit=lambda _: None,
             check_interrupted=run.stop_if_late,
@@ -65,7 +67,7 @@ def _train(run: RunFolder, name: str, recipe: Recipe, initial: dict[str, Tensor]
         )
     except Interrupted:
         return False
-    _save_half(trained.adapter, run.folder / "export" / f"{name}.safetensors")
+    _save_half(trained.adapter, export / f"{name}.safetensors")
     return True
 
 
