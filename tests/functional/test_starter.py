@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import covergen
+from covergen.audio.clap_folder import read_clap_folder
 from covergen.audio.sound_file import write_sound
+from covergen.diffusion.adapter_file import inspect
+from covergen.diffusion.base_config import mark_of, read_config
 from covergen.models.presets import load_presets
 from covergen.poster.attributes import Attributes
 from covergen.poster.painter.features import features
@@ -78,3 +81,9 @@ def test_the_package_contains_the_complete_starter_in_small_safe_files(run: Run)
     assert sum(path.stat().st_size for path in files) <= 45_000_000
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".txt", ".toml", ".md"}
     assert (WEIGHTS / "MODEL_CARD.md") in files
+
+
+def test_the_adapter_was_trained_with_the_base_and_the_clap_model_beside_it() -> None:
+    adapter = inspect(WEIGHTS / "adapter.safetensors")
+    assert adapter.base_mark == mark_of(read_config(WEIGHTS / "base"))
+    assert adapter.clap_mark == read_clap_folder(WEIGHTS / "clap").fingerprint
