@@ -35,11 +35,11 @@ class GpuUnused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterOutdated:
+class AdapterMismatch:
     """The adapter was trained with another base or CLAP model, so its pictures will differ."""
 
     name: str
-    part: Literal["base", "CLAP model"]
+    part: Literal["base", "clap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ Event = (
     FileFailed
     | ModelLoading
     | GpuUnused
-    | AdapterOutdated
+    | AdapterMismatch
     | DistilledBase
     | NegativeUnused
     | UnknownWords

@@ -21,7 +21,7 @@ from covergen.models.presets import UNNAMED, lora_texts, steps_at
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.album_words import load_words
 from covergen.pipeline.events import (
-    AdapterOutdated,
+    AdapterMismatch,
     CheckInterrupted,
     DistilledBase,
     Emit,
@@ -208,12 +208,10 @@ class FoundModel:
         )
         if painter.unknown_words:
             emit(UnknownWords(model=preset.name, words=painter.unknown_words))
-        if painter.adapter:
-            clap_mark = read_clap_folder(self.files.clap).fingerprint
-            if painter.adapter.base_mark not in ("", mark_of(painter.config)):
-                emit(AdapterOutdated(name=preset.name, part="base"))
-            if painter.adapter.clap_mark not in ("", clap_mark):
-                emit(AdapterOutdated(name=preset.name, part="CLAP model"))
+        if painter.adapter and painter.adapter.base_mark not in ("", mark_of(painter.config)):
+            emit(AdapterMismatch(name=preset.name, part="base"))
+        if painter.adapter and painter.adapter.clap_mark not in ("", self._clap_mark):
+            emit(AdapterMismatch(name=preset.name, part="clap"))
         return Model(
             audio_encoder=self.audio_encoder,
             device=self.compute.device.type,
@@ -225,6 +223,11 @@ class FoundModel:
             paint_batches=partial(paint_batches, painter),
             words=words,
         )
+
+    @property
+    def _clap_mark(self) -> str:
+        # Not that of `audio_encoder`, which depends on the padding of short audio as well.
+        return read_clap_folder(self.files.clap).fingerprint
 
     def _load_words(self) -> WordFinder:
         preset, clap = self.options.preset, self.files.clap

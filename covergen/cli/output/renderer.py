@@ -14,7 +14,7 @@ from covergen.core.album import Action, Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.events import (
-    AdapterOutdated,
+    AdapterMismatch,
     AlbumDone,
     DistilledBase,
     Event,
@@ -91,11 +91,12 @@ class Renderer:
                 self._begin(name)
             case GpuUnused(why=why):
                 click.echo(f"Note: the GPU is not used: {why}", err=True)
-            case AdapterOutdated(name=name, part=part):
+            case AdapterMismatch(name=name, part=part):
+                trained_with = {"base": "base", "clap": "CLAP model"}[part]
                 self._note(
-                    f"The adapter of {name} was trained with another {part}, for instance that of"
-                    " an earlier version of covergen. Train it again if its covers look odd or do"
-                    " not fit the music."
+                    f"The adapter of {name} was trained with another {trained_with}, for instance"
+                    " that of an earlier version of covergen. Train it again if its covers look odd"
+                    " or do not fit the music."
                 )
             case DistilledBase(base=base, sampling=sampling):
                 self._note(

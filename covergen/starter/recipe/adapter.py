@@ -85,14 +85,14 @@ def _read_pairs(run: RunFolder) -> Pairs:
     """
     vectors, latents = embed_split(run, "train"), load_latents(run)
     count, excerpts, width = vectors.shape
-    items = np.repeat(track_items(run.recipe.dataset, "train"), excerpts)
-    is_mirrored = np.arange(count * excerpts) % excerpts % 2
+    items = np.repeat(track_items(run.recipe.dataset, "train")[:count], excerpts)
+    mirrored = np.arange(count * excerpts) % excerpts % 2
     styles = [
         ", ".join(caption.split(", ")[:-_MOOD_PARTS]) for caption in load_captions(run, "train")
     ]
 
     def pick(numbers: NDArray[np.intp], _places: NDArray[np.float64]) -> Tensor:
-        means = torch.from_numpy(latents[items[numbers], is_mirrored[numbers]]).float()
+        means = torch.from_numpy(latents[items[numbers], mirrored[numbers]]).float()
         return torch.stack([means, torch.zeros_like(means)], dim=1)
 
     return Pairs(
@@ -101,8 +101,8 @@ def _read_pairs(run: RunFolder) -> Pairs:
         vectors=vectors.reshape(count * excerpts, width),
         latents=pick,
         captions=[
-            mirror(styles[item]) if mirrored else styles[item]
-            for item, mirrored in zip(items, is_mirrored, strict=True)
+            mirror(styles[item]) if is_mirrored else styles[item]
+            for item, is_mirrored in zip(items, mirrored, strict=True)
         ],
     )
 
@@ -111,7 +111,7 @@ def _initial_projection(run: RunFolder) -> dict[str, Tensor]:
     """Return the initial state of the audio projection, fitted to the training captions."""
     embeddings = embed_split(run, "train")
     captions = load_captions(run, "train")
-    drawn = [captions[item] for item in track_items(run.recipe.dataset, "train")]
+    drawn = [captions[item] for item in track_items(run.recipe.dataset, "train")[: len(embeddings)]]
     tokens = run.recipe.adapter.tokens or 1
     return _fit_projection(load_base_average(run), embeddings, drawn, tokens)
 

@@ -42,7 +42,8 @@ def _filter(run: RunFolder) -> NDArray[np.float32]:
 def _embed_unfiltered(run: RunFolder, split: Split) -> NDArray[np.float32]:
     """Return what the trained encoder embeds, (N, excerpts, D). Cached in embeddings/."""
     path = run.folder / "embeddings" / f"{split}.npy"
-    if not path.exists():
+    trained = run.folder / "audio-encoder" / "checkpoint.pt"
+    if not path.exists() or path.stat().st_mtime < trained.stat().st_mtime:
         encoder = _load_unfiltered(run)
         shards = load_shards(run, split, "tracks")
         path.parent.mkdir(parents=True, exist_ok=True)

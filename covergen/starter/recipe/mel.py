@@ -1,7 +1,7 @@
 """The log-mel settings of the starter's audio encoder.
 
-Major and minor differ by semitones, so the bands are narrow: below 1 kHz they are 22 Hz apart, a
-semitone at 370 Hz.
+Major and minor differ by semitones, so the bands are narrow: below 1 kHz they are 23 Hz apart, a
+semitone at 390 Hz.
 """
 
 from covergen.audio.mel import MelSettings

@@ -30,7 +30,7 @@ class DatasetSettings:
     large: int = 1024  # the first pictures again at `large_size`, for training the autoencoder
     large_size: int = 512
     tracks: int = 16_384
-    styled_tracks: int = 8192  # of these, that belong to the first styled pictures
+    styled_tracks: int = 8192  # of these, how many belong to the first styled pictures
     validation: int = 256
     excerpts: int = 2  # per track, augmented independently
     shard: int = 128
