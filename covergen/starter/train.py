@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("--stage", choices=(*_STAGES, "all"), default="all")
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="limit per stage")
+    parser.add_argument(
+        "--initial", type=Path, help="exported weights to start from, such as the shipped ones"
+    )
     parser.add_argument("--workers", type=int, default=2, help="number of rendering processes")
     # One thread by default: on shared cores, two mostly wait for each other.
     parser.add_argument("--threads", type=int, default=1)
@@ -49,6 +52,7 @@ def main() -> None:
             recipe=Recipe(),
             device=torch.device(options.device),
             late=functools.partial(_is_over, end),
+            initial=options.initial,
         )
         done = _run(stage, run, options.workers)
         sys.stdout.write(f"{stage}: {'done' if done else 'time limit reached'}\n")

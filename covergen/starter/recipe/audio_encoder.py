@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from covergen.poster.attributes import Attributes
 from covergen.starter.recipe.dataset import load_attributes, load_shards
-from covergen.starter.recipe.models import make_audio_encoder
+from covergen.starter.recipe.models import load_exported, make_audio_encoder
 from covergen.starter.recipe.training_loop import Stage, train
 
 if TYPE_CHECKING:
@@ -81,8 +81,11 @@ def train_audio_encoder(run: RunFolder) -> bool:
     held_out_attributes = load_attributes(dataset, "validation", len(held_out))
     held_out_targets = torch.from_numpy((held_out_attributes - mean) / deviation)
     encoder = AudioEncoderWithProbe(settings, attributes.shape[1]).to(run.device)
-    first = shards[0][: settings.centred, 0].astype(np.float32)
-    encoder.centre(torch.from_numpy(first).to(run.device))
+    if run.initial:
+        load_exported(encoder.audio_encoder, run.initial / "clap")
+    else:
+        first = shards[0][: settings.centred, 0].astype(np.float32)
+        encoder.centre(torch.from_numpy(first).to(run.device))
     weights = torch.ones(targets.shape[1], device=run.device)
     weights[:2] = torch.tensor(settings.moods)
 

@@ -16,7 +16,12 @@ from covergen.poster.painter.caption import VOCABULARY, mirror
 from covergen.starter.recipe.captions import make_tokenizer, shorten
 from covergen.starter.recipe.dataset import load_captions
 from covergen.starter.recipe.denoising import denoising_loss, paint_latents, save_grid
-from covergen.starter.recipe.models import make_scheduler, make_text_encoder, make_unet
+from covergen.starter.recipe.models import (
+    load_exported,
+    make_scheduler,
+    make_text_encoder,
+    make_unet,
+)
 from covergen.starter.recipe.patches import load_basis, load_latents
 from covergen.starter.recipe.training_loop import Stage, load_average, train
 
@@ -54,7 +59,11 @@ def train_base(run: RunFolder) -> bool:
     settings = run.recipe.base
     seed = settings.optimisation.seed
     torch.manual_seed(seed)
-    model = TextToImage(settings, run.recipe.latents.channels).to(run.device)
+    model = TextToImage(settings, run.recipe.latents.channels)
+    if run.initial:
+        load_exported(model.unet, run.initial / "base" / "unet")
+        load_exported(model.text_encoder, run.initial / "base" / "text_encoder")
+    model.to(run.device)
     scheduler = make_scheduler()
     latents, held_out = load_latents(run), load_latents(run, "validation")[:, 0]
     captions, held_out_captions = load_captions(run, "train"), load_captions(run, "validation")

@@ -11,6 +11,7 @@ from covergen.starter.recipe.base import load_base_average
 from covergen.starter.recipe.embeddings import load_encoder
 from covergen.starter.recipe.mel import MEL
 from covergen.starter.recipe.models import make_scheduler
+from covergen.starter.recipe.patches import load_basis, write_basis
 from covergen.starter.recipe.vae import load_vae_average
 
 if TYPE_CHECKING:
@@ -31,10 +32,14 @@ _PIPELINE = {
 
 
 def export(run: RunFolder) -> bool:
-    """Write the averaged base and audio encoder to export/ in half precision. Return True."""
+    """Write the averaged base and audio encoder to export/ in half precision. Return True.
+
+    The basis of the latents is written too: training continues with it.
+    """
     folder = run.folder / "export"
     _export_base(run, folder / "base")
     _export_audio_encoder(run, folder / "clap")
+    write_basis(load_basis(run), folder / "latents.npz")
     return True
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     ClapAudioConfig,
@@ -150,6 +152,12 @@ def make_text_encoder(settings: BaseSettings, tokenizer: CLIPTokenizer) -> CLIPT
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def load_exported(model: nn.Module, folder: Path) -> None:
+    """Load weights in half precision. Raises RuntimeError if they are of another architecture."""
+    (path,) = folder.glob("*.safetensors")
+    model.load_state_dict(load_file(path))
 
 
 def make_scheduler() -> DDIMScheduler:

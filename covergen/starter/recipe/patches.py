@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,19 +58,15 @@ class PatchBasis:
 
 
 def encode_pictures(run: RunFolder) -> bool:
-    """Fit the basis and encode every rendered picture and its mirror image. Return True."""
-    folder, settings = _folder(run), run.recipe.latents
+    """Fit the basis, or take the initial one, and encode every picture and its mirror image.
+
+    Returns True.
+    """
+    folder = _folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "basis.npz").exists():
-        shards = load_shards(run, "train", "pictures")
-        stride = max(1, len(shards) * run.recipe.dataset.shard // settings.measured)
-        basis = _fit_basis([shard[::stride] for shard in shards], settings)
-        np.savez(
-            folder / "basis.npz",
-            mean=basis.mean,
-            directions=basis.directions,
-            scale=basis.scale,
-        )
+        basis = read_basis(run.initial / "latents.npz") if run.initial else _fit_basis(run)
+        write_basis(basis, folder / "basis.npz")
     _encode(run, "train")
     _encode(run, "train", "styled")
     _encode(run, "validation")
@@ -88,9 +84,19 @@ def _encode(run: RunFolder, split: Split, kind: Kind = "pictures") -> None:
 
 
 def load_basis(run: RunFolder) -> PatchBasis:
-    """Load the basis fitted by `encode_pictures`."""
-    with np.load(_folder(run) / "basis.npz") as saved:
+    """Load the basis used by `encode_pictures`."""
+    return read_basis(_folder(run) / "basis.npz")
+
+
+def read_basis(path: Path) -> PatchBasis:
+    """Read what `write_basis` wrote."""
+    with np.load(path) as saved:
         return PatchBasis(**saved)
+
+
+def write_basis(basis: PatchBasis, path: Path) -> None:
+    """Write a basis as a NumPy archive."""
+    np.savez(path, **asdict(basis))
 
 
 def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:
@@ -102,7 +108,13 @@ def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:
     return np.concatenate([np.load(path) for path in paths])
 
 
-def _fit_basis(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:
+def _fit_basis(run: RunFolder) -> PatchBasis:
+    shards, settings = load_shards(run, "train", "pictures"), run.recipe.latents
+    stride = max(1, len(shards) * run.recipe.dataset.shard // settings.measured)
+    return _fit_components([shard[::stride] for shard in shards], settings)
+
+
+def _fit_components(parts: Sequence[NDArray[np.uint8]], settings: LatentSettings) -> PatchBasis:
     """Fit principal components, with scales between their standard deviations and equal ones.
 
     Stronger components stay larger, so that noise destroys them last and the base paints from

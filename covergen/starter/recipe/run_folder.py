@@ -20,13 +20,15 @@ class RunFolder:
     """A training run.
 
     `folder` contains the rendered data, the checkpoints and the exported models. `late` returns
-    whether the time limit has passed.
+    whether the time limit has passed. `initial` is a folder of exported models, whose latents and
+    weights training starts from; by default the latents are fitted and the weights are random.
     """
 
     folder: Path
     recipe: Recipe
     device: torch.device
     late: Callable[[], bool]
+    initial: Path | None = None
 
     def stop_if_late(self) -> None:
         """Raise Interrupted if the time limit has passed."""

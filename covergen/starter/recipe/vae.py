@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from covergen.starter.recipe.dataset import load_shards
-from covergen.starter.recipe.models import make_vae
+from covergen.starter.recipe.models import load_exported, make_vae
 from covergen.starter.recipe.patches import load_basis
 from covergen.starter.recipe.training_loop import Stage, load_average, train
 
@@ -35,7 +35,10 @@ def train_vae(run: RunFolder) -> bool:
     settings = run.recipe.vae
     torch.manual_seed(settings.optimisation.seed)
     basis = load_basis(run)
-    vae = make_vae(settings, len(basis.scale)).to(run.device)
+    vae = make_vae(settings, len(basis.scale))
+    if run.initial:
+        load_exported(vae, run.initial / "base" / "vae")
+    vae.to(run.device)
     pictures = load_shards(run, "train", "large")
     held_out = load_shards(run, "validation", "large")[0][:8]
     upscale = run.recipe.dataset.large_size // run.recipe.dataset.picture_size

@@ -1,15 +1,26 @@
 """Patch latents, compared with numpy's singular value decomposition."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
+import covergen.starter
 from covergen.poster.attributes import draw_attributes
 from covergen.poster.painter import paint
-from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
+from covergen.starter.recipe.patches import (
+    encode_pictures,
+    load_basis,
+    load_latents,
+    read_basis,
+)
 from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import DatasetSettings, LatentSettings, Recipe
+from covergen.starter.recipe.vae import pixels_to_tensor
 
+WEIGHTS = Path(covergen.starter.__file__).parent / "weights"
 CHANNELS = 6
 
 
@@ -53,3 +64,15 @@ def test_reconstruction_is_the_best_linear_one(run: RunFolder) -> None:
 def test_mirror_images_are_encoded_too(run: RunFolder) -> None:
     mirrored = load_basis(run).encode(_pictures(0)[:, :, ::-1])
     assert np.allclose(load_latents(run)[:2, 1], mirrored, atol=5e-3)
+
+
+def test_the_shipped_latents_are_those_of_the_shipped_autoencoder() -> None:
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / "base" / "vae").eval()
+    rng = np.random.default_rng(0)
+    for family in ("cut paper", "horizon landscape"):
+        painting = paint(draw_attributes(rng), rng, size=512, style=family, grain=False)
+        reduced = painting.pixels.reshape(1, 128, 4, 128, 4, 3).mean((2, 4)).astype(np.uint8)
+        latents = read_basis(WEIGHTS / "latents.npz").encode(reduced)
+        with torch.inference_mode():
+            encoded = vae.encode(pixels_to_tensor(painting.pixels[None])).latent_dist.mean.numpy()
+        assert np.square(encoded - latents).mean() < 0.02 * np.square(latents).mean()

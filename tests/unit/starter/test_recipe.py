@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from covergen.audio.clap import AudioEncoder
 from covergen.core.cover import PaintRequest, Sampling
@@ -82,7 +83,7 @@ RECIPE = Recipe(
 )
 
 
-def run_in(folder: Path, *, steps: int | None = None) -> RunFolder:
+def run_in(folder: Path, *, steps: int | None = None, initial: Path | None = None) -> RunFolder:
     """A run that reaches its time limit after `steps` checks, or never if None."""
     checks = count()
     return RunFolder(
@@ -90,6 +91,7 @@ def run_in(folder: Path, *, steps: int | None = None) -> RunFolder:
         recipe=RECIPE,
         device=torch.device("cpu"),
         late=lambda: steps is not None and next(checks) >= steps,
+        initial=initial,
     )
 
 
@@ -167,6 +169,25 @@ def test_resumed_training_gives_the_same_weights(trained: Path, tmp_path: Path) 
         assert torch.equal(tensor, parts["model"][name]), name
     for one, other in zip(whole["average"], parts["average"], strict=True):
         assert torch.equal(one, other)
+
+
+def test_training_starts_from_exported_weights_and_their_latents(
+    trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset").symlink_to(trained / "dataset")
+    initial = trained / "export"
+    run = run_in(tmp_path, steps=0, initial=initial)
+    assert encode_pictures(run)
+    for stage in (train_vae, train_audio_encoder, train_base):
+        assert not stage(run)
+    export(run)
+    for name in ("unet", "text_encoder", "vae"):
+        (before,) = (initial / "base" / name).glob("*.safetensors")
+        assert before.read_bytes() == (run.folder / before.relative_to(trained)).read_bytes()
+    assert np.array_equal(load_latents(run), load_latents(run_in(trained)))
+    encoder = torch.load(run.folder / "audio-encoder" / "checkpoint.pt", weights_only=True)
+    for name, tensor in load_file(initial / "clap" / "model.safetensors").items():
+        assert torch.equal(tensor.float(), encoder["model"][f"audio_encoder.{name}"].float()), name
 
 
 def test_known_words_are_one_token_and_others_are_spelled_out() -> None:
