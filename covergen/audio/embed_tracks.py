@@ -51,7 +51,6 @@ def embed_tracks(
     store: TrackVectors,
     *,
     windows: int,
-    batch_size: int,
     workers: int,
     check_interrupted: Callable[[], None],
     decoders: Decoders | None = None,
@@ -59,12 +58,12 @@ def embed_tracks(
     """Yield the embedding of each track in order, or an Outcome for one that cannot be decoded.
 
     `workers` processes decode one batch ahead of the encoder, memory permitting; no more tracks
-    are consumed than that. `batch_size` is in windows, `windows` in windows per track. Cached
-    tracks need neither decoding nor the encoder's weights; every batch is saved to `store`.
-    Raises ModelError, and whatever `check_interrupted` raises. Closing the iterator ends the
-    processes and waits for the threads that use `store`, unless they are the caller's `decoders`,
-    which stay open.
+    are consumed than that. `windows` is the number per track. Cached tracks need neither decoding
+    nor the encoder's weights; every batch is saved to `store`. Raises ModelError, and whatever
+    `check_interrupted` raises. Closing the iterator ends the processes and waits for the threads
+    that use `store`, unless they are the caller's `decoders`, which stay open.
     """
+    batch_size = audio_encoder.batch_size
     wanted = workers + max(1, batch_size // windows)
     ahead = max(1, min(wanted, _MAX_AHEAD // windows))
 

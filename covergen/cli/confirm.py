@@ -12,6 +12,7 @@ from covergen.cli.interrupt import interruptible
 from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.output.renderer import file_line, is_listed
+from covergen.cli.output.terminal import columns_of
 from covergen.core.album import AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.pipeline.events import CheckInterrupted
@@ -50,9 +51,9 @@ def _print_plan(item: AlbumPlan | Outcome, console: ConsoleOptions) -> None:
     if as_json:
         click.echo(jsonl.dumps("album", jsonl.plan_object(item)))
     elif not console.quiet and (item.reason is not Reason.LIMIT or console.verbose):
-        click.echo(lines.plan_line(item))
-        for track in item.targets if console.verbose else ():
-            click.echo(f"        {lines.shown(track.path)}")
+        click.echo(lines.plan_line(item, columns_of(sys.stdout)))
+        for path in item.files if console.verbose else ():
+            click.echo(f"        {lines.shown(path)}")
     for outcome in item.hindered:
         click.echo(file_line(outcome, as_json=as_json))
 
@@ -76,23 +77,26 @@ def show_totals(
     totals: PlanTotals,
     totals_lines: Iterable[str],
     console: ConsoleOptions,
-    find_obstacle: Callable[[], str] = str,
+    paint: PaintOptions | None = None,
 ) -> None:
-    """Print the totals of a dry run, and the next step or the obstacle to it ("" for none).
+    """Print the totals of a dry run, and the next step.
 
-    Exits with 1 if a file would fail.
+    Exits with 1 if a file would fail. If covers would be painted, raises what `locate_model` does.
     """
     if console.as_json:
         click.echo(jsonl.dumps("summary", jsonl.plan_summary(totals)))
     else:
         for line in ("", *totals_lines):
             click.echo(line)
+    if paint and totals.covers and paint.ray is None:  # a cluster's machines have the model
+        from covergen.pipeline.model_files import locate_model
+
+        locate_model(paint.preset)
     if not console.as_json and not console.quiet:
         if totals.is_empty:
             click.echo("No music found.", err=True)
         elif totals.has_work:
-            next_step = "Next: run the same command without --dry-run."
-            click.echo(find_obstacle() or next_step, err=True)
+            click.echo("Next: run the same command without --dry-run.", err=True)
     if totals.failed:
         click.get_current_context().exit(1)
 
@@ -137,7 +141,7 @@ def confirmed(totals: PlanTotals, totals_lines: Iterable[str], *, yes: bool) -> 
         return True
     few = totals.worked_on <= MOST_LISTED
     for plan in totals.first if few else ():
-        click.echo(lines.plan_line(plan), err=True)
+        click.echo(lines.plan_line(plan, columns_of(sys.stderr)), err=True)
     for line in totals_lines:
         click.echo(line, err=True)
     if not few:

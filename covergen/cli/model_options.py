@@ -11,6 +11,7 @@ import click
 from covergen.cli import value_types
 from covergen.cli.option_group import is_on_command_line, option_group
 from covergen.cli.value_types import Number, WholeNumber
+from covergen.compute.device import MOST_FOR_CPU
 from covergen.core.cover import FINISHES, PADDINGS, QUALITIES, SCHEDULERS, TITLES
 from covergen.core.errors import UsageError
 
@@ -79,7 +80,7 @@ class ComputeOptions:
     "-j",
     "--jobs",
     type=WholeNumber(1, 64),
-    show_default="cores; without a GPU at most 4",
+    show_default=f"cores; without a GPU at most {MOST_FOR_CPU}",
     help="Number of decoder processes.",
 )
 def compute_options(*, device: str, dtype: str, jobs: int | None) -> ComputeOptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from covergen.cli import value_types
 from covergen.cli.option_group import option_group
 from covergen.cli.output.renderer import Renderer
 from covergen.cli.value_types import WholeNumber
+from covergen.compute.device import MOST_FOR_CPU, worker_count
 from covergen.core.cover_encoding import LEAST_BYTES, PURPOSES, Encoding
 from covergen.core.errors import UsageError
 from covergen.library.scanning.known_names import COVER_NAMES
@@ -55,8 +55,8 @@ jobs_option = click.option(
     "-j",
     "--jobs",
     type=WholeNumber(1, 64),
-    default=min(4, os.cpu_count() or 1),
-    show_default="cores, at most 4",
+    default=worker_count(None, "cpu"),
+    show_default=f"cores, at most {MOST_FOR_CPU}",
     help="Number of decoder processes.",
 )
 seed_option = click.option(

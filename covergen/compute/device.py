@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 
-_MOST_FOR_CPU, _MOST_FOR_GPU = 4, 32  # processes
+MOST_FOR_CPU = 4
+"""The default of `worker_count` for a CPU, on a machine with as many cores or more."""
+
+_MOST_FOR_GPU = 32  # processes
 _DRIVERS = "https://www.nvidia.com/drivers"
 _INSTALL = "https://pytorch.org/get-started/locally"
 _TOO_OLD = re.compile(r"driver on your system is too old \(found version (\d+)\)")
@@ -66,9 +69,10 @@ def choose_compute(device: str, dtype: str) -> Compute:
 def worker_count(wanted: int | None, device: str) -> int:
     """Return the number of processes that prepare what a device computes.
 
-    By default, as many as there are cores, but at most four for a CPU, which needs the others.
+    By default, as many as there are cores, but at most MOST_FOR_CPU for a CPU, which needs the
+    others.
     """
-    most = _MOST_FOR_CPU if device == "cpu" else _MOST_FOR_GPU
+    most = MOST_FOR_CPU if device == "cpu" else _MOST_FOR_GPU
     return wanted or min(most, os.cpu_count() or 1)
 
 

@@ -87,7 +87,8 @@ class AlbumPlan:
     """What a run will do with an album, and why.
 
     `targets` are the tracks that it will write; `hindered` are those that it would write if nothing
-    prevented it, as far as that was checked.
+    prevented it, as far as that was checked. `cover_files` are the files next to the tracks that it
+    will restore or remove.
     """
 
     album: Album
@@ -95,6 +96,12 @@ class AlbumPlan:
     reason: Reason
     targets: tuple[Track, ...] = ()
     hindered: tuple[Outcome, ...] = ()
+    cover_files: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The tracks and cover files that it will write, restore or remove."""
+        return (*(track.path for track in self.targets), *self.cover_files)
 
     @classmethod
     def skip(cls, album: Album, reason: Reason) -> AlbumPlan:

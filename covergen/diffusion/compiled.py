@@ -20,11 +20,12 @@ class CompileLater:
     """Paints the batches of a run, with compiled models once `after` pictures are painted.
 
     These are compiled for the size of a full batch; smaller ones are painted by the models as they
-    are, and all are if compiling fails.
+    are, and all are if compiling fails: then `on_failure` is called with the reason.
     """
 
     painter: Painter
     paint: Callable[[Painter, Sequence[PaintRequest]], Pictures]
+    on_failure: Callable[[str], None]
     after: float = _COMPILED_AFTER
     painted: int = field(default=0, init=False)
     full_size: int = field(default=0, init=False)
@@ -51,8 +52,15 @@ class CompileLater:
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
+            self.on_failure(_reason(error))
         self.compiled, self.after = None, math.inf
         return self.paint(self.painter, batch)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The first line of an error, without what torch.compile wraps around it."""
+    inner = getattr(error, "inner_exception", error)
+    return (str(inner).strip() or type(inner).__name__).splitlines()[0]
 
 
 def pays_off(painter: Painter, sampling: Sampling) -> bool:

@@ -64,15 +64,17 @@ def paint_batches(
     batch_size: int | None,
     check_interrupted: Callable[[], None],
     on_step: Callable[[int, float], None] = lambda *_: None,
+    on_uncompiled: Callable[[str], None] = lambda _: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Paint pictures in the order of their requests and yield each batch: (B, H, W, 3) uint8, sRGB.
 
     At most one batch of requests is read ahead; a picture does not depend on the rest of its batch.
     If `batch_size` is None, it is chosen from the free memory. A batch that runs out of memory is
     halved, as are later ones. `check_interrupted` is called before each step, `on_step` after it
-    with the batch size and the share of the batch's work that is done. Raises ModelError if not
-    even one picture fits in memory or the model's output is not finite, and UsageError for invalid
-    sampling settings.
+    with the batch size and the share of the batch's work that is done, and `on_uncompiled` with
+    the reason if compiled models fail, so that the rest is painted without. Raises ModelError if
+    not even one picture fits in memory or the model's output is not finite, and UsageError for
+    invalid sampling settings.
     """
     size = batch_size or automatic_batch_size(
         painter.config, device=painter.device, dtype=painter.dtype
@@ -82,7 +84,7 @@ def paint_batches(
         return _paint_batch(painter, batch, sampling, check_interrupted, on_step)
 
     paint_batch = (
-        CompileLater(painter=painter, paint=paint_with)
+        CompileLater(painter=painter, paint=paint_with, on_failure=on_uncompiled)
         if pays_off(painter, sampling)
         else partial(paint_with, painter)
     )

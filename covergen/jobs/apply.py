@@ -18,6 +18,7 @@ from covergen.journal.open_run import open_run
 from covergen.pipeline.ahead import Ahead
 from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 from covergen.pipeline.session import open_session
+from covergen.pipeline.skip_rule import within_reach
 from covergen.pipeline.write_album import Writer, encoded, fill_album, write_album
 from covergen.preview.check_against_library import Review
 
@@ -39,7 +40,7 @@ def plan_apply(
         yield from review.damage()
         for plan, _ in review.albums(check_interrupted):
             failed = (outcome for outcome in plan.hindered if outcome.status is Status.FAILED)
-            yield replace(plan, hindered=tuple(failed))
+            yield within_reach(replace(plan, hindered=tuple(failed)), options.write)
 
 
 def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:

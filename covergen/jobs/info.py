@@ -30,6 +30,7 @@ from covergen.pipeline.album_words import KnownWords
 from covergen.pipeline.events import CheckInterrupted
 from covergen.pipeline.repaint_command import repaint
 from covergen.pipeline.skip_rule import plan_album, within_reach
+from covergen.preview.find_cover import PreviewCover, find_preview_cover
 
 if TYPE_CHECKING:
     from covergen.journal.schema import Run
@@ -64,7 +65,7 @@ class FileInfo:
 
     `provenance` and `repaint` describe covergen's own picture; None if there is none, or if its
     metadata is damaged. `run` is the run that wrote it, if the journal knows it; `journal_fault`
-    is why the journal could not be read, or "".
+    is why the journal could not be read, or "". `preview` is its place in a preview, if it has one.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class FileInfo:
     repaint: Repaint | None = None
     run: Run | None = None
     journal_fault: str = ""
+    preview: PreviewCover | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +116,14 @@ def file_info(path: Path, check_interrupted: CheckInterrupted) -> FileInfo:
         run = _run_of(path, provenance)
     except JournalError as error:
         fault = str(error)
+    preview = None if track else find_preview_cover(path, provenance.album_key)
+    music = (preview and preview.track) or path
     again = repaint(
-        provenance, Picture.parse(own), path, check_interrupted, adapter_hint=_adapter_of(run)
+        provenance, Picture.parse(own), music, check_interrupted, adapter_hint=_adapter_of(run)
     )
-    return replace(info, provenance=provenance, repaint=again, run=run, journal_fault=fault)
+    return replace(
+        info, provenance=provenance, repaint=again, run=run, journal_fault=fault, preview=preview
+    )
 
 
 def _contents(path: Path) -> tuple[Track | None, list[EmbeddedPicture]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,9 @@ from covergen.library.scanning.scan_cache import ScanCache
 from covergen.library.writing.rewrite import RewriteOptions, remove_own_cover
 from covergen.library.writing.sidecar import own_sidecars, remove_sidecar
 from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed, NotJournalled
+from covergen.pipeline.options import WriteOptions
 from covergen.pipeline.session import open_session
+from covergen.pipeline.skip_rule import within_reach
 from covergen.pipeline.write_album import cleaned
 
 if TYPE_CHECKING:
@@ -42,9 +44,14 @@ class StripOptions:
 def plan_strip(
     options: StripOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Yield each album with the tracks that contain a cover by covergen; change nothing."""
+    """Yield each album with the tracks that contain a cover by covergen; change nothing.
+
+    Tracks that are known to be unwritable are `hindered`.
+    """
+    write = WriteOptions(rewrite=options.rewrite)
     with closing(ScanCache()) as scan_cache:
-        yield from _plans(options, scan_cache, check_interrupted)
+        for plan in _plans(options, scan_cache, check_interrupted):
+            yield plan if isinstance(plan, Outcome) else within_reach(plan, write)
 
 
 def strip(options: StripOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:
@@ -96,8 +103,7 @@ def _strip_album(
         remove_own_cover(track, same_sound=same_sound, options=options, record=record)
         for track in plan.targets
     ]
-    names = ARTIST_NAMES if plan.reason is Reason.HOLDS_ARTIST else ("cover",)
-    outcomes += [remove_sidecar(p, record=record) for p in own_sidecars(plan.album.folder, names)]
+    outcomes += [remove_sidecar(path, record=record) for path in plan.cover_files]
     if run:
         failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
         run.finish_album(plan.album, failed=failed, complete=failed == 0)
@@ -117,22 +123,32 @@ def _plans(
             yield _plan(item)
             above.add(folder_above(item))
     for folder in sorted(above):
-        if own_sidecars(folder, ARTIST_NAMES) and is_within(folder, options.paths):
-            yield _artist_plan(folder)
+        pictures = own_sidecars(folder, ARTIST_NAMES)
+        if pictures and is_within(folder, options.paths):
+            yield _artist_plan(folder, pictures)
 
 
-def _artist_plan(folder: Path) -> AlbumPlan:
+def _artist_plan(folder: Path, pictures: Iterable[Path]) -> AlbumPlan:
     artist = Album(
         key=f"artist {folder}", folder=folder, title=folder.name, artist="", date="", tracks=()
     )
-    return AlbumPlan(album=artist, action=Action.STRIP, reason=Reason.HOLDS_ARTIST)
+    return AlbumPlan(
+        album=artist,
+        action=Action.STRIP,
+        reason=Reason.HOLDS_ARTIST,
+        cover_files=tuple(pictures),
+    )
 
 
 def _plan(album: Album) -> AlbumPlan:
-    targets = tuple(track for track in album.tracks if _holds_own(track))
-    if targets or own_sidecars(album.folder):
-        return AlbumPlan(album=album, action=Action.STRIP, reason=Reason.HOLDS_OWN, targets=targets)
-    return AlbumPlan.skip(album, Reason.NOT_OWN)
+    plan = AlbumPlan(
+        album=album,
+        action=Action.STRIP,
+        reason=Reason.HOLDS_OWN,
+        targets=tuple(track for track in album.tracks if _holds_own(track)),
+        cover_files=tuple(own_sidecars(album.folder)),
+    )
+    return plan if plan.files else AlbumPlan.skip(album, Reason.NOT_OWN)
 
 
 def _holds_own(track: Track) -> bool:

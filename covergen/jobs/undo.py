@@ -203,8 +203,13 @@ def _would_succeed(outcome: Outcome, options: UndoOptions) -> bool:
 
 def _plan(writes: list[Write]) -> AlbumPlan:
     tracks = tuple(_track(write) for write in writes if write.container)
-    album = replace(writes[0].album, tracks=tracks)
-    return AlbumPlan(album=album, action=Action.UNDO, reason=Reason.IN_RUN, targets=tracks)
+    return AlbumPlan(
+        album=replace(writes[0].album, tracks=tracks),
+        action=Action.UNDO,
+        reason=Reason.IN_RUN,
+        targets=tracks,
+        cover_files=tuple(write.path for write in writes if not write.container),
+    )
 
 
 def _track(write: Write) -> Track:

@@ -47,7 +47,8 @@ class Container:
 
     `extensions` are those that a scan includes: lower case, with the dot. `begins` decides by the
     first bytes, after any ID3v2 tags. `open` is mutagen's type for it, or one like it. Most players
-    show no picture of more than `most_shown_bytes`, if that is less than fits.
+    show no picture of more than `most_shown_bytes`, if that is less than fits. `growth` is what a
+    file grows by for each byte of its picture.
     """
 
     extensions: tuple[str, ...]
@@ -55,6 +56,7 @@ class Container:
     open: Callable[[BinaryIO], mutagen.FileType]
     tags: TagFormat
     most_shown_bytes: int | None = None
+    growth: float = 1.0
 
 
 def _magic(*alternatives: dict[int, bytes]) -> Callable[[bytes], bool]:
@@ -84,7 +86,8 @@ def _id3(
 def _ogg(
     extensions: tuple[str, ...], open_: Callable[..., mutagen.FileType], codec: ogg.Codec
 ) -> Container:
-    return Container(extensions, partial(ogg.begins, codec=codec), open_, ogg.tags_of(codec))
+    begins, tags = partial(ogg.begins, codec=codec), ogg.tags_of(codec)
+    return Container(extensions, begins, open_, tags, growth=ogg.GROWTH)
 
 
 _MP4 = (".m4a", ".m4b", ".m4r", ".mp4")
@@ -149,6 +152,12 @@ def most_shown_bytes(container: str) -> int | None:
     """Return the largest picture that most players show, None if they show whatever fits."""
     row = CONTAINERS.get(container)
     return row.most_shown_bytes if row else None
+
+
+def growth(container: str) -> float:
+    """Return the bytes that a file grows for each byte of its picture."""
+    row = CONTAINERS.get(container)
+    return row.growth if row else 1.0
 
 
 def _extension(name: str) -> str:

@@ -66,6 +66,14 @@ class UnknownWords:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompilingFailed:
+    """Compiled models failed on a device, so painting continues without; `why` is the reason."""
+
+    device: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotJournalled:
     """The journal cannot be used, so the run continues without it and cannot be undone."""
 
@@ -156,6 +164,7 @@ Event = (
     | DistilledBase
     | NegativeUnused
     | UnknownWords
+    | CompilingFailed
     | NotJournalled
     | Untitled
     | TrackEmbedded

@@ -23,6 +23,7 @@ from covergen.pipeline.album_words import load_words
 from covergen.pipeline.events import (
     AdapterMismatch,
     CheckInterrupted,
+    CompilingFailed,
     DistilledBase,
     Emit,
     GpuUnused,
@@ -212,6 +213,10 @@ class FoundModel:
             emit(AdapterMismatch(name=preset.name, part="base"))
         if painter.adapter and painter.adapter.clap_mark not in ("", self._clap_mark):
             emit(AdapterMismatch(name=preset.name, part="clap"))
+
+        def note_failure(why: str) -> None:
+            emit(CompilingFailed(device=str(painter.device), why=why))
+
         return Model(
             audio_encoder=self.audio_encoder,
             device=self.compute.device.type,
@@ -220,7 +225,7 @@ class FoundModel:
             sampling=preset.sampling,
             revision=revision_of(base),
             loras=self._lora_texts,
-            paint_batches=partial(paint_batches, painter),
+            paint_batches=partial(paint_batches, painter, on_uncompiled=note_failure),
             words=words,
         )
 

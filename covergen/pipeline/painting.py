@@ -200,7 +200,6 @@ def embed_albums(
         audio_encoder,
         store,
         windows=windows,
-        batch_size=audio_encoder.batch_size,
         workers=workers,
         check_interrupted=check_interrupted,
         decoders=decoders,

@@ -103,7 +103,7 @@ def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
     if not write.embed or plan.action is Action.SKIP:
         return plan
     obstacles = {track.path: obstacle(track, write.rewrite) for track in plan.targets}
-    hindered = tuple(filter(None, obstacles.values()))
+    hindered = (*plan.hindered, *filter(None, obstacles.values()))
     targets = tuple(track for track in plan.targets if not obstacles[track.path])
     return replace(plan, targets=targets, hindered=hindered)
 

@@ -16,10 +16,12 @@ MOST_LISTED = 20
 class PlanTotals:
     """The totals of a plan, in constant memory.
 
-    `files` counts the files reported on their own, since they cannot be read or written; `tracks`
-    counts all others. `tracks_to_embed` is the number of tracks to embed. `first` holds the first
-    MOST_LISTED albums that would be changed. `bare` counts the files that cannot hold a cover, by
-    extension. `small_covers` is the number of targets that get a small JPEG.
+    `files` counts the files reported on their own, since they cannot be read or written. `tracks`
+    counts the others: those of each album or, where covers are only taken back, those that change.
+    `tracks_to_embed` is the number of tracks to embed. `first` holds the first MOST_LISTED albums
+    that would be changed. `bare` counts the files that cannot hold a cover, by extension.
+    `small_covers` is the number of targets that get a small JPEG. `growth` is what all targets
+    together grow by for each byte of a picture.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
@@ -29,6 +31,7 @@ class PlanTotals:
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
     first: list[AlbumPlan] = field(default_factory=list)
     small_covers: int = 0
+    growth: float = 0.0
     bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
@@ -39,15 +42,18 @@ class PlanTotals:
             return
         tracks = len(item.album.tracks)
         self.albums[item.action, item.reason] += 1
-        self.tracks[item.action, item.reason] += tracks - len(item.hindered)
+        taken_back = item.action in (Action.STRIP, Action.UNDO)
+        files = len(item.files) if taken_back else tracks - len(item.hindered)
+        self.tracks[item.action, item.reason] += files
         self.targets += len(item.targets)
         if item.action is not Action.SKIP and len(self.first) < MOST_LISTED:
             self.first.append(item)
         self.tracks_to_embed += tracks if item.action is Action.PAINT else 0
         for outcome in item.hindered:
             self.add(outcome)
-        from covergen.library.containers import most_shown_bytes  # imports mutagen
+        from covergen.library.containers import growth, most_shown_bytes  # imports mutagen
 
+        self.growth += sum(growth(track.container) for track in item.targets)
         self.small_covers += sum(
             most_shown_bytes(track.container) is not None for track in item.targets
         )

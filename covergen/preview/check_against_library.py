@@ -142,9 +142,10 @@ class Review:
         return cover is not None and not is_own_file(cover)
 
     def _with_covers(self, album: Album, root: Path, entry: AlbumEntry) -> Album:
-        """Return the album with only the tracks whose cover may be copied to the others."""
-        found = [self._look(root, track) for track in entry.tracks if not track.target]
-        tracks = tuple(one for one in found if isinstance(one, Track))
+        """Return the album without the tracks whose cover may no longer be copied to the others."""
+        found = [self._look(root, track) for track in entry.tracks if track.has_art]
+        covered = (one for one in found if isinstance(one, Track))
+        tracks = (*covered, *(track for track in album.tracks if not track.has_art))
         cover_file = None
         if entry.cover_file:
             with suppress(ValueError):

@@ -33,7 +33,6 @@ __all__ = ["embed"]
 
 _TRACKS = 64
 _REFERENCE_TRACKS = 8
-_BATCH_SIZE = 8  # as in `tag`
 
 
 def embed(setting: Setting) -> Iterator[Row]:
@@ -75,6 +74,7 @@ class _Ours:
         self._tracks = tracks
         self._stores = (stores / f"{n}.sqlite" for n in count())
         self.id = self._audio_encoder.id
+        self.batch_size = self._audio_encoder.batch_size
         self.seconds = self.busy_seconds = 0.0
 
     def run(self) -> None:
@@ -85,7 +85,6 @@ class _Ours:
                 self,  # type: ignore[arg-type]  # wraps an audio encoder
                 store,
                 windows=1,
-                batch_size=_BATCH_SIZE,
                 workers=WORKERS,
                 check_interrupted=lambda: None,
             )

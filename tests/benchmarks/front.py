@@ -65,6 +65,7 @@ class _Front:
     """covergen's implementation without the audio encoder; each run starts with an empty cache."""
 
     id = "no tower"
+    batch_size = 8
 
     def __init__(self, tracks: Sequence[Track], folder: Path, windows: int) -> None:
         self._tracks = tracks
@@ -79,7 +80,6 @@ class _Front:
                 self,  # type: ignore[arg-type]  # stands in for an audio encoder
                 store,
                 windows=self._windows,
-                batch_size=8,
                 workers=WORKERS,
                 check_interrupted=lambda: None,
             )

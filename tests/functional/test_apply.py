@@ -147,6 +147,18 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(library: Library, apply: 
     assert "without --dry-run" in result.stderr
 
 
+def test_a_dry_run_foresees_what_is_not_writable(library: Library, apply: Run) -> None:
+    for path in (*library.half_bare, library.every_container["mp3"]):
+        path.chmod(0o444)
+
+    totals = apply("--dry-run", expect=1).stdout
+    *_, summary = json_lines(apply("--json", expect=1))
+
+    assert "failed                          3 files  the files or their folders" in totals
+    assert "fill             1 album        2 files  " in totals
+    assert {"status": "failed", "reason": "read-only", "count": 3} in summary["files"]
+
+
 def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
     library: Library, apply: Run, tmp_path: Path
 ) -> None:

@@ -50,6 +50,12 @@ def test_each_artist_folder_gets_a_picture_of_all_its_albums(music: Path, run: R
         assert image.size == (64, 64)
 
 
+def test_a_dry_run_ends_like_the_run_without_its_model(music: Path, run: Run) -> None:
+    for options in (("--dry-run",), ("--yes",)):
+        error = run("tag", "--artists", "--base", music / "gone", *options, music, expect=1).stderr
+        assert f"{music / 'gone'}" in error
+
+
 def test_artists_with_a_picture_are_skipped(music: Path, run: Run) -> None:
     (music / "Bo Ek/Folder.JPG").write_bytes(picture_bytes("jpeg"))
     for _ in range(2):

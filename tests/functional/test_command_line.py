@@ -138,9 +138,9 @@ def test_every_mistake_in_the_config_file_is_reported(run: Run, home: Path) -> N
 class Terminal:
     """A `covergen` process on a pseudo-terminal."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, columns: int = 100) -> None:
         self._screen, terminal = pty.openpty()
-        termios.tcsetwinsize(terminal, (40, 100))
+        termios.tcsetwinsize(terminal, (40, columns))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "covergen", *map(str, arguments)],
             cwd=ROOT,
@@ -182,6 +182,15 @@ def test_nothing_is_written_without_confirmation(
     assert "Bo Ek – Two Discs (2001)" in shown
     assert "Nothing was written." in shown
     assert snapshot(folder) == before
+
+
+@pytest.mark.processes
+def test_only_a_terminal_shortens_names(library: Library, run: Run) -> None:
+    plan = ("tag", "-m", "tiny", "--dry-run", library.root / "Two Discs")
+    terminal = Terminal(*plan, columns=60)
+    assert terminal.finish() == 0
+    assert "4 tracks  Bo Ek – Two…scs (2001)\r\n" in terminal.output
+    assert "4 tracks  Bo Ek – Two Discs (2001)\n" in run(*plan).stdout
 
 
 @pytest.mark.processes

@@ -204,6 +204,35 @@ def test_only_the_first_candidate_of_a_preview_has_a_command(
     assert "not the first" in value["provisos"][0]
 
 
+def test_a_picture_in_a_preview_names_its_album_and_how_it_is_applied(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    folder = library.root / "Two Discs"
+    preview = Preview(tmp_path / "my preview")
+    options = ("--candidates", 2, "--batch-size", 1)
+    run("preview", "-m", "tiny", "-o", preview.folder, *options, folder)
+    first, second = preview.covers("Two Discs")
+
+    value, text = info_of(run, first), run("info", second).stdout
+
+    assert value["preview"] == {
+        "folder": str(preview.folder), "artist": "Bo Ek", "title": "Two Discs", "date": "2001",
+        "number": 1, "covers": 2,
+    }  # fmt: skip
+    assert "Bo Ek – Two Discs (2001)\n" in text
+    assert "cover 2 of 2\n" in text
+    apply = f"covergen apply '{preview.folder}'"
+    assert f"{apply}\n" in run("info", first).stdout
+    assert f"{apply} --choices FILE\n" in text
+    run_again(run, value["command"])
+    assert cover_of(folder / "CD1/01 Up.mp3") == first.read_bytes()
+    moved = Path(library.root.rename(tmp_path / "elsewhere"))
+    assert info_of(run, first)["command"] is None, f"the music is in {moved} now"
+    first.write_bytes(second.read_bytes())
+    preview.change("Two Discs", key="another")
+    assert info_of(run, first)["preview"] is None
+
+
 def test_other_tags_than_painted_for_leave_no_command(painted: Library, run: Run) -> None:
     other = painted.root / "Loose Singles/Cy - Rain.mp3"
     put_picture(other, "mp3", cover_of(painted.root / "Two Discs/CD1/01 Up.mp3"))

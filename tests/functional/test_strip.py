@@ -61,6 +61,21 @@ def test_a_plan_touches_nothing(painted: Library, run: Run) -> None:
     assert len(album["targets"]) == len(CONTAINERS)
 
 
+def test_a_plan_counts_only_tracks_with_its_covers(painted: Library, run: Run) -> None:
+    folder = painted.root / "Sampler"
+    run("strip", folder / "02 Elm.mp3")
+    assert "        1 file  contains a cover" in run("strip", "-n", folder).stdout
+
+
+def test_a_dry_run_foresees_what_is_not_writable(painted: Library, run: Run) -> None:
+    track = painted.root / "Two Discs/CD1/01 Up.mp3"
+    track.chmod(0o444)
+    for options in (("--dry-run",), ()):
+        *_, summary = json_lines(run("strip", "--json", *options, track.parents[1], expect=1))
+        failed = [file for file in summary["files"] if file["status"] == "failed"]
+        assert failed == [{"status": "failed", "reason": "read-only", "count": 1}]
+
+
 def test_a_journal_that_cannot_be_used_is_told_and_done_without(painted: Library, run: Run) -> None:
     folder = painted.root / "Two Discs"
     run("strip", painted.root / "Sampler")

@@ -3,10 +3,14 @@
 import io
 import os
 import re
+import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,6 +19,9 @@ from PIL import Image
 
 from covergen.cli.output.lines import reason_text
 from covergen.core.reasons import Reason
+from covergen.diffusion import compiled, sampler
+from covergen.diffusion.compiled import CompileLater
+from covergen.diffusion.painter import Painter
 from covergen.library.pictures_in_files import read_pictures
 from tests.functional.conftest import Run, TinyModel, json_lines, provenance, snapshot
 from tests.media import Library, decoded_hash, encode, picture_bytes, put_picture
@@ -243,6 +250,43 @@ def test_the_next_plan_estimates_from_what_the_last_run_measured(
     assert "known after the first run" in run(*plan).stdout
     run(*TAG, library.root / "Sampler")
     assert re.search(r"time: about \d+ s; added disk space: about \d", run(*plan).stdout)
+
+
+def test_models_that_fail_once_compiled_are_told_and_used_as_they_are(
+    library: Library, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(painter: Painter) -> Painter:
+        return replace(painter, unet=Mock(side_effect=RuntimeError("no C compiler.\nSet CC.")))
+
+    monkeypatch.setattr(sampler, "pays_off", lambda *_: True)
+    monkeypatch.setattr(sampler, "CompileLater", partial(CompileLater, after=1))
+    monkeypatch.setattr(compiled, "compile_models", failing)
+    result = run(*TAG, "--batch-size", 1, library.root / "Loose Singles")
+    assert [o.get("result") for o in json_lines(result)][:3] == ["painted"] * 3
+    note = "Note: The compiled models failed on cpu (no C compiler); painting continues uncompiled"
+    assert result.stderr.count(note) == result.stderr.count("Note:") == 1
+
+
+@pytest.mark.parametrize("container", ["flac", "opus"])
+def test_the_estimate_of_disk_space_is_what_the_files_grow_by(
+    library: Library, run: Run, tmp_path: Path, container: str
+) -> None:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    song = library.every_container[container]
+    for number in range(3):
+        shutil.copy(song, folder / f"{number}{song.suffix}")
+    before = sum(path.stat().st_size for path in folder.iterdir())
+    run(*TAG, "--size", 512, library.root / "Sampler")
+
+    plan = run("tag", "-m", "tiny", "--size", 512, "-n", folder).stdout
+    run(*TAG, "--size", 512, folder)
+
+    found = re.search(r"added disk space: about ([\d.]+) ([kM])B", plan)
+    assert found
+    estimate = float(found[1]) * {"k": 1e3, "M": 1e6}[found[2]]
+    grown = sum(path.stat().st_size for path in folder.iterdir()) - before
+    assert estimate == pytest.approx(grown, rel=0.1)
 
 
 def test_the_documentation_lists_every_reason() -> None:

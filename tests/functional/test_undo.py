@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mutagen.id3 import ID3, TIT2
 
+from covergen.cli.output.lines import counted
 from covergen.core.album import Action, AlbumPlan
 from covergen.core.app_folders import state_folder
 from covergen.core.cover import Cover
@@ -132,15 +133,36 @@ def test_a_dry_run_touches_nothing(library: Library, run: Run, sampler: Path) ->
     before = snapshot(sampler), snapshot(state_folder())
 
     text = run("undo", "--dry-run", expect=1).stdout
+    listed = run("undo", "--dry-run", "--verbose", expect=1).stdout
     output = json_lines(run("undo", "--dry-run", "--json", expect=1))
 
     assert (snapshot(sampler), snapshot(state_folder())) == before
     assert "undo      in-run             1 track" in text
+    cover = sampler / "cover.png"
+    assert f"        {cover}\n" in listed
     assert "another program has changed it" in text
     (failed,) = (o for o in output if o["type"] == "file")
     assert (failed["path"], failed["reason"]) == (str(second), "changed")
     (album,) = (o for o in output if o["type"] == "album")
-    assert (album["action"], album["targets"]) == ("undo", [str(first)])
+    assert (album["action"], album["targets"]) == ("undo", [str(first), str(cover)])
+
+
+@pytest.mark.parametrize("options", [(), ("--sidecar",), ("--sidecar", "--no-embed")])
+@pytest.mark.parametrize("songs", [1, 2])
+def test_tag_strip_and_undo_count_the_same_files_and_so_do_their_dry_runs(
+    run: Run, sampler: Path, options: tuple[str, ...], songs: int
+) -> None:
+    for path in tracks(sampler)[songs:]:
+        path.unlink()
+    written = songs * ("--no-embed" not in options) + ("--sidecar" in options)
+
+    tagged = run(*TAG, *options, sampler).stdout
+    strip = run("strip", "--dry-run", sampler).stdout
+    undo = run("undo", "--dry-run").stdout
+    undone = run("undo").stdout
+
+    for totals in (tagged, strip, undo, undone):
+        assert f" {counted(written, 'file')}  " in totals
 
 
 # What others changed.

@@ -167,15 +167,17 @@ def test_models_that_draw_by_rules_have_no_words_to_leave_out(library: Library, 
         assert "draws by rules" in error
 
 
-def test_dry_run_tells_of_a_mistake_in_the_vocabulary_after_its_totals(
+def test_dry_run_ends_like_the_run_with_a_mistake_in_the_vocabulary_after_its_totals(
     library: Library, wordy: Run, vocabulary: Path
 ) -> None:
     vocabulary.write_text("[mood]\n")
-    command = ("tag", "--model", "wordy", "--dry-run", library.root / "Two Discs")
-    result = wordy(*command)
+    command = ("tag", "--model", "wordy", library.root / "Two Discs")
+    error = f"Error: {vocabulary}:\n  mood.templates: missing"
+    assert error in wordy(*command, expect=2).stderr
+    result = wordy(*command, "--dry-run", expect=2)
     assert "4 files  no cover yet" in result.stdout
-    assert f"Painting would fail, however: {vocabulary}" in result.stderr
-    for option in ("--json", "--quiet"):
-        result = wordy(*command, option)
-        assert result.stdout
-        assert not result.stderr
+    assert result.stderr.startswith(error)
+    *_, summary, last = json_lines(wordy(*command, "--dry-run", "--json", expect=2))
+    assert summary["type"] == "summary"
+    assert (last["type"], last["exit_code"]) == ("error", 2)
+    assert "no cover yet" in wordy(*command, "--dry-run", "--quiet", expect=2).stdout

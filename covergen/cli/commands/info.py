@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from covergen.jobs.info import AlbumInfo, FileInfo
     from covergen.models.presets import Preset
     from covergen.pipeline.options import PlanOptions
+    from covergen.preview.find_cover import PreviewCover
     from covergen.words.vocabulary import Term
 
 
@@ -110,6 +111,18 @@ def _file_object(info: FileInfo) -> dict[str, Any]:
         "command": command_words(repaint) if repaint and repaint.command else None,
         "provisos": list(repaint.provisos) if repaint else [],
         "journal_fault": info.journal_fault,
+        "preview": _preview_object(info.preview) if info.preview else None,
+    }
+
+
+def _preview_object(cover: PreviewCover) -> dict[str, Any]:
+    return {
+        "folder": str(cover.folder),
+        "artist": cover.album.artist,
+        "title": cover.album.title,
+        "date": cover.album.date,
+        "number": cover.number,
+        "covers": cover.covers,
     }
 
 

@@ -28,7 +28,7 @@ from covergen.cli.options import (
     yes_option,
 )
 from covergen.cli.output import lines
-from covergen.core.errors import ModelError, SettingsError, UsageError
+from covergen.core.errors import UsageError
 from covergen.core.reasons import Reason
 from covergen.pipeline.time_estimate import load_rates, rates_key
 
@@ -127,20 +127,7 @@ def _dry_run(tag_options: TagOptions, console: ConsoleOptions) -> None:
     from covergen.pipeline.plan_library import planned
 
     totals = count(partial(planned, tag_options.plan), console, show=True)
-    totals_lines = _totals_lines(tag_options, totals)
-    show_totals(totals, totals_lines, console, partial(_find_obstacle, totals, tag_options))
-
-
-def _find_obstacle(totals: PlanTotals, tag_options: TagOptions) -> str:
-    """Return why the model could not be loaded, or "". Loads no weights."""
-    from covergen.pipeline.model_files import locate_model
-
-    try:
-        if totals.covers and tag_options.paint.ray is None:
-            locate_model(tag_options.paint.preset)
-    except (ModelError, SettingsError) as error:
-        return f"Painting would fail, however: {error}"
-    return ""
+    show_totals(totals, _totals_lines(tag_options, totals), console, tag_options.paint)
 
 
 def _run(tag_options: TagOptions, console: ConsoleOptions, *, yes: bool) -> None:

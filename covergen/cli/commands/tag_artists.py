@@ -55,7 +55,7 @@ def run_artists(
     totals_lines = partial(lines.totals_lines, noun="artist")
     if dry_run:
         totals = count(plans, console, show=True)
-        show_totals(totals, totals_lines(totals), console)
+        show_totals(totals, totals_lines(totals), console, tag_options.paint)
         return
     renderer = console.renderer("artist")
     paint = tag_options.paint

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from covergen.jobs.info import AlbumInfo, FileInfo, PictureInfo
     from covergen.journal.schema import Run
     from covergen.pipeline.repaint_command import Option, Repaint
+    from covergen.preview.find_cover import PreviewCover
 
 
 _UNQUOTED = frozenset(string.printable[:94]) - {"'", "\\"} | {" "}
@@ -61,6 +62,8 @@ def _file_rows(info: FileInfo) -> Iterator[tuple[str, str]]:
         yield "run", _run(info.run)
     if info.journal_fault:
         yield "run", f"unknown: {' '.join(info.journal_fault.split())}"
+    if info.preview:
+        yield from _preview_rows(info.preview)
     if info.provenance:
         yield from _provenance_rows(info.provenance)
     if info.repaint:
@@ -90,6 +93,19 @@ def _no_cover(track: Track | None) -> str:
 def _run(run: Run) -> str:
     started = datetime.fromtimestamp(run.started).astimezone()
     return f"{run.id}: {run.action}, {started:%Y-%m-%d %H:%M}"
+
+
+def _preview_rows(cover: PreviewCover) -> Iterator[tuple[str, str]]:
+    page = cover.folder / "index.html"
+    command = f"covergen apply {_shell_word(str(cover.folder))}"
+    yield "album", album_name(cover.album)
+    yield "preview", f"cover {cover.number} of {cover.covers}"
+    if cover.number == 1:
+        yield "apply", command
+        yield "", f"This writes the first cover of each album. To choose others, open {page}."
+    else:
+        yield "apply", f"{command} --choices FILE"
+        yield "", f"To get FILE, open {page}, choose this cover and save."
 
 
 def _provenance_rows(provenance: Provenance) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ def plan_object(plan: AlbumPlan) -> dict[str, Any]:
         **_album(plan.album),
         "action": plan.action.value,
         "reason": plan.reason.value,
-        "targets": [str(track.path) for track in plan.targets],
+        "targets": list(map(str, plan.files)),
     }
 
 

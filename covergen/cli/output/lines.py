@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from covergen.cli.output.terminal import shortened
 from covergen.core.album import Action, Album, AlbumPlan, Outcome
 from covergen.core.cover import PRINTS, Provenance, Sampling
 from covergen.core.cover_encoding import Encoding
@@ -76,22 +77,23 @@ def reason_text(reason: Reason, count: int = 1) -> str:
     return f"{text}: see {options}" if options else text
 
 
-def plan_line(plan: AlbumPlan) -> str:
-    """Format what would be done with an album, and why."""
-    return _columns(plan.action.value, plan.reason, plan.album)
+def plan_line(plan: AlbumPlan, width: int | None = None) -> str:
+    """Format what would be done with an album, and why; its name is shortened to fit `width`."""
+    return _columns(plan.action.value, plan.reason, plan.album, width)
 
 
-def album_line(done: AlbumDone) -> str:
-    """Format what was done with an album, and why."""
-    return _columns(done.result, done.reason, done.plan.album)
+def album_line(done: AlbumDone, width: int | None = None) -> str:
+    """Format what was done with an album, and why; its name is shortened to fit `width`."""
+    return _columns(done.result, done.reason, done.plan.album, width)
 
 
-def _columns(verb: str, reason: Reason, album: Album) -> str:
+def _columns(verb: str, reason: Reason, album: Album, width: int | None) -> str:
     tracks = counted(len(album.tracks), "track")
     word = click.style(f"{verb:<10}", fg=_COLORS.get(verb), dim=verb.startswith("skip"))
     cause = cause_of(reason, album)
-    suffix = f": {shown(cause)}" if cause else ""
-    return f"{word}{reason.value:<16}{tracks:>10}  {album_name(album)}{suffix}"
+    name = f"{album_name(album)}{f': {shown(cause)}' if cause else ''}"
+    start = f"{word}{reason.value:<16}{tracks:>10}  "
+    return start + (shortened(name, width - len(click.unstyle(start))) if width else name)
 
 
 def cause_of(reason: Reason, album: Album) -> str:
@@ -150,10 +152,11 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
     files = (totals.targets if write.embed else 0) + cover_files
     if rates:
         time = f"about {duration(seconds_needed(totals, rates))}"
-        size = f"about {byte_size(files * rates.bytes_per_cover)}"
+        copies = (totals.growth if write.embed else 0) + cover_files
+        size = f"about {byte_size(copies * rates.bytes_per_cover)}"
     else:
         embedded, beside = map(_most_bytes, write.encodings)
-        most = (totals.targets * embedded if write.embed else 0) + (
+        most = (totals.growth * embedded if write.embed else 0) + (
             totals.covers * beside if write.sidecar else 0
         )
         time = "known after the first run" if totals.covers else "a moment"

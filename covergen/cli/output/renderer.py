@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Never, Self
@@ -10,12 +11,14 @@ import click
 
 from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
+from covergen.cli.output.terminal import columns_of
 from covergen.core.album import Action, Outcome, Status
 from covergen.core.reasons import Reason
 from covergen.models.presets import UNNAMED
 from covergen.pipeline.events import (
     AdapterMismatch,
     AlbumDone,
+    CompilingFailed,
     DistilledBase,
     Event,
     FileFailed,
@@ -116,6 +119,11 @@ class Renderer:
                     f"The text encoder does not know {lines.shown(', '.join(words))}, so it paints"
                     f" anything for that. Use words that it knows{lines.shown(where)}."
                 )
+            case CompilingFailed(device=device, why=why):
+                self._note(
+                    f"The compiled models failed on {device} ({lines.shown(why).rstrip('.')});"
+                    " painting continues uncompiled, which is slower."
+                )
             case NotJournalled(why=why):
                 self._note(f"{lines.shown(why)} This run is not recorded and cannot be undone.")
             case Untitled(album=album) if album.key not in self._untitled:  # once per preview
@@ -169,7 +177,7 @@ class Renderer:
             return
         unlisted = self.quiet or (done.reason is Reason.LIMIT and not self.verbose)
         if done.failed or not unlisted:
-            self._print(lines.album_line(done))
+            self._print(lines.album_line(done, columns_of(sys.stdout)))
         for outcome in done.outcomes:
             has_note = outcome.status is Status.WRITTEN and outcome.message and not self.quiet
             if outcome.status is Status.FAILED or self.verbose or has_note:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     LeaveOut = Callable[[str, str], None]
 
 
-_WINDOWS_AT_ONCE = 16
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairEmbedded:
     """Progress: `done` of the `pairs` without an embedding have been processed."""
@@ -64,7 +61,6 @@ def make_examples(
             audio_encoder,
             store,
             windows=windows,
-            batch_size=_WINDOWS_AT_ONCE,
             workers=workers,
             check_interrupted=check_interrupted,
         )

@@ -30,8 +30,12 @@ MAGIC = b"OggS"
 """The first bytes of each page."""
 
 _PAGE_BYTES = 254 * 255  # a page has 255 lacing values, one of which ends the packet
+_PAGE_HEAD_BYTES = 27 + 255
 _NO_PACKET_ENDS = -1
 _SEARCHED_BYTES = 64 << 10
+
+GROWTH = 4 / 3 * (1 + _PAGE_HEAD_BYTES / _PAGE_BYTES)
+"""The bytes that a file grows for each byte of its picture, which is stored as base64."""
 
 # Ogg FLAC: each FLAC block is a packet, and the first packet contains their number.
 _BLOCK_HEAD = 4
@@ -187,7 +191,11 @@ def _checked_pages(file: BinaryIO, codec: Codec) -> tuple[OggPage, list[OggPage]
     except EOFError as error:
         raise ValueError("the headers are incomplete") from error
     if pages[0].continued or pages[-1].position not in (0, _NO_PACKET_ENDS):
-        raise ValueError("audio shares a page with the headers")
+        # As Vorbis I (A.2), RFC 7845 (3) and RFC 9639 (10.1) require, and speexenc does as well.
+        raise ValueError(
+            "audio shares a page with the headers, where it has to start a new one"
+            " (`ffmpeg -i OLD -c copy NEW` repairs that)"
+        )
     return first, pages
 
 

@@ -34,7 +34,8 @@ class FakeEncoder:
     dimension = 2
     log_mel = Windows()
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int = 4) -> None:
+        self.batch_size = batch_size
         self.batches: list[int] = []
 
     def load(self) -> None:
@@ -85,14 +86,12 @@ def run(
     store: EmbeddingCache,
     *,
     windows: int = 3,
-    batch_size: int = 4,
 ) -> Iterator[TrackEmbedding | Outcome]:
     return embed_tracks(
         tracks,
         audio_encoder,  # type: ignore[arg-type]  # the stand-in has what is used of an AudioEncoder
         store,
         windows=windows,
-        batch_size=batch_size,
         workers=2,
         check_interrupted=lambda: None,
     )
@@ -123,7 +122,7 @@ def test_windows_of_several_tracks_share_a_batch(
     tracks: list[Track], store: EmbeddingCache
 ) -> None:
     encoder = FakeEncoder()
-    list(run(tracks, encoder, store, batch_size=4))
+    list(run(tracks, encoder, store))
     # 3, 1 | 3 | 2, 1 windows.
     assert encoder.batches == [4, 3, 3]
 
@@ -180,7 +179,7 @@ def test_cached_tracks_do_not_wait_for_a_full_batch(tmp_path: Path, store: Embed
     list(run([known], FakeEncoder(), store))
     taken = itertools.count()
     tracks = (known for _ in iter(lambda: next(taken), 10_000))
-    results = run(itertools.chain([new], tracks), FakeEncoder(), store, batch_size=4)
+    results = run(itertools.chain([new], tracks), FakeEncoder(), store)
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert next(taken) < 20
@@ -197,10 +196,9 @@ def test_look_ahead_is_bounded_in_windows(
     tracks = (track_at(path) for _ in iter(lambda: next(taken), 10_000))
     results = embed_tracks(
         tracks,
-        FakeEncoder(),  # type: ignore[arg-type]  # as above
+        FakeEncoder(batch_size=1),  # type: ignore[arg-type]  # as above
         store,
         windows=100,
-        batch_size=1,
         workers=64,
         check_interrupted=lambda: None,
     )
@@ -225,7 +223,7 @@ def test_closing_waits_for_threads(
 
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", slow)
-    results = run(tracks, FakeEncoder(), store, batch_size=1)
+    results = run(tracks, FakeEncoder(batch_size=1), store)
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     assert not using
@@ -245,7 +243,6 @@ def test_interrupted_run_keeps_finished_embeddings(
         encoder,  # type: ignore[arg-type]  # as above
         store,
         windows=3,
-        batch_size=4,
         workers=2,
         check_interrupted=stop,
     )
@@ -295,4 +292,4 @@ def test_next_batch_is_decoded_while_the_encoder_runs(
 
     read = Decoder.read
     monkeypatch.setattr(Decoder, "read", read_and_note)
-    list(run(tracks, Slow(), store, batch_size=3))
+    list(run(tracks, Slow(batch_size=3), store))

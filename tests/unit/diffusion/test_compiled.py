@@ -63,7 +63,8 @@ def test_compiled_models_paint_the_same_pictures(
 def paint_with_errors(painter: Painter, fails: Callable[[str, int], Exception | None]) -> list[str]:
     """Paint 7 pictures in batches of 3; return the models and sizes of the batches that were tried.
 
-    `fails` returns the error of such a batch, if any.
+    And the reason why compiled models are not used any more, after the batch that failed. `fails`
+    returns the error of such a batch, if any.
     """
     tried = []
 
@@ -74,7 +75,7 @@ def paint_with_errors(painter: Painter, fails: Callable[[str, int], Exception | 
             raise error
         return np.array([[[[request.seed] * 3]] for request in batch], np.uint8)
 
-    later = CompileLater(painter=painter, paint=paint, after=1)
+    later = CompileLater(painter=painter, paint=paint, on_failure=tried.append, after=1)
     batches = in_batches(requests(), 3, later, device=painter.device)
     assert [int(picture[0, 0, 0]) for batch in batches for picture in batch] == list(range(7))
     return tried
@@ -84,7 +85,33 @@ def test_models_that_cannot_be_compiled_are_used_as_they_are(painter: Painter) -
     def fails(models: str, _size: int) -> Exception | None:
         return RuntimeError("There is no C compiler.") if models == "compiled" else None
 
-    assert paint_with_errors(painter, fails) == ["plain 3", "compiled 3", "plain 3", "plain 1"]
+    tried = ["plain 3", "compiled 3", "There is no C compiler.", "plain 3", "plain 1"]
+    assert paint_with_errors(painter, fails) == tried
+
+
+def test_why_models_cannot_be_compiled_is_told_once_in_a_line(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_compile(_graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]) -> object:
+        raise ValueError("There is no C compiler.\nSet CC to one.")
+
+    expected = paint_all(painter, requests(), SAMPLING, batch_size=2)
+    monkeypatch.setattr(sampler, "pays_off", lambda *_: True)
+    monkeypatch.setattr(sampler, "CompileLater", partial(CompileLater, after=2))
+    monkeypatch.setattr(compiled, "compile_models", partial(compile_models, backend=cannot_compile))
+    torch.compiler.reset()
+    told: list[str] = []
+    batches = sampler.paint_batches(
+        painter,
+        requests(),
+        SAMPLING,
+        batch_size=2,
+        check_interrupted=lambda: None,
+        on_uncompiled=told.append,
+    )
+    assert difference([picture for batch in batches for picture in batch], expected) == 0
+    assert told == ["There is no C compiler."]
+    torch.compiler.reset()
 
 
 def test_a_batch_that_is_not_full_is_not_worth_compiling(painter: Painter) -> None:

@@ -113,6 +113,27 @@ def test_album_lines_are_aligned() -> None:
     assert len({click.unstyle(lines.plan_line(plan)).index("Ada") for plan in plans}) == 1
 
 
+@pytest.mark.parametrize(
+    ("title", "width", "shown"),
+    [
+        ("A Title of Thirty-Two Characters", 80, "Ada – A Title of Thirty-Two Characters"),
+        ("A Title of Thirty-Two Characters", 76, "Ada – A Title of Thirty-Two Characters"),
+        ("A Title of Thirty-Two Characters", 75, "Ada – A Title of T…rty-Two Characters"),
+        ("A Title of Thirty-Two Characters", 60, "Ada – A Tit…Characters"),
+        ("東京" * 9, 60, "Ada – 東…東京東京東京"),  # two columns each
+        ("\x1b" * 99, 60, "Ada – \\x1b\\…1b\\x1b\\x1b"),
+        ("A Title of Thirty-Two Characters", 40, "Ada – A Title of Thirty-Two Characters"),
+    ],
+)
+def test_album_lines_fit_a_terminal_unless_it_is_too_narrow(
+    title: str, width: int, shown: str
+) -> None:
+    plan = _plan(_album(title=title))
+    done = AlbumDone(plan=plan, reason=plan.reason, outcomes=(_WRITTEN,))
+    for line in (lines.plan_line(plan, width), lines.album_line(done, width)):
+        assert click.unstyle(line)[38:] == shown
+
+
 # Files.
 
 
@@ -278,6 +299,19 @@ def test_cost_before_the_first_run_is_an_upper_bound(encoding: Encoding, size: s
     assert line == (
         f"2 covers, 10 files to write; time: known after the first run; added disk space: {size}"
     )
+
+
+@pytest.mark.parametrize(("rates", "size"), [(_RATES, "about 3.85 MB"), (None, "at most 6.05 MB")])
+def test_cost_includes_that_ogg_stores_pictures_as_base64(rates: Rates | None, size: str) -> None:
+    album = _album(6)
+    ogg = (replace(track, container="opus") for track in album.tracks[:5])
+    totals = PlanTotals()
+    totals.add(_plan(replace(album, tracks=(*ogg, album.tracks[5]))))
+
+    line = lines.cost_line(totals, WriteOptions(), rates)
+
+    # One picture of 500 kB or 512 × 512 × 3 bytes, and five on pages with 4/3 of it and 0.4 % more.
+    assert line.endswith(f"added disk space: {size}")
 
 
 def test_copying_existing_covers_takes_a_moment() -> None:

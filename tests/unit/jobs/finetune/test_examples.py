@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from covergen.audio.clap import AudioEncoder
 from covergen.core.errors import TrainingError
@@ -70,6 +71,26 @@ def test_pair_with_an_embedding_is_not_embedded_again(make: Maker, tmp_path: Pat
     assert float(embedded.vector @ embedded.vector) == pytest.approx(1, abs=1e-5)
     assert [(e.done, e.pairs) for e in make.events] == [(1, 1)]
     assert not make.left_out
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", [8, 2]), ("cuda", [10])])
+def test_a_gpu_embeds_more_windows_at_once(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, batches: list[int]
+) -> None:
+    sounds = [
+        encode(tmp_path / f"{seed}.wav", "wav", seconds=0.2, kind="noise", seed=seed)
+        for seed in range(10)
+    ]
+    embed, found = AudioEncoder.embed, []
+
+    def embed_and_note(encoder: AudioEncoder, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        found.append(len(log_mel))
+        return embed(encoder, log_mel)
+
+    monkeypatch.setattr(AudioEncoder, "device", device)
+    monkeypatch.setattr(AudioEncoder, "embed", embed_and_note)
+    make(*(pair(sound.stem, audio=sound) for sound in sounds))
+    assert found == batches
 
 
 def test_broken_embedding_is_computed_again_from_the_audio(make: Maker, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from covergen.core.album import Status
 from covergen.core.cover_encoding import shrunk_to_fit
 from covergen.core.errors import TagError
 from covergen.core.reasons import Reason
-from covergen.library.containers import most_shown_bytes
+from covergen.library.containers import growth, most_shown_bytes
 from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture, is_front_cover
 from covergen.library.pictures_in_files import read_pictures, remaining
 from tests.media import CONTAINERS, EXTENSION, decoded_hash, put_picture
@@ -104,6 +104,18 @@ def test_repeated_writes_preserve_everything(make: Make, container: str) -> None
     assert decoded_hash(path) == sound
     assert tags_by_ffmpeg(path) == tags
     assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_file_grows_as_estimated(make: Make, container: str) -> None:
+    path = make(container, tags=TAGS)
+    before = path.stat().st_size
+    picture = large(PNG, most_shown_bytes(container) or 1_000_000)
+
+    assert write(path, container, picture).status is Status.WRITTEN
+
+    grown = path.stat().st_size - before
+    assert grown == pytest.approx(growth(container) * len(picture.data), rel=0.02)
 
 
 @pytest.mark.parametrize("container", TAG_FORMATS)

@@ -5,6 +5,7 @@ import io
 import struct
 from pathlib import Path
 
+import av
 import pytest
 from mutagen.flac import Picture
 
@@ -217,22 +218,51 @@ def test_chained_stream_is_preserved(make: Make) -> None:
     assert after == [page._replace(crc=0) for page in second]
 
 
-def test_audio_on_a_header_page_fails(make: Make) -> None:
-    path = make("speex")
+def put_audio_on_a_header_page(path: Path) -> None:
     found = list(pages(path.read_bytes()))
-    merged = found[1]._replace(
-        lacing=found[1].lacing + found[2].lacing,
-        payload=found[1].payload + found[2].payload,
-        position=found[2].position,
+    headers, audio = found[1], found[2]
+    assert (headers.position, audio.position > 0) == (0, True)
+    merged = audio._replace(
+        lacing=headers.lacing + audio.lacing, payload=headers.payload + audio.payload
     )
     renumbered = [p._replace(sequence=i) for i, p in enumerate([found[0], merged, *found[3:]])]
     path.write_bytes(b"".join(map(write_page, renumbered)))
+
+
+def remuxed(path: Path) -> Path:
+    """What `ffmpeg -c copy` makes of a file."""
+    new = path.with_stem("remuxed")
+    with av.open(path) as source, av.open(new, "w") as target:
+        (stream,) = source.streams
+        copied = target.add_stream_from_template(stream)
+        copied.metadata.update(stream.metadata)
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+    return new
+
+
+@pytest.mark.parametrize("container", OGG)
+def test_audio_on_a_header_page_is_refused_until_ffmpeg_has_copied_it(
+    make: Make, container: str
+) -> None:
+    path = make(container, tags={"title": "T"})
+    sound = decoded_hash(path)
+    put_audio_on_a_header_page(path)
     before = path.read_bytes()
 
-    outcome = write(path, "speex", PNG)
+    outcome = write(path, container, PNG)
 
     assert outcome.status is Status.FAILED
+    assert "audio shares a page with the headers" in outcome.message
+    assert "ffmpeg -i OLD -c copy NEW" in outcome.message
+    assert read_track(path, path.stat()).fault == outcome.message
     assert path.read_bytes() == before
+    new = remuxed(path)
+    assert write(new, container, PNG).status is Status.WRITTEN
+    assert decoded_hash(new) == sound
+    assert read_track(new, new.stat()).title == "T"
 
 
 def test_ogg_flac_tags_over_16_mib_fail(make: Make) -> None:
