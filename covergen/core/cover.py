@@ -26,7 +26,7 @@ class PaintRequest:
 
 
 DTYPES = ("fp32", "bf16", "fp16")
-FINISHES = ("none", "sharp", "print", "paper")
+FINISHES = ("none", "sharp", "smooth", "print", "paper")
 PRINTS = ("print", "paper")  # the finishes that have inks
 OFFLOADS = ("auto", "none", "model", "sequential")
 PADDINGS = ("repeat", "silence")
@@ -44,8 +44,9 @@ class Sampling:
     `scheduler` is one of SCHEDULERS or DEFAULT_SCHEDULER. `guided_from` and `guided_until`,
     fractions of the steps, delimit guidance. The full UNet runs only every `reuse`-th step; the
     steps in between reuse its deep features. `finish` is one of FINISHES: "sharp" sharpens edges,
-    "print" uses up to `inks` flat colors, "paper" adds a paper grain. `title` is one of TITLES,
-    what is typeset on the cover: "full" is the title and the artist.
+    "smooth" smooths outlines as well, "print" uses up to `inks` flat colors, "paper" adds a paper
+    grain. `title` is one of TITLES, what is typeset on the cover: "full" is the title and the
+    artist.
     """
 
     steps: int

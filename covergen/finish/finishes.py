@@ -27,8 +27,9 @@ def apply_finish(
 
         paper = sampling.finish == "paper"
         return screen_print(pixels, size=size or _PRINT_SIZE, inks=sampling.inks, paper=paper)
-    if sampling.finish == "sharp":
-        from covergen.finish.sharp_edges import sharpen
+    if sampling.finish == "none":
+        return pixels
+    from covergen.finish.sharp_edges import sharpen, smooth_outlines
 
-        return sharpen(pixels, size=size or len(pixels))
-    return pixels
+    finish = sharpen if sampling.finish == "sharp" else smooth_outlines
+    return finish(pixels, size=size or len(pixels))

@@ -8,7 +8,7 @@ from covergen.pipeline.model_choice import ModelChoice, choose_preset
 @pytest.mark.parametrize(
     ("choice", "finish"),
     [
-        (ModelChoice(), "sharp"),
+        (ModelChoice(), "smooth"),
         (ModelChoice(finish="none"), "none"),
         (ModelChoice(base="another/base"), "none"),
         (ModelChoice(base="another/base", finish="sharp"), "sharp"),
