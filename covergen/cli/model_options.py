@@ -150,7 +150,7 @@ def _note_lora_rank(ctx: click.Context, _param: click.Parameter, value: int | No
     "--finish",
     type=click.Choice(FINISHES),
     metavar="NAME",
-    help="sharp (edges), smooth (outlines), print (flat inks), paper (print with grain) or none."
+    help="sharp, smooth, print (flat inks), paper (print with grain) or none."
     "  [default: the model's]",
 )
 @click.option(

@@ -39,7 +39,7 @@ def export(run: RunFolder) -> bool:
     folder = run.folder / "export"
     _export_base(run, folder / "base")
     _export_audio_encoder(run, folder / "clap")
-    write_basis(load_basis(run), folder / "latents.npz")
+    write_basis(load_basis(run), folder / "latents.safetensors")
     return True
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from covergen.starter.recipe.dataset import load_shards, save_array
 
@@ -64,9 +65,9 @@ def encode_pictures(run: RunFolder) -> bool:
     """
     folder = _folder(run)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "basis.npz").exists():
-        basis = read_basis(run.initial / "latents.npz") if run.initial else _fit_basis(run)
-        write_basis(basis, folder / "basis.npz")
+    if not (folder / "basis.safetensors").exists():
+        basis = read_basis(run.initial / "latents.safetensors") if run.initial else _fit_basis(run)
+        write_basis(basis, folder / "basis.safetensors")
     _encode(run, "train")
     _encode(run, "train", "styled")
     _encode(run, "validation")
@@ -85,18 +86,17 @@ def _encode(run: RunFolder, split: Split, kind: Kind = "pictures") -> None:
 
 def load_basis(run: RunFolder) -> PatchBasis:
     """Load the basis used by `encode_pictures`."""
-    return read_basis(_folder(run) / "basis.npz")
+    return read_basis(_folder(run) / "basis.safetensors")
 
 
 def read_basis(path: Path) -> PatchBasis:
     """Read what `write_basis` wrote."""
-    with np.load(path) as saved:
-        return PatchBasis(**saved)
+    return PatchBasis(**load_file(path))
 
 
 def write_basis(basis: PatchBasis, path: Path) -> None:
-    """Write a basis as a NumPy archive."""
-    np.savez(path, **asdict(basis))
+    """Write a basis as a safetensors file."""
+    save_file(asdict(basis), path)
 
 
 def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:

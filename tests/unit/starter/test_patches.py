@@ -72,7 +72,7 @@ def test_the_shipped_latents_are_those_of_the_shipped_autoencoder() -> None:
     for family in ("cut paper", "horizon landscape"):
         painting = paint(draw_attributes(rng), rng, size=512, style=family, grain=False)
         reduced = painting.pixels.reshape(1, 128, 4, 128, 4, 3).mean((2, 4)).astype(np.uint8)
-        latents = read_basis(WEIGHTS / "latents.npz").encode(reduced)
+        latents = read_basis(WEIGHTS / "latents.safetensors").encode(reduced)
         with torch.inference_mode():
             encoded = vae.encode(pixels_to_tensor(painting.pixels[None])).latent_dist.mean.numpy()
         assert np.square(encoded - latents).mean() < 0.02 * np.square(latents).mean()
