@@ -2,7 +2,7 @@
 
 Both smooth along edges and steepen across them. "sharp" keeps what is small. "smooth" starts from a
 reduced picture, in which smoothing along edges reaches further: outlines become smooth curves, and
-what is small disappears.
+what is small disappears or becomes thicker.
 """
 
 from __future__ import annotations
@@ -80,13 +80,22 @@ def smooth_outlines(pixels: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8
         picture = _redraw(picture, _OUTLINE_ALONG)
     while picture.shape[-1] < enlarged:
         side = min(2 * picture.shape[-1], enlarged)
-        picture = functional.interpolate(picture, (side, side), mode="bicubic").clamp(0, 1)
-        picture = _redraw(picture, (_ALONG,))
+        picture = _redraw(_enlarge_within(picture, side), (_ALONG,))
     return _resize(_to_pixels(picture), size)
 
 
 def _enlarged(side: int, size: int) -> int:
     return min(max(size, side), _ENLARGED * side)
+
+
+def _enlarge_within(picture: Tensor, side: int) -> Tensor:
+    """Enlarge by cubic interpolation, within the range of the pixels around: without halos."""
+    larger = functional.interpolate(picture, (side, side), mode="bicubic")
+    highest, lowest = (
+        sign * functional.interpolate(functional.max_pool2d(sign * picture, 3, 1, 1), (side, side))
+        for sign in (1, -1)
+    )
+    return larger.clamp(lowest, highest)
 
 
 def _redraw(picture: Tensor, along: Sequence[float]) -> Tensor:
@@ -103,15 +112,17 @@ def _surfaces(picture: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     A guided filter (He, Sun & Tang 2013) of each channel, guided by all: an edge in one protects
     the others.
     """
-    mean = _box(picture, radius)
-    variance = (_box(picture**2, radius) - mean**2).clamp(min=0).sum(1, keepdim=True)
+    extended = continued(picture, radius)
+    mean = _box(extended, radius)
+    variance = (_box(extended**2, radius) - mean**2).clamp(min=0).sum(1, keepdim=True)
     kept = variance / (variance + _UNEVEN**2)
-    return _box(kept, radius), _box((1 - kept) * mean, radius)
+    offset = continued((1 - kept) * mean, radius)
+    return _box(continued(kept, radius), radius), _box(offset, radius)
 
 
-def _box(picture: Tensor, radius: int) -> Tensor:
-    """Return the mean of the square of `radius` around each pixel."""
-    return functional.avg_pool2d(continued(picture, radius), 2 * radius + 1, stride=1)
+def _box(extended: Tensor, radius: int) -> Tensor:
+    """Return the mean of the square of `radius` around each pixel within the margin."""
+    return functional.avg_pool2d(extended, 2 * radius + 1, stride=1)
 
 
 def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:

@@ -107,6 +107,26 @@ def test_no_color_is_outside_the_range_of_the_picture(finish: Finish) -> None:
 
 
 @both
+@pytest.mark.parametrize("size", [256, 512])
+def test_edges_have_no_halos(size: int, finish: Finish) -> None:
+    picture = disc()
+    sharp = finish(picture, size=size)
+    assert (sharp.min((0, 1)) >= picture.min((0, 1)) - 1).all()
+    assert (sharp.max((0, 1)) <= picture.max((0, 1)) + 1).all()
+
+
+@pytest.mark.parametrize(("finish", "width"), [(sharpen, 6), (smooth_outlines, 16)])
+def test_a_band_at_the_border_keeps_its_width(finish: Finish, width: int) -> None:
+    picture = np.full((256, 256, 3), GROUND, np.uint8)
+    picture[:width] = DISC
+    blurred = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(2))
+    share = (finish(np.asarray(blurred), size=256)[:, 128].astype(float) - GROUND) / (
+        np.array(DISC) - GROUND
+    )
+    assert share.mean(1).sum() == pytest.approx(width, abs=0.1 * width)
+
+
+@both
 def test_smooth_gradients_stay_smooth(finish: Finish) -> None:
     ramp = np.linspace(30, 220, 256).astype(np.uint8)
     gradient = np.broadcast_to(ramp[:, None, None], (256, 256, 3))
