@@ -34,13 +34,15 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="limit per stage")
     parser.add_argument(
-        "--initial", type=Path, help="exported weights to start from, such as the shipped ones"
+        "--initial", type=Path, help="exported weights to start from, in a new work folder"
     )
     parser.add_argument("--workers", type=int, default=2, help="number of rendering processes")
     # One thread by default: on shared cores, two mostly wait for each other.
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help='for example "cuda"')
     options = parser.parse_args()
+    if options.initial and not (options.initial / "latents.safetensors").is_file():
+        parser.error(f"{options.initial} is not a folder of exported weights with their latents")
 
     import torch
 

@@ -155,7 +155,7 @@ def make_text_encoder(settings: BaseSettings, tokenizer: CLIPTokenizer) -> CLIPT
 
 
 def load_exported(model: nn.Module, folder: Path) -> None:
-    """Load weights in half precision. Raises RuntimeError if they are of another architecture."""
+    """Load exported weights. Raises RuntimeError if they are of another architecture."""
     (path,) = folder.glob("*.safetensors")
     model.load_state_dict(load_file(path))
 
