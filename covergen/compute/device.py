@@ -149,11 +149,21 @@ def _cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the device computes in bfloat16; emulation is slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
 def _half_precision(device: str) -> str:
     import torch
 
     if device == "cpu":
         return "fp32"
-    if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16"
-    return "fp16"
+    return "bf16" if has_bfloat16(torch.device(device)) else "fp16"

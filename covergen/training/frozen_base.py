@@ -10,6 +10,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from covergen.compute.device import has_bfloat16
 from covergen.compute.onednn import pack_products
 from covergen.core.errors import OptionError
 from covergen.diffusion.base_config import BaseConfig, read_config
@@ -125,4 +126,4 @@ def _choose_precision(
         return precision
     if device.type != "cuda":
         return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if has_bfloat16(device) else "fp16"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from covergen.compute.device import has_bfloat16
 from covergen.starter.recipe.vae import pixels_to_tensor
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class FamilyClassifier:
         steps = _EPOCHS * (len(thumbs) // _BATCH)
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+        bfloat16 = has_bfloat16(torch.device("cpu"))
         rng = np.random.default_rng(0)
         self.network.train()
         for _ in range(_EPOCHS):
@@ -42,7 +44,7 @@ class FamilyClassifier:
                 rows = order[first : first + _BATCH]
                 pictures = _augment(pixels_to_tensor(thumbs[rows]), rng)
                 target = torch.from_numpy(labels[rows])
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                     logits = self.network(pictures)
                 loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=0.05)
                 optimizer.zero_grad(set_to_none=True)

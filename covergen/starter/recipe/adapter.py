@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 from safetensors import safe_open
 
 from covergen.audio.clap_folder import read_clap_folder
+from covergen.compute.device import has_bfloat16
 from covergen.core.errors import Interrupted
 from covergen.diffusion.adapter_file import write_tensors
 from covergen.poster.painter.caption import mirror
@@ -51,6 +53,8 @@ def train_variants(run: RunFolder) -> bool:
 
 def _train(run: RunFolder, name: str, recipe: Recipe, initial: dict[str, Tensor] | None) -> bool:
     output, export = run.folder / name, run.folder / "export"
+    if not has_bfloat16(run.device):
+        recipe = replace(recipe, precision="fp32")
     clap_mark = read_clap_folder(export / "clap").fingerprint
     try:
         trained = train(

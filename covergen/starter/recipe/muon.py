@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from covergen.compute.device import has_bfloat16
+
 _MOMENTUM = 0.95
 _STEPS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -41,10 +43,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonal(matrix: Tensor) -> Tensor:
-    """Approximate U Vᵀ of the matrix's SVD U S Vᵀ by Newton-Schulz iteration in bfloat16."""
+    """Approximate U Vᵀ of the matrix's SVD U S Vᵀ by Newton-Schulz iteration.
+
+    In bfloat16, which is precise enough, on devices that compute in it.
+    """
     first, second, third = _COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    iterate = (wide / (wide.norm() + 1e-7)).bfloat16()
+    iterate = wide / (wide.norm() + 1e-7)
+    if has_bfloat16(matrix.device):
+        iterate = iterate.bfloat16()
     for _ in range(_STEPS):
         gram = iterate @ iterate.T
         iterate = first * iterate + (second * gram + third * gram @ gram) @ iterate

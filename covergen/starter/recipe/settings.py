@@ -54,7 +54,7 @@ class Optimisation:
     cooling: int = 1
     decay: float = 0.01
     clip: float = 1.0
-    bfloat16: bool = False  # autocast, where that is faster
+    bfloat16: bool = False  # autocast, on devices that compute in it
     average: float = 0.999  # decay of the weights' moving average per step
 
 

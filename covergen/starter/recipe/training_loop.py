@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from covergen.compute.device import has_bfloat16
 from covergen.core.atomic_write import replacing
 from covergen.starter.recipe.muon import Muon
 
@@ -60,7 +61,8 @@ class Stage:
 
 def train(stage: Stage) -> bool:
     """Train until all steps are done or the time limit passes. Return whether all are done."""
-    settings = stage.optimisation
+    settings, device = stage.optimisation, stage.run.device
+    bfloat16 = settings.bfloat16 and has_bfloat16(device)
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     optimizers = make_optimizers(stage.model, settings)
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -76,7 +78,7 @@ def train(stage: Stage) -> bool:
         for optimizer, highest in zip(optimizers, rates, strict=True):
             for group, rate in zip(optimizer.param_groups, highest, strict=True):
                 group["lr"] = rate * share
-        with torch.autocast(stage.run.device.type, torch.bfloat16, enabled=settings.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             losses = stage.losses(step)
         stage.model.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])

@@ -3,11 +3,12 @@
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
-from covergen.compute.device import choose_compute, runs_on, worker_count
+from covergen.compute.device import choose_compute, has_bfloat16, runs_on, worker_count
 from covergen.core.errors import UsageError
 
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
@@ -61,6 +62,18 @@ def test_auto_on_a_gpu_is_half_precision(
     gpu((8, 6), bf16=bf16)
     compute = choose_compute("auto", "auto")
     assert (str(compute.device), compute.dtype, compute.unused) == ("cuda", dtype, "")
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="not Linux")
+def test_a_cpu_has_bfloat16_if_its_flags_say_so() -> None:
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert has_bfloat16(torch.device("cpu")) == ("avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+@pytest.mark.parametrize("capability", ["avx512_bf16", "amx_bf16"])
+def test_one_kind_of_bfloat16_is_enough(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    assert has_bfloat16(torch.device("cpu"))
 
 
 def test_a_gpu_can_be_selected_by_number(gpu: Callable[..., None]) -> None:

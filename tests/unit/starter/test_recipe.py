@@ -33,6 +33,7 @@ from covergen.starter.recipe.dataset import (
 from covergen.starter.recipe.embeddings import wiener_filter
 from covergen.starter.recipe.export import export
 from covergen.starter.recipe.mood import fit_mood
+from covergen.starter.recipe.muon import Muon
 from covergen.starter.recipe.patches import encode_pictures, load_basis, load_latents
 from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import (
@@ -229,6 +230,19 @@ def test_muon_trains_neither_the_first_and_last_layers_nor_tables_and_vectors() 
         "self.relative_position_bias_table",
         "head.weight",
     }
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_muon_makes_all_singular_values_of_an_update_alike(
+    bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covergen.starter.recipe.muon.has_bfloat16", lambda _: bfloat16)
+    weight = torch.nn.Parameter(torch.zeros(8, 24))
+    weight.grad = torch.randn(8, 24, generator=torch.Generator().manual_seed(0))
+    Muon([weight], lr=1.0, weight_decay=0.0).step()
+    values = torch.linalg.svdvals(weight.detach()) / (0.2 * 24**0.5)
+    assert values.min() > 0.5
+    assert values.max() < 1.5
 
 
 def test_the_wiener_filter_keeps_the_signal_shared_by_excerpts_of_a_track() -> None:
