@@ -1,6 +1,6 @@
 """Jamendo on 127.0.0.1: its API v3.0 for tracks and its files, as documented.
 
-It filters by type and licence, and returns tracks in the order of `songs`.
+It filters by type and license, and returns tracks in the order of `songs`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KNOWN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Song:
-    """A track of the catalogue. `album_id` 0: a single."""
+    """A track of the catalog. `album_id` 0: a single."""
 
     id: int
     cover: bytes | None
@@ -53,8 +53,8 @@ class Song:
     album_id: int = 0
     title: str = "A Song"
     artist: str = "Ann Artist"
-    licence: str = "by-sa"
-    licence_url: str | None = None
+    license: str = "by-sa"
+    license_url: str | None = None
     released: str = "2011-12-29"
     genres: tuple[str, ...] = ("rock",)
     downloadable: bool = True
@@ -216,7 +216,7 @@ def _tracks(jamendo: FakeJamendo, query: dict[str, str]) -> bytes:
 
 def _fits(song: Song, query: dict[str, str]) -> bool:
     kind = "albumtrack" if song.album_id else "single"
-    clauses = song.licence.split("-")
+    clauses = song.license.split("-")
     filters = [query[f"cc{name}"] == str(name in clauses).lower()
                for name in ("sa", "nd", "nc") if f"cc{name}" in query]  # fmt: skip
     return kind in query.get("type", "albumtrack").split() and all(filters)
@@ -226,7 +226,7 @@ def _listed(song: Song, query: dict[str, str], address: str) -> dict[str, object
     image = ""
     if song.cover is not None:
         image = f"{address}/image?type=album&width={query.get('imagesize', 300)}&trackid={song.id}"
-    code = f"http://creativecommons.org/licenses/{song.licence}/3.0/"
+    code = f"http://creativecommons.org/licenses/{song.license}/3.0/"
     track: dict[str, object] = {
         "id": str(song.id),
         "name": song.title,
@@ -235,7 +235,7 @@ def _listed(song: Song, query: dict[str, str], address: str) -> dict[str, object
         "artist_name": song.artist,
         "album_id": str(song.album_id or ""),
         "album_name": f"Album {song.album_id}" if song.album_id else "",
-        "license_ccurl": code if song.licence_url is None else song.licence_url,
+        "license_ccurl": code if song.license_url is None else song.license_url,
         "releasedate": song.released,
         "album_image": image if song.album_id else "",
         "image": image,

@@ -144,5 +144,5 @@ def _full_scale_one(samples: NDArray[Any]) -> NDArray[Any]:
     if np.issubdtype(samples.dtype, np.floating):
         return np.ascontiguousarray(samples)
     half = np.float32(2 ** (8 * samples.dtype.itemsize - 1))
-    centre = half if samples.dtype == np.uint8 else np.float32(0)
-    return (samples.astype(np.float32, order="C") - centre) / half
+    center = half if samples.dtype == np.uint8 else np.float32(0)
+    return (samples.astype(np.float32, order="C") - center) / half

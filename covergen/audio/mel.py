@@ -58,8 +58,8 @@ class LogMel:
 
     def _decibels(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         size, (bins, bands) = len(self._window), self._filters.shape
-        centred = np.pad(waveform, size // 2, mode="reflect")
-        frames = np.lib.stride_tricks.sliding_window_view(centred, size)[:: self._hop]
+        centered = np.pad(waveform, size // 2, mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(centered, size)[:: self._hop]
         power = np.empty((len(frames), bands))
         for at in range(0, len(frames), _BLOCK_FRAMES):
             block = slice(at, at + _BLOCK_FRAMES)

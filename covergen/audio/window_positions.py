@@ -1,6 +1,6 @@
 """The length of CLAP's windows, and their positions in a track.
 
-A track of D seconds has N windows, centred at (i + 1/2) / N of D and moved inwards until they fit;
+A track of D seconds has N windows, centered at (i + 1/2) / N of D and moved inwards until they fit;
 never more than needed to cover the track once. So the one window of a 10 s file is the whole file.
 """
 
@@ -25,8 +25,8 @@ def place_windows(duration: Fraction, count: int) -> list[Fraction]:
     """Return the start times of a track's windows. All times are in seconds."""
     count = min(count, max(1, math.ceil(duration / WINDOW_SECONDS)))
     latest = max(duration - WINDOW_SECONDS, Fraction(0))
-    centres = (duration * (2 * i + 1) / (2 * count) for i in range(count))
-    return [min(max(c - Fraction(WINDOW_SECONDS, 2), Fraction(0)), latest) for c in centres]
+    centers = (duration * (2 * i + 1) / (2 * count) for i in range(count))
+    return [min(max(c - Fraction(WINDOW_SECONDS, 2), Fraction(0)), latest) for c in centers]
 
 
 def repeat_window(window: NDArray[np.float32], filled: int) -> None:

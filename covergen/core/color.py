@@ -63,7 +63,7 @@ def linear_from_srgb(pixels: NDArray[np.uint8]) -> Floats:
 
 
 def linear_from_oklab(oklab: Floats) -> Floats:
-    """Convert OKLab to linear sRGB; out-of-gamut colours fall outside 0..1."""
+    """Convert OKLab to linear sRGB; out-of-gamut colors fall outside 0..1."""
     roots = oklab @ _LMS_FROM_OKLAB.T
     return (roots * roots * roots) @ _LINEAR_FROM_LMS.T
 
@@ -86,7 +86,7 @@ _CHROMA_SCALES = np.linspace(1, 0, 33, dtype=np.float32)[:, None]
 
 
 def fit_gamut(oklab: Floats) -> Floats:
-    """Reduce the chroma of each OKLab colour, (N, 3), until it fits in sRGB."""
+    """Reduce the chroma of each OKLab color, (N, 3), until it fits in sRGB."""
     scaled = np.repeat(oklab[None], len(_CHROMA_SCALES), axis=0)
     scaled[..., 1:] *= _CHROMA_SCALES[:, :, None]
     linear = linear_from_oklab(scaled)

@@ -88,10 +88,10 @@ class Reason(StrEnum):
         "its cover was painted by covergen",
         "their covers were painted by covergen",
     )
-    OTHER_LICENCE = (
-        "other-licence",
-        "its licence is not one of those requested",
-        "their licence is not one of those requested",
+    OTHER_LICENSE = (
+        "other-license",
+        "its license is not one of those requested",
+        "their license is not one of those requested",
     )
     NO_DOWNLOAD = (
         "no-download",

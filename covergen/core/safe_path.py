@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 
-def is_inner_name(name: str, flavour: type[PurePath] = PurePath) -> bool:
+def is_inner_name(name: str, flavor: type[PurePath] = PurePath) -> bool:
     """Whether a name with forward slashes can only lead into sub-folders.
 
     False for "..", absolute names, names with a drive letter or NUL, and invalid names.
@@ -16,7 +16,7 @@ def is_inner_name(name: str, flavour: type[PurePath] = PurePath) -> bool:
         return False
     parts = name.split("/")
     return "\0" not in name and all(
-        part not in ("", ".", "..") and flavour(part).name == part for part in parts
+        part not in ("", ".", "..") and flavor(part).name == part for part in parts
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # Lengths are in pixels, times the scale that the picture is enlarged by. Levels are 0..1.
-_EDGE_SCALE = 2.0  # of the neighbourhood that has one direction
+_EDGE_SCALE = 2.0  # of the neighborhood that has one direction
 _ACROSS = 1.5  # standard deviation of the smoothing before curvature is measured
 _CURVED = 0.002  # curvature at which there is an edge
 

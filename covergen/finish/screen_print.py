@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_BINS = 40  # per unit of each OKLab axis, for counting colours
+_BINS = 40  # per unit of each OKLab axis, for counting colors
 _LOWEST = np.array([0.0, -0.4, -0.4])
-_STEEP = 0.04  # OKLab units per pixel: at such edges colours are mixtures
+_STEEP = 0.04  # OKLab units per pixel: at such edges colors are mixtures
 _EDGE_WEIGHT = 0.03
 _ACCENTS = 0.5  # exponent of an area's weight: below 1, small areas count more
 _ROUNDS = 20
-_OFF_LINE = 0.07  # OKLab units: closer to the line between two colours, it may be their mixture
+_OFF_LINE = 0.07  # OKLab units: closer to the line between two colors, it may be their mixture
 _THIN = 0.012  # of the side
 _NEAR = 0.045  # OKLab units: closer inks are merged
 _SMOOTH = 1 / 240  # of the side: radius of the blur that smooths contours
@@ -38,7 +38,7 @@ _GRAIN = 0.012
 def screen_print(
     pixels: NDArray[np.uint8], *, size: int, inks: int = 6, paper: bool = False
 ) -> NDArray[np.uint8]:
-    """Print a picture in at most `inks` flat colours; `paper` adds paper grain.
+    """Print a picture in at most `inks` flat colors; `paper` adds paper grain.
 
     pixels: (H, H, 3) uint8 sRGB. Returns (size, size, 3) uint8 sRGB. Deterministic.
     """
@@ -51,28 +51,28 @@ def screen_print(
 
 
 def find_inks(oklab: Floats, weight: Floats, count: int) -> Floats:
-    """Find the main colours of a picture by decreasing area: (N, 3) OKLab, N at most `count`.
+    """Find the main colors of a picture by decreasing area: (N, 3) OKLab, N at most `count`.
 
-    Weighted k-means (Lloyd 1982), starting from colours that are far apart. oklab: (H, W, 3);
+    Weighted k-means (Lloyd 1982), starting from colors that are far apart. oklab: (H, W, 3);
     weight: (H, W), the weight of each pixel.
     """
     colors, areas = _count_colors(oklab, weight)
     pull = areas**_ACCENTS
-    centres = colors[[int(areas.argmax())]]
-    while len(centres) < min(count, len(colors)):
-        distance = _distances(colors, centres).min(1)
-        centres = np.vstack([centres, colors[int((pull * distance).argmax())]])
+    centers = colors[[int(areas.argmax())]]
+    while len(centers) < min(count, len(colors)):
+        distance = _distances(colors, centers).min(1)
+        centers = np.vstack([centers, colors[int((pull * distance).argmax())]])
     for _ in range(_ROUNDS):
-        centres = _average_nearest(colors, centres, pull)
-    nearest = _distances(colors, centres).argmin(1)
-    # Mixtures pull the centres away from the colours of flat areas, which are the inks.
-    centres = _average_nearest(colors, centres, areas**2)
-    covered = np.bincount(nearest, areas, len(centres))
-    return _merge_near(centres[np.argsort(-covered, kind="stable")])
+        centers = _average_nearest(colors, centers, pull)
+    nearest = _distances(colors, centers).argmin(1)
+    # Mixtures pull the centers away from the colors of flat areas, which are the inks.
+    centers = _average_nearest(colors, centers, areas**2)
+    covered = np.bincount(nearest, areas, len(centers))
+    return _merge_near(centers[np.argsort(-covered, kind="stable")])
 
 
 def _without_mixtures(oklab: Floats, inks: Floats) -> Floats:
-    """Drop inks that only occur along edges, as a mixture of the colours on both sides."""
+    """Drop inks that only occur along edges, as a mixture of the colors on both sides."""
     nearest = _distances(oklab.reshape(-1, 3), inks).argmin(1).reshape(oklab.shape[:2])
     kept = list(range(len(inks)))
     for ink in reversed(range(2, len(inks))):
@@ -83,7 +83,7 @@ def _without_mixtures(oklab: Floats, inks: Floats) -> Floats:
 
 
 def _is_mixture(color: Floats, others: Floats) -> bool:
-    """Return whether a colour is close to the line between two of the others."""
+    """Return whether a color is close to the line between two of the others."""
     for first, second in combinations(others, 2):
         along = second - first
         share = float((color - first) @ along / (along @ along))
@@ -100,13 +100,13 @@ def _is_thin(area: NDArray[np.bool_]) -> bool:
     return bool(np.count_nonzero(np.asarray(core)) < 0.1 * np.count_nonzero(area))
 
 
-def _average_nearest(colors: Floats, centres: Floats, weights: Floats) -> Floats:
-    """Move each centre to the weighted mean of its nearest colours."""
-    nearest = _distances(colors, centres).argmin(1)
-    total = np.bincount(nearest, weights, len(centres))
-    sums = [np.bincount(nearest, colors[:, axis] * weights, len(centres)) for axis in range(3)]
+def _average_nearest(colors: Floats, centers: Floats, weights: Floats) -> Floats:
+    """Move each center to the weighted mean of its nearest colors."""
+    nearest = _distances(colors, centers).argmin(1)
+    total = np.bincount(nearest, weights, len(centers))
+    sums = [np.bincount(nearest, colors[:, axis] * weights, len(centers)) for axis in range(3)]
     means = np.stack(sums, axis=1) / np.maximum(total, 1e-12)[:, None]
-    moved: Floats = np.where(total[:, None] > 0, means, centres)
+    moved: Floats = np.where(total[:, None] > 0, means, centers)
     return moved
 
 
@@ -119,7 +119,7 @@ def _flatness(oklab: Floats) -> Floats:
 
 
 def _count_colors(oklab: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Return the picture's distinct colours, (M, 3), and their weights, (M,)."""
+    """Return the picture's distinct colors, (M, 3), and their weights, (M,)."""
     flat = oklab.reshape(-1, 3)
     bins = np.rint((flat - _LOWEST) * _BINS).astype(np.int64)
     codes = bins @ np.array([1 << 16, 1 << 8, 1])
@@ -130,9 +130,9 @@ def _count_colors(oklab: Floats, weight: Floats) -> tuple[Floats, Floats]:
     return colors, areas
 
 
-def _distances(colors: Floats, centres: Floats) -> Floats:
+def _distances(colors: Floats, centers: Floats) -> Floats:
     """Return squared distances, (M, N)."""
-    squared: Floats = ((colors[:, None] - centres[None]) ** 2).sum(-1)
+    squared: Floats = ((colors[:, None] - centers[None]) ** 2).sum(-1)
     return squared
 
 

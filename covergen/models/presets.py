@@ -33,7 +33,7 @@ class Preset:
     setting. Each album uses one of the `styles`, if any; guidance contrasts with the `negative`
     prompt. Without an adapter, the words of the prompt come from the `vocabulary` (None for the one
     in force) and, if CLAP has no text encoder, from a `mood` probe: both are paths, as in
-    `parse_source`. `licence`, `size` and `memory` are for display. `defined_in` is the models.toml.
+    `parse_source`. `license`, `size` and `memory` are for display. `defined_in` is the models.toml.
 
     `pipeline`: diffusers paints with the base, even if it is like Stable Diffusion 1.x or 2.x. It
     then uses its own default for the sampling settings that are not `given`, at this `quality`.
@@ -50,7 +50,7 @@ class Preset:
     windows: int
     padding: str | None
     styles: tuple[str, ...]
-    licence: str
+    license: str
     size: str
     defined_in: Path
     negative: str = ""
@@ -293,7 +293,7 @@ _KEYS: dict[str, _Rule] = {
     "variant": _Rule(_is_source, 'a string, such as "fp16"'),
     "dtype": _Rule(DTYPES.__contains__, f"one of {', '.join(DTYPES)}"),
     "offload": _Rule(OFFLOADS.__contains__, f"one of {', '.join(OFFLOADS)}", "auto"),
-    "licence": _Rule(_is_text, "a string", ""),
+    "license": _Rule(_is_text, "a string", ""),
     "size": _Rule(_is_text, "a string", ""),
     "memory": _Rule(_is_text, "a string", ""),
 }

@@ -95,7 +95,7 @@ def _values(preset: Preset) -> dict[str, object]:
         "vae": preset.vae,
         "variant": preset.variant,
         "dtype": preset.dtype,
-        "licence": preset.licence,
+        "license": preset.license,
         "memory": preset.memory,
     }
     return {key: value for key, value in values.items() if value not in (None, "", [])}

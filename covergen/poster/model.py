@@ -48,17 +48,17 @@ class MoodProbe:
     ) -> MoodProbe:
         """Fit by ridge regression. vectors: (N, d_audio); attributes: (N, 11), each 0..1."""
         middle, mean = vectors.mean(0), attributes.mean(0)
-        centred = (vectors - middle).astype(np.float64)
-        gram = centred.T @ centred
+        centered = (vectors - middle).astype(np.float64)
+        gram = centered.T @ centered
         penalty = ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
-        weight = np.linalg.solve(gram + penalty, centred.T @ (attributes - mean)).T
-        spread = attributes.std(0) / (centred @ weight.T).std(0)
+        weight = np.linalg.solve(gram + penalty, centered.T @ (attributes - mean)).T
+        spread = attributes.std(0) / (centered @ weight.T).std(0)
         weight = weight * spread[:, None]
         bias = mean - weight @ middle
         return cls(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        """Serialise to the bytes of a safetensors file."""
+        """Serialize to the bytes of a safetensors file."""
         # safetensors ignores strides.
         return save({"weight": np.ascontiguousarray(self.weight), "bias": self.bias})
 

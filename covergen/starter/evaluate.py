@@ -232,8 +232,8 @@ class _Evaluation:
         predicted = classifier.predict(covers.thumbs)
         self._save_sheet("families", covers.thumbs[: 7 * _SEEDS])
         return {
-            "painter_recognised": round(float(right.mean()), 4),
-            "recognised": _row(metrics.recognised(predicted, expected)),
+            "painter_recognized": round(float(right.mean()), 4),
+            "recognized": _row(metrics.recognized(predicted, expected)),
             "each": {
                 family: round(float((predicted == expected)[expected == k].mean()), 3)
                 for k, family in enumerate(_FAMILIES)

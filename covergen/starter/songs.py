@@ -40,7 +40,7 @@ class SongAlbum:
 
 
 def render(album: SongAlbum, song: Song) -> Samples:
-    """Synthesise a song: (2, samples) float32 at 48 kHz, peak < 1. Deterministic."""
+    """Synthesize a song: (2, samples) float32 at 48 kHz, peak < 1. Deterministic."""
     rng = np.random.default_rng([album.seed, song.number])
     return _fade(play(song.attributes, rng, seconds=song.seconds))
 

@@ -1,1 +1,1 @@
-"""Titles on covers: line breaking, layouts, and colours that can be read."""
+"""Titles on covers: line breaking, layouts, and colors that can be read."""

@@ -1,4 +1,4 @@
-"""What lies below a title: how calm it is, and which colours can be read on it."""
+"""What lies below a title: how calm it is, and which colors can be read on it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Color = tuple[int, int, int]
 
 
 def luminance(color: Color) -> float:
-    """Return the relative luminance of a colour, from 0 to 1."""
+    """Return the relative luminance of a color, from 0 to 1."""
     return float(linear_from_srgb(np.array(color, np.uint8)) @ _LUMINANCE)
 
 
@@ -84,7 +84,7 @@ class Ground:
 
     @cached_property
     def inks(self) -> tuple[Color, ...]:
-        """The main colours of the picture, by decreasing area."""
+        """The main colors of the picture, by decreasing area."""
         image = Image.fromarray(self.pixels).resize((_INK_SIDE, _INK_SIDE), Image.Resampling.BOX)
         oklab = oklab_from_linear(linear_from_srgb(np.asarray(image)))
         return _colors(find_inks(oklab, np.ones(oklab.shape[:2]), _INKS))
@@ -120,7 +120,7 @@ class Ground:
         return float(self._unrest[places].mean()) if places.any() else 0.0
 
     def ink_for(self, places: NDArray[np.bool_]) -> Color | None:
-        """Return the colour that is read best in some places, None if none can be read.
+        """Return the color that is read best in some places, None if none can be read.
 
         An ink of the picture, or else its paper or shade.
         """
@@ -130,7 +130,7 @@ class Ground:
         return self._readable_on((float(values.min()), float(values.max())))
 
     def ink_on(self, paper: Color) -> Color:
-        """Return the colour that is read best on a plain one of `papers` or `shades`."""
+        """Return the color that is read best on a plain one of `papers` or `shades`."""
         light = luminance(paper)
         best = self._readable_on((light, light))
         return best or ((0, 0, 0) if light > 0.2 else (255, 255, 255))

@@ -63,7 +63,7 @@ def joined(pieces: Sequence[Unit]) -> str:
 def balanced(pieces: Sequence[Unit], count: int, width_of: Callable[[str], float]) -> list[str]:
     """Break the units into `count` lines, as even as possible, at pauses rather than after "of".
 
-    The sum of the lines' squared widths is minimised.
+    The sum of the lines' squared widths is minimized.
     """
     if count == 1 or len(pieces) <= count:
         return [joined(pieces)] if count == 1 else [unit.text for unit in pieces]

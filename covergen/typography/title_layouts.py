@@ -136,8 +136,8 @@ def _corner(words: Words) -> Iterator[Design]:
             yield Design(block.moved(x, y).lines)
 
 
-def _centred(words: Words) -> Iterator[Design]:
-    """Centred lines of medium weight."""
+def _centered(words: Words) -> Iterator[Design]:
+    """Centered lines of medium weight."""
     side = words.side
     blocks = []
     if words.artist:
@@ -232,7 +232,7 @@ def _is_upright(text: str) -> bool:
     return any(character >= "\u1100" for character in text if character.isalpha())
 
 
-OPEN_LAYOUTS: tuple[Layout, ...] = (_headline, _corner, _headline, _centred, _corner, _line)
+OPEN_LAYOUTS: tuple[Layout, ...] = (_headline, _corner, _headline, _centered, _corner, _line)
 """The layouts on the picture; one that stands here twice is chosen twice as often."""
 
 PLAIN_LAYOUTS: tuple[Layout, ...] = (_plate, _band, _spine, _band)

@@ -31,7 +31,7 @@ _LIGHT_INK = 0.75  # luminance
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Lines in a colour, and what they are drawn on: (H, H, 3) uint8 sRGB.
+    """Lines in a color, and what they are drawn on: (H, H, 3) uint8 sRGB.
 
     `turned`: the lines run upwards; their places are those on the picture turned clockwise.
     """
@@ -62,7 +62,7 @@ def compose(pixels: NDArray[np.uint8], title: str, artist: str, *, seed: int) ->
     """Set a title and an artist ("" for none) on a picture.
 
     pixels: (H, H, 3) uint8 sRGB. The layout follows from the seed and from where the picture is
-    calm, the colours from the picture; their contrast is at least 4.5 : 1. Returns None if there is
+    calm, the colors from the picture; their contrast is at least 4.5 : 1. Returns None if there is
     no title, or a letter of it is in none of the fonts.
     """
     title, artist = lettering().drawable(title), lettering().drawable(artist)
@@ -136,9 +136,9 @@ def _plate(image: Image.Image, paper: Color, margin: int, height: int) -> Image.
 
 
 def _papers(ground: Ground, *, framing: bool) -> list[Color]:
-    """Return colours for a panel, on which another colour of the picture can be read.
+    """Return colors for a panel, on which another color of the picture can be read.
 
-    What is `framing` the picture differs from its main colour.
+    What is `framing` the picture differs from its main color.
     """
     light = [ink for ink in ground.inks if luminance(ink) > _LIGHT_INK] or [*ground.papers]
     plain = (ground.papers[0], ground.shades[0])

@@ -33,13 +33,13 @@ def term_vectors(vocabulary: Vocabulary, texts: NDArray[np.float32]) -> NDArray[
 def zero_shot_scores(
     vector: NDArray[np.float32], audio_mean: NDArray[np.float32], terms: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the cosines of the centred music with the centred terms.
+    """Return the cosines of the centered music with the centered terms.
 
     vector: (D,), unit L2 norm; audio_mean: (D,), the mean embedding of music; terms: (T, D), as
     returned by `term_vectors`.
     """
-    centred = _unit(vector.astype(np.float64) - audio_mean)
-    return np.asarray(terms @ centred, np.float32)
+    centered = _unit(vector.astype(np.float64) - audio_mean)
+    return np.asarray(terms @ centered, np.float32)
 
 
 def attribute_scores(

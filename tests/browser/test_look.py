@@ -16,7 +16,7 @@ PHONE: dict[str, Any] = {
 
 
 def luminance(page: Page, name: str) -> float:
-    """The relative luminance (WCAG) of a colour of the body."""
+    """The relative luminance (WCAG) of a color of the body."""
     color: str = page.evaluate("name => getComputedStyle(document.body)[name]", name)
     values = [int(part) / 255 for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
     red, green, blue = (((v + 0.055) / 1.055) ** 2.4 if v > 0.04 else v / 12.92 for v in values)

@@ -51,7 +51,7 @@ def test_dry_run_counts_and_writes_nothing(jamendo: FakeJamendo, run: Run, tmp_p
     folder = tmp_path / "data"
     jamendo.songs[3:4] = [make_song(4, downloadable=False)]
     jamendo.songs += [make_song(20, album_id=0)]
-    options = ("--dry-run", "--tag", "rock", "--licence", "by-sa", "--since", "2010-01-01")
+    options = ("--dry-run", "--tag", "rock", "--license", "by-sa", "--since", "2010-01-01")
     text = run(*command(jamendo, folder, *options)).stdout
     for part in ("8 on Jamendo", "its artist does not allow downloads", "tags=rock", "ccsa=true"):
         assert part in text
@@ -68,9 +68,9 @@ def test_dry_run_counts_and_writes_nothing(jamendo: FakeJamendo, run: Run, tmp_p
 
 
 def test_options_are_sent_to_jamendo(jamendo: FakeJamendo, run: Run, tmp_path: Path) -> None:
-    options = ("--licence", "by", "--licence", "by-nc", "--any-tag", "folk", "--any-tag", "jazz",
+    options = ("--license", "by", "--license", "by-nc", "--any-tag", "folk", "--any-tag", "jazz",
                "--until", "2020-02-29", "--order", "newest", "--image-size", 300)  # fmt: skip
-    jamendo.songs = [make_song(1, licence="by-nc", genres=("jazz",), released="2020-02-29")]
+    jamendo.songs = [make_song(1, license="by-nc", genres=("jazz",), released="2020-02-29")]
     run(*command(jamendo, tmp_path, *options, "--pairs", 1))
     (sent,) = jamendo.queries
     wanted = {"ccsa": "false", "ccnd": "false", "fuzzytags": "folk jazz", "imagesize": "300",
@@ -95,7 +95,7 @@ def test_the_key_may_stand_in_the_working_folders_env_file(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--licence", "gpl"), "by-nc-sa"),
+        (("--license", "gpl"), "by-nc-sa"),
         (("--image-size", "1000"), "600"),
         (("--since", "2020-13-01"), "2020-13-01"),
         (("--since", "yesterday"), "not a date such as 2024-12-31"),

@@ -148,7 +148,7 @@ def test_pipelines_are_listed_with_what_they_need(run: Run, models: Path, sdxl: 
     lines = [line.split() for line in listed.splitlines()]
     assert ["xl", "ready"] in [line[:2] for line in lines]
     assert "paints from words for the music" in listed
-    assert "licence: base: CreativeML OpenRAIL++-M" in listed
+    assert "license: base: CreativeML OpenRAIL++-M" in listed
     assert "memory: about 9 GB on a GPU" in listed
     shown = run("models", "show", "xl").stdout
     assert str(sdxl) in shown

@@ -12,7 +12,7 @@ def picture_bytes(
     size: int = 32,
     color: tuple[int, int, int] = (200, 40, 90),
 ) -> bytes:
-    """Encode a one-colour square of `size` pixels as "png" or "jpeg"."""
+    """Encode a one-color square of `size` pixels as "png" or "jpeg"."""
     stream = io.BytesIO()
     Image.new("RGB", (size, size), color).save(stream, format.upper())
     return stream.getvalue()

@@ -22,7 +22,7 @@ from covergen.cli.output import jsonl, lines
 from covergen.cli.output.bars import aside, bar
 from covergen.cli.value_types import Number, WholeNumber
 from covergen.core.errors import DownloadError, UsageError
-from covergen.datasets.jamendo.licences import ADAPTABLE, LICENCES
+from covergen.datasets.jamendo.licenses import ADAPTABLE, LICENSES
 from covergen.datasets.jamendo.query import IMAGE_SIZES, ORDERS
 from covergen.pipeline.events import AlbumDone, Event, Waiting
 
@@ -96,12 +96,13 @@ def _day(text: str | date) -> date:
     " JAMENDO_CLIENT_ID or JAMENDO_API_KEY, also in ./.env]",
 )
 @click.option(
-    "--licence",
-    type=click.Choice(LICENCES),
+    "--license",
+    "licenses",
+    type=click.Choice(LICENSES),
     multiple=True,
     default=ADAPTABLE,
     show_default="the first four, which allow derivative works",
-    help="Creative Commons licence to accept. Repeatable.",
+    help="Creative Commons license to accept. Repeatable.",
 )
 @click.option(
     "--tag",
@@ -159,7 +160,7 @@ def _jamendo_options(
     pairs: int,
     recipe: str,
     client_id: str | None,
-    licence: tuple[str, ...],
+    licenses: tuple[str, ...],
     tags: tuple[str, ...],
     any_tags: tuple[str, ...],
     since: date | None,
@@ -171,7 +172,7 @@ def _jamendo_options(
     base_url: str | None,
 ) -> JamendoOptions:
     """What to collect. Raises UsageError for dates in the wrong order and for no client ID."""
-    from covergen.datasets.jamendo.catalogue import BASE_URL, Account
+    from covergen.datasets.jamendo.catalog import BASE_URL, Account
     from covergen.datasets.jamendo.fetch import Patience
     from covergen.datasets.jamendo.query import Query
     from covergen.jobs.dataset.from_jamendo import JamendoOptions
@@ -184,7 +185,7 @@ def _jamendo_options(
         folder=folder,
         account=Account(client_id=_client_id(client_id), base_url=base_url or BASE_URL),
         query=Query(
-            licences=licence,
+            licenses=licenses,
             tags=tags,
             any_tags=any_tags,
             since=since,
@@ -206,8 +207,8 @@ def from_jamendo(*, jamendo: JamendoOptions, dry_run: bool, console: ConsoleOpti
     """Create pairs in DIR of covers and excerpts from Jamendo, one per album or single.
 
     Existing pairs are not downloaded again: run the same command to continue an earlier one.
-    metadata.csv lists the licence and author of each pair. Jamendo allows 35,000 requests per
-    month; a pair takes two requests, and 200 entries of the catalogue take one.
+    metadata.csv lists the license and author of each pair. Jamendo allows 35,000 requests per
+    month; a pair takes two requests, and 200 entries of the catalog take one.
     """
     from covergen.jobs.dataset.from_jamendo import pairs_there
 

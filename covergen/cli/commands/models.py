@@ -79,7 +79,7 @@ def show_model(name: str, *, as_json: bool) -> None:
         click.echo(f"  style     {style}")
     if preset.negative:
         click.echo(f"  negative  {preset.negative}")
-    for label, text in _labelled(preset):
+    for label, text in _labeled(preset):
         if text:
             click.echo(f"  {label:<10}{text}")
     click.echo(f"  defined   {preset.defined_in}")
@@ -173,7 +173,7 @@ def _needs(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
     if preset.adapter is None:
         own = "" if _is_pipeline(preset, parts) else ", or with your own adapter"
         yield f"paints from words for the music{own}"
-    for label, text in _labelled(preset):
+    for label, text in _labeled(preset):
         if text:
             yield f"{label}: {text}"
 
@@ -187,8 +187,8 @@ def _advice(preset: Preset, parts: tuple[Part, ...]) -> Iterator[str]:
             yield str(part.missing)
 
 
-def _labelled(preset: Preset) -> tuple[tuple[str, str], ...]:
-    return (("licence", preset.licence), ("size", preset.size), ("memory", preset.memory))
+def _labeled(preset: Preset) -> tuple[tuple[str, str], ...]:
+    return (("license", preset.license), ("size", preset.size), ("memory", preset.memory))
 
 
 def _pipeline_settings(preset: Preset) -> str:
@@ -209,7 +209,7 @@ def _object(preset: Preset, parts: tuple[Part, ...]) -> dict[str, object]:
         "windows": preset.windows,
         "styles": list(preset.styles),
         "negative": preset.negative,
-        "licence": preset.licence,
+        "license": preset.license,
         "size": preset.size,
         "memory": preset.memory,
         "defined_in": str(preset.defined_in),

@@ -33,7 +33,7 @@ _OPTIONS = {
     Reason.RETRY: "covergen preview --retry",
     Reason.OUTPUT_EXISTS: "--force",
     Reason.PAINTED_COVER: "--include-painted",
-    Reason.OTHER_LICENCE: "--licence",
+    Reason.OTHER_LICENSE: "--license",
     Reason.IGNORED: "-v",
     Reason.TOO_NEW: "--min-age",
     Reason.HARD_LINKED: "--hardlinks",

@@ -1,1 +1,1 @@
-"""Make pairs from Jamendo, a catalogue of music under Creative Commons licences."""
+"""Make pairs from Jamendo, a catalog of music under Creative Commons licenses."""

@@ -18,7 +18,7 @@ from covergen.core.reasons import Reason
 from covergen.datasets.folder import AUDIO, IMAGES
 from covergen.datasets.image_files import decode_picture
 from covergen.datasets.jamendo.fetch import FetchError, PassingError
-from covergen.datasets.jamendo.licences import licence_code
+from covergen.datasets.jamendo.licenses import license_code
 from covergen.datasets.metadata import Row
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from covergen.datasets.jamendo.track import JamendoTrack
 
 
-_IMAGE_LICENCE = "not stated"  # the API gives none for artwork, and the music's may not apply
+_IMAGE_LICENSE = "not stated"  # the API gives none for artwork, and the music's may not apply
 _MAX_IMAGE_BYTES = 20_000_000
 _MAX_IMAGE_PIXELS = 25_000_000
 _MAX_AUDIO_BYTES = 100_000_000  # an hour at 224 kbit/s
 _ATTEMPTS = 4
 
 
-def obstacle(track: JamendoTrack, licences: Collection[str]) -> Reason | None:
+def obstacle(track: JamendoTrack, licenses: Collection[str]) -> Reason | None:
     """Return the reason to skip a track, or None if it can be collected."""
-    if licence_code(track.licence_url) not in licences:
-        return Reason.OTHER_LICENCE
+    if license_code(track.license_url) not in licenses:
+        return Reason.OTHER_LICENSE
     if not track.audio_url:
         return Reason.NO_DOWNLOAD
     return None if track.image_url else Reason.NO_COVER
@@ -65,7 +65,7 @@ def collect(track: JamendoTrack, folder: Path, fetcher: Fetcher, *, seconds: flo
         album_name=track.album,
         audio_filename=audio.name,
         image_filename=image.name,
-        jamendo_license_cc=licence_code(track.licence_url),
+        jamendo_license_cc=license_code(track.license_url),
         original_audio_duration_s=str(track.duration_seconds),
         actual_snippet_duration_s=f"{excerpt_seconds:.3f}",
         image_original_width_px=str(cover.width),
@@ -77,8 +77,8 @@ def collect(track: JamendoTrack, folder: Path, fetcher: Fetcher, *, seconds: flo
         jamendo_album_id=track.album_id,
         release_date=track.release_date,
         genre=track.genre,
-        license_url=track.licence_url,
-        image_license=_IMAGE_LICENCE,
+        license_url=track.license_url,
+        image_license=_IMAGE_LICENSE,
         attribution=track.attribution,
     )
 

@@ -6,7 +6,7 @@ Source: developer.jamendo.com/v3.0/tracks.
 from dataclasses import dataclass
 from datetime import date
 
-from covergen.datasets.jamendo.licences import ADAPTABLE, licence_filters
+from covergen.datasets.jamendo.licenses import ADAPTABLE, license_filters
 
 IMAGE_SIZES = (25, 35, 50, 55, 60, 65, 70, 75, 85, 100, 130, 150, 200, 300, 400, 500, 600)
 ORDERS = {
@@ -26,11 +26,11 @@ _PARTS = ({"type": "albumtrack", "groupby": "album_id"}, {"type": "single"})
 class Query:
     """Search criteria: all of `tags`, any of `any_tags`, released from `since` to `until`.
 
-    `licences` are from LICENCES, `order` from ORDERS, and `image_size`, in pixels, from
+    `licenses` are from LICENSES, `order` from ORDERS, and `image_size`, in pixels, from
     IMAGE_SIZES.
     """
 
-    licences: tuple[str, ...] = ADAPTABLE
+    licenses: tuple[str, ...] = ADAPTABLE
     tags: tuple[str, ...] = ()
     any_tags: tuple[str, ...] = ()
     since: date | None = None
@@ -49,7 +49,7 @@ def searches(query: Query) -> tuple[dict[str, str], ...]:
         "imagesize": str(query.image_size),
         "audioformat": "mp32",
         "audiodlformat": "mp32",
-        **licence_filters(query.licences),
+        **license_filters(query.licenses),
     }
     if query.tags:
         parameters["tags"] = " ".join(query.tags)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from covergen.datasets.jamendo.licences import licence_name
+from covergen.datasets.jamendo.licenses import license_name
 
 _ID = re.compile(r"[0-9]{1,18}")
 _MAX_TEXT_LENGTH = 500
@@ -26,7 +26,7 @@ class JamendoTrack:
     duration_seconds: int
     release_date: str
     genre: str
-    licence_url: str
+    license_url: str
     audio_url: str
     image_url: str
 
@@ -47,9 +47,9 @@ class JamendoTrack:
 
     @property
     def attribution(self) -> str:
-        """Title, author, source and licence, as recommended by Creative Commons."""
-        licence = f"{licence_name(self.licence_url)} ({self.licence_url})"
-        return f"“{self.title}” by {self.artist} ({self.page}), {licence}"
+        """Title, author, source and license, as recommended by Creative Commons."""
+        terms = f"{license_name(self.license_url)} ({self.license_url})"
+        return f"“{self.title}” by {self.artist} ({self.page}), {terms}"
 
 
 def track_key(track_id: str) -> str:
@@ -72,7 +72,7 @@ def parse_track(result: object) -> JamendoTrack | None:
         duration_seconds=int(duration) if _ID.fullmatch(duration) else 0,
         release_date=plain_text(result.get("releasedate")),
         genre=_genre(result),
-        licence_url=plain_text(result.get("license_ccurl")),
+        license_url=plain_text(result.get("license_ccurl")),
         audio_url=_url(result.get("audiodownload")) if permitted else "",
         image_url=_url(result.get("album_image")) or _url(result.get("image")),
     )

@@ -14,7 +14,7 @@ from covergen.core.errors import DownloadError, ItemError, WriteError
 from covergen.core.os_errors import write_errors
 from covergen.core.reasons import Reason
 from covergen.datasets.folder import AUDIO, IMAGES, check_place
-from covergen.datasets.jamendo.catalogue import Page, pages
+from covergen.datasets.jamendo.catalog import Page, pages
 from covergen.datasets.jamendo.collect import audio_file, collect, obstacle
 from covergen.datasets.jamendo.fetch import Fetcher, Patience
 from covergen.datasets.jamendo.query import searches
@@ -23,7 +23,7 @@ from covergen.datasets.metadata import MetadataFile, read_metadata
 from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, Waiting
 
 if TYPE_CHECKING:
-    from covergen.datasets.jamendo.catalogue import Account
+    from covergen.datasets.jamendo.catalog import Account
     from covergen.datasets.jamendo.query import Query
     from covergen.datasets.jamendo.track import JamendoTrack
     from covergen.datasets.metadata import Row
@@ -64,7 +64,7 @@ class Forecast:
 def collect_from_jamendo(
     options: JamendoOptions, emit: Emit, check_interrupted: CheckInterrupted
 ) -> None:
-    """Collect pairs until there are enough, or until the catalogue ends.
+    """Collect pairs until there are enough, or until the catalog ends.
 
     Tracks already in the dataset are skipped silently. Raises UsageError, DownloadError, WriteError
     if the dataset cannot be written, and Interrupted if `check_interrupted` raises it; pairs
@@ -104,7 +104,7 @@ def preview_jamendo(
             first = pages(search, options.account, fetcher, count=True)
             page = next(first, Page(tracks=(), total=0))
             reasons = [
-                Reason.COLLECTED if track.keys & known else obstacle(track, options.query.licences)
+                Reason.COLLECTED if track.keys & known else obstacle(track, options.query.licenses)
                 for track in page.tracks
             ]
             yield Forecast(
@@ -154,7 +154,7 @@ def _collect(
 ) -> tuple[Row | None, AlbumDone]:
     """Collect a track unless it is to be skipped; return its row if it was collected."""
     album = _album(track, options.folder)
-    reason = obstacle(track, options.query.licences)
+    reason = obstacle(track, options.query.licenses)
     if reason is not None:
         skip = AlbumPlan.skip(album, reason)
         return None, AlbumDone(plan=skip, reason=reason)

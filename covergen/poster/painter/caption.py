@@ -1,4 +1,4 @@
-"""Captions of pictures: what is drawn and how, in which colours, and in what mood."""
+"""Captions of pictures: what is drawn and how, in which colors, and in what mood."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ _SHOWN = 0.025  # share of the picture below which an ink is not named
 
 
 def describe(family: str, sheet: Sheet, inks: Floats, tone: Tone, direction: Direction) -> str:
-    """Return the caption: family, forms, colours by decreasing area, and mood.
+    """Return the caption: family, forms, colors by decreasing area, and mood.
 
     For example "cut paper, tunnel, low left, few, large, smooth, loose, navy and blue and cream,
     cool, muted, dark".

@@ -32,7 +32,7 @@ def draw_one(
 def stage(
     sheet: Sheet, direction: Direction, rng: np.random.Generator, *, small: float, large: float
 ) -> tuple[float, float, float]:
-    """Return the figure's centre and radius: x, y, reach.
+    """Return the figure's center and radius: x, y, reach.
 
     The radius runs from about `small` to `large` with the direction's scale. A small figure keeps
     its distance from the frame; a large one may be cropped by it. The position is noted on the

@@ -1,4 +1,4 @@
-"""Map music attributes to the targets for a picture's forms and overall colour."""
+"""Map music attributes to the targets for a picture's forms and overall color."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def weave(attributes: Attributes, rng: np.random.Generator) -> Weave:
 
 
 def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
-    """Draw the colour: sad is dark blue, angry dark red, serene pale, joyful bright warm yellow.
+    """Draw the color: sad is dark blue, angry dark red, serene pale, joyful bright warm yellow.
 
     Palmer et al. 2013 (PNAS 110:8836); Lindborg & Friberg 2015 (PLOS ONE 10:e0144013).
     """
@@ -96,7 +96,7 @@ def tone(attributes: Attributes, rng: np.random.Generator) -> Tone:
     chroma = max(between(27, 52, 27, 60) + rng.normal(0, 3), 12.0)
     a = between(-4, 38, -9, 16) + rng.normal(0, 2.5)
     b = between(-26, -2, 15, 41) + rng.normal(0, 3)
-    # Mixed moods must not turn grey: where the hue is undecided, the noise decides it.
+    # Mixed moods must not turn gray: where the hue is undecided, the noise decides it.
     away = max(0.62 * chroma / max(math.hypot(a, b), 1e-6), 1.0)
     chroma = 0.45 * chroma + 0.55 * 1.3 * away * math.hypot(a, b)
     return Tone(

@@ -1,4 +1,4 @@
-"""Measure a cover: colour, contrast, and the amount and size of its forms."""
+"""Measure a cover: color, contrast, and the amount and size of its forms."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _RINGS = np.rint(np.hypot(*np.indices((_LAGS, _LAGS)))).astype(np.intp).ravel()
 class Features:
     """Means of L*, C*, a*, b*; standard deviation of L*; edge density; size of forms.
 
-    `edge_density` is log2 of the share of the picture with a clearly visible colour step: CIE 1976
-    dE > 8 between neighbouring pixels at a side of 128.
+    `edge_density` is log2 of the share of the picture with a clearly visible color step: CIE 1976
+    dE > 8 between neighboring pixels at a side of 128.
     `element_scale` is log2 of the integral length, as a share of the side, of the autocorrelation
-    of each pixel's colour distance from the median colour.
+    of each pixel's color distance from the median color.
     """
 
     lightness: float

@@ -1,6 +1,6 @@
 """The drawing surface: the weight of each ink at each pixel, and the light on it.
 
-A family draws with inks, not colours: colours are chosen afterwards, when the area of each ink
+A family draws with inks, not colors: colors are chosen afterwards, when the area of each ink
 is known. Coordinates are fractions of the side, x to the right and y down.
 """
 
@@ -26,7 +26,7 @@ Drawing = TypeVar("Drawing", bound=Callable[..., Any])
 
 
 class Ink(IntEnum):
-    """The roles of colours. MAIN stands out from GROUND; SPARK is for small areas."""
+    """The roles of colors. MAIN stands out from GROUND; SPARK is for small areas."""
 
     GROUND = 0
     DEEP = 1
@@ -40,7 +40,7 @@ class Sheet:
     """A square of `size` pixels, initially all GROUND and evenly lit.
 
     `weights`: (inks, size, size), summing to 1 over the inks. `light`: (size, size) factors on
-    the OKLab colour, equivalent to scaling linear light by their cubes. `notes`: the composition
+    the OKLab color, equivalent to scaling linear light by their cubes. `notes`: the composition
     and the position of its figure, in caption words.
     """
 
@@ -49,8 +49,8 @@ class Sheet:
         self.weights = np.zeros((len(Ink), size, size), np.float32)
         self.weights[Ink.GROUND] = 1
         self.light = np.ones((size, size), np.float32)
-        centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size
-        self.x, self.y = centres[None, :], centres[:, None]
+        centers = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size
+        self.x, self.y = centers[None, :], centers[:, None]
         self.notes: list[str] = []
 
     def choose(self, rng: np.random.Generator, options: Sequence[Drawing]) -> Drawing:

@@ -92,7 +92,7 @@ _TOLERANCE = np.array([5.0, 5.0, 6.0, 6.0], np.float32)  # of L*, C*, a* and b*
 
 
 def _read(text: str) -> Floats:
-    """Parse hexadecimal colours to OKLab, (palettes, inks, 3)."""
+    """Parse hexadecimal colors to OKLab, (palettes, inks, 3)."""
     levels = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, len(Ink), 3)
     return oklab_from_linear(linear_from_srgb(levels))
 
@@ -140,7 +140,7 @@ def draw_palette(tone: Tone, rng: np.random.Generator) -> Floats:
 def tune(inks: Floats, sheet: Sheet, tone: Tone) -> Floats:
     """Shift all inks together in OKLab so that the sheet's means approach the tone.
 
-    Adjusts lightness, its spread, chroma and colour cast, within narrow bounds that keep the
+    Adjusts lightness, its spread, chroma and color cast, within narrow bounds that keep the
     character of the palette. inks: (6, 3). Returns (6, 3).
     """
     stride = max(sheet.size // 26, 1)

@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """A linear map from standardised descriptors, (N, F), to attributes, (N, 11)."""
+    """A linear map from standardized descriptors, (N, F), to attributes, (N, 11)."""
 
     middle: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -72,7 +72,7 @@ def retrieval(
     pictures and their attributes, (M, 11). The track with the closest attributes is chosen, each
     attribute weighted by the probe's accuracy.
     """
-    inputs, middle, deviation = _standardise(known_pictures.describe())
+    inputs, middle, deviation = _standardize(known_pictures.describe())
     split = len(inputs) * 3 // 4
     probe = _fit(inputs[:split], known[:split])
     error = np.mean((probe.predict(inputs[split:]) - known[split:]) ** 2, axis=0)
@@ -90,7 +90,7 @@ def retrieval(
 def control(covers: Pictures, seeds: int) -> Figure:
     """Return the ratio of between-track to within-track variance of the features.
 
-    `covers` has `seeds` consecutive rows per track. The variances of standardised features are
+    `covers` has `seeds` consecutive rows per track. The variances of standardized features are
     summed, and the between-track variance is corrected for the seeds' variance of the means.
     """
     rows = covers.features / covers.features.std(0)
@@ -126,15 +126,15 @@ def relative_sharpness(covers: Pictures, others: Pictures) -> Figure:
     return _bootstrap(len(values), lambda rows: float(values[rows].mean() / reference))
 
 
-def recognised(predicted: NDArray[np.intp], labels: NDArray[np.intp]) -> Figure:
+def recognized(predicted: NDArray[np.intp], labels: NDArray[np.intp]) -> Figure:
     """Return the share of predicted labels, (N,), that are correct."""
     hits = (predicted == labels).astype(float)
     return _bootstrap(len(hits), lambda rows: float(hits[rows].mean()))
 
 
 def closeness(covers: Pictures, others: Pictures) -> Figure:
-    """Return the sliced Wasserstein distance of two sets of standardised descriptors."""
-    reference, middle, deviation = _standardise(others.describe())
+    """Return the sliced Wasserstein distance of two sets of standardized descriptors."""
+    reference, middle, deviation = _standardize(others.describe())
     described = (covers.describe() - middle) / deviation
     size = min(len(described), len(reference))
     rng = np.random.default_rng(0)
@@ -157,7 +157,7 @@ def _bootstrap(count: int, figure: Callable[[NDArray[np.intp]], float]) -> Figur
     return Figure(figure(np.arange(count)), float(low), float(high), count)
 
 
-def _standardise(
+def _standardize(
     rows: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     middle, deviation = rows.mean(0), rows.std(0) + 1e-6
@@ -165,7 +165,7 @@ def _standardise(
 
 
 def _fit(inputs: NDArray[np.float64], outputs: NDArray[np.float64]) -> _Probe:
-    """Fit outputs to standardised inputs by ridge regression."""
+    """Fit outputs to standardized inputs by ridge regression."""
     middle = outputs.mean(0)
     gram = inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1])
     return _Probe(middle, np.linalg.solve(gram, inputs.T @ (outputs - middle)))

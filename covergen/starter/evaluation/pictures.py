@@ -46,7 +46,7 @@ class Pictures:
         return Pictures(self.features[rows], self.sharpness[rows], self.thumbs[rows])
 
     def describe(self) -> NDArray[np.float64]:
-        """Return descriptors, (N, 125): features, colours by cell and quantile, and edges."""
+        """Return descriptors, (N, 125): features, colors by cell and quantile, and edges."""
         lab = cielab_from_linear(linear_from_srgb(self.thumbs)).astype(np.float64)
         size = _THUMB // _CELLS
         cells = lab.reshape(-1, _CELLS, size, _CELLS, size, 3)

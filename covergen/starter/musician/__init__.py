@@ -1,4 +1,4 @@
-"""The procedural musician: synthesises music with known attributes, using numpy only.
+"""The procedural musician: synthesizes music with known attributes, using numpy only.
 
 A piece is composed (`score`, using `harmony` and `rhythm`), played on instruments drawn from a set
 (`training_instruments` or `held_out_instruments`, built on `tones`) and mixed (`mix`, `effects`).

@@ -1,4 +1,4 @@
-"""Audio effects: distortion, chorus, dynamics, reverberation and equalisers."""
+"""Audio effects: distortion, chorus, dynamics, reverberation and equalizers."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def fast_size(samples: int) -> int:
 
 
 def tilt(hertz: Numbers, db_per_octave: float, pivot_hz: float = 1000.0) -> Numbers:
-    """Return the gains of a tilt equaliser around `pivot_hz`."""
+    """Return the gains of a tilt equalizer around `pivot_hz`."""
     octaves = np.log2(np.clip(hertz, 40, 16_000) / pivot_hz)
     gains: Numbers = np.exp2(db_per_octave / 6.0206 * octaves)
     return gains
@@ -134,7 +134,7 @@ def room(seconds: float, brightness: float, rng: np.random.Generator) -> Samples
 def finish(
     dry: Samples, send: Samples, response: Samples, gains_of: NDArray[np.float32]
 ) -> Samples:
-    """Add the reverberation of the mono `send` to the dry stereo sound, and equalise the sum.
+    """Add the reverberation of the mono `send` to the dry stereo sound, and equalize the sum.
 
     gains_of: real gains at the FFT bins of a `fast_size` that holds sound and response.
     """

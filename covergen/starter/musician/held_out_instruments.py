@@ -1,4 +1,4 @@
-"""Instruments reserved for evaluation, synthesised by other methods than those for training."""
+"""Instruments reserved for evaluation, synthesized by other methods than those for training."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def _struck(
 
 
 def _metal_kit(touch: Touch, rng: np.random.Generator) -> DrumKit:
-    """Scrap metal: plates, pipes and an oil drum, synthesised from modes without noise."""
+    """Scrap metal: plates, pipes and an oil drum, synthesized from modes without noise."""
     top_hz = touch.cutoff_hz(3500, 2.0)
 
     def plate(count_of_modes: int, low_hz: float, decay: float, seconds: float) -> Samples:

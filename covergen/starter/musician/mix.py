@@ -1,4 +1,4 @@
-"""Render a score: each distinct note is synthesised once, then placed, mixed and mastered."""
+"""Render a score: each distinct note is synthesized once, then placed, mixed and mastered."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _add_room(session: _Session, dry: Samples) -> Samples:
 
 
 def _tone_control(size: int, attributes: Attributes) -> NDArray[np.float32]:
-    """Return equaliser gains: brightness as a tilt and a low-pass, plus a rumble filter."""
+    """Return equalizer gains: brightness as a tilt and a low-pass, plus a rumble filter."""
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ).astype(np.float32)
     top_hz = 2200 * 2 ** (3.2 * attributes.brightness)
     gains = lowpass(hertz, top_hz, order=1)

@@ -17,7 +17,7 @@ _FRAME = 2048  # of the codec, in samples
 
 
 def augment(samples: Samples, rng: np.random.Generator, *, seconds: float = 10.0) -> Samples:
-    """Take a random excerpt and vary its room, equalisation, coding, stereo width and level.
+    """Take a random excerpt and vary its room, equalization, coding, stereo width and level.
 
     samples: (2, n). Returns (2, m) float32 at 48 kHz, peak ≤ 1; at most `seconds` long.
     """
@@ -60,7 +60,7 @@ def _bump(hertz: Numbers, rng: np.random.Generator) -> Numbers:
 
 
 def _code(samples: Samples, below_db: float) -> Samples:
-    """Imitate a low bit rate: in every frame, drop bins far below their neighbours."""
+    """Imitate a low bit rate: in every frame, drop bins far below their neighbors."""
     hop = _FRAME // 2
     frames = samples.shape[1] // hop + 1
     padded = np.zeros((2, (frames + 1) * hop), np.float32)

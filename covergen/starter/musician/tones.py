@@ -76,7 +76,7 @@ def modes(
 
 
 def fm(hertz: float, seconds: float, *, ratio: float, index: Numbers | float) -> Samples:
-    """Synthesise two-operator FM (Chowning 1973, "The Synthesis of Complex Audio Spectra").
+    """Synthesize two-operator FM (Chowning 1973, "The Synthesis of Complex Audio Spectra").
 
     index: the modulation index, a number or (samples,).
     """
@@ -87,7 +87,7 @@ def fm(hertz: float, seconds: float, *, ratio: float, index: Numbers | float) ->
 
 
 def phase_distortion(hertz: float, seconds: float, bend: Numbers) -> Samples:
-    """Synthesise a cosine with a shortened first half-period: the Casio CZ's saw (US 4,658,691).
+    """Synthesize a cosine with a shortened first half-period: the Casio CZ's saw (US 4,658,691).
 
     bend: (samples,); 0 is a pure cosine, 1 nearly a saw.
     """
@@ -98,7 +98,7 @@ def phase_distortion(hertz: float, seconds: float, bend: Numbers) -> Samples:
 
 
 def fold(hertz: float, seconds: float, depth: Numbers) -> Samples:
-    """Synthesise a sine of a sine, as a West Coast wavefolder does: odd harmonics.
+    """Synthesize a sine of a sine, as a West Coast wavefolder does: odd harmonics.
 
     depth: (samples,), in radians.
     """
@@ -109,7 +109,7 @@ def fold(hertz: float, seconds: float, depth: Numbers) -> Samples:
 def noise(
     seconds: float, rng: np.random.Generator, *, low_hz: float, high_hz: float, order: int = 2
 ) -> Samples:
-    """Synthesise band-limited noise of unit RMS."""
+    """Synthesize band-limited noise of unit RMS."""
     samples = count(seconds)
     size = 1 << max(6, (samples - 1).bit_length())
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)[1:]
@@ -128,7 +128,7 @@ def cloud(
     cents: float,
     phases: NDArray[np.complex64],
 ) -> Samples:
-    """Synthesise a stereo chord whose partials are narrow noise bands: Nasca's PADsynth (2006).
+    """Synthesize a stereo chord whose partials are narrow noise bands: Nasca's PADsynth (2006).
 
     hertz, amplitudes: (K,) for each note. cents: the width of a band. phases: (2, bins), from
     `random_phases`. Returns (2, samples) of unit RMS.

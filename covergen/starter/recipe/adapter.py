@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _NAME = "covergen starter"
-# The last parts of a caption: count, size, edges, order, colours, warmth, chroma, lightness.
+# The last parts of a caption: count, size, edges, order, colors, warmth, chroma, lightness.
 _MOOD_PARTS = 8
 _RIDGE = 1e-2  # relative to the embeddings' mean variance
 
@@ -141,10 +141,10 @@ def _fit_projection(
     targets = ((hidden[:, chosen] - norm.bias) / norm.weight).flatten(1).cpu()
     inputs = torch.from_numpy(embeddings.mean(axis=1))
     middle, mean = inputs.mean(0), targets.mean(0)
-    centred = inputs - middle
-    gram = centred.T @ centred
+    centered = inputs - middle
+    gram = centered.T @ centered
     ridge = _RIDGE * gram.trace() / len(gram) * torch.eye(len(gram))
-    weight = torch.linalg.solve(gram + ridge, centred.T @ (targets - mean)).T
+    weight = torch.linalg.solve(gram + ridge, centered.T @ (targets - mean)).T
     return {
         "weight": weight,
         "bias": mean - weight @ middle,

@@ -36,10 +36,10 @@ class AudioEncoderWithProbe(nn.Module):
         self.scale = settings.dimension**0.5
 
     @torch.no_grad()
-    def centre(self, log_mel: Tensor) -> None:
-        """Initialise the projection so that the embeddings of (B, T, M) decibels have mean 0.
+    def center(self, log_mel: Tensor) -> None:
+        """Initialize the projection so that the embeddings of (B, T, M) decibels have mean 0.
 
-        An untrained encoder's outputs differ by only a few per cent, so that after normalisation
+        An untrained encoder's outputs differ by only a few percent, so that after normalization
         all embeddings would be nearly equal.
         """
         first, second = (
@@ -54,7 +54,7 @@ class AudioEncoderWithProbe(nn.Module):
 
     @torch.no_grad()
     def project(self, matrix: Tensor) -> None:
-        """Multiply embeddings by a (D, D) matrix before normalisation."""
+        """Multiply embeddings by a (D, D) matrix before normalization."""
         last = self.audio_encoder.audio_projection.linear2
         last.weight.copy_(matrix @ last.weight)
         last.bias.copy_(matrix @ last.bias)
@@ -64,15 +64,15 @@ class AudioEncoderWithProbe(nn.Module):
         return nn.functional.normalize(self.audio_encoder(log_mel[:, None]).audio_embeds, dim=-1)
 
     def read(self, embedding: Tensor) -> Tensor:
-        """Predict standardised attributes, (B, attributes), from embeddings, (B, D)."""
-        standardised: Tensor = self.head(embedding * self.scale)
-        return standardised
+        """Predict standardized attributes, (B, attributes), from embeddings, (B, D)."""
+        standardized: Tensor = self.head(embedding * self.scale)
+        return standardized
 
 
 def train_audio_encoder(run: RunFolder) -> bool:
     """Train the audio encoder. Return whether training is complete."""
     settings, dataset = run.recipe.audio_encoder, run.recipe.dataset
-    torch.manual_seed(settings.optimisation.seed)
+    torch.manual_seed(settings.optimization.seed)
     shards = load_shards(run, "train", "tracks")
     held_out = np.concatenate(load_shards(run, "validation", "tracks"))
     attributes = load_attributes(dataset, "train", sum(map(len, shards)))
@@ -84,14 +84,14 @@ def train_audio_encoder(run: RunFolder) -> bool:
     if run.initial:
         load_exported(encoder.audio_encoder, run.initial / "clap")
     else:
-        first = shards[0][: settings.centred, 0].astype(np.float32)
-        encoder.centre(torch.from_numpy(first).to(run.device))
+        first = shards[0][: settings.centered, 0].astype(np.float32)
+        encoder.center(torch.from_numpy(first).to(run.device))
     weights = torch.ones(targets.shape[1], device=run.device)
     weights[:2] = torch.tensor(settings.moods)
 
     def losses(step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng([settings.optimisation.seed, step])
-        chosen = rng.choice(len(targets), settings.optimisation.batch, replace=False)
+        rng = np.random.default_rng([settings.optimization.seed, step])
+        chosen = rng.choice(len(targets), settings.optimization.batch, replace=False)
         tracks = [shards[item // dataset.shard][item % dataset.shard] for item in chosen]
         views = [_view(tracks, rng) for _ in range(2)]
         embedding = encoder.embed(torch.from_numpy(np.concatenate(views)).to(run.device))
@@ -114,7 +114,7 @@ def train_audio_encoder(run: RunFolder) -> bool:
         run=run,
         name="audio-encoder",
         model=encoder,
-        optimisation=settings.optimisation,
+        optimization=settings.optimization,
         losses=losses,
         evaluate=lambda: _evaluate(encoder, excerpts, held_out_targets, run.device),
     )
@@ -127,7 +127,7 @@ def _evaluate(
 ) -> dict[str, float]:
     """Return the R² of the attributes, and cosines within and between tracks.
 
-    excerpts: (N, excerpts, T, M); targets: (N, attributes), standardised.
+    excerpts: (N, excerpts, T, M); targets: (N, attributes), standardized.
     """
     views = [_embed(encoder, excerpts[:, k].to(device)) for k in range(2)]
     error = (encoder.read(views[0].to(device)).cpu() - targets).square().mean(0)

@@ -57,7 +57,7 @@ class TextToImage(nn.Module):
 def train_base(run: RunFolder) -> bool:
     """Train the base. Return whether training is complete."""
     settings = run.recipe.base
-    seed = settings.optimisation.seed
+    seed = settings.optimization.seed
     torch.manual_seed(seed)
     model = TextToImage(settings, run.recipe.latents.channels)
     if run.initial:
@@ -110,7 +110,7 @@ def train_base(run: RunFolder) -> bool:
         run=run,
         name="base",
         model=model,
-        optimisation=settings.optimisation,
+        optimization=settings.optimization,
         losses=losses,
         evaluate=evaluate,
     )
@@ -121,13 +121,13 @@ def _chooser(
     captions: Sequence[str], settings: BaseSettings
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
     """Return what draws a batch: mostly of the model's styles, while the rate falls."""
-    optimisation = settings.optimisation
-    cooling_from = optimisation.steps - optimisation.cooling
-    favoured = favour_styles(captions, own_presets()["starter"].styles, settings.styled)
+    optimization = settings.optimization
+    cooling_from = optimization.steps - optimization.cooling
+    favored = favor_styles(captions, own_presets()["starter"].styles, settings.styled)
 
     def choose(rng: np.random.Generator, step: int) -> NDArray[np.intp]:
-        chances = favoured if step >= cooling_from else None
-        return rng.choice(len(captions), optimisation.batch, replace=False, p=chances)
+        chances = favored if step >= cooling_from else None
+        return rng.choice(len(captions), optimization.batch, replace=False, p=chances)
 
     return choose
 
@@ -150,7 +150,7 @@ def _held_out_loss(
     return float(torch.cat(losses).mean())
 
 
-def favour_styles(
+def favor_styles(
     captions: Sequence[str], styles: Sequence[str], share: float
 ) -> NDArray[np.float64]:
     """Return the chance of each picture to be chosen: `share` for those in the styles.

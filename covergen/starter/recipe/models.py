@@ -60,9 +60,9 @@ def make_vae(settings: VaeSettings, latent_channels: int) -> AutoencoderKL:
 
 @torch.no_grad()
 def _keep_scale(model: nn.Module) -> None:
-    """Initialise the paths around residual branches, and thus around their norms, to keep scale.
+    """Initialize the paths around residual branches, and thus around their norms, to keep scale.
 
-    A flat colour has no other path, and torch's default initialisation shrinks it over a
+    A flat color has no other path, and torch's default initialization shrinks it over a
     hundredfold.
     """
     for name, module in model.named_modules():
@@ -74,13 +74,13 @@ def _keep_scale(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _amplify_color(first: nn.Conv2d) -> None:
-    """Amplify colour in the first filters: it varies less than lightness."""
+    """Amplify color in the first filters: it varies less than lightness."""
     first.weight += _COLOR * (first.weight - first.weight.mean(1, keepdim=True))
 
 
 @torch.no_grad()
 def _open_norm(bias_before: Tensor, norm: nn.GroupNorm) -> None:
-    """Initialise a norm that everything must pass through as nearly the identity.
+    """Initialize a norm that everything must pass through as nearly the identity.
 
     It would otherwise remove a picture's brightness and contrast. Offsets on the channels, larger
     than the signal, dominate the norm's standard deviation and are subtracted after it.

@@ -1,4 +1,4 @@
-"""Muon: momentum SGD with orthogonalised updates.
+"""Muon: momentum SGD with orthogonalized updates.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. The step size follows Liu et al.
 2025 (arXiv 2502.16982), so that learning rates are comparable to AdamW's.

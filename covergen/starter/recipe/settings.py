@@ -37,7 +37,7 @@ class DatasetSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optimisation:
+class Optimization:
     """Optimizer settings: AdamW, and Muon with rate `muon` for the inner matrices.
 
     The moving average of the weights is exported. The rate rises over `warm_up` steps, stays
@@ -74,7 +74,7 @@ class VaeSettings:
 
     `noise`: the maximum standard deviation of the noise on the decoder's input latents.
     `squares`: the weight of the squared error relative to the absolute error. From step
-    `sharpen_from` on only the decoder is trained, to reproduce the colours and the `gradients` of
+    `sharpen_from` on only the decoder is trained, to reproduce the colors and the `gradients` of
     windows of side `window`, and `pixels` is the weight of the error of single pixels.
     """
 
@@ -90,7 +90,7 @@ class VaeSettings:
         (1400, 256, 2),
         (7000, 512, 1),  # whole pictures, whose borders are real
     )
-    optimisation: Optimisation = Optimisation(
+    optimization: Optimization = Optimization(
         steps=11_000, cooling=2000, batch=2, rate=5e-4, seed=1
     )
 
@@ -109,13 +109,13 @@ class AudioEncoderSettings:
     heads: tuple[int, ...] = (3, 6, 12)
     patch: int = 8
     dimension: int = 512
-    centred: int = 48  # tracks whose mean embedding is moved to the origin initially
+    centered: int = 48  # tracks whose mean embedding is moved to the origin initially
     temperature: float = 0.2
     contrast: float = 0.1
     together: float = 0.1
     moods: tuple[float, float] = (2.0, 4.0)
     noise: float = 32.0
-    optimisation: Optimisation = Optimisation(
+    optimization: Optimization = Optimization(
         steps=16_000, cooling=5000, batch=12, rate=1e-3, muon=2.5e-3, seed=2, bfloat16=True
     )
 
@@ -133,7 +133,7 @@ class BaseSettings:
     empty: float = 0.1  # share of captions dropped entirely
     short: float = 0.3  # share of captions that lose a random share of their parts
     styled: float = 0.7  # share of pictures in the model's styles while the rate falls
-    optimisation: Optimisation = Optimisation(
+    optimization: Optimization = Optimization(
         steps=80_000,
         cooling=16_000,
         batch=64,

@@ -23,7 +23,7 @@ from covergen.starter.recipe.muon import Muon
 
 if TYPE_CHECKING:
     from covergen.starter.recipe.run_folder import RunFolder
-    from covergen.starter.recipe.settings import Optimisation
+    from covergen.starter.recipe.settings import Optimization
 
 
 # Maps between hidden features, for Muon; AdamW trains the rest.
@@ -42,14 +42,14 @@ _SAMPLED_EVERY_S = 480.0
 class Stage:
     """A model to train, with its losses and evaluation.
 
-    `losses(step)` returns the step's losses by name; "loss" is minimised. `evaluate()` is called
+    `losses(step)` returns the step's losses by name; "loss" is minimized. `evaluate()` is called
     with the averaged weights in `model` and returns metrics for the log.
     """
 
     run: RunFolder
     name: str
     model: nn.Module
-    optimisation: Optimisation
+    optimization: Optimization
     losses: Callable[[int], dict[str, Tensor]]
     evaluate: Callable[[], dict[str, float]]
 
@@ -61,7 +61,7 @@ class Stage:
 
 def train(stage: Stage) -> bool:
     """Train until all steps are done or the time limit passes. Return whether all are done."""
-    settings, device = stage.optimisation, stage.run.device
+    settings, device = stage.optimization, stage.run.device
     bfloat16 = settings.bfloat16 and has_bfloat16(device)
     parameters = [p for p in stage.model.parameters() if p.requires_grad]
     optimizers = make_optimizers(stage.model, settings)
@@ -103,7 +103,7 @@ def train(stage: Stage) -> bool:
     return step >= settings.steps
 
 
-def make_optimizers(model: nn.Module, settings: Optimisation) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, settings: Optimization) -> list[torch.optim.Optimizer]:
     """Return AdamW alone, or Muon for the inner matrices and AdamW for the rest."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = {

@@ -1,7 +1,7 @@
 """Train the autoencoder between crops of the painter's pictures and their latents.
 
 Latents do not determine the exact position of an edge, so the pixel error alone is smallest for a
-blurred edge. The decoder is therefore also trained to reproduce the distribution of colours and of
+blurred edge. The decoder is therefore also trained to reproduce the distribution of colors and of
 gradients in small windows, wherever in the window they are.
 """
 
@@ -33,7 +33,7 @@ _LOG_VARIANCE = -12.0
 def train_vae(run: RunFolder) -> bool:
     """Train the autoencoder. Return whether training is complete."""
     settings = run.recipe.vae
-    torch.manual_seed(settings.optimisation.seed)
+    torch.manual_seed(settings.optimization.seed)
     basis = load_basis(run)
     vae = make_vae(settings, len(basis.scale))
     if run.initial:
@@ -45,7 +45,7 @@ def train_vae(run: RunFolder) -> bool:
 
     def losses(step: int) -> dict[str, Tensor]:
         _, side, batch = [c for c in settings.crops if c[0] <= step][-1]
-        rng = np.random.default_rng([settings.optimisation.seed, step])
+        rng = np.random.default_rng([settings.optimization.seed, step])
         crops = _crops(pictures, side, batch, basis.side * upscale, rng)
         target = pixels_to_tensor(crops).to(run.device)
         latents = torch.from_numpy(basis.encode(_reduce(crops, upscale))).to(run.device)
@@ -75,7 +75,7 @@ def train_vae(run: RunFolder) -> bool:
         run=run,
         name="vae",
         model=vae,
-        optimisation=settings.optimisation,
+        optimization=settings.optimization,
         losses=losses,
         evaluate=evaluate,
     )
@@ -138,9 +138,9 @@ def _crops(
 
 
 def _differences(painted: Tensor, target: Tensor, squares: float) -> tuple[Tensor, Tensor]:
-    """Return the loss of pixels and colours, and that of edges at three scales."""
+    """Return the loss of pixels and colors, and that of edges at three scales."""
     error = painted - target
-    # Colour varies far less than lightness and would be learned much later.
+    # Color varies far less than lightness and would be learned much later.
     color = error - error.mean(1, keepdim=True)
     pixels = error.abs().mean() + squares * error.square().mean() + 2 * color.abs().mean()
     edges = error.new_zeros(())

@@ -28,7 +28,7 @@ def test_srgb_round_trips() -> None:
         ((119, 119, 119), (50.03, 0, 0)),
     ],
 )
-def test_cielab_of_known_colours(rgb: ArrayLike, lab: ArrayLike) -> None:
+def test_cielab_of_known_colors(rgb: ArrayLike, lab: ArrayLike) -> None:
     found = cielab_from_linear(linear_from_srgb(np.array(rgb, np.uint8)))
     assert found == pytest.approx(lab, abs=0.1)
 

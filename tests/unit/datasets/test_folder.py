@@ -141,7 +141,7 @@ def test_names_in_the_metadata_are_not_opened(tmp_path: Path) -> None:
 def test_invalid_metadata_is_reported_and_the_pairs_are_kept(tmp_path: Path) -> None:
     add_audio(tmp_path / "a.wav")
     add_picture(tmp_path / "a.jpg")
-    (tmp_path / "metadata.csv").write_text("colour\nred\n")
+    (tmp_path / "metadata.csv").write_text("color\nred\n")
     dataset = read_dataset(tmp_path)
     assert stems(dataset) == ["a"]
     assert problems(dataset) == [("metadata.csv", Reason.UNREADABLE)]
@@ -166,6 +166,6 @@ def test_pairs_can_be_added_to_a_new_empty_or_dataset_folder_only(tmp_path: Path
         check_place(tmp_path / "thesis.txt")
     (tmp_path / "metadata.csv").write_text("audio_filename\n")
     check_place(tmp_path)
-    (tmp_path / "metadata.csv").write_text("colour\n")
+    (tmp_path / "metadata.csv").write_text("color\n")
     with pytest.raises(UsageError, match="not a table of pairs"):
         check_place(tmp_path)

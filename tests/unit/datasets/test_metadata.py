@@ -104,7 +104,7 @@ def test_full_disk_leaves_no_partial_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["name,colour\nrose,red\n", "audio_filename\n" + "x" * 200_000, "{}"]
+    "text", ["name,color\nrose,red\n", "audio_filename\n" + "x" * 200_000, "{}"]
 )
 def test_other_files_are_neither_read_nor_changed(tmp_path: Path, text: str) -> None:
     (tmp_path / "metadata.csv").write_text(text)

@@ -271,7 +271,7 @@ TURBO = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", {"_class_name": "PNDMScheduler"}, False),
     ],
 )
-def test_distilled_base_is_recognised(
+def test_distilled_base_is_recognized(
     tmp_path: Path, name: str, scheduler: dict[str, object], *, expected: bool
 ) -> None:
     file = tmp_path / "scheduler/scheduler_config.json"

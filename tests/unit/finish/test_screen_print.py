@@ -67,8 +67,8 @@ def test_paper_adds_slight_reproducible_grain() -> None:
 
 
 def test_a_uniform_picture_stays_uniform() -> None:
-    grey = np.full((64, 64, 3), 120, np.uint8)
-    printed = screen_print(grey, size=128)
+    gray = np.full((64, 64, 3), 120, np.uint8)
+    printed = screen_print(gray, size=128)
     assert np.abs(printed.astype(int) - 120).max() <= 1
 
 

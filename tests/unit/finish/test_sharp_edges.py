@@ -33,7 +33,7 @@ def rms(errors: NDArray[Any]) -> float:
 
 
 def mixed(pixels: Pixels) -> int:
-    """Count the pixels of the middle row that have the colour of neither surface."""
+    """Count the pixels of the middle row that have the color of neither surface."""
     row = pixels[len(pixels) // 2].astype(int)
     return int((np.abs(row[:, None] - [GROUND, DISC]).sum(-1).min(1) > 60).sum())
 
@@ -150,5 +150,5 @@ def test_the_same_picture_gives_the_same_result(finish: Finish) -> None:
 @both
 @pytest.mark.parametrize("size", [8, 17, 64])
 def test_a_uniform_picture_stays_uniform(size: int, finish: Finish) -> None:
-    grey = np.full((size, size, 3), 120, np.uint8)
-    assert np.unique(finish(grey, size=size)).tolist() == [120]
+    gray = np.full((size, size, 3), 120, np.uint8)
+    assert np.unique(finish(gray, size=size)).tolist() == [120]

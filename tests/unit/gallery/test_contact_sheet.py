@@ -13,7 +13,7 @@ from covergen.gallery.contact_sheet import Tile, save_sheet
 
 
 def plain(number: int) -> NDArray[np.uint8]:
-    """A picture in a colour that identifies the number."""
+    """A picture in a color that identifies the number."""
     return np.full((8, 8, 3), (number % 8 * 32 + 16, number // 8 * 32 + 16, 255), np.uint8)
 
 

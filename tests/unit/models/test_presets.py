@@ -48,7 +48,7 @@ def test_user_models_are_added_to_covergens() -> None:
         config_folder(),
         '[mine]\nbase = "me/base"\nclap = "me/clap@v2"\nadapter = "me/adapter"\n'
         'description = "My own"\nsteps = 40\nguidance = 5\nscheduler = "unipc"\nwindows = 1\n'
-        'licence = "CC0"\nsize = "small"\n',
+        'license = "CC0"\nsize = "small"\n',
     )
     presets = load_presets()
     assert list(presets) == ["starter", "poster", "sd15", "sd15-lcm", "sd-turbo", "sdxl", "mine"]
@@ -56,7 +56,7 @@ def test_user_models_are_added_to_covergens() -> None:
     assert (mine.base, mine.clap, mine.adapter) == ("me/base", "me/clap@v2", "me/adapter")
     assert mine.sampling == Sampling(steps=40, guidance=5.0, scheduler="unipc")
     assert (mine.description, mine.windows) == ("My own", 1)
-    assert (mine.licence, mine.size, mine.defined_in) == ("CC0", "small", file)
+    assert (mine.license, mine.size, mine.defined_in) == ("CC0", "small", file)
 
 
 def test_quality_adjusts_the_sampling(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_user_model_replaces_covergens_entirely_and_gets_defaults(tmp_path: Path
     presets = load_presets(write(tmp_path, f"[sd15]\n{MINIMAL}"))
     assert list(presets) == ["starter", "poster", "sd15", "sd15-lcm", "sd-turbo", "sdxl"]
     sd15 = presets["sd15"]
-    assert (sd15.base, sd15.adapter, sd15.licence, sd15.windows) == ("some/base", None, "", 3)
+    assert (sd15.base, sd15.adapter, sd15.license, sd15.windows) == ("some/base", None, "", 3)
     assert sd15.sampling == Sampling(steps=25, guidance=7.5, scheduler="dpm++")
 
 
@@ -188,7 +188,7 @@ def test_all_problems_are_reported_in_file_order(tmp_path: Path) -> None:
         ('adapter = ""', "mine.adapter: expected a .safetensors file, or a name on the Hugging"),
         ("description = 5", "mine.description: expected a string, not 5"),
         ("step = 5", "mine.step: unknown key. Did you mean 'steps'?"),
-        ("colour = 5", "mine.colour: unknown key. The keys are description, base, clap, adapter,"),
+        ("zebra = 5", "mine.zebra: unknown key. The keys are description, base, clap, adapter,"),
     ],
 )
 def test_problem_names_the_key_and_the_accepted_values(
@@ -214,5 +214,5 @@ def test_unknown_name_lists_the_models_and_suggests_a_close_one() -> None:
     assert "starter, poster, sd15" in str(caught.value)
     assert str(config_folder() / "models.toml") in str(caught.value)
     with pytest.raises(UsageError) as caught:
-        find_preset("watercolour", load_presets())
+        find_preset("watercolor", load_presets())
     assert "Did you mean" not in str(caught.value)

@@ -22,7 +22,7 @@ MINE = Preset(
     windows=5,
     padding="silence",
     styles=("cut paper", 'a "quoted" style'),
-    licence="CC0",
+    license="CC0",
     memory="3 GB",
     size="",
     defined_in=Path("nowhere"),
@@ -76,8 +76,8 @@ def test_model_of_the_same_name_is_replaced_in_place(file: Path) -> None:
     assert list(tomllib.loads(text)) == ["first", "second"]
     for comment in ("# Mine, kept by hand", "# the first", "# which base", "# The second"):
         assert comment in text
-    save_preset(replace(MINE, name="first", licence=""))
-    assert load_presets()["first"].licence == ""
+    save_preset(replace(MINE, name="first", license=""))
+    assert load_presets()["first"].license == ""
 
 
 def test_invalid_file_is_reported_and_not_edited(file: Path) -> None:

@@ -73,7 +73,7 @@ def test_sharpness_depends_on_the_width_of_edges_but_not_on_their_number() -> No
 
 
 def test_the_painter_paints_music_in_given_styles(tmp_path: Path) -> None:
-    """Bands lie across most pictures; a record in the centre looks the same when turned."""
+    """Bands lie across most pictures; a record in the center looks the same when turned."""
     calm = Attributes.from_row([0.2, 0.6, *[0.4] * 9])
     styles = ["horizon landscape, bands", "record grooves, record, centred"]
     pictures = pictures_in_styles([calm] * 8, styles, 5, tmp_path / "pictures.npz")

@@ -55,8 +55,8 @@ def test_reconstruction_is_the_best_linear_one(run: RunFolder) -> None:
         for i in range(16)
         for j in range(16)
     ]
-    centred = np.array(rows) - np.mean(rows, axis=0)
-    truncated = (np.linalg.svd(centred, compute_uv=False)[CHANNELS:] ** 2).sum()
+    centered = np.array(rows) - np.mean(rows, axis=0)
+    truncated = (np.linalg.svd(centered, compute_uv=False)[CHANNELS:] ** 2).sum()
     error = ((back - (pixels / 127.5 - 1)) ** 2).sum()
     assert error == pytest.approx(truncated, rel=0.05)  # rounding and clipping
 

@@ -20,7 +20,7 @@ from covergen.models.presets import own_presets
 from covergen.starter.recipe import dataset
 from covergen.starter.recipe.adapter import train_adapter
 from covergen.starter.recipe.audio_encoder import AudioEncoderWithProbe, train_audio_encoder
-from covergen.starter.recipe.base import TextToImage, favour_styles, train_base
+from covergen.starter.recipe.base import TextToImage, favor_styles, train_base
 from covergen.starter.recipe.captions import make_tokenizer
 from covergen.starter.recipe.dataset import (
     attributes_of,
@@ -55,14 +55,14 @@ VAE = replace(
     channels=(8, 8, 8, 8),
     crops=((0, 64, 2),),
     sharpen_from=2,
-    optimisation=replace(VaeSettings().optimisation, steps=4, batch=2),
+    optimization=replace(VaeSettings().optimization, steps=4, batch=2),
 )
 AUDIO_ENCODER = replace(
     AudioEncoderSettings(),
     width=12,
     depths=(1, 1),
     heads=(1, 2),
-    optimisation=replace(AudioEncoderSettings().optimisation, steps=2, batch=2),
+    optimization=replace(AudioEncoderSettings().optimization, steps=2, batch=2),
 )
 BASE = replace(
     BaseSettings(),
@@ -70,7 +70,7 @@ BASE = replace(
     channels=(16, 16, 32),
     heads=(1, 1, 2),
     width=32,
-    optimisation=replace(BaseSettings().optimisation, steps=4, batch=2),
+    optimization=replace(BaseSettings().optimization, steps=4, batch=2),
 )
 ADAPTER = replace(Recipe().adapter, tokens=4, rank=2, max_steps=3, batch_size=2, validation=0.0)
 LATENTS = replace(LatentSettings(), channels=8, measured=4)
@@ -201,9 +201,9 @@ def test_known_words_are_one_token_and_others_are_spelled_out() -> None:
 
 def test_each_style_is_chosen_equally_often_and_other_pictures_for_the_rest() -> None:
     captions = ["cut paper, waves, few", "cut paper, waves, many", "record grooves, arches", "mesh"]
-    chances = favour_styles(captions, ["cut paper, waves", "record grooves", "op art"], 0.8)
+    chances = favor_styles(captions, ["cut paper, waves", "record grooves", "op art"], 0.8)
     np.testing.assert_allclose(chances, [0.25, 0.25, 0.45, 0.05])
-    np.testing.assert_allclose(favour_styles(captions, ["op art"], 0.8), 0.25)
+    np.testing.assert_allclose(favor_styles(captions, ["op art"], 0.8), 0.25)
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
@@ -214,7 +214,7 @@ def test_every_parameter_has_one_optimizer(
     make: Callable[[], torch.nn.Module], muon: float | None
 ) -> None:
     model = make()
-    optimizers = make_optimizers(model, replace(BASE.optimisation, muon=muon))
+    optimizers = make_optimizers(model, replace(BASE.optimization, muon=muon))
     trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
     assert len(trained) == len({id(p) for p in trained}) == len(list(model.parameters()))
     assert len(optimizers) == (2 if muon else 1)
@@ -222,7 +222,7 @@ def test_every_parameter_has_one_optimizer(
 
 def test_muon_trains_neither_the_first_and_last_layers_nor_tables_and_vectors() -> None:
     model = AudioEncoderWithProbe(AUDIO_ENCODER, 11)
-    _, adamw = make_optimizers(model, replace(AUDIO_ENCODER.optimisation, muon=1e-3))
+    _, adamw = make_optimizers(model, replace(AUDIO_ENCODER.optimization, muon=1e-3))
     left = {id(p) for group in adamw.param_groups for p in group["params"]}
     names = {name for name, p in model.named_parameters() if id(p) in left and p.ndim > 1}
     assert {".".join(name.split(".")[-2:]) for name in names} == {

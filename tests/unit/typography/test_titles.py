@@ -54,7 +54,7 @@ def slope() -> Pixels:
 
 PICTURES: dict[str, Callable[[], Pixels]] = {
     "black": partial(flat, 0),
-    "middle grey": partial(flat, 118),
+    "middle gray": partial(flat, 118),
     "white": partial(flat, 255),
     "noise": noise,
     "fine stripes": partial(stripes, 3),
@@ -71,7 +71,7 @@ def relative_luminance(pixels: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def contrasts(composition: Composition) -> NDArray[np.floating]:
-    """The contrast of the letters' colour with everything within two pixels of them."""
+    """The contrast of the letters' color with everything within two pixels of them."""
     changed = (composition.drawn() != composition.ground).any(-1)
     near = np.asarray(Image.fromarray(np.uint8(255 * changed)).filter(ImageFilter.MaxFilter(5))) > 0
     assert near.any()
@@ -135,7 +135,7 @@ def test_a_seed_always_gives_the_same_title_and_seeds_give_several_layouts() -> 
     assert len(set(pictures)) >= 4
 
 
-def test_titles_are_coloured_by_the_picture() -> None:
+def test_titles_are_colored_by_the_picture() -> None:
     navy_and_cream = flat(0)
     navy_and_cream[:] = (18, 36, 74)
     navy_and_cream[150:250, 150:250] = (247, 235, 208)

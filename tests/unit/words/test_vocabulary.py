@@ -93,7 +93,7 @@ mood = 3
 templates = ["no place"]
 take = 0
 medium = 1
-colour = "red"
+color = "red"
 [a.terms]
 calm = "a lake"
 "" = ["x"]
@@ -115,7 +115,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert str(file) in str(caught.value)
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "mood",
-        "a.colour",
+        "a.color",
         "a.templates",
         "a.take",
         "a.medium",

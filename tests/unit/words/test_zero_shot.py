@@ -50,10 +50,10 @@ def test_scores_are_cosines_after_subtracting_both_means() -> None:
     texts = unit(rng.normal(size=(10, 6)) + 3)
     vector, mean = unit(rng.normal(size=6) - 2), rng.normal(size=6)
     terms = unit(texts.reshape(5, 2, 6).mean(axis=1))
-    centred = terms - terms.mean(axis=0)
+    centered = terms - terms.mean(axis=0)
     expected = [
         np.dot(vector - mean, row) / np.linalg.norm(vector - mean) / np.linalg.norm(row)
-        for row in centred
+        for row in centered
     ]
     found = zero_shot_scores(
         vector.astype(np.float32),

@@ -31,7 +31,7 @@ def _stroke(
 ) -> Floats:
     """Return the mask of a stroke.
 
-    `along` runs from 0 to 1 along the stroke, `across` is the distance from its centre line. The
+    `along` runs from 0 to 1 along the stroke, `across` is the distance from its center line. The
     bristles leave streaks that widen into gaps where the brush runs dry, earlier in rough music.
     """
     size = sheet.size

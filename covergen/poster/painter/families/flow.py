@@ -44,7 +44,7 @@ def _current(rng: np.random.Generator) -> Floats:
 
 
 def _whirl(rng: np.random.Generator) -> Floats:
-    """Angles around a centre, tilted slightly inwards or outwards."""
+    """Angles around a center, tilted slightly inwards or outwards."""
     x, y = _grid()
     around: Floats = np.arctan2(y - rng.uniform(-0.4, 0.4), x - rng.uniform(-0.4, 0.4))
     return around + (math.pi / 2 + rng.uniform(-0.5, 0.5)) + 0.25 * cloud(rng, _CELLS, 3)
@@ -60,7 +60,7 @@ def _comb(rng: np.random.Generator) -> Floats:
 
 
 def _follow(starts: Floats, field: Floats, step: float) -> Floats:
-    """Trace the paths from all starts together: (N, steps, 2), centred as a whole."""
+    """Trace the paths from all starts together: (N, steps, 2), centered as a whole."""
     points = starts
     paths = []
     for _ in range(_STEPS):

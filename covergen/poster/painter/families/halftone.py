@@ -31,10 +31,10 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _dots(sheet: Sheet, tone: Floats, pitch: float, angle: float) -> Floats:
-    """Return the mask of round dots whose area follows the tone at their centres."""
+    """Return the mask of round dots whose area follows the tone at their centers."""
     across, down = sheet.turned(angle)
     column, row = np.rint(across / pitch), np.rint(down / pitch)
-    # Sample the tone at the centre of each dot so that dots stay round.
+    # Sample the tone at the center of each dot so that dots stay round.
     cos, sin = math.cos(angle), math.sin(angle)
     x = 0.5 + (column * cos - row * sin) * pitch
     y = 0.5 + (column * sin + row * cos) * pitch

@@ -1,4 +1,4 @@
-"""Minimal landscapes: a sun or moon, a horizon, water, dunes, fields of colour."""
+"""Minimal landscapes: a sun or moon, a horizon, water, dunes, fields of color."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _striped_sun(sheet: Sheet, direction: Direction, rng: np.random.Generator) -
 
 
 def _fields(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two or three stacked blocks of colour with soft, uneven edges."""
+    """Two or three stacked blocks of color with soft, uneven edges."""
     half = lerp(0.28, 0.43, direction.scale)
     tall = lerp(0.31, 0.46, direction.scale)
     cuts = pick(rng, ((0.0, 0.62, 1.0), (0.0, 0.38, 1.0), (0.0, 0.25, 0.62, 1.0)))

@@ -1,4 +1,4 @@
-"""Gradients: colours that blend in orbs, capsules and fluted glass."""
+"""Gradients: colors that blend in orbs, capsules and fluted glass."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compose(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _orb(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """A sphere of blending colours with a glow around it."""
+    """A sphere of blending colors with a glow around it."""
     x, y, reach = stage(sheet, direction, rng, small=0.15, large=0.50)
     across, down = sheet.turned(rng.uniform(0, math.tau), x, y)
     radius = np.hypot(across, down)
@@ -68,7 +68,7 @@ def _capsules(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> N
 
 
 def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Soft colour seen through fluted glass, in a window."""
+    """Soft color seen through fluted glass, in a window."""
     x, y, reach = stage(sheet, direction, rng, small=0.18, large=0.75)
     across, down = sheet.turned(math.radians(pick(rng, (0, 90, 45, -45))), x, y)
     flute = reach / lerp(2.5, 8, direction.count)
@@ -86,7 +86,7 @@ def _fluted(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> Non
 
 
 def _petals(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Discs around a centre, each fading over the one below."""
+    """Discs around a center, each fading over the one below."""
     x, y, reach = stage(sheet, direction, rng, small=0.20, large=0.80)
     number = 4 + round(6 * direction.count)
     start = rng.uniform(0, math.tau)

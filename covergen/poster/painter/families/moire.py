@@ -33,7 +33,7 @@ def _stripes(sheet: Sheet, phase: Floats, share: Floats | float = 0.5) -> Floats
 
 
 def _two_discs(sheet: Sheet, direction: Direction, rng: np.random.Generator) -> None:
-    """Two overlapping sets of rings; the overlap has a third colour."""
+    """Two overlapping sets of rings; the overlap has a third color."""
     x, y, reach = stage(sheet, direction, rng, small=0.17, large=0.75)
     pitch = _pitch(reach, direction)
     turn = rng.uniform(0, math.pi)

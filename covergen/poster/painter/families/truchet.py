@@ -54,7 +54,7 @@ def _turns(tiles: _Tiles, direction: Direction, rng: np.random.Generator) -> Flo
 
 
 def _corner_distances(tiles: _Tiles, turn: Floats) -> tuple[Floats, Floats]:
-    """Return the distances to the two opposite corners that are the centres of a tile's arcs."""
+    """Return the distances to the two opposite corners that are the centers of a tile's arcs."""
     across = np.where(turn > 0.5, tiles.cell - tiles.across, tiles.across)
     first = np.hypot(across, tiles.down)
     second = np.hypot(tiles.cell - across, tiles.cell - tiles.down)

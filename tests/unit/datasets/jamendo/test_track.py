@@ -43,7 +43,7 @@ def test_documented_result_is_parsed() -> None:
         duration_seconds=272,
         release_date="2021-04-11",
         genre="rock, pop",
-        licence_url="http://creativecommons.org/licenses/by-nc-nd/3.0/",
+        license_url="http://creativecommons.org/licenses/by-nc-nd/3.0/",
         audio_url="https://prod-1.storage.jamendo.com/download/track/1848357/mp32/",
         image_url="https://usercontent.jamendo.com?type=album&id=368084&width=300&trackid=1848357",
     )

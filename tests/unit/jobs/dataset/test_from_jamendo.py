@@ -12,7 +12,7 @@ import pytest
 from covergen.core.errors import DownloadError, Interrupted, UsageError, WriteError
 from covergen.core.reasons import Reason
 from covergen.datasets.folder import read_dataset
-from covergen.datasets.jamendo.catalogue import Account
+from covergen.datasets.jamendo.catalog import Account
 from covergen.datasets.jamendo.fetch import Patience
 from covergen.datasets.jamendo.query import Query
 from covergen.jobs.dataset.from_jamendo import (
@@ -87,10 +87,10 @@ def test_pairs_are_complete_checked_and_readable(
     assert not dataset.problems
 
 
-def test_each_row_names_source_licence_and_author(
+def test_each_row_names_source_license_and_author(
     jamendo: FakeJamendo, options: JamendoOptions
 ) -> None:
-    jamendo.songs = [make_song(7, title='Say "hi",\nyou', artist="Žofie", licence="by-nc-sa")]
+    jamendo.songs = [make_song(7, title='Say "hi",\nyou', artist="Žofie", license="by-nc-sa")]
     collected(options)
     (row,) = rows(options.folder)
     reference = {
@@ -124,9 +124,9 @@ def test_each_row_names_source_licence_and_author(
 
 def test_only_what_may_be_used_is_asked_for(jamendo: FakeJamendo, options: JamendoOptions) -> None:
     jamendo.songs = [
-        make_song(1, licence="by-nd"),  # Jamendo's own filter keeps it back
-        make_song(2, licence_url="http://creativecommons.org/licenses/by-nd/3.0/"),
-        make_song(3, licence_url="http://artlibre.org/licence.php/lal.html"),
+        make_song(1, license="by-nd"),  # Jamendo's own filter keeps it back
+        make_song(2, license_url="http://creativecommons.org/licenses/by-nd/3.0/"),
+        make_song(3, license_url="http://artlibre.org/license.php/lal.html"),
         make_song(4, downloadable=False),
         make_song(5, cover=None),
         make_song(6),
@@ -135,8 +135,8 @@ def test_only_what_may_be_used_is_asked_for(jamendo: FakeJamendo, options: Jamen
     ]
     done = {d.plan.album.tracks[0].path.stem: (d.result, d.reason) for d in collected(options)}
     assert done == {
-        "2": ("skipped", Reason.OTHER_LICENCE),
-        "3": ("skipped", Reason.OTHER_LICENCE),
+        "2": ("skipped", Reason.OTHER_LICENSE),
+        "3": ("skipped", Reason.OTHER_LICENSE),
         "4": ("skipped", Reason.NO_DOWNLOAD),
         "5": ("skipped", Reason.NO_COVER),
         "6": ("collected", Reason.HAS_ART),

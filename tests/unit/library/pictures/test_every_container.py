@@ -1,4 +1,4 @@
-"""Behaviour that is the same for every container."""
+"""Behavior that is the same for every container."""
 
 from pathlib import Path
 

@@ -218,7 +218,7 @@ def test_links_to_hidden_files_are_followed(tmp_path: Path) -> None:
 
 
 def test_link_loops_end(tmp_path: Path) -> None:
-    _make(tmp_path, "library/a/1.mp3", "outside/2.mp3", "neighbour.mp3")
+    _make(tmp_path, "library/a/1.mp3", "outside/2.mp3", "neighbor.mp3")
     library = tmp_path / "library"
     (library / "a/here").symlink_to(".")
     (library / "a/up").symlink_to("..")

@@ -9,7 +9,7 @@ def disc(radius: float, size: int = 256) -> np.ndarray:
     return np.where((np.hypot(x, y) < radius)[..., None], 255, 20).repeat(3, -1).astype(np.uint8)
 
 
-def test_a_flat_picture_has_a_colour_but_no_contrast_or_edges() -> None:
+def test_a_flat_picture_has_a_color_but_no_contrast_or_edges() -> None:
     red = np.full((128, 128, 3), (255, 0, 0), np.uint8)
     found = features(red)
     assert found.lightness == pytest.approx(53.24, abs=0.1)

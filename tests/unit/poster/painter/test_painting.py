@@ -72,7 +72,7 @@ def test_no_family_paints_an_empty_picture_for_an_extreme_mood(
         assert min(f.edge_density for f in measured) > -5.5
 
 
-def test_colour_and_form_follow_the_mood(corners: dict[str, list[Features]]) -> None:
+def test_color_and_form_follow_the_mood(corners: dict[str, list[Features]]) -> None:
     def mean(name: str, feature: str) -> float:
         return float(np.mean([getattr(f, feature) for f in corners[name]]))
 

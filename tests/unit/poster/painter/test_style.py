@@ -17,7 +17,7 @@ def test_a_style_selects_any_composition_of_its_family(family: str) -> None:
 
 
 @pytest.mark.parametrize("style", ["Swiss geometry, centred,  arcs", "flow field,CENTRED,whirl"])
-def test_a_style_centres_the_figure(style: str) -> None:
+def test_a_style_centers_the_figure(style: str) -> None:
     expected = sorted(part.strip() for part in style.lower().split(","))
     assert [sorted(caption(style, seed)[:3]) for seed in range(5)] == [expected] * 5
 

@@ -1,4 +1,4 @@
-"""The page as a file; tests/browser shows its behaviour in a browser."""
+"""The page as a file; tests/browser shows its behavior in a browser."""
 
 import json
 import re

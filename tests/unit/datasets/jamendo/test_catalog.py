@@ -1,4 +1,4 @@
-"""Searching Jamendo's catalogue: the requests, and the meaning of the responses."""
+"""Searching Jamendo's catalog: the requests, and the meaning of the responses."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from covergen.core.errors import DownloadError, UsageError
-from covergen.datasets.jamendo.catalogue import Account, pages
+from covergen.datasets.jamendo.catalog import Account, pages
 from covergen.datasets.jamendo.fetch import Fetcher, Patience
 from covergen.datasets.jamendo.query import Query, searches
 from tests.jamendo_server import (
@@ -57,7 +57,7 @@ def test_each_album_is_returned_once_followed_by_singles(
     assert ids(jamendo, fetcher, Query()) == [0, 3, 6, 9, 10, 11]
 
 
-def test_long_catalogue_is_read_in_pages(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_long_catalog_is_read_in_pages(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     jamendo.songs = [song(id=n, album_id=n + 1) for n in range(450)]
     assert ids(jamendo, fetcher, Query()) == list(range(450))
     offsets = [query["offset"] for query in jamendo.queries if query["type"] == "albumtrack"]
@@ -67,7 +67,7 @@ def test_long_catalogue_is_read_in_pages(jamendo: FakeJamendo, fetcher: Fetcher)
 def test_all_criteria_are_sent(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     jamendo.songs = [song(id=1, album_id=1, genres=("rock", "jazz"), released="2012-05-05")]
     query = Query(
-        licences=("by-sa",),
+        licenses=("by-sa",),
         tags=("rock", "jazz"),
         any_tags=("jazz", "folk"),
         since=date(2012, 1, 1),
@@ -145,7 +145,7 @@ def test_invalid_client_id_is_a_usage_error_and_not_shown(
     assert "wr0ng1d" not in repr(Account(client_id="wr0ng1d"))
 
 
-def test_endless_catalogue_is_an_error(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
+def test_endless_catalog_is_an_error(jamendo: FakeJamendo, fetcher: Fetcher) -> None:
     results: list[dict[str, object]] = [{"id": "1", "name": "again"}]
     jamendo.always["api"] = Answer(body=envelope(results))
     with pytest.raises(DownloadError, match="the same page"):

@@ -1,4 +1,4 @@
-"""Search Jamendo's catalogue through its API v3.0.
+"""Search Jamendo's catalog through its API v3.0.
 
 Source: developer.jamendo.com/v3.0/response-codes.
 """
@@ -65,7 +65,7 @@ def pages(
         if page is None:
             return
         if page == previous:
-            raise DownloadError("Jamendo keeps returning the same page of its catalogue.")
+            raise DownloadError("Jamendo keeps returning the same page of its catalog.")
         yield page
         previous = page
 
@@ -73,7 +73,7 @@ def pages(
 def _page(
     parameters: Mapping[str, str], account: Account, fetcher: Fetcher, attempts: int
 ) -> Page | None:
-    """Return a page of the catalogue, or None past its end."""
+    """Return a page of the catalog, or None past its end."""
     empty_pages = 0
 
     def request() -> Page | None:
@@ -93,7 +93,7 @@ def _page(
         return fetcher.patiently(request, attempts=attempts)
     except FetchError as error:
         raise DownloadError(
-            f"Jamendo's catalogue cannot be read: {error}.",
+            f"Jamendo's catalog cannot be read: {error}.",
             hint="Run the same command again later. Jamendo allows 35,000 requests a month; a run"
             " makes one for every 200 albums.",
         ) from error
