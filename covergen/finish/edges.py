@@ -29,7 +29,7 @@ class Edges:
     def __init__(self, picture: Tensor, slopes: Sequence[float], scale: float = 1.0) -> None:
         self._scale = scale
         height, width = picture.shape[-2:]
-        down, across = _slopes(functional.avg_pool2d(picture, 2))
+        down, across = _slopes(functional.avg_pool2d(picture, 2, ceil_mode=True))
         products = torch.cat(
             [(t * scale**2 / 4).sum(1, keepdim=True) for t in (across**2, across * down, down**2)],
             dim=1,

@@ -31,5 +31,5 @@ def apply_finish(
         return pixels
     from covergen.finish.sharp_edges import sharpen, smooth_outlines
 
-    finish = sharpen if sampling.finish == "sharp" else smooth_outlines
+    finish = {"sharp": sharpen, "smooth": smooth_outlines}[sampling.finish]
     return finish(pixels, size=size or len(pixels))

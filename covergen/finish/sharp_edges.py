@@ -52,12 +52,12 @@ def sharpen(pixels: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8]:
     enlarged = _enlarged(len(pixels), size)
     scale = enlarged / len(pixels)
     picture = _to_tensor(_resize(pixels, enlarged))
-    reduced = functional.interpolate(picture, scale_factor=1 / _REDUCED, mode="area")
+    reduced = _reduce(picture, _REDUCED)
     kept, offset = _surfaces(reduced, max(1, round(_WINDOW * scale / _REDUCED)))
     # He & Sun 2015, arXiv 1505.00996: the coefficients of a reduced picture are enough.
     picture = enlarge(kept, picture.shape[-2:]) * picture + enlarge(offset, picture.shape[-2:])
     for reduction, *slopes in _PASSES:
-        coarse = functional.adaptive_avg_pool2d(picture, enlarged // reduction)
+        coarse = _reduce(picture, reduction)
         sharp = coarse
         for _ in range(_ROUNDS):
             edges = Edges(sharp, slopes, scale)
@@ -86,6 +86,10 @@ def smooth_outlines(pixels: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8
 
 def _enlarged(side: int, size: int) -> int:
     return min(max(size, side), _ENLARGED * side)
+
+
+def _reduce(picture: Tensor, factor: int) -> Tensor:
+    return functional.adaptive_avg_pool2d(picture, max(1, picture.shape[-1] // factor))
 
 
 def _enlarge_within(picture: Tensor, side: int) -> Tensor:

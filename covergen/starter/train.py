@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from covergen.core.errors import OptionError
 from covergen.starter.recipe.run_folder import RunFolder
 from covergen.starter.recipe.settings import Recipe
 
@@ -34,16 +35,13 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="limit per stage")
     parser.add_argument(
-        "--initial", type=Path, help="exported weights to start from, in a new work folder"
+        "--initial", type=Path, help="exported weights to start from; the same for all stages"
     )
     parser.add_argument("--workers", type=int, default=2, help="number of rendering processes")
     # One thread by default: on shared cores, two mostly wait for each other.
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help='for example "cuda"')
     options = parser.parse_args()
-    if options.initial and not (options.initial / "latents.safetensors").is_file():
-        parser.error(f"{options.initial} is not a folder of exported weights with their latents")
-
     import torch
 
     torch.set_num_threads(options.threads)
@@ -56,6 +54,10 @@ def main() -> None:
             late=functools.partial(_is_over, end),
             initial=options.initial,
         )
+        try:
+            run.check_initial()
+        except OptionError as error:
+            parser.error(f"--{error}")
         done = _run(stage, run, options.workers)
         sys.stdout.write(f"{stage}: {'done' if done else 'time limit reached'}\n")
         if not done:

@@ -22,15 +22,21 @@ _RIDGE = 0.03  # relative to the mean variance between excerpts of a track
 
 
 def load_encoder(run: RunFolder) -> AudioEncoderWithProbe:
-    """Load the averaged encoder, frozen, with the Wiener filter merged into its projection."""
+    """Load the averaged encoder, frozen, with the Wiener filter merged into its projection.
+
+    Initial weights contain the filter already.
+    """
     encoder = _load_unfiltered(run)
-    encoder.project(torch.from_numpy(_filter(run)).to(run.device))
+    if not run.initial:
+        encoder.project(torch.from_numpy(_filter(run)).to(run.device))
     return encoder
 
 
 def embed_split(run: RunFolder, split: Split) -> NDArray[np.float32]:
     """Return the filtered embeddings of a split, (N, excerpts, D), unit L2 norm."""
-    filtered = _embed_unfiltered(run, split) @ _filter(run).T
+    filtered = _embed_unfiltered(run, split)
+    if not run.initial:
+        filtered = filtered @ _filter(run).T
     return np.asarray(filtered / np.linalg.norm(filtered, axis=-1, keepdims=True))
 
 

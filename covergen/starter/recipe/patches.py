@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from covergen.core.atomic_write import replacing
 from covergen.starter.recipe.dataset import load_shards, save_array
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def read_basis(path: Path) -> PatchBasis:
 
 def write_basis(basis: PatchBasis, path: Path) -> None:
     """Write a basis as a safetensors file."""
-    save_file(asdict(basis), path)
+    with replacing(path) as new:
+        save_file(asdict(basis), new)
 
 
 def load_latents(run: RunFolder, split: Split = "train") -> NDArray[np.float16]:

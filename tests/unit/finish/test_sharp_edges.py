@@ -148,7 +148,7 @@ def test_the_same_picture_gives_the_same_result(finish: Finish) -> None:
 
 
 @both
-@pytest.mark.parametrize("size", [8, 17, 64])
+@pytest.mark.parametrize("size", [1, 3, 8, 17, 64])
 def test_a_uniform_picture_stays_uniform(size: int, finish: Finish) -> None:
     gray = np.full((size, size, 3), 120, np.uint8)
     assert np.unique(finish(gray, size=size)).tolist() == [120]
