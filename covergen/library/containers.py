@@ -96,6 +96,8 @@ _MUSEPACK_MAGIC = _magic({0: b"MPCK"}, {0: b"MP+"})
 
 # All players read ASF's list with 16-bit sizes; few look for larger pictures elsewhere.
 _ASF_SHOWN_BYTES = (1 << 16) - 64
+# With such a picture come 2 KiB of padding, and at most 152 bytes of attribute and list.
+_ASF_GROWTH = 1 + 2200 / _ASF_SHOWN_BYTES
 
 CONTAINERS = {
     # MP3 has no magic bytes: see `identify`.
@@ -108,7 +110,9 @@ CONTAINERS = {
     "oggflac": _ogg((".oga", ".ogg", ".oggflac"), ogg.OggFlacFile, ogg.OGG_FLAC),
     "wav": _id3((".wav", ".wave", ".bwf"), _magic({0: b"RIFF", 8: b"WAVE"}), WAVE, chunks.WAV),
     "aiff": _id3((".aiff", ".aif", ".aifc"), _AIFF_MAGIC, AIFF, chunks.AIFF),
-    "asf": Container((".wma", ".asf"), _magic({0: asf.MAGIC}), ASF, asf.TAGS, _ASF_SHOWN_BYTES),
+    "asf": Container(
+        (".wma", ".asf"), _magic({0: asf.MAGIC}), ASF, asf.TAGS, _ASF_SHOWN_BYTES, _ASF_GROWTH
+    ),
     "ape": Container((".ape",), _magic({0: b"MAC "}), MonkeysAudio, apev2.TAGS),
     "wavpack": Container((".wv",), _magic({0: b"wvpk"}), apev2.WavPackFile, apev2.TAGS),
     "musepack": Container((".mpc", ".mp+", ".mpp"), _MUSEPACK_MAGIC, Musepack, apev2.TAGS),

@@ -20,8 +20,8 @@ class PlanTotals:
     counts the others: those of each album or, where covers are only taken back, those that change.
     `tracks_to_embed` is the number of tracks to embed. `first` holds the first MOST_LISTED albums
     that would be changed. `bare` counts the files that cannot hold a cover, by extension.
-    `small_covers` is the number of targets that get a small JPEG. `growth` is what all targets
-    together grow by for each byte of a picture.
+    `small_covers` is the number of targets that get a small JPEG. `growth` is what all targets with
+    the same limit for pictures (None: without) grow by for each byte of a picture.
     """
 
     albums: Counter[tuple[Action, Reason]] = field(default_factory=Counter)
@@ -31,7 +31,7 @@ class PlanTotals:
     files: Counter[tuple[Status, Reason]] = field(default_factory=Counter)
     first: list[AlbumPlan] = field(default_factory=list)
     small_covers: int = 0
-    growth: float = 0.0
+    growth: dict[int | None, float] = field(default_factory=dict)
     bare: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: AlbumPlan | Outcome) -> None:
@@ -53,9 +53,16 @@ class PlanTotals:
             self.add(outcome)
         from covergen.library.containers import growth, most_shown_bytes  # imports mutagen
 
-        self.growth += sum(growth(track.container) for track in item.targets)
-        self.small_covers += sum(
-            most_shown_bytes(track.container) is not None for track in item.targets
+        for track in item.targets:
+            most = most_shown_bytes(track.container)
+            self.growth[most] = self.growth.get(most, 0.0) + growth(track.container)
+            self.small_covers += most is not None
+
+    def added_bytes(self, picture_bytes: float) -> float:
+        """Return what all targets grow by if each gets a picture of this size, or a smaller one."""
+        return sum(
+            growth * min(picture_bytes, most or picture_bytes)
+            for most, growth in self.growth.items()
         )
 
     @property

@@ -152,11 +152,11 @@ def cost_line(totals: PlanTotals, write: WriteOptions, rates: Rates | None) -> s
     files = (totals.targets if write.embed else 0) + cover_files
     if rates:
         time = f"about {duration(seconds_needed(totals, rates))}"
-        copies = (totals.growth if write.embed else 0) + cover_files
-        size = f"about {byte_size(copies * rates.bytes_per_cover)}"
+        added = totals.added_bytes(rates.bytes_per_cover) if write.embed else 0
+        size = f"about {byte_size(added + cover_files * rates.bytes_per_cover)}"
     else:
         embedded, beside = map(_most_bytes, write.encodings)
-        most = (totals.growth * embedded if write.embed else 0) + (
+        most = (totals.added_bytes(embedded) if write.embed else 0) + (
             totals.covers * beside if write.sidecar else 0
         )
         time = "known after the first run" if totals.covers else "a moment"

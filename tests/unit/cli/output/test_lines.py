@@ -314,6 +314,20 @@ def test_cost_includes_that_ogg_stores_pictures_as_base64(rates: Rates | None, s
     assert line.endswith(f"added disk space: {size}")
 
 
+@pytest.mark.parametrize(("rates", "size"), [(_RATES, "about 1.68 MB"), (None, "at most 2.25 MB")])
+def test_cost_includes_that_wma_files_get_small_covers(rates: Rates | None, size: str) -> None:
+    album = _album(12)
+    wma = (replace(track, container="asf") for track in album.tracks[:10])
+    totals = PlanTotals()
+    totals.add(_plan(replace(album, tracks=(*wma, *album.tracks[10:]))))
+
+    line = lines.cost_line(totals, WriteOptions(), rates)
+
+    # Two pictures of 500 kB or 512 × 512 × 3 bytes, and ten of at most 64 KiB with padding.
+
+    assert line.endswith(f"added disk space: {size}")
+
+
 def test_copying_existing_covers_takes_a_moment() -> None:
     totals = PlanTotals()
     totals.add(_plan(_album(1), Action.FILL, Reason.FILLED))

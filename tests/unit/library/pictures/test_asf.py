@@ -19,16 +19,17 @@ from mutagen.asf import (
 )
 from PIL import Image
 
-from covergen.core.album import Status
+from covergen.core.album import Action, AlbumPlan, Status
 from covergen.core.cover import Cover
 from covergen.core.cover_encoding import Encoding, encode, read_provenance
 from covergen.core.reasons import Reason
 from covergen.library.formats.embedded_picture import FRONT_COVER, EmbeddedPicture
 from covergen.library.pictures_in_files import read_pictures
+from covergen.pipeline.totals import PlanTotals
 from tests.media import decoded_hash, put_picture
 from tests.unit.library.pictures.conftest import Make
 from tests.unit.library.written import JPEG, OTHER, PNG, large, write
-from tests.values import PROVENANCE
+from tests.values import PROVENANCE, make_album, track_at
 
 FILE_PROPERTIES = UUID("8CABDCA1-A947-11CF-8EE4-00C00C205365").bytes_le
 
@@ -86,6 +87,25 @@ def test_too_large_cover_is_converted_to_jpeg(rich: Path, format_: Literal["png"
         assert min(image.size) > 200
     again = write(rich, "asf", picture)
     assert (again.status, again.reason) == (Status.UNCHANGED, Reason.EQUAL)
+
+
+@pytest.mark.parametrize("grain", [4, 12])
+def test_growth_by_a_converted_cover_is_estimated_from_above(make: Make, grain: int) -> None:
+    path = make("asf")
+    before = path.stat().st_size
+    pixels = np.random.default_rng(0).normal(128, grain, (512, 512, 3)).clip(0, 255)
+    cover = Cover(pixels=pixels.astype(np.uint8), provenance=PROVENANCE)
+    picture = encode(cover, Encoding())
+    totals = PlanTotals()
+    album = make_album(path.parent, tracks=(track_at(path, "asf"),))
+    totals.add(
+        AlbumPlan(album=album, action=Action.PAINT, reason=Reason.NO_COVER, targets=album.tracks)
+    )
+
+    assert write(path, "asf", picture).status is Status.WRITTEN
+
+    grown = path.stat().st_size - before
+    assert grown <= totals.added_bytes(len(picture.data)) <= 1.25 * grown
 
 
 def test_cover_is_a_wm_picture_attribute(make: Make) -> None:
