@@ -18,7 +18,7 @@ from covergen.journal.open_run import open_run
 from covergen.pipeline.ahead import Ahead
 from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 from covergen.pipeline.session import open_session
-from covergen.pipeline.skip_rule import within_reach
+from covergen.pipeline.skip_rule import skipped, within_reach
 from covergen.pipeline.write_album import Writer, encoded, fill_album, write_album
 from covergen.preview.check_against_library import Review
 
@@ -34,13 +34,21 @@ def plan_apply(
 ) -> Iterator[AlbumPlan | Outcome]:
     """Yield what `apply` would do: each album's plan, and an Outcome for damage in the preview.
 
-    Raises the same errors as `apply`.
+    An album whose painted cover is unfit is skipped. Raises the same errors as `apply`.
     """
     with closing(Review(options)) as review:
         yield from review.damage()
-        for plan, _ in review.albums(check_interrupted):
+        for plan, candidate in review.albums(check_interrupted):
             failed = (outcome for outcome in plan.hindered if outcome.status is Status.FAILED)
-            yield within_reach(replace(plan, hindered=tuple(failed)), options.write)
+            known = replace(plan, hindered=tuple(failed))
+            try:
+                if candidate:
+                    review.cover(plan.album.key, candidate)
+            except WriteError as error:
+                yield skipped(known, error.reason)
+                yield Outcome.of_error(error)
+            else:
+                yield within_reach(known, options.write)
 
 
 def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:

@@ -357,6 +357,7 @@ def _another_seed(cover: Path, other: Path) -> None:
 
 SPOILED: dict[str, Callable[[Path, Path], object]] = {
     "gone": lambda cover, _: cover.unlink(),
+    "cut": lambda cover, _: cover.write_bytes(cover.read_bytes()[:-100]),
     "exchanged": lambda cover, other: shutil.copy(other, cover),
     "another seed": _another_seed,
     "foreign": lambda cover, _: cover.write_bytes(picture_bytes("png")),
@@ -366,15 +367,20 @@ SPOILED: dict[str, Callable[[Path, Path], object]] = {
 
 
 @pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
-def test_only_the_very_cover_that_was_painted_is_written(
+def test_only_the_very_cover_that_was_painted_is_written_as_a_dry_run_foresees(
     library: Library, preview: Preview, apply: Run, spoil: Callable[[Path, Path], object]
 ) -> None:
     folder = library.root / "Sampler"
     before = snapshot(folder)
     spoil(preview.covers("Wood")[0], preview.covers("Grain")[0])
+    planned = json_lines(apply("--dry-run", "--json", expect=1))
     objects = json_lines(apply("--json", expect=1))
     (told,) = (o for o in objects if o.get("title") == "Wood")
     assert [file["reason"] for file in told["files"]] == ["unfit-cover"]
+    (album,) = (o for o in planned if o.get("title") == "Wood")
+    assert (album["action"], album["reason"]) == ("skip", "unfit-cover")
+    (foreseen,) = (o for o in planned if o["type"] == "file")
+    assert foreseen.items() >= told["files"][0].items()
     assert snapshot(folder) == before
     assert front_cover(library.root / "Compilation/01 Rye.flac")
 
