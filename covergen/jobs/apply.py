@@ -18,7 +18,7 @@ from covergen.journal.open_run import open_run
 from covergen.pipeline.ahead import Ahead
 from covergen.pipeline.events import AlbumDone, CheckInterrupted, Emit, FileFailed
 from covergen.pipeline.session import open_session
-from covergen.pipeline.skip_rule import skipped, within_reach
+from covergen.pipeline.skip_rule import foreseen, skipped
 from covergen.pipeline.write_album import Writer, encoded, fill_album, write_album
 from covergen.preview.check_against_library import Review
 
@@ -32,7 +32,7 @@ _COVERS_AHEAD = 2
 def plan_apply(
     options: ApplyOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Yield what `apply` would do: each album's plan, and an Outcome for damage in the preview.
+    """Yield what `apply` would do: each album's plan, and an Outcome for what fails by itself.
 
     An album whose painted cover is unfit is skipped. Raises the same errors as `apply`.
     """
@@ -48,7 +48,7 @@ def plan_apply(
                 yield skipped(known, error.reason)
                 yield Outcome.of_error(error)
             else:
-                yield within_reach(known, options.write)
+                yield from foreseen(known, options.write)
 
 
 def apply(options: ApplyOptions, emit: Emit, check_interrupted: CheckInterrupted) -> None:

@@ -12,7 +12,7 @@ from covergen.core.reasons import Reason
 from covergen.library.scanning.scan import scan
 from covergen.library.scanning.scan_cache import ScanCache
 from covergen.pipeline.events import CheckInterrupted
-from covergen.pipeline.skip_rule import plan_album, skipped, within_reach
+from covergen.pipeline.skip_rule import foreseen, plan_album, skipped
 
 if TYPE_CHECKING:
     from covergen.pipeline.options import PlanOptions
@@ -57,7 +57,13 @@ def limited(
 def planned(
     options: PlanOptions, check_interrupted: CheckInterrupted
 ) -> Iterator[AlbumPlan | Outcome]:
-    """Yield the plan of a library, using the scan cache, without targets that cannot be written."""
+    """Yield the plan of a library, using the scan cache, without targets that cannot be written.
+
+    An Outcome is a file that cannot be read, or a cover file that cannot be written.
+    """
     with closing(ScanCache()) as scan_cache:
         for plan in _plans(options, scan_cache, check_interrupted):
-            yield plan if isinstance(plan, Outcome) else within_reach(plan, options.write)
+            if isinstance(plan, Outcome):
+                yield plan
+            else:
+                yield from foreseen(plan, options.write)

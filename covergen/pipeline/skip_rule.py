@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from covergen.core.album import Action, Album, AlbumPlan, Outcome
 from covergen.core.reasons import Reason
 from covergen.library.containers import holds_covers
 from covergen.library.writing.rewrite import obstacle
-from covergen.library.writing.sidecar import own_sidecars
+from covergen.library.writing.sidecar import own_sidecars, sidecar_obstacle
 
 if TYPE_CHECKING:
     from covergen.pipeline.options import PlanOptions, WriteOptions
@@ -92,10 +93,25 @@ def _skip_if_blocked(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:
 
 def _has_sidecar(album: Album, write: WriteOptions) -> bool:
     """Whether a file with the name of the cover file already exists."""
-    _, encoding = write.encodings
-    name = f"cover{'.png' if encoding.format == 'png' else '.jpg'}"
     files = filter(None, (album.cover_file, album.broken_file))
-    return any(file.parent == album.folder and file.name.lower() == name for file in files)
+    path = _sidecar_path(album, write)
+    return any(file.with_name(file.name.lower()) == path for file in files)
+
+
+def _sidecar_path(album: Album, write: WriteOptions) -> Path:
+    _, encoding = write.encodings
+    return album.folder / ("cover.png" if encoding.format == "png" else "cover.jpg")
+
+
+def foreseen(plan: AlbumPlan, write: WriteOptions) -> Iterator[AlbumPlan | Outcome]:
+    """Yield a plan `within_reach`, and an Outcome if its cover file is known to be unwritable."""
+    yield within_reach(plan, write)
+    album = plan.album
+    copied = plan.reason is Reason.RESUMED and write.can_copy_beside and album.cover_file is None
+    painted = plan.action in (Action.PAINT, Action.WRITE) and write.sidecar
+    if (copied or painted) and not album.shares_folder:
+        blocked = sidecar_obstacle(_sidecar_path(album, write))
+        yield from filter(None, [blocked])
 
 
 def within_reach(plan: AlbumPlan, write: WriteOptions) -> AlbumPlan:

@@ -159,6 +159,19 @@ def test_a_dry_run_foresees_what_is_not_writable(library: Library, apply: Run) -
     assert {"status": "failed", "reason": "read-only", "count": 3} in summary["files"]
 
 
+def test_a_dry_run_foresees_cover_files_that_are_not_writable(library: Library, apply: Run) -> None:
+    folder = library.root / "Sampler"
+    folder.chmod(0o555)
+    planned = json_lines(apply("--dry-run", "--json", "--no-embed", "--sidecar", expect=1))
+    objects = json_lines(apply("--json", "--no-embed", "--sidecar", expect=1))
+    folder.chmod(0o755)
+
+    (told,) = (o for o in planned if o["type"] == "file")
+    (album,) = (o for o in objects if o.get("title") == "Wood")
+    assert told["path"] == str(folder / "cover.png")
+    assert told.items() >= album["files"][0].items()
+
+
 def test_a_file_that_is_no_longer_what_was_previewed_is_left_alone(
     library: Library, apply: Run, tmp_path: Path
 ) -> None:

@@ -148,6 +148,19 @@ def test_a_read_only_file_is_told_and_left(library: Library, run: Run) -> None:
     assert {"status": "failed", "reason": "read-only", "count": 1} in summary["files"]
 
 
+def test_a_dry_run_foresees_a_cover_file_that_cannot_be_written(library: Library, run: Run) -> None:
+    folder = library.root / "Two Discs"
+    beside = (*TAG, "--no-embed", "--sidecar", folder)
+    folder.chmod(0o555)
+    *_, told, planned = json_lines(run(*beside, "--dry-run", expect=1))
+    (album, done) = json_lines(run(*beside, expect=1))
+    folder.chmod(0o755)
+
+    assert (told["type"], told["path"]) == ("file", str(folder / "cover.png"))
+    assert told.items() >= album["files"][0].items()
+    assert planned["files"] == done["files"]
+
+
 def test_text_output_has_a_line_an_album_and_totals(library: Library, run: Run) -> None:
     result = run("tag", "-m", "tiny", "-n", library.root / "Two Discs", library.cover_file.parent)
     cost = "1 cover, 4 files to write; time: known after the first run; added disk space: at most"

@@ -37,6 +37,17 @@ def write_sidecar(
     return Outcome.written(path, Reason.WRITTEN)
 
 
+def sidecar_obstacle(path: Path) -> Outcome | None:
+    """Return why a cover file that does not exist cannot be written, as far as is known."""
+    try:
+        with write_errors(path):
+            if not _is_taken(path):
+                check_writable(path.parent, "the folder")
+    except ItemError as error:
+        return Outcome.of_error(error)
+    return None
+
+
 def own_sidecars(folder: Path, names: Iterable[str] = ("cover",)) -> list[Path]:
     """Return the files of these names in `folder` that `write_sidecar` wrote, without links."""
     paths = [folder / f"{name}{extension}" for name in names for extension in _EXTENSIONS]
@@ -78,7 +89,7 @@ def create_file(
     Returns False if a file of that name, ignoring case, exists.
     """
     folder = path.parent
-    if any(entry.name.casefold() == path.name for entry in folder.iterdir()):
+    if _is_taken(path):
         return False
     check_writable(folder, "the folder")
     with temporary(folder, mode=0o666) as whole:
@@ -93,6 +104,10 @@ def create_file(
             return False
     sync_folder(folder)
     return True
+
+
+def _is_taken(path: Path) -> bool:
+    return any(entry.name.casefold() == path.name for entry in path.parent.iterdir())
 
 
 def _addition(path: Path, whole: Path, data: bytes) -> Change:

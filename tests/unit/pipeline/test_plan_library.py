@@ -197,6 +197,27 @@ def test_own_cover_file_is_known_whatever_the_cover_names(shelf: Shelf) -> None:
 # Sidecars only.
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["painted", "copied from the tracks"])
+@pytest.mark.parametrize("taken", [False, True])
+def test_folder_that_is_not_writable_fails_only_a_new_cover_file(
+    shelf: Shelf, own: bool, taken: bool
+) -> None:
+    (path,) = shelf.add("Locked", "1")
+    cover = encode_cover(Cover(pixels=np.zeros((8, 8, 3), np.uint8), provenance=PROVENANCE), _PNG)
+    if own:
+        put_picture(path, "flac", cover.data)
+    if taken:
+        path.with_name("COVER.PNG").write_bytes(cover.data)
+    path.parent.chmod(0o555)
+
+    options = PlanOptions(paths=(shelf.root,), write=_SIDECAR_ONLY)
+    found = list(planned(options, check_interrupted=lambda: None))
+
+    path.parent.chmod(0o755)
+    files = [(o.path.name, o.status, o.reason) for o in found if isinstance(o, Outcome)]
+    assert files == ([] if taken else [("cover.png", Status.FAILED, Reason.READ_ONLY)])
+
+
 def test_shared_folder_gets_no_cover_file(shelf: Shelf) -> None:
     shelf.add("Shared", "1", album="One")
     shelf.add("Shared", "2", album="Two")
