@@ -30,7 +30,7 @@ from covergen.library.pictures_in_files import read_pictures
 from covergen.models.sources import PROCEDURAL
 from covergen.pipeline.engines import embed_plans, paint_plans, ray_driver
 from covergen.pipeline.engines.ray_worker import Failure, Progress
-from covergen.pipeline.events import Painting, TrackEmbedded, WorkerUnfit
+from covergen.pipeline.events import CompilingFailed, Painting, TrackEmbedded, WorkerUnfit
 from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from covergen.pipeline.painting import Seeds
@@ -303,6 +303,15 @@ class _OneBreaks(_Gpus):
         return super().work(orders, number)
 
 
+class _Uncompiled(_Gpus):
+    """Reports in words of its own, with every album, that compiling failed."""
+
+    def work(self, orders: Sequence[Order], number: int) -> Worked:
+        rows, covers = super().work(orders, number)
+        note = CompilingFailed(device="cuda", why=f"in process {os.getpid()}")
+        return [replace(row, notes=(note,)) for row in rows], covers  # type: ignore[union-attr]
+
+
 class _AllBroken(_Gpus):
     def start(self) -> Failure:
         return Failure(host=self.gpus, message="It is broken.", hint="")
@@ -402,6 +411,17 @@ def test_each_gpu_gets_a_painter(
     monkeypatch.setattr(ray_driver, "_SECONDS_TO_START", 1)
     with pytest.raises(ModelError, match=r"On [01]: It is broken\."):
         _Run(options).used()
+
+
+@pytest.mark.usefixtures("machine", "_by_value")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_that_compiling_failed_on_workers_is_told_once(
+    cluster: Cluster, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_driver, "Worker", _Uncompiled)
+    run = _Run(_options(cluster, tiny_model))
+    assert len(run.used()) == 2
+    assert run.counted(CompilingFailed) == 1
 
 
 @pytest.mark.usefixtures("machine", "_by_value")

@@ -28,6 +28,7 @@ from covergen.pipeline.engines.ray_worker import Failure, Order, Progress, Setup
 from covergen.pipeline.events import (
     AlbumDone,
     CheckInterrupted,
+    CompilingFailed,
     Emit,
     Event,
     ModelLoading,
@@ -184,7 +185,7 @@ class _Driver:
         self._asked = 0.0
         self._sent = 0
         self._lost = 0  # workers since a chunk was finished
-        self._told: set[Event] = set()
+        self._told: set[Event | type[Event]] = set()
 
     def close(self) -> None:
         """End all workers."""
@@ -363,8 +364,10 @@ class _Driver:
 
     def _tell(self, event: Event) -> None:
         """Emit an event once, whichever worker reports it."""
-        if event not in self._told:
-            self._told.add(event)
+        # Why compiling failed may be told in other words by each worker.
+        told = CompilingFailed if isinstance(event, CompilingFailed) else event
+        if told not in self._told:
+            self._told.add(told)
             self._emit(event)
 
     def _note_finished(self, worker: _Lent, chunk: Chunk) -> None:
@@ -379,6 +382,8 @@ class _Driver:
         worker.chunks.remove(chunk)
         chunk.rows = rows
         self._lost = 0
+        for note in chain.from_iterable(row.notes for row in rows):
+            self._tell(note)
         if worker.started:
             self._save(chunk, rows, worker.started)
         self._show(chunk)

@@ -85,12 +85,14 @@ class Row:
     """What became of an album. Tracks are given by their index.
 
     `vector` is None if none of them could be decoded. `undecoded` are the outcomes of those that
-    could not. `embedded` are the key and the embedding of those that were not cached.
+    could not. `embedded` are the key and the embedding of those that were not cached. `notes` are
+    what the model emitted while it painted this album or others.
     """
 
     vector: Vector | None
     undecoded: tuple[tuple[int, Outcome], ...]
     embedded: tuple[tuple[int, str, Vector], ...] = ()
+    notes: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ class Worker:
         self._embedding, self._painting = Lock(), Lock()
         self._found_library = False
         self._progress: dict[int, Progress] = {}
+        self._notes: list[Event] = []  # of the model, which the driver has yet to be sent
 
     def start(self) -> Started | Failure:
         """Load the model."""
@@ -155,18 +158,23 @@ class Worker:
             )
         with suppress(OSError):  # so that a relative path of a model means the same
             os.chdir(self._setup.folder)
-        events: list[Event] = []
         try:
             self._check_gpu()
             if self._setup.paints:
-                self._model = find_model(self._options, events.append).load(events.append)
+                emit = self._notes.append
+                self._model = find_model(self._options, emit).load(emit)
                 self._encoder = self._model.audio_encoder
             else:
-                self._encoder = find_audio_encoder(self._options, events.append)
+                self._encoder = find_audio_encoder(self._options, self._notes.append)
         except CovergenError as error:
             return self._failure(error)
         self._decoders = Decoders(self._workers, self._encoder.log_mel)
-        return Started(host=self._host, audio_encoder=self._encoder.id, events=tuple(events))
+        return Started(host=self._host, audio_encoder=self._encoder.id, events=self._take_notes())
+
+    def _take_notes(self) -> tuple[Event, ...]:
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def _check_gpu(self) -> None:
         """Raise ModelError if PyTorch cannot use the GPU, as the CPU would hold up all others."""
@@ -203,6 +211,7 @@ class Worker:
                 rows, embeddings = self._embed(plans, orders, count)
             with self._painting:
                 painted = self._paint(embeddings, plans, orders, count)
+                rows[0] = replace(rows[0], notes=self._take_notes())
             # Without the lock, so that others paint meanwhile.
             covers = [[cover_of(*one, self._options) for one in album] for album in painted]
         except CovergenError as error:

@@ -1,10 +1,11 @@
 """What a worker returns, without Ray."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import covergen
 from covergen.core.album import Action, AlbumPlan, Status
 from covergen.core.reasons import Reason
+from covergen.pipeline.engines import ray_worker
 from covergen.pipeline.engines.ray_worker import (
     Failure,
     Order,
@@ -21,7 +23,8 @@ from covergen.pipeline.engines.ray_worker import (
     Started,
     Worker,
 )
-from covergen.pipeline.events import Painting, TrackEmbedded
+from covergen.pipeline.events import CompilingFailed, Emit, Painting, TrackEmbedded
+from covergen.pipeline.load_model import find_audio_encoder
 from covergen.pipeline.model_choice import ModelChoice, choose_preset
 from covergen.pipeline.options import PaintOptions, RayOptions
 from tests.media import encode
@@ -152,6 +155,33 @@ def test_a_machine_whose_gpu_cannot_be_used_is_refused(
     assert isinstance(failure, Failure)
     assert failure.message == "PyTorch cannot use its GPU: it finds no CUDA device."
     assert "--device cpu" in failure.hint
+
+
+def test_what_the_model_notes_while_it_paints_is_returned_once(
+    clap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = replace(_setup(clap), paints=True)
+    model = SimpleNamespace(audio_encoder=find_audio_encoder(setup.options, lambda _: None))
+    failed = CompilingFailed(device="cuda", why="there is no C compiler")
+    emits: list[Emit] = []
+
+    def paint(*_: object, **__: object) -> Iterator[list[object]]:
+        while emits:
+            emits.pop()(failed)
+        return iter(())
+
+    def load(emit: Emit) -> object:
+        emits.append(emit)
+        return model
+
+    monkeypatch.setattr(ray_worker, "find_model", lambda *_: SimpleNamespace(load=load))
+    monkeypatch.setattr(ray_worker, "paint_albums", paint)
+    songs = [encode(tmp_path / f"{n}.flac", "flac", seconds=1) for n in range(2)]
+    worker = Worker(setup)
+    assert isinstance(worker.start(), Started)
+    with closing(worker):
+        noted = [[row.notes for row in worker.work(list(map(_order, songs)))[0]] for _ in range(2)]
+    assert noted == [[(failed,), ()], [(), ()]]
 
 
 def test_progress_counts_tracks_and_albums(clap: Path) -> None:
