@@ -195,6 +195,15 @@ class Manifest:
         return self._file.readline()
 
 
+def is_preview(folder: Path) -> bool:
+    """Whether a folder contains a preview that this version can read."""
+    try:
+        Manifest(folder).close()
+    except UsageError:
+        return False
+    return True
+
+
 def _header_line(header: ManifestHeader) -> bytes:
     return _line({"type": _KIND, "format": _FORMAT, "version": covergen.__version__}, header)
 

@@ -204,6 +204,18 @@ def test_only_the_first_candidate_of_a_preview_has_a_command(
     assert "not the first" in value["provisos"][0]
 
 
+def test_the_folder_of_a_preview_is_told_to_be_one(
+    library: Library, run: Run, tmp_path: Path
+) -> None:
+    preview = tmp_path / "preview"
+    run("preview", "-m", "tiny", "-o", preview, library.root / "Sampler")
+
+    (told,) = json_lines(run("info", "--json", preview))
+
+    assert (told["type"], told["status"], told["path"]) == ("file", "skipped", str(preview))
+    assert "it is a preview" in told["message"]
+
+
 def test_a_picture_in_a_preview_names_its_album_and_how_it_is_applied(
     library: Library, run: Run, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from covergen.cli.output.info_lines import command_words, info_lines, option_wor
 from covergen.cli.output.renderer import file_line
 from covergen.core.album import Outcome, Status
 from covergen.core.errors import TagError, UsageError
+from covergen.core.reasons import Reason
 from covergen.pipeline.events import CheckInterrupted
 
 if TYPE_CHECKING:
@@ -65,8 +66,13 @@ def _infos(
     paths: tuple[Path, ...], check_interrupted: CheckInterrupted
 ) -> Iterator[FileInfo | AlbumInfo | Outcome]:
     from covergen.jobs.info import album_infos, file_info
+    from covergen.preview.manifest import is_preview
 
     for path in paths:
+        if is_preview(path):
+            why = "it is a preview: pass its pictures, or write them with `covergen apply`"
+            yield Outcome.skipped(path, Reason.IGNORED, why)
+            continue
         if path.is_dir():
             plan, preset = _tag_plan(path)
             yield from album_infos(plan, preset, check_interrupted)
