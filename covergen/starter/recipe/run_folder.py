@@ -33,7 +33,7 @@ class RunFolder:
     initial: Path | None = None
 
     def check_initial(self) -> None:
-        """Raise OptionError if the initial weights are not those that the folder was begun with."""
+        """Raise OptionError if the initial weights are not those that the folder was started with."""
         latents = self.initial / "latents.safetensors" if self.initial else None
         if latents and not latents.is_file():
             raise OptionError("initial", f"{self.initial} has no {latents.name}.")
@@ -43,7 +43,7 @@ class RunFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             record.write_text(mark)
         elif record.read_text() != mark:
-            raise OptionError("initial", f"{self.folder} was begun with other initial weights.")
+            raise OptionError("initial", f"{self.folder} was started with other initial weights.")
 
     def stop_if_late(self) -> None:
         """Raise Interrupted if the time limit has passed."""

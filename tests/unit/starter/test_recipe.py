@@ -201,7 +201,7 @@ def test_all_stages_in_a_work_folder_start_from_the_same_weights(
     run_in(tmp_path / "new", initial=initial).check_initial()
     run_in(tmp_path / "other").check_initial()
     for folder, start in (("new", None), ("other", initial)):
-        with pytest.raises(OptionError, match="was begun with other initial weights"):
+        with pytest.raises(OptionError, match="was started with other initial weights"):
             run_in(tmp_path / folder, initial=start).check_initial()
     with pytest.raises(OptionError, match=r"has no latents\.safetensors"):
         run_in(tmp_path / "third", initial=tmp_path).check_initial()
