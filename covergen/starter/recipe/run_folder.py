@@ -33,7 +33,7 @@ class RunFolder:
     initial: Path | None = None
 
     def check_initial(self) -> None:
-        """Raise OptionError if the initial weights are not those that the folder was started with."""
+        """Raise OptionError if the folder was started with other initial weights."""
         latents = self.initial / "latents.safetensors" if self.initial else None
         if latents and not latents.is_file():
             raise OptionError("initial", f"{self.initial} has no {latents.name}.")
