@@ -9,6 +9,7 @@ import argparse
 import functools
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from covergen.core.errors import OptionError
@@ -42,23 +43,24 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help='for example "cuda"')
     options = parser.parse_args()
+
     import torch
 
     torch.set_num_threads(options.threads)
+    run = RunFolder(
+        folder=options.work_dir,
+        recipe=Recipe(),
+        device=torch.device(options.device),
+        late=lambda: False,
+        initial=options.initial,
+    )
+    try:
+        run.check_initial()
+    except OptionError as error:
+        parser.error(f"--{error}")
     for stage in _STAGES if options.stage == "all" else (options.stage,):
         end = time.monotonic() + 60 * options.minutes
-        run = RunFolder(
-            folder=options.work_dir,
-            recipe=Recipe(),
-            device=torch.device(options.device),
-            late=functools.partial(_is_over, end),
-            initial=options.initial,
-        )
-        try:
-            run.check_initial()
-        except OptionError as error:
-            parser.error(f"--{error}")
-        done = _run(stage, run, options.workers)
+        done = _run(stage, replace(run, late=functools.partial(_is_over, end)), options.workers)
         sys.stdout.write(f"{stage}: {'done' if done else 'time limit reached'}\n")
         if not done:
             return
