@@ -69,7 +69,7 @@ def _infos(
     from covergen.preview.manifest import is_preview
 
     for path in paths:
-        if is_preview(path):
+        if path.is_dir() and is_preview(path):
             why = "it is a preview: pass its pictures, or write them with `covergen apply`"
             yield Outcome.skipped(path, Reason.IGNORED, why)
             continue
